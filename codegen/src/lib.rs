@@ -1,0 +1,1 @@
+//! Schedule, Kernel IR, memory plan and the CPU backend.

@@ -1,0 +1,1 @@
+//! The intermediate representation: graph, DSL, autodiff, rewriting, reference evaluator.

@@ -1,0 +1,1 @@
+//! BSQ-ViT models, training, data and metrics.

@@ -1,0 +1,1 @@
+//! Buffers, worker threads, programs and checkpoints.
