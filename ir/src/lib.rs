@@ -1,1 +1,15 @@
 //! The intermediate representation: graph, DSL, autodiff, rewriting, reference evaluator.
+//!
+//! `ir` knows nothing of machines: no tiles, threads or instruction sets.
+
+pub mod dtype;
+pub mod graph;
+pub mod op;
+pub mod shape;
+pub mod tensor;
+
+pub use dtype::DType;
+pub use graph::{Function, Graph, Node, NodeId};
+pub use op::{Constant, DotAxes, Float, Mask, Op, Padding, TypeError};
+pub use shape::{Shape, Type};
+pub use tensor::{Scope, Tensor};

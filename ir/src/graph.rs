@@ -1,0 +1,369 @@
+//! The graph under construction, and the finished function that passes read.
+//!
+//! A [`Graph`] is an arena of hash-consed nodes in topological order: a node's operands exist
+//! before it, equal nodes are one node, and nothing is ever changed. A [`Function`] is what is
+//! reachable from chosen outputs and parameter updates.
+
+use crate::dtype::DType;
+use crate::op::infer::{Types, infer};
+use crate::op::{Op, TypeError};
+use crate::shape::{Shape, Type};
+use smallvec::SmallVec;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::panic::Location;
+
+/// A node's position in its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(u32);
+
+impl NodeId {
+    pub fn new(index: usize) -> Self {
+        NodeId(u32::try_from(index).expect("fewer than 2^32 nodes"))
+    }
+
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "%{}", self.0)
+    }
+}
+
+/// A part of the model that may occur many times, such as one transformer block; 0 is "none".
+/// The backward pass of a node stays in its region, and equal regions are rewritten once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Region(pub u32);
+
+/// An op, its operands, the types of its results, and where it came from.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub op: Op,
+    pub operands: SmallVec<[NodeId; 3]>,
+    pub types: Types,
+    /// The line of the user's program.
+    pub location: &'static Location<'static>,
+    pub region: Region,
+}
+
+impl Node {
+    /// The type of the only result.
+    ///
+    /// # Panics
+    /// If the op has several results.
+    pub fn ty(&self) -> &Type {
+        assert_eq!(
+            self.types.len(),
+            1,
+            "{} has several results",
+            self.op.name()
+        );
+        &self.types[0]
+    }
+
+    pub fn shape(&self) -> &Shape {
+        &self.ty().shape
+    }
+
+    pub fn dtype(&self) -> DType {
+        self.ty().dtype
+    }
+}
+
+#[derive(Default)]
+struct Arena {
+    nodes: Vec<Node>,
+    /// Hash of (op, operands) to the nodes that have it.
+    index: HashMap<u64, SmallVec<[NodeId; 1]>>,
+    region: Region,
+    regions: u32,
+}
+
+/// A graph that grows while it is shared: all methods take `&self`.
+#[derive(Default)]
+pub struct Graph {
+    arena: RefCell<Arena>,
+}
+
+impl Graph {
+    pub fn new() -> Self {
+        Graph::default()
+    }
+
+    /// Adds a node, or finds the equal one.
+    #[track_caller]
+    pub fn add(&self, op: Op, operands: &[NodeId]) -> Result<NodeId, TypeError> {
+        self.add_at(op, operands, Location::caller(), None)
+    }
+
+    /// Adds a node with the origin of another: what a pass derives from a node points at its line.
+    pub fn add_like(
+        &self,
+        op: Op,
+        operands: &[NodeId],
+        origin: &Node,
+    ) -> Result<NodeId, TypeError> {
+        self.add_at(op, operands, origin.location, Some(origin.region))
+    }
+
+    fn add_at(
+        &self,
+        op: Op,
+        operands: &[NodeId],
+        location: &'static Location<'static>,
+        region: Option<Region>,
+    ) -> Result<NodeId, TypeError> {
+        let mut hasher = DefaultHasher::new();
+        (&op, operands).hash(&mut hasher);
+        let hash = hasher.finish();
+        let mut arena = self.arena.borrow_mut();
+        let known = arena.index.get(&hash).into_iter().flatten();
+        let equal = |id: &&NodeId| {
+            let node = &arena.nodes[id.index()];
+            node.op == op && node.operands[..] == *operands
+        };
+        if let Some(&id) = known.into_iter().find(equal) {
+            return Ok(id);
+        }
+        let types = {
+            let of = |id: &NodeId| &arena.nodes[id.index()].types[..];
+            let operand_types: SmallVec<[&[Type]; 4]> = operands.iter().map(of).collect();
+            infer(&op, &operand_types).map_err(|error| error.at(location))?
+        };
+        let id = NodeId::new(arena.nodes.len());
+        let region = region.unwrap_or(arena.region);
+        let operands = operands.into();
+        arena.nodes.push(Node {
+            op,
+            operands,
+            types,
+            location,
+            region,
+        });
+        arena.index.entry(hash).or_default().push(id);
+        Ok(id)
+    }
+
+    /// A copy of a node.
+    pub fn node(&self, id: NodeId) -> Node {
+        self.arena.borrow().nodes[id.index()].clone()
+    }
+
+    /// The type of a node's only result.
+    pub fn ty(&self, id: NodeId) -> Type {
+        self.arena.borrow().nodes[id.index()].ty().clone()
+    }
+
+    /// Number of nodes so far.
+    pub fn len(&self) -> usize {
+        self.arena.borrow().nodes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Runs `build` with every new node in a new region.
+    pub fn in_new_region<R>(&self, build: impl FnOnce() -> R) -> R {
+        let outer = {
+            let mut arena = self.arena.borrow_mut();
+            arena.regions += 1;
+            let region = Region(arena.regions);
+            std::mem::replace(&mut arena.region, region)
+        };
+        let result = build();
+        self.arena.borrow_mut().region = outer;
+        result
+    }
+
+    /// Runs `build` with every new node in an existing region.
+    pub fn in_region<R>(&self, region: Region, build: impl FnOnce() -> R) -> R {
+        let outer = std::mem::replace(&mut self.arena.borrow_mut().region, region);
+        let result = build();
+        self.arena.borrow_mut().region = outer;
+        result
+    }
+
+    /// The function that computes `outputs` and then replaces each parameter in `updates`.
+    ///
+    /// Only reachable nodes are kept. The order of outputs and updates is the callers'.
+    ///
+    /// # Panics
+    /// If an updated node is not a parameter, or its new value has another type.
+    pub fn function<'n>(
+        &self,
+        outputs: impl IntoIterator<Item = (&'n str, NodeId)>,
+        updates: impl IntoIterator<Item = (NodeId, NodeId)>,
+    ) -> Function {
+        let arena = self.arena.borrow();
+        let outputs = outputs.into_iter().map(|(name, id)| (name.to_string(), id));
+        Function::reachable(
+            &arena.nodes,
+            outputs.collect(),
+            updates.into_iter().collect(),
+        )
+    }
+}
+
+/// A finished graph: nodes in topological order, all of them needed.
+#[derive(Clone, Debug)]
+pub struct Function {
+    nodes: Vec<Node>,
+    outputs: Vec<(String, NodeId)>,
+    updates: Vec<(NodeId, NodeId)>,
+}
+
+impl Function {
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.index()]
+    }
+
+    /// Every node with its id, operands before users.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (NodeId, &Node)> {
+        self.nodes
+            .iter()
+            .enumerate()
+            .map(|(index, node)| (NodeId::new(index), node))
+    }
+
+    /// Named results.
+    pub fn outputs(&self) -> &[(String, NodeId)] {
+        &self.outputs
+    }
+
+    /// Parameters and the values that replace them once everything has been computed.
+    pub fn updates(&self) -> &[(NodeId, NodeId)] {
+        &self.updates
+    }
+
+    /// Nodes whose value leaves the function: outputs, then updates.
+    pub fn roots(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let outputs = self.outputs.iter().map(|output| output.1);
+        outputs.chain(self.updates.iter().map(|update| update.1))
+    }
+
+    /// Inputs by name, in the order of first mention.
+    pub fn inputs(&self) -> impl Iterator<Item = (NodeId, &str, &Type)> {
+        self.iter().filter_map(|(id, node)| match &node.op {
+            Op::Input { name, ty } => Some((id, name.as_str(), ty)),
+            _ => None,
+        })
+    }
+
+    /// Parameters by name, in the order of first mention.
+    pub fn parameters(&self) -> impl Iterator<Item = (NodeId, &str, &Type)> {
+        self.iter().filter_map(|(id, node)| match &node.op {
+            Op::Parameter { name, ty } => Some((id, name.as_str(), ty)),
+            _ => None,
+        })
+    }
+
+    /// Which nodes read each node, once per reading operand, in order.
+    pub fn users(&self) -> Vec<Vec<NodeId>> {
+        let mut users = vec![Vec::new(); self.nodes.len()];
+        for (id, node) in self.iter() {
+            for operand in &node.operands {
+                users[operand.index()].push(id);
+            }
+        }
+        users
+    }
+
+    /// Rebuilds the function node by node. `rebuild` gets the new graph, a node and its new
+    /// operands, and returns the node that takes its place.
+    pub fn transform(
+        &self,
+        mut rebuild: impl FnMut(&Graph, &Node, &[NodeId]) -> NodeId,
+    ) -> Function {
+        let graph = Graph::new();
+        let mut new: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let operands: SmallVec<[NodeId; 3]> = node
+                .operands
+                .iter()
+                .map(|operand| new[operand.index()])
+                .collect();
+            new.push(rebuild(&graph, node, &operands));
+        }
+        let at = |id: NodeId| new[id.index()];
+        graph.function(
+            self.outputs
+                .iter()
+                .map(|(name, id)| (name.as_str(), at(*id))),
+            self.updates
+                .iter()
+                .map(|&(parameter, value)| (at(parameter), at(value))),
+        )
+    }
+
+    fn reachable(
+        all: &[Node],
+        outputs: Vec<(String, NodeId)>,
+        updates: Vec<(NodeId, NodeId)>,
+    ) -> Function {
+        for &(parameter, value) in &updates {
+            let (old, new) = (&all[parameter.index()], &all[value.index()]);
+            assert!(
+                matches!(old.op, Op::Parameter { .. }) && old.ty() == new.ty(),
+                "an update replaces a parameter by a value of its type: {} {} by {}",
+                old.op.name(),
+                old.ty(),
+                new.ty(),
+            );
+        }
+        let mut needed = vec![false; all.len()];
+        let roots = outputs.iter().map(|output| output.1);
+        for id in roots.chain(updates.iter().flat_map(|update| [update.0, update.1])) {
+            needed[id.index()] = true;
+        }
+        for index in (0..all.len()).rev() {
+            if needed[index] {
+                for operand in &all[index].operands {
+                    needed[operand.index()] = true;
+                }
+            }
+        }
+        let mut new = vec![NodeId::new(0); all.len()];
+        let mut nodes = Vec::new();
+        for (index, node) in all.iter().enumerate().filter(|(index, _)| needed[*index]) {
+            new[index] = NodeId::new(nodes.len());
+            let mut node = node.clone();
+            for operand in &mut node.operands {
+                *operand = new[operand.index()];
+            }
+            nodes.push(node);
+        }
+        let at = |id: NodeId| new[id.index()];
+        let outputs = outputs
+            .into_iter()
+            .map(|(name, id)| (name, at(id)))
+            .collect();
+        let updates = updates.into_iter().map(|(p, v)| (at(p), at(v))).collect();
+        Function {
+            nodes,
+            outputs,
+            updates,
+        }
+    }
+}
+
+impl Graph {
+    pub(crate) fn add_from(
+        &self,
+        op: Op,
+        operands: &[NodeId],
+        location: &'static Location<'static>,
+    ) -> Result<NodeId, TypeError> {
+        self.add_at(op, operands, location, None)
+    }
+}

@@ -1,0 +1,155 @@
+//! Static shapes, row-major strides, and tensor types.
+
+use crate::dtype::DType;
+use std::fmt;
+use std::ops::Deref;
+
+/// The extents of a tensor, outermost first. A scalar has rank 0.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Shape(Box<[usize]>);
+
+impl Shape {
+    pub fn new(extents: impl Into<Box<[usize]>>) -> Self {
+        Shape(extents.into())
+    }
+
+    pub fn scalar() -> Self {
+        Shape::default()
+    }
+
+    pub fn rank(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Number of elements; 1 for a scalar.
+    pub fn elements(&self) -> usize {
+        self.0.iter().product()
+    }
+
+    /// Row-major strides in elements.
+    pub fn strides(&self) -> Vec<usize> {
+        let mut strides = vec![1; self.rank()];
+        for axis in (1..self.rank()).rev() {
+            strides[axis - 1] = strides[axis] * self.0[axis];
+        }
+        strides
+    }
+
+    /// The shape without the given axes.
+    pub fn without(&self, axes: &[usize]) -> Shape {
+        let kept = (0..self.rank()).filter(|axis| !axes.contains(axis));
+        kept.map(|axis| self.0[axis]).collect()
+    }
+
+    /// The shape with `axis` replaced by `extents`.
+    pub fn splice(&self, axis: usize, extents: &[usize]) -> Shape {
+        let (head, tail) = (&self.0[..axis], &self.0[axis + 1..]);
+        [head, extents, tail].concat().into()
+    }
+
+    /// All index vectors in row-major order.
+    pub fn indices(&self) -> impl Iterator<Item = Vec<usize>> + '_ {
+        let strides = self.strides();
+        (0..self.elements()).map(move |linear| {
+            let digit = |axis: usize| linear / strides[axis] % self.0[axis];
+            (0..self.rank()).map(digit).collect()
+        })
+    }
+}
+
+impl Deref for Shape {
+    type Target = [usize];
+
+    fn deref(&self) -> &[usize] {
+        &self.0
+    }
+}
+
+impl FromIterator<usize> for Shape {
+    fn from_iter<I: IntoIterator<Item = usize>>(extents: I) -> Self {
+        Shape(extents.into_iter().collect())
+    }
+}
+
+impl From<Vec<usize>> for Shape {
+    fn from(extents: Vec<usize>) -> Self {
+        Shape(extents.into())
+    }
+}
+
+impl From<&[usize]> for Shape {
+    fn from(extents: &[usize]) -> Self {
+        Shape(extents.into())
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for Shape {
+    fn from(extents: [usize; N]) -> Self {
+        Shape(Box::new(extents))
+    }
+}
+
+impl From<&Shape> for Shape {
+    fn from(shape: &Shape) -> Self {
+        shape.clone()
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (axis, extent) in self.0.iter().enumerate() {
+            let comma = if axis == 0 { "" } else { "," };
+            write!(f, "{comma}{extent}")?;
+        }
+        f.write_str("]")
+    }
+}
+
+/// Element type and shape of a tensor; prints as `f32[2,3]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Type {
+    pub dtype: DType,
+    pub shape: Shape,
+}
+
+impl Type {
+    pub fn new(dtype: DType, shape: impl Into<Shape>) -> Self {
+        let shape = shape.into();
+        Type { dtype, shape }
+    }
+
+    pub fn scalar(dtype: DType) -> Self {
+        Type::new(dtype, Shape::scalar())
+    }
+
+    /// Bytes of the whole tensor.
+    pub fn bytes(&self) -> usize {
+        self.dtype.size() * self.shape.elements()
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.dtype, self.shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strides_are_row_major() {
+        assert_eq!(Shape::from([2, 3, 4]).strides(), [12, 4, 1]);
+        assert_eq!(Shape::scalar().elements(), 1);
+        assert_eq!(Shape::from([2, 0]).elements(), 0);
+    }
+
+    #[test]
+    fn indices_run_last_axis_fastest() {
+        let all: Vec<_> = Shape::from([2, 2]).indices().collect();
+        assert_eq!(all, [[0, 0], [0, 1], [1, 0], [1, 1]]);
+        assert_eq!(Shape::scalar().indices().count(), 1);
+    }
+}

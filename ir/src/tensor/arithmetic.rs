@@ -1,0 +1,218 @@
+//! Elementwise methods and operators, with NumPy broadcasting.
+
+use super::{Tensor, build};
+use crate::dtype::DType;
+use crate::graph::Graph;
+use crate::op::{Op, TypeError};
+use crate::shape::Shape;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::panic::Location;
+
+macro_rules! unary {
+    ($($(#[$doc:meta])* $name:ident => $op:expr;)*) => {
+        impl<'g> Tensor<'g> {
+            $($(#[$doc])*
+            #[track_caller]
+            pub fn $name(self) -> Tensor<'g> {
+                self.apply($op, &[])
+            })*
+        }
+    };
+}
+
+unary! {
+    abs => Op::Abs;
+    exp => Op::Exp;
+    /// Natural logarithm.
+    log => Op::Log;
+    sqrt => Op::Sqrt;
+    tanh => Op::Tanh;
+    /// The error function.
+    erf => Op::Erf;
+    /// -1, 0 or 1.
+    sign => Op::Sign;
+    floor => Op::Floor;
+    /// Logical for `bool`, bitwise for integers.
+    logical_not => Op::Not;
+    /// The same value; no gradient passes.
+    stop_gradient => Op::StopGradient;
+}
+
+macro_rules! binary {
+    ($($(#[$doc:meta])* $name:ident => $op:expr;)*) => {
+        impl<'g> Tensor<'g> {
+            $($(#[$doc])*
+            #[track_caller]
+            pub fn $name(self, other: impl Operand<'g>) -> Tensor<'g> {
+                let (x, y) = broadcast_pair($op, self, other.tensor(self));
+                x.apply($op, &[y])
+            })*
+        }
+    };
+}
+
+binary! {
+    /// The larger of two values, elementwise.
+    maximum => Op::Max;
+    /// The smaller of two values, elementwise.
+    minimum => Op::Min;
+    eq => Op::Equal;
+    lt => Op::Less;
+    le => Op::LessEqual;
+    and => Op::And;
+    or => Op::Or;
+    xor => Op::Xor;
+    shift_left => Op::ShiftLeft;
+    shift_right => Op::ShiftRight;
+}
+
+impl<'g> Tensor<'g> {
+    #[track_caller]
+    pub fn gt(self, other: impl Operand<'g>) -> Tensor<'g> {
+        other.tensor(self).lt(self)
+    }
+
+    #[track_caller]
+    pub fn ge(self, other: impl Operand<'g>) -> Tensor<'g> {
+        other.tensor(self).le(self)
+    }
+
+    /// Limits values to `low..=high`; the gradient is 1 inside and at the limits, else 0.
+    #[track_caller]
+    pub fn clamp(self, low: f64, high: f64) -> Tensor<'g> {
+        self.maximum(low).minimum(high)
+    }
+
+    /// `self` where `condition` holds, else `other`.
+    #[track_caller]
+    pub fn where_(self, condition: Tensor<'g>, other: impl Operand<'g>) -> Tensor<'g> {
+        let (x, y) = broadcast_pair(Op::Select, self, other.tensor(self));
+        let condition = match condition.shape() == x.shape() {
+            true => condition,
+            false => condition.broadcast_to(x.shape()),
+        };
+        condition.apply(Op::Select, &[x, y])
+    }
+
+    #[track_caller]
+    pub fn cast(self, dtype: DType) -> Tensor<'g> {
+        if self.dtype() == dtype {
+            return self;
+        }
+        self.apply(Op::Cast(dtype), &[])
+    }
+
+    #[track_caller]
+    pub fn square(self) -> Tensor<'g> {
+        self * self
+    }
+
+    #[track_caller]
+    pub fn reciprocal(self) -> Tensor<'g> {
+        self.full_like(1.0) / self
+    }
+}
+
+/// The right side of a binary operation: a tensor, or a number that takes the other's type.
+pub trait Operand<'g>: Copy {
+    /// The operand as a tensor beside `other`.
+    fn tensor(self, other: Tensor<'g>) -> Tensor<'g>;
+}
+
+impl<'g> Operand<'g> for Tensor<'g> {
+    fn tensor(self, _other: Tensor<'g>) -> Tensor<'g> {
+        self
+    }
+}
+
+impl<'g> Operand<'g> for f64 {
+    #[track_caller]
+    fn tensor(self, other: Tensor<'g>) -> Tensor<'g> {
+        other.full_like(self)
+    }
+}
+
+macro_rules! operator {
+    ($($trait:ident $method:ident $op:expr;)*) => {
+        $(impl<'g, T: Operand<'g>> $trait<T> for Tensor<'g> {
+            type Output = Tensor<'g>;
+
+            #[track_caller]
+            fn $method(self, other: T) -> Tensor<'g> {
+                let (x, y) = broadcast_pair($op, self, other.tensor(self));
+                x.apply($op, &[y])
+            }
+        }
+
+        impl<'g> $trait<Tensor<'g>> for f64 {
+            type Output = Tensor<'g>;
+
+            #[track_caller]
+            fn $method(self, other: Tensor<'g>) -> Tensor<'g> {
+                other.full_like(self).$method(other)
+            }
+        })*
+    };
+}
+
+operator! {
+    Add add Op::Add;
+    Sub sub Op::Sub;
+    Mul mul Op::Mul;
+    Div div Op::Div;
+}
+
+impl<'g> Neg for Tensor<'g> {
+    type Output = Tensor<'g>;
+
+    #[track_caller]
+    fn neg(self) -> Tensor<'g> {
+        self.apply(Op::Neg, &[])
+    }
+}
+
+/// Both tensors in their common NumPy shape: trailing axes are aligned, extent 1 repeats.
+#[track_caller]
+fn broadcast_pair<'g>(op: Op, x: Tensor<'g>, y: Tensor<'g>) -> (Tensor<'g>, Tensor<'g>) {
+    let (x_ty, y_ty) = (x.ty(), y.ty());
+    if x_ty.shape == y_ty.shape {
+        return (x, y);
+    }
+    match common_shape(&x_ty.shape, &y_ty.shape) {
+        Ok(shape) => (x.broadcast_to(&shape), y.broadcast_to(&shape)),
+        Err((axis, a, b)) => {
+            let what = format!("axis {axis} from the end differs: {a} and {b}");
+            let error = TypeError::new(&op, [&x_ty, &y_ty], what)
+                .help("extents must be equal or 1, aligned at the last axis")
+                .at(Location::caller());
+            panic!("{error}")
+        }
+    }
+}
+
+fn common_shape(x: &Shape, y: &Shape) -> Result<Shape, (usize, usize, usize)> {
+    let rank = x.rank().max(y.rank());
+    let extent = |shape: &Shape, from_end: usize| match shape.rank().checked_sub(from_end) {
+        Some(axis) => shape[axis],
+        None => 1,
+    };
+    let mut common = vec![0; rank];
+    for from_end in 1..=rank {
+        common[rank - from_end] = match (extent(x, from_end), extent(y, from_end)) {
+            (a, b) if a == b => a,
+            (1, b) => b,
+            (a, 1) => a,
+            (a, b) => return Err((from_end, a, b)),
+        };
+    }
+    Ok(common.into())
+}
+
+/// Joins tensors along an axis (negative from the end).
+#[track_caller]
+pub(super) fn concat<'g>(graph: &'g Graph, tensors: &[Tensor<'g>], axis: isize) -> Tensor<'g> {
+    let ids: Vec<_> = tensors.iter().map(|tensor| tensor.id()).collect();
+    let rank = tensors.first().map_or(0, |tensor| tensor.rank());
+    let axis = super::axes::resolve_axis(axis, rank);
+    build(graph, Op::Concat { axis }, &ids)
+}

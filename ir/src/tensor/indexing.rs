@@ -1,0 +1,41 @@
+//! Methods whose positions are known only at run time.
+
+use super::Tensor;
+use super::axes::resolve_axis;
+use crate::op::Op;
+
+impl<'g> Tensor<'g> {
+    /// Elements of `axis` at integer `indices`, whose shape replaces the axis. Indices outside
+    /// are clamped.
+    #[track_caller]
+    pub fn gather(self, axis: isize, indices: Tensor<'g>) -> Tensor<'g> {
+        let axis = resolve_axis(axis, self.rank());
+        self.apply(Op::Gather { axis }, &[indices])
+    }
+
+    /// Adds `updates` (shaped as a gather of this tensor) at `indices` of `axis`.
+    #[track_caller]
+    pub fn scatter_add(self, axis: isize, indices: Tensor<'g>, updates: Tensor<'g>) -> Tensor<'g> {
+        let axis = resolve_axis(axis, self.rank());
+        self.apply(Op::ScatterAdd { axis }, &[indices, updates])
+    }
+
+    /// `size` elements of `axis` from `start` (integer scalar, clamped to fit).
+    #[track_caller]
+    pub fn dynamic_slice(self, axis: isize, start: Tensor<'g>, size: usize) -> Tensor<'g> {
+        let axis = resolve_axis(axis, self.rank());
+        self.apply(Op::DynamicSlice { axis, size }, &[start])
+    }
+
+    /// This tensor with `update` written along `axis` from `start` (clamped to fit).
+    #[track_caller]
+    pub fn dynamic_update_slice(
+        self,
+        axis: isize,
+        update: Tensor<'g>,
+        start: Tensor<'g>,
+    ) -> Tensor<'g> {
+        let axis = resolve_axis(axis, self.rank());
+        self.apply(Op::DynamicUpdateSlice { axis }, &[update, start])
+    }
+}

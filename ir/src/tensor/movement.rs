@@ -1,0 +1,200 @@
+//! Methods that move elements.
+
+use super::Tensor;
+use super::arithmetic::concat;
+use super::axes::{Axes, resolve_axis};
+use crate::graph::Graph;
+use crate::op::{Op, Padding, TypeError};
+use crate::shape::Shape;
+use std::ops::Range;
+use std::panic::Location;
+
+impl<'g> Tensor<'g> {
+    /// The same elements in row-major order under another shape.
+    #[track_caller]
+    pub fn reshape(self, shape: impl Into<Shape>) -> Tensor<'g> {
+        let shape = shape.into();
+        if shape == self.shape() {
+            return self;
+        }
+        self.apply(Op::Reshape(shape), &[])
+    }
+
+    /// Axis `i` of the result is axis `permutation[i]` of this tensor.
+    #[track_caller]
+    pub fn transpose(self, permutation: &[usize]) -> Tensor<'g> {
+        if permutation.iter().copied().eq(0..self.rank()) {
+            return self;
+        }
+        self.apply(Op::Transpose(permutation.to_vec()), &[])
+    }
+
+    /// Exchanges two axes (negative from the end).
+    #[track_caller]
+    pub fn swap_axes(self, a: isize, b: isize) -> Tensor<'g> {
+        let rank = self.rank();
+        let mut permutation: Vec<usize> = (0..rank).collect();
+        permutation.swap(resolve_axis(a, rank), resolve_axis(b, rank));
+        self.transpose(&permutation)
+    }
+
+    /// Repeats a scalar into `shape`.
+    #[track_caller]
+    pub(crate) fn expand(self, shape: impl Into<Shape>) -> Tensor<'g> {
+        let shape = shape.into();
+        if shape.rank() == 0 {
+            return self;
+        }
+        self.apply(
+            Op::Broadcast {
+                shape,
+                axes: Vec::new(),
+            },
+            &[],
+        )
+    }
+
+    /// Places axis `i` at axis `axes[i]` (ascending) of `shape`; the other axes repeat.
+    #[track_caller]
+    pub fn broadcast_in_dim(self, shape: impl Into<Shape>, axes: &[usize]) -> Tensor<'g> {
+        let shape = shape.into();
+        if shape == self.shape() && axes.iter().copied().eq(0..self.rank()) {
+            return self;
+        }
+        let axes = axes.to_vec();
+        self.apply(Op::Broadcast { shape, axes }, &[])
+    }
+
+    /// NumPy broadcasting: trailing axes are aligned, extent 1 repeats.
+    #[track_caller]
+    pub fn broadcast_to(self, shape: impl Into<Shape>) -> Tensor<'g> {
+        let (from, to) = (self.ty(), shape.into());
+        if from.shape == to {
+            return self;
+        }
+        let lead = to.rank().checked_sub(from.shape.rank());
+        let aligned = lead.is_some_and(|lead| {
+            let fits = |axis: usize| [1, to[axis + lead]].contains(&from.shape[axis]);
+            (0..from.shape.rank()).all(fits)
+        });
+        if !aligned {
+            let op = Op::Broadcast {
+                shape: to.clone(),
+                axes: Vec::new(),
+            };
+            let error = TypeError::new(&op, [&from], format!("does not broadcast to {to}"))
+                .help("extents must be equal or 1, aligned at the last axis")
+                .at(Location::caller());
+            panic!("{error}");
+        }
+        let lead = lead.expect("checked above");
+        // The op itself only repeats: axes of extent 1 that grow are dropped first.
+        let kept: Vec<usize> = (0..from.shape.rank())
+            .filter(|&axis| from.shape[axis] == to[axis + lead])
+            .collect();
+        let squeezed: Shape = kept.iter().map(|&axis| from.shape[axis]).collect();
+        let axes: Vec<usize> = kept.iter().map(|&axis| axis + lead).collect();
+        self.reshape(squeezed).broadcast_in_dim(to, &axes)
+    }
+
+    /// Inserts an axis of extent 1 before `axis` (negative: after the last is -1).
+    #[track_caller]
+    pub fn unsqueeze(self, axis: isize) -> Tensor<'g> {
+        let shape = self.shape();
+        let axis = resolve_axis(axis, shape.rank() + 1);
+        let extents = [&shape[..axis], &[1], &shape[axis..]].concat();
+        self.reshape(extents)
+    }
+
+    /// Removes an axis of extent 1.
+    #[track_caller]
+    pub fn squeeze(self, axis: isize) -> Tensor<'g> {
+        let shape = self.shape();
+        let axis = resolve_axis(axis, shape.rank());
+        self.reshape(shape.without(&[axis]))
+    }
+
+    /// Elements `range` of one axis.
+    #[track_caller]
+    pub fn slice(self, axis: isize, range: Range<usize>) -> Tensor<'g> {
+        let shape = self.shape();
+        let axis = resolve_axis(axis, shape.rank());
+        if range == (0..shape[axis]) {
+            return self;
+        }
+        let (mut start, mut stop) = (vec![0; shape.rank()], shape.to_vec());
+        (start[axis], stop[axis]) = (range.start, range.end);
+        let stride = vec![1; shape.rank()];
+        self.apply(
+            Op::Slice {
+                start,
+                stop,
+                stride,
+            },
+            &[],
+        )
+    }
+
+    /// Equal parts along one axis.
+    ///
+    /// # Panics
+    /// If `parts` does not divide the extent.
+    #[track_caller]
+    pub fn chunk(self, parts: usize, axis: isize) -> Vec<Tensor<'g>> {
+        let extent = self.shape()[resolve_axis(axis, self.rank())];
+        assert!(
+            parts > 0 && extent % parts == 0,
+            "{extent} does not split into {parts}"
+        );
+        let size = extent / parts;
+        let mut chunks = Vec::with_capacity(parts);
+        for part in 0..parts {
+            chunks.push(self.slice(axis, part * size..(part + 1) * size));
+        }
+        chunks
+    }
+
+    /// Adds `before` and `after` elements of `value` along one axis.
+    #[track_caller]
+    pub fn pad(self, axis: isize, before: usize, after: usize, value: f64) -> Tensor<'g> {
+        let mut padding = vec![Padding::default(); self.rank()];
+        padding[resolve_axis(axis, self.rank())] = Padding {
+            before,
+            after,
+            between: 0,
+        };
+        let value = self.graph().full(value, self.dtype(), Shape::scalar());
+        self.apply(Op::Pad(padding), &[value])
+    }
+
+    /// Reverses axes.
+    #[track_caller]
+    pub fn flip(self, axes: impl Axes) -> Tensor<'g> {
+        let axes = axes.resolve(self.rank());
+        self.apply(Op::Flip(axes), &[])
+    }
+
+    /// Replaces `axis` by `[count, size]`: windows of `size` elements, `dilation` apart, that
+    /// start every `stride`.
+    #[track_caller]
+    pub fn window(self, axis: isize, size: usize, stride: usize, dilation: usize) -> Tensor<'g> {
+        let axis = resolve_axis(axis, self.rank());
+        self.apply(
+            Op::Window {
+                axis,
+                size,
+                stride,
+                dilation,
+            },
+            &[],
+        )
+    }
+}
+
+impl Graph {
+    /// Joins tensors along an axis (negative from the end).
+    #[track_caller]
+    pub fn concat<'g>(&'g self, tensors: &[Tensor<'g>], axis: isize) -> Tensor<'g> {
+        concat(self, tensors, axis)
+    }
+}

@@ -1,0 +1,56 @@
+//! Sums, means and maxima.
+
+use super::Tensor;
+use super::axes::{Axes, resolve_axis};
+use crate::op::Op;
+use crate::shape::Shape;
+
+impl<'g> Tensor<'g> {
+    /// Sum over axes, which disappear.
+    #[track_caller]
+    pub fn sum(self, axes: impl Axes) -> Tensor<'g> {
+        let axes = axes.resolve(self.rank());
+        if axes.is_empty() {
+            return self;
+        }
+        self.apply(Op::Sum(axes), &[])
+    }
+
+    /// Arithmetic mean over axes: the sum times the reciprocal of the count.
+    #[track_caller]
+    pub fn mean(self, axes: impl Axes) -> Tensor<'g> {
+        let shape = self.shape();
+        let axes = axes.resolve(shape.rank());
+        let count: usize = axes.iter().map(|&axis| shape[axis]).product();
+        let signed: Vec<isize> = axes.iter().map(|&axis| axis as isize).collect();
+        self.sum(&signed[..]) * (1.0 / count as f64)
+    }
+
+    /// Maximum over axes, which disappear.
+    #[track_caller]
+    pub fn max(self, axes: impl Axes) -> Tensor<'g> {
+        let axes = axes.resolve(self.rank());
+        if axes.is_empty() {
+            return self;
+        }
+        self.apply(Op::ReduceMax(axes), &[])
+    }
+
+    /// Index (`i32`) of the first maximum along an axis.
+    #[track_caller]
+    pub fn argmax(self, axis: isize) -> Tensor<'g> {
+        self.apply(Op::ArgMax(resolve_axis(axis, self.rank())), &[])
+    }
+
+    /// Repeats a reduced tensor over the axes that were reduced from `shape`: the inverse in
+    /// shape of `sum` and `max`.
+    #[track_caller]
+    pub fn expand_axes(self, axes: impl Axes, shape: impl Into<Shape>) -> Tensor<'g> {
+        let shape = shape.into();
+        let reduced = axes.resolve(shape.rank());
+        let kept: Vec<usize> = (0..shape.rank())
+            .filter(|axis| !reduced.contains(axis))
+            .collect();
+        self.broadcast_in_dim(shape, &kept)
+    }
+}
