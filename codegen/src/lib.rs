@@ -1,1 +1,3 @@
 //! Schedule, Kernel IR, memory plan and the CPU backend.
+
+pub mod cpu;

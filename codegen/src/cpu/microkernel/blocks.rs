@@ -1,0 +1,121 @@
+//! The loops around a register tile: groups of B panels, blocks of k, tiles of rows.
+//!
+//! For each group of panels and each block of k, all row tiles run before the next: that part of
+//! B stays in the nearest cache, and A is read again from the second-level cache once per group.
+//! A block of k after the first reloads C, which changes no bit.
+
+use super::{ContractArgs, PANEL_WIDTH};
+
+/// One register tile: `C[rows, columns] (+)= A[rows, k] * B[k, columns]`; the number of rows and
+/// of panels is fixed by the [`TileFn`] that runs it.
+pub(super) struct Tile {
+    pub a: *const f32,
+    pub a_row_stride: isize,
+    pub a_k_stride: isize,
+    pub b: *const f32,
+    pub b_panel_stride: isize,
+    pub c: *mut f32,
+    pub c_row_stride: isize,
+    /// Columns of C to load and store; only the last panel may be partial.
+    pub columns: usize,
+    pub k: usize,
+    /// Start from C instead of +0.0.
+    pub reload: bool,
+}
+
+/// Runs a tile. Safe to call under the conditions of [`super::ContractFn`] for the tile's part.
+pub(super) type TileFn = unsafe fn(&Tile);
+
+/// What a family provides: its tile in every size up to the full one.
+pub(super) trait Tiles {
+    /// Rows of a full tile.
+    const ROWS: usize;
+    /// Panels of a full tile.
+    const PANELS: usize;
+    /// Terms of k for which a group of panels stays in a near cache.
+    const K_BLOCK: usize;
+
+    /// The function for a tile of `1..=ROWS` rows and `1..=PANELS` panels.
+    fn tile(rows: usize, panels: usize) -> TileFn;
+}
+
+/// The whole contraction, tile by tile.
+///
+/// # Safety
+/// Those of [`super::ContractFn`].
+pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
+    for (panel, panels) in pieces(args.n.div_ceil(PANEL_WIDTH), T::PANELS) {
+        let column = panel * PANEL_WIDTH;
+        let columns = (panels * PANEL_WIDTH).min(args.n - column);
+        let b = args.b.wrapping_offset(panel as isize * args.b_panel_stride);
+        let mut done = 0;
+        // Runs once for k = 0, which has to set C.
+        loop {
+            let k = piece(args.k - done, T::K_BLOCK);
+            for (row, rows) in pieces(args.m, T::ROWS) {
+                let tile = Tile {
+                    a: args
+                        .a
+                        .wrapping_offset(row as isize * args.a_row_stride)
+                        .wrapping_offset(done as isize * args.a_k_stride),
+                    a_row_stride: args.a_row_stride,
+                    a_k_stride: args.a_k_stride,
+                    b: b.wrapping_add(done * PANEL_WIDTH),
+                    b_panel_stride: args.b_panel_stride,
+                    c: args
+                        .c
+                        .wrapping_offset(row as isize * args.c_row_stride)
+                        .wrapping_add(column),
+                    c_row_stride: args.c_row_stride,
+                    columns,
+                    k,
+                    reload: args.accumulate != 0 || done != 0,
+                };
+                // SAFETY: the tile's rows, columns and terms lie within those of `args`, for which
+                // the caller vouches, and `rows` and `panels` are what the function was chosen for.
+                unsafe { T::tile(rows, panels)(&tile) };
+            }
+            done += k;
+            if done >= args.k {
+                break;
+            }
+        }
+    }
+}
+
+/// Cuts `0..total` into `(start, length)` pieces of at most `largest`.
+fn pieces(total: usize, largest: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let length = piece(total - start, largest);
+        start += length;
+        (length > 0).then_some((start - length, length))
+    })
+}
+
+/// The length of the next piece: the largest, except that the last two share what is left evenly,
+/// because a nearly empty tile has too few sums in flight to keep the multipliers busy.
+fn piece(left: usize, largest: usize) -> usize {
+    if left >= 2 * largest {
+        largest
+    } else if left > largest {
+        left.div_ceil(2)
+    } else {
+        left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pieces;
+
+    #[test]
+    fn pieces_cover_the_whole_in_order_and_end_evenly() {
+        let cut = |total, largest| pieces(total, largest).collect::<Vec<_>>();
+        assert_eq!(cut(0, 6), []);
+        assert_eq!(cut(5, 6), [(0, 5)]);
+        assert_eq!(cut(8, 6), [(0, 4), (4, 4)]);
+        assert_eq!(cut(13, 6), [(0, 6), (6, 4), (10, 3)]);
+        assert_eq!(cut(18, 6), [(0, 6), (6, 6), (12, 6)]);
+    }
+}

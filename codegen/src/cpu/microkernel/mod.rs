@@ -1,0 +1,81 @@
+//! Contraction microkernels: the register tiles that generated code calls for a matrix product.
+//!
+//! Cranelift's vectors are 128 bits wide and its fused multiply-adds move their accumulators, so
+//! the innermost part of a contraction is written here with `std::arch`, once per [`Family`] of
+//! CPUs. The generated code makes one call per block with a [`ContractArgs`]; the loops over
+//! register tiles are inside ([`blocks`]).
+//!
+//! **Order of accumulation.** Every element of C is accumulated in ascending k, with exactly one
+//! fused multiply-add per term, from +0.0 or from the C that is already there. Tiles and cache
+//! blocks decide only *when* a term is added. So the result has the same bits for every family,
+//! tile, block size and way of cutting m, n or k over several calls. (A NaN is a NaN everywhere;
+//! its payload is not promised.)
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `family` | which families there are, which one this CPU gets, `BSQ_CPU` |
+//! | `blocks` | the loops over cache blocks and tiles, shared by all families |
+//! | `avx512`, `avx2`, `portable` | one register tile each |
+//! | `peak` | the multiply-add rate of one thread, to compare with |
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod blocks;
+mod family;
+mod peak;
+mod portable;
+#[cfg(test)]
+mod tests;
+
+pub use family::{Family, FamilyError, detect, selected};
+pub use peak::fma_peak;
+
+/// Columns in one panel of a packed B.
+pub const PANEL_WIDTH: usize = 16;
+
+/// Operands of one contraction block, `C[m, n] (+)= A[m, k] * B[k, n]`, all f32.
+///
+/// Strides count f32 elements, not bytes, and may be negative.
+///
+/// B is packed in panels of [`PANEL_WIDTH`] columns: panel `j` holds `B[.., 16 j .. 16 j + 16]` as
+/// `[k, 16]`, contiguous, and the last panel is padded to its full width (with zeros, by
+/// convention; what the padding holds does not reach C). It needs no alignment.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ContractArgs {
+    /// First element of A.
+    pub a: *const f32,
+    /// From one row of A to the next.
+    pub a_row_stride: isize,
+    /// From one k of A to the next; 1 for a row-major A.
+    pub a_k_stride: isize,
+    /// First panel of B.
+    pub b: *const f32,
+    /// From one panel of B to the next.
+    pub b_panel_stride: isize,
+    /// First element of C, row-major with unit column stride.
+    pub c: *mut f32,
+    /// From one row of C to the next.
+    pub c_row_stride: isize,
+    /// Rows of A and C.
+    pub m: usize,
+    /// Columns of C; need not be a multiple of [`PANEL_WIDTH`].
+    pub n: usize,
+    /// Terms of each sum; with 0, C is set to +0.0 or left as it is.
+    pub k: usize,
+    /// 0: sums start from +0.0. Otherwise they start from what C holds.
+    pub accumulate: usize,
+}
+
+/// A family's contraction, called through a pointer by generated code.
+///
+/// # Safety
+/// - The CPU has the family's instructions ([`Family::contract`] checks this).
+/// - Every `A[i, l]` and every row of every panel of B (all 16 columns) can be read.
+/// - Every `C[i, j]` with `i < m`, `j < n` can be written (and read, if `accumulate` is set), its
+///   rows do not overlap each other, and no part of C overlaps A or B.
+///
+/// Nothing outside of those elements is read or written.
+pub type ContractFn = unsafe extern "C" fn(*const ContractArgs);
