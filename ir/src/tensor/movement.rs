@@ -143,7 +143,7 @@ impl<'g> Tensor<'g> {
     pub fn chunk(self, parts: usize, axis: isize) -> Vec<Tensor<'g>> {
         let extent = self.shape()[resolve_axis(axis, self.rank())];
         assert!(
-            parts > 0 && extent % parts == 0,
+            parts > 0 && extent.is_multiple_of(parts),
             "{extent} does not split into {parts}"
         );
         let size = extent / parts;

@@ -1,0 +1,218 @@
+//! Kernel IR: typed SSA over loop nests with explicit loads and stores; what every target consumes.
+//!
+//! A [`Kernel`] is run once per work item of its grid; items are independent and may run in any
+//! order on any number of threads. Inside an item, statements run in order. Nothing here names a
+//! machine: vector width, registers and tiles are the target's business.
+//!
+//! Invariants (checked by [`verify`](verify::verify)):
+//! - a value is defined once, before its uses, in the same block or an enclosing one;
+//! - a loop variable is used only inside its loop; the grid's variables everywhere;
+//! - `Map` holds elementwise ops of the graph IR only, on operands of the types they accept;
+//! - arithmetic is never on `f16` or `bf16`: those are loaded, cast and stored;
+//! - at most one loop of a nest is a vector loop, and a vector `Reduce` is not inside one;
+//! - static offsets stay inside their buffers.
+
+mod affine;
+mod display;
+pub mod verify;
+
+pub use affine::{Affine, Var};
+
+use bsq_ir::{DType, Op, Type};
+
+/// One compiled unit: the body runs for every point of the grid.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    /// Arrays given at launch.
+    pub buffers: Vec<Array>,
+    /// Arrays private to a running item, uninitialised at its start.
+    pub scratch: Vec<Array>,
+    /// Work items, outermost first; their product may be 0.
+    pub grid: Vec<Axis>,
+    pub body: Vec<Stmt>,
+}
+
+/// An array of elements.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Array {
+    pub dtype: DType,
+    pub elements: usize,
+    /// True if the kernel stores to it.
+    pub written: bool,
+}
+
+/// A loop variable that runs over `0..extent`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Axis {
+    pub var: Var,
+    pub extent: usize,
+}
+
+/// Where an array lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// An index into [`Kernel::buffers`].
+    Buffer(u32),
+    /// An index into [`Kernel::scratch`].
+    Scratch(u32),
+}
+
+/// An element: an affine offset, plus a run-time one (`i64`, in elements) where positions are data.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Element {
+    pub place: Place,
+    pub at: Affine,
+    pub dynamic: Option<Value>,
+}
+
+/// A value of one element; inside a vector loop, of one element per lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Value(pub u32);
+
+/// The number of iterations of a loop.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Extent {
+    Static(usize),
+    /// `min(size, limit - start)`: the rest of a blocked axis. `start < limit` always holds.
+    Block {
+        size: usize,
+        start: Affine,
+        limit: usize,
+    },
+}
+
+/// A statement.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Stmt {
+    Let {
+        value: Value,
+        dtype: DType,
+        inst: Inst,
+    },
+    Store {
+        to: Element,
+        value: Value,
+    },
+    /// Runs `body` for `var` in `0..extent`, ascending. A vector loop's iterations do not
+    /// depend on one another, so that a target may run several at once.
+    Loop {
+        var: Var,
+        extent: Extent,
+        vector: bool,
+        body: Vec<Stmt>,
+    },
+    /// Combines `term` of every iteration of `body`. Sums keep the order of `bsq_ir::order`
+    /// with `var` as the index. `body` stores nothing.
+    Reduce(Reduce),
+    Contract(Contract),
+}
+
+/// A loop whose iterations are combined.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reduce {
+    pub var: Var,
+    pub extent: usize,
+    /// Lanes run along `var`.
+    pub vector: bool,
+    pub body: Vec<Stmt>,
+    pub results: Vec<Reduction>,
+}
+
+/// One result of a [`Reduce`]: defined after it, visible in the enclosing block.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reduction {
+    pub value: Value,
+    pub dtype: DType,
+    pub op: Combine,
+    /// A value of the body, or visible to it.
+    pub term: Value,
+}
+
+/// How the terms of a reduction are combined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Combine {
+    /// In the fixed order, from zero.
+    Sum,
+    Max,
+    Min,
+}
+
+/// What a value is computed from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Inst {
+    /// The element's little-endian bytes, zero-extended.
+    Constant(u64),
+    /// An index expression as `i64`.
+    Index(Affine),
+    Load(Element),
+    /// An elementwise op of the graph IR.
+    Map(Op, Vec<Value>),
+}
+
+/// A block contraction, `f32`: `C[i, j] (+)= A[i, k] * B[k, j]`, accumulated in ascending `k`
+/// with one fused multiply-add per term, from zero or from what C holds.
+///
+/// B is packed in panels of [`PANEL`] columns: panel `p` holds `B[.., 16 p .. 16 p + 16]` as
+/// `[k][16]`, zero padded; panels are `b_panel_stride` elements apart. A and C have plain strides.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Contract {
+    pub a: Element,
+    pub a_row_stride: i64,
+    pub a_k_stride: i64,
+    pub b: Element,
+    pub b_panel_stride: i64,
+    pub c: Element,
+    pub c_row_stride: i64,
+    pub m: Extent,
+    pub n: Extent,
+    pub k: Extent,
+    /// Start from what C holds instead of from zero.
+    pub accumulate: bool,
+}
+
+/// Columns of a packed panel of B.
+pub const PANEL: usize = 16;
+
+impl Kernel {
+    /// Number of work items.
+    pub fn items(&self) -> usize {
+        self.grid.iter().map(|axis| axis.extent).product()
+    }
+
+    pub fn array(&self, place: Place) -> &Array {
+        match place {
+            Place::Buffer(index) => &self.buffers[index as usize],
+            Place::Scratch(index) => &self.scratch[index as usize],
+        }
+    }
+
+    /// Byte offset of each scratch array, 64-byte aligned, and the bytes of all of them.
+    pub fn scratch_layout(&self) -> (Vec<usize>, usize) {
+        let mut end = 0;
+        let offsets = self.scratch.iter().map(|array| {
+            let start = end;
+            end += (array.elements * array.dtype.size()).next_multiple_of(64);
+            start
+        });
+        let offsets = offsets.collect();
+        (offsets, end)
+    }
+}
+
+impl Array {
+    pub fn read(ty: &Type) -> Self {
+        Array {
+            dtype: ty.dtype,
+            elements: ty.shape.elements(),
+            written: false,
+        }
+    }
+
+    pub fn written(dtype: DType, elements: usize) -> Self {
+        Array {
+            dtype,
+            elements,
+            written: true,
+        }
+    }
+}
