@@ -1,1 +1,3 @@
 //! BSQ-ViT models, training, data and metrics.
+
+pub mod image_io;

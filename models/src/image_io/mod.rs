@@ -1,0 +1,139 @@
+//! Photographs in and out: decoding, PIL-exact resizing, cropping, windows, planar f32, atomic PNG.
+//!
+//! Everything in this project that looks at a picture looks at a [`Picture`]: 8-bit RGB, rows top
+//! to bottom, three bytes per pixel. [`load`] turns a PNG or JPEG file of any kind into one and
+//! says, as [`Notice`]s, what it had to change on the way; [`to_planar`] and [`from_planar`] go
+//! between pictures and the `[3, height, width]` f32 arrays in -1..1 that models consume.
+
+mod crop;
+mod jpeg_markers;
+mod load;
+mod planar;
+pub mod resize;
+mod save;
+mod windows;
+
+pub use crop::{center_crop, crop, pad_by_replication};
+pub use load::{LoadLimits, Loaded, Notice, load, load_from_bytes, load_within};
+pub use planar::{Range, append_planar, from_planar, to_planar};
+pub use save::{encode_png, save_png, write_atomically};
+pub use windows::Windows;
+
+use std::path::PathBuf;
+
+/// An 8-bit RGB picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Columns; at least 1.
+    pub width: usize,
+    /// Rows; at least 1.
+    pub height: usize,
+    /// Samples `[height, width, 3]`, red first; exactly `3 * width * height` bytes.
+    pub rgb: Vec<u8>,
+}
+
+impl Picture {
+    /// A picture over the given samples.
+    ///
+    /// # Panics
+    /// When a side is zero or the number of samples is not `3 * width * height`.
+    #[track_caller]
+    pub fn new(width: usize, height: usize, rgb: Vec<u8>) -> Picture {
+        assert!(
+            width > 0 && height > 0,
+            "a picture of {width}x{height} pixels has no pixels"
+        );
+        assert_eq!(
+            rgb.len(),
+            3 * width * height,
+            "a {width}x{height} RGB picture has {} samples, not {}",
+            3 * width * height,
+            rgb.len()
+        );
+        Picture { width, height, rgb }
+    }
+
+    /// The red, green and blue samples of the pixel in column `x` of row `y`.
+    #[track_caller]
+    pub fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
+        assert!(x < self.width && y < self.height);
+        let at = 3 * (y * self.width + x);
+        [self.rgb[at], self.rgb[at + 1], self.rgb[at + 2]]
+    }
+
+    /// One row of samples, `3 * width` bytes.
+    #[track_caller]
+    pub fn row(&self, y: usize) -> &[u8] {
+        &self.rgb[3 * self.width * y..3 * self.width * (y + 1)]
+    }
+}
+
+/// What can be wrong with a picture file; each message is one line naming the file and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// There is nothing at this path.
+    #[error("{path}: no such file", path = path.display())]
+    NotFound {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// The path names a folder.
+    #[error("{path}: is a folder, not an image file", path = path.display())]
+    IsFolder {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// The operating system refused to read the file.
+    #[error("{path}: cannot be read: {reason}", path = path.display())]
+    Unreadable {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the operating system says.
+        reason: std::io::Error,
+    },
+    /// The file's first bytes are not those of a PNG or JPEG.
+    #[error("{path}: not a PNG or JPEG image", path = path.display())]
+    NotAnImage {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// The file ends before the picture does.
+    #[error("{path}: truncated: the file ends before the picture does", path = path.display())]
+    Truncated {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// The decoder found something that no valid file contains.
+    #[error("{path}: damaged or unsupported image: {reason}", path = path.display())]
+    Damaged {
+        /// The path as it was given.
+        path: PathBuf,
+        /// The decoder's reason.
+        reason: String,
+    },
+    /// The header announces more pixels than [`LoadLimits`] allow; nothing was allocated.
+    #[error(
+        "{path}: {width}x{height} is too large: at most {max_side} pixels a side and {max_pixels} in all; scale the picture down first",
+        path = path.display()
+    )]
+    TooLarge {
+        /// The path as it was given.
+        path: PathBuf,
+        /// Announced columns.
+        width: u32,
+        /// Announced rows.
+        height: u32,
+        /// The limit for each side.
+        max_side: u32,
+        /// The limit for the product of both sides.
+        max_pixels: u64,
+    },
+    /// The file could not be written; nothing was left behind.
+    #[error("{path}: cannot be written: {reason}", path = path.display())]
+    Unwritable {
+        /// The path as it was given.
+        path: PathBuf,
+        /// Why, in words.
+        reason: String,
+    },
+}
