@@ -76,12 +76,26 @@ impl Node {
     }
 }
 
+/// Equal but for the line of the user's program.
+impl PartialEq for Node {
+    fn eq(&self, other: &Node) -> bool {
+        self.op == other.op
+            && self.operands == other.operands
+            && self.types == other.types
+            && self.region == other.region
+    }
+}
+
 #[derive(Default)]
 struct Arena {
     nodes: Vec<Node>,
     /// Hash of (op, operands) to the nodes that have it.
     index: HashMap<u64, SmallVec<[NodeId; 1]>>,
+    /// Where new nodes go.
     region: Region,
+    /// The line that new nodes point at, if it is not the line that asks for them.
+    location: Option<&'static Location<'static>>,
+    /// The highest region so far.
     regions: u32,
 }
 
@@ -138,6 +152,8 @@ impl Graph {
         };
         let id = NodeId::new(arena.nodes.len());
         let region = region.unwrap_or(arena.region);
+        let location = arena.location.unwrap_or(location);
+        arena.regions = arena.regions.max(region.0);
         let operands = operands.into();
         arena.nodes.push(Node {
             op,
@@ -171,22 +187,40 @@ impl Graph {
 
     /// Runs `build` with every new node in a new region.
     pub fn in_new_region<R>(&self, build: impl FnOnce() -> R) -> R {
-        let outer = {
+        let region = {
             let mut arena = self.arena.borrow_mut();
             arena.regions += 1;
-            let region = Region(arena.regions);
-            std::mem::replace(&mut arena.region, region)
+            Region(arena.regions)
         };
-        let result = build();
-        self.arena.borrow_mut().region = outer;
-        result
+        self.in_region(region, build)
     }
 
     /// Runs `build` with every new node in an existing region.
     pub fn in_region<R>(&self, region: Region, build: impl FnOnce() -> R) -> R {
-        let outer = std::mem::replace(&mut self.arena.borrow_mut().region, region);
+        let location = self.arena.borrow().location;
+        self.in_origin(region, location, build)
+    }
+
+    /// Runs `build` with every new node in the region and at the line of `node`: a pass that
+    /// derives many nodes from one, such as its gradient, says so.
+    pub fn in_place_of<R>(&self, node: &Node, build: impl FnOnce() -> R) -> R {
+        self.in_origin(node.region, Some(node.location), build)
+    }
+
+    fn in_origin<R>(
+        &self,
+        region: Region,
+        location: Option<&'static Location<'static>>,
+        build: impl FnOnce() -> R,
+    ) -> R {
+        let swap = |region, location| {
+            let mut arena = self.arena.borrow_mut();
+            let region = std::mem::replace(&mut arena.region, region);
+            (region, std::mem::replace(&mut arena.location, location))
+        };
+        let (outer_region, outer_location) = swap(region, location);
         let result = build();
-        self.arena.borrow_mut().region = outer;
+        swap(outer_region, outer_location);
         result
     }
 
@@ -212,7 +246,10 @@ impl Graph {
 }
 
 /// A finished graph: nodes in topological order, all of them needed.
-#[derive(Clone, Debug)]
+///
+/// Two are equal if their nodes are, in the same order, and so are outputs and updates; the lines
+/// of the user's program are ignored.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Function {
     nodes: Vec<Node>,
     outputs: Vec<(String, NodeId)>,

@@ -21,6 +21,20 @@ impl Shape {
         self.0.len()
     }
 
+    /// The most elements that a tensor of a graph may have, so that sizes in bytes never overflow.
+    pub const MAX_ELEMENTS: usize = 1 << 48;
+
+    /// The most axes that a tensor of a graph may have.
+    pub const MAX_RANK: usize = 32;
+
+    /// True if the extents are within [`Shape::MAX_RANK`] and [`Shape::MAX_ELEMENTS`]. Empty axes
+    /// count as one, so that strides do not overflow either.
+    pub fn is_within_limits(&self) -> bool {
+        let product = |so_far: usize, &extent: &usize| so_far.checked_mul(extent.max(1));
+        let elements = self.0.iter().try_fold(1, product);
+        self.rank() <= Shape::MAX_RANK && elements.is_some_and(|n| n <= Shape::MAX_ELEMENTS)
+    }
+
     /// Number of elements; 1 for a scalar.
     pub fn elements(&self) -> usize {
         self.0.iter().product()
@@ -144,6 +158,14 @@ mod tests {
         assert_eq!(Shape::from([2, 3, 4]).strides(), [12, 4, 1]);
         assert_eq!(Shape::scalar().elements(), 1);
         assert_eq!(Shape::from([2, 0]).elements(), 0);
+    }
+
+    #[test]
+    fn limits_count_empty_axes_as_one() {
+        assert!(Shape::from([1 << 24, 1 << 24]).is_within_limits());
+        assert!(!Shape::from([1 << 24, 1 << 24, 2]).is_within_limits());
+        assert!(!Shape::from([0, usize::MAX, 2]).is_within_limits());
+        assert!(!Shape::from(vec![1; 33]).is_within_limits());
     }
 
     #[test]

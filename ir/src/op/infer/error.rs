@@ -58,6 +58,20 @@ impl TypeError {
         self.op
     }
 
+    /// What is wrong, without the place: one line.
+    pub fn problem(&self) -> String {
+        let types: Vec<String> = self.operands.iter().map(Type::to_string).collect();
+        match types.is_empty() {
+            true => format!("{}: {}", self.op, self.what),
+            false => format!(
+                "{}: {} (operands: {})",
+                self.op,
+                self.what,
+                types.join(", ")
+            ),
+        }
+    }
+
     /// The line in the user's program that asked for the op.
     pub fn location(&self) -> Option<&'static Location<'static>> {
         self.location

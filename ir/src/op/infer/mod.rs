@@ -11,7 +11,7 @@ mod reduction;
 pub use error::TypeError;
 
 use super::{Family, Op};
-use crate::shape::Type;
+use crate::shape::{Shape, Type};
 use smallvec::{SmallVec, smallvec};
 
 /// The types of a node's results; nearly always one.
@@ -36,7 +36,19 @@ pub fn infer(op: &Op, operands: &[&[Type]]) -> Result<Types, TypeError> {
             }
         }
     }
-    rule(op, &types).map_err(|error| error.with_operands(&types))
+    let results = rule(op, &types).and_then(|results| within_limits(op, results));
+    results.map_err(|error| error.with_operands(&types))
+}
+
+fn within_limits(op: &Op, results: Types) -> Result<Types, TypeError> {
+    match results.iter().find(|ty| !ty.shape.is_within_limits()) {
+        None => Ok(results),
+        Some(ty) => {
+            let (axes, elements) = (Shape::MAX_RANK, Shape::MAX_ELEMENTS);
+            let what = format!("{ty} is larger than {axes} axes or {elements} elements");
+            Err(TypeError::new(op, [], what))
+        }
+    }
 }
 
 fn rule(op: &Op, operands: &[&Type]) -> Result<Types, TypeError> {

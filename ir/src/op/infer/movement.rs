@@ -12,6 +12,9 @@ pub(super) fn rule(op: &Op, operands: &[&Type]) -> Result<Type, TypeError> {
     let fail = |what: String| Err(TypeError::new(op, [], what));
     let shape: Shape = match op {
         Op::Reshape(shape) => {
+            if !shape.is_within_limits() {
+                return fail(format!("{shape} is too large"));
+            }
             if shape.elements() != x.shape.elements() {
                 let (from, to) = (x.shape.elements(), shape.elements());
                 return fail(format!("{shape} has {to} elements, the operand {from}"));
@@ -75,8 +78,15 @@ pub(super) fn rule(op: &Op, operands: &[&Type]) -> Result<Type, TypeError> {
                 return fail(format!("{} paddings for {rank} axes", padding.len()));
             }
             let extent = |axis: usize| {
-                let between = padding[axis].between * x.shape[axis].saturating_sub(1);
-                padding[axis].before + x.shape[axis] + between + padding[axis].after
+                let gaps = x.shape[axis].saturating_sub(1);
+                let padding = padding[axis];
+                [
+                    padding.before,
+                    padding.after,
+                    padding.between.saturating_mul(gaps),
+                ]
+                .into_iter()
+                .fold(x.shape[axis], usize::saturating_add)
             };
             (0..rank).map(extent).collect()
         }
@@ -118,7 +128,7 @@ pub(super) fn window_span(
         let what = format!("size {size}, stride {stride}, dilation {dilation}: none may be 0");
         return Err(TypeError::new(op, [], what));
     }
-    Ok((size - 1) * dilation + 1)
+    Ok((size - 1).saturating_mul(dilation).saturating_add(1))
 }
 
 fn concat(op: &Op, axis: usize, operands: &[&Type]) -> Result<Type, TypeError> {

@@ -33,10 +33,11 @@ pub(super) fn rule(op: &Op, operands: &[&Type]) -> Result<Type, TypeError> {
             stride,
             dilation,
         } => {
-            check_axes(op, &[*axis, axis + 1], x.shape.rank())?;
+            check_axes(op, &[*axis, axis.saturating_add(1)], x.shape.rank())?;
             let (count, size) = (x.shape[*axis], x.shape[axis + 1]);
             let span = window_span(op, size, *stride, *dilation)?;
-            let needed = count.saturating_sub(1) * stride + span;
+            let last = count.saturating_sub(1).saturating_mul(*stride);
+            let needed = last.saturating_add(span);
             if needed > *length {
                 let what = format!("{count} windows of {size} reach {needed}, length is {length}");
                 return Err(TypeError::new(op, [], what));
