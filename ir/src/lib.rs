@@ -5,6 +5,7 @@
 pub mod dtype;
 pub mod graph;
 pub mod op;
+pub mod rewrite;
 pub mod shape;
 pub mod tensor;
 pub mod text;

@@ -66,6 +66,11 @@ impl Constant {
         self.splat.then_some(&self.bytes)
     }
 
+    /// The bytes of all elements, if they are stored one by one.
+    pub fn dense_elements(&self) -> Option<&Arc<[u8]>> {
+        (!self.splat).then_some(&self.bytes)
+    }
+
     /// The value that fills the tensor, if it is one `f32`.
     pub fn splat_f32(&self) -> Option<f32> {
         let element = self.splat_element()?;
