@@ -1,1 +1,3 @@
 //! Buffers, worker threads, programs and checkpoints.
+
+pub mod threads;

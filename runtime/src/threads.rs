@@ -1,0 +1,573 @@
+//! Persistent worker threads and the parallel regions that they run.
+//!
+//! A compiled program is a sequence of short parallel loops, some of them only tens of
+//! microseconds long, so starting one must cost next to nothing. [`WorkerPool`] keeps its threads
+//! alive; after a region they spin for a bounded time, ready to start the next within a
+//! microsecond, and then sleep, so that an idle program uses no CPU.
+//!
+//! A region hands out its items in chunks from a shared counter: a thread that the system delays
+//! takes fewer chunks, and one that wakes too late for a region is not waited for. Which thread
+//! computes which item is therefore not determined; a kernel must not let it show in its results.
+//!
+//! # How a region runs
+//!
+//! One atomic word, the *gate*, holds the number of the region, a bit that says whether it is open,
+//! and how many workers are inside. The caller publishes the region and opens the gate; a worker
+//! enters by adding one to the count, which succeeds only while the gate is open. When the counter
+//! has run out the caller closes the gate and waits until the count is zero. So nobody touches the
+//! region after [`WorkerPool::run`] has returned.
+
+use std::any::Any;
+use std::cell::{Cell, UnsafeCell};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+/// How long a thread spins before it sleeps: a few times what waking a sleeping thread costs.
+const SPIN: Duration = Duration::from_micros(50);
+
+/// Chunks per thread: enough that a late thread leaves little behind, few enough that claiming
+/// them is cheap.
+const CHUNKS_PER_THREAD: usize = 8;
+
+/// The gate's bits: workers inside, the open bit, the stop bit, and the region's number above.
+const INSIDE: u64 = 0xffff;
+const OPEN: u64 = 1 << 16;
+const STOP: u64 = 1 << 17;
+const REGION: u64 = 1 << 18;
+
+thread_local! {
+    /// Whether this thread is inside a region of any pool.
+    static IN_REGION: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Why a pool could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// The requested number of threads is not between 1 and [`WorkerPool::MAX_THREADS`].
+    #[error("{0} threads were asked for: use 1 to {max}", max = WorkerPool::MAX_THREADS)]
+    Count(usize),
+    /// The system refused a thread.
+    #[error("cannot start worker thread {index} of {threads}: {source}; ask for fewer threads")]
+    Spawn {
+        /// Which thread, counted from 1; thread 0 is the caller.
+        index: usize,
+        /// How many were asked for.
+        threads: usize,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+/// The body of a region: the worker's index and the items to do.
+type Body<'a> = dyn Fn(usize, Range<usize>) + Sync + 'a;
+
+/// One published region.
+#[derive(Clone, Copy)]
+struct Region {
+    body: *const Body<'static>,
+    items: usize,
+    chunk: usize,
+}
+
+/// What the caller and the workers share.
+struct Shared {
+    gate: AtomicU64,
+    /// First item that nobody has claimed; on a cache line of its own, as everyone writes to it.
+    next: CacheLine<AtomicUsize>,
+    /// Written by the caller while the gate is shut and nobody is inside.
+    region: UnsafeCell<Option<Region>>,
+    /// The first panic of the region.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    /// Set while the caller sleeps on `left` until the last worker has left.
+    caller_sleeps: AtomicBool,
+    caller_lock: Mutex<()>,
+    left: Condvar,
+}
+
+#[repr(align(128))]
+struct CacheLine<T>(T);
+
+// SAFETY: `region` is the only field that is not `Sync`. It is written only by a caller that holds
+// `WorkerPool::caller` with the gate shut and nobody inside, and read only by threads inside an
+// open gate; the gate's acquire and release operations order the two.
+unsafe impl Sync for Shared {}
+// SAFETY: the pointer in `region` is dereferenced only while the caller that owns its target waits
+// in `run`, and its target is `Sync`.
+unsafe impl Send for Shared {}
+
+/// A worker as the caller sees it.
+struct Worker {
+    handle: Option<JoinHandle<()>>,
+    thread: Thread,
+    sleeps: Arc<AtomicBool>,
+}
+
+/// Threads that run parallel regions; see the [module](self) for how.
+///
+/// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// use bsq_runtime::threads::WorkerPool;
+///
+/// let pool = WorkerPool::new(2)?;
+/// let sum = AtomicUsize::new(0);
+/// pool.run(1000, &|_worker, items| {
+///     sum.fetch_add(items.sum(), Ordering::Relaxed);
+/// });
+/// assert_eq!(sum.into_inner(), 499_500);
+/// # Ok::<(), bsq_runtime::threads::PoolError>(())
+/// ```
+pub struct WorkerPool {
+    shared: Arc<Shared>,
+    workers: Vec<Worker>,
+    /// Held while a region runs: regions of different callers take turns.
+    caller: Mutex<()>,
+}
+
+/// How many threads this process can run at once: the cores that its affinity and quota allow.
+pub fn available_threads() -> usize {
+    thread::available_parallelism().map_or(1, |count| count.get().min(WorkerPool::MAX_THREADS))
+}
+
+impl WorkerPool {
+    /// The largest pool.
+    pub const MAX_THREADS: usize = 1024;
+
+    /// A pool of `threads` threads, of which the caller of [`run`](Self::run) is one: it starts
+    /// `threads - 1`.
+    ///
+    /// # Errors
+    /// When `threads` is 0 or above [`MAX_THREADS`](Self::MAX_THREADS), or the system refuses to
+    /// start a thread.
+    pub fn new(threads: usize) -> Result<Self, PoolError> {
+        if !(1..=Self::MAX_THREADS).contains(&threads) {
+            return Err(PoolError::Count(threads));
+        }
+        let mut pool = WorkerPool {
+            shared: Arc::new(Shared {
+                gate: AtomicU64::new(0),
+                next: CacheLine(AtomicUsize::new(0)),
+                region: UnsafeCell::new(None),
+                panic: Mutex::new(None),
+                caller_sleeps: AtomicBool::new(false),
+                caller_lock: Mutex::new(()),
+                left: Condvar::new(),
+            }),
+            workers: Vec::with_capacity(threads - 1),
+            caller: Mutex::new(()),
+        };
+        for index in 1..threads {
+            let shared = Arc::clone(&pool.shared);
+            let sleeps = Arc::new(AtomicBool::new(false));
+            let handle = thread::Builder::new()
+                .name(format!("bsq-worker-{index}"))
+                .spawn({
+                    let sleeps = Arc::clone(&sleeps);
+                    move || shared.work(index, &sleeps)
+                })
+                .map_err(|source| PoolError::Spawn {
+                    index,
+                    threads,
+                    source,
+                })?;
+            pool.workers.push(Worker {
+                thread: handle.thread().clone(),
+                handle: Some(handle),
+                sleeps,
+            });
+        }
+        Ok(pool)
+    }
+
+    /// How many threads run a region, the caller included.
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Calls `body(worker, range)` until the ranges have covered `0..items`, each item once, and
+    /// returns when all of them are done. What the body wrote is then visible to the caller.
+    ///
+    /// `worker` is below [`threads`](Self::threads), and no two calls of `body` that run at the
+    /// same time have the same one, so it can choose a scratch buffer. The caller is worker 0.
+    /// Ranges are contiguous and never empty. An item should be worth at least some hundred
+    /// nanoseconds: split tensors into tiles or rows, not elements.
+    ///
+    /// Several threads may call `run` on one pool: their regions take turns.
+    ///
+    /// # Panics
+    /// If `body` panics, with the first panic's payload, once every thread has left the region;
+    /// the other threads stop at their next chunk. The pool stays usable.
+    ///
+    /// Regions do not nest: calling `run`, on any pool, from inside a body panics.
+    pub fn run(&self, items: usize, body: &Body<'_>) {
+        let _inside = InRegion::enter();
+        if items == 0 {
+            return;
+        }
+        if self.workers.is_empty() || items == 1 {
+            // Still one region at a time: `worker` 0 is nobody else's.
+            let _turn = (!self.workers.is_empty()).then(|| self.take_turn());
+            body(0, 0..items);
+            return;
+        }
+        let turn = self.take_turn();
+        let chunk = items.div_ceil(self.threads() * CHUNKS_PER_THREAD);
+        self.open(items, chunk, body);
+        self.shared.claim_chunks(0);
+        self.shared.close_and_wait();
+        let panic = lock(&self.shared.panic).take();
+        drop(turn);
+        if let Some(payload) = panic {
+            resume_unwind(payload);
+        }
+    }
+
+    fn take_turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.caller)
+    }
+
+    /// Publishes a region, opens the gate and wakes as many sleeping workers as it has chunks for.
+    fn open(&self, items: usize, chunk: usize, body: &Body<'_>) {
+        // SAFETY: only the lifetime changes. `run` returns, by unwinding too, only after
+        // `close_and_wait`, and nobody uses the pointer after that.
+        let body = unsafe { std::mem::transmute::<*const Body<'_>, *const Body<'static>>(body) };
+        let region = Region { body, items, chunk };
+        // SAFETY: the caller's turn is taken, the gate is shut and nobody is inside.
+        unsafe { *self.shared.region.get() = Some(region) };
+        self.shared.next.0.store(0, Ordering::Relaxed);
+        let gate = self.shared.gate.load(Ordering::Relaxed);
+        debug_assert_eq!(gate & (OPEN | INSIDE), 0, "the last region has ended");
+        // Sequentially consistent, as are the worker's store to `sleeps` and load of the gate
+        // before it parks: either it sees the open gate or this thread sees it asleep.
+        self.shared
+            .gate
+            .store(gate.wrapping_add(REGION) | OPEN, Ordering::SeqCst);
+        let helpers = items.div_ceil(chunk) - 1;
+        for worker in self.workers.iter().take(helpers) {
+            worker.wake();
+        }
+    }
+}
+
+impl Drop for WorkerPool {
+    fn drop(&mut self) {
+        self.shared.gate.fetch_or(STOP, Ordering::SeqCst);
+        for worker in &mut self.workers {
+            worker.wake();
+            if let Some(handle) = worker.handle.take() {
+                // A worker catches the panics of bodies and has none of its own.
+                let _ = handle.join();
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn wake(&self) {
+        if self.sleeps.load(Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+    }
+}
+
+impl Shared {
+    /// A worker thread: enters each region that it finds open, until the pool is dropped.
+    fn work(&self, index: usize, sleeps: &AtomicBool) {
+        IN_REGION.set(true);
+        let mut done = 0;
+        while let Some(region) = self.enter(done, sleeps) {
+            self.claim_chunks(index);
+            self.leave();
+            done = region;
+        }
+    }
+
+    /// Waits for a region other than `done`, enters it and returns its number; `None` when the
+    /// pool is being dropped.
+    fn enter(&self, done: u64, sleeps: &AtomicBool) -> Option<u64> {
+        let mut spin = Spin::new();
+        loop {
+            let gate = self.gate.load(Ordering::SeqCst);
+            if gate & STOP != 0 {
+                return None;
+            }
+            if gate & OPEN != 0 && gate / REGION != done {
+                let entered = self.gate.compare_exchange_weak(
+                    gate,
+                    gate + 1,
+                    Ordering::Acquire,
+                    Ordering::Relaxed,
+                );
+                if entered.is_ok() {
+                    return Some(gate / REGION);
+                }
+            } else if !spin.again() {
+                sleeps.store(true, Ordering::SeqCst);
+                if self.gate.load(Ordering::SeqCst) == gate {
+                    thread::park();
+                }
+                sleeps.store(false, Ordering::Relaxed);
+                spin = Spin::new();
+            }
+        }
+    }
+
+    /// Does chunks of the open region until there are no more. Only for a thread inside it.
+    fn claim_chunks(&self, worker: usize) {
+        // SAFETY: this thread is inside the region (or is its caller), so nobody writes to it.
+        let Some(region) = (unsafe { *self.region.get() }) else {
+            unreachable!("a region is published before the gate opens");
+        };
+        // SAFETY: the caller keeps the body alive until everyone has left.
+        let body = unsafe { &*region.body };
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            loop {
+                let start = self.next.0.fetch_add(region.chunk, Ordering::Relaxed);
+                if start >= region.items {
+                    break;
+                }
+                let end = start + region.chunk.min(region.items - start);
+                body(worker, start..end);
+            }
+        }));
+        if let Err(payload) = result {
+            self.next.0.store(region.items, Ordering::Relaxed);
+            lock(&self.panic).get_or_insert(payload);
+        }
+    }
+
+    /// Leaves the region; wakes a caller that sleeps until everyone has.
+    fn leave(&self) {
+        self.gate.fetch_sub(1, Ordering::SeqCst);
+        if self.caller_sleeps.load(Ordering::SeqCst) {
+            let _caller = lock(&self.caller_lock);
+            self.left.notify_one();
+        }
+    }
+
+    /// Shuts the gate and waits until nobody is inside.
+    fn close_and_wait(&self) {
+        self.gate.fetch_and(!OPEN, Ordering::AcqRel);
+        let occupied = || self.gate.load(Ordering::SeqCst) & INSIDE != 0;
+        let mut spin = Spin::new();
+        while occupied() {
+            if !spin.again() {
+                let mut caller = lock(&self.caller_lock);
+                self.caller_sleeps.store(true, Ordering::SeqCst);
+                while occupied() {
+                    caller = self
+                        .left
+                        .wait(caller)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
+                self.caller_sleeps.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Marks this thread as inside a region until dropped.
+struct InRegion;
+
+impl InRegion {
+    fn enter() -> Self {
+        assert!(
+            !IN_REGION.replace(true),
+            "WorkerPool::run was called from inside a parallel region: regions do not nest"
+        );
+        InRegion
+    }
+}
+
+impl Drop for InRegion {
+    fn drop(&mut self) {
+        IN_REGION.set(false);
+    }
+}
+
+/// A bounded busy wait.
+struct Spin {
+    turns: u32,
+    until: Option<Instant>,
+}
+
+impl Spin {
+    fn new() -> Self {
+        Spin {
+            turns: 0,
+            until: None,
+        }
+    }
+
+    /// Waits an instant; false when the time is up. Reads the clock on few of the turns.
+    fn again(&mut self) -> bool {
+        std::hint::spin_loop();
+        self.turns += 1;
+        if !self.turns.is_multiple_of(64) {
+            return true;
+        }
+        let now = Instant::now();
+        now < *self.until.get_or_insert(now + SPIN)
+    }
+}
+
+/// Locks a mutex whose data are valid even after a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pool(threads: usize) -> WorkerPool {
+        WorkerPool::new(threads).unwrap()
+    }
+
+    /// The message of the panic that `run` ends with.
+    fn panic_of(run: impl FnOnce()) -> String {
+        let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("must panic");
+        match payload.downcast::<String>() {
+            Ok(text) => *text,
+            Err(payload) => payload.downcast::<&str>().expect("text").to_string(),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn every_item_is_done_once(threads in 1usize..=4, items in 0usize..3000) {
+            let pool = pool(threads);
+            let done: Vec<AtomicUsize> = (0..items).map(|_| AtomicUsize::new(0)).collect();
+            let busy: Vec<AtomicBool> = (0..threads).map(|_| AtomicBool::new(false)).collect();
+            pool.run(items, &|worker, range| {
+                assert!(!range.is_empty());
+                assert!(!busy[worker].swap(true, Relaxed), "two calls with one worker index");
+                for item in range {
+                    done[item].fetch_add(1, Relaxed);
+                }
+                busy[worker].store(false, Relaxed);
+            });
+            prop_assert!(done.iter().all(|count| count.load(Relaxed) == 1));
+        }
+    }
+
+    #[test]
+    fn many_regions_in_a_row_lose_nothing() {
+        for threads in 1..=4 {
+            let pool = pool(threads);
+            let sum = AtomicUsize::new(0);
+            for items in 0..20_000 {
+                pool.run(items % 37, &|_, range| {
+                    sum.fetch_add(range.len(), Relaxed);
+                });
+            }
+            let expected: usize = (0..20_000).map(|items| items % 37).sum();
+            assert_eq!(sum.into_inner(), expected);
+        }
+    }
+
+    /// Each region needs both threads at once, so a lost wake-up would hang; the pauses put the
+    /// start of a region before, at and after the moment at which the worker falls asleep.
+    #[test]
+    fn a_sleeping_worker_wakes_up() {
+        let pool = pool(2);
+        for pause in 0..300 {
+            let both = Barrier::new(2);
+            pool.run(2, &|_, _| {
+                both.wait();
+            });
+            thread::sleep(Duration::from_micros(pause % 100));
+        }
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_pool_survives() {
+        for threads in 1..=4 {
+            let pool = pool(threads);
+            for bad in [0, 57, 99] {
+                let message = panic_of(|| {
+                    pool.run(100, &|_, range| {
+                        assert!(!range.contains(&bad), "item {bad} is bad");
+                    });
+                });
+                assert_eq!(message, format!("item {bad} is bad"));
+                let count = AtomicUsize::new(0);
+                pool.run(100, &|_, range| {
+                    count.fetch_add(range.len(), Relaxed);
+                });
+                assert_eq!(count.into_inner(), 100);
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_on_a_worker_thread_reaches_the_caller() {
+        let pool = pool(2);
+        let both = Barrier::new(2);
+        let message = panic_of(|| {
+            pool.run(2, &|worker, _| {
+                both.wait();
+                assert_eq!(worker, 0, "not the caller");
+            });
+        });
+        assert!(message.contains("not the caller"), "{message}");
+    }
+
+    #[test]
+    fn nested_regions_are_refused() {
+        for (threads, items) in [(1, 1), (1, 5), (3, 1), (3, 5)] {
+            let pool = pool(threads);
+            let message = panic_of(|| pool.run(items, &|_, _| pool.run(3, &|_, _| ())));
+            assert!(message.contains("regions do not nest"), "{message}");
+            pool.run(2, &|_, _| ());
+        }
+    }
+
+    #[test]
+    fn callers_take_turns() {
+        let pool = pool(2);
+        let busy = [const { AtomicBool::new(false) }; 2];
+        thread::scope(|scope| {
+            for items in [1, 2, 64] {
+                let (pool, busy) = (&pool, &busy);
+                scope.spawn(move || {
+                    for _ in 0..200 {
+                        pool.run(items, &|worker, _| {
+                            assert!(!busy[worker].swap(true, Relaxed), "two with one index");
+                            thread::yield_now();
+                            busy[worker].store(false, Relaxed);
+                        });
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn dropping_a_pool_ends_its_threads() {
+        for threads in 1..=4 {
+            let pool = pool(threads);
+            pool.run(10, &|_, _| ());
+            let shared = Arc::downgrade(&pool.shared);
+            drop(pool);
+            assert!(shared.upgrade().is_none(), "a thread still runs");
+        }
+    }
+
+    #[test]
+    fn impossible_counts_are_refused() {
+        for threads in [0, WorkerPool::MAX_THREADS + 1, usize::MAX] {
+            assert!(matches!(WorkerPool::new(threads), Err(PoolError::Count(_))));
+        }
+        assert!(available_threads() >= 1);
+    }
+}
