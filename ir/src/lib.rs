@@ -4,7 +4,10 @@
 
 pub mod dtype;
 pub mod graph;
+pub mod math;
 pub mod op;
+pub mod order;
+pub mod philox;
 pub mod rewrite;
 pub mod shape;
 pub mod tensor;
