@@ -2,6 +2,7 @@
 //!
 //! `ir` knows nothing of machines: no tiles, threads or instruction sets.
 
+pub mod autodiff;
 pub mod dtype;
 pub mod graph;
 pub mod math;

@@ -22,10 +22,13 @@ impl<'g> Tensor<'g> {
     }
 
     /// Softmax over the last axis: `exp(x - max)` times the reciprocal of its sum.
+    ///
+    /// The result does not depend on the maximum, so no derivative of any order passes it.
     #[track_caller]
     pub fn softmax(self) -> Tensor<'g> {
         let shape = self.shape();
-        let exp = (self - self.max(-1).expand_axes(-1, &shape)).exp();
+        let maximum = self.max(-1).stop_gradient();
+        let exp = (self - maximum.expand_axes(-1, &shape)).exp();
         exp * exp.sum(-1).reciprocal().expand_axes(-1, &shape)
     }
 

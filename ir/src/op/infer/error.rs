@@ -17,18 +17,27 @@ pub struct TypeError {
 }
 
 impl TypeError {
-    pub(crate) fn new<'t>(
-        op: &Op,
+    /// An error of a call that is more than one op, such as `matmul`.
+    pub(crate) fn of_call<'t>(
+        name: &'static str,
         operands: impl IntoIterator<Item = &'t Type>,
         what: impl Into<String>,
     ) -> Self {
         TypeError {
-            op: op.name(),
+            op: name,
             operands: operands.into_iter().cloned().collect(),
             what: what.into(),
             help: None,
             location: None,
         }
+    }
+
+    pub(crate) fn new<'t>(
+        op: &Op,
+        operands: impl IntoIterator<Item = &'t Type>,
+        what: impl Into<String>,
+    ) -> Self {
+        TypeError::of_call(op.name(), operands, what)
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
