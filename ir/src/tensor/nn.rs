@@ -35,10 +35,22 @@ impl<'g> Tensor<'g> {
     /// Layer normalisation of the last axis with biased variance.
     #[track_caller]
     pub fn layer_norm(self, weight: Tensor<'g>, bias: Tensor<'g>, epsilon: f64) -> Tensor<'g> {
-        let shape = self.shape();
-        let centred = self - self.mean(-1).expand_axes(-1, &shape);
+        self.layer_norm_with_statistics(weight, bias, epsilon).0
+    }
+
+    /// Layer normalisation, the mean, and the reciprocal standard deviation.
+    #[track_caller]
+    pub(crate) fn layer_norm_with_statistics(
+        self,
+        weight: Tensor<'g>,
+        bias: Tensor<'g>,
+        epsilon: f64,
+    ) -> (Tensor<'g>, Tensor<'g>, Tensor<'g>) {
+        let (shape, mean) = (self.shape(), self.mean(-1));
+        let centred = self - mean.expand_axes(-1, &shape);
         let rstd = (centred.square().mean(-1) + epsilon).sqrt().reciprocal();
-        centred * rstd.expand_axes(-1, &shape) * weight + bias
+        let y = centred * rstd.expand_axes(-1, &shape) * weight + bias;
+        (y, mean, rstd)
     }
 
     /// The exact GELU: `x / 2 * (1 + erf(x / sqrt 2))`.
