@@ -343,6 +343,20 @@ impl Function {
         )
     }
 
+    /// A function of any parts, well formed or not.
+    #[cfg(test)]
+    pub(crate) fn from_parts(
+        nodes: Vec<Node>,
+        outputs: Vec<(String, NodeId)>,
+        updates: Vec<(NodeId, NodeId)>,
+    ) -> Function {
+        Function {
+            nodes,
+            outputs,
+            updates,
+        }
+    }
+
     fn reachable(
         all: &[Node],
         outputs: Vec<(String, NodeId)>,

@@ -14,6 +14,7 @@ pub mod rewrite;
 pub mod shape;
 pub mod tensor;
 pub mod text;
+pub mod verify;
 
 pub use dtype::DType;
 pub use graph::{Function, Graph, Node, NodeId};
