@@ -1,4 +1,6 @@
 //! BSQ-ViT models, training, data and metrics.
 
+pub mod config;
 pub mod image_io;
+pub mod leech;
 pub mod metrics;

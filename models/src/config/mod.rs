@@ -1,0 +1,147 @@
+//! Configuration: one schema, read from our TOML and from the reference implementation's YAML.
+//!
+//! A [`Config`] is a value of plain structs, one per section. Each key is declared once, with its
+//! type, default and documentation; [`Config::to_toml`] writes a complete file in which every
+//! value stands below its documentation, and reading that file gives an equal `Config`. Keys have
+//! the names of the reference implementation, so its files read as they are: see [`Config::load`].
+//! Unknown keys are errors that name the nearest known one.
+//!
+//! | section | struct |
+//! |---|---|
+//! | `[model]`, `[model.vitconfig]`, `[model.dvitconfig]` | [`TokenizerConfig`] |
+//! | `[loss]` | [`LossConfig`] |
+//! | `[data]` | [`DataConfig`] |
+//! | `[optimizer]`, `[optimizer.schedule]` | [`OptimizerConfig`], [`LrSchedule`] |
+//! | `[evaluation]` | [`EvaluationConfig`] |
+//! | `[train]` | [`TrainConfig`] |
+
+mod error;
+mod field;
+mod interpolate;
+mod model;
+mod quantizer;
+mod reference;
+mod section;
+mod training;
+mod tree;
+mod validate;
+
+pub use error::{ConfigError, Problem};
+pub use model::{ImageSize, MaskType, TokenizerConfig, VitConfig};
+pub use quantizer::{
+    BsqConfig, CodebookEntropy, EntropyMode, PredefinedCodebook, QuantizerConfig, QuantizerKind,
+    VqConfig,
+};
+pub use training::{
+    AdversarialLoss, DataConfig, DiscriminatorType, EvaluationConfig, LossConfig, LrSchedule,
+    OptimizerConfig, ReconstructionLoss, TrainConfig,
+};
+
+use section::{Section, refuse_unknown};
+use std::{fs, path::Path};
+use tree::Table;
+
+/// Everything that a training, or a trained model, was told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The tokenizer.
+    pub model: TokenizerConfig,
+    /// What training minimises.
+    pub loss: LossConfig,
+    /// Which pictures, and what is cut out of them.
+    pub data: DataConfig,
+    /// AdamW.
+    pub optimizer: OptimizerConfig,
+    /// The course of the learning rate; without one it is constant.
+    pub schedule: Option<LrSchedule>,
+    /// How pictures are prepared for measuring.
+    pub evaluation: EvaluationConfig,
+    /// The training loop.
+    pub train: TrainConfig,
+}
+
+impl Config {
+    /// Reads a `.toml` file of ours, or a `.yaml` file of the reference implementation.
+    ///
+    /// The second value are notices for the user: keys of a reference file that have no effect
+    /// here, or that the reference itself ignores.
+    pub fn load(path: impl AsRef<Path>) -> Result<(Config, Vec<String>), ConfigError> {
+        let path = path.as_ref();
+        let in_file = |error: ConfigError| ConfigError {
+            file: Some(path.into()),
+            ..error
+        };
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let parse = match extension.map(str::to_ascii_lowercase).as_deref() {
+            Some("toml") => |text: &str| Ok((Config::from_toml(text)?, Vec::new())),
+            Some("yaml" | "yml") => Config::from_reference_yaml,
+            _ => return Err(in_file(ConfigError::at(None, Problem::UnknownFormat))),
+        };
+        let text = fs::read_to_string(path).map_err(|error| {
+            in_file(ConfigError::at(
+                None,
+                Problem::Unreadable(error.to_string()),
+            ))
+        })?;
+        parse(&text).map_err(in_file)
+    }
+
+    /// Reads the text of a TOML file.
+    pub fn from_toml(text: &str) -> Result<Config, ConfigError> {
+        Config::read(tree::parse_toml(text)?)
+    }
+
+    /// Reads the text of a YAML file of the reference implementation; see [`Config::load`].
+    pub fn from_reference_yaml(text: &str) -> Result<(Config, Vec<String>), ConfigError> {
+        let mut root = tree::parse_yaml(text)?;
+        interpolate::interpolate(&mut root)?;
+        let (root, notices) = reference::adapt(root)?;
+        Ok((Config::read(root)?, notices))
+    }
+
+    /// A complete TOML file that reads as this configuration, every key below its documentation.
+    pub fn to_toml(&self) -> String {
+        let mut out = String::new();
+        self.model.write(&mut out);
+        let mut section = |name: &str, write: &dyn Fn(&mut String)| {
+            out.push_str(&format!("\n[{name}]\n"));
+            write(&mut out);
+        };
+        section("loss", &|out| self.loss.write(out));
+        section("data", &|out| self.data.write(out));
+        section("optimizer", &|out| self.optimizer.write(out));
+        if let Some(schedule) = &self.schedule {
+            section("optimizer.schedule", &|out| schedule.write(out));
+        }
+        section("evaluation", &|out| self.evaluation.write(out));
+        section("train", &|out| self.train.write(out));
+        out
+    }
+
+    fn read(mut root: Table) -> Result<Config, ConfigError> {
+        let mut take = |name: &str| Ok(root.take_table(name, "")?.unwrap_or_default());
+        let (model, loss, data) = (take("model")?, take("loss")?, take("data")?);
+        let (mut optimizer, evaluation, train) =
+            (take("optimizer")?, take("evaluation")?, take("train")?);
+        let known = ["model", "loss", "data", "optimizer", "evaluation", "train"];
+        refuse_unknown(&root, "", &[&known])?;
+        let data = DataConfig::read(data, "data")?;
+        let schedule = optimizer
+            .take_table("schedule", "optimizer")?
+            .map(|table| LrSchedule::read(table, "optimizer.schedule"));
+        let config = Config {
+            model: TokenizerConfig::read(model, data.zero_mean)?,
+            loss: LossConfig::read(loss, "loss")?,
+            data,
+            optimizer: OptimizerConfig::read(optimizer, "optimizer")?,
+            schedule: schedule.transpose()?,
+            evaluation: EvaluationConfig::read(evaluation, "evaluation")?,
+            train: TrainConfig::read(train, "train")?,
+        };
+        validate::config(&config)?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests;
