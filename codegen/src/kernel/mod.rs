@@ -142,7 +142,7 @@ pub enum Combine {
 pub enum Inst {
     /// The element's little-endian bytes, zero-extended.
     Constant(u64),
-    /// An index expression as `i64`.
+    /// An index expression, as `i32` or `i64`.
     Index(Affine),
     Load(Element),
     /// An elementwise op of the graph IR.

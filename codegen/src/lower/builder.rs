@@ -1,0 +1,361 @@
+//! Emits the body of a kernel: values by (node, index), each in the outermost loop that can hold it.
+
+use super::access::{Blocked, Places, Source};
+use crate::kernel::{Affine, Array, Element, Inst, Place, Stmt, Value, Var};
+use bsq_ir::op::Family;
+use bsq_ir::{DType, Function, NodeId, Op, Type};
+use std::collections::{BTreeMap, HashMap};
+
+/// An array that kernels of a program share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Shared {
+    /// A result of a node.
+    Result(NodeId, usize),
+    /// Something that a node's lowering needs beside its results, such as a packed operand.
+    Extra(NodeId, usize),
+}
+
+/// Statements under some loop variables, and the values that they define.
+#[derive(Default)]
+struct Scope {
+    vars: Vec<Var>,
+    stmts: Vec<Stmt>,
+    nodes: HashMap<(NodeId, Vec<Affine>), Value>,
+    loads: HashMap<(Place, Affine), Value>,
+}
+
+/// The loop variables of one kernel. An axis of a tensor is one variable, or several where a
+/// reshape made it necessary to split it.
+#[derive(Clone, Debug, Default)]
+pub struct Axes {
+    /// Extents of the variables that replace the axis of this number.
+    splits: BTreeMap<usize, Vec<usize>>,
+    axes: usize,
+    /// The axis of each variable and the variable's place in it.
+    origin: Vec<(usize, usize)>,
+    pub extents: Vec<usize>,
+}
+
+impl Axes {
+    /// A new axis; its index in terms of its variables. Extent 1 needs none.
+    pub fn axis(&mut self, extent: usize) -> (Affine, Vec<Var>) {
+        let number = self.axes;
+        self.axes += 1;
+        let whole = vec![extent];
+        let factors = self.splits.get(&number).unwrap_or(&whole).clone();
+        let mut index = Affine::default();
+        let mut vars = Vec::new();
+        for (position, &factor) in factors.iter().enumerate() {
+            index = index.scale(factor as i64);
+            if extent != 1 {
+                let var = Var(self.extents.len() as u32);
+                self.extents.push(factor);
+                self.origin.push((number, position));
+                index = index.add(&Affine::var(var));
+                vars.push(var);
+            }
+        }
+        (index, vars)
+    }
+
+    /// Starts over with a variable split in two.
+    pub fn split(mut self, var: Var, inner: usize) -> Axes {
+        let (number, position) = self.origin[var.0 as usize];
+        let extent = self.extents[var.0 as usize];
+        let axis: usize = {
+            let of_axis = self.origin.iter().zip(&self.extents);
+            of_axis.filter(|(origin, _)| origin.0 == number).map(|(_, extent)| extent).product()
+        };
+        let factors = self.splits.entry(number).or_insert_with(|| vec![axis]);
+        factors.splice(position..=position, [extent / inner, inner]);
+        Axes { splits: self.splits, ..Axes::default() }
+    }
+
+    /// A variable that is not an axis of a tensor.
+    pub fn var(&mut self, extent: usize) -> Var {
+        let var = Var(self.extents.len() as u32);
+        self.extents.push(extent);
+        self.origin.push((usize::MAX, 0));
+        var
+    }
+
+    pub fn extent(&self, var: Var) -> usize {
+        self.extents[var.0 as usize]
+    }
+}
+
+/// A kernel's body under construction.
+pub struct Builder<'a> {
+    function: &'a Function,
+    stored: &'a [bool],
+    pub axes: Axes,
+    pub shared: Vec<Shared>,
+    pub buffers: Vec<Array>,
+    pub scratch: Vec<Array>,
+    scopes: Vec<Scope>,
+    /// The scope of each value.
+    depth: Vec<usize>,
+    /// Values that come from somewhere else than their definition.
+    given: HashMap<(NodeId, Vec<Affine>), Element>,
+}
+
+impl<'a> Builder<'a> {
+    pub fn new(function: &'a Function, stored: &'a [bool], axes: Axes) -> Self {
+        Builder {
+            function,
+            stored,
+            axes,
+            shared: Vec::new(),
+            buffers: Vec::new(),
+            scratch: Vec::new(),
+            scopes: vec![Scope::default()],
+            depth: Vec::new(),
+            given: HashMap::new(),
+        }
+    }
+
+    pub fn places(&self) -> Places<'_> {
+        Places { function: self.function, stored: self.stored, extents: &self.axes.extents }
+    }
+
+    /// The kernel's buffer for a shared array.
+    pub fn buffer(&mut self, shared: Shared, ty: &Type, written: bool) -> Place {
+        let index = match self.shared.iter().position(|known| *known == shared) {
+            Some(index) => index,
+            None => {
+                self.shared.push(shared);
+                self.buffers.push(Array::read(ty));
+                self.shared.len() - 1
+            }
+        };
+        self.buffers[index].written |= written;
+        Place::Buffer(index as u32)
+    }
+
+    /// The kernel's buffer for a stored node.
+    pub fn node_buffer(&mut self, node: NodeId, written: bool) -> Place {
+        let definition = self.function.node(node);
+        let shared = match definition.op {
+            Op::Projection(result) => Shared::Result(definition.operands[0], result),
+            _ => Shared::Result(node, 0),
+        };
+        let ty = definition.ty().clone();
+        self.buffer(shared, &ty, written)
+    }
+
+    pub fn scratch(&mut self, dtype: DType, elements: usize) -> Place {
+        self.scratch.push(Array::written(dtype, elements));
+        Place::Scratch(self.scratch.len() as u32 - 1)
+    }
+
+    /// Opens a loop body over `vars`.
+    pub fn open(&mut self, vars: &[Var]) {
+        self.scopes.push(Scope { vars: vars.to_vec(), ..Scope::default() });
+    }
+
+    /// Closes the innermost body.
+    pub fn close(&mut self) -> Vec<Stmt> {
+        self.scopes.pop().expect("an open scope").stmts
+    }
+
+    pub fn push(&mut self, stmt: Stmt) {
+        self.scopes.last_mut().expect("an open scope").stmts.push(stmt);
+    }
+
+    /// A value for the result of a statement that the caller pushes into the innermost body.
+    pub fn fresh(&mut self) -> Value {
+        self.depth.push(self.scopes.len() - 1);
+        Value(self.depth.len() as u32 - 1)
+    }
+
+    /// Element `index` of `node` is what the innermost body calls `value`.
+    pub fn define(&mut self, node: NodeId, index: Vec<Affine>, value: Value) {
+        let scope = self.scopes.last_mut().expect("an open scope");
+        scope.nodes.insert((node, index), value);
+    }
+
+    /// Element `index` of `node` is found in an array from now on.
+    pub fn give(&mut self, node: NodeId, index: Vec<Affine>, element: Element) {
+        self.given.insert((node, index), element);
+    }
+
+    fn depth_of_index(&self, index: &Affine) -> usize {
+        let under = |depth: &usize| {
+            let vars = &self.scopes[*depth].vars;
+            index.terms.iter().any(|term| vars.contains(&term.0))
+        };
+        (1..self.scopes.len()).rev().find(under).unwrap_or(0)
+    }
+
+    fn let_at(&mut self, depth: usize, dtype: DType, inst: Inst) -> Value {
+        let value = Value(self.depth.len() as u32);
+        self.depth.push(depth);
+        self.scopes[depth].stmts.push(Stmt::Let { value, dtype, inst });
+        value
+    }
+
+    pub fn constant(&mut self, dtype: DType, bits: u64) -> Value {
+        self.let_at(0, dtype, Inst::Constant(bits))
+    }
+
+    pub fn index(&mut self, dtype: DType, index: &Affine) -> Value {
+        let depth = self.depth_of_index(index);
+        self.let_at(depth, dtype, Inst::Index(index.clone()))
+    }
+
+    pub fn map(&mut self, op: Op, dtype: DType, operands: &[Value]) -> Value {
+        let depth = operands.iter().map(|value| self.depth[value.0 as usize]).max();
+        self.let_at(depth.unwrap_or(0), dtype, Inst::Map(op, operands.to_vec()))
+    }
+
+    /// Loads where the address allows it, once.
+    pub fn load(&mut self, place: Place, at: Affine, dynamic: Option<Value>, dtype: DType) -> Value {
+        let mut depth = self.depth_of_index(&at);
+        if let Some(value) = dynamic {
+            depth = depth.max(self.depth[value.0 as usize]);
+        } else if let Some(&value) = self.scopes[depth].loads.get(&(place, at.clone())) {
+            return value;
+        }
+        let from = Element { place, at: at.clone(), dynamic };
+        let value = self.let_at(depth, dtype, Inst::Load(from));
+        if dynamic.is_none() {
+            self.scopes[depth].loads.insert((place, at), value);
+        }
+        value
+    }
+
+    /// Loads in the innermost body, always: for arrays that the kernel itself changes.
+    pub fn load_here(&mut self, from: Element, dtype: DType) -> Value {
+        self.let_at(self.scopes.len() - 1, dtype, Inst::Load(from))
+    }
+
+    pub fn store(&mut self, place: Place, at: Affine, value: Value) {
+        self.push(Stmt::Store { to: Element { place, at, dynamic: None }, value });
+    }
+
+    /// Element `index` of `node`.
+    pub fn value(&mut self, node: NodeId, index: Vec<Affine>) -> Result<Value, Blocked> {
+        match self.places().locate(node, index)? {
+            Source::Stored(node, at) => {
+                let place = self.node_buffer(node, false);
+                Ok(self.load(place, at, None, self.function.node(node).dtype()))
+            }
+            Source::Computed(node, index) => {
+                let key = (node, index);
+                if let Some(value) = self.known(&key) {
+                    return Ok(value);
+                }
+                if let Some(element) = self.given.get(&key) {
+                    let element = element.clone();
+                    let dtype = self.function.node(node).dtype();
+                    return Ok(self.load(element.place, element.at, element.dynamic, dtype));
+                }
+                let value = self.compute(node, &key.1)?;
+                let depth = self.depth[value.0 as usize];
+                self.scopes[depth].nodes.insert(key, value);
+                Ok(value)
+            }
+        }
+    }
+
+    fn known(&self, key: &(NodeId, Vec<Affine>)) -> Option<Value> {
+        self.scopes.iter().rev().find_map(|scope| scope.nodes.get(key)).copied()
+    }
+
+    fn compute(&mut self, id: NodeId, index: &[Affine]) -> Result<Value, Blocked> {
+        let function = self.function;
+        let node = function.node(id);
+        let dtype = node.dtype();
+        match &node.op {
+            Op::Constant(constant) => {
+                let element = constant.splat_element().ok_or(Blocked::Store(id))?;
+                let mut bits = [0; 8];
+                bits[..element.len()].copy_from_slice(element);
+                Ok(self.constant(dtype, u64::from_le_bytes(bits)))
+            }
+            Op::Iota { axis, .. } => {
+                if matches!(dtype, DType::I32 | DType::I64) {
+                    return Ok(self.index(dtype, &index[*axis]));
+                }
+                let position = self.index(DType::I64, &index[*axis]);
+                Ok(self.map(Op::Cast(dtype), dtype, &[position]))
+            }
+            Op::Gather { axis } => {
+                let indices = function.node(node.operands[1]).shape().rank();
+                let inner = index[*axis..axis + indices].to_vec();
+                let position = self.value(node.operands[1], inner)?;
+                let outer =
+                    [&index[..*axis], &[Affine::default()], &index[axis + indices..]].concat();
+                let last = function.node(node.operands[0]).shape()[*axis] - 1;
+                self.load_dynamic(node.operands[0], outer, *axis, position, node.operands[1], last)
+            }
+            Op::DynamicSlice { axis, size } => {
+                let start = self.value(node.operands[1], Vec::new())?;
+                let last = function.node(node.operands[0]).shape()[*axis] - size;
+                let index = index.to_vec();
+                self.load_dynamic(node.operands[0], index, *axis, start, node.operands[1], last)
+            }
+            op if op.family() == Family::Elementwise => {
+                let mut operands = Vec::with_capacity(node.operands.len());
+                for &operand in &node.operands {
+                    operands.push(self.value(operand, index.to_vec())?);
+                }
+                Ok(self.map(op.clone(), dtype, &operands))
+            }
+            _ => Err(Blocked::Store(id)),
+        }
+    }
+
+    /// Element `index` of a stored node, moved along `axis` by `position` clamped to `0..=last`.
+    fn load_dynamic(
+        &mut self,
+        node: NodeId,
+        index: Vec<Affine>,
+        axis: usize,
+        position: Value,
+        position_node: NodeId,
+        last: usize,
+    ) -> Result<Value, Blocked> {
+        let extent = self.function.node(node).shape()[axis];
+        let probe = self.axes.var(extent);
+        let mut probed = index.clone();
+        probed[axis] = Affine::var(probe);
+        let stride = match self.places().locate(node, probed)? {
+            Source::Stored(_, at) => at.coefficient(probe),
+            Source::Computed(node, _) => return Err(Blocked::Store(node)),
+        };
+        let Source::Stored(stored, at) = self.places().locate(node, index)? else {
+            return Err(Blocked::Store(node));
+        };
+        let from = self.function.node(position_node).dtype();
+        let offset = self.clamped(position, from, last);
+        let offset = self.scaled(offset, stride);
+        let place = self.node_buffer(stored, false);
+        Ok(self.load(place, at, Some(offset), self.function.node(stored).dtype()))
+    }
+
+    /// An integer as `i64`, clamped to `0..=last`. A `u64` above the range of `i64` is large.
+    pub fn clamped(&mut self, value: Value, from: DType, last: usize) -> Value {
+        let last_bits = last as u64;
+        if from == DType::U64 {
+            let last = self.constant(DType::U64, last_bits);
+            let clamped = self.map(Op::Min, DType::U64, &[value, last]);
+            return self.map(Op::Cast(DType::I64), DType::I64, &[clamped]);
+        }
+        let wide = match from {
+            DType::I64 => value,
+            _ => self.map(Op::Cast(DType::I64), DType::I64, &[value]),
+        };
+        let (zero, last) = (self.constant(DType::I64, 0), self.constant(DType::I64, last_bits));
+        let low = self.map(Op::Max, DType::I64, &[wide, zero]);
+        self.map(Op::Min, DType::I64, &[low, last])
+    }
+
+    pub fn scaled(&mut self, value: Value, factor: i64) -> Value {
+        if factor == 1 {
+            return value;
+        }
+        let factor = self.constant(DType::I64, factor as u64);
+        self.map(Op::Mul, DType::I64, &[value, factor])
+    }
+}

@@ -1,0 +1,484 @@
+//! Contractions with their epilogue: blocks of the result from packed panels of the right side.
+//!
+//! A work item computes one block of rows and columns: the block contraction leaves it in
+//! scratch, and the epilogue reads it from there. The left side is read in place where its rows
+//! and its contracted axes step evenly, otherwise a block of it is copied to scratch first.
+
+use super::access::{Blocked, Source, flatten};
+use super::builder::{Axes, Builder, Shared};
+use super::rows::root_axes;
+use super::{Attempt, Lowered, loops, pack};
+use crate::kernel::{Affine, Contract, Element, Extent, Kernel, PANEL, Place, Stmt, Var};
+use crate::schedule::Group;
+use bsq_ir::{DType, DotAxes, Function, NodeId, Op};
+
+/// Rows of a block: a multiple of every microkernel's tile.
+const ROWS: usize = 96;
+/// Columns of a block.
+const COLUMNS: usize = 192;
+
+pub(super) fn lower(mut builder: Builder, function: &Function, group: &Group) -> Attempt {
+    let anchor = group.anchor.expect("a contraction");
+    let attempt = Plan::new(&mut builder, function, group, anchor)
+        .and_then(|plan| plan.emit(&mut builder));
+    let lowered = attempt.map_err(|blocked| (blocked, builder.axes))?;
+    let rhs = function.node(anchor).operands[1];
+    let fresh = Builder::new(function, builder.stored(), Axes::default());
+    let packed = pack::contraction_rhs(fresh, function, anchor, rhs)?;
+    Ok(vec![packed, lowered])
+}
+
+/// The loops of a contraction, by their meaning.
+struct Plan<'f> {
+    function: &'f Function,
+    group: &'f Group,
+    anchor: NodeId,
+    dot: &'f DotAxes,
+    /// The index of the root in terms of its variables, and of the contraction's result.
+    root_index: Vec<Affine>,
+    batch: Vec<Var>,
+    rows: Vec<Var>,
+    columns: Vec<Var>,
+    result_index: Vec<Affine>,
+}
+
+impl<'f> Plan<'f> {
+    fn new(
+        b: &mut Builder,
+        function: &'f Function,
+        group: &'f Group,
+        anchor: NodeId,
+    ) -> Result<Self, Blocked> {
+        let Op::DotGeneral(dot) = &function.node(anchor).op else {
+            unreachable!("a contraction's anchor contracts")
+        };
+        let root = *group.members.last().expect("a group has members");
+        let (root_index, _) = root_axes(&mut b.axes, function.node(root).shape());
+        let result_index = find(b, function, root, root_index.clone(), anchor)?;
+        let shape = function.node(anchor).shape();
+        let mut parts = Vec::with_capacity(shape.rank());
+        for (axis, index) in result_index.iter().enumerate() {
+            parts.push(digits(b, index, shape[axis]).ok_or(Blocked::Store(anchor))?);
+        }
+        let batches = dot.batch.len();
+        let lhs = function.node(function.node(anchor).operands[0]).shape();
+        let lhs_free = dot.free(lhs.rank(), true).len();
+        let columns = parts.split_off(batches + lhs_free).concat();
+        let rows = parts.split_off(batches).concat();
+        let batch = parts.concat();
+        Ok(Plan { function, group, anchor, dot, root_index, batch, rows, columns, result_index })
+    }
+
+    fn emit(self, b: &mut Builder) -> Result<Lowered, Blocked> {
+        let alone = self.group.members.len() == 1;
+        let Some((&row, outer_rows)) = self.rows.split_last() else {
+            return self.emit_with(b, None, alone);
+        };
+        let outer_rows = outer_rows.to_vec();
+        self.emit_with(b, Some((row, outer_rows)), alone)
+    }
+
+    fn emit_with(
+        self,
+        b: &mut Builder,
+        rows: Option<(Var, Vec<Var>)>,
+        alone: bool,
+    ) -> Result<Lowered, Blocked> {
+        let row = rows.as_ref().map(|rows| rows.0);
+        let c_scratch = (!alone).then(|| b.scratch(DType::F32, ROWS * COLUMNS));
+        // The epilogue, in terms of whole rows and columns.
+        let row_scope: Vec<Var> = row.into_iter().collect();
+        b.open(&row_scope);
+        b.open(&self.columns);
+        // A variable for the element's place inside the block, replaced once blocks are known.
+        let local = b.axes.var(ROWS * COLUMNS);
+        if let Some(place) = c_scratch {
+            let at = Affine::var(local);
+            let element = Element { place, at, dynamic: None };
+            let value = b.load_here(element, DType::F32);
+            b.define(self.anchor, self.result_index.clone(), value);
+            self.emit_stores(b)?;
+        }
+        let epilogue_columns = b.close();
+        let epilogue_rows = b.close();
+        self.assemble(b, rows, epilogue_columns, epilogue_rows, local, c_scratch)
+    }
+
+    fn emit_stores(&self, b: &mut Builder) -> Result<(), Blocked> {
+        let root = *self.group.members.last().expect("a group has members");
+        for &id in self.group.stored.iter().rev() {
+            let index = match id {
+                id if id == root => self.root_index.clone(),
+                id => find(b, self.function, root, self.root_index.clone(), id)?,
+            };
+            let covered = index.iter().flat_map(|at| &at.terms);
+            let covered: usize = covered.map(|term| b.axes.extent(term.0)).product();
+            if covered != self.function.node(id).shape().elements() {
+                return Err(Blocked::Store(id));
+            }
+            let value = b.value(id, index.clone())?;
+            let at = flatten(&index, self.function.node(id).shape());
+            let place = b.node_buffer(id, true);
+            b.store(place, at, value);
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn assemble(
+        self,
+        b: &mut Builder,
+        rows: Option<(Var, Vec<Var>)>,
+        columns_body: Vec<Stmt>,
+        rows_body: Vec<Stmt>,
+        local: Var,
+        c_scratch: Option<Place>,
+    ) -> Result<Lowered, Blocked> {
+        let node = self.function.node(self.anchor);
+        let shape = node.shape().clone();
+        let (lhs, _rhs) = (node.operands[0], node.operands[1]);
+        let mut left = Left::new(b, self.function, lhs, self.dot, &self.result_index)?;
+        let panels = pack::packed_type(self.function, self.anchor);
+        let packed = b.buffer(Shared::Extra(self.anchor, 0), &panels.ty, false);
+        let c_place = match c_scratch {
+            Some(place) => place,
+            None => b.node_buffer(self.anchor, true),
+        };
+
+        // Everything that mentions rows or columns moves through the same changes of variables.
+        let item = b.close();
+        b.open(&[]);
+        let mut nest = Nest { item, rows: rows_body, columns: columns_body };
+        let column = nest.merge_columns(&self.columns, local, b).ok_or(Blocked::Store(self.anchor))?;
+        let (row, outer) = match rows {
+            Some((row, outer)) => nest.merge_rows(row, outer, local, &mut left.at, b),
+            None => (b.axes.var(1), Vec::new()),
+        };
+        let n = column.map_or(1, |column| b.axes.extent(column));
+        let column = column.unwrap_or_else(|| b.axes.var(1));
+        let m = b.axes.extent(row);
+        let result_strides = (n as i64, 1);
+        let mut c_at = self.result_offset(b, &shape, &outer, row, column, result_strides);
+
+        let left_strides = left.strides(b, row);
+        let (row_block, m_extent) = block_of(&mut nest, row, balanced(m, ROWS, 24), b, &mut [&mut left.at, &mut c_at]);
+        let (column_block, n_extent) =
+            block_of(&mut nest, column, balanced(n, COLUMNS, PANEL), b, &mut [&mut c_at]);
+        let block_columns = b.axes.extent(column);
+        let zero = Affine::default();
+        let in_block = |at: &Affine| at.substitute(row, &zero).substitute(column, &zero);
+
+        let (a, a_row_stride, a_k_stride, prologue) =
+            left.read(b, row, &m_extent, left_strides, in_block(&left.at));
+        let panel = block_columns.div_ceil(PANEL) as i64;
+        let b_at = panels
+            .batch_offset(&self.batch, &b.axes)
+            .add(&Affine::var(column_block).scale(panel * panels.stride as i64));
+        let (c, c_row_stride) = match c_scratch {
+            Some(place) => {
+                let at = Affine::var(row).scale(block_columns as i64).add(&Affine::var(column));
+                nest.replace_local(local, &at);
+                let start = Element { place, at: Affine::default(), dynamic: None };
+                (start, block_columns as i64)
+            }
+            None => {
+                (Element { place: c_place, at: in_block(&c_at), dynamic: None }, result_strides.0)
+            }
+        };
+        let contract = Contract {
+            a,
+            a_row_stride,
+            a_k_stride,
+            b: Element { place: packed, at: b_at, dynamic: None },
+            b_panel_stride: panels.stride as i64,
+            c,
+            c_row_stride,
+            m: m_extent.clone(),
+            n: n_extent.clone(),
+            k: Extent::Static(panels.k),
+            accumulate: false,
+        };
+        let mut body = prologue;
+        body.append(&mut nest.item);
+        body.push(Stmt::Contract(contract));
+        if c_scratch.is_some() {
+            let inner = Stmt::Loop { var: column, extent: n_extent, vector: true, body: nest.columns };
+            let mut row_body = nest.rows;
+            row_body.push(inner);
+            body.push(Stmt::Loop { var: row, extent: m_extent, vector: false, body: row_body });
+        }
+        let grid_vars: Vec<Var> =
+            self.batch.iter().copied().chain(outer).chain([row_block, column_block]).collect();
+        let elements = shape.elements() as u64;
+        let kernel = Kernel {
+            buffers: std::mem::take(&mut b.buffers),
+            scratch: std::mem::take(&mut b.scratch),
+            grid: loops::grid(&grid_vars, &b.axes),
+            body,
+        };
+        Ok(Lowered {
+            kernel,
+            shared: std::mem::take(&mut b.shared),
+            extras: Vec::new(),
+            label: super::label(self.function, &self.group.members),
+            flops: 2 * elements * panels.k as u64,
+        })
+    }
+
+    /// The offset of the result's element in a plain row-major buffer.
+    fn result_offset(
+        &self,
+        b: &Builder,
+        shape: &bsq_ir::Shape,
+        outer: &[Var],
+        row: Var,
+        column: Var,
+        strides: (i64, i64),
+    ) -> Affine {
+        let mut at = Affine::var(column).add(&Affine::var(row).scale(strides.0));
+        let mut stride = strides.0 * b.axes.extent(row) as i64;
+        for &var in outer.iter().rev().chain(self.batch.iter().rev()) {
+            at = at.add(&Affine::var(var).scale(stride));
+            stride *= b.axes.extent(var) as i64;
+        }
+        debug_assert_eq!(stride as usize, shape.elements());
+        at
+    }
+}
+
+/// Statements by the loop that they are in.
+struct Nest {
+    item: Vec<Stmt>,
+    rows: Vec<Stmt>,
+    columns: Vec<Stmt>,
+}
+
+impl Nest {
+    fn all(&mut self) -> [&mut Vec<Stmt>; 3] {
+        [&mut self.item, &mut self.rows, &mut self.columns]
+    }
+
+    /// `merge` over all statements but those that mention the place in the block.
+    fn merge(&mut self, outer: Var, inner: Var, local: Var, extra: &mut [&mut Affine], b: &mut Builder) -> bool {
+        let extent = b.axes.extent(inner) as i64;
+        let even = |at: &Affine| {
+            at.coefficient(local) != 0 || at.coefficient(outer) == extent * at.coefficient(inner)
+        };
+        let mut all_even = extra.iter().all(|at| even(at));
+        for stmts in self.all() {
+            loops::for_each_index(stmts, &mut |at| all_even &= even(at));
+        }
+        if all_even {
+            let drop_outer = |at: &mut Affine| at.terms.retain(|term| term.0 != outer);
+            extra.iter_mut().for_each(|at| drop_outer(at));
+            for stmts in self.all() {
+                loops::for_each_index(stmts, &mut |at| drop_outer(at));
+            }
+            b.axes.extents[inner.0 as usize] *= b.axes.extent(outer);
+        }
+        all_even
+    }
+
+    /// All column variables as one; `None` within `Some` if there is a single column.
+    fn merge_columns(&mut self, columns: &[Var], local: Var, b: &mut Builder) -> Option<Option<Var>> {
+        let Some((&last, rest)) = columns.split_last() else { return Some(None) };
+        let merged = rest.iter().rev().all(|&outer| self.merge(outer, last, local, &mut [], b));
+        merged.then_some(Some(last))
+    }
+
+    /// As many row variables as possible as one; the others, outermost first.
+    fn merge_rows(
+        &mut self,
+        row: Var,
+        mut outer: Vec<Var>,
+        local: Var,
+        left: &mut Affine,
+        b: &mut Builder,
+    ) -> (Var, Vec<Var>) {
+        while let Some(&next) = outer.last() {
+            if !self.merge(next, row, local, &mut [&mut *left], b) {
+                break;
+            }
+            outer.pop();
+        }
+        (row, outer)
+    }
+
+    fn replace_local(&mut self, local: Var, at: &Affine) {
+        for stmts in self.all() {
+            loops::substitute(stmts, local, at);
+        }
+    }
+}
+
+/// Cuts `var` into blocks everywhere.
+fn block_of(nest: &mut Nest, var: Var, size: usize, b: &mut Builder, extra: &mut [&mut Affine]) -> (Var, Extent) {
+    let limit = b.axes.extent(var);
+    let size = size.min(limit);
+    let block = b.axes.var(limit.div_ceil(size));
+    let start = Affine::var(block).scale(size as i64);
+    let moved = start.add(&Affine::var(var));
+    for stmts in nest.all() {
+        loops::substitute(stmts, var, &moved);
+    }
+    for at in extra {
+        **at = at.substitute(var, &moved);
+    }
+    b.axes.extents[var.0 as usize] = size;
+    let extent = match limit.is_multiple_of(size) {
+        true => Extent::Static(size),
+        false => Extent::Block { size, start, limit },
+    };
+    (block, extent)
+}
+
+/// Block sizes of about equal work: a multiple of `unit`, at most `most`.
+fn balanced(extent: usize, most: usize, unit: usize) -> usize {
+    let blocks = extent.div_ceil(most);
+    extent.div_ceil(blocks).next_multiple_of(unit).min(most)
+}
+
+/// The left side: offset of an element in terms of result and contracted variables.
+struct Left {
+    place: Place,
+    at: Affine,
+    /// Contracted variables, outermost first.
+    contracted: Vec<Var>,
+}
+
+impl Left {
+    fn new(
+        b: &mut Builder,
+        function: &Function,
+        lhs: NodeId,
+        dot: &DotAxes,
+        result: &[Affine],
+    ) -> Result<Self, Blocked> {
+        let shape = function.node(lhs).shape();
+        let mut index = vec![Affine::default(); shape.rank()];
+        for (position, &(axis, _)) in dot.batch.iter().enumerate() {
+            index[axis] = result[position].clone();
+        }
+        for (position, axis) in dot.free(shape.rank(), true).into_iter().enumerate() {
+            index[axis] = result[dot.batch.len() + position].clone();
+        }
+        let mut contracted = Vec::new();
+        for &(axis, _) in &dot.contract {
+            let (at, vars) = b.axes.axis(shape[axis]);
+            index[axis] = at;
+            contracted.extend(vars);
+        }
+        match b.places().locate(lhs, index)? {
+            Source::Stored(node, at) => {
+                let place = b.node_buffer(node, false);
+                Ok(Left { place, at, contracted })
+            }
+            Source::Computed(..) => Err(Blocked::Store(lhs)),
+        }
+    }
+
+    /// Row and k strides if the left side can be read in place.
+    fn strides(&self, b: &Builder, row: Var) -> Option<(i64, i64)> {
+        let mut step = None;
+        let mut inner = 1;
+        for &var in self.contracted.iter().rev() {
+            let coefficient = self.at.coefficient(var);
+            match step {
+                None => step = Some(coefficient),
+                Some(step) if coefficient == step * inner => {}
+                Some(_) => return None,
+            }
+            inner *= b.axes.extent(var) as i64;
+        }
+        Some((self.at.coefficient(row), step.unwrap_or(1)))
+    }
+
+    /// Where the block contraction reads the left side, and what runs before it.
+    fn read(
+        &self,
+        b: &mut Builder,
+        row: Var,
+        rows: &Extent,
+        strides: Option<(i64, i64)>,
+        start: Affine,
+    ) -> (Element, i64, i64, Vec<Stmt>) {
+        let zero = Affine::default();
+        let at = |at: &Affine| {
+            self.contracted.iter().fold(at.clone(), |at, &var| at.substitute(var, &zero))
+        };
+        if let Some((row_stride, k_stride)) = strides {
+            let element = Element { place: self.place, at: at(&start), dynamic: None };
+            return (element, row_stride, k_stride, Vec::new());
+        }
+        let k: usize = self.contracted.iter().map(|&var| b.axes.extent(var)).product();
+        // An odd number of cache lines, so that rows do not fall into the same cache sets.
+        let stride = k.next_multiple_of(PANEL) + PANEL;
+        let copy = b.scratch(DType::F32, ROWS * stride);
+        let mut linear = Affine::default();
+        for &var in &self.contracted {
+            linear = linear.scale(b.axes.extent(var) as i64).add(&Affine::var(var));
+        }
+        let to_at = Affine::var(row).scale(stride as i64).add(&linear);
+        let value = b.fresh();
+        let from = Element { place: self.place, at: self.at.clone(), dynamic: None };
+        let mut nest = vec![
+            Stmt::Let { value, dtype: DType::F32, inst: crate::kernel::Inst::Load(from) },
+            Stmt::Store { to: Element { place: copy, at: to_at, dynamic: None }, value },
+        ];
+        for (depth, &var) in self.contracted.iter().enumerate().rev() {
+            let extent = Extent::Static(b.axes.extent(var));
+            let vector = depth + 1 == self.contracted.len();
+            nest = vec![Stmt::Loop { var, extent, vector, body: nest }];
+        }
+        let nest =
+            vec![Stmt::Loop { var: row, extent: rows.clone(), vector: false, body: nest }];
+        let element = Element { place: copy, at: Affine::default(), dynamic: None };
+        (element, stride as i64, 1, nest)
+    }
+}
+
+/// The index at which `target` is reached from element `index` of `from`; it must be unique.
+fn find(
+    b: &Builder,
+    function: &Function,
+    from: NodeId,
+    index: Vec<Affine>,
+    target: NodeId,
+) -> Result<Vec<Affine>, Blocked> {
+    let mut found: Option<Vec<Affine>> = None;
+    let mut pending = vec![(from, index)];
+    let mut visited = std::collections::HashSet::new();
+    while let Some((id, index)) = pending.pop() {
+        let Source::Computed(id, index) = b.places().locate(id, index)? else { continue };
+        if !visited.insert((id, index.clone())) {
+            continue;
+        }
+        if id == target {
+            if found.as_ref().is_some_and(|known| *known != index) {
+                return Err(Blocked::Store(target));
+            }
+            found = Some(index);
+            continue;
+        }
+        let node = function.node(id);
+        if node.op.is_elementwise() {
+            pending.extend(node.operands.iter().map(|&operand| (operand, index.clone())));
+        }
+    }
+    found.ok_or(Blocked::Store(target))
+}
+
+/// The variables of an index that counts through `extent` without gaps, outermost first.
+fn digits(b: &Builder, index: &Affine, extent: usize) -> Option<Vec<Var>> {
+    let mut terms = index.terms.clone();
+    terms.sort_by_key(|term| term.1);
+    let mut step = 1;
+    for &(var, coefficient) in &terms {
+        if coefficient != step {
+            return None;
+        }
+        step *= b.axes.extent(var) as i64;
+    }
+    let whole = index.constant == 0 && step as usize == extent;
+    whole.then(|| terms.iter().rev().map(|term| term.0).collect())
+}

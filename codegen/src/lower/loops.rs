@@ -1,0 +1,92 @@
+//! Loops made around finished bodies: variables merged, blocked and replaced.
+
+use super::builder::Axes;
+use crate::kernel::{Affine, Axis, Extent, Inst, Stmt, Var};
+
+/// Every index expression of some statements.
+pub fn for_each_index(stmts: &mut [Stmt], visit: &mut impl FnMut(&mut Affine)) {
+    for stmt in stmts {
+        match stmt {
+            Stmt::Let { inst: Inst::Index(index), .. } => visit(index),
+            Stmt::Let { inst: Inst::Load(from), .. } => visit(&mut from.at),
+            Stmt::Let { .. } => {}
+            Stmt::Store { to, .. } => visit(&mut to.at),
+            Stmt::Loop { extent, body, .. } => {
+                for_extent(extent, visit);
+                for_each_index(body, visit);
+            }
+            Stmt::Reduce(reduce) => for_each_index(&mut reduce.body, visit),
+            Stmt::Contract(contract) => {
+                for element in [&mut contract.a, &mut contract.b, &mut contract.c] {
+                    visit(&mut element.at);
+                }
+                for extent in [&mut contract.m, &mut contract.n, &mut contract.k] {
+                    for_extent(extent, visit);
+                }
+            }
+        }
+    }
+}
+
+fn for_extent(extent: &mut Extent, visit: &mut impl FnMut(&mut Affine)) {
+    if let Extent::Block { start, .. } = extent {
+        visit(start);
+    }
+}
+
+pub fn substitute(stmts: &mut [Stmt], var: Var, by: &Affine) {
+    for_each_index(stmts, &mut |index| *index = index.substitute(var, by));
+}
+
+/// Lets `inner` count over both variables, if every index steps evenly from one to the next.
+/// `axes` then says the extent of both for `inner`.
+pub fn merge(stmts: &mut [Stmt], outer: Var, inner: Var, axes: &mut Axes) -> bool {
+    let extent = axes.extent(inner) as i64;
+    let mut even = true;
+    for_each_index(stmts, &mut |index| {
+        even &= index.coefficient(outer) == extent * index.coefficient(inner);
+    });
+    if even {
+        for_each_index(stmts, &mut |index| index.terms.retain(|term| term.0 != outer));
+        axes.extents[inner.0 as usize] *= axes.extent(outer);
+    }
+    even
+}
+
+/// Merges all variables into the last; `None` if there is an uneven step.
+pub fn merge_all(stmts: &mut [Stmt], vars: &[Var], axes: &mut Axes) -> Option<Var> {
+    let (&last, rest) = vars.split_last()?;
+    rest.iter().rev().all(|&outer| merge(stmts, outer, last, axes)).then_some(last)
+}
+
+/// Merges neighbours from the innermost on where steps are even; what remains, outermost first.
+pub fn merge_neighbours(stmts: &mut [Stmt], vars: &[Var], axes: &mut Axes) -> Vec<Var> {
+    let mut kept: Vec<Var> = Vec::new();
+    for &var in vars.iter().rev() {
+        match kept.last() {
+            Some(&inner) if merge(stmts, var, inner, axes) => {}
+            _ => kept.push(var),
+        }
+    }
+    kept.reverse();
+    kept
+}
+
+/// Cuts a variable into blocks of `size`: returns the block's variable and the extent of what
+/// `var` counts inside a block.
+pub fn block(stmts: &mut [Stmt], var: Var, size: usize, axes: &mut Axes) -> (Var, Extent) {
+    let limit = axes.extent(var);
+    let block = axes.var(limit.div_ceil(size));
+    let start = Affine::var(block).scale(size as i64);
+    substitute(stmts, var, &start.add(&Affine::var(var)));
+    axes.extents[var.0 as usize] = size;
+    let extent = match limit.is_multiple_of(size) {
+        true => Extent::Static(size),
+        false => Extent::Block { size, start, limit },
+    };
+    (block, extent)
+}
+
+pub fn grid(vars: &[Var], axes: &Axes) -> Vec<Axis> {
+    vars.iter().map(|&var| Axis { var, extent: axes.extent(var) }).collect()
+}

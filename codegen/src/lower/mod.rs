@@ -1,0 +1,99 @@
+//! From a scheduled function to Kernel IR: a program of launches over shared buffers.
+
+mod access;
+mod assemble;
+mod attention;
+mod builder;
+mod contraction;
+mod loops;
+mod moves;
+mod pack;
+mod prepare;
+mod rows;
+
+use crate::kernel::Kernel;
+use crate::program::Program;
+use crate::schedule::{Group, Schedule, order, schedule};
+use access::Blocked;
+use bsq_ir::{Function, NodeId, Op, Type};
+use builder::{Axes, Builder, Shared};
+use std::collections::BTreeSet;
+
+/// A kernel and the shared arrays that it is launched on.
+pub(crate) struct Lowered {
+    pub kernel: Kernel,
+    pub shared: Vec<Shared>,
+    /// Types of arrays that belong to no node.
+    pub extras: Vec<(Shared, Type)>,
+    pub label: String,
+    pub flops: u64,
+}
+
+/// Lowers a function. Every function that verifies can be lowered.
+pub fn lower(function: &Function) -> Program {
+    let function = prepare::prepare(function);
+    let mut forced: BTreeSet<NodeId> = prepare::outputs_to_copy(&function);
+    loop {
+        let mut schedule = schedule(&function, &forced);
+        let (order, in_place) = order(&function, &schedule);
+        let mut kernels = Vec::new();
+        let mut blocked = BTreeSet::new();
+        for &group in &order {
+            match lower_group(&function, &mut schedule, group) {
+                Ok(lowered) => kernels.extend(lowered),
+                Err(node) => drop(blocked.insert(node)),
+            }
+        }
+        if blocked.is_empty() {
+            return assemble::assemble(&function, &schedule, kernels, &in_place);
+        }
+        let before = forced.len();
+        forced.extend(blocked.iter().copied());
+        assert!(forced.len() > before, "no way to lower {blocked:?}");
+    }
+}
+
+/// The kernels of one group, or the node that needs a buffer of its own first.
+fn lower_group(
+    function: &Function,
+    schedule: &mut Schedule,
+    index: usize,
+) -> Result<Vec<Lowered>, NodeId> {
+    let group = schedule.groups[index].clone();
+    // Inside its own kernel a node is computed, not loaded.
+    for member in &group.stored {
+        schedule.stored[member.index()] = false;
+    }
+    let result = lower_members(function, &schedule.stored, &group);
+    for member in &group.stored {
+        schedule.stored[member.index()] = true;
+    }
+    result
+}
+
+fn lower_members(
+    function: &Function,
+    stored: &[bool],
+    group: &Group,
+) -> Result<Vec<Lowered>, NodeId> {
+    let mut axes = Axes::default();
+    loop {
+        let builder = Builder::new(function, stored, axes.clone());
+        let attempt = match group.anchor.map(|anchor| &function.node(anchor).op) {
+            None => rows::lower(builder, function, group),
+            Some(Op::DotGeneral(_)) => contraction::lower(builder, function, group),
+            Some(Op::Attention { .. } | Op::AttentionBackward { .. }) => {
+                attention::lower(builder, function, group)
+            }
+            Some(_) => moves::lower(builder, function, group),
+        };
+        match attempt {
+            Ok(lowered) => return Ok(lowered),
+            Err((Blocked::Store(node), _)) => return Err(node),
+            Err((Blocked::Split { var, inner }, tried)) => axes = tried.split(var, inner),
+        }
+    }
+}
+
+/// What an attempt to lower a group gives: on failure also the axes it used, for the next one.
+type Attempt = Result<Vec<Lowered>, (Blocked, Axes)>;

@@ -1,0 +1,224 @@
+//! Ops that write parts of their result, each part in loops of its own.
+
+use super::access::{Blocked, flatten};
+use super::builder::Builder;
+use super::rows::root_axes;
+use super::{Attempt, Lowered, loops};
+use crate::kernel::{
+    Affine, Combine, Element, Extent, Kernel, Place, Reduce, Reduction, Stmt, Value, Var,
+};
+use crate::schedule::Group;
+use bsq_ir::{DType, Function, NodeId, Op, Padding, Shape};
+
+pub(super) fn lower(mut builder: Builder, function: &Function, group: &Group) -> Attempt {
+    let anchor = group.anchor.expect("a group with loops of its own");
+    match emit(&mut builder, function, anchor) {
+        Ok(lowered) => Ok(vec![lowered]),
+        Err(blocked) => Err((blocked, builder.axes)),
+    }
+}
+
+fn emit(b: &mut Builder, function: &Function, id: NodeId) -> Result<Lowered, Blocked> {
+    let node = function.node(id);
+    let to = b.node_buffer(id, true);
+    let shape = node.shape();
+    let operand = |index: usize| node.operands[index];
+    let mut writer = Writer { function, to, shape, grid: Vec::new() };
+    match &node.op {
+        Op::Pad(padding) => writer.pad(b, operand(0), operand(1), padding)?,
+        Op::Concat { axis } => {
+            let mut start = 0;
+            for &part in &node.operands {
+                writer.copy(b, part, *axis, &Affine::constant(start), None)?;
+                start += function.node(part).shape()[*axis] as i64;
+            }
+        }
+        Op::DynamicUpdateSlice { axis } => {
+            writer.copy(b, operand(0), 0, &Affine::default(), None)?;
+            let size = function.node(operand(1)).shape()[*axis];
+            let start = b.value(operand(2), Vec::new())?;
+            let dtype = function.node(operand(2)).dtype();
+            let start = b.clamped(start, dtype, shape[*axis] - size);
+            let stride = shape.strides()[*axis] as i64;
+            let offset = b.scaled(start, stride);
+            writer.copy(b, operand(1), *axis, &Affine::default(), Some(offset))?;
+        }
+        Op::ScatterAdd { axis } => {
+            writer.copy(b, operand(0), 0, &Affine::default(), None)?;
+            writer.scatter(b, operand(1), operand(2), *axis)?;
+        }
+        &Op::WindowSum { axis, stride, dilation, .. } => {
+            writer.window_sum(b, operand(0), axis, stride as i64, dilation as i64)?;
+        }
+        Op::ArgMax(axis) => writer.argmax(b, operand(0), *axis)?,
+        _ => return Err(Blocked::Store(id)),
+    }
+    let grid = writer.grid;
+    let body = b.close();
+    let kernel = Kernel {
+        buffers: std::mem::take(&mut b.buffers),
+        scratch: std::mem::take(&mut b.scratch),
+        grid: loops::grid(&grid, &b.axes),
+        body,
+    };
+    let shared = std::mem::take(&mut b.shared);
+    let label = super::label(function, &[id]);
+    Ok(Lowered { kernel, shared, extras: Vec::new(), label, flops: 0 })
+}
+
+struct Writer<'f> {
+    function: &'f Function,
+    to: Place,
+    shape: &'f Shape,
+    grid: Vec<Var>,
+}
+
+impl Writer<'_> {
+    /// Wraps the innermost open body in loops over `vars`, the last one in lanes.
+    fn close_loops(&self, b: &mut Builder, vars: &[Var], vector: bool) {
+        let mut nest = b.close();
+        for (depth, &var) in vars.iter().enumerate().rev() {
+            let extent = Extent::Static(b.axes.extent(var));
+            let vector = vector && depth + 1 == vars.len();
+            nest = vec![Stmt::Loop { var, extent, vector, body: nest }];
+        }
+        nest.into_iter().for_each(|stmt| b.push(stmt));
+    }
+
+    /// Writes all of `part`, moved along `axis` by `start` and by a run-time offset.
+    fn copy(
+        &self,
+        b: &mut Builder,
+        part: NodeId,
+        axis: usize,
+        start: &Affine,
+        offset: Option<Value>,
+    ) -> Result<(), Blocked> {
+        let (index, vars) = root_axes(&mut b.axes, self.function.node(part).shape());
+        b.open(&vars);
+        let value = b.value(part, index.clone())?;
+        let mut moved = index;
+        if let Some(at) = moved.get_mut(axis) {
+            *at = at.add(start);
+        }
+        let at = flatten(&moved, self.shape);
+        b.push(Stmt::Store { to: Element { place: self.to, at, dynamic: offset }, value });
+        self.close_loops(b, &vars, true);
+        Ok(())
+    }
+
+    fn pad(
+        &self,
+        b: &mut Builder,
+        x: NodeId,
+        value: NodeId,
+        padding: &[Padding],
+    ) -> Result<(), Blocked> {
+        let fill = b.value(value, Vec::new())?;
+        let every = b.axes.var(self.shape.elements());
+        b.open(&[every]);
+        b.store(self.to, Affine::var(every), fill);
+        self.close_loops(b, &[every], true);
+        let (index, vars) = root_axes(&mut b.axes, self.function.node(x).shape());
+        b.open(&vars);
+        let value = b.value(x, index.clone())?;
+        let moved: Vec<Affine> = index
+            .iter()
+            .zip(padding)
+            .map(|(at, padding)| at.scale(padding.between as i64 + 1).offset(padding.before as i64))
+            .collect();
+        b.store(self.to, flatten(&moved, self.shape), value);
+        self.close_loops(b, &vars, true);
+        Ok(())
+    }
+
+    /// Adds updates one by one in row-major order.
+    fn scatter(
+        &self,
+        b: &mut Builder,
+        indices: NodeId,
+        updates: NodeId,
+        axis: usize,
+    ) -> Result<(), Blocked> {
+        let (index, vars) = root_axes(&mut b.axes, self.function.node(updates).shape());
+        let rank = self.function.node(indices).shape().rank();
+        b.open(&vars);
+        let position = b.value(indices, index[axis..axis + rank].to_vec())?;
+        let dtype = self.function.node(indices).dtype();
+        let position = b.clamped(position, dtype, self.shape[axis] - 1);
+        let offset = b.scaled(position, self.shape.strides()[axis] as i64);
+        let update = b.value(updates, index.clone())?;
+        let outer = [&index[..axis], &[Affine::default()], &index[axis + rank..]].concat();
+        let at = flatten(&outer, self.shape);
+        self.add(b, at, Some(offset), updates, update);
+        self.close_loops(b, &vars, false);
+        Ok(())
+    }
+
+    fn add(&self, b: &mut Builder, at: Affine, dynamic: Option<Value>, like: NodeId, update: Value) {
+        let dtype = self.function.node(like).dtype();
+        let element = Element { place: self.to, at, dynamic };
+        let before = b.load_here(element.clone(), dtype);
+        let sum = b.fresh();
+        let inst = crate::kernel::Inst::Map(Op::Add, vec![before, update]);
+        b.push(Stmt::Let { value: sum, dtype, inst });
+        b.push(Stmt::Store { to: element, value: sum });
+    }
+
+    fn window_sum(
+        &self,
+        b: &mut Builder,
+        x: NodeId,
+        axis: usize,
+        stride: i64,
+        dilation: i64,
+    ) -> Result<(), Blocked> {
+        let zero = b.constant(self.function.node(x).dtype(), 0);
+        let every = b.axes.var(self.shape.elements());
+        b.open(&[every]);
+        b.store(self.to, Affine::var(every), zero);
+        self.close_loops(b, &[every], true);
+        let (index, vars) = root_axes(&mut b.axes, self.function.node(x).shape());
+        b.open(&vars);
+        let value = b.value(x, index.clone())?;
+        let at = index[axis].scale(stride).add(&index[axis + 1].scale(dilation));
+        let moved = [&index[..axis], &[at], &index[axis + 2..]].concat();
+        self.add(b, flatten(&moved, self.shape), None, x, value);
+        self.close_loops(b, &vars, false);
+        Ok(())
+    }
+
+    /// The first position whose element equals the maximum.
+    fn argmax(&mut self, b: &mut Builder, x: NodeId, axis: usize) -> Result<(), Blocked> {
+        let x_shape = self.function.node(x).shape();
+        let dtype = self.function.node(x).dtype();
+        let (index, vars) = root_axes(&mut b.axes, self.shape);
+        self.grid = vars;
+        let extent = x_shape[axis];
+        let reduce = |b: &mut Builder, best: Option<Value>| -> Result<Value, Blocked> {
+            let at = b.axes.var(extent);
+            let full = [&index[..axis], &[Affine::var(at)], &index[axis..]].concat();
+            b.open(&[at]);
+            let element = b.value(x, full)?;
+            let (term, dtype, op) = match best {
+                None => (element, dtype, Combine::Max),
+                Some(best) => {
+                    let position = b.index(DType::I32, &Affine::var(at));
+                    let none = b.constant(DType::I32, extent as u64 - 1);
+                    let hit = b.map(Op::Equal, DType::Bool, &[element, best]);
+                    let term = b.map(Op::Select, DType::I32, &[hit, position, none]);
+                    (term, DType::I32, Combine::Min)
+                }
+            };
+            let body = b.close();
+            let value = b.fresh();
+            let results = vec![Reduction { value, dtype, op, term }];
+            b.push(Stmt::Reduce(Reduce { var: at, extent, vector: true, body, results }));
+            Ok(value)
+        };
+        let best = reduce(b, None)?;
+        let position = reduce(b, Some(best))?;
+        b.store(self.to, flatten(&index, self.shape), position);
+        Ok(())
+    }
+}

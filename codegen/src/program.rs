@@ -1,0 +1,94 @@
+//! A lowered program: unique kernels, the launches in order, and the buffers they share.
+
+use crate::kernel::Kernel;
+use bsq_ir::Type;
+use std::sync::Arc;
+
+/// Everything a runtime needs to run a function on any target.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Unique kernels: equal ones are one.
+    pub kernels: Vec<Kernel>,
+    pub launches: Vec<Launch>,
+    pub buffers: Vec<Buffer>,
+    /// Named results.
+    pub outputs: Vec<(String, BufferId)>,
+    /// Buffers copied into parameters after the last launch, where an update was not in place.
+    pub copies: Vec<(BufferId, BufferId)>,
+    /// Bytes of the arena that holds all temporaries.
+    pub arena_bytes: usize,
+}
+
+/// A position in [`Program::buffers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub u32);
+
+/// One run of a kernel.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// A position in [`Program::kernels`].
+    pub kernel: usize,
+    /// One buffer for each of the kernel's.
+    pub arguments: Vec<BufferId>,
+    /// What it computes, for reports.
+    pub label: String,
+    /// Arithmetic operations of its contractions.
+    pub flops: u64,
+    /// True if everything it reads stays the same from run to run (parameters that this program
+    /// does not update, and constants): it runs only after parameters were bound.
+    pub stable: bool,
+}
+
+/// An array that launches share.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    pub ty: Type,
+    pub kind: BufferKind,
+}
+
+/// Where a buffer's memory comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BufferKind {
+    /// Given at every run.
+    Input(String),
+    /// Lives with the program; updated in place by launches that write it.
+    Parameter(String),
+    Constant(Arc<[u8]>),
+    /// Part of the arena, at this byte offset.
+    Temporary { offset: usize },
+    /// Kept between runs: results of stable launches.
+    Stable,
+}
+
+impl Program {
+    pub fn buffer(&self, id: BufferId) -> &Buffer {
+        &self.buffers[id.0 as usize]
+    }
+
+    /// Bytes of parameters, constants and stable buffers.
+    pub fn resident_bytes(&self) -> usize {
+        let resident = self.buffers.iter().filter(|buffer| match buffer.kind {
+            BufferKind::Parameter(_) | BufferKind::Constant(_) | BufferKind::Stable => true,
+            BufferKind::Input(_) | BufferKind::Temporary { .. } => false,
+        });
+        resident.map(|buffer| buffer.ty.bytes()).sum()
+    }
+
+    /// Bytes of one run's inputs.
+    pub fn input_bytes(&self) -> usize {
+        let inputs = self.buffers.iter();
+        let inputs = inputs.filter(|buffer| matches!(buffer.kind, BufferKind::Input(_)));
+        inputs.map(|buffer| buffer.ty.bytes()).sum()
+    }
+
+    /// The most memory the program needs at any time, known before its first run.
+    pub fn peak_bytes(&self) -> usize {
+        self.resident_bytes() + self.input_bytes() + self.arena_bytes
+    }
+
+    /// Arithmetic operations of all contractions of one run.
+    pub fn flops(&self) -> u64 {
+        let launches = self.launches.iter().filter(|launch| !launch.stable);
+        launches.map(|launch| launch.flops).sum()
+    }
+}

@@ -1,0 +1,240 @@
+//! The rules by which a node joins the group that reads it.
+
+use super::{Group, Role, Schedule, role};
+use bsq_ir::{Function, NodeId, Op};
+use std::collections::BTreeSet;
+
+/// A group that grows towards the inputs.
+#[derive(Default)]
+struct Growing {
+    members: Vec<NodeId>,
+    anchor: Option<NodeId>,
+    /// Elements of the largest thing that the group runs over.
+    full: usize,
+    /// Elements of the reductions' results, if there are any.
+    rows: Option<usize>,
+}
+
+pub(super) struct Grouping<'f> {
+    function: &'f Function,
+    forced: &'f BTreeSet<NodeId>,
+    groups: Vec<Growing>,
+    group_of: Vec<Option<usize>>,
+    /// Computing nodes that read each node, through views.
+    readers: Vec<Vec<NodeId>>,
+    /// True for nodes that leave the function or that an anchor reads.
+    must_store: Vec<bool>,
+}
+
+impl<'f> Grouping<'f> {
+    pub(super) fn new(function: &'f Function, forced: &'f BTreeSet<NodeId>) -> Self {
+        let count = function.nodes().len();
+        let mut grouping = Grouping {
+            function,
+            forced,
+            groups: Vec::new(),
+            group_of: vec![None; count],
+            readers: vec![Vec::new(); count],
+            must_store: vec![false; count],
+        };
+        for root in function.roots() {
+            let source = grouping.source(root);
+            grouping.must_store[source.index()] = true;
+        }
+        for (id, node) in function.iter() {
+            let role = grouping.role(id);
+            if matches!(role, Role::Leaf | Role::View | Role::Projection) {
+                continue;
+            }
+            for &operand in &node.operands {
+                let source = grouping.source(operand);
+                grouping.readers[source.index()].push(id);
+                let stores = match role {
+                    Role::Anchor => true,
+                    // Elements at run-time positions are read from memory.
+                    _ => node.op.family() == bsq_ir::op::Family::Indexing
+                        && operand == node.operands[0],
+                };
+                grouping.must_store[source.index()] |= stores;
+            }
+        }
+        grouping
+    }
+
+    fn role(&self, id: NodeId) -> Role {
+        match role(&self.function.node(id).op) {
+            Role::View | Role::Leaf if self.forced.contains(&id) => Role::Map,
+            role => role,
+        }
+    }
+
+    /// The node that computes what a view shows.
+    fn source(&self, mut id: NodeId) -> NodeId {
+        while self.role(id) == Role::View {
+            id = self.function.node(id).operands[0];
+        }
+        id
+    }
+
+    fn elements(&self, id: NodeId) -> usize {
+        self.function.node(id).types[0].shape.elements()
+    }
+
+    /// Puts a node into a group; all its readers have one already.
+    pub(super) fn place(&mut self, id: NodeId) {
+        let role = self.role(id);
+        if matches!(role, Role::Leaf | Role::View | Role::Projection) {
+            return;
+        }
+        let mut readers: Vec<usize> =
+            self.readers[id.index()].iter().filter_map(|reader| self.group_of[reader.index()]).collect();
+        readers.sort_unstable();
+        readers.dedup();
+        let stored = self.must_store[id.index()] || self.forced.contains(&id);
+        let chosen = readers.iter().copied().find(|&group| {
+            let alone = readers.len() == 1 && !stored;
+            self.fits(id, role, group, alone) && (alone || self.acyclic(id, group, &readers))
+        });
+        let group = chosen.unwrap_or_else(|| {
+            self.groups.push(Growing::default());
+            self.groups.len() - 1
+        });
+        self.join(id, role, group);
+    }
+
+    fn join(&mut self, id: NodeId, role: Role, group: usize) {
+        let (elements, operand) = (self.elements(id), self.function.node(id).operands.first());
+        let full = match (role, operand) {
+            (Role::Reduction, Some(&operand)) => self.elements(operand),
+            _ => elements,
+        };
+        let growing = &mut self.groups[group];
+        growing.members.push(id);
+        growing.full = growing.full.max(full);
+        match role {
+            Role::Reduction => growing.rows = Some(elements),
+            Role::Anchor => growing.anchor = Some(id),
+            _ => {}
+        }
+        self.group_of[id.index()] = Some(group);
+    }
+
+    /// True if the group's loops suit the node. `alone`: nobody else needs its value, so that it
+    /// may be computed again and again.
+    fn fits(&self, id: NodeId, role: Role, group: usize, alone: bool) -> bool {
+        let group = &self.groups[group];
+        let elements = self.elements(id);
+        let op = &self.function.node(id).op;
+        match role {
+            _ if self.forced.contains(&id) => false,
+            Role::Anchor => {
+                matches!(op, Op::DotGeneral(_)) && group.anchor.is_none() && group.rows.is_none() && elements == group.full
+            }
+            _ if group.anchor.is_some_and(|anchor| !self.has_epilogue(anchor)) => false,
+            Role::Reduction => {
+                let full = self.elements(self.function.node(id).operands[0]);
+                let same_loops = match group.rows {
+                    Some(rows) => rows == elements && group.full == full,
+                    None => group.full == elements || group.full == full,
+                };
+                // With few results there is little to run in parallel: the rest waits elsewhere.
+                let parallel = group.full == elements || elements >= 32 || full <= 16_384;
+                group.anchor.is_none() && same_loops && parallel
+            }
+            _ if elements == group.full => true,
+            _ if elements > group.full => false,
+            _ if group.rows == Some(elements) => true,
+            _ if group.anchor.is_none() && self.summarises(id, group.full, 12) => true,
+            _ => alone && is_cheap(op),
+        }
+    }
+
+    fn has_epilogue(&self, anchor: NodeId) -> bool {
+        matches!(self.function.node(anchor).op, Op::DotGeneral(_))
+    }
+
+    /// True if a small node is computed from a reduction over `full` elements.
+    fn summarises(&self, id: NodeId, full: usize, depth: usize) -> bool {
+        let node = self.function.node(id);
+        let elements = self.elements(id);
+        depth > 0
+            && node.operands.iter().any(|&operand| {
+                let source = self.source(operand);
+                match self.role(source) {
+                    Role::Reduction => {
+                        let from = self.elements(self.function.node(source).operands[0]);
+                        from == full && self.elements(source) == elements
+                    }
+                    Role::Map => {
+                        self.elements(source) == elements && self.summarises(source, full, depth - 1)
+                    }
+                    _ => false,
+                }
+            })
+    }
+
+    /// True if no other reader of `id` is needed before `group` can run.
+    fn acyclic(&self, id: NodeId, group: usize, readers: &[usize]) -> bool {
+        let mut visited = BTreeSet::new();
+        let mut pending: Vec<NodeId> = self.groups[group].members.clone();
+        let lowest = id.index();
+        while let Some(member) = pending.pop() {
+            for &operand in &self.function.node(member).operands {
+                let mut source = self.source(operand);
+                while self.role(source) == Role::Projection {
+                    source = self.source(self.function.node(source).operands[0]);
+                }
+                let Some(other) = self.group_of[source.index()] else { continue };
+                if other == group || source.index() < lowest || !visited.insert(other) {
+                    continue;
+                }
+                if readers.contains(&other) {
+                    return false;
+                }
+                pending.extend(&self.groups[other].members);
+            }
+        }
+        true
+    }
+
+    pub(super) fn finish(self) -> Schedule {
+        let count = self.function.nodes().len();
+        let mut stored = vec![false; count];
+        for (id, node) in self.function.iter() {
+            let outside = |reader: &NodeId| self.group_of[reader.index()] != self.group_of[id.index()];
+            stored[id.index()] = match self.role(id) {
+                Role::Leaf => !matches!(&node.op, Op::Iota { .. })
+                    && !matches!(&node.op, Op::Constant(constant) if constant.splat_element().is_some()),
+                Role::View => false,
+                Role::Projection => true,
+                Role::Anchor => {
+                    node.types.len() == 1
+                        && (self.must_store[id.index()]
+                            || self.forced.contains(&id)
+                            || !self.has_epilogue(id)
+                            || self.readers[id.index()].iter().any(outside))
+                }
+                Role::Map | Role::Reduction => {
+                    self.must_store[id.index()]
+                        || self.forced.contains(&id)
+                        || self.readers[id.index()].iter().any(outside)
+                }
+            };
+        }
+        let groups = self.groups.into_iter().map(|growing| {
+            let mut members = growing.members;
+            members.sort_unstable();
+            let kept = members.iter().copied().filter(|id| stored[id.index()]).collect();
+            Group { members, anchor: growing.anchor, stored: kept }
+        });
+        Schedule { groups: groups.collect(), stored }
+    }
+}
+
+/// True for ops that cost about as much as a load.
+fn is_cheap(op: &Op) -> bool {
+    !matches!(
+        op,
+        Op::Exp | Op::Log | Op::Sqrt | Op::Tanh | Op::Erf | Op::Div | Op::Gather { .. }
+    )
+}
