@@ -2,3 +2,7 @@
 
 pub mod cpu;
 pub mod kernel;
+pub mod lower;
+pub mod memory;
+pub mod program;
+pub mod schedule;

@@ -55,7 +55,9 @@ pub enum BufferKind {
     Parameter(String),
     Constant(Arc<[u8]>),
     /// Part of the arena, at this byte offset.
-    Temporary { offset: usize },
+    Temporary {
+        offset: usize,
+    },
     /// Kept between runs: results of stable launches.
     Stable,
 }

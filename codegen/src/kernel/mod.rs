@@ -104,7 +104,7 @@ pub enum Stmt {
     /// Combines `term` of every iteration of `body`. Sums keep the order of `bsq_ir::order`
     /// with `var` as the index. `body` stores nothing.
     Reduce(Reduce),
-    Contract(Contract),
+    Contract(Box<Contract>),
 }
 
 /// A loop whose iterations are combined.

@@ -68,7 +68,9 @@ impl Places<'_> {
                 }
                 Op::Slice { start, stride, .. } => {
                     let at = |axis: usize| {
-                        index[axis].scale(stride[axis] as i64).offset(start[axis] as i64)
+                        index[axis]
+                            .scale(stride[axis] as i64)
+                            .offset(start[axis] as i64)
                     };
                     (0..from.rank()).map(at).collect()
                 }
@@ -79,9 +81,16 @@ impl Places<'_> {
                     };
                     (0..from.rank()).map(at).collect()
                 }
-                &Op::Window { axis, stride, dilation, .. } => {
+                &Op::Window {
+                    axis,
+                    stride,
+                    dilation,
+                    ..
+                } => {
                     let (count, element) = (&index[axis], &index[axis + 1]);
-                    let at = count.scale(stride as i64).add(&element.scale(dilation as i64));
+                    let at = count
+                        .scale(stride as i64)
+                        .add(&element.scale(dilation as i64));
                     [&index[..axis], &[at], &index[axis + 2..]].concat()
                 }
                 Op::StopGradient => index,
@@ -159,7 +168,9 @@ impl Places<'_> {
 pub fn flatten(index: &[Affine], shape: &Shape) -> Affine {
     let strides = shape.strides();
     let terms = index.iter().zip(strides);
-    terms.fold(Affine::default(), |sum, (at, stride)| sum.add(&at.scale(stride as i64)))
+    terms.fold(Affine::default(), |sum, (at, stride)| {
+        sum.add(&at.scale(stride as i64))
+    })
 }
 
 type Range = std::ops::Range<usize>;

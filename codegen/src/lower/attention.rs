@@ -38,16 +38,27 @@ pub(super) fn lower(mut builder: Builder, function: &Function, group: &Group) ->
         let rank = function.node(operand).shape().rank();
         let batch: Vec<usize> = (0..rank - 2).collect();
         let (rows, columns) = ([rank - 2], [rank - 1]);
-        let (contracted, columns) = if transposed { (columns, rows) } else { (rows, columns) };
+        let (contracted, columns) = if transposed {
+            (columns, rows)
+        } else {
+            (rows, columns)
+        };
         let target = Shared::Extra(anchor, slot);
-        lowered.push(pack::operand(fresh, function, operand, target, &batch, &contracted, &columns)?);
+        lowered.push(pack::operand(
+            fresh,
+            function,
+            operand,
+            target,
+            &batch,
+            &contracted,
+            &columns,
+        )?);
     }
-    let attempt = Strip::new(&mut builder, function, anchor, scale, mask).and_then(|strip| {
-        match backward {
+    let attempt =
+        Strip::new(&mut builder, function, anchor, scale, mask).and_then(|strip| match backward {
             false => strip.forward(&mut builder),
             true => strip.backward(&mut builder),
-        }
-    });
+        });
     lowered.push(attempt.map_err(|blocked| (blocked, builder.axes))?);
     Ok(lowered)
 }
@@ -96,14 +107,19 @@ impl<'f> Strip<'f> {
         let rank = q.rank();
         let batch_shape: Shape = q[..rank - 2].into();
         let (batch_index, batch) = root_axes(&mut b.axes, &batch_shape);
-        let (queries, depth, keys, value_depth) = (q[rank - 2], q[rank - 1], v[rank - 2], v[rank - 1]);
+        let (queries, depth, keys, value_depth) =
+            (q[rank - 2], q[rank - 1], v[rank - 2], v[rank - 1]);
         let size = (STRIP / keys).clamp(8, 64).min(queries);
         let strip = b.axes.var(queries.div_ceil(size));
         let row = b.axes.var(size);
         let first = Affine::var(strip).scale(size as i64);
         let rows = match queries.is_multiple_of(size) {
             true => Extent::Static(size),
-            false => Extent::Block { size, start: first.clone(), limit: queries },
+            false => Extent::Block {
+                size,
+                start: first.clone(),
+                limit: queries,
+            },
         };
         Ok(Strip {
             function,
@@ -135,7 +151,11 @@ impl<'f> Strip<'f> {
         let rank = shape.rank();
         let row = b.axes.var(shape[rank - 2]);
         let column = b.axes.var(shape[rank - 1]);
-        let mut index = if batched { self.batch_index.clone() } else { Vec::new() };
+        let mut index = if batched {
+            self.batch_index.clone()
+        } else {
+            Vec::new()
+        };
         index.extend([Affine::var(row), Affine::var(column)]);
         let located = b.places().locate(node, index);
         let (stored, at) = match located {
@@ -161,10 +181,20 @@ impl<'f> Strip<'f> {
         super::access::flatten(&self.batch_index, &self.batch_shape).scale(inner as i64)
     }
 
-    fn packed(&self, b: &mut Builder, slot: usize, columns: usize, k: usize) -> (Place, Affine, i64) {
+    fn packed(
+        &self,
+        b: &mut Builder,
+        slot: usize,
+        columns: usize,
+        k: usize,
+    ) -> (Place, Affine, i64) {
         let packed = Packed::new(self.batch_shape.elements(), columns, k);
         let place = b.buffer(Shared::Extra(self.anchor, slot), &packed.ty, false);
-        (place, packed.batch_offset(&self.batch, &b.axes), packed.stride as i64)
+        (
+            place,
+            packed.batch_offset(&self.batch, &b.axes),
+            packed.stride as i64,
+        )
     }
 
     fn result(&self, b: &mut Builder, index: usize) -> Place {
@@ -173,13 +203,28 @@ impl<'f> Strip<'f> {
     }
 
     /// `C = A * B` over the strip's rows.
-    fn product(&self, a: &Matrix, packed: (Place, Affine, i64), c: Element, n: usize, k: usize) -> Stmt {
+    fn product(
+        &self,
+        a: &Matrix,
+        packed: (Place, Affine, i64),
+        c: Element,
+        n: usize,
+        k: usize,
+    ) -> Stmt {
         let (place, at, panel_stride) = packed;
-        Stmt::Contract(Contract {
-            a: Element { place: a.place, at: self.strip_of(a), dynamic: None },
+        Stmt::Contract(Box::new(Contract {
+            a: Element {
+                place: a.place,
+                at: self.strip_of(a),
+                dynamic: None,
+            },
             a_row_stride: a.row_stride,
             a_k_stride: a.column_stride,
-            b: Element { place, at, dynamic: None },
+            b: Element {
+                place,
+                at,
+                dynamic: None,
+            },
             b_panel_stride: panel_stride,
             c,
             c_row_stride: n as i64,
@@ -187,7 +232,7 @@ impl<'f> Strip<'f> {
             n: Extent::Static(n),
             k: Extent::Static(k),
             accumulate: false,
-        })
+        }))
     }
 
     fn strip_of(&self, matrix: &Matrix) -> Affine {
@@ -198,7 +243,12 @@ impl<'f> Strip<'f> {
         let row_stride = self.keys as i64;
         // The scratch holds one strip: its first row is row 0 whatever the strip.
         let at = self.first.scale(-row_stride);
-        Matrix { place, at, row_stride, column_stride: 1 }
+        Matrix {
+            place,
+            at,
+            row_stride,
+            column_stride: 1,
+        }
     }
 
     /// Runs `body` for each key of the current row, in lanes; it gets the key's variable and
@@ -213,23 +263,46 @@ impl<'f> Strip<'f> {
         body(b, key, self.score_at(key))?;
         let body = b.close();
         let extent = Extent::Static(self.keys);
-        b.push(Stmt::Loop { var: key, extent, vector: true, body });
+        b.push(Stmt::Loop {
+            var: key,
+            extent,
+            vector: true,
+            body,
+        });
         Ok(())
     }
 
     fn score_at(&self, key: Var) -> Affine {
-        Affine::var(self.row).scale(self.keys as i64).add(&Affine::var(key))
+        Affine::var(self.row)
+            .scale(self.keys as i64)
+            .add(&Affine::var(key))
     }
 
     /// A reduction over the keys of the current row.
-    fn reduce(&self, b: &mut Builder, op: Combine, term: impl FnOnce(&mut Builder, Affine) -> Value) -> Value {
+    fn reduce(
+        &self,
+        b: &mut Builder,
+        op: Combine,
+        term: impl FnOnce(&mut Builder, Affine) -> Value,
+    ) -> Value {
         let key = b.axes.var(self.keys);
         b.open(&[key]);
         let term = term(b, self.score_at(key));
         let body = b.close();
         let value = b.fresh();
-        let results = vec![Reduction { value, dtype: DType::F32, op, term }];
-        b.push(Stmt::Reduce(Reduce { var: key, extent: self.keys, vector: true, body, results }));
+        let results = vec![Reduction {
+            value,
+            dtype: DType::F32,
+            op,
+            term,
+        }];
+        b.push(Stmt::Reduce(Reduce {
+            var: key,
+            extent: self.keys,
+            vector: true,
+            body,
+            results,
+        }));
         value
     }
 
@@ -242,8 +315,14 @@ impl<'f> Strip<'f> {
         };
         let bias = match self.mask {
             Mask::Bias => {
-                let node = *self.function.node(self.anchor).operands.last().expect("the bias");
-                let batched = self.function.node(node).shape().rank() > 2 || self.batch_shape.rank() == 0;
+                let node = *self
+                    .function
+                    .node(self.anchor)
+                    .operands
+                    .last()
+                    .expect("the bias");
+                let batched =
+                    self.function.node(node).shape().rank() > 2 || self.batch_shape.rank() == 0;
                 Some(self.matrix(b, node, batched)?)
             }
             _ => None,
@@ -251,7 +330,11 @@ impl<'f> Strip<'f> {
         let scale = b.constant(DType::F32, u64::from(self.scale.to_bits()));
         let masked = b.constant(DType::F32, u64::from(f32::NEG_INFINITY.to_bits()));
         self.for_each_key(b, |b, key, at| {
-            let from = Element { place: scores, at: at.clone(), dynamic: None };
+            let from = Element {
+                place: scores,
+                at: at.clone(),
+                dynamic: None,
+            };
             let score = b.load_here(from, DType::F32);
             let mut score = b.map(Op::Mul, DType::F32, &[score, scale]);
             if let Some(limit) = limit {
@@ -282,13 +365,23 @@ impl<'f> Strip<'f> {
         let block = b.map(Op::Div, DType::F32, &[position, divisor]);
         let block = b.map(Op::Floor, DType::F32, &[block]);
         let block = b.map(Op::Cast(DType::I32), DType::I32, &[block]);
-        let (one, size) = (b.constant(DType::I32, 1), b.constant(DType::I32, size as u64));
+        let (one, size) = (
+            b.constant(DType::I32, 1),
+            b.constant(DType::I32, size as u64),
+        );
         let next = b.map(Op::Add, DType::I32, &[block, one]);
         b.map(Op::Mul, DType::I32, &[next, size])
     }
 
     fn load_row(&self, b: &mut Builder, place: Place, at: Affine) -> Value {
-        b.load_here(Element { place, at, dynamic: None }, DType::F32)
+        b.load_here(
+            Element {
+                place,
+                at,
+                dynamic: None,
+            },
+            DType::F32,
+        )
     }
 
     fn open_rows(&self, b: &mut Builder) {
@@ -297,12 +390,19 @@ impl<'f> Strip<'f> {
 
     fn close_rows(&self, b: &mut Builder) {
         let body = b.close();
-        b.push(Stmt::Loop { var: self.row, extent: self.rows.clone(), vector: false, body });
+        b.push(Stmt::Loop {
+            var: self.row,
+            extent: self.rows.clone(),
+            vector: false,
+            body,
+        });
     }
 
     /// The offset of the current row in an array of one element for each query.
     fn row_at(&self) -> Affine {
-        self.batch_offset(self.queries).add(&self.first).add(&Affine::var(self.row))
+        self.batch_offset(self.queries)
+            .add(&self.first)
+            .add(&Affine::var(self.row))
     }
 
     fn forward(&self, b: &mut Builder) -> Result<Lowered, Blocked> {
@@ -311,7 +411,11 @@ impl<'f> Strip<'f> {
         let values = self.packed(b, 1, self.value_depth, self.keys);
         let (output, maxima, sums) = (self.result(b, 0), self.result(b, 1), self.result(b, 2));
         let scores = b.scratch(DType::F32, self.size * self.keys);
-        let c = Element { place: scores, at: Affine::default(), dynamic: None };
+        let c = Element {
+            place: scores,
+            at: Affine::default(),
+            dynamic: None,
+        };
         b.push(self.product(&q, keys, c, self.keys, self.depth));
         self.open_rows(b);
         self.scale_and_mask(b, scores)?;
@@ -337,7 +441,11 @@ impl<'f> Strip<'f> {
         self.close_rows(b);
         let at = self.batch_offset(self.queries * self.value_depth);
         let at = at.add(&self.first.scale(self.value_depth as i64));
-        let c = Element { place: output, at, dynamic: None };
+        let c = Element {
+            place: output,
+            at,
+            dynamic: None,
+        };
         let probabilities = self.strip_scratch(scores);
         b.push(self.product(&probabilities, values, c, self.value_depth, self.keys));
         let body = b.close();
@@ -351,7 +459,10 @@ impl<'f> Strip<'f> {
     }
 
     fn backward(&self, b: &mut Builder) -> Result<Lowered, Blocked> {
-        let (q, g) = (self.matrix(b, self.operand(0), true)?, self.matrix(b, self.operand(5), true)?);
+        let (q, g) = (
+            self.matrix(b, self.operand(0), true)?,
+            self.matrix(b, self.operand(5), true)?,
+        );
         let maxima = self.row_operand(b, 3)?;
         let sums = self.row_operand(b, 4)?;
         let keys_t = self.packed(b, 0, self.keys, self.depth);
@@ -371,9 +482,19 @@ impl<'f> Strip<'f> {
         }
 
         b.open(&[self.strip]);
-        let at_start = |place| Element { place, at: Affine::default(), dynamic: None };
+        let at_start = |place| Element {
+            place,
+            at: Affine::default(),
+            dynamic: None,
+        };
         b.push(self.product(&q, keys_t, at_start(p_place), self.keys, self.depth));
-        b.push(self.product(&g, values_t, at_start(ds_place), self.keys, self.value_depth));
+        b.push(self.product(
+            &g,
+            values_t,
+            at_start(ds_place),
+            self.keys,
+            self.value_depth,
+        ));
         self.open_rows(b);
         self.scale_and_mask(b, p_place)?;
         let maximum = self.load_row(b, maxima.0, maxima.1.clone());
@@ -405,13 +526,28 @@ impl<'f> Strip<'f> {
         self.close_rows(b);
         let dq_at = self.batch_offset(self.queries * self.depth);
         let dq_at = dq_at.add(&self.first.scale(self.depth as i64));
-        let c = Element { place: dq, at: dq_at, dynamic: None };
-        b.push(self.product(&self.strip_scratch(ds_place), keys, c, self.depth, self.keys));
+        let c = Element {
+            place: dq,
+            at: dq_at,
+            dynamic: None,
+        };
+        b.push(self.product(
+            &self.strip_scratch(ds_place),
+            keys,
+            c,
+            self.depth,
+            self.keys,
+        ));
         b.push(self.accumulate(ds_place, queries, dk, dk_at, self.depth));
         b.push(self.accumulate(p_place, gradients, dv, dv_at, self.value_depth));
         let strip_body = b.close();
         let extent = Extent::Static(b.axes.extent(self.strip));
-        b.push(Stmt::Loop { var: self.strip, extent, vector: false, body: strip_body });
+        b.push(Stmt::Loop {
+            var: self.strip,
+            extent,
+            vector: false,
+            body: strip_body,
+        });
         let body = b.close();
         Ok(self.finish(b, self.batch.clone(), body, 5))
     }
@@ -441,19 +577,31 @@ impl<'f> Strip<'f> {
         width: usize,
     ) -> Stmt {
         let first_row = self.first.scale(crate::kernel::PANEL as i64);
-        Stmt::Contract(Contract {
-            a: Element { place: strip, at: Affine::default(), dynamic: None },
+        Stmt::Contract(Box::new(Contract {
+            a: Element {
+                place: strip,
+                at: Affine::default(),
+                dynamic: None,
+            },
             a_row_stride: 1,
             a_k_stride: self.keys as i64,
-            b: Element { place: packed, at: at.add(&first_row), dynamic: None },
+            b: Element {
+                place: packed,
+                at: at.add(&first_row),
+                dynamic: None,
+            },
             b_panel_stride: panel_stride,
-            c: Element { place: to, at: to_at, dynamic: None },
+            c: Element {
+                place: to,
+                at: to_at,
+                dynamic: None,
+            },
             c_row_stride: width as i64,
             m: Extent::Static(self.keys),
             n: Extent::Static(width),
             k: self.rows.clone(),
             accumulate: true,
-        })
+        }))
     }
 
     fn finish(&self, b: &mut Builder, grid: Vec<Var>, body: Vec<Stmt>, products: u64) -> Lowered {

@@ -64,11 +64,17 @@ impl Axes {
         let extent = self.extents[var.0 as usize];
         let axis: usize = {
             let of_axis = self.origin.iter().zip(&self.extents);
-            of_axis.filter(|(origin, _)| origin.0 == number).map(|(_, extent)| extent).product()
+            of_axis
+                .filter(|(origin, _)| origin.0 == number)
+                .map(|(_, extent)| extent)
+                .product()
         };
         let factors = self.splits.entry(number).or_insert_with(|| vec![axis]);
         factors.splice(position..=position, [extent / inner, inner]);
-        Axes { splits: self.splits, ..Axes::default() }
+        Axes {
+            splits: self.splits,
+            ..Axes::default()
+        }
     }
 
     /// A variable that is not an axis of a tensor.
@@ -114,8 +120,22 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Which nodes are stored.
+    pub fn stored(&self) -> &'a [bool] {
+        self.stored
+    }
+
+    /// An empty builder whose loops are split where this one's had to be.
+    pub fn restart(self, var: Var, inner: usize) -> Self {
+        Builder::new(self.function, self.stored, self.axes.split(var, inner))
+    }
+
     pub fn places(&self) -> Places<'_> {
-        Places { function: self.function, stored: self.stored, extents: &self.axes.extents }
+        Places {
+            function: self.function,
+            stored: self.stored,
+            extents: &self.axes.extents,
+        }
     }
 
     /// The kernel's buffer for a shared array.
@@ -150,7 +170,10 @@ impl<'a> Builder<'a> {
 
     /// Opens a loop body over `vars`.
     pub fn open(&mut self, vars: &[Var]) {
-        self.scopes.push(Scope { vars: vars.to_vec(), ..Scope::default() });
+        self.scopes.push(Scope {
+            vars: vars.to_vec(),
+            ..Scope::default()
+        });
     }
 
     /// Closes the innermost body.
@@ -159,7 +182,11 @@ impl<'a> Builder<'a> {
     }
 
     pub fn push(&mut self, stmt: Stmt) {
-        self.scopes.last_mut().expect("an open scope").stmts.push(stmt);
+        self.scopes
+            .last_mut()
+            .expect("an open scope")
+            .stmts
+            .push(stmt);
     }
 
     /// A value for the result of a statement that the caller pushes into the innermost body.
@@ -190,7 +217,9 @@ impl<'a> Builder<'a> {
     fn let_at(&mut self, depth: usize, dtype: DType, inst: Inst) -> Value {
         let value = Value(self.depth.len() as u32);
         self.depth.push(depth);
-        self.scopes[depth].stmts.push(Stmt::Let { value, dtype, inst });
+        self.scopes[depth]
+            .stmts
+            .push(Stmt::Let { value, dtype, inst });
         value
     }
 
@@ -204,19 +233,32 @@ impl<'a> Builder<'a> {
     }
 
     pub fn map(&mut self, op: Op, dtype: DType, operands: &[Value]) -> Value {
-        let depth = operands.iter().map(|value| self.depth[value.0 as usize]).max();
+        let depth = operands
+            .iter()
+            .map(|value| self.depth[value.0 as usize])
+            .max();
         self.let_at(depth.unwrap_or(0), dtype, Inst::Map(op, operands.to_vec()))
     }
 
     /// Loads where the address allows it, once.
-    pub fn load(&mut self, place: Place, at: Affine, dynamic: Option<Value>, dtype: DType) -> Value {
+    pub fn load(
+        &mut self,
+        place: Place,
+        at: Affine,
+        dynamic: Option<Value>,
+        dtype: DType,
+    ) -> Value {
         let mut depth = self.depth_of_index(&at);
         if let Some(value) = dynamic {
             depth = depth.max(self.depth[value.0 as usize]);
         } else if let Some(&value) = self.scopes[depth].loads.get(&(place, at.clone())) {
             return value;
         }
-        let from = Element { place, at: at.clone(), dynamic };
+        let from = Element {
+            place,
+            at: at.clone(),
+            dynamic,
+        };
         let value = self.let_at(depth, dtype, Inst::Load(from));
         if dynamic.is_none() {
             self.scopes[depth].loads.insert((place, at), value);
@@ -230,7 +272,14 @@ impl<'a> Builder<'a> {
     }
 
     pub fn store(&mut self, place: Place, at: Affine, value: Value) {
-        self.push(Stmt::Store { to: Element { place, at, dynamic: None }, value });
+        self.push(Stmt::Store {
+            to: Element {
+                place,
+                at,
+                dynamic: None,
+            },
+            value,
+        });
     }
 
     /// Element `index` of `node`.
@@ -259,7 +308,11 @@ impl<'a> Builder<'a> {
     }
 
     fn known(&self, key: &(NodeId, Vec<Affine>)) -> Option<Value> {
-        self.scopes.iter().rev().find_map(|scope| scope.nodes.get(key)).copied()
+        self.scopes
+            .iter()
+            .rev()
+            .find_map(|scope| scope.nodes.get(key))
+            .copied()
     }
 
     fn compute(&mut self, id: NodeId, index: &[Affine]) -> Result<Value, Blocked> {
@@ -284,16 +337,34 @@ impl<'a> Builder<'a> {
                 let indices = function.node(node.operands[1]).shape().rank();
                 let inner = index[*axis..axis + indices].to_vec();
                 let position = self.value(node.operands[1], inner)?;
-                let outer =
-                    [&index[..*axis], &[Affine::default()], &index[axis + indices..]].concat();
+                let outer = [
+                    &index[..*axis],
+                    &[Affine::default()],
+                    &index[axis + indices..],
+                ]
+                .concat();
                 let last = function.node(node.operands[0]).shape()[*axis] - 1;
-                self.load_dynamic(node.operands[0], outer, *axis, position, node.operands[1], last)
+                self.load_dynamic(
+                    node.operands[0],
+                    outer,
+                    *axis,
+                    position,
+                    node.operands[1],
+                    last,
+                )
             }
             Op::DynamicSlice { axis, size } => {
                 let start = self.value(node.operands[1], Vec::new())?;
                 let last = function.node(node.operands[0]).shape()[*axis] - size;
                 let index = index.to_vec();
-                self.load_dynamic(node.operands[0], index, *axis, start, node.operands[1], last)
+                self.load_dynamic(
+                    node.operands[0],
+                    index,
+                    *axis,
+                    start,
+                    node.operands[1],
+                    last,
+                )
             }
             op if op.family() == Family::Elementwise => {
                 let mut operands = Vec::with_capacity(node.operands.len());
@@ -346,7 +417,10 @@ impl<'a> Builder<'a> {
             DType::I64 => value,
             _ => self.map(Op::Cast(DType::I64), DType::I64, &[value]),
         };
-        let (zero, last) = (self.constant(DType::I64, 0), self.constant(DType::I64, last_bits));
+        let (zero, last) = (
+            self.constant(DType::I64, 0),
+            self.constant(DType::I64, last_bits),
+        );
         let low = self.map(Op::Max, DType::I64, &[wide, zero]);
         self.map(Op::Min, DType::I64, &[low, last])
     }

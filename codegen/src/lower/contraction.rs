@@ -19,11 +19,12 @@ const COLUMNS: usize = 192;
 
 pub(super) fn lower(mut builder: Builder, function: &Function, group: &Group) -> Attempt {
     let anchor = group.anchor.expect("a contraction");
-    let attempt = Plan::new(&mut builder, function, group, anchor)
-        .and_then(|plan| plan.emit(&mut builder));
+    let attempt =
+        Plan::new(&mut builder, function, group, anchor).and_then(|plan| plan.emit(&mut builder));
+    let stored = builder.stored();
     let lowered = attempt.map_err(|blocked| (blocked, builder.axes))?;
     let rhs = function.node(anchor).operands[1];
-    let fresh = Builder::new(function, builder.stored(), Axes::default());
+    let fresh = Builder::new(function, stored, Axes::default());
     let packed = pack::contraction_rhs(fresh, function, anchor, rhs)?;
     Ok(vec![packed, lowered])
 }
@@ -66,7 +67,17 @@ impl<'f> Plan<'f> {
         let columns = parts.split_off(batches + lhs_free).concat();
         let rows = parts.split_off(batches).concat();
         let batch = parts.concat();
-        Ok(Plan { function, group, anchor, dot, root_index, batch, rows, columns, result_index })
+        Ok(Plan {
+            function,
+            group,
+            anchor,
+            dot,
+            root_index,
+            batch,
+            rows,
+            columns,
+            result_index,
+        })
     }
 
     fn emit(self, b: &mut Builder) -> Result<Lowered, Blocked> {
@@ -94,7 +105,11 @@ impl<'f> Plan<'f> {
         let local = b.axes.var(ROWS * COLUMNS);
         if let Some(place) = c_scratch {
             let at = Affine::var(local);
-            let element = Element { place, at, dynamic: None };
+            let element = Element {
+                place,
+                at,
+                dynamic: None,
+            };
             let value = b.load_here(element, DType::F32);
             b.define(self.anchor, self.result_index.clone(), value);
             self.emit_stores(b)?;
@@ -124,7 +139,6 @@ impl<'f> Plan<'f> {
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn assemble(
         self,
         b: &mut Builder,
@@ -148,8 +162,14 @@ impl<'f> Plan<'f> {
         // Everything that mentions rows or columns moves through the same changes of variables.
         let item = b.close();
         b.open(&[]);
-        let mut nest = Nest { item, rows: rows_body, columns: columns_body };
-        let column = nest.merge_columns(&self.columns, local, b).ok_or(Blocked::Store(self.anchor))?;
+        let mut nest = Nest {
+            item,
+            rows: rows_body,
+            columns: columns_body,
+        };
+        let column = nest
+            .merge_columns(&self.columns, local, b)
+            .ok_or(Blocked::Store(self.anchor))?;
         let (row, outer) = match rows {
             Some((row, outer)) => nest.merge_rows(row, outer, local, &mut left.at, b),
             None => (b.axes.var(1), Vec::new()),
@@ -161,9 +181,20 @@ impl<'f> Plan<'f> {
         let mut c_at = self.result_offset(b, &shape, &outer, row, column, result_strides);
 
         let left_strides = left.strides(b, row);
-        let (row_block, m_extent) = block_of(&mut nest, row, balanced(m, ROWS, 24), b, &mut [&mut left.at, &mut c_at]);
-        let (column_block, n_extent) =
-            block_of(&mut nest, column, balanced(n, COLUMNS, PANEL), b, &mut [&mut c_at]);
+        let (row_block, m_extent) = block_of(
+            &mut nest,
+            row,
+            balanced(m, ROWS, 24),
+            b,
+            &mut [&mut left.at, &mut c_at],
+        );
+        let (column_block, n_extent) = block_of(
+            &mut nest,
+            column,
+            balanced(n, COLUMNS, PANEL),
+            b,
+            &mut [&mut c_at],
+        );
         let block_columns = b.axes.extent(column);
         let zero = Affine::default();
         let in_block = |at: &Affine| at.substitute(row, &zero).substitute(column, &zero);
@@ -176,20 +207,35 @@ impl<'f> Plan<'f> {
             .add(&Affine::var(column_block).scale(panel * panels.stride as i64));
         let (c, c_row_stride) = match c_scratch {
             Some(place) => {
-                let at = Affine::var(row).scale(block_columns as i64).add(&Affine::var(column));
+                let at = Affine::var(row)
+                    .scale(block_columns as i64)
+                    .add(&Affine::var(column));
                 nest.replace_local(local, &at);
-                let start = Element { place, at: Affine::default(), dynamic: None };
+                let start = Element {
+                    place,
+                    at: Affine::default(),
+                    dynamic: None,
+                };
                 (start, block_columns as i64)
             }
-            None => {
-                (Element { place: c_place, at: in_block(&c_at), dynamic: None }, result_strides.0)
-            }
+            None => (
+                Element {
+                    place: c_place,
+                    at: in_block(&c_at),
+                    dynamic: None,
+                },
+                result_strides.0,
+            ),
         };
         let contract = Contract {
             a,
             a_row_stride,
             a_k_stride,
-            b: Element { place: packed, at: b_at, dynamic: None },
+            b: Element {
+                place: packed,
+                at: b_at,
+                dynamic: None,
+            },
             b_panel_stride: panels.stride as i64,
             c,
             c_row_stride,
@@ -200,15 +246,30 @@ impl<'f> Plan<'f> {
         };
         let mut body = prologue;
         body.append(&mut nest.item);
-        body.push(Stmt::Contract(contract));
+        body.push(Stmt::Contract(Box::new(contract)));
         if c_scratch.is_some() {
-            let inner = Stmt::Loop { var: column, extent: n_extent, vector: true, body: nest.columns };
+            let inner = Stmt::Loop {
+                var: column,
+                extent: n_extent,
+                vector: true,
+                body: nest.columns,
+            };
             let mut row_body = nest.rows;
             row_body.push(inner);
-            body.push(Stmt::Loop { var: row, extent: m_extent, vector: false, body: row_body });
+            body.push(Stmt::Loop {
+                var: row,
+                extent: m_extent,
+                vector: false,
+                body: row_body,
+            });
         }
-        let grid_vars: Vec<Var> =
-            self.batch.iter().copied().chain(outer).chain([row_block, column_block]).collect();
+        let grid_vars: Vec<Var> = self
+            .batch
+            .iter()
+            .copied()
+            .chain(outer)
+            .chain([row_block, column_block])
+            .collect();
         let elements = shape.elements() as u64;
         let kernel = Kernel {
             buffers: std::mem::take(&mut b.buffers),
@@ -259,7 +320,14 @@ impl Nest {
     }
 
     /// `merge` over all statements but those that mention the place in the block.
-    fn merge(&mut self, outer: Var, inner: Var, local: Var, extra: &mut [&mut Affine], b: &mut Builder) -> bool {
+    fn merge(
+        &mut self,
+        outer: Var,
+        inner: Var,
+        local: Var,
+        extra: &mut [&mut Affine],
+        b: &mut Builder,
+    ) -> bool {
         let extent = b.axes.extent(inner) as i64;
         let even = |at: &Affine| {
             at.coefficient(local) != 0 || at.coefficient(outer) == extent * at.coefficient(inner)
@@ -280,9 +348,19 @@ impl Nest {
     }
 
     /// All column variables as one; `None` within `Some` if there is a single column.
-    fn merge_columns(&mut self, columns: &[Var], local: Var, b: &mut Builder) -> Option<Option<Var>> {
-        let Some((&last, rest)) = columns.split_last() else { return Some(None) };
-        let merged = rest.iter().rev().all(|&outer| self.merge(outer, last, local, &mut [], b));
+    fn merge_columns(
+        &mut self,
+        columns: &[Var],
+        local: Var,
+        b: &mut Builder,
+    ) -> Option<Option<Var>> {
+        let Some((&last, rest)) = columns.split_last() else {
+            return Some(None);
+        };
+        let merged = rest
+            .iter()
+            .rev()
+            .all(|&outer| self.merge(outer, last, local, &mut [], b));
         merged.then_some(Some(last))
     }
 
@@ -312,7 +390,13 @@ impl Nest {
 }
 
 /// Cuts `var` into blocks everywhere.
-fn block_of(nest: &mut Nest, var: Var, size: usize, b: &mut Builder, extra: &mut [&mut Affine]) -> (Var, Extent) {
+fn block_of(
+    nest: &mut Nest,
+    var: Var,
+    size: usize,
+    b: &mut Builder,
+    extra: &mut [&mut Affine],
+) -> (Var, Extent) {
     let limit = b.axes.extent(var);
     let size = size.min(limit);
     let block = b.axes.var(limit.div_ceil(size));
@@ -371,7 +455,11 @@ impl Left {
         match b.places().locate(lhs, index)? {
             Source::Stored(node, at) => {
                 let place = b.node_buffer(node, false);
-                Ok(Left { place, at, contracted })
+                Ok(Left {
+                    place,
+                    at,
+                    contracted,
+                })
             }
             Source::Computed(..) => Err(Blocked::Store(lhs)),
         }
@@ -404,35 +492,75 @@ impl Left {
     ) -> (Element, i64, i64, Vec<Stmt>) {
         let zero = Affine::default();
         let at = |at: &Affine| {
-            self.contracted.iter().fold(at.clone(), |at, &var| at.substitute(var, &zero))
+            self.contracted
+                .iter()
+                .fold(at.clone(), |at, &var| at.substitute(var, &zero))
         };
         if let Some((row_stride, k_stride)) = strides {
-            let element = Element { place: self.place, at: at(&start), dynamic: None };
+            let element = Element {
+                place: self.place,
+                at: at(&start),
+                dynamic: None,
+            };
             return (element, row_stride, k_stride, Vec::new());
         }
-        let k: usize = self.contracted.iter().map(|&var| b.axes.extent(var)).product();
+        let k: usize = self
+            .contracted
+            .iter()
+            .map(|&var| b.axes.extent(var))
+            .product();
         // An odd number of cache lines, so that rows do not fall into the same cache sets.
         let stride = k.next_multiple_of(PANEL) + PANEL;
         let copy = b.scratch(DType::F32, ROWS * stride);
         let mut linear = Affine::default();
         for &var in &self.contracted {
-            linear = linear.scale(b.axes.extent(var) as i64).add(&Affine::var(var));
+            linear = linear
+                .scale(b.axes.extent(var) as i64)
+                .add(&Affine::var(var));
         }
         let to_at = Affine::var(row).scale(stride as i64).add(&linear);
         let value = b.fresh();
-        let from = Element { place: self.place, at: self.at.clone(), dynamic: None };
+        let from = Element {
+            place: self.place,
+            at: self.at.clone(),
+            dynamic: None,
+        };
         let mut nest = vec![
-            Stmt::Let { value, dtype: DType::F32, inst: crate::kernel::Inst::Load(from) },
-            Stmt::Store { to: Element { place: copy, at: to_at, dynamic: None }, value },
+            Stmt::Let {
+                value,
+                dtype: DType::F32,
+                inst: crate::kernel::Inst::Load(from),
+            },
+            Stmt::Store {
+                to: Element {
+                    place: copy,
+                    at: to_at,
+                    dynamic: None,
+                },
+                value,
+            },
         ];
         for (depth, &var) in self.contracted.iter().enumerate().rev() {
             let extent = Extent::Static(b.axes.extent(var));
             let vector = depth + 1 == self.contracted.len();
-            nest = vec![Stmt::Loop { var, extent, vector, body: nest }];
+            nest = vec![Stmt::Loop {
+                var,
+                extent,
+                vector,
+                body: nest,
+            }];
         }
-        let nest =
-            vec![Stmt::Loop { var: row, extent: rows.clone(), vector: false, body: nest }];
-        let element = Element { place: copy, at: Affine::default(), dynamic: None };
+        let nest = vec![Stmt::Loop {
+            var: row,
+            extent: rows.clone(),
+            vector: false,
+            body: nest,
+        }];
+        let element = Element {
+            place: copy,
+            at: Affine::default(),
+            dynamic: None,
+        };
         (element, stride as i64, 1, nest)
     }
 }
@@ -449,7 +577,9 @@ fn find(
     let mut pending = vec![(from, index)];
     let mut visited = std::collections::HashSet::new();
     while let Some((id, index)) = pending.pop() {
-        let Source::Computed(id, index) = b.places().locate(id, index)? else { continue };
+        let Source::Computed(id, index) = b.places().locate(id, index)? else {
+            continue;
+        };
         if !visited.insert((id, index.clone())) {
             continue;
         }
@@ -462,7 +592,11 @@ fn find(
         }
         let node = function.node(id);
         if node.op.is_elementwise() {
-            pending.extend(node.operands.iter().map(|&operand| (operand, index.clone())));
+            pending.extend(
+                node.operands
+                    .iter()
+                    .map(|&operand| (operand, index.clone())),
+            );
         }
     }
     found.ok_or(Blocked::Store(target))

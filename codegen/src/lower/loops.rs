@@ -7,8 +7,14 @@ use crate::kernel::{Affine, Axis, Extent, Inst, Stmt, Var};
 pub fn for_each_index(stmts: &mut [Stmt], visit: &mut impl FnMut(&mut Affine)) {
     for stmt in stmts {
         match stmt {
-            Stmt::Let { inst: Inst::Index(index), .. } => visit(index),
-            Stmt::Let { inst: Inst::Load(from), .. } => visit(&mut from.at),
+            Stmt::Let {
+                inst: Inst::Index(index),
+                ..
+            } => visit(index),
+            Stmt::Let {
+                inst: Inst::Load(from),
+                ..
+            } => visit(&mut from.at),
             Stmt::Let { .. } => {}
             Stmt::Store { to, .. } => visit(&mut to.at),
             Stmt::Loop { extent, body, .. } => {
@@ -47,7 +53,9 @@ pub fn merge(stmts: &mut [Stmt], outer: Var, inner: Var, axes: &mut Axes) -> boo
         even &= index.coefficient(outer) == extent * index.coefficient(inner);
     });
     if even {
-        for_each_index(stmts, &mut |index| index.terms.retain(|term| term.0 != outer));
+        for_each_index(stmts, &mut |index| {
+            index.terms.retain(|term| term.0 != outer)
+        });
         axes.extents[inner.0 as usize] *= axes.extent(outer);
     }
     even
@@ -56,7 +64,10 @@ pub fn merge(stmts: &mut [Stmt], outer: Var, inner: Var, axes: &mut Axes) -> boo
 /// Merges all variables into the last; `None` if there is an uneven step.
 pub fn merge_all(stmts: &mut [Stmt], vars: &[Var], axes: &mut Axes) -> Option<Var> {
     let (&last, rest) = vars.split_last()?;
-    rest.iter().rev().all(|&outer| merge(stmts, outer, last, axes)).then_some(last)
+    rest.iter()
+        .rev()
+        .all(|&outer| merge(stmts, outer, last, axes))
+        .then_some(last)
 }
 
 /// Merges neighbours from the innermost on where steps are even; what remains, outermost first.
@@ -88,5 +99,10 @@ pub fn block(stmts: &mut [Stmt], var: Var, size: usize, axes: &mut Axes) -> (Var
 }
 
 pub fn grid(vars: &[Var], axes: &Axes) -> Vec<Axis> {
-    vars.iter().map(|&var| Axis { var, extent: axes.extent(var) }).collect()
+    vars.iter()
+        .map(|&var| Axis {
+            var,
+            extent: axes.extent(var),
+        })
+        .collect()
 }

@@ -41,7 +41,9 @@ pub fn lower(function: &Function) -> Program {
         for &group in &order {
             match lower_group(&function, &mut schedule, group) {
                 Ok(lowered) => kernels.extend(lowered),
-                Err(node) => drop(blocked.insert(node)),
+                Err(node) => {
+                    blocked.insert(node);
+                }
             }
         }
         if blocked.is_empty() {
@@ -93,6 +95,24 @@ fn lower_members(
             Err((Blocked::Split { var, inner }, tried)) => axes = tried.split(var, inner),
         }
     }
+}
+
+/// What a kernel computes, for reports: the ops of its nodes, the root last.
+fn label(function: &Function, members: &[NodeId]) -> String {
+    let names: Vec<&str> = members
+        .iter()
+        .map(|&id| function.node(id).op.name())
+        .collect();
+    let shown = match names.len() {
+        0..=6 => names.join(" "),
+        count => format!(
+            "{} .. {} ({count} ops)",
+            names[..3].join(" "),
+            names[count - 1]
+        ),
+    };
+    let root = members.last().expect("a group has members");
+    format!("{root} {shown}")
 }
 
 /// What an attempt to lower a group gives: on failure also the axes it used, for the next one.

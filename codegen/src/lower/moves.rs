@@ -23,7 +23,12 @@ fn emit(b: &mut Builder, function: &Function, id: NodeId) -> Result<Lowered, Blo
     let to = b.node_buffer(id, true);
     let shape = node.shape();
     let operand = |index: usize| node.operands[index];
-    let mut writer = Writer { function, to, shape, grid: Vec::new() };
+    let mut writer = Writer {
+        function,
+        to,
+        shape,
+        grid: Vec::new(),
+    };
     match &node.op {
         Op::Pad(padding) => writer.pad(b, operand(0), operand(1), padding)?,
         Op::Concat { axis } => {
@@ -47,7 +52,12 @@ fn emit(b: &mut Builder, function: &Function, id: NodeId) -> Result<Lowered, Blo
             writer.copy(b, operand(0), 0, &Affine::default(), None)?;
             writer.scatter(b, operand(1), operand(2), *axis)?;
         }
-        &Op::WindowSum { axis, stride, dilation, .. } => {
+        &Op::WindowSum {
+            axis,
+            stride,
+            dilation,
+            ..
+        } => {
             writer.window_sum(b, operand(0), axis, stride as i64, dilation as i64)?;
         }
         Op::ArgMax(axis) => writer.argmax(b, operand(0), *axis)?,
@@ -63,7 +73,13 @@ fn emit(b: &mut Builder, function: &Function, id: NodeId) -> Result<Lowered, Blo
     };
     let shared = std::mem::take(&mut b.shared);
     let label = super::label(function, &[id]);
-    Ok(Lowered { kernel, shared, extras: Vec::new(), label, flops: 0 })
+    Ok(Lowered {
+        kernel,
+        shared,
+        extras: Vec::new(),
+        label,
+        flops: 0,
+    })
 }
 
 struct Writer<'f> {
@@ -80,7 +96,12 @@ impl Writer<'_> {
         for (depth, &var) in vars.iter().enumerate().rev() {
             let extent = Extent::Static(b.axes.extent(var));
             let vector = vector && depth + 1 == vars.len();
-            nest = vec![Stmt::Loop { var, extent, vector, body: nest }];
+            nest = vec![Stmt::Loop {
+                var,
+                extent,
+                vector,
+                body: nest,
+            }];
         }
         nest.into_iter().for_each(|stmt| b.push(stmt));
     }
@@ -102,7 +123,14 @@ impl Writer<'_> {
             *at = at.add(start);
         }
         let at = flatten(&moved, self.shape);
-        b.push(Stmt::Store { to: Element { place: self.to, at, dynamic: offset }, value });
+        b.push(Stmt::Store {
+            to: Element {
+                place: self.to,
+                at,
+                dynamic: offset,
+            },
+            value,
+        });
         self.close_loops(b, &vars, true);
         Ok(())
     }
@@ -125,7 +153,10 @@ impl Writer<'_> {
         let moved: Vec<Affine> = index
             .iter()
             .zip(padding)
-            .map(|(at, padding)| at.scale(padding.between as i64 + 1).offset(padding.before as i64))
+            .map(|(at, padding)| {
+                at.scale(padding.between as i64 + 1)
+                    .offset(padding.before as i64)
+            })
             .collect();
         b.store(self.to, flatten(&moved, self.shape), value);
         self.close_loops(b, &vars, true);
@@ -155,14 +186,32 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn add(&self, b: &mut Builder, at: Affine, dynamic: Option<Value>, like: NodeId, update: Value) {
+    fn add(
+        &self,
+        b: &mut Builder,
+        at: Affine,
+        dynamic: Option<Value>,
+        like: NodeId,
+        update: Value,
+    ) {
         let dtype = self.function.node(like).dtype();
-        let element = Element { place: self.to, at, dynamic };
+        let element = Element {
+            place: self.to,
+            at,
+            dynamic,
+        };
         let before = b.load_here(element.clone(), dtype);
         let sum = b.fresh();
         let inst = crate::kernel::Inst::Map(Op::Add, vec![before, update]);
-        b.push(Stmt::Let { value: sum, dtype, inst });
-        b.push(Stmt::Store { to: element, value: sum });
+        b.push(Stmt::Let {
+            value: sum,
+            dtype,
+            inst,
+        });
+        b.push(Stmt::Store {
+            to: element,
+            value: sum,
+        });
     }
 
     fn window_sum(
@@ -181,7 +230,9 @@ impl Writer<'_> {
         let (index, vars) = root_axes(&mut b.axes, self.function.node(x).shape());
         b.open(&vars);
         let value = b.value(x, index.clone())?;
-        let at = index[axis].scale(stride).add(&index[axis + 1].scale(dilation));
+        let at = index[axis]
+            .scale(stride)
+            .add(&index[axis + 1].scale(dilation));
         let moved = [&index[..axis], &[at], &index[axis + 2..]].concat();
         self.add(b, flatten(&moved, self.shape), None, x, value);
         self.close_loops(b, &vars, false);
@@ -212,8 +263,19 @@ impl Writer<'_> {
             };
             let body = b.close();
             let value = b.fresh();
-            let results = vec![Reduction { value, dtype, op, term }];
-            b.push(Stmt::Reduce(Reduce { var: at, extent, vector: true, body, results }));
+            let results = vec![Reduction {
+                value,
+                dtype,
+                op,
+                term,
+            }];
+            b.push(Stmt::Reduce(Reduce {
+                var: at,
+                extent,
+                vector: true,
+                body,
+                results,
+            }));
             Ok(value)
         };
         let best = reduce(b, None)?;

@@ -3,7 +3,7 @@
 use super::access::{Blocked, Source};
 use super::builder::{Builder, Shared};
 use super::rows::root_axes;
-use super::{Attempt, Lowered, loops};
+use super::{Lowered, loops};
 use crate::kernel::{Affine, Element, Extent, Inst, Kernel, PANEL, Place, Stmt, Var};
 use bsq_ir::{DType, DotAxes, Function, NodeId, Op, Shape, Type};
 
@@ -20,7 +20,12 @@ impl Packed {
     pub fn new(batch: usize, columns: usize, k: usize) -> Self {
         let panels = columns.div_ceil(PANEL);
         let ty = Type::new(DType::F32, [batch, panels, k, PANEL]);
-        Packed { ty, stride: k * PANEL, k, panels }
+        Packed {
+            ty,
+            stride: k * PANEL,
+            k,
+            panels,
+        }
     }
 
     /// The offset of a batch's panels, given the batch's variables, outermost first.
@@ -36,7 +41,9 @@ impl Packed {
 /// The layout of a contraction's packed right side.
 pub(super) fn packed_type(function: &Function, anchor: NodeId) -> Packed {
     let node = function.node(anchor);
-    let Op::DotGeneral(dot) = &node.op else { unreachable!("a contraction") };
+    let Op::DotGeneral(dot) = &node.op else {
+        unreachable!("a contraction")
+    };
     let shape = function.node(node.operands[1]).shape();
     let size = |axes: &[usize]| axes.iter().map(|&axis| shape[axis]).product();
     let side = |pairs: &[(usize, usize)]| pairs.iter().map(|pair| pair.1).collect::<Vec<_>>();
@@ -54,12 +61,22 @@ pub(super) fn contraction_rhs(
     anchor: NodeId,
     rhs: NodeId,
 ) -> Attempt1 {
-    let Op::DotGeneral(dot) = &function.node(anchor).op else { unreachable!("a contraction") };
+    let Op::DotGeneral(dot) = &function.node(anchor).op else {
+        unreachable!("a contraction")
+    };
     let DotAxes { batch, contract } = dot;
     let side = |pairs: &[(usize, usize)]| pairs.iter().map(|pair| pair.1).collect::<Vec<_>>();
     let free = dot.free(function.node(rhs).shape().rank(), false);
     let target = Shared::Extra(anchor, 0);
-    operand(builder, function, rhs, target, &side(batch), &side(contract), &free)
+    operand(
+        builder,
+        function,
+        rhs,
+        target,
+        &side(batch),
+        &side(contract),
+        &free,
+    )
 }
 
 /// One kernel, or the reason why not with the axes of the attempt.
@@ -77,7 +94,15 @@ pub(super) fn operand(
     columns: &[usize],
 ) -> Attempt1 {
     loop {
-        let attempt = emit(&mut builder, function, node, target, batch, contracted, columns);
+        let attempt = emit(
+            &mut builder,
+            function,
+            node,
+            target,
+            batch,
+            contracted,
+            columns,
+        );
         match attempt {
             Ok(lowered) => return Ok(lowered),
             Err(Blocked::Split { var, inner }) => builder = builder.restart(var, inner),
@@ -102,7 +127,9 @@ fn emit(
     let mut part = |axes: &[usize]| {
         let extents: Shape = axes.iter().map(|&axis| shape[axis]).collect();
         let (indices, vars) = root_axes(&mut b.axes, &extents);
-        axes.iter().zip(indices).for_each(|(&axis, at)| index[axis] = at);
+        axes.iter()
+            .zip(indices)
+            .for_each(|(&axis, at)| index[axis] = at);
         vars
     };
     let (batch_vars, k_vars, column_vars) = (part(batch), part(contracted), part(columns));
@@ -112,8 +139,16 @@ fn emit(
     };
     let to = b.buffer(target, &packed.ty, true);
     let value = b.fresh();
-    let from = Element { place, at, dynamic: None };
-    let mut load = vec![Stmt::Let { value, dtype: DType::F32, inst: Inst::Load(from) }];
+    let from = Element {
+        place,
+        at,
+        dynamic: None,
+    };
+    let mut load = vec![Stmt::Let {
+        value,
+        dtype: DType::F32,
+        inst: Inst::Load(from),
+    }];
     let column = match loops::merge_all(&mut load, &column_vars, &mut b.axes) {
         Some(var) => var,
         None if column_vars.is_empty() => b.axes.var(1),
@@ -122,7 +157,9 @@ fn emit(
     let k_vars = loops::merge_neighbours(&mut load, &k_vars, &mut b.axes);
     let mut k_index = Affine::default();
     for &var in &k_vars {
-        k_index = k_index.scale(b.axes.extent(var) as i64).add(&Affine::var(var));
+        k_index = k_index
+            .scale(b.axes.extent(var) as i64)
+            .add(&Affine::var(var));
     }
     let limit = b.axes.extent(column);
     let panel = b.axes.var(packed.panels);
@@ -131,17 +168,40 @@ fn emit(
     let panel_at = packed
         .batch_offset(&batch_vars, &b.axes)
         .add(&Affine::var(panel).scale(packed.stride as i64));
-    let at = panel_at.add(&k_index.scale(PANEL as i64)).add(&Affine::var(column));
-    load.push(Stmt::Store { to: Element { place: to, at, dynamic: None }, value });
+    let at = panel_at
+        .add(&k_index.scale(PANEL as i64))
+        .add(&Affine::var(column));
+    load.push(Stmt::Store {
+        to: Element {
+            place: to,
+            at,
+            dynamic: None,
+        },
+        value,
+    });
     let full = limit.is_multiple_of(PANEL);
     let extent = match full {
         true => Extent::Static(PANEL),
-        false => Extent::Block { size: PANEL, start, limit },
+        false => Extent::Block {
+            size: PANEL,
+            start,
+            limit,
+        },
     };
-    let mut nest = vec![Stmt::Loop { var: column, extent, vector: true, body: load }];
+    let mut nest = vec![Stmt::Loop {
+        var: column,
+        extent,
+        vector: true,
+        body: load,
+    }];
     for &var in k_vars.iter().rev() {
         let extent = Extent::Static(b.axes.extent(var));
-        nest = vec![Stmt::Loop { var, extent, vector: false, body: nest }];
+        nest = vec![Stmt::Loop {
+            var,
+            extent,
+            vector: false,
+            body: nest,
+        }];
     }
     let mut body = Vec::new();
     if !full {
@@ -157,7 +217,13 @@ fn emit(
     };
     let shared = std::mem::take(&mut b.shared);
     let extras = vec![(target, packed.ty)];
-    Ok(Lowered { kernel, shared, extras, label: format!("pack {node}"), flops: 0 })
+    Ok(Lowered {
+        kernel,
+        shared,
+        extras,
+        label: format!("pack {node}"),
+        flops: 0,
+    })
 }
 
 /// A loop that fills `elements` with zero.
@@ -165,8 +231,24 @@ pub(super) fn zeros(b: &mut Builder, place: Place, start: Affine, elements: usiz
     let (var, zero) = (b.axes.var(elements), b.fresh());
     let at = start.add(&Affine::var(var));
     let body = vec![
-        Stmt::Let { value: zero, dtype: DType::F32, inst: Inst::Constant(0) },
-        Stmt::Store { to: Element { place, at, dynamic: None }, value: zero },
+        Stmt::Let {
+            value: zero,
+            dtype: DType::F32,
+            inst: Inst::Constant(0),
+        },
+        Stmt::Store {
+            to: Element {
+                place,
+                at,
+                dynamic: None,
+            },
+            value: zero,
+        },
     ];
-    Stmt::Loop { var, extent: Extent::Static(elements), vector: true, body }
+    Stmt::Loop {
+        var,
+        extent: Extent::Static(elements),
+        vector: true,
+        body,
+    }
 }

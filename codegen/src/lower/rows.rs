@@ -77,7 +77,10 @@ impl<'f> Plan<'f> {
             return Ok(stage);
         }
         if self.group.stored.contains(&id)
-            && self.stored.insert(id, index.clone()).is_some_and(|known| known != index)
+            && self
+                .stored
+                .insert(id, index.clone())
+                .is_some_and(|known| known != index)
         {
             return Err(Blocked::Store(id));
         }
@@ -138,7 +141,9 @@ impl<'f> Plan<'f> {
         }
         let mut linear = Affine::default();
         for &var in &self.reduced {
-            linear = linear.scale(b.axes.extent(var) as i64).add(&Affine::var(var));
+            linear = linear
+                .scale(b.axes.extent(var) as i64)
+                .add(&Affine::var(var));
         }
         let flat: Shape = [reduced.elements()].into();
         let inner = b.places().reshape(&[linear], &flat, &reduced, id)?;
@@ -155,8 +160,10 @@ impl<'f> Plan<'f> {
     fn check_coverage(&self, b: &Builder) -> Result<(), Blocked> {
         for &id in &self.group.stored {
             let index = self.stored.get(&id).ok_or(Blocked::Store(id))?;
-            let vars: BTreeSet<Var> =
-                index.iter().flat_map(|at| at.terms.iter().map(|term| term.0)).collect();
+            let vars: BTreeSet<Var> = index
+                .iter()
+                .flat_map(|at| at.terms.iter().map(|term| term.0))
+                .collect();
             let covered: usize = vars.iter().map(|&var| b.axes.extent(var)).product();
             if covered != self.function.node(id).shape().elements() {
                 return Err(Blocked::Store(id));
@@ -166,8 +173,12 @@ impl<'f> Plan<'f> {
     }
 
     fn emit(self, b: &mut Builder) -> Result<Lowered, Blocked> {
-        let outer: Vec<Var> =
-            self.root_vars.iter().copied().filter(|var| !self.reduced.contains(var)).collect();
+        let outer: Vec<Var> = self
+            .root_vars
+            .iter()
+            .copied()
+            .filter(|var| !self.reduced.contains(var))
+            .collect();
         let (vars, inner) = match outer.split_last() {
             Some((&last, rest)) if self.reduced.is_empty() || !self.along_rows => {
                 (rest.to_vec(), Some(last))
@@ -200,11 +211,21 @@ impl<'f> Plan<'f> {
     }
 
     /// Merges what can be, and cuts the inner loop into work items.
-    fn block_columns(&self, b: &mut Builder, vars: Vec<Var>, column: Var, mut body: Vec<Stmt>) -> Lowered {
+    fn block_columns(
+        &self,
+        b: &mut Builder,
+        vars: Vec<Var>,
+        column: Var,
+        mut body: Vec<Stmt>,
+    ) -> Lowered {
         let all: Vec<Var> = vars.into_iter().chain([column]).collect();
         let mut vars = loops::merge_neighbours(&mut body, &all, &mut b.axes);
         vars.pop();
-        let size = if self.reduced.is_empty() { ELEMENTS } else { COLUMNS };
+        let size = if self.reduced.is_empty() {
+            ELEMENTS
+        } else {
+            COLUMNS
+        };
         let whole = b.axes.extent(column);
         let extent = if whole > size {
             let (block, extent) = loops::block(&mut body, column, size, &mut b.axes);
@@ -243,17 +264,36 @@ impl<'f> Plan<'f> {
             };
             let value = b.fresh();
             b.define(*id, index.clone(), value);
-            results.push(Reduction { value, dtype: node.dtype(), op, term });
+            results.push(Reduction {
+                value,
+                dtype: node.dtype(),
+                op,
+                term,
+            });
         }
         let extent = self.reduced_elements(b);
-        b.push(Stmt::Reduce(Reduce { var, extent, vector: by_rows, body, results }));
+        b.push(Stmt::Reduce(Reduce {
+            var,
+            extent,
+            vector: by_rows,
+            body,
+            results,
+        }));
         Ok(())
     }
 
     /// One variable for all reduced axes: sums need a single index.
-    fn reduced_var(&self, b: &mut Builder, body: &mut [Stmt], operand: NodeId) -> Result<Var, Blocked> {
+    fn reduced_var(
+        &self,
+        b: &mut Builder,
+        body: &mut [Stmt],
+        operand: NodeId,
+    ) -> Result<Var, Blocked> {
         let mut axes = b.axes.clone();
-        match (self.reduced.as_slice(), loops::merge_all(body, &self.reduced, &mut axes)) {
+        match (
+            self.reduced.as_slice(),
+            loops::merge_all(body, &self.reduced, &mut axes),
+        ) {
             ([], _) => Ok(b.axes.var(1)),
             (_, Some(var)) => Ok(var),
             (_, None) => Err(Blocked::Store(operand)),
@@ -280,7 +320,15 @@ impl<'f> Plan<'f> {
             let value = b.value(id, index.clone())?;
             b.store(place, at.clone(), value);
             self.close_row_loop(b, id)?;
-            b.give(id, index, crate::kernel::Element { place, at, dynamic: None });
+            b.give(
+                id,
+                index,
+                crate::kernel::Element {
+                    place,
+                    at,
+                    dynamic: None,
+                },
+            );
         }
         Ok(())
     }
@@ -289,7 +337,9 @@ impl<'f> Plan<'f> {
     fn costly(&self, b: &Builder, stage: usize) -> Vec<Visit> {
         let over_row = |index: &Index| {
             let uses = |var: &Var| index.iter().any(|at| at.coefficient(*var) != 0);
-            self.reduced.iter().all(|var| b.axes.extent(*var) == 1 || uses(var))
+            self.reduced
+                .iter()
+                .all(|var| b.axes.extent(*var) == 1 || uses(var))
         };
         let found = self.visited.iter().filter(|((id, index), ready)| {
             **ready == stage && is_costly(&self.function.node(*id).op) && over_row(index)
@@ -304,13 +354,20 @@ impl<'f> Plan<'f> {
         let mut body = b.close();
         let var = self.reduced_var(b, &mut body, blame)?;
         let extent = Extent::Static(self.reduced_elements(b));
-        b.push(Stmt::Loop { var, extent, vector: true, body });
+        b.push(Stmt::Loop {
+            var,
+            extent,
+            vector: true,
+            body,
+        });
         Ok(())
     }
 
     fn emit_stores(&self, b: &mut Builder, by_rows: bool) -> Result<(), Blocked> {
         let over_row = |index: &Index| {
-            self.reduced.iter().any(|&var| index.iter().any(|at| at.coefficient(var) != 0))
+            self.reduced
+                .iter()
+                .any(|&var| index.iter().any(|at| at.coefficient(var) != 0))
         };
         let (full, small): (Vec<_>, Vec<_>) =
             self.stored.iter().partition(|(_, index)| over_row(index));
@@ -321,8 +378,8 @@ impl<'f> Plan<'f> {
             return Ok(());
         }
         b.open(&self.reduced);
-        for (&id, index) in &full {
-            self.emit_store(b, id, index)?;
+        for (id, index) in full {
+            self.emit_store(b, *id, index)?;
         }
         let mut body = b.close();
         let mut axes = b.axes.clone();
@@ -331,7 +388,12 @@ impl<'f> Plan<'f> {
         for (depth, &var) in rest.iter().enumerate().rev() {
             let vector = by_rows && depth + 1 == rest.len();
             let extent = Extent::Static(axes.extent(var));
-            nest = vec![Stmt::Loop { var, extent, vector, body: nest }];
+            nest = vec![Stmt::Loop {
+                var,
+                extent,
+                vector,
+                body: nest,
+            }];
         }
         nest.into_iter().for_each(|stmt| b.push(stmt));
         Ok(())
@@ -354,7 +416,13 @@ impl<'f> Plan<'f> {
         };
         let shared: Vec<Shared> = std::mem::take(&mut b.shared);
         let label = super::label(self.function, &self.group.members);
-        Lowered { kernel, shared, extras: Vec::new(), label, flops: 0 }
+        Lowered {
+            kernel,
+            shared,
+            extras: Vec::new(),
+            label,
+            flops: 0,
+        }
     }
 }
 
@@ -372,5 +440,8 @@ pub(super) fn root_axes(axes: &mut Axes, shape: &Shape) -> (Index, Vec<Var>) {
 
 /// True for ops that cost more than writing and reading their value.
 fn is_costly(op: &Op) -> bool {
-    matches!(op, Op::Exp | Op::Log | Op::Tanh | Op::Erf | Op::Div | Op::Sqrt)
+    matches!(
+        op,
+        Op::Exp | Op::Log | Op::Tanh | Op::Erf | Op::Div | Op::Sqrt
+    )
 }

@@ -23,9 +23,13 @@ pub fn order(function: &Function, schedule: &Schedule) -> (Vec<usize>, BTreeSet<
             for &operand in &function.node(member).operands {
                 let source = source(function, schedule, operand);
                 match group_of[source.index()] {
-                    Some(from) if from != index => drop(edges[from].insert(index)),
+                    Some(from) if from != index => {
+                        edges[from].insert(index);
+                    }
                     Some(_) => {}
-                    None => drop(reads[source.index()].insert(index)),
+                    None => {
+                        reads[source.index()].insert(index);
+                    }
                 }
             }
         }
@@ -33,13 +37,23 @@ pub fn order(function: &Function, schedule: &Schedule) -> (Vec<usize>, BTreeSet<
     let mut in_place = BTreeSet::new();
     let mut updating = vec![false; count];
     for &(parameter, value) in function.updates() {
-        let Some(writer) = group_of[value.index()] else { continue };
+        let Some(writer) = group_of[value.index()] else {
+            continue;
+        };
         updating[writer] = true;
-        let others: Vec<usize> =
-            reads[parameter.index()].iter().copied().filter(|&reader| reader != writer).collect();
+        let others: Vec<usize> = reads[parameter.index()]
+            .iter()
+            .copied()
+            .filter(|&reader| reader != writer)
+            .collect();
         // A reader that needs the new value would wait for itself.
-        if others.iter().all(|&reader| !reaches(&edges, writer, reader)) {
-            others.iter().for_each(|&reader| drop(edges[reader].insert(writer)));
+        if others
+            .iter()
+            .all(|&reader| !reaches(&edges, writer, reader))
+        {
+            for reader in others {
+                edges[reader].insert(writer);
+            }
             in_place.insert(value);
         }
     }
@@ -80,10 +94,16 @@ fn sorted(schedule: &Schedule, edges: &[BTreeSet<usize>], updating: &[bool]) -> 
     let mut waiting = vec![0usize; edges.len()];
     edges.iter().flatten().for_each(|&to| waiting[to] += 1);
     let key = |group: usize| {
-        let last = schedule.groups[group].members.last().map_or(0, |member| member.index());
+        let last = schedule.groups[group]
+            .members
+            .last()
+            .map_or(0, |member| member.index());
         Reverse((!updating[group], last, group))
     };
-    let mut ready: BinaryHeap<_> = (0..edges.len()).filter(|&g| waiting[g] == 0).map(key).collect();
+    let mut ready: BinaryHeap<_> = (0..edges.len())
+        .filter(|&g| waiting[g] == 0)
+        .map(key)
+        .collect();
     let mut order = Vec::with_capacity(edges.len());
     while let Some(Reverse((_, _, group))) = ready.pop() {
         order.push(group);
@@ -94,6 +114,10 @@ fn sorted(schedule: &Schedule, edges: &[BTreeSet<usize>], updating: &[bool]) -> 
             }
         }
     }
-    assert_eq!(order.len(), edges.len(), "groups depend on one another in a circle");
+    assert_eq!(
+        order.len(),
+        edges.len(),
+        "groups depend on one another in a circle"
+    );
     order
 }

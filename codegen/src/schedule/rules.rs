@@ -52,8 +52,10 @@ impl<'f> Grouping<'f> {
                 let stores = match role {
                     Role::Anchor => true,
                     // Elements at run-time positions are read from memory.
-                    _ => node.op.family() == bsq_ir::op::Family::Indexing
-                        && operand == node.operands[0],
+                    _ => {
+                        node.op.family() == bsq_ir::op::Family::Indexing
+                            && operand == node.operands[0]
+                    }
                 };
                 grouping.must_store[source.index()] |= stores;
             }
@@ -86,8 +88,10 @@ impl<'f> Grouping<'f> {
         if matches!(role, Role::Leaf | Role::View | Role::Projection) {
             return;
         }
-        let mut readers: Vec<usize> =
-            self.readers[id.index()].iter().filter_map(|reader| self.group_of[reader.index()]).collect();
+        let mut readers: Vec<usize> = self.readers[id.index()]
+            .iter()
+            .filter_map(|reader| self.group_of[reader.index()])
+            .collect();
         readers.sort_unstable();
         readers.dedup();
         let stored = self.must_store[id.index()] || self.forced.contains(&id);
@@ -128,9 +132,17 @@ impl<'f> Grouping<'f> {
         match role {
             _ if self.forced.contains(&id) => false,
             Role::Anchor => {
-                matches!(op, Op::DotGeneral(_)) && group.anchor.is_none() && group.rows.is_none() && elements == group.full
+                matches!(op, Op::DotGeneral(_))
+                    && group.anchor.is_none()
+                    && group.rows.is_none()
+                    && elements == group.full
             }
-            _ if group.anchor.is_some_and(|anchor| !self.has_epilogue(anchor)) => false,
+            _ if group
+                .anchor
+                .is_some_and(|anchor| !self.has_epilogue(anchor)) =>
+            {
+                false
+            }
             Role::Reduction => {
                 let full = self.elements(self.function.node(id).operands[0]);
                 let same_loops = match group.rows {
@@ -166,7 +178,8 @@ impl<'f> Grouping<'f> {
                         from == full && self.elements(source) == elements
                     }
                     Role::Map => {
-                        self.elements(source) == elements && self.summarises(source, full, depth - 1)
+                        self.elements(source) == elements
+                            && self.summarises(source, full, depth - 1)
                     }
                     _ => false,
                 }
@@ -184,7 +197,9 @@ impl<'f> Grouping<'f> {
                 while self.role(source) == Role::Projection {
                     source = self.source(self.function.node(source).operands[0]);
                 }
-                let Some(other) = self.group_of[source.index()] else { continue };
+                let Some(other) = self.group_of[source.index()] else {
+                    continue;
+                };
                 if other == group || source.index() < lowest || !visited.insert(other) {
                     continue;
                 }
@@ -201,10 +216,13 @@ impl<'f> Grouping<'f> {
         let count = self.function.nodes().len();
         let mut stored = vec![false; count];
         for (id, node) in self.function.iter() {
-            let outside = |reader: &NodeId| self.group_of[reader.index()] != self.group_of[id.index()];
+            let outside =
+                |reader: &NodeId| self.group_of[reader.index()] != self.group_of[id.index()];
             stored[id.index()] = match self.role(id) {
-                Role::Leaf => !matches!(&node.op, Op::Iota { .. })
-                    && !matches!(&node.op, Op::Constant(constant) if constant.splat_element().is_some()),
+                Role::Leaf => {
+                    !matches!(&node.op, Op::Iota { .. })
+                        && !matches!(&node.op, Op::Constant(constant) if constant.splat_element().is_some())
+                }
                 Role::View => false,
                 Role::Projection => true,
                 Role::Anchor => {
@@ -224,10 +242,21 @@ impl<'f> Grouping<'f> {
         let groups = self.groups.into_iter().map(|growing| {
             let mut members = growing.members;
             members.sort_unstable();
-            let kept = members.iter().copied().filter(|id| stored[id.index()]).collect();
-            Group { members, anchor: growing.anchor, stored: kept }
+            let kept = members
+                .iter()
+                .copied()
+                .filter(|id| stored[id.index()])
+                .collect();
+            Group {
+                members,
+                anchor: growing.anchor,
+                stored: kept,
+            }
         });
-        Schedule { groups: groups.collect(), stored }
+        Schedule {
+            groups: groups.collect(),
+            stored,
+        }
     }
 }
 

@@ -1,0 +1,145 @@
+//! What lowering does not want to see, spelled in other primitives: exact, graph to graph.
+
+use bsq_ir::fused::expand;
+use bsq_ir::op::Family;
+use bsq_ir::{Constant, DType, Function, Graph, Node, NodeId, Op, Shape, Tensor, Type};
+use std::collections::{BTreeSet, HashMap};
+
+/// Reductions are cut into this many elements; the length of a chunk in the fixed order of sums.
+const CHUNK: usize = bsq_ir::order::CHUNK;
+
+/// Expands fused ops but attention, random bits, and reductions that have no single index.
+pub(super) fn prepare(function: &Function) -> Function {
+    let mut several: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
+    function.transform(|graph, node, operands| {
+        graph.in_region(node.region, || rebuild(graph, node, operands, &mut several))
+    })
+}
+
+fn rebuild(
+    graph: &Graph,
+    node: &Node,
+    operands: &[NodeId],
+    several: &mut HashMap<NodeId, Vec<NodeId>>,
+) -> NodeId {
+    let tensors: Vec<Tensor> = operands.iter().map(|&id| Tensor::new(graph, id)).collect();
+    match &node.op {
+        Op::Projection(index) => match several.get(&operands[0]) {
+            Some(results) => results[*index],
+            None => keep(graph, node, operands),
+        },
+        Op::Attention { .. } | Op::AttentionBackward { .. } => keep(graph, node, operands),
+        op if op.family() == Family::Fused => {
+            let results: Vec<NodeId> = expand(graph, op, &tensors)
+                .into_iter()
+                .map(Tensor::id)
+                .collect();
+            let first = results[0];
+            if results.len() > 1 {
+                several.insert(first, results);
+            }
+            first
+        }
+        Op::StopGradient => operands[0],
+        Op::Random { shape } => random(tensors[0], tensors[1], shape).id(),
+        Op::Sum(axes) if axes.is_empty() => operands[0],
+        Op::ReduceMax(axes) if axes.is_empty() => operands[0],
+        Op::Sum(axes) | Op::ReduceMax(axes) => {
+            reduction(tensors[0], axes, matches!(node.op, Op::Sum(_))).id()
+        }
+        _ => keep(graph, node, operands),
+    }
+}
+
+fn keep(graph: &Graph, node: &Node, operands: &[NodeId]) -> NodeId {
+    graph
+        .add_like(node.op.clone(), operands, node)
+        .expect("the node was valid before")
+}
+
+/// A reduction over neighbouring axes, and over all elements in chunks.
+fn reduction<'g>(x: Tensor<'g>, axes: &[usize], sum: bool) -> Tensor<'g> {
+    let shape = x.shape();
+    let adjacent = axes.windows(2).all(|pair| pair[1] == pair[0] + 1);
+    if !adjacent {
+        let kept = (0..shape.rank()).filter(|axis| !axes.contains(axis));
+        let order: Vec<usize> = kept.chain(axes.iter().copied()).collect();
+        let last: Vec<usize> = (shape.rank() - axes.len()..shape.rank()).collect();
+        return reduction(x.transpose(&order), &last, sum);
+    }
+    let reduce = |x: Tensor<'g>, axes: &[usize]| {
+        let axes: Vec<isize> = axes.iter().map(|&axis| axis as isize).collect();
+        if sum {
+            x.sum(&axes[..])
+        } else {
+            x.max(&axes[..])
+        }
+    };
+    let elements = shape.elements();
+    let results = elements
+        / axes
+            .iter()
+            .map(|&axis| shape[axis])
+            .product::<usize>()
+            .max(1);
+    if results == 1 && elements > CHUNK && elements.is_multiple_of(CHUNK) {
+        // The same bits: a sum of chunks is how the whole sum is defined.
+        let chunks = reduce(x.reshape([elements / CHUNK, CHUNK]), &[1]);
+        let last = reduction(chunks, &[0], sum);
+        return last.reshape(shape.without(axes));
+    }
+    reduce(x, axes)
+}
+
+/// Philox-4x32-10 in integer ops: every element computes its block and picks its word.
+fn random<'g>(key: Tensor<'g>, counter: Tensor<'g>, shape: &Shape) -> Tensor<'g> {
+    let g = key.graph();
+    let count = shape.elements();
+    let flat = [count];
+    let wide = |value: u64| {
+        let ty = Type::new(DType::U64, Shape::scalar());
+        g.constant(Constant::splat_bytes(ty, &value.to_le_bytes()))
+            .broadcast_to(flat)
+    };
+    let low_word = wide(0xffff_ffff);
+    let position = g.iota(DType::U64, flat, 0);
+    let block = position.shift_right(wide(2)) + counter.broadcast_to(flat);
+    let zero = wide(0);
+    let (mut c0, mut c1, mut c2, mut c3) =
+        (block.and(low_word), block.shift_right(wide(32)), zero, zero);
+    let key = key.broadcast_to(flat);
+    let (mut k0, mut k1) = (key.and(low_word), key.shift_right(wide(32)));
+    for round in 0..10 {
+        if round > 0 {
+            k0 = (k0 + wide(0x9E37_79B9)).and(low_word);
+            k1 = (k1 + wide(0xBB67_AE85)).and(low_word);
+        }
+        let (p0, p1) = (c0 * wide(0xD251_1F53), c2 * wide(0xCD9E_8D57));
+        let high = |p: Tensor<'g>| p.shift_right(wide(32));
+        (c0, c1, c2, c3) = (
+            high(p1).xor(c1).xor(k0),
+            p1.and(low_word),
+            high(p0).xor(c3).xor(k1),
+            p0.and(low_word),
+        );
+    }
+    let word = position.and(wide(3));
+    let pick = |a: Tensor<'g>, b: Tensor<'g>, at: u64| a.where_(word.eq(wide(at)), b);
+    let bits = pick(c0, pick(c1, pick(c2, c3, 2), 1), 0);
+    bits.cast(DType::U32).reshape(shape)
+}
+
+/// Results that are views, leaves or made on the spot: they need a buffer to be read from.
+pub(super) fn outputs_to_copy(function: &Function) -> BTreeSet<NodeId> {
+    let updated: BTreeSet<NodeId> = function.updates().iter().map(|update| update.1).collect();
+    let copies = |&id: &NodeId| {
+        let node = function.node(id);
+        match &node.op {
+            op if op.is_movement() => !matches!(op, Op::Pad(_) | Op::Concat { .. }),
+            Op::Parameter { .. } => true,
+            Op::Input { .. } => updated.contains(&id),
+            op => op.family() == Family::Leaf,
+        }
+    };
+    function.roots().filter(copies).collect()
+}
