@@ -4,3 +4,4 @@ pub mod config;
 pub mod image_io;
 pub mod leech;
 pub mod metrics;
+pub mod schedule;
