@@ -4,6 +4,7 @@
 
 pub mod autodiff;
 pub mod dtype;
+pub mod eval;
 pub mod fused;
 pub mod graph;
 pub mod math;

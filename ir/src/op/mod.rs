@@ -53,7 +53,7 @@ pub enum Op {
     Tanh,
     /// The error function.
     Erf,
-    /// -1, 0 or 1.
+    /// -1, 0 or 1; zeros and NaN stay as they are.
     Sign,
     Floor,
     /// Logical for `bool`, bitwise for integers.
@@ -68,9 +68,9 @@ pub enum Op {
     Mul,
     /// IEEE division; `f32` only.
     Div,
-    /// The larger; NaN if either is NaN.
+    /// The larger; NaN if either is NaN, and `-0 < +0`.
     Max,
-    /// The smaller; NaN if either is NaN.
+    /// The smaller; NaN if either is NaN, and `-0 < +0`.
     Min,
     Equal,
     Less,
@@ -80,7 +80,8 @@ pub enum Op {
     Xor,
     /// Shift amounts of the bit width or more give 0.
     ShiftLeft,
-    /// Arithmetic for signed integers, logical for unsigned.
+    /// Arithmetic for signed integers, logical for unsigned; amounts of the bit width or more
+    /// leave nothing but the sign.
     ShiftRight,
 
     // ---- elementwise, three operands ----
@@ -133,9 +134,9 @@ pub enum Op {
     // ---- reductions; the axes disappear ----
     /// Sum in the fixed order of [`order`](crate::order).
     Sum(Vec<usize>),
-    /// Maximum; NaN if any element is NaN.
+    /// Maximum; NaN if any element is NaN, and `-0 < +0`.
     ReduceMax(Vec<usize>),
-    /// Index (`i32`) of the first maximum along an axis.
+    /// Index (`i32`) along an axis of the first NaN, else of the first maximum.
     ArgMax(usize),
 
     // ---- contraction ----
