@@ -2,6 +2,7 @@
 
 use super::rules::{Call, rule};
 use crate::dtype::DType;
+use crate::fused;
 use crate::graph::{Graph, Node, NodeId};
 use crate::op::{Family, Op};
 use crate::tensor::Tensor;
@@ -15,8 +16,8 @@ pub(super) struct Backward<'g> {
     wrt: HashSet<NodeId>,
     /// For each node so far: whether a tensor of `wrt` reaches it through floats.
     depends: Vec<bool>,
-    /// Nodes that still have to be differentiated, in the order of the graph. A node is taken
-    /// once all its users have been: they come later in the graph.
+    /// Nodes that still have to be differentiated, in the order of the graph. The last is taken
+    /// first: its users come after it, so all of them have contributed.
     pending: BTreeMap<NodeId, Vec<Contribution<'g>>>,
     gradients: HashMap<NodeId, Tensor<'g>>,
 }
@@ -70,13 +71,23 @@ impl<'g> Backward<'g> {
                 let cotangent = cotangents[0].expect("a pending node has a cotangent");
                 self.contribute(node.operands[0], index, cotangent);
             }
-            (op, Family::Fused) => {
-                let (name, at) = (op.name(), node.location);
-                panic!("{name} at {at} is a fused op: take gradients before rewriting");
-            }
+            (op, Family::Fused) => self.apply_expansion(op, node, &cotangents),
             _ => {
                 let cotangent = cotangents[0].expect("a pending node has a cotangent");
                 self.apply_rule(id, node, cotangent);
+            }
+        }
+    }
+
+    /// A fused op has the derivative of the graph that it stands for: the cotangents of its
+    /// results go to that graph, which ends in the op's own operands.
+    fn apply_expansion(&mut self, op: &Op, node: &Node, cotangents: &[Option<Tensor<'g>>]) {
+        let tensor = |&id: &NodeId| Tensor::new(self.graph, id);
+        let operands: Vec<Tensor<'g>> = node.operands.iter().map(tensor).collect();
+        let results = fused::expand(self.graph, op, &operands);
+        for (result, cotangent) in results.iter().zip(cotangents) {
+            if let Some(cotangent) = cotangent {
+                self.contribute(result.id(), 0, *cotangent);
             }
         }
     }

@@ -1,12 +1,10 @@
 //! Elementwise methods and operators, with NumPy broadcasting.
 
-use super::{Tensor, build};
+use super::{Tensor, broadcasting, build};
 use crate::dtype::DType;
 use crate::graph::Graph;
 use crate::op::{Op, TypeError};
-use crate::shape::Shape;
 use std::ops::{Add, Div, Mul, Neg, Sub};
-use std::panic::Location;
 
 macro_rules! unary {
     ($($(#[$doc:meta])* $name:ident => $op:expr;)*) => {
@@ -87,10 +85,13 @@ impl<'g> Tensor<'g> {
     #[track_caller]
     pub fn where_(self, condition: Tensor<'g>, other: impl Operand<'g>) -> Tensor<'g> {
         let (x, y) = broadcast_pair(Op::Select, self, other.tensor(self));
-        let condition = match condition.shape() == x.shape() {
-            true => condition,
-            false => condition.broadcast_to(x.shape()),
-        };
+        if let Err(what) = broadcasting::check(&condition.shape(), &x.shape()) {
+            let what = format!("the condition does not fit: {what}");
+            TypeError::new(&Op::Select, [&condition.ty(), &x.ty()], what)
+                .help(broadcasting::HELP)
+                .raise();
+        }
+        let condition = condition.broadcast_to(x.shape());
         condition.apply(Op::Select, &[x, y])
     }
 
@@ -178,41 +179,21 @@ fn broadcast_pair<'g>(op: Op, x: Tensor<'g>, y: Tensor<'g>) -> (Tensor<'g>, Tens
     if x_ty.shape == y_ty.shape {
         return (x, y);
     }
-    match common_shape(&x_ty.shape, &y_ty.shape) {
+    match broadcasting::common(&x_ty.shape, &y_ty.shape) {
         Ok(shape) => (x.broadcast_to(&shape), y.broadcast_to(&shape)),
-        Err((axis, a, b)) => {
-            let what = format!("axis {axis} from the end differs: {a} and {b}");
-            let error = TypeError::new(&op, [&x_ty, &y_ty], what)
-                .help("extents must be equal or 1, aligned at the last axis")
-                .at(Location::caller());
-            panic!("{error}")
-        }
+        Err(what) => TypeError::new(&op, [&x_ty, &y_ty], what)
+            .help(broadcasting::HELP)
+            .raise(),
     }
-}
-
-fn common_shape(x: &Shape, y: &Shape) -> Result<Shape, (usize, usize, usize)> {
-    let rank = x.rank().max(y.rank());
-    let extent = |shape: &Shape, from_end: usize| match shape.rank().checked_sub(from_end) {
-        Some(axis) => shape[axis],
-        None => 1,
-    };
-    let mut common = vec![0; rank];
-    for from_end in 1..=rank {
-        common[rank - from_end] = match (extent(x, from_end), extent(y, from_end)) {
-            (a, b) if a == b => a,
-            (1, b) => b,
-            (a, 1) => a,
-            (a, b) => return Err((from_end, a, b)),
-        };
-    }
-    Ok(common.into())
 }
 
 /// Joins tensors along an axis (negative from the end).
 #[track_caller]
 pub(super) fn concat<'g>(graph: &'g Graph, tensors: &[Tensor<'g>], axis: isize) -> Tensor<'g> {
     let ids: Vec<_> = tensors.iter().map(|tensor| tensor.id()).collect();
-    let rank = tensors.first().map_or(0, |tensor| tensor.rank());
-    let axis = super::axes::resolve_axis(axis, rank);
+    let axis = match tensors.first() {
+        Some(first) => first.axis("concat", axis),
+        None => 0, // The type rule refuses to join nothing.
+    };
     build(graph, Op::Concat { axis }, &ids)
 }

@@ -2,7 +2,6 @@
 
 use super::Tensor;
 use crate::op::{DotAxes, Op, TypeError};
-use std::panic::Location;
 
 impl<'g> Tensor<'g> {
     /// Result axes: batch, free of `self`, free of `other`. Pairs are (axis of self, axis of other).
@@ -22,20 +21,22 @@ impl<'g> Tensor<'g> {
     pub fn matmul(self, other: Tensor<'g>) -> Tensor<'g> {
         let (x, y) = (self.ty(), other.ty());
         let (x_rank, y_rank) = (x.shape.rank(), y.shape.rank());
-        let op = Op::DotGeneral(DotAxes::default());
-        let fail = |what: String| -> ! {
-            let error = TypeError::new(&op, [&x, &y], what).named("matmul");
-            panic!("{}", error.at(Location::caller()))
-        };
         if x_rank < 2 || y_rank < 2 || (y_rank != 2 && y_rank != x_rank) {
-            fail("needs [batch.., m, k] and [k, n] or [batch.., k, n]".to_string());
+            let what = "needs [batch.., m, k] and [k, n] or [batch.., k, n]";
+            TypeError::of_call("matmul", [&x, &y], what).raise();
         }
         let (inner, rows) = (x_rank - 1, y_rank - 2);
         if x.shape[inner] != y.shape[rows] {
             let (a, b) = (x.shape[inner], y.shape[rows]);
-            fail(format!(
-                "contracted extents differ: axis {inner} has {a}, axis {rows} has {b}"
-            ));
+            let what = format!(
+                "contracted extents differ: {a} on axis {inner} of lhs, {b} on axis {rows} of rhs"
+            );
+            TypeError::of_call("matmul", [&x, &y], what).raise();
+        }
+        if let Some(axis) = (0..rows).find(|&axis| x.shape[axis] != y.shape[axis]) {
+            let (a, b) = (x.shape[axis], y.shape[axis]);
+            let what = format!("batch extents differ on axis {axis}: {a} and {b}");
+            TypeError::of_call("matmul", [&x, &y], what).raise();
         }
         let batch: Vec<(usize, usize)> = (0..rows).map(|axis| (axis, axis)).collect();
         self.dot_general(other, &batch, &[(inner, rows)])

@@ -1,7 +1,6 @@
 //! Methods whose positions are known only at run time.
 
 use super::Tensor;
-use super::axes::resolve_axis;
 use crate::op::Op;
 
 impl<'g> Tensor<'g> {
@@ -9,21 +8,21 @@ impl<'g> Tensor<'g> {
     /// are clamped.
     #[track_caller]
     pub fn gather(self, axis: isize, indices: Tensor<'g>) -> Tensor<'g> {
-        let axis = resolve_axis(axis, self.rank());
+        let axis = self.axis("gather", axis);
         self.apply(Op::Gather { axis }, &[indices])
     }
 
     /// Adds `updates` (shaped as a gather of this tensor) at `indices` of `axis`.
     #[track_caller]
     pub fn scatter_add(self, axis: isize, indices: Tensor<'g>, updates: Tensor<'g>) -> Tensor<'g> {
-        let axis = resolve_axis(axis, self.rank());
+        let axis = self.axis("scatter_add", axis);
         self.apply(Op::ScatterAdd { axis }, &[indices, updates])
     }
 
     /// `size` elements of `axis` from `start` (integer scalar, clamped to fit).
     #[track_caller]
     pub fn dynamic_slice(self, axis: isize, start: Tensor<'g>, size: usize) -> Tensor<'g> {
-        let axis = resolve_axis(axis, self.rank());
+        let axis = self.axis("dynamic_slice", axis);
         self.apply(Op::DynamicSlice { axis, size }, &[start])
     }
 
@@ -35,7 +34,7 @@ impl<'g> Tensor<'g> {
         update: Tensor<'g>,
         start: Tensor<'g>,
     ) -> Tensor<'g> {
-        let axis = resolve_axis(axis, self.rank());
+        let axis = self.axis("dynamic_update_slice", axis);
         self.apply(Op::DynamicUpdateSlice { axis }, &[update, start])
     }
 }

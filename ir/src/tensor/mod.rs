@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod axes;
+mod broadcasting;
 mod contraction;
 mod indexing;
 mod movement;
@@ -18,7 +19,7 @@ pub use scope::{Init, ParameterSpec, Scope};
 
 use crate::dtype::DType;
 use crate::graph::{Graph, NodeId};
-use crate::op::{Constant, Op};
+use crate::op::{Constant, Op, TypeError};
 use crate::shape::{Shape, Type};
 use std::fmt;
 use std::panic::Location;
@@ -61,6 +62,7 @@ impl<'g> Tensor<'g> {
     }
 
     /// A constant of this tensor's shape and element type.
+    #[track_caller]
     pub fn full_like(self, value: f64) -> Tensor<'g> {
         let ty = self.ty();
         self.graph.full(value, ty.dtype, ty.shape)
@@ -129,7 +131,12 @@ impl Graph {
             .iter()
             .flat_map(|value| value.to_le_bytes())
             .collect();
-        let constant = Constant::dense_bytes(Type::new(DType::F32, shape), bytes);
+        let ty = Type::new(DType::F32, shape);
+        if ty.shape.elements() != values.len() {
+            let what = format!("{} values for {ty}", values.len());
+            TypeError::of_call("constant", [], what).raise();
+        }
+        let constant = Constant::dense_bytes(ty, bytes);
         build(self, Op::Constant(constant), &[])
     }
 

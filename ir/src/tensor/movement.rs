@@ -2,12 +2,11 @@
 
 use super::Tensor;
 use super::arithmetic::concat;
-use super::axes::{Axes, resolve_axis};
+use super::axes::{Axes, one_axis};
 use crate::graph::Graph;
 use crate::op::{Op, Padding, TypeError};
 use crate::shape::Shape;
 use std::ops::Range;
-use std::panic::Location;
 
 impl<'g> Tensor<'g> {
     /// The same elements in row-major order under another shape.
@@ -34,7 +33,7 @@ impl<'g> Tensor<'g> {
     pub fn swap_axes(self, a: isize, b: isize) -> Tensor<'g> {
         let rank = self.rank();
         let mut permutation: Vec<usize> = (0..rank).collect();
-        permutation.swap(resolve_axis(a, rank), resolve_axis(b, rank));
+        permutation.swap(self.axis("swap_axes", a), self.axis("swap_axes", b));
         self.transpose(&permutation)
     }
 
@@ -72,22 +71,12 @@ impl<'g> Tensor<'g> {
         if from.shape == to {
             return self;
         }
-        let lead = to.rank().checked_sub(from.shape.rank());
-        let aligned = lead.is_some_and(|lead| {
-            let fits = |axis: usize| [1, to[axis + lead]].contains(&from.shape[axis]);
-            (0..from.shape.rank()).all(fits)
-        });
-        if !aligned {
-            let op = Op::Broadcast {
-                shape: to.clone(),
-                axes: Vec::new(),
-            };
-            let error = TypeError::new(&op, [&from], format!("does not broadcast to {to}"))
-                .help("extents must be equal or 1, aligned at the last axis")
-                .at(Location::caller());
-            panic!("{error}");
+        if let Err(what) = super::broadcasting::check(&from.shape, &to) {
+            TypeError::of_call("broadcast", [&from], what)
+                .help(super::broadcasting::HELP)
+                .raise();
         }
-        let lead = lead.expect("checked above");
+        let lead = to.rank() - from.shape.rank();
         // The op itself only repeats: axes of extent 1 that grow are dropped first.
         let kept: Vec<usize> = (0..from.shape.rank())
             .filter(|&axis| from.shape[axis] == to[axis + lead])
@@ -101,7 +90,7 @@ impl<'g> Tensor<'g> {
     #[track_caller]
     pub fn unsqueeze(self, axis: isize) -> Tensor<'g> {
         let shape = self.shape();
-        let axis = resolve_axis(axis, shape.rank() + 1);
+        let axis = one_axis("unsqueeze", &self.ty(), axis, shape.rank() + 1);
         let extents = [&shape[..axis], &[1], &shape[axis..]].concat();
         self.reshape(extents)
     }
@@ -110,7 +99,11 @@ impl<'g> Tensor<'g> {
     #[track_caller]
     pub fn squeeze(self, axis: isize) -> Tensor<'g> {
         let shape = self.shape();
-        let axis = resolve_axis(axis, shape.rank());
+        let axis = self.axis("squeeze", axis);
+        if shape[axis] != 1 {
+            let what = format!("axis {axis} has {} elements, not 1", shape[axis]);
+            TypeError::of_call("squeeze", [&self.ty()], what).raise();
+        }
         self.reshape(shape.without(&[axis]))
     }
 
@@ -118,7 +111,7 @@ impl<'g> Tensor<'g> {
     #[track_caller]
     pub fn slice(self, axis: isize, range: Range<usize>) -> Tensor<'g> {
         let shape = self.shape();
-        let axis = resolve_axis(axis, shape.rank());
+        let axis = self.axis("slice", axis);
         if range == (0..shape[axis]) {
             return self;
         }
@@ -141,11 +134,12 @@ impl<'g> Tensor<'g> {
     /// If `parts` does not divide the extent.
     #[track_caller]
     pub fn chunk(self, parts: usize, axis: isize) -> Vec<Tensor<'g>> {
-        let extent = self.shape()[resolve_axis(axis, self.rank())];
-        assert!(
-            parts > 0 && extent.is_multiple_of(parts),
-            "{extent} does not split into {parts}"
-        );
+        let resolved = self.axis("chunk", axis);
+        let extent = self.shape()[resolved];
+        if parts == 0 || !extent.is_multiple_of(parts) {
+            let what = format!("axis {resolved} has {extent}: no {parts} equal parts");
+            TypeError::of_call("chunk", [&self.ty()], what).raise();
+        }
         let size = extent / parts;
         let mut chunks = Vec::with_capacity(parts);
         for part in 0..parts {
@@ -158,7 +152,7 @@ impl<'g> Tensor<'g> {
     #[track_caller]
     pub fn pad(self, axis: isize, before: usize, after: usize, value: f64) -> Tensor<'g> {
         let mut padding = vec![Padding::default(); self.rank()];
-        padding[resolve_axis(axis, self.rank())] = Padding {
+        padding[self.axis("pad", axis)] = Padding {
             before,
             after,
             between: 0,
@@ -170,7 +164,7 @@ impl<'g> Tensor<'g> {
     /// Reverses axes.
     #[track_caller]
     pub fn flip(self, axes: impl Axes) -> Tensor<'g> {
-        let axes = axes.resolve(self.rank());
+        let axes = self.axes("flip", axes);
         self.apply(Op::Flip(axes), &[])
     }
 
@@ -178,7 +172,7 @@ impl<'g> Tensor<'g> {
     /// start every `stride`.
     #[track_caller]
     pub fn window(self, axis: isize, size: usize, stride: usize, dilation: usize) -> Tensor<'g> {
-        let axis = resolve_axis(axis, self.rank());
+        let axis = self.axis("window", axis);
         self.apply(
             Op::Window {
                 axis,

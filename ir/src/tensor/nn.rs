@@ -1,14 +1,16 @@
 //! Layers spelled in primitives; the rewriter finds their fused forms.
 
-use super::Tensor;
 use super::scope::{Init, Scope};
+use super::{Tensor, broadcasting};
+use crate::op::TypeError;
+use crate::shape::Type;
 
 impl<'g> Tensor<'g> {
     /// `x W^T + b` over the last axis; parameters `weight [outputs, inputs]` and `bias
     /// [outputs]`, both uniform in ±1/√inputs as in PyTorch.
     #[track_caller]
     pub fn linear(self, scope: &Scope<'g>, outputs: usize) -> Tensor<'g> {
-        let inputs = *self.shape().last().expect("linear needs an axis");
+        let inputs = self.shape()[self.axis("linear", -1)];
         let init = Init::Uniform((1.0 / (inputs as f64).sqrt()) as f32);
         let weight = scope.parameter("weight", [outputs, inputs], init);
         let bias = scope.parameter("bias", [outputs], init);
@@ -18,7 +20,13 @@ impl<'g> Tensor<'g> {
     /// Contracts the last axis with axis 1 of a `[outputs, inputs]` weight.
     #[track_caller]
     pub fn matmul_transposed(self, weight: Tensor<'g>) -> Tensor<'g> {
-        self.dot_general(weight, &[], &[(self.rank() - 1, 1)])
+        let (x, w) = (self.ty(), weight.ty());
+        let inner = self.axis("matmul_transposed", -1);
+        if w.shape.rank() != 2 || w.shape[1] != x.shape[inner] {
+            let what = format!("needs a weight [outputs, {}]", x.shape[inner]);
+            TypeError::of_call("matmul_transposed", [&x, &w], what).raise();
+        }
+        self.dot_general(weight, &[], &[(inner, 1)])
     }
 
     /// Softmax over the last axis: `exp(x - max)` times the reciprocal of its sum.
@@ -27,6 +35,7 @@ impl<'g> Tensor<'g> {
     #[track_caller]
     pub fn softmax(self) -> Tensor<'g> {
         let shape = self.shape();
+        self.axis("softmax", -1);
         let maximum = self.max(-1).stop_gradient();
         let exp = (self - maximum.expand_axes(-1, &shape)).exp();
         exp * exp.sum(-1).reciprocal().expand_axes(-1, &shape)
@@ -46,6 +55,13 @@ impl<'g> Tensor<'g> {
         bias: Tensor<'g>,
         epsilon: f64,
     ) -> (Tensor<'g>, Tensor<'g>, Tensor<'g>) {
+        let (x, width) = (self.ty(), self.shape()[self.axis("layer_norm", -1)]);
+        for (name, ty) in [("weight", weight.ty()), ("bias", bias.ty())] {
+            if *ty.shape != [width] {
+                let what = format!("the {name} must be f32[{width}], got {ty}");
+                TypeError::of_call("layer_norm", [&x, &ty], what).raise();
+            }
+        }
         let (shape, mean) = (self.shape(), self.mean(-1));
         let centred = self - mean.expand_axes(-1, &shape);
         let rstd = (centred.square().mean(-1) + epsilon).sqrt().reciprocal();
@@ -60,10 +76,14 @@ impl<'g> Tensor<'g> {
     }
 
     /// `x / max(|x|, epsilon)` over the last axis.
+    ///
+    /// The limit is put on the square, so that the gradient at a zero vector is finite.
     #[track_caller]
     pub fn l2_normalize(self, epsilon: f64) -> Tensor<'g> {
         let shape = self.shape();
-        let norm = self.square().sum(-1).sqrt().maximum(epsilon);
+        self.axis("l2_normalize", -1);
+        let square = self.square().sum(-1);
+        let norm = square.maximum(epsilon * epsilon).sqrt();
         self / norm.expand_axes(-1, &shape)
     }
 
@@ -77,35 +97,88 @@ impl<'g> Tensor<'g> {
         scale: f64,
         mask: Option<Tensor<'g>>,
     ) -> Tensor<'g> {
+        check_attention(&self.ty(), &keys.ty(), &values.ty());
         let scores = self.matmul(keys.swap_axes(-1, -2)) * scale;
         let scores = match mask {
-            Some(mask) => scores.where_(mask, f64::NEG_INFINITY),
+            Some(mask) => {
+                if let Err(what) = broadcasting::check(&mask.shape(), &scores.shape()) {
+                    let what = format!("the mask does not fit the scores: {what}");
+                    TypeError::of_call("attention", [&mask.ty(), &scores.ty()], what).raise();
+                }
+                scores.where_(mask, f64::NEG_INFINITY)
+            }
             None => scores,
         };
         scores.softmax().matmul(values)
     }
 
     /// `ln(1 + exp(x))` without overflow.
+    ///
+    /// Spelled `m + ln(exp(-m) + exp(x - m))`, which does not depend on m; m = max(x, 0) is held
+    /// constant, so that derivatives of every order are right, at 0 too.
     #[track_caller]
     pub fn softplus(self) -> Tensor<'g> {
-        self.maximum(0.0) + ((-self.abs()).exp() + 1.0).log()
+        let m = self.maximum(0.0).stop_gradient();
+        m + ((-m).exp() + (self - m).exp()).log()
     }
 
-    /// `1 / (1 + exp(-x))`.
+    /// `1 / (1 + exp(-x))` without overflow, in the derivatives neither.
+    ///
+    /// Spelled `exp(-m) / (exp(-m) + exp(-x - m))` with m = max(-x, 0) as in
+    /// [`softplus`](Tensor::softplus).
     #[track_caller]
     pub fn sigmoid(self) -> Tensor<'g> {
-        ((-self).exp() + 1.0).reciprocal()
+        let m = (-self).maximum(0.0).stop_gradient();
+        let one = (-m).exp();
+        one / (one + (-self - m).exp())
     }
 
     /// Mean cross-entropy of `[.., classes]` logits against integer labels `[..]`, in nats.
     #[track_caller]
     pub fn cross_entropy(self, labels: Tensor<'g>) -> Tensor<'g> {
         let shape = self.shape();
+        let classes = self.axis("cross_entropy", -1);
+        if *labels.shape() != shape[..classes] || !labels.dtype().is_integer() {
+            let what = "labels must be integers in the shape of the logits without their last axis";
+            TypeError::of_call("cross_entropy", [&self.ty(), &labels.ty()], what).raise();
+        }
         let shifted = self - self.max(-1).stop_gradient().expand_axes(-1, &shape);
         let log_sum = shifted.exp().sum(-1).log();
-        let class = self.graph().iota(labels.dtype(), &shape, shape.rank() - 1);
+        let class = self.graph().iota(labels.dtype(), &shape, classes);
         let hit = class.eq(labels.expand_axes(-1, &shape));
         let target = shifted.where_(hit, 0.0).sum(-1);
         (log_sum - target).mean(..)
+    }
+}
+
+/// q `[batch.., queries, d]`, k `[batch.., keys, d]`, v `[batch.., keys, e]`.
+#[track_caller]
+fn check_attention(q: &Type, k: &Type, v: &Type) {
+    let fail = |what: &str| TypeError::of_call("attention", [q, k, v], what);
+    let rank = q.shape.rank();
+    if rank < 2 || k.shape.rank() != rank || v.shape.rank() != rank {
+        fail("q, k and v must have one rank, at least 2").raise();
+    }
+    if let Some(axis) =
+        (0..rank - 2).find(|&axis| k.shape[axis] != q.shape[axis] || v.shape[axis] != q.shape[axis])
+    {
+        fail(&format!("batch axis {axis} differs")).raise();
+    }
+    if q.shape[rank - 1] != k.shape[rank - 1] {
+        fail(&format!(
+            "the last axes of q and k differ: {} and {}",
+            q.shape[rank - 1],
+            k.shape[rank - 1]
+        ))
+        .raise();
+    }
+    if k.shape[rank - 2] != v.shape[rank - 2] {
+        fail(&format!(
+            "k and v have {} and {} keys (axis {})",
+            k.shape[rank - 2],
+            v.shape[rank - 2],
+            rank - 2
+        ))
+        .raise();
     }
 }

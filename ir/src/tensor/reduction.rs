@@ -1,15 +1,15 @@
 //! Sums, means and maxima.
 
 use super::Tensor;
-use super::axes::{Axes, resolve_axis};
-use crate::op::Op;
+use super::axes::Axes;
+use crate::op::{Op, TypeError};
 use crate::shape::Shape;
 
 impl<'g> Tensor<'g> {
     /// Sum over axes, which disappear.
     #[track_caller]
     pub fn sum(self, axes: impl Axes) -> Tensor<'g> {
-        let axes = axes.resolve(self.rank());
+        let axes = self.axes("sum", axes);
         if axes.is_empty() {
             return self;
         }
@@ -20,7 +20,7 @@ impl<'g> Tensor<'g> {
     #[track_caller]
     pub fn mean(self, axes: impl Axes) -> Tensor<'g> {
         let shape = self.shape();
-        let axes = axes.resolve(shape.rank());
+        let axes = self.axes("mean", axes);
         let count: usize = axes.iter().map(|&axis| shape[axis]).product();
         let signed: Vec<isize> = axes.iter().map(|&axis| axis as isize).collect();
         self.sum(&signed[..]) * (1.0 / count as f64)
@@ -29,7 +29,7 @@ impl<'g> Tensor<'g> {
     /// Maximum over axes, which disappear.
     #[track_caller]
     pub fn max(self, axes: impl Axes) -> Tensor<'g> {
-        let axes = axes.resolve(self.rank());
+        let axes = self.axes("max", axes);
         if axes.is_empty() {
             return self;
         }
@@ -39,7 +39,7 @@ impl<'g> Tensor<'g> {
     /// Index (`i32`) of the first maximum along an axis.
     #[track_caller]
     pub fn argmax(self, axis: isize) -> Tensor<'g> {
-        self.apply(Op::ArgMax(resolve_axis(axis, self.rank())), &[])
+        self.apply(Op::ArgMax(self.axis("argmax", axis)), &[])
     }
 
     /// Repeats a reduced tensor over the axes that were reduced from `shape`: the inverse in
@@ -47,7 +47,13 @@ impl<'g> Tensor<'g> {
     #[track_caller]
     pub fn expand_axes(self, axes: impl Axes, shape: impl Into<Shape>) -> Tensor<'g> {
         let shape = shape.into();
-        let reduced = axes.resolve(shape.rank());
+        let reduced = match axes.resolve(shape.rank()) {
+            Ok(reduced) => reduced,
+            Err(what) => {
+                let what = format!("{what} of {shape}");
+                TypeError::of_call("expand_axes", [&self.ty()], what).raise()
+            }
+        };
         let kept: Vec<usize> = (0..shape.rank())
             .filter(|axis| !reduced.contains(axis))
             .collect();

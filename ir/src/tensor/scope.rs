@@ -3,6 +3,7 @@
 use super::Tensor;
 use crate::dtype::DType;
 use crate::graph::Graph;
+use crate::op::TypeError;
 use crate::shape::{Shape, Type};
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -80,7 +81,14 @@ impl<'g> Scope<'g> {
         let spec = ParameterSpec { name, ty, init };
         let mut specs = self.specs.borrow_mut();
         match specs.iter().find(|known| known.name == spec.name) {
-            Some(known) => assert_eq!(*known, spec, "parameter {} differs", spec.name),
+            Some(known) if *known != spec => {
+                let what = format!(
+                    "`{}` was {} {:?} before, now {} {:?}",
+                    spec.name, known.ty, known.init, spec.ty, spec.init
+                );
+                TypeError::of_call("parameter", [], what).raise()
+            }
+            Some(_) => {}
             None => specs.push(spec.clone()),
         }
         self.graph

@@ -93,7 +93,7 @@ pub(super) fn rule<'g>(call: &Call<'_, 'g>, operand: usize) -> Option<Tensor<'g>
         (Op::Softmax | Op::SoftmaxBackward | Op::Gelu | Op::GeluBackward, _)
         | (Op::LayerNorm { .. } | Op::LayerNormBackward | Op::PackSigns, _)
         | (Op::Attention { .. } | Op::AttentionBackward { .. } | Op::Projection(_), _) => {
-            unreachable!("{} is differentiated as its expansion", call.op.name())
+            unreachable!("{} is differentiated by the walk itself", call.op.name())
         }
     })
 }

@@ -45,9 +45,10 @@ impl TypeError {
         self
     }
 
-    pub(crate) fn named(mut self, op: &'static str) -> Self {
-        self.op = op;
-        self
+    /// Panics with this error at the caller's line.
+    #[track_caller]
+    pub(crate) fn raise(self) -> ! {
+        panic!("{}", self.at(Location::caller()))
     }
 
     pub(crate) fn at(mut self, location: &'static Location<'static>) -> Self {

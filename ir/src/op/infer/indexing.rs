@@ -1,6 +1,6 @@
 //! Type rules of ops whose positions are known only at run time.
 
-use super::{TypeError, check_axes, check_dtype};
+use super::{TypeError, check_axes, check_dtype, check_scalar};
 use crate::dtype::DType;
 use crate::op::Op;
 use crate::shape::Type;
@@ -10,8 +10,7 @@ pub(super) fn rule(op: &Op, operands: &[&Type]) -> Result<Type, TypeError> {
     match op {
         Op::Random { shape } => {
             for ty in operands {
-                let ok = ty.dtype == DType::U64 && ty.shape.rank() == 0;
-                check_dtype(op, ok, "key and counter u64[]", ty)?;
+                check_scalar(op, ty.dtype == DType::U64, "key and counter u64[]", ty)?;
             }
             Ok(Type::new(DType::U32, shape))
         }
@@ -67,8 +66,12 @@ fn check_indices(op: &Op, indices: &Type) -> Result<(), TypeError> {
 }
 
 fn check_start(op: &Op, start: &Type) -> Result<(), TypeError> {
-    let ok = start.dtype.is_integer() && start.shape.rank() == 0;
-    check_dtype(op, ok, "an integer scalar as start", start)
+    check_scalar(
+        op,
+        start.dtype.is_integer(),
+        "an integer scalar as start",
+        start,
+    )
 }
 
 fn nonempty(op: &Op, x: &Type, axis: usize) -> Result<(), TypeError> {

@@ -11,6 +11,7 @@ mod reduction;
 pub use error::TypeError;
 
 use super::{Family, Op};
+use crate::dtype::DType;
 use crate::shape::{Shape, Type};
 use smallvec::{SmallVec, smallvec};
 
@@ -123,8 +124,18 @@ fn check_dtype(op: &Op, ok: bool, wanted: &str, got: &Type) -> Result<(), TypeEr
         return Ok(());
     }
     let error = TypeError::new(op, [], format!("needs {wanted}, got {}", got.dtype));
-    Err(match got.dtype.is_float() {
-        true => error.help("f16 and bf16 are storage formats: cast to f32 first"),
-        false => error.help("cast it first"),
+    Err(match got.dtype {
+        DType::F16 | DType::BF16 => {
+            error.help("f16 and bf16 are storage formats: cast to f32 first")
+        }
+        _ => error.help("cast it first"),
     })
+}
+
+/// Checks an operand that must be a scalar, named in the message.
+fn check_scalar(op: &Op, ok: bool, wanted: &str, got: &Type) -> Result<(), TypeError> {
+    match ok && got.shape.rank() == 0 {
+        true => Ok(()),
+        false => Err(TypeError::new(op, [], format!("needs {wanted}, got {got}"))),
+    }
 }

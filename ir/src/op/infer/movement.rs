@@ -136,13 +136,16 @@ fn concat(op: &Op, axis: usize, operands: &[&Type]) -> Result<Type, TypeError> {
     check_axes(op, &[axis], x.shape.rank())?;
     let mut total = 0;
     for (position, ty) in operands.iter().enumerate() {
-        let same_rank = ty.shape.rank() == x.shape.rank();
-        if ty.dtype != x.dtype
-            || !same_rank
-            || ty.shape.without(&[axis]) != x.shape.without(&[axis])
-        {
-            let what = format!("operand {position} differs from operand 0 off axis {axis}");
+        if ty.dtype != x.dtype || ty.shape.rank() != x.shape.rank() {
+            let what = format!("operand {position} differs in rank or element type from operand 0");
             return Err(TypeError::new(op, [], what));
+        }
+        let differs = |&other: &usize| other != axis && ty.shape[other] != x.shape[other];
+        if let Some(other) = (0..x.shape.rank()).find(differs) {
+            let (from, to) = (x.shape[other], ty.shape[other]);
+            let what = format!("axis {other} has {from} in operand 0, {to} in operand {position}");
+            let help = format!("only axis {axis}, along which they are joined, may differ");
+            return Err(TypeError::new(op, [], what).help(help));
         }
         total += ty.shape[axis];
     }
