@@ -1,0 +1,32 @@
+//! What can go wrong between a function and its results.
+
+use crate::buffer::OutOfMemory;
+use crate::tensor_data::TensorError;
+use crate::threads::PoolError;
+use bsq_codegen::cpu::clif::CodegenError;
+use bsq_codegen::cpu::microkernel::FamilyError;
+use bsq_ir::Type;
+
+/// Why a program cannot be compiled, bound or run.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    #[error(transparent)]
+    Family(#[from] FamilyError),
+    #[error(transparent)]
+    Codegen(#[from] CodegenError),
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// A parameter or an input was not given.
+    #[error("{kind} `{name}` ({wanted}) is missing")]
+    Missing { kind: &'static str, name: String, wanted: Type },
+    /// Given, but nothing reads it.
+    #[error("{kind} `{name}` is not part of the program; it has: {known}")]
+    Unexpected { kind: &'static str, name: String, known: String },
+    /// Given in another type or shape.
+    #[error("{kind} `{name}` must be {wanted}, got {got}")]
+    Mismatch { kind: &'static str, name: String, wanted: Type, got: Type },
+}

@@ -1,0 +1,27 @@
+//! From a function to something that runs: compile, bind parameters, run.
+//!
+//! ```
+//! use bsq_ir::{DType, Graph};
+//! use bsq_runtime::{CompileOptions, HostTensor, compile};
+//!
+//! let g = Graph::new();
+//! let x = g.input("x", DType::F32, [2, 2]);
+//! let w = g.parameter("w", DType::F32, [2, 2]);
+//! let function = g.function([("y", x.matmul(w).id())], []);
+//!
+//! let executable = compile(&function, &CompileOptions::default())?;
+//! let eye = HostTensor::from_slice([2, 2], &[1.0f32, 0.0, 0.0, 1.0])?;
+//! let x = HostTensor::from_slice([2, 2], &[1.0f32, 2.0, 3.0, 4.0])?;
+//! let mut session = executable.bind([("w".to_string(), eye)].into())?;
+//! let y = session.run(&[("x", &x)])?;
+//! assert_eq!(y["y"].as_slice::<f32>()?, [1.0, 2.0, 3.0, 4.0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod compile;
+mod error;
+mod session;
+
+pub use compile::{CompileOptions, CompileReport, Executable, compile};
+pub use error::ProgramError;
+pub use session::{LaunchTime, Outputs, Session};

@@ -1,0 +1,255 @@
+//! A program with its parameters and memory, ready to run.
+
+use super::ProgramError;
+use super::compile::Executable;
+use crate::buffer::Buffer;
+use crate::tensor_data::HostTensor;
+use crate::threads::WorkerPool;
+use bsq_codegen::program::{BufferId, BufferKind, Launch};
+use bsq_ir::Type;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Results of a run by name.
+pub type Outputs = BTreeMap<String, HostTensor>;
+
+/// How long a launch took.
+#[derive(Clone, Debug)]
+pub struct LaunchTime {
+    pub label: String,
+    /// A position in the program's kernels.
+    pub kernel: usize,
+    pub flops: u64,
+    pub time: Duration,
+}
+
+/// A bound program. Parameters that the program updates change with every run.
+pub struct Session {
+    executable: Executable,
+    pool: WorkerPool,
+    /// Memory of each buffer that is not a temporary.
+    owned: Vec<Option<HostTensor>>,
+    arena: Buffer,
+    /// Scratch of each thread, one after the other.
+    scratch: Buffer,
+    scratch_stride: usize,
+    names: Names,
+    /// Stable launches must run before the next run.
+    stale: bool,
+}
+
+/// Buffers of inputs and parameters by name.
+#[derive(Default)]
+struct Names {
+    inputs: BTreeMap<String, usize>,
+    parameters: BTreeMap<String, usize>,
+}
+
+impl Session {
+    pub(super) fn new(
+        executable: Executable,
+        mut parameters: BTreeMap<String, HostTensor>,
+    ) -> Result<Self, ProgramError> {
+        let program = &executable.program;
+        let mut names = Names::default();
+        let mut owned = Vec::with_capacity(program.buffers.len());
+        for (index, buffer) in program.buffers.iter().enumerate() {
+            let shape = buffer.ty.shape.to_vec();
+            owned.push(match &buffer.kind {
+                BufferKind::Input(name) => {
+                    names.inputs.insert(name.clone(), index);
+                    Some(HostTensor::zeros(buffer.ty.dtype, shape)?)
+                }
+                BufferKind::Parameter(name) => {
+                    names.parameters.insert(name.clone(), index);
+                    let wanted = buffer.ty.clone();
+                    let tensor = parameters.remove(name).ok_or_else(|| ProgramError::Missing {
+                        kind: "parameter",
+                        name: name.clone(),
+                        wanted,
+                    })?;
+                    check("parameter", name, &buffer.ty, &tensor)?;
+                    Some(tensor)
+                }
+                BufferKind::Constant(bytes) => {
+                    Some(HostTensor::from_bytes(buffer.ty.dtype, shape, bytes)?)
+                }
+                BufferKind::Stable => Some(HostTensor::zeros(buffer.ty.dtype, shape)?),
+                BufferKind::Temporary { .. } => None,
+            });
+        }
+        if let Some(name) = parameters.into_keys().next() {
+            return Err(unexpected("parameter", name, &names.parameters));
+        }
+        let scratch_stride = executable.code.scratch_bytes().next_multiple_of(4096);
+        let pool = WorkerPool::new(executable.threads)?;
+        let arena = Buffer::zeroed(program.arena_bytes)?;
+        let scratch = Buffer::zeroed(scratch_stride * executable.threads)?;
+        Ok(Session { executable, pool, owned, arena, scratch, scratch_stride, names, stale: true })
+    }
+
+    /// The current value of a parameter.
+    pub fn parameter(&self, name: &str) -> Option<&HostTensor> {
+        self.names.parameters.get(name).and_then(|&index| self.owned[index].as_ref())
+    }
+
+    /// Every parameter with its current value, by name.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &HostTensor)> {
+        let value = |&index: &usize| self.owned[index].as_ref().expect("parameters are owned");
+        self.names.parameters.iter().map(move |(name, index)| (name.as_str(), value(index)))
+    }
+
+    /// Replaces the value of a parameter.
+    pub fn set_parameter(&mut self, name: &str, value: &HostTensor) -> Result<(), ProgramError> {
+        let Some(&index) = self.names.parameters.get(name) else {
+            return Err(unexpected("parameter", name.to_string(), &self.names.parameters));
+        };
+        self.write("parameter", name, index, value)?;
+        self.stale = true;
+        Ok(())
+    }
+
+    /// Runs once. All inputs must be given, each by its name.
+    pub fn run(&mut self, inputs: &[(&str, &HostTensor)]) -> Result<Outputs, ProgramError> {
+        self.run_with(inputs, &mut |_, _| {})
+    }
+
+    /// Runs once and measures each launch.
+    pub fn profile(
+        &mut self,
+        inputs: &[(&str, &HostTensor)],
+    ) -> Result<(Outputs, Vec<LaunchTime>), ProgramError> {
+        let mut times = Vec::new();
+        let outputs = self.run_with(inputs, &mut |launch, time| {
+            let (label, kernel, flops) = (launch.label.clone(), launch.kernel, launch.flops);
+            times.push(LaunchTime { label, kernel, flops, time });
+        })?;
+        Ok((outputs, times))
+    }
+
+    fn run_with(
+        &mut self,
+        inputs: &[(&str, &HostTensor)],
+        finished: &mut dyn FnMut(&Launch, Duration),
+    ) -> Result<Outputs, ProgramError> {
+        for &(name, value) in inputs {
+            let Some(&index) = self.names.inputs.get(name) else {
+                return Err(unexpected("input", name.to_string(), &self.names.inputs));
+            };
+            self.write("input", name, index, value)?;
+        }
+        let given = |name: &String| inputs.iter().any(|input| input.0 == name);
+        if let Some((name, &index)) = self.names.inputs.iter().find(|(name, _)| !given(name)) {
+            let wanted = self.executable.program.buffers[index].ty.clone();
+            return Err(ProgramError::Missing { kind: "input", name: name.clone(), wanted });
+        }
+        let executable = self.executable.clone();
+        for launch in &executable.program.launches {
+            if !launch.stable || self.stale {
+                let start = Instant::now();
+                self.launch(launch);
+                finished(launch, start.elapsed());
+            }
+        }
+        self.stale = false;
+        for &(from, to) in &executable.program.copies {
+            let bytes = executable.program.buffer(from).ty.bytes();
+            let (from, to) = (self.address(from), self.address(to));
+            // SAFETY: both buffers have `bytes` bytes, are owned by this session, and differ.
+            unsafe { std::ptr::copy_nonoverlapping(from, to, bytes) };
+        }
+        let mut outputs = Outputs::new();
+        for (name, id) in &executable.program.outputs {
+            let ty = &executable.program.buffer(*id).ty;
+            // SAFETY: the buffer has the bytes of its type, and nothing writes to it now.
+            let bytes = unsafe { std::slice::from_raw_parts(self.address(*id), ty.bytes()) };
+            let tensor = HostTensor::from_bytes(ty.dtype, ty.shape.to_vec(), bytes)?;
+            outputs.insert(name.clone(), tensor);
+        }
+        Ok(outputs)
+    }
+
+    fn launch(&mut self, launch: &Launch) {
+        let arguments: Vec<*mut u8> = launch.arguments.iter().map(|&id| self.address(id)).collect();
+        let kernel = &self.executable.program.kernels[launch.kernel];
+        let function = self.executable.code.function(launch.kernel);
+        let scratch = Addresses(self.scratch.as_mut_ptr());
+        let arguments = Arguments(arguments);
+        let stride = self.scratch_stride;
+        self.pool.run(kernel.items(), &|worker, range| {
+            let scratch = scratch.at(worker * stride);
+            // SAFETY: each argument has the elements that the kernel declares, the program's
+            // verifier has bounded every static access, items write to disjoint elements, and
+            // each worker has a scratch of its own.
+            unsafe { function(arguments.get(), scratch, range.start, range.end) };
+        });
+    }
+
+    fn write(
+        &mut self,
+        kind: &'static str,
+        name: &str,
+        index: usize,
+        value: &HostTensor,
+    ) -> Result<(), ProgramError> {
+        check(kind, name, &self.executable.program.buffers[index].ty, value)?;
+        let target = self.owned[index].as_mut().expect("inputs and parameters are owned");
+        target.bytes_mut().copy_from_slice(value.bytes());
+        Ok(())
+    }
+
+    fn address(&mut self, id: BufferId) -> *mut u8 {
+        let index = id.0 as usize;
+        match self.executable.program.buffers[index].kind {
+            BufferKind::Temporary { offset } => {
+                // SAFETY: the memory plan keeps every temporary inside the arena.
+                unsafe { self.arena.as_mut_ptr().add(offset) }
+            }
+            _ => {
+                let tensor = self.owned[index].as_mut().expect("only temporaries are not owned");
+                tensor.bytes_mut().as_mut_ptr()
+            }
+        }
+    }
+}
+
+/// A launch's argument pointers, shared by the threads that run it.
+struct Arguments(Vec<*mut u8>);
+
+// SAFETY: the pointers are only passed to a kernel whose items may run in parallel.
+unsafe impl Sync for Arguments {}
+
+impl Arguments {
+    fn get(&self) -> *const *mut u8 {
+        self.0.as_ptr()
+    }
+}
+
+/// The scratch of all threads.
+struct Addresses(*mut u8);
+
+// SAFETY: each worker uses only its own part.
+unsafe impl Sync for Addresses {}
+
+impl Addresses {
+    fn at(&self, offset: usize) -> *mut u8 {
+        self.0.wrapping_add(offset)
+    }
+}
+
+fn check(kind: &'static str, name: &str, wanted: &Type, got: &HostTensor) -> Result<(), ProgramError> {
+    if got.dtype() == wanted.dtype && *got.shape() == *wanted.shape {
+        return Ok(());
+    }
+    let got = Type::new(got.dtype(), got.shape());
+    Err(ProgramError::Mismatch { kind, name: name.to_string(), wanted: wanted.clone(), got })
+}
+
+fn unexpected(kind: &'static str, name: String, known: &BTreeMap<String, usize>) -> ProgramError {
+    let mut names: Vec<&str> = known.keys().map(String::as_str).collect();
+    if names.len() > 8 {
+        names.truncate(8);
+        names.push("...");
+    }
+    ProgramError::Unexpected { kind, name, known: names.join(", ") }
+}
