@@ -51,7 +51,11 @@ pub fn lower(function: &Function) -> Program {
         }
         let before = forced.len();
         forced.extend(blocked.iter().copied());
-        assert!(forced.len() > before, "no way to lower {blocked:?}");
+        assert!(
+            forced.len() > before,
+            "no way to lower {}",
+            describe(&function, &blocked)
+        );
     }
 }
 
@@ -95,6 +99,25 @@ fn lower_members(
             Err((Blocked::Split { var, inner }, tried)) => axes = tried.split(var, inner),
         }
     }
+}
+
+fn describe(function: &Function, nodes: &BTreeSet<NodeId>) -> String {
+    let lines = nodes.iter().map(|&id| {
+        let node = function.node(id);
+        let operands: Vec<String> = node
+            .operands
+            .iter()
+            .map(|&id| {
+                format!(
+                    "{id} {} {:?}",
+                    function.node(id).op.name(),
+                    function.node(id).types
+                )
+            })
+            .collect();
+        format!("{id} = {:?} of {operands:?}", node.op)
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What a kernel computes, for reports: the ops of its nodes, the root last.

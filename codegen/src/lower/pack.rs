@@ -1,7 +1,7 @@
 //! Packing: the right side of a contraction as panels of [`PANEL`] columns.
 
 use super::access::{Blocked, Source};
-use super::builder::{Builder, Shared};
+use super::builder::{Axes, Builder, Shared};
 use super::rows::root_axes;
 use super::{Lowered, loops};
 use crate::kernel::{Affine, Element, Extent, Inst, Kernel, PANEL, Place, Stmt, Var};
@@ -29,7 +29,7 @@ impl Packed {
     }
 
     /// The offset of a batch's panels, given the batch's variables, outermost first.
-    pub fn batch_offset(&self, batch: &[Var], axes: &super::builder::Axes) -> Affine {
+    pub fn batch_offset(&self, batch: &[Var], axes: &Axes) -> Affine {
         let mut linear = Affine::default();
         for &var in batch {
             linear = linear.scale(axes.extent(var) as i64).add(&Affine::var(var));
@@ -80,7 +80,7 @@ pub(super) fn contraction_rhs(
 }
 
 /// One kernel, or the reason why not with the axes of the attempt.
-pub(super) type Attempt1 = Result<Lowered, (Blocked, super::builder::Axes)>;
+pub(super) type Attempt1 = Result<Lowered, (Blocked, Axes)>;
 
 /// Packs a tensor whose axes are batch, contracted and column axes, each enumerated in the
 /// given order.
@@ -149,51 +149,33 @@ fn emit(
         dtype: DType::F32,
         inst: Inst::Load(from),
     }];
-    let column = match loops::merge_all(&mut load, &column_vars, &mut b.axes) {
-        Some(var) => var,
-        None if column_vars.is_empty() => b.axes.var(1),
-        None => return Err(Blocked::Store(node)),
-    };
     let k_vars = loops::merge_neighbours(&mut load, &k_vars, &mut b.axes);
-    let mut k_index = Affine::default();
-    for &var in &k_vars {
-        k_index = k_index
-            .scale(b.axes.extent(var) as i64)
-            .add(&Affine::var(var));
-    }
-    let limit = b.axes.extent(column);
-    let panel = b.axes.var(packed.panels);
-    let start = Affine::var(panel).scale(PANEL as i64);
-    loops::substitute(&mut load, column, &start.add(&Affine::var(column)));
+    let k_index = linear(&k_vars, &b.axes);
+    let columns = Columns::new(b, &mut load, &column_vars, &packed, node)?;
     let panel_at = packed
         .batch_offset(&batch_vars, &b.axes)
-        .add(&Affine::var(panel).scale(packed.stride as i64));
+        .add(&linear(&columns.panels, &b.axes).scale(packed.stride as i64));
     let at = panel_at
         .add(&k_index.scale(PANEL as i64))
-        .add(&Affine::var(column));
+        .add(&columns.place);
+    let to_element = Element {
+        place: to,
+        at,
+        dynamic: None,
+    };
     load.push(Stmt::Store {
-        to: Element {
-            place: to,
-            at,
-            dynamic: None,
-        },
+        to: to_element,
         value,
     });
-    let full = limit.is_multiple_of(PANEL);
-    let extent = match full {
-        true => Extent::Static(PANEL),
-        false => Extent::Block {
-            size: PANEL,
-            start,
-            limit,
-        },
-    };
-    let mut nest = vec![Stmt::Loop {
-        var: column,
-        extent,
-        vector: true,
-        body: load,
-    }];
+    let mut nest = load;
+    for (position, (var, extent)) in columns.inner.into_iter().enumerate() {
+        nest = vec![Stmt::Loop {
+            var,
+            extent,
+            vector: position == 0,
+            body: nest,
+        }];
+    }
     for &var in k_vars.iter().rev() {
         let extent = Extent::Static(b.axes.extent(var));
         nest = vec![Stmt::Loop {
@@ -204,11 +186,11 @@ fn emit(
         }];
     }
     let mut body = Vec::new();
-    if !full {
+    if !columns.full {
         body.push(zeros(b, to, panel_at, packed.stride));
     }
     body.append(&mut nest);
-    let grid: Vec<Var> = batch_vars.into_iter().chain([panel]).collect();
+    let grid: Vec<Var> = batch_vars.into_iter().chain(columns.panels).collect();
     let kernel = Kernel {
         buffers: std::mem::take(&mut b.buffers),
         scratch: Vec::new(),
@@ -224,6 +206,90 @@ fn emit(
         label: format!("pack {node}"),
         flops: 0,
     })
+}
+
+/// The row-major position of variables, outermost first.
+fn linear(vars: &[Var], axes: &Axes) -> Affine {
+    vars.iter().fold(Affine::default(), |sum, &var| {
+        sum.scale(axes.extent(var) as i64).add(&Affine::var(var))
+    })
+}
+
+/// How columns fall into panels.
+struct Columns {
+    /// Variables that count panels, outermost first.
+    panels: Vec<Var>,
+    /// Loops inside a panel, innermost first.
+    inner: Vec<(Var, Extent)>,
+    /// The column's place in its panel.
+    place: Affine,
+    /// Panels are filled to the last column.
+    full: bool,
+}
+
+impl Columns {
+    fn new(
+        b: &mut Builder,
+        load: &mut [Stmt],
+        vars: &[Var],
+        packed: &Packed,
+        node: NodeId,
+    ) -> Result<Self, Blocked> {
+        let column = match (vars, loops::merge_all(load, vars, &mut b.axes.clone())) {
+            ([], _) => b.axes.var(1),
+            (_, Some(_)) => loops::merge_all(load, vars, &mut b.axes).expect("merged before"),
+            (_, None) => return Columns::uneven(b, vars, node),
+        };
+        let limit = b.axes.extent(column);
+        let panel = b.axes.var(packed.panels);
+        let start = Affine::var(panel).scale(PANEL as i64);
+        loops::substitute(load, column, &start.add(&Affine::var(column)));
+        let full = limit.is_multiple_of(PANEL);
+        let extent = match full {
+            true => Extent::Static(PANEL),
+            false => Extent::Block {
+                size: PANEL,
+                start,
+                limit,
+            },
+        };
+        let place = Affine::var(column);
+        Ok(Columns {
+            panels: vec![panel],
+            inner: vec![(column, extent)],
+            place,
+            full,
+        })
+    }
+
+    /// Columns that step unevenly, such as heads and their channels: the innermost variables
+    /// that make up one panel, and the others to count panels.
+    fn uneven(b: &mut Builder, vars: &[Var], node: NodeId) -> Result<Self, Blocked> {
+        let (mut place, mut inner, mut width) = (Affine::default(), Vec::new(), 1);
+        let mut outer = vars.to_vec();
+        while width < PANEL {
+            let var = outer.pop().ok_or(Blocked::Store(node))?;
+            let (extent, missing) = (b.axes.extent(var), PANEL / width);
+            if extent > missing && extent.is_multiple_of(missing) {
+                return Err(Blocked::Split {
+                    var,
+                    inner: missing,
+                });
+            }
+            if !missing.is_multiple_of(extent) {
+                return Err(Blocked::Store(node));
+            }
+            place = place.add(&Affine::var(var).scale(width as i64));
+            inner.push((var, Extent::Static(extent)));
+            width *= extent;
+        }
+        Ok(Columns {
+            panels: outer,
+            inner,
+            place,
+            full: true,
+        })
+    }
 }
 
 /// A loop that fills `elements` with zero.

@@ -2,7 +2,7 @@
 
 use bsq_ir::fused::expand;
 use bsq_ir::op::Family;
-use bsq_ir::{Constant, DType, Function, Graph, Node, NodeId, Op, Shape, Tensor, Type};
+use bsq_ir::{Constant, DType, DotAxes, Function, Graph, Node, NodeId, Op, Shape, Tensor, Type};
 use std::collections::{BTreeSet, HashMap};
 
 /// Reductions are cut into this many elements; the length of a chunk in the fixed order of sums.
@@ -47,8 +47,43 @@ fn rebuild(
         Op::Sum(axes) | Op::ReduceMax(axes) => {
             reduction(tensors[0], axes, matches!(node.op, Op::Sum(_))).id()
         }
+        Op::DotGeneral(axes) => dot_general(tensors[0], tensors[1], axes).id(),
         _ => keep(graph, node, operands),
     }
+}
+
+/// A contraction whose result has one axis for the columns of the right side.
+fn dot_general<'g>(lhs: Tensor<'g>, rhs: Tensor<'g>, axes: &DotAxes) -> Tensor<'g> {
+    let shape = rhs.shape();
+    let free = axes.free(shape.rank(), false);
+    if free.len() == 1 {
+        return lhs.dot_general(rhs, &axes.batch, &axes.contract);
+    }
+    let fixed: Vec<usize> = axes
+        .batch
+        .iter()
+        .chain(&axes.contract)
+        .map(|pair| pair.1)
+        .collect();
+    let order = [&fixed[..], &free[..]].concat();
+    let extents = |axes: &[usize]| -> Vec<usize> { axes.iter().map(|&a| shape[a]).collect() };
+    let columns = extents(&free).iter().product();
+    let matrix = rhs
+        .transpose(&order)
+        .reshape([extents(&fixed), vec![columns]].concat());
+    let pairs = |pairs: &[(usize, usize)], first: usize| -> Vec<(usize, usize)> {
+        pairs
+            .iter()
+            .enumerate()
+            .map(|(at, &(l, _))| (l, first + at))
+            .collect()
+    };
+    let batch = pairs(&axes.batch, 0);
+    let contract = pairs(&axes.contract, axes.batch.len());
+    let flat = lhs.dot_general(matrix, &batch, &contract);
+    let kept = flat.shape();
+    let (_, rows) = kept.split_last().expect("columns are an axis");
+    flat.reshape([rows, &extents(&free)].concat())
 }
 
 fn keep(graph: &Graph, node: &Node, operands: &[NodeId]) -> NodeId {

@@ -69,6 +69,8 @@ impl<'f> Plan<'f> {
 
     /// Walks to the inputs; returns the number of stages that must run before the value exists.
     fn visit(&mut self, b: &mut Builder, id: NodeId, index: Index) -> Result<usize, Blocked> {
+        // A view that is copied into a buffer of its own is the root itself.
+        self.note_stored(id, &index)?;
         let (id, index) = match b.places().locate(id, index)? {
             Source::Stored(..) => return Ok(0),
             Source::Computed(id, index) => (id, index),
@@ -76,14 +78,7 @@ impl<'f> Plan<'f> {
         if let Some(&stage) = self.visited.get(&(id, index.clone())) {
             return Ok(stage);
         }
-        if self.group.stored.contains(&id)
-            && self
-                .stored
-                .insert(id, index.clone())
-                .is_some_and(|known| known != index)
-        {
-            return Err(Blocked::Store(id));
-        }
+        self.note_stored(id, &index)?;
         let node = self.function.node(id);
         let stage = match &node.op {
             Op::Sum(axes) | Op::ReduceMax(axes) => {
@@ -112,6 +107,18 @@ impl<'f> Plan<'f> {
         };
         self.visited.insert((id, index), stage);
         Ok(stage)
+    }
+
+    /// Remembers where a stored node is computed; there must be one such place.
+    fn note_stored(&mut self, id: NodeId, index: &Index) -> Result<(), Blocked> {
+        if !self.group.stored.contains(&id) {
+            return Ok(());
+        }
+        let known = self.stored.insert(id, index.clone());
+        match known.is_some_and(|known| known != *index) {
+            true => Err(Blocked::Store(id)),
+            false => Ok(()),
+        }
     }
 
     /// The index of a reduction's operand: reduced axes run over the reduction variables.

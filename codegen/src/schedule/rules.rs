@@ -137,9 +137,10 @@ impl<'f> Grouping<'f> {
                     && group.rows.is_none()
                     && elements == group.full
             }
-            _ if group
-                .anchor
-                .is_some_and(|anchor| !self.has_epilogue(anchor)) =>
+            // An anchor's operands are stored before it starts.
+            _ if group.anchor.is_some_and(|anchor| {
+                !self.has_epilogue(anchor) || self.readers[id.index()].contains(&anchor)
+            }) =>
             {
                 false
             }
