@@ -1,6 +1,7 @@
 //! BSQ-ViT models, training, data and metrics.
 
 pub mod config;
+pub mod data;
 pub mod image_io;
 pub mod leech;
 pub mod metrics;

@@ -1,0 +1,52 @@
+//! Training pictures: a folder, shuffled and cropped by a counter-based generator.
+//!
+//! Batch number `step` is a pure function of the pictures, the configuration, the seed and `step`:
+//! [`Dataset::batch`] may be asked for any step, in any order, and from any thread. So a resumed
+//! training needs no state of the data, and [`ReadAhead`] on another thread changes nothing but
+//! the time.
+//!
+//! The samples of all epochs are one sequence: sample `k` is place `k mod n` of the shuffled order
+//! of epoch `k / n`, and batch `step` holds samples `step * batch_size` onwards. Nothing is
+//! dropped at the end of an epoch, so a batch may be larger than the folder. (The reference
+//! implementation drops an epoch's last, partial batch.)
+
+mod dataset;
+mod draw;
+mod folder;
+mod read_ahead;
+mod transform;
+
+pub use dataset::{Batch, Dataset};
+pub use folder::list_images;
+pub use read_ahead::ReadAhead;
+
+use crate::image_io::ImageError;
+use std::path::PathBuf;
+
+/// What can be wrong with training pictures.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The folder cannot be read.
+    #[error("{path}: cannot be read: {reason}", path = path.display())]
+    Unreadable {
+        /// The folder, or one inside it.
+        path: PathBuf,
+        /// What the operating system says.
+        reason: std::io::Error,
+    },
+    /// The path is a file.
+    #[error("{path}: is not a folder of pictures", path = path.display())]
+    NotAFolder {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// There is nothing to train on.
+    #[error("{path}: no PNG or JPEG files in this folder or below it", path = path.display())]
+    NoImages {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// One of the pictures is broken.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+}

@@ -1,0 +1,112 @@
+//! Batches made on another thread while the current one is trained on.
+
+use super::{Batch, DataError, Dataset};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
+    thread::JoinHandle,
+};
+
+/// The batches of consecutive steps, in order, made ahead by a thread of its own.
+///
+/// Dropping it ends the thread.
+pub struct ReadAhead {
+    batches: Option<Receiver<(u64, Result<Batch, DataError>)>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ReadAhead {
+    /// Starts with the first of `steps`; at most `depth` finished batches wait.
+    pub fn start(dataset: Arc<Dataset>, steps: Range<u64>, depth: usize) -> ReadAhead {
+        let (sender, batches) = sync_channel(depth);
+        let make_batches = move || {
+            for step in steps {
+                let batch = dataset.batch(step);
+                let failed = batch.is_err();
+                // Nobody is listening any more: the reader was dropped.
+                if sender.send((step, batch)).is_err() || failed {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("read-ahead".into())
+            .spawn(make_batches)
+            .expect("the system has room for one more thread");
+        ReadAhead {
+            batches: Some(batches),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Iterator for ReadAhead {
+    type Item = (u64, Result<Batch, DataError>);
+
+    /// The next step and its batch; ends after the last step or the first error.
+    fn next(&mut self) -> Option<Self::Item> {
+        let received = self.batches.as_ref()?.recv().ok();
+        if received.is_none()
+            && let Some(thread) = self.thread.take()
+            && let Err(panic) = thread.join()
+        {
+            std::panic::resume_unwind(panic);
+        }
+        received
+    }
+}
+
+impl Drop for ReadAhead {
+    fn drop(&mut self) {
+        // Without a receiver the thread's next send fails, and it ends.
+        self.batches = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there would have been passed on by `next`; here nobody waits for a batch.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dataset::tests::{flat_pictures, open};
+    use super::*;
+
+    #[test]
+    fn batches_arrive_in_order_and_are_those_of_the_dataset() {
+        let folder = flat_pictures(5);
+        let dataset = Arc::new(open(folder.path(), 2, 1));
+        let ahead = ReadAhead::start(dataset.clone(), 3..9, 2);
+        let mut steps = Vec::new();
+        for (step, batch) in ahead {
+            assert_eq!(batch.unwrap(), dataset.batch(step).unwrap());
+            steps.push(step);
+        }
+        assert_eq!(steps, [3, 4, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn dropping_it_early_ends_the_thread() {
+        let folder = flat_pictures(5);
+        let dataset = Arc::new(open(folder.path(), 2, 1));
+        let mut ahead = ReadAhead::start(dataset.clone(), 0..u64::MAX, 1);
+        assert_eq!(ahead.next().unwrap().0, 0);
+        drop(ahead);
+        assert_eq!(Arc::strong_count(&dataset), 1);
+    }
+
+    #[test]
+    fn an_error_is_the_last_item() {
+        let folder = flat_pictures(1);
+        std::fs::write(folder.path().join("001.png"), "broken").unwrap();
+        let dataset = Arc::new(open(folder.path(), 1, 1));
+        let results: Vec<bool> = ReadAhead::start(dataset, 0..10, 2)
+            .map(|(_, batch)| batch.is_ok())
+            .collect();
+        assert_eq!(results.iter().filter(|ok| !**ok).count(), 1);
+        assert_eq!(results.last(), Some(&false));
+    }
+}
