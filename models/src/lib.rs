@@ -6,3 +6,4 @@ pub mod image_io;
 pub mod leech;
 pub mod metrics;
 pub mod schedule;
+pub mod train_log;
