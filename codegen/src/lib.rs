@@ -1,6 +1,7 @@
 //! Schedule, Kernel IR, memory plan and the CPU backend.
 
 pub mod cpu;
+pub mod interpret;
 pub mod kernel;
 pub mod lower;
 pub mod memory;

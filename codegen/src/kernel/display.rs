@@ -75,6 +75,12 @@ fn statement(f: &mut Formatter<'_>, stmt: &Stmt, depth: usize) -> Result {
     }
 }
 
+impl fmt::Display for Stmt {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        statement(f, self, 0)
+    }
+}
+
 impl fmt::Display for Contract {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let plus = if self.accumulate { "+=" } else { "=" };

@@ -13,6 +13,7 @@
 //! - static offsets stay inside their buffers.
 
 mod affine;
+pub mod bounds;
 mod display;
 pub mod verify;
 
@@ -137,6 +138,26 @@ pub enum Combine {
     Min,
 }
 
+impl Combine {
+    /// The bits of what changes no element of `dtype` that it is combined with, except that a sum
+    /// with it is never -0.
+    pub fn neutral(self, dtype: DType) -> u64 {
+        match (self, dtype) {
+            (Combine::Sum, _) => 0,
+            (Combine::Max, DType::F32) => f32::NEG_INFINITY.to_bits().into(),
+            (Combine::Max, DType::I32) => i32::MIN as u32 as u64,
+            (Combine::Max, DType::I64) => i64::MIN as u64,
+            (Combine::Max, _) => 0,
+            (Combine::Min, DType::F32) => f32::INFINITY.to_bits().into(),
+            (Combine::Min, DType::I32) => i32::MAX as u64,
+            (Combine::Min, DType::I64) => i64::MAX as u64,
+            (Combine::Min, DType::U8) => u8::MAX.into(),
+            (Combine::Min, DType::U32) => u32::MAX.into(),
+            (Combine::Min, _) => u64::MAX,
+        }
+    }
+}
+
 /// What a value is computed from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Inst {
@@ -172,6 +193,36 @@ pub struct Contract {
 
 /// Columns of a packed panel of B.
 pub const PANEL: usize = 16;
+
+impl Extent {
+    /// The most iterations there can be.
+    pub fn largest(&self) -> usize {
+        match self {
+            Extent::Static(extent) => *extent,
+            Extent::Block { size, limit, .. } => *size.min(limit),
+        }
+    }
+
+    /// A number that divides the number of iterations, whatever it is; 0 if there are none.
+    pub fn divisor(&self) -> usize {
+        match self {
+            Extent::Static(extent) => *extent,
+            Extent::Block { size, start, limit } => {
+                let factors = start
+                    .terms
+                    .iter()
+                    .map(|term| term.1)
+                    .chain([start.constant]);
+                let factors = factors.map(|factor| factor.unsigned_abs() as usize);
+                factors.chain([*limit]).fold(*size, gcd)
+            }
+        }
+    }
+}
+
+fn gcd(x: usize, y: usize) -> usize {
+    if y == 0 { x } else { gcd(y, x % y) }
+}
 
 impl Kernel {
     /// Number of work items.
