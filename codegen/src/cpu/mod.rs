@@ -1,3 +1,4 @@
 //! The CPU backend.
 
+pub mod clif;
 pub mod microkernel;

@@ -1,0 +1,267 @@
+//! Kernels as machine code, by Cranelift.
+//!
+//! [`compile`] turns kernels into functions of this process, [`explain`] shows what one becomes.
+//! Vectors are 128 bits wide, the widest that Cranelift has on x86-64; contractions call the
+//! microkernels of [`microkernel`](super::microkernel), which are wider.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `target` | the instruction set, and the functions that stand in for a missing one |
+//! | `function` | a kernel's function and the loop over its work items |
+//! | `emit` | variables in scope, addresses, extents |
+//! | `statements` | definitions, stores, loops; `weight`: how many lanes at once |
+//! | `lanes` | values of a vector loop in registers |
+//! | `memory` | loads and stores |
+//! | `reduce` | reductions in the fixed order |
+//! | `contract` | calls of the microkernel |
+//! | `ops` | the elementwise ops |
+
+mod contract;
+mod emit;
+mod function;
+mod lanes;
+mod memory;
+mod ops;
+mod reduce;
+mod statements;
+mod target;
+#[cfg(test)]
+mod tests;
+mod weight;
+
+use super::microkernel::Family;
+use crate::kernel::{Kernel, verify};
+use cranelift_codegen::{Context, ir};
+use cranelift_frontend::FunctionBuilderContext;
+use cranelift_jit::JITModule;
+use cranelift_module::{FuncId, Linkage, Module};
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// A compiled kernel: runs work items `begin..end`.
+///
+/// # Safety
+/// - `buffers` points to one address for each of the kernel's buffers, each of which can be read,
+///   and written where the kernel writes, to its full size. Alignment is not needed.
+/// - `scratch` points to as many bytes as [`Kernel::scratch_layout`] says, used by no other call
+///   that runs at the same time.
+/// - `begin <= end`, and `end` is at most the number of the kernel's items.
+/// - Run-time offsets stay inside their arrays.
+/// - The [`Compiled`] that it came from lives.
+pub type KernelFn =
+    unsafe extern "C" fn(buffers: *const *mut u8, scratch: *mut u8, begin: usize, end: usize);
+
+/// What to compile for.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Decides which instructions and which microkernel the code uses, never its results.
+    pub family: Family,
+    /// Threads to compile with; at least 1.
+    pub threads: usize,
+}
+
+/// Why kernels were not compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CodegenError {
+    /// Cranelift has no backend for this machine.
+    #[error("no code can be made for this machine: {0}")]
+    Host(String),
+    /// Cranelift refused a kernel: a fault of this crate.
+    #[error("Cranelift refused a kernel (please report this): {error}\n{kernel}")]
+    Kernel { error: String, kernel: String },
+}
+
+/// Functions of this process, in the order of the kernels that they were made from.
+pub struct Compiled {
+    entries: Vec<KernelFn>,
+    timings: Timings,
+    modules: Vec<Mutex<JITModule>>,
+}
+
+/// Where compile time went, summed over threads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timings {
+    /// Kernels compiled, equal ones counted once.
+    pub kernels: usize,
+    /// Writing Cranelift's IR.
+    pub build: Duration,
+    /// Cranelift, from its IR to bytes.
+    pub cranelift: Duration,
+    /// Making the bytes executable.
+    pub finalise: Duration,
+}
+
+/// What a kernel becomes.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// Cranelift's IR, before its optimisations.
+    pub clif: String,
+    /// Machine instructions.
+    pub assembly: String,
+}
+
+/// Compiles kernels; equal ones once.
+///
+/// # Errors
+/// If Cranelift has no backend for this machine or refuses a kernel.
+///
+/// # Panics
+/// If this CPU cannot run the family; in debug builds, if a kernel breaks an invariant of
+/// [`Kernel`].
+pub fn compile(kernels: &[Kernel], options: &Options) -> Result<Compiled, CodegenError> {
+    let mut distinct: Vec<&Kernel> = Vec::new();
+    let mut positions = HashMap::new();
+    let indices: Vec<usize> = kernels
+        .iter()
+        .map(|kernel| {
+            *positions.entry(kernel).or_insert_with(|| {
+                distinct.push(kernel);
+                distinct.len() - 1
+            })
+        })
+        .collect();
+    let threads = options.threads.clamp(1, distinct.len().max(1));
+    // Neighbours are often alike: dealing them out in turn balances the threads.
+    let share = |thread: usize| distinct.iter().copied().skip(thread).step_by(threads);
+    let parts = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads)
+            .map(|thread| scope.spawn(move || compile_part(share(thread), options)))
+            .collect();
+        let mut parts = vec![compile_part(share(0), options)];
+        parts.extend(others.into_iter().map(|other| match other.join() {
+            Ok(part) => part,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }));
+        parts.into_iter().collect::<Result<Vec<_>, _>>()
+    })?;
+    let entries = indices
+        .into_iter()
+        .map(|index| parts[index % threads].entries[index / threads])
+        .collect();
+    let mut timings = Timings::default();
+    let mut modules = Vec::new();
+    for part in parts {
+        timings.kernels += part.timings.kernels;
+        timings.build += part.timings.build;
+        timings.cranelift += part.timings.cranelift;
+        timings.finalise += part.timings.finalise;
+        modules.push(Mutex::new(part.module));
+    }
+    Ok(Compiled {
+        entries,
+        timings,
+        modules,
+    })
+}
+
+/// What one thread has compiled.
+struct Part {
+    entries: Vec<KernelFn>,
+    timings: Timings,
+    module: JITModule,
+}
+
+fn compile_part<'k>(
+    kernels: impl Iterator<Item = &'k Kernel>,
+    options: &Options,
+) -> Result<Part, CodegenError> {
+    let mut module = target::module(target::isa(options.family)?);
+    let contract = options.family.contract() as usize;
+    let mut context = module.make_context();
+    let mut builder = FunctionBuilderContext::new();
+    let mut timings = Timings::default();
+    let mut ids: Vec<FuncId> = Vec::new();
+    for kernel in kernels {
+        verify::check("compile", kernel);
+        let refused = |error: cranelift_module::ModuleError| CodegenError::Kernel {
+            error: error.to_string(),
+            kernel: kernel.to_string(),
+        };
+        let start = Instant::now();
+        context.func.signature = function::signature(module.isa().default_call_conv());
+        function::build(
+            kernel,
+            contract,
+            module.isa(),
+            &mut context.func,
+            &mut builder,
+        );
+        let built = Instant::now();
+        let name = format!("kernel_{}", ids.len());
+        let id = module
+            .declare_function(&name, Linkage::Local, &context.func.signature)
+            .map_err(refused)?;
+        module.define_function(id, &mut context).map_err(refused)?;
+        module.clear_context(&mut context);
+        timings.kernels += 1;
+        timings.build += built - start;
+        timings.cranelift += built.elapsed();
+        ids.push(id);
+    }
+    let start = Instant::now();
+    module
+        .finalize_definitions()
+        .map_err(|error| CodegenError::Host(error.to_string()))?;
+    timings.finalise = start.elapsed();
+    let entries = ids
+        .into_iter()
+        .map(|id| {
+            let code = module.get_finalized_function(id);
+            // SAFETY: the function was compiled with the signature of `KernelFn`.
+            unsafe { std::mem::transmute::<*const u8, KernelFn>(code) }
+        })
+        .collect();
+    Ok(Part {
+        entries,
+        timings,
+        module,
+    })
+}
+
+/// What a kernel becomes on the way to machine code.
+///
+/// # Errors
+/// As [`compile`].
+pub fn explain(kernel: &Kernel, options: &Options) -> Result<Listing, CodegenError> {
+    let isa = target::isa(options.family)?;
+    let mut context = Context::new();
+    context.set_disasm(true);
+    context.func = ir::Function::with_name_signature(
+        ir::UserFuncName::default(),
+        function::signature(isa.default_call_conv()),
+    );
+    let contract = options.family.contract() as usize;
+    let mut builder = FunctionBuilderContext::new();
+    function::build(kernel, contract, &*isa, &mut context.func, &mut builder);
+    let clif = context.func.display().to_string();
+    let code = context
+        .compile(&*isa, &mut Default::default())
+        .map_err(|error| CodegenError::Kernel {
+            error: error.inner.to_string(),
+            kernel: kernel.to_string(),
+        })?;
+    let assembly = code.vcode.clone().unwrap_or_default();
+    Ok(Listing { clif, assembly })
+}
+
+impl Compiled {
+    /// The function of the kernel at `index` of those compiled.
+    pub fn entry(&self, index: usize) -> KernelFn {
+        self.entries[index]
+    }
+
+    pub fn timings(&self) -> Timings {
+        self.timings
+    }
+}
+
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        for module in self.modules.drain(..) {
+            let module = module.into_inner().unwrap_or_else(|e| e.into_inner());
+            // SAFETY: a `KernelFn` may be called only while its `Compiled` lives.
+            unsafe { module.free_memory() };
+        }
+    }
+}

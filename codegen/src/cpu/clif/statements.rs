@@ -1,0 +1,198 @@
+//! Statements: definitions, stores and loops.
+
+use super::emit::{Count, Emitter, Repr, args};
+use super::lanes::{GROUP, Lanes};
+use super::weight;
+use crate::kernel::{Affine, Extent, Inst, Stmt, Var};
+use bsq_ir::DType;
+use cranelift_codegen::ir::{self, InstBuilder, condcodes::IntCC, types};
+
+/// A loop from `start` up to `end` in steps.
+pub(super) struct Range {
+    pub start: ir::Value,
+    pub end: ir::Value,
+    pub step: i64,
+    /// It is known to run at least once.
+    pub runs: bool,
+}
+
+impl Emitter<'_, '_> {
+    pub fn block(&mut self, body: &[Stmt]) {
+        for stmt in body {
+            match stmt {
+                Stmt::Let { value, dtype, inst } => {
+                    let repr = self.inst(*dtype, inst);
+                    self.define(*value, *dtype, repr);
+                }
+                Stmt::Store { to, value } => {
+                    let (dtype, repr) = self.value(*value);
+                    self.store(to, dtype, repr);
+                }
+                Stmt::Loop {
+                    var,
+                    extent,
+                    vector,
+                    body,
+                } => {
+                    let vector = *vector && self.lanes.is_none() && !shapes(*var, body);
+                    match vector {
+                        true => self.vector_loop(*var, extent, body),
+                        false => self.scalar_loop(*var, extent, body),
+                    }
+                }
+                Stmt::Reduce(reduce) => self.reduce(reduce),
+                Stmt::Contract(contract) => self.contract(contract),
+            }
+        }
+    }
+
+    fn inst(&mut self, dtype: DType, inst: &Inst) -> Repr {
+        match inst {
+            Inst::Constant(bits) => Repr::Uniform(self.constant(dtype, *bits)),
+            Inst::Index(at) => {
+                let first = self.affine(at);
+                let stride = self.lanes.map_or(0, |l| at.coefficient(l.var));
+                match self.lanes {
+                    Some(lanes) if stride != 0 => {
+                        let lanes = 0..(GROUP * lanes.groups) as i64;
+                        let lanes = lanes.map(|lane| self.b.ins().iadd_imm_s(first, lane * stride));
+                        Repr::Varying(lanes.collect())
+                    }
+                    _ => Repr::Uniform(first),
+                }
+            }
+            Inst::Load(from) => self.load(from),
+            Inst::Map(op, operands) => {
+                let operands: Vec<_> = operands.iter().map(|&value| self.value(value)).collect();
+                self.map(op, dtype, operands)
+            }
+        }
+    }
+
+    fn scalar_loop(&mut self, var: Var, extent: &Extent, body: &[Stmt]) {
+        let count = self.extent(extent);
+        let start = self.index(0);
+        match count {
+            Count::Static(0) => {}
+            Count::Static(1) => self.iteration(var, start, body),
+            _ => {
+                let end = self.count(count);
+                let range = Range {
+                    start,
+                    end,
+                    step: 1,
+                    runs: true,
+                };
+                self.repeat(range, |emitter, index| emitter.iteration(var, index, body));
+            }
+        }
+    }
+
+    pub fn iteration(&mut self, var: Var, index: ir::Value, body: &[Stmt]) {
+        self.enter(var, index, body);
+        self.block(body);
+        self.leave(var);
+    }
+
+    /// As many iterations at once as pay, then four at once, then one by one.
+    fn vector_loop(&mut self, var: Var, extent: &Extent, body: &[Stmt]) {
+        let count = self.extent(extent);
+        let total = self.count(count);
+        let divisor = extent.divisor();
+        let mut done = (self.index(0), 0);
+        let mut steps = vec![GROUP * weight::groups(body), GROUP, 1];
+        steps.dedup();
+        for step in steps {
+            let (end, runs) = match count {
+                Count::Static(count) => {
+                    let end = count / step * step;
+                    if end == done.1 {
+                        continue;
+                    }
+                    done.1 = end;
+                    (self.index(end as i64), true)
+                }
+                Count::Dynamic(_) if step == 1 => (total, false),
+                Count::Dynamic(_) => (self.b.ins().band_imm_s(total, -(step as i64)), false),
+            };
+            let groups = step / GROUP;
+            self.lanes = (groups > 0).then_some(Lanes { var, groups });
+            let range = Range {
+                start: done.0,
+                end,
+                step: step as i64,
+                runs,
+            };
+            self.repeat(range, |emitter, index| emitter.iteration(var, index, body));
+            self.lanes = None;
+            done.0 = end;
+            if divisor.is_multiple_of(step) {
+                break;
+            }
+        }
+    }
+
+    pub fn repeat(&mut self, range: Range, body: impl FnOnce(&mut Self, ir::Value)) {
+        self.fold(range, &[], |emitter, index, _| {
+            body(emitter, index);
+            Vec::new()
+        });
+    }
+
+    /// A loop that carries values from one iteration to the next; what they are after the last.
+    pub fn fold(
+        &mut self,
+        range: Range,
+        carried: &[ir::Value],
+        body: impl FnOnce(&mut Self, ir::Value, &[ir::Value]) -> Vec<ir::Value>,
+    ) -> Vec<ir::Value> {
+        let again = self.b.create_block();
+        let exit = self.b.create_block();
+        self.b.append_block_param(again, types::I64);
+        for &value in carried {
+            let ty = self.b.func.dfg.value_type(value);
+            self.b.append_block_param(again, ty);
+            self.b.append_block_param(exit, ty);
+        }
+        let first = [&[range.start], carried].concat();
+        if range.runs {
+            self.b.ins().jump(again, &args(&first));
+        } else {
+            let any = self
+                .b
+                .ins()
+                .icmp(IntCC::SignedLessThan, range.start, range.end);
+            self.b
+                .ins()
+                .brif(any, again, &args(&first), exit, &args(carried));
+        }
+        self.b.switch_to_block(again);
+        let params = self.b.block_params(again).to_vec();
+        let carried = body(self, params[0], &params[1..]);
+        let next = self.b.ins().iadd_imm_s(params[0], range.step);
+        let more = self.b.ins().icmp(IntCC::SignedLessThan, next, range.end);
+        let following = [&[next], carried.as_slice()].concat();
+        self.b
+            .ins()
+            .brif(more, again, &args(&following), exit, &args(&carried));
+        self.b.switch_to_block(exit);
+        self.b.block_params(exit).to_vec()
+    }
+}
+
+/// True if the number of iterations of a loop in `body` depends on `var`, so that lanes along
+/// `var` would not stay together.
+pub(super) fn shapes(var: Var, body: &[Stmt]) -> bool {
+    body.iter().any(|stmt| match stmt {
+        Stmt::Loop { extent, body, .. } => {
+            let start: Option<&Affine> = match extent {
+                Extent::Static(_) => None,
+                Extent::Block { start, .. } => Some(start),
+            };
+            start.is_some_and(|start| start.coefficient(var) != 0) || shapes(var, body)
+        }
+        Stmt::Reduce(reduce) => shapes(var, &reduce.body),
+        Stmt::Contract(_) => true,
+        Stmt::Let { .. } | Stmt::Store { .. } => false,
+    })
+}

@@ -1,0 +1,122 @@
+//! Contractions through generated code.
+
+use super::run::check;
+use crate::kernel::{Affine, Array, Axis, Contract, Element, Extent, Kernel, PANEL, Place, Stmt};
+use crate::kernel::{Inst, Value, Var};
+use bsq_ir::{DType, Op};
+use proptest::prelude::*;
+
+const GRID: Var = Var(0);
+const TERMS: Var = Var(1);
+const ROW: Var = Var(2);
+const COLUMN: Var = Var(3);
+
+/// `C = tanh(A B)` in blocks of rows on the grid and blocks of terms, A transposed.
+fn blocked([m, n, k]: [usize; 3], rows: usize, terms: usize) -> Kernel {
+    let array = |elements, written| Array {
+        dtype: DType::F32,
+        elements,
+        written,
+    };
+    let element = |index, at| Element {
+        place: Place::Buffer(index),
+        at,
+        dynamic: None,
+    };
+    let block = |var, size, limit| Extent::Block {
+        size,
+        start: Affine::var(var).scale(size as i64),
+        limit,
+    };
+    let first_row = Affine::var(GRID).scale(rows as i64);
+    let contract = |first: Affine, k_extent, accumulate| {
+        Stmt::Contract(Box::new(Contract {
+            a: element(0, first_row.add(&first.scale(m as i64))),
+            a_row_stride: 1,
+            a_k_stride: m as i64,
+            b: element(1, first.scale(PANEL as i64)),
+            b_panel_stride: (k * PANEL) as i64,
+            c: element(2, first_row.scale(n as i64)),
+            c_row_stride: n as i64,
+            m: block(GRID, rows, m),
+            n: Extent::Static(n),
+            k: k_extent,
+            accumulate,
+        }))
+    };
+    // Block 0 starts from zero, the others from C.
+    let later = Affine::var(TERMS).offset(1).scale(terms as i64);
+    let rest = Extent::Block {
+        size: terms,
+        start: later.clone(),
+        limit: k,
+    };
+    let blocks = k.div_ceil(terms);
+    let at = first_row
+        .add(&Affine::var(ROW))
+        .scale(n as i64)
+        .add(&Affine::var(COLUMN));
+    let (sum, result) = (Value(0), Value(1));
+    let epilogue = vec![
+        Stmt::Let {
+            value: sum,
+            dtype: DType::F32,
+            inst: Inst::Load(element(2, at.clone())),
+        },
+        Stmt::Let {
+            value: result,
+            dtype: DType::F32,
+            inst: Inst::Map(Op::Tanh, vec![sum]),
+        },
+        Stmt::Store {
+            to: element(2, at),
+            value: result,
+        },
+    ];
+    Kernel {
+        buffers: vec![
+            array(k * m, false),
+            array(n.div_ceil(PANEL) * k * PANEL, false),
+            array(m * n, true),
+        ],
+        scratch: Vec::new(),
+        grid: vec![Axis {
+            var: GRID,
+            extent: m.div_ceil(rows),
+        }],
+        body: vec![
+            contract(Affine::constant(0), Extent::Static(terms.min(k)), false),
+            Stmt::Loop {
+                var: TERMS,
+                extent: Extent::Static(blocks - 1),
+                vector: false,
+                body: vec![contract(later, rest, true)],
+            },
+            Stmt::Loop {
+                var: ROW,
+                extent: block(GRID, rows, m),
+                vector: false,
+                body: vec![Stmt::Loop {
+                    var: COLUMN,
+                    extent: Extent::Static(n),
+                    vector: true,
+                    body: epilogue,
+                }],
+            },
+        ],
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn contractions_equal_the_interpreter(
+        shape in [1usize..40, 1usize..70, 1usize..40],
+        rows in 1usize..20,
+        terms in 1usize..20,
+        seed in any::<u64>(),
+    ) {
+        check(&blocked(shape, rows, terms), seed)?;
+    }
+}
