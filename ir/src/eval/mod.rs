@@ -211,3 +211,6 @@ fn run<E>(
     let root = |id: NodeId| values[id.index()][0].clone();
     Ok(function.roots().map(root).collect())
 }
+
+#[cfg(test)]
+mod tests;
