@@ -1,5 +1,8 @@
 //! Derivatives: structure, places and panics here; values against differences in `numeric`.
 
+mod cases;
+mod numeric;
+
 use super::{gradients, vjp};
 use crate::dtype::DType::{F16, F32, I32};
 use crate::graph::{Graph, Region};
