@@ -120,3 +120,24 @@ fn messages_name_op_shapes_axis_and_line() {
     let _ = std::panic::take_hook();
     insta::assert_snapshot!(report);
 }
+
+#[test]
+fn every_node_points_at_the_authors_line() {
+    let g = Graph::new();
+    let root = Scope::root(&g);
+    let x = f32(&g, &[2, 4, 8]).linear(&(&root / "fc"), 6);
+    let x = x.layer_norm(f32(&g, &[6]), f32(&g, &[6]), 1e-5).gelu() * 2.0 + x;
+    let x = x
+        .attention(x.tanh(), x.sigmoid(), 0.5, None)
+        .l2_normalize(1e-6);
+    let x = 1.0
+        - x.softplus()
+            .pad(0, 1, 1, 0.0)
+            .clamp(-1.0, 1.0)
+            .window(0, 2, 1, 1);
+    let loss = x.mean([0, 1]).cross_entropy(i64(&g, &[6]).slice(0, 0..4));
+    let function = g.function([("loss", loss.id())], []);
+    for (id, node) in function.iter() {
+        assert_eq!(node.location.file(), file!(), "{id} {}", node.op.name());
+    }
+}

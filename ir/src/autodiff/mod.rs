@@ -10,6 +10,7 @@
 //!   same bits wherever it is built.
 //! * **Place.** What a rule builds lies in the region, and points at the line, of the node that is
 //!   differentiated.
+//! * **Fused ops** have the derivative of their [expansion](crate::fused::expand).
 //! * **Types.** A cotangent is `f32`, also that of a tensor stored as `f16` or `bf16`: casts between
 //!   floats pass it on unrounded. Integers and booleans have none.
 //!

@@ -1,7 +1,7 @@
 //! The one closed list of operations.
 //!
 //! A variant's payload is everything that is fixed when the graph is built; what changes at run
-//! time is an operand. Type rules are in [`infer`](crate::op::infer), the reference
+//! time is an operand. Type rules are in [`infer`](mod@infer), the reference
 //! meaning in [`eval`](crate::eval), derivatives in [`autodiff`](crate::autodiff). Each of them
 //! matches exhaustively, so a new op does not compile until it has a row in every table.
 

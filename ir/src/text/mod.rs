@@ -1,4 +1,4 @@
-//! The text form of a [`Function`]: printed for people, parsed back for tests and tools.
+//! The text form of a [`Function`](crate::Function): printed for people, parsed back for tests and tools.
 //!
 //! One node a line, operands before users; `#` starts a comment:
 //!

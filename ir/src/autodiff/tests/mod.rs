@@ -52,6 +52,33 @@ fn nothing_is_built_for_what_is_not_asked() {
 }
 
 #[test]
+fn a_derivative_is_total_whatever_else_is_asked_for() {
+    let g = Graph::new();
+    let x = g.input("x", F32, [3]);
+    let y = x.exp();
+    let loss = (y * y + x).sum(..);
+    let both = gradients(loss, &[x, y, x]);
+    let [dx, dy] = [x, y].map(|tensor| gradients(loss, &[tensor])[0].id());
+    assert_eq!(
+        both.iter().map(|d| d.id()).collect::<Vec<_>>(),
+        [dx, dy, dx]
+    );
+}
+
+#[test]
+fn an_output_may_appear_twice() {
+    let g = Graph::new();
+    let (x, a, b) = (
+        g.input("x", F32, [3]),
+        g.input("a", F32, [3]),
+        g.input("b", F32, [3]),
+    );
+    let y = x.exp();
+    let twice = vjp(&[y, y], &[a, b], &[x])[0];
+    assert_eq!(twice.id(), vjp(&[y], &[a + b], &[x])[0].id());
+}
+
+#[test]
 fn the_loss_itself_has_gradient_one() {
     let g = Graph::new();
     let loss = g.scalar("loss");
