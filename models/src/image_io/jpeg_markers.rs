@@ -14,7 +14,6 @@ pub(super) struct JpegFacts {
     pub components: u8,
 }
 
-const START_OF_SCAN: u8 = 0xDA;
 const END_OF_IMAGE: u8 = 0xD9;
 
 /// Reads the markers of `bytes`, which start with a start-of-image marker.
@@ -43,14 +42,12 @@ pub(super) fn jpeg_facts(bytes: &[u8]) -> JpegFacts {
             facts.components = components;
         }
         at += usize::from(u16::from_be_bytes([high, low])).max(2);
-        if marker == START_OF_SCAN {
-            skip_entropy_coded(bytes, &mut at);
-        }
     }
     facts
 }
 
-/// The next marker's code; leaves `at` behind it. Bytes that belong to no marker are passed over.
+/// The next marker's code; leaves `at` behind it. Bytes that belong to no marker are passed over:
+/// entropy-coded data, whose 0xFF bytes are followed by a zero.
 fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
     loop {
         let start = *at + bytes.get(*at..)?.iter().position(|&byte| byte == 0xFF)?;
@@ -60,16 +57,6 @@ fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
         if bytes[code_at] != 0 {
             return Some(bytes[code_at]);
         }
-    }
-}
-
-/// Moves `at` to the first marker that is neither a stuffed byte nor a restart marker.
-fn skip_entropy_coded(bytes: &[u8], at: &mut usize) {
-    while let Some(&byte) = bytes.get(*at) {
-        if byte == 0xFF && !matches!(bytes.get(*at + 1), Some(0x00 | 0xD0..=0xD7)) {
-            return;
-        }
-        *at += 1;
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::image_io::encode_png;
 use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder, codecs::png::PngEncoder};
+use proptest::prelude::*;
 
 fn png(samples: &[u8], width: u32, height: u32, color: ExtendedColorType) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -201,4 +202,28 @@ fn twenty_thousand_pixels_wide_and_a_single_pixel_both_load() {
     assert_eq!(decode(&encode_png(&wide)).unwrap().picture, wide);
     let tiny = Picture::new(1, 1, vec![1, 2, 3]);
     assert_eq!(decode(&encode_png(&tiny)).unwrap().picture, tiny);
+}
+
+proptest! {
+    /// Whole files with a few bytes changed, and a piece cut out.
+    #[test]
+    fn no_damaged_file_makes_the_reader_panic(
+        changes in prop::collection::vec((0.0..1.0_f64, any::<u8>()), 0..6),
+        cut in 0.0..1.0_f64,
+        length in 0_usize..40,
+        is_png: bool,
+    ) {
+        let samples: Vec<u8> = (0..3 * 40 * 24_u32).map(|i| (i * 7 % 256) as u8).collect();
+        let encode = if is_png { png } else { jpeg };
+        let mut bytes = encode(&samples, 40, 24, ExtendedColorType::Rgb8);
+        for (place, value) in changes {
+            let at = (place * bytes.len() as f64) as usize;
+            bytes[at] = value;
+        }
+        let start = (cut * bytes.len() as f64) as usize;
+        bytes.drain(start..(start + length).min(bytes.len()));
+        if let Ok(loaded) = decode(&bytes) {
+            prop_assert!(loaded.picture.width > 0);
+        }
+    }
 }

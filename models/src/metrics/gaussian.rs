@@ -1,9 +1,9 @@
-//! The 11-tap Gaussian of SSIM, as a separable convolution without padding.
+//! Planes of one channel, and the 11-tap Gaussian that SSIM looks at them through.
 
 use std::sync::LazyLock;
 
 /// Taps of the window.
-pub(super) const TAPS: usize = 11;
+const TAPS: usize = 11;
 const SIGMA: f32 = 1.5;
 
 /// The window, built and normalised in f32: the reference does, and a window of f64 precision
@@ -18,8 +18,13 @@ static WINDOW: LazyLock<[f64; TAPS]> = LazyLock::new(|| {
     weights.map(|weight| f64::from(weight / total))
 });
 
+/// The window along an axis of the given length. An axis shorter than the window is not blurred
+/// at all, as in pytorch-msssim: its window is a single 1.
+pub(super) fn window_along(length: usize) -> &'static [f64] {
+    if length < TAPS { &[1.0] } else { &*WINDOW }
+}
+
 /// A plane of f64 values, row by row.
-#[derive(Clone)]
 pub(super) struct Plane {
     pub width: usize,
     pub height: usize,
@@ -29,58 +34,6 @@ pub(super) struct Plane {
 impl Plane {
     pub fn rows(&self) -> impl Iterator<Item = &[f64]> {
         self.values.chunks_exact(self.width)
-    }
-
-    /// The values of two planes combined one by one.
-    pub fn zip(&self, other: &Plane, combine: impl Fn(f64, f64) -> f64) -> Plane {
-        let pairs = self.values.iter().zip(&other.values);
-        Plane {
-            values: pairs.map(|(&a, &b)| combine(a, b)).collect(),
-            ..*self
-        }
-    }
-
-    /// The plane blurred along both axes; an axis of n values keeps n - 10.
-    ///
-    /// An axis shorter than the window is not blurred at all, as pytorch-msssim does.
-    pub fn blurred(&self) -> Plane {
-        self.blurred_along_rows().blurred_along_columns()
-    }
-
-    fn blurred_along_rows(&self) -> Plane {
-        if self.width < TAPS {
-            return self.clone();
-        }
-        let width = self.width - TAPS + 1;
-        let mut values = vec![0.0; width * self.height];
-        for (row, blurred) in self.rows().zip(values.chunks_exact_mut(width)) {
-            for (tap, weight) in WINDOW.iter().enumerate() {
-                add_scaled(blurred, &row[tap..tap + width], *weight);
-            }
-        }
-        Plane {
-            width,
-            height: self.height,
-            values,
-        }
-    }
-
-    fn blurred_along_columns(&self) -> Plane {
-        if self.height < TAPS {
-            return self.clone();
-        }
-        let height = self.height - TAPS + 1;
-        let mut values = vec![0.0; self.width * height];
-        for (y, blurred) in values.chunks_exact_mut(self.width).enumerate() {
-            for (row, weight) in self.rows().skip(y).zip(WINDOW.iter()) {
-                add_scaled(blurred, row, *weight);
-            }
-        }
-        Plane {
-            width: self.width,
-            height,
-            values,
-        }
     }
 
     /// Means of 2x2 blocks. An odd side has one row or column of zeros put before it, which the
@@ -107,11 +60,5 @@ impl Plane {
             height,
             values,
         }
-    }
-}
-
-fn add_scaled(sums: &mut [f64], values: &[f64], scale: f64) {
-    for (sum, value) in sums.iter_mut().zip(values) {
-        *sum += scale * value;
     }
 }

@@ -1,6 +1,9 @@
 //! Structural similarity, at one scale and at five.
 
-use super::{gaussian::Plane, to_levels};
+use super::{
+    gaussian::{Plane, window_along},
+    to_levels,
+};
 
 /// Smaller pictures have no MS-SSIM: [`ms_ssim`] gives `None`, as figures are reported.
 pub const MS_SSIM_SMALLEST_SIDE: usize = 256;
@@ -87,26 +90,60 @@ struct Similarity {
     contrast_structure: f64,
 }
 
+/// Both images, their squares and their product.
+const MOMENTS: usize = 5;
+
+/// Compares two planes row by row: only as many blurred rows are kept as the window is high.
 fn compare(a: &Plane, b: &Plane) -> Similarity {
-    let mean_a = a.blurred().values;
-    let mean_b = b.blurred().values;
-    let square_a = a.zip(a, |x, y| x * y).blurred().values;
-    let square_b = b.zip(b, |x, y| x * y).blurred().values;
-    let product = a.zip(b, |x, y| x * y).blurred().values;
+    let (across, down) = (window_along(a.width), window_along(a.height));
+    let width = a.width - across.len() + 1;
+    let mut moments = [(); MOMENTS].map(|()| vec![0.0; a.width]);
+    let mut blurred_rows = vec![[(); MOMENTS].map(|()| vec![0.0; width]); down.len()];
+    let mut blurred = [(); MOMENTS].map(|()| vec![0.0; width]);
     let (mut ssim, mut contrast_structure) = (0.0, 0.0);
-    for i in 0..product.len() {
-        let (mean_a, mean_b) = (mean_a[i], mean_b[i]);
-        let variances = square_a[i] - mean_a * mean_a + (square_b[i] - mean_b * mean_b);
-        let covariance = product[i] - mean_a * mean_b;
-        let structure = (2.0 * covariance + C2) / (variances + C2);
-        let luminance = (2.0 * mean_a * mean_b + C1) / (mean_a * mean_a + mean_b * mean_b + C1);
-        contrast_structure += structure;
-        ssim += luminance * structure;
+    for (y, (row_a, row_b)) in a.rows().zip(b.rows()).enumerate() {
+        for (x, (&a, &b)) in row_a.iter().zip(row_b).enumerate() {
+            for (moment, value) in moments.iter_mut().zip([a, b, a * a, b * b, a * b]) {
+                moment[x] = value;
+            }
+        }
+        for (sums, moment) in blurred_rows[y % down.len()].iter_mut().zip(&moments) {
+            sums.fill(0.0);
+            for (tap, weight) in across.iter().enumerate() {
+                add_scaled(sums, &moment[tap..tap + width], *weight);
+            }
+        }
+        let Some(top) = (y + 1).checked_sub(down.len()) else {
+            continue;
+        };
+        for (moment, sums) in blurred.iter_mut().enumerate() {
+            sums.fill(0.0);
+            for (tap, weight) in down.iter().enumerate() {
+                let row = &blurred_rows[(top + tap) % down.len()];
+                add_scaled(sums, &row[moment], *weight);
+            }
+        }
+        let [mean_a, mean_b, square_a, square_b, product] = &blurred;
+        for x in 0..width {
+            let (mean_a, mean_b) = (mean_a[x], mean_b[x]);
+            let variances = square_a[x] - mean_a * mean_a + (square_b[x] - mean_b * mean_b);
+            let covariance = product[x] - mean_a * mean_b;
+            let structure = (2.0 * covariance + C2) / (variances + C2);
+            let luminance = (2.0 * mean_a * mean_b + C1) / (mean_a * mean_a + mean_b * mean_b + C1);
+            contrast_structure += structure;
+            ssim += luminance * structure;
+        }
     }
-    let count = product.len() as f64;
+    let count = (width * (a.height - down.len() + 1)) as f64;
     Similarity {
         ssim: ssim / count,
         contrast_structure: contrast_structure / count,
+    }
+}
+
+fn add_scaled(sums: &mut [f64], values: &[f64], scale: f64) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum += scale * value;
     }
 }
 
