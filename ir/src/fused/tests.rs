@@ -1,6 +1,8 @@
-//! Expansions have the types of their ops.
+//! Expansions have the types of their ops, and the bits of what they stand for.
 
 use super::*;
+use crate::autodiff::vjp;
+use crate::eval::{Precision, Value, Values, evaluate};
 use crate::op::infer;
 use crate::op::{Float, Mask};
 
@@ -80,4 +82,30 @@ fn expansions_have_the_types_of_their_ops() {
             .map(|(_, id)| function.node(*id).ty().clone());
         assert_eq!(got.collect::<Vec<_>>(), wanted.to_vec());
     }
+}
+
+/// Asserts that two spellings of a function of `x` and `g` (`f32[64]`) give equal bits.
+#[track_caller]
+fn assert_same_bits(build: impl for<'g> Fn(Tensor<'g>, Tensor<'g>) -> [Tensor<'g>; 2]) {
+    let graph = Graph::new();
+    let input = |name| graph.input(name, DType::F32, [64]);
+    let [a, b] = build(input("x"), input("g"));
+    let function = graph.function([("a", a.id()), ("b", b.id())], []);
+    let values = |seed: f32| {
+        let value = |i: usize| (i as f32 * seed).sin() * 4.0;
+        Value::new([64], (0..64).map(value).collect::<Vec<_>>())
+    };
+    let inputs = [("x", values(1.3)), ("g", values(0.7))];
+    let inputs: Values = inputs.map(|(name, value)| (name.to_string(), value)).into();
+    let got = evaluate(&function, &inputs, &Values::new(), Precision::F32).expect("complete");
+    assert_eq!(got.outputs["a"], got.outputs["b"]);
+}
+
+#[test]
+fn gelu_backward_is_what_differentiation_gives() {
+    assert_same_bits(|x, g| {
+        let differentiated = vjp(&[x.gelu()], &[g], &[x])[0];
+        let fused = expand(x.graph(), &Op::GeluBackward, &[x, g])[0];
+        [differentiated, fused]
+    });
 }

@@ -5,6 +5,7 @@ mod function;
 mod fused;
 mod indexing;
 mod movement;
+mod properties;
 mod reduction;
 
 use super::*;
