@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::pickle::PickleError;
 use crate::tensor_data::TensorError;
 
 /// A checkpoint could not be read or written: the file, the tensor where one is concerned, and
@@ -92,7 +93,7 @@ pub enum Cause {
         /// The type, as the file names it.
         dtype: String,
         /// Those that can be read.
-        supported: &'static str,
+        supported: String,
     },
     /// Two tensors have the same name, perhaps only once prefixes are removed.
     #[error("two tensors have this name")]
@@ -100,6 +101,44 @@ pub enum Cause {
     /// The name cannot be written.
     #[error("the name is reserved")]
     ReservedName,
+    /// A file from PyTorch before version 1.6.
+    #[error(
+        "this is PyTorch's format from before version 1.6; write it again with \
+         torch.save(torch.load(path), path) in a newer PyTorch"
+    )]
+    LegacyPyTorch,
+    /// The archive around a PyTorch checkpoint is damaged or unusual.
+    #[error("the zip archive is damaged: {0}")]
+    Archive(String),
+    /// The pickle in a PyTorch checkpoint cannot be read.
+    #[error(transparent)]
+    Pickle(#[from] PickleError),
+    /// The objects in a PyTorch checkpoint are not those that are expected.
+    #[error("{0}")]
+    Content(String),
+    /// A tensor reaches beyond the data that it is a view of.
+    #[error(
+        "its shape, strides and offset need {needed} bytes of its storage, which has {available}"
+    )]
+    BeyondStorage {
+        /// Bytes from the start of the storage to the tensor's last element.
+        needed: u64,
+        /// Bytes of the storage.
+        available: u64,
+    },
+    /// A tensor, or all of them together, would take far more memory than the file has bytes.
+    #[error(
+        "it repeats the same data too often: {bytes} bytes in memory of {available} in the file"
+    )]
+    Inflated {
+        /// Bytes in memory.
+        bytes: u64,
+        /// Bytes in the file.
+        available: u64,
+    },
+    /// The data are not those that were written.
+    #[error("its data are damaged: the checksum does not match")]
+    Checksum,
     /// The data do not make a tensor.
     #[error(transparent)]
     Tensor(#[from] TensorError),

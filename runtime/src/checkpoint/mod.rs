@@ -1,13 +1,20 @@
 //! Checkpoint files: named tensors on disk.
 //!
-//! [`load`] reads a safetensors file into a [`Checkpoint`], whatever wrapped the model that it
-//! was saved from; [`match_parameters`] holds that against the parameters that a model expects;
-//! [`safetensors::save`] writes.
+//! [`load`] reads a safetensors file or a PyTorch checkpoint into a [`Checkpoint`], whatever
+//! wrapped the model that it was saved from; [`match_parameters`] holds that against the
+//! parameters that a model expects; [`safetensors::save`] writes.
+//!
+//! Files may come from anywhere, so they are not trusted: nothing in them is run, and no memory is
+//! allocated for what they merely claim to contain.
 
 mod error;
 mod matching;
+pub mod pickle;
+pub mod pytorch;
 pub mod safetensors;
 mod storage;
+mod view;
+mod zip;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,6 +27,7 @@ pub use matching::{Mismatch, match_parameters};
 
 use crate::tensor_data::HostTensor;
 use error::Failure;
+use pytorch::TorchFile;
 
 /// The tensors of a file, by the names that a model gives its parameters.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,12 +45,20 @@ pub struct Checkpoint {
 pub enum Source {
     /// A safetensors file.
     Safetensors,
+    /// A file of PyTorch's `torch.save`.
+    PyTorch {
+        /// The key of the state dict in the saved dictionary, such as `ema_state_dict`; `None`
+        /// where the state dict itself was saved.
+        key: Option<String>,
+    },
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Safetensors => f.write_str("safetensors"),
+            Source::PyTorch { key: None } => f.write_str("PyTorch state dict"),
+            Source::PyTorch { key: Some(key) } => write!(f, "PyTorch checkpoint, {key}"),
         }
     }
 }
@@ -77,24 +93,39 @@ pub fn load(path: impl AsRef<Path>, weights: Weights) -> Result<Checkpoint, Chec
 pub fn read(
     mut file: impl Read + Seek,
     name: impl AsRef<Path>,
-    _weights: Weights,
+    weights: Weights,
 ) -> Result<Checkpoint, CheckpointError> {
-    read_any(&mut file).map_err(|failure| failure.at(name.as_ref()))
-}
+    let name = name.as_ref();
+    let mut start = [0; 14];
+    let length = (file.rewind())
+        .and_then(|()| read_start(&mut file, &mut start))
+        .map_err(|error| Failure::from(Cause::Read(error)).at(name))?;
+    let start = &start[..length];
 
-fn read_any(file: &mut (impl Read + Seek)) -> Result<Checkpoint, Failure> {
-    let mut start = [0; 9];
-    let length = read_start(file, &mut start).map_err(Cause::Read)?;
-    // The header of a safetensors file is a JSON object behind its length.
-    if length < 9 || start[8] != b'{' {
-        return Err(Cause::UnknownFormat.into());
-    }
-    let (tensors, metadata) = safetensors::read(file)?;
-    Ok(Checkpoint {
-        tensors: without_prefixes(tensors)?,
-        metadata,
-        source: Source::Safetensors,
-    })
+    let contents = if start.starts_with(zip::MAGIC) {
+        let torch = TorchFile::new(file, name)?;
+        torch.read_weights(weights).map(|(key, tensors)| {
+            let key = key.map(str::to_string);
+            (tensors, BTreeMap::new(), Source::PyTorch { key })
+        })
+    } else if start == pytorch::LEGACY_MAGIC {
+        Err(Cause::LegacyPyTorch.into())
+    } else if start.get(8) == Some(&b'{') {
+        // The header of a safetensors file is a JSON object behind its length.
+        safetensors::read(&mut file)
+            .map(|(tensors, metadata)| (tensors, metadata, Source::Safetensors))
+    } else {
+        Err(Cause::UnknownFormat.into())
+    };
+    contents
+        .and_then(|(tensors, metadata, source)| {
+            Ok(Checkpoint {
+                tensors: without_prefixes(tensors)?,
+                metadata,
+                source,
+            })
+        })
+        .map_err(|failure| failure.at(name))
 }
 
 /// Fills `start` from the beginning of the file as far as the file reaches; returns how far.

@@ -19,20 +19,24 @@ pub(super) enum StoredType {
     F64,
 }
 
-/// One row per type: the type, its name in safetensors, and its storage class in PyTorch, where
-/// there is one. In the order of the safetensors reference implementation, which sorts tensors by
-/// it.
-const TYPES: [(StoredType, &str, &str); 10] = [
-    (StoredType::Native(DType::Bool), "BOOL", "BoolStorage"),
-    (StoredType::Native(DType::U8), "U8", "ByteStorage"),
-    (StoredType::Native(DType::F16), "F16", "HalfStorage"),
-    (StoredType::Native(DType::BF16), "BF16", "BFloat16Storage"),
-    (StoredType::Native(DType::I32), "I32", "IntStorage"),
-    (StoredType::Native(DType::U32), "U32", "UInt32Storage"),
-    (StoredType::Native(DType::F32), "F32", "FloatStorage"),
-    (StoredType::F64, "F64", "DoubleStorage"),
-    (StoredType::Native(DType::I64), "I64", "LongStorage"),
-    (StoredType::Native(DType::U64), "U64", "UInt64Storage"),
+/// One row per type: the type, its name in safetensors, and the class of its storage in PyTorch,
+/// where there is one. In the order of the safetensors reference implementation, which sorts
+/// tensors by it.
+const TYPES: [(StoredType, &str, Option<&str>); 10] = [
+    (StoredType::Native(DType::Bool), "BOOL", Some("BoolStorage")),
+    (StoredType::Native(DType::U8), "U8", Some("ByteStorage")),
+    (StoredType::Native(DType::F16), "F16", Some("HalfStorage")),
+    (
+        StoredType::Native(DType::BF16),
+        "BF16",
+        Some("BFloat16Storage"),
+    ),
+    (StoredType::Native(DType::I32), "I32", Some("IntStorage")),
+    (StoredType::Native(DType::U32), "U32", None),
+    (StoredType::Native(DType::F32), "F32", Some("FloatStorage")),
+    (StoredType::F64, "F64", Some("DoubleStorage")),
+    (StoredType::Native(DType::I64), "I64", Some("LongStorage")),
+    (StoredType::Native(DType::U64), "U64", None),
 ];
 
 impl StoredType {
@@ -44,9 +48,18 @@ impl StoredType {
     /// The type that safetensors calls `name`.
     pub(super) fn from_safetensors_name(name: &str) -> Result<Self, Cause> {
         let row = TYPES.iter().find(|row| row.1 == name);
-        row.map(|row| row.0).ok_or_else(|| Cause::UnsupportedType {
-            dtype: name.to_string(),
-            supported: "BOOL U8 F16 BF16 I32 U32 F32 F64 I64 U64",
+        row.map(|row| row.0).ok_or_else(|| {
+            let supported = TYPES.iter().map(|row| row.1);
+            unsupported(name, supported)
+        })
+    }
+
+    /// The type of the elements of the PyTorch class `torch.NAME`.
+    pub(super) fn from_torch_storage(name: &str) -> Result<Self, Cause> {
+        let row = TYPES.iter().find(|row| row.2 == Some(name));
+        row.map(|row| row.0).ok_or_else(|| {
+            let supported = TYPES.iter().filter_map(|row| row.2);
+            unsupported(name, supported)
         })
     }
 
@@ -114,5 +127,12 @@ impl StoredType {
                 Ok(tensor)
             }
         }
+    }
+}
+
+fn unsupported<'a>(dtype: &str, supported: impl Iterator<Item = &'a str>) -> Cause {
+    Cause::UnsupportedType {
+        dtype: dtype.to_string(),
+        supported: supported.collect::<Vec<_>>().join(" "),
     }
 }

@@ -1,0 +1,7 @@
+//! Checkpoint files: those that PyTorch writes, and those that nobody should.
+
+mod allocations;
+mod archive;
+mod fixtures;
+mod hostile;
+mod large;
