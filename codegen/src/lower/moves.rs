@@ -28,7 +28,20 @@ fn emit(b: &mut Builder, function: &Function, id: NodeId) -> Result<Lowered, Blo
         to,
         shape,
         grid: Vec::new(),
+        shared: Vec::new(),
     };
+    let leading = match &node.op {
+        Op::Pad(padding) => padding
+            .iter()
+            .take_while(|pad| **pad == Padding::default())
+            .count(),
+        Op::Concat { axis }
+        | Op::ScatterAdd { axis }
+        | Op::WindowSum { axis, .. }
+        | Op::DynamicUpdateSlice { axis } => *axis,
+        _ => 0,
+    };
+    writer.share(b, leading);
     match &node.op {
         Op::Pad(padding) => writer.pad(b, operand(0), operand(1), padding)?,
         Op::Concat { axis } => {
@@ -39,7 +52,7 @@ fn emit(b: &mut Builder, function: &Function, id: NodeId) -> Result<Lowered, Blo
             }
         }
         Op::DynamicUpdateSlice { axis } => {
-            writer.copy(b, operand(0), 0, &Affine::default(), None)?;
+            writer.copy(b, operand(0), leading, &Affine::default(), None)?;
             let size = function.node(operand(1)).shape()[*axis];
             let start = b.value(operand(2), Vec::new())?;
             let dtype = function.node(operand(2)).dtype();
@@ -49,7 +62,7 @@ fn emit(b: &mut Builder, function: &Function, id: NodeId) -> Result<Lowered, Blo
             writer.copy(b, operand(1), *axis, &Affine::default(), Some(offset))?;
         }
         Op::ScatterAdd { axis } => {
-            writer.copy(b, operand(0), 0, &Affine::default(), None)?;
+            writer.copy(b, operand(0), leading, &Affine::default(), None)?;
             writer.scatter(b, operand(1), operand(2), *axis)?;
         }
         &Op::WindowSum {
@@ -86,10 +99,34 @@ struct Writer<'f> {
     function: &'f Function,
     to: Place,
     shape: &'f Shape,
+    /// Work items: leading axes on which every part has all of the result's elements.
     grid: Vec<Var>,
+    /// The result's index on those axes.
+    shared: Vec<Affine>,
 }
 
 impl Writer<'_> {
+    /// Makes the first `count` axes the work items.
+    fn share(&mut self, b: &mut Builder, count: usize) {
+        let leading: Shape = self.shape[..count].into();
+        (self.shared, self.grid) = root_axes(&mut b.axes, &leading);
+    }
+
+    /// An index over a tensor with the shared axes in front, and the variables of the others.
+    fn axes(&self, b: &mut Builder, shape: &Shape) -> (Vec<Affine>, Vec<Var>) {
+        let rest: Shape = shape[self.shared.len()..].into();
+        let (inner, vars) = root_axes(&mut b.axes, &rest);
+        ([&self.shared[..], &inner].concat(), vars)
+    }
+
+    /// Fills the work item's part of the result.
+    fn fill(&self, b: &mut Builder, value: Value) {
+        let (index, vars) = self.axes(b, self.shape);
+        b.open(&vars);
+        b.store(self.to, flatten(&index, self.shape), value);
+        self.close_loops(b, &vars, true);
+    }
+
     /// Wraps the innermost open body in loops over `vars`, the last one in lanes.
     fn close_loops(&self, b: &mut Builder, vars: &[Var], vector: bool) {
         let mut nest = b.close();
@@ -115,7 +152,7 @@ impl Writer<'_> {
         start: &Affine,
         offset: Option<Value>,
     ) -> Result<(), Blocked> {
-        let (index, vars) = root_axes(&mut b.axes, self.function.node(part).shape());
+        let (index, vars) = self.axes(b, self.function.node(part).shape());
         b.open(&vars);
         let value = b.value(part, index.clone())?;
         let mut moved = index;
@@ -143,11 +180,8 @@ impl Writer<'_> {
         padding: &[Padding],
     ) -> Result<(), Blocked> {
         let fill = b.value(value, Vec::new())?;
-        let every = b.axes.var(self.shape.elements());
-        b.open(&[every]);
-        b.store(self.to, Affine::var(every), fill);
-        self.close_loops(b, &[every], true);
-        let (index, vars) = root_axes(&mut b.axes, self.function.node(x).shape());
+        self.fill(b, fill);
+        let (index, vars) = self.axes(b, self.function.node(x).shape());
         b.open(&vars);
         let value = b.value(x, index.clone())?;
         let moved: Vec<Affine> = index
@@ -171,7 +205,7 @@ impl Writer<'_> {
         updates: NodeId,
         axis: usize,
     ) -> Result<(), Blocked> {
-        let (index, vars) = root_axes(&mut b.axes, self.function.node(updates).shape());
+        let (index, vars) = self.axes(b, self.function.node(updates).shape());
         let rank = self.function.node(indices).shape().rank();
         b.open(&vars);
         let position = b.value(indices, index[axis..axis + rank].to_vec())?;
@@ -223,11 +257,8 @@ impl Writer<'_> {
         dilation: i64,
     ) -> Result<(), Blocked> {
         let zero = b.constant(self.function.node(x).dtype(), 0);
-        let every = b.axes.var(self.shape.elements());
-        b.open(&[every]);
-        b.store(self.to, Affine::var(every), zero);
-        self.close_loops(b, &[every], true);
-        let (index, vars) = root_axes(&mut b.axes, self.function.node(x).shape());
+        self.fill(b, zero);
+        let (index, vars) = self.axes(b, self.function.node(x).shape());
         b.open(&vars);
         let value = b.value(x, index.clone())?;
         let at = index[axis]
