@@ -3,5 +3,9 @@
 pub mod atomic_file;
 pub mod buffer;
 pub mod checkpoint;
+pub mod program;
 pub mod tensor_data;
 pub mod threads;
+
+pub use program::{CompileOptions, Executable, Outputs, ProgramError, Session, compile};
+pub use tensor_data::HostTensor;

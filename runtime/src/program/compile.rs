@@ -9,7 +9,7 @@ use bsq_codegen::cpu::microkernel::{self, Family};
 use bsq_codegen::lower::lower;
 use bsq_codegen::program::Program;
 use bsq_ir::Function;
-use bsq_ir::rewrite::{self, Report};
+use bsq_ir::rewrite;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -38,13 +38,14 @@ pub struct Executable {
     pub(super) program: Arc<Program>,
     pub(super) code: Arc<Compiled>,
     pub(super) threads: usize,
+    /// Scratch of one thread.
+    pub(super) scratch_bytes: usize,
     report: Arc<CompileReport>,
 }
 
 /// What compilation did and how long each part took.
 #[derive(Clone, Debug)]
 pub struct CompileReport {
-    pub rewrite: Report,
     pub rewrite_time: Duration,
     pub lower_time: Duration,
     pub code_time: Duration,
@@ -61,8 +62,7 @@ pub fn compile(function: &Function, options: &CompileOptions) -> Result<Executab
         None => microkernel::selected()?,
     };
     let start = Instant::now();
-    let rewriting = rewrite::Options { exact: options.exact, ..Default::default() };
-    let (optimized, rewrite) = rewrite::optimize(function, &rewriting);
+    let optimized = rewrite::canonicalise(function);
     let rewrite_time = start.elapsed();
 
     let start = Instant::now();
@@ -70,7 +70,7 @@ pub fn compile(function: &Function, options: &CompileOptions) -> Result<Executab
     let lower_time = start.elapsed();
 
     let start = Instant::now();
-    let code = clif::compile(&program.kernels, &clif::Options { family, ..Default::default() })?;
+    let code = clif::compile(&program.kernels, &clif::Options { family, threads: available_threads() })?;
     let code_time = start.elapsed();
 
     let threads = match options.threads {
@@ -78,7 +78,6 @@ pub fn compile(function: &Function, options: &CompileOptions) -> Result<Executab
         threads => threads,
     };
     let report = CompileReport {
-        rewrite,
         rewrite_time,
         lower_time,
         code_time,
@@ -86,8 +85,10 @@ pub fn compile(function: &Function, options: &CompileOptions) -> Result<Executab
         launches: program.launches.len(),
         peak_bytes: program.peak_bytes(),
     };
+    let scratch = program.kernels.iter().map(|kernel| kernel.scratch_layout().1);
+    let scratch_bytes = scratch.max().unwrap_or(0);
     let (program, code, report) = (Arc::new(program), Arc::new(code), Arc::new(report));
-    Ok(Executable { program, code, threads, report })
+    Ok(Executable { program, code, threads, scratch_bytes, report })
 }
 
 impl Executable {

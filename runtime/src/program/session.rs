@@ -2,7 +2,7 @@
 
 use super::ProgramError;
 use super::compile::Executable;
-use crate::buffer::Buffer;
+use crate::buffer::AlignedBuffer;
 use crate::tensor_data::HostTensor;
 use crate::threads::WorkerPool;
 use bsq_codegen::program::{BufferId, BufferKind, Launch};
@@ -29,9 +29,9 @@ pub struct Session {
     pool: WorkerPool,
     /// Memory of each buffer that is not a temporary.
     owned: Vec<Option<HostTensor>>,
-    arena: Buffer,
+    arena: AlignedBuffer,
     /// Scratch of each thread, one after the other.
-    scratch: Buffer,
+    scratch: AlignedBuffer,
     scratch_stride: usize,
     names: Names,
     /// Stable launches must run before the next run.
@@ -81,10 +81,10 @@ impl Session {
         if let Some(name) = parameters.into_keys().next() {
             return Err(unexpected("parameter", name, &names.parameters));
         }
-        let scratch_stride = executable.code.scratch_bytes().next_multiple_of(4096);
+        let scratch_stride = executable.scratch_bytes.next_multiple_of(4096);
         let pool = WorkerPool::new(executable.threads)?;
-        let arena = Buffer::zeroed(program.arena_bytes)?;
-        let scratch = Buffer::zeroed(scratch_stride * executable.threads)?;
+        let arena = AlignedBuffer::zeroed(program.arena_bytes)?;
+        let scratch = AlignedBuffer::zeroed(scratch_stride * executable.threads)?;
         Ok(Session { executable, pool, owned, arena, scratch, scratch_stride, names, stale: true })
     }
 
@@ -172,7 +172,7 @@ impl Session {
     fn launch(&mut self, launch: &Launch) {
         let arguments: Vec<*mut u8> = launch.arguments.iter().map(|&id| self.address(id)).collect();
         let kernel = &self.executable.program.kernels[launch.kernel];
-        let function = self.executable.code.function(launch.kernel);
+        let function = self.executable.code.entry(launch.kernel);
         let scratch = Addresses(self.scratch.as_mut_ptr());
         let arguments = Arguments(arguments);
         let stride = self.scratch_stride;
