@@ -22,7 +22,12 @@ fn transposes_and_reshapes() {
         patches.reshape([2, 2, 192]) * 2.0
     });
     check_output(|g| g.input("x", DType::F32, [6, 4]).swap_axes(0, 1));
-    check_output(|g| g.input("x", DType::F32, [6, 4]).flip([1]).slice(0, 1..5).reshape([16]));
+    check_output(|g| {
+        g.input("x", DType::F32, [6, 4])
+            .flip([1])
+            .slice(0, 1..5)
+            .reshape([16])
+    });
 }
 
 #[test]
@@ -52,7 +57,13 @@ fn sums_over_any_axes() {
 
 #[test]
 fn contractions() {
-    for (m, k, n) in [(1, 1, 1), (7, 5, 3), (100, 64, 48), (97, 33, 200), (5, 1500, 17)] {
+    for (m, k, n) in [
+        (1, 1, 1),
+        (7, 5, 3),
+        (100, 64, 48),
+        (97, 33, 200),
+        (5, 1500, 17),
+    ] {
         check_output(|g| {
             let x = g.input("x", DType::F32, [m, k]);
             x.matmul(g.input("w", DType::F32, [k, n]))
@@ -76,7 +87,9 @@ fn contractions_of_many_axes() {
         x.matmul(g.input("y", DType::F32, [2, 3, 5, 6]))
     });
     check_output(|g| {
-        let x = g.input("x", DType::F32, [2, 8, 6, 24]).transpose(&[0, 2, 1, 3]);
+        let x = g
+            .input("x", DType::F32, [2, 8, 6, 24])
+            .transpose(&[0, 2, 1, 3]);
         let y = g.input("y", DType::F32, [7, 8, 24]);
         x.dot_general(y, &[], &[(2, 1), (3, 2)])
     });
@@ -110,11 +123,18 @@ fn indexing_and_padding() {
     });
     check_output(|g| {
         let x = g.input("x", DType::F32, [7, 5]);
-        x.scatter_add(0, g.input("i", DType::I32, [9]), g.input("u", DType::F32, [9, 5]))
+        x.scatter_add(
+            0,
+            g.input("i", DType::I32, [9]),
+            g.input("u", DType::F32, [9, 5]),
+        )
     });
     check_output(|g| g.input("x", DType::F32, [4, 5]).pad(1, 2, 3, 0.5));
     check_output(|g| {
-        let (x, y) = (g.input("x", DType::F32, [2, 3]), g.input("y", DType::F32, [2, 4]));
+        let (x, y) = (
+            g.input("x", DType::F32, [2, 3]),
+            g.input("y", DType::F32, [2, 4]),
+        );
         g.concat(&[x, y, x], 1)
     });
     check_output(|g| {
@@ -123,7 +143,11 @@ fn indexing_and_padding() {
     });
     check_output(|g| {
         let x = g.input("x", DType::F32, [9, 4]);
-        x.dynamic_update_slice(0, g.input("u", DType::F32, [2, 4]), g.input("s", DType::I32, []))
+        x.dynamic_update_slice(
+            0,
+            g.input("u", DType::F32, [2, 4]),
+            g.input("s", DType::I32, []),
+        )
     });
     check_output(|g| g.input("x", DType::F32, [2, 11]).window(1, 3, 2, 1).sum(-1));
 }

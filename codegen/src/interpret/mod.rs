@@ -86,6 +86,7 @@ impl Item<'_, '_> {
     fn inst(&mut self, dtype: DType, inst: &Inst) -> u64 {
         match inst {
             Inst::Constant(bits) => *bits,
+            Inst::Index(at) if dtype == DType::I32 => u64::from(self.affine(at) as u32),
             Inst::Index(at) => self.affine(at) as u64,
             Inst::Load(from) => self.load(from, dtype),
             Inst::Map(op, operands) => {

@@ -174,8 +174,8 @@ impl Verifier<'_> {
                 Ok(())
             }
             Inst::Index(at) => {
-                if dtype != DType::I64 {
-                    return Err(format!("an index is i64, not {dtype}"));
+                if !matches!(dtype, DType::I32 | DType::I64) {
+                    return Err(format!("an index is i32 or i64, not {dtype}"));
                 }
                 self.affine(at)
             }

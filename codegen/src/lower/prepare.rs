@@ -1,5 +1,6 @@
 //! What lowering does not want to see, spelled in other primitives: exact, graph to graph.
 
+use crate::schedule::{Role, role};
 use bsq_ir::fused::expand;
 use bsq_ir::op::Family;
 use bsq_ir::{Constant, DType, DotAxes, Function, Graph, Node, NodeId, Op, Shape, Tensor, Type};
@@ -9,11 +10,34 @@ use std::collections::{BTreeSet, HashMap};
 const CHUNK: usize = bsq_ir::order::CHUNK;
 
 /// Expands fused ops but attention, random bits, and reductions that have no single index.
+/// Results that are leaves are wrapped, so that every result has a buffer of its own.
 pub(super) fn prepare(function: &Function) -> Function {
+    let graph = Graph::new();
     let mut several: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
-    function.transform(|graph, node, operands| {
-        graph.in_region(node.region, || rebuild(graph, node, operands, &mut several))
-    })
+    let mut new: Vec<NodeId> = Vec::with_capacity(function.nodes().len());
+    for node in function.nodes() {
+        let operands: Vec<NodeId> = node.operands.iter().map(|id| new[id.index()]).collect();
+        let build = || rebuild(&graph, node, &operands, &mut several);
+        new.push(graph.in_place_of(node, build));
+    }
+    let result = |id: NodeId| {
+        let id = new[id.index()];
+        match graph.node(id).op.family() {
+            Family::Leaf => Tensor::new(&graph, id).stop_gradient().id(),
+            _ => id,
+        }
+    };
+    let outputs = function
+        .outputs()
+        .iter()
+        .map(|(name, id)| (name.as_str(), result(*id)));
+    let outputs: Vec<_> = outputs.collect();
+    let updates = function
+        .updates()
+        .iter()
+        .map(|&(p, value)| (new[p.index()], result(value)));
+    let updates: Vec<_> = updates.collect();
+    graph.function(outputs, updates)
 }
 
 fn rebuild(
@@ -164,17 +188,8 @@ fn random<'g>(key: Tensor<'g>, counter: Tensor<'g>, shape: &Shape) -> Tensor<'g>
     bits.cast(DType::U32).reshape(shape)
 }
 
-/// Results that are views, leaves or made on the spot: they need a buffer to be read from.
+/// Results that are views: they need a buffer to be read from.
 pub(super) fn outputs_to_copy(function: &Function) -> BTreeSet<NodeId> {
-    let updated: BTreeSet<NodeId> = function.updates().iter().map(|update| update.1).collect();
-    let copies = |&id: &NodeId| {
-        let node = function.node(id);
-        match &node.op {
-            op if op.is_movement() => !matches!(op, Op::Pad(_) | Op::Concat { .. }),
-            Op::Parameter { .. } => true,
-            Op::Input { .. } => updated.contains(&id),
-            op => op.family() == Family::Leaf,
-        }
-    };
-    function.roots().filter(copies).collect()
+    let copied = |id: &NodeId| role(&function.node(*id).op) == Role::View;
+    function.roots().filter(copied).collect()
 }

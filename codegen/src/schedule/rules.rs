@@ -65,7 +65,7 @@ impl<'f> Grouping<'f> {
 
     fn role(&self, id: NodeId) -> Role {
         match role(&self.function.node(id).op) {
-            Role::View | Role::Leaf if self.forced.contains(&id) => Role::Map,
+            Role::View if self.forced.contains(&id) => Role::Map,
             role => role,
         }
     }

@@ -28,7 +28,11 @@ pub struct CompileOptions {
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        CompileOptions { exact: true, family: None, threads: 0 }
+        CompileOptions {
+            exact: true,
+            family: None,
+            threads: 0,
+        }
     }
 }
 
@@ -70,7 +74,13 @@ pub fn compile(function: &Function, options: &CompileOptions) -> Result<Executab
     let lower_time = start.elapsed();
 
     let start = Instant::now();
-    let code = clif::compile(&program.kernels, &clif::Options { family, threads: available_threads() })?;
+    let code = clif::compile(
+        &program.kernels,
+        &clif::Options {
+            family,
+            threads: available_threads(),
+        },
+    )?;
     let code_time = start.elapsed();
 
     let threads = match options.threads {
@@ -85,10 +95,19 @@ pub fn compile(function: &Function, options: &CompileOptions) -> Result<Executab
         launches: program.launches.len(),
         peak_bytes: program.peak_bytes(),
     };
-    let scratch = program.kernels.iter().map(|kernel| kernel.scratch_layout().1);
+    let scratch = program
+        .kernels
+        .iter()
+        .map(|kernel| kernel.scratch_layout().1);
     let scratch_bytes = scratch.max().unwrap_or(0);
     let (program, code, report) = (Arc::new(program), Arc::new(code), Arc::new(report));
-    Ok(Executable { program, code, threads, scratch_bytes, report })
+    Ok(Executable {
+        program,
+        code,
+        threads,
+        scratch_bytes,
+        report,
+    })
 }
 
 impl Executable {

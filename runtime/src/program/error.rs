@@ -22,11 +22,24 @@ pub enum ProgramError {
     Tensor(#[from] TensorError),
     /// A parameter or an input was not given.
     #[error("{kind} `{name}` ({wanted}) is missing")]
-    Missing { kind: &'static str, name: String, wanted: Type },
+    Missing {
+        kind: &'static str,
+        name: String,
+        wanted: Type,
+    },
     /// Given, but nothing reads it.
     #[error("{kind} `{name}` is not part of the program; it has: {known}")]
-    Unexpected { kind: &'static str, name: String, known: String },
+    Unexpected {
+        kind: &'static str,
+        name: String,
+        known: String,
+    },
     /// Given in another type or shape.
     #[error("{kind} `{name}` must be {wanted}, got {got}")]
-    Mismatch { kind: &'static str, name: String, wanted: Type, got: Type },
+    Mismatch {
+        kind: &'static str,
+        name: String,
+        wanted: Type,
+        got: Type,
+    },
 }

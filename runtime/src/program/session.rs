@@ -63,11 +63,13 @@ impl Session {
                 BufferKind::Parameter(name) => {
                     names.parameters.insert(name.clone(), index);
                     let wanted = buffer.ty.clone();
-                    let tensor = parameters.remove(name).ok_or_else(|| ProgramError::Missing {
-                        kind: "parameter",
-                        name: name.clone(),
-                        wanted,
-                    })?;
+                    let tensor = parameters
+                        .remove(name)
+                        .ok_or_else(|| ProgramError::Missing {
+                            kind: "parameter",
+                            name: name.clone(),
+                            wanted,
+                        })?;
                     check("parameter", name, &buffer.ty, &tensor)?;
                     Some(tensor)
                 }
@@ -85,24 +87,43 @@ impl Session {
         let pool = WorkerPool::new(executable.threads)?;
         let arena = AlignedBuffer::zeroed(program.arena_bytes)?;
         let scratch = AlignedBuffer::zeroed(scratch_stride * executable.threads)?;
-        Ok(Session { executable, pool, owned, arena, scratch, scratch_stride, names, stale: true })
+        Ok(Session {
+            executable,
+            pool,
+            owned,
+            arena,
+            scratch,
+            scratch_stride,
+            names,
+            stale: true,
+        })
     }
 
     /// The current value of a parameter.
     pub fn parameter(&self, name: &str) -> Option<&HostTensor> {
-        self.names.parameters.get(name).and_then(|&index| self.owned[index].as_ref())
+        self.names
+            .parameters
+            .get(name)
+            .and_then(|&index| self.owned[index].as_ref())
     }
 
     /// Every parameter with its current value, by name.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, &HostTensor)> {
         let value = |&index: &usize| self.owned[index].as_ref().expect("parameters are owned");
-        self.names.parameters.iter().map(move |(name, index)| (name.as_str(), value(index)))
+        self.names
+            .parameters
+            .iter()
+            .map(move |(name, index)| (name.as_str(), value(index)))
     }
 
     /// Replaces the value of a parameter.
     pub fn set_parameter(&mut self, name: &str, value: &HostTensor) -> Result<(), ProgramError> {
         let Some(&index) = self.names.parameters.get(name) else {
-            return Err(unexpected("parameter", name.to_string(), &self.names.parameters));
+            return Err(unexpected(
+                "parameter",
+                name.to_string(),
+                &self.names.parameters,
+            ));
         };
         self.write("parameter", name, index, value)?;
         self.stale = true;
@@ -122,7 +143,12 @@ impl Session {
         let mut times = Vec::new();
         let outputs = self.run_with(inputs, &mut |launch, time| {
             let (label, kernel, flops) = (launch.label.clone(), launch.kernel, launch.flops);
-            times.push(LaunchTime { label, kernel, flops, time });
+            times.push(LaunchTime {
+                label,
+                kernel,
+                flops,
+                time,
+            });
         })?;
         Ok((outputs, times))
     }
@@ -141,7 +167,11 @@ impl Session {
         let given = |name: &String| inputs.iter().any(|input| input.0 == name);
         if let Some((name, &index)) = self.names.inputs.iter().find(|(name, _)| !given(name)) {
             let wanted = self.executable.program.buffers[index].ty.clone();
-            return Err(ProgramError::Missing { kind: "input", name: name.clone(), wanted });
+            return Err(ProgramError::Missing {
+                kind: "input",
+                name: name.clone(),
+                wanted,
+            });
         }
         let executable = self.executable.clone();
         for launch in &executable.program.launches {
@@ -170,7 +200,11 @@ impl Session {
     }
 
     fn launch(&mut self, launch: &Launch) {
-        let arguments: Vec<*mut u8> = launch.arguments.iter().map(|&id| self.address(id)).collect();
+        let arguments: Vec<*mut u8> = launch
+            .arguments
+            .iter()
+            .map(|&id| self.address(id))
+            .collect();
         let kernel = &self.executable.program.kernels[launch.kernel];
         let function = self.executable.code.entry(launch.kernel);
         let scratch = Addresses(self.scratch.as_mut_ptr());
@@ -192,8 +226,15 @@ impl Session {
         index: usize,
         value: &HostTensor,
     ) -> Result<(), ProgramError> {
-        check(kind, name, &self.executable.program.buffers[index].ty, value)?;
-        let target = self.owned[index].as_mut().expect("inputs and parameters are owned");
+        check(
+            kind,
+            name,
+            &self.executable.program.buffers[index].ty,
+            value,
+        )?;
+        let target = self.owned[index]
+            .as_mut()
+            .expect("inputs and parameters are owned");
         target.bytes_mut().copy_from_slice(value.bytes());
         Ok(())
     }
@@ -206,7 +247,9 @@ impl Session {
                 unsafe { self.arena.as_mut_ptr().add(offset) }
             }
             _ => {
-                let tensor = self.owned[index].as_mut().expect("only temporaries are not owned");
+                let tensor = self.owned[index]
+                    .as_mut()
+                    .expect("only temporaries are not owned");
                 tensor.bytes_mut().as_mut_ptr()
             }
         }
@@ -237,12 +280,22 @@ impl Addresses {
     }
 }
 
-fn check(kind: &'static str, name: &str, wanted: &Type, got: &HostTensor) -> Result<(), ProgramError> {
+fn check(
+    kind: &'static str,
+    name: &str,
+    wanted: &Type,
+    got: &HostTensor,
+) -> Result<(), ProgramError> {
     if got.dtype() == wanted.dtype && *got.shape() == *wanted.shape {
         return Ok(());
     }
     let got = Type::new(got.dtype(), got.shape());
-    Err(ProgramError::Mismatch { kind, name: name.to_string(), wanted: wanted.clone(), got })
+    Err(ProgramError::Mismatch {
+        kind,
+        name: name.to_string(),
+        wanted: wanted.clone(),
+        got,
+    })
 }
 
 fn unexpected(kind: &'static str, name: String, known: &BTreeMap<String, usize>) -> ProgramError {
@@ -251,5 +304,9 @@ fn unexpected(kind: &'static str, name: String, known: &BTreeMap<String, usize>)
         names.truncate(8);
         names.push("...");
     }
-    ProgramError::Unexpected { kind, name, known: names.join(", ") }
+    ProgramError::Unexpected {
+        kind,
+        name,
+        known: names.join(", "),
+    }
 }

@@ -7,7 +7,9 @@ use bsq_runtime::{CompileOptions, HostTensor, compile};
 
 /// Uneven numbers of both signs from a name and an index.
 fn fill(name: &str, ty: &Type) -> Value {
-    let seed = name.bytes().fold(17u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b)));
+    let seed = name
+        .bytes()
+        .fold(17u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b)));
     let draw = |i: usize| {
         let mut h = seed ^ (i as u32).wrapping_mul(0x9E37_79B9);
         h = (h ^ (h >> 16)).wrapping_mul(0x7feb_352d);
@@ -34,17 +36,31 @@ fn host(value: &Value) -> HostTensor {
 /// Compares outputs and updates under every microkernel family, with 1 and 2 threads.
 pub fn check(function: &Function) {
     let given = |name: &str, ty: &Type| (name.to_string(), fill(name, ty));
-    let inputs: Values = function.inputs().map(|(_, name, ty)| given(name, ty)).collect();
-    let parameters: Values = function.parameters().map(|(_, name, ty)| given(name, ty)).collect();
+    let inputs: Values = function
+        .inputs()
+        .map(|(_, name, ty)| given(name, ty))
+        .collect();
+    let parameters: Values = function
+        .parameters()
+        .map(|(_, name, ty)| given(name, ty))
+        .collect();
     let wanted = evaluate(function, &inputs, &parameters, Precision::F32).unwrap();
     for family in Family::all_supported() {
         for threads in [1, 2] {
-            let options = CompileOptions { family: Some(family), threads, ..Default::default() };
+            let options = CompileOptions {
+                family: Some(family),
+                threads,
+                ..Default::default()
+            };
             let executable = compile(function, &options).unwrap();
-            let bound = parameters.iter().map(|(name, value)| (name.clone(), host(value)));
+            let bound = parameters
+                .iter()
+                .map(|(name, value)| (name.clone(), host(value)));
             let mut session = executable.bind(bound.collect()).unwrap();
-            let given: Vec<(&str, HostTensor)> =
-                inputs.iter().map(|(name, value)| (name.as_str(), host(value))).collect();
+            let given: Vec<(&str, HostTensor)> = inputs
+                .iter()
+                .map(|(name, value)| (name.as_str(), host(value)))
+                .collect();
             let given: Vec<(&str, &HostTensor)> =
                 given.iter().map(|(name, value)| (*name, value)).collect();
             let outputs = session.run(&given).unwrap();
@@ -53,7 +69,11 @@ pub fn check(function: &Function) {
                 same(&format!("{name} {way}"), value, &outputs[name]);
             }
             for (name, value) in &wanted.updates {
-                same(&format!("new {name} {way}"), value, session.parameter(name).unwrap());
+                same(
+                    &format!("new {name} {way}"),
+                    value,
+                    session.parameter(name).unwrap(),
+                );
             }
         }
     }
@@ -62,7 +82,10 @@ pub fn check(function: &Function) {
 fn same(what: &str, wanted: &Value, got: &HostTensor) {
     let got = Value::from_bytes(wanted.ty().clone(), got.bytes());
     if let Some(at) = wanted.first_difference(&got) {
-        panic!("{what} differs first at element {at} of {}\n{wanted:?}\n{got:?}", wanted.ty());
+        panic!(
+            "{what} differs first at element {at} of {}\n{wanted:?}\n{got:?}",
+            wanted.ty()
+        );
     }
 }
 

@@ -53,10 +53,16 @@ impl Emitter<'_, '_> {
                 let first = self.affine(at);
                 let stride = self.lanes.map_or(0, |l| at.coefficient(l.var));
                 match self.lanes {
+                    Some(lanes) if stride != 0 && dtype == DType::I32 => {
+                        self.narrow_indices(first, stride, lanes.groups)
+                    }
                     Some(lanes) if stride != 0 => {
                         let lanes = 0..(GROUP * lanes.groups) as i64;
                         let lanes = lanes.map(|lane| self.b.ins().iadd_imm_s(first, lane * stride));
                         Repr::Varying(lanes.collect())
+                    }
+                    _ if dtype == DType::I32 => {
+                        Repr::Uniform(self.b.ins().ireduce(types::I32, first))
                     }
                     _ => Repr::Uniform(first),
                 }
@@ -67,6 +73,20 @@ impl Emitter<'_, '_> {
                 self.map(op, dtype, operands)
             }
         }
+    }
+
+    /// `first + lane * stride` as packed `i32`.
+    fn narrow_indices(&mut self, first: ir::Value, stride: i64, groups: usize) -> Repr {
+        let first = self.b.ins().ireduce(types::I32, first);
+        let first = self.b.ins().splat(types::I32X4, first);
+        let registers = (0..groups).map(|group| {
+            let lane = |lane: usize| ((group * GROUP + lane) as i64 * stride) as i32;
+            let bytes: Vec<u8> = (0..GROUP).flat_map(|l| lane(l).to_le_bytes()).collect();
+            let steps = self.b.func.dfg.constants.insert(bytes.into());
+            let steps = self.b.ins().vconst(types::I32X4, steps);
+            self.b.ins().iadd(first, steps)
+        });
+        Repr::Varying(registers.collect())
     }
 
     fn scalar_loop(&mut self, var: Var, extent: &Extent, body: &[Stmt]) {
