@@ -4,7 +4,7 @@ use super::cast::cast;
 use super::numbers::{Bits, Number};
 use super::value::{each_number_pair, each_type};
 use super::{Data, Precision, Value};
-use crate::math::{self, Scalar, with_fma};
+use crate::math::with_fma;
 use crate::op::Op;
 use std::ops::{BitAnd, BitOr, BitXor};
 
@@ -42,21 +42,49 @@ fn map<T: Copy, R>(x: &[T], f: impl Fn(T) -> R) -> Vec<R> {
     x.iter().map(|&x| f(x)).collect()
 }
 
+/// [`map`] with fused multiply-adds in hardware, where there are any.
+fn map_fma(x: &[f32], f: impl Fn(f32) -> f32) -> Vec<f32> {
+    let mut result = x.to_vec();
+    with_fma(|| {
+        for x in &mut result {
+            *x = f(*x);
+        }
+    });
+    result
+}
+
 fn zip<T: Copy, R>(x: &[T], y: &[T], f: impl Fn(T, T) -> R) -> Vec<R> {
     x.iter().zip(y).map(|(&x, &y)| f(x, y)).collect()
 }
 
+/// The functions of [`math`] on one number; inlined, so that they are compiled with the caller's
+/// processor features.
+mod scalar {
+    use crate::math::{self, Scalar};
+
+    macro_rules! scalar {
+        ($($name:ident)*) => {
+            $(#[inline(always)]
+            pub fn $name(x: f32) -> f32 {
+                math::$name(&mut Scalar, x)
+            })*
+        };
+    }
+
+    scalar!(exp log tanh erf);
+}
+
 fn real_function(op: &Op, x: &Data) -> Data {
     match x {
-        Data::F32(x) => with_fma(|| match op {
-            Op::Exp => map(x, |x| math::exp(&mut Scalar, x)),
-            Op::Log => map(x, |x| math::log(&mut Scalar, x)),
+        Data::F32(x) => match op {
+            Op::Exp => map_fma(x, scalar::exp),
+            Op::Log => map_fma(x, scalar::log),
             Op::Sqrt => map(x, f32::sqrt),
-            Op::Tanh => map(x, |x| math::tanh(&mut Scalar, x)),
-            Op::Erf => map(x, |x| math::erf(&mut Scalar, x)),
+            Op::Tanh => map_fma(x, scalar::tanh),
+            Op::Erf => map_fma(x, scalar::erf),
             Op::Floor => map(x, f32::floor),
             _ => unreachable!("{} is no real function", op.name()),
-        })
+        }
         .into(),
         Data::F64(x) => match op {
             Op::Exp => map(x, f64::exp),
