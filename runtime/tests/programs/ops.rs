@@ -1,9 +1,7 @@
-//! Compiled programs give the evaluator's bits, whatever the threads and microkernels.
+//! Every kind of op.
 
-mod common;
-
+use crate::common::{check, check_output};
 use bsq_ir::{DType, Graph};
-use common::{check, check_output};
 
 #[test]
 fn elementwise_chains() {

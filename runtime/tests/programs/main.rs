@@ -1,0 +1,5 @@
+//! Compiled programs give the evaluator's bits, whatever the threads and microkernels.
+
+mod attention;
+mod common;
+mod ops;
