@@ -2,8 +2,13 @@
 
 pub mod config;
 pub mod data;
+pub mod executor;
 pub mod image_io;
+pub mod init;
 pub mod leech;
+pub mod losses;
 pub mod metrics;
+pub mod optimizer;
 pub mod schedule;
+pub mod tokenizer;
 pub mod train_log;

@@ -1,0 +1,146 @@
+//! What training minimises: a list of weighted terms, added in order.
+//!
+//! | term | value | weight |
+//! |---|---|---|
+//! | `reconstruction` | mean absolute or mean squared difference of picture and reconstruction | `reconstruct_weight` |
+//! | `quantizer` | the quantizer's own loss: entropies and commitment | an operand: `codebook_weight` has a ramp |
+//! | `logit_laplace` | negative log-likelihood of the pixels, for a model with that head | `logit_laplace_weight` |
+//!
+//! A new term, perceptual or adversarial, is one more [`Term`] at the end of the list, so the sum
+//! of those before it keeps its bits.
+
+mod logit_laplace;
+
+pub use logit_laplace::logit_laplace;
+
+use crate::config::{LossConfig, ReconstructionLoss};
+use crate::tokenizer::Forward;
+use bsq_ir::Tensor;
+
+/// One summand of the loss.
+#[derive(Clone, Copy, Debug)]
+pub struct Term<'g> {
+    /// The name in logs.
+    pub name: &'static str,
+    /// `f32[]`, not yet weighted.
+    pub value: Tensor<'g>,
+    /// What the value is multiplied by.
+    pub weight: Weight<'g>,
+}
+
+/// The weight of a term.
+#[derive(Clone, Copy, Debug)]
+pub enum Weight<'g> {
+    /// Fixed when the graph is built.
+    Fixed(f64),
+    /// Given at every step, `f32[]`.
+    Operand(Tensor<'g>),
+}
+
+/// The terms of a tokenizer's loss for the pictures `image` that `forward` was built on.
+/// `codebook_weight` is the weight of the quantizer's loss at this step, `f32[]`.
+///
+/// Terms whose fixed weight is zero are left out.
+pub fn tokenizer_terms<'g>(
+    config: &LossConfig,
+    forward: &Forward<'g>,
+    image: Tensor<'g>,
+    codebook_weight: Tensor<'g>,
+) -> Vec<Term<'g>> {
+    let difference = image - forward.decoded.reconstruction;
+    let reconstruction = match config.reconstruction {
+        ReconstructionLoss::L1 => difference.abs(),
+        ReconstructionLoss::Mse => difference.square(),
+    };
+    let mut terms = vec![
+        Term {
+            name: "reconstruction",
+            value: reconstruction.mean(..),
+            weight: Weight::Fixed(config.reconstruct_weight),
+        },
+        Term {
+            name: "quantizer",
+            value: forward.quantized.loss,
+            weight: Weight::Operand(codebook_weight),
+        },
+    ];
+    let has_likelihood = forward.decoded.raw.shape() != image.shape();
+    if has_likelihood {
+        terms.push(Term {
+            name: "logit_laplace",
+            value: logit_laplace(forward.decoded.raw, image),
+            weight: Weight::Fixed(config.logit_laplace_weight),
+        });
+    }
+    terms.retain(|term| !matches!(term.weight, Weight::Fixed(0.0)));
+    terms
+}
+
+/// The weighted sum of the terms, added in order.
+///
+/// # Panics
+/// If there are none.
+#[track_caller]
+pub fn total<'g>(terms: &[Term<'g>]) -> Tensor<'g> {
+    let weighted = terms.iter().map(|term| match term.weight {
+        Weight::Fixed(1.0) => term.value,
+        Weight::Fixed(weight) => term.value * weight,
+        Weight::Operand(weight) => term.value * weight,
+    });
+    let sum = weighted.reduce(|sum, term| sum + term);
+    sum.expect("a loss has at least one term")
+}
+
+/// What a configuration asks for and this list does not have yet, as words for the user.
+pub fn left_out(config: &LossConfig) -> Vec<&'static str> {
+    let mut left_out = Vec::new();
+    if config.perceptual_weight != 0.0 {
+        left_out.push("the perceptual loss (loss.perceptual_weight)");
+    }
+    if !config.skip_disc && config.disc_weight != 0.0 {
+        left_out.push("the adversarial loss (loss.disc_weight, loss.skip_disc)");
+    }
+    left_out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bsq_ir::Graph;
+    use bsq_ir::eval::{Precision, Values, evaluate};
+
+    fn value(build: impl for<'g> Fn(&'g Graph) -> Tensor<'g>) -> f32 {
+        let g = Graph::new();
+        let function = g.function([("value", build(&g).id())], []);
+        let run = evaluate(&function, &Values::new(), &Values::new(), Precision::F32).unwrap();
+        run.outputs["value"].as_f32()[0]
+    }
+
+    #[test]
+    fn terms_are_weighted_and_added() {
+        let sum = value(|g| {
+            let scalar = |value| g.constant_f32(&[value], []);
+            let term = |value, weight| Term {
+                name: "any",
+                value: scalar(value),
+                weight,
+            };
+            total(&[
+                term(3.0, Weight::Fixed(1.0)),
+                term(2.0, Weight::Fixed(0.5)),
+                term(5.0, Weight::Operand(scalar(10.0))),
+            ])
+        });
+        assert_eq!(sum, 54.0);
+    }
+
+    #[test]
+    fn the_likelihood_of_a_known_pixel() {
+        let loss = value(|g| {
+            let image = g.constant_f32(&[0.7; 3], [1, 3, 1, 1]);
+            let raw = g.constant_f32(&[0.3, 0.3, 0.3, -0.5, -0.5, -0.5], [1, 6, 1, 1]);
+            logit_laplace(raw, image)
+        });
+        assert!((loss - -1.395_354_2).abs() < 1e-6, "{loss}");
+    }
+}

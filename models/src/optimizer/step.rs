@@ -1,0 +1,146 @@
+//! A training step under construction: outputs, updates, and the state that it keeps.
+
+use bsq_ir::graph::Function;
+use bsq_ir::shape::Type;
+use bsq_ir::{DType, Graph, Op, Shape, Tensor};
+use bsq_runtime::tensor_data::{HostTensor, TensorError};
+use std::collections::BTreeMap;
+
+/// What one run of a training step computes and what it replaces.
+#[derive(Clone)]
+pub struct Step<'g> {
+    graph: &'g Graph,
+    outputs: Vec<(String, Tensor<'g>)>,
+    /// Parameters and state with their new values.
+    updates: Vec<(Tensor<'g>, Tensor<'g>)>,
+    /// Which of the updates are the model's own parameters.
+    model: Vec<usize>,
+    state: Vec<StateSpec>,
+}
+
+/// A tensor that a step keeps between runs beside the model's parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateSpec {
+    /// Dotted name, such as `adamw.exp_avg.encoder.conv1.weight`.
+    pub name: String,
+    pub ty: Type,
+    pub start: StateStart,
+}
+
+/// What state is before the first step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StateStart {
+    /// Zeros.
+    Zero,
+    /// The parameter of this name.
+    CopyOf(String),
+}
+
+impl<'g> Step<'g> {
+    pub(super) fn new(graph: &'g Graph) -> Self {
+        Step {
+            graph,
+            outputs: Vec::new(),
+            updates: Vec::new(),
+            model: Vec::new(),
+            state: Vec::new(),
+        }
+    }
+
+    /// Adds a result of every run.
+    pub fn output(mut self, name: &str, tensor: Tensor<'g>) -> Self {
+        self.outputs.push((name.to_string(), tensor));
+        self
+    }
+
+    /// Adds an exponential moving average of every parameter of the model, after its update:
+    /// `average <- average + (parameter - average) (1 - decay)`, as `ema.NAME`.
+    ///
+    /// It starts as the parameters do and has no bias correction.
+    #[must_use]
+    pub fn with_average(mut self, decay: f64) -> Self {
+        for index in self.model.clone() {
+            let (parameter, new) = self.updates[index];
+            let name = name_of(parameter);
+            let start = StateStart::CopyOf(name.clone());
+            let average = self.state(&format!("ema.{name}"), DType::F32, new.shape(), start);
+            self.update(average, average + (new - average) * (1.0 - decay));
+        }
+        self
+    }
+
+    /// The function to compile: the outputs, and all updates.
+    pub fn function(&self) -> Function {
+        let outputs = self.outputs.iter();
+        let updates = self.updates.iter();
+        self.graph.function(
+            outputs.map(|(name, tensor)| (name.as_str(), tensor.id())),
+            updates.map(|(old, new)| (old.id(), new.id())),
+        )
+    }
+
+    /// What the step keeps beside the model's parameters.
+    pub fn state_specs(&self) -> &[StateSpec] {
+        &self.state
+    }
+
+    /// The state before the first step, given the model's parameters.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    ///
+    /// # Panics
+    /// If a parameter that the state starts from is missing.
+    pub fn initial_state(
+        &self,
+        parameters: &BTreeMap<String, HostTensor>,
+    ) -> Result<BTreeMap<String, HostTensor>, TensorError> {
+        let start = |spec: &StateSpec| {
+            let tensor = match &spec.start {
+                StateStart::Zero => HostTensor::zeros(spec.ty.dtype, spec.ty.shape.to_vec())?,
+                StateStart::CopyOf(name) => match parameters.get(name) {
+                    Some(parameter) => parameter.clone(),
+                    None => panic!("no parameter `{name}` to start `{}` from", spec.name),
+                },
+            };
+            Ok((spec.name.clone(), tensor))
+        };
+        self.state.iter().map(start).collect()
+    }
+
+    /// A tensor that is kept between runs.
+    pub(super) fn state(
+        &mut self,
+        name: &str,
+        dtype: DType,
+        shape: impl Into<Shape>,
+        start: StateStart,
+    ) -> Tensor<'g> {
+        let ty = Type::new(dtype, shape);
+        let tensor = self.graph.parameter(name, dtype, &ty.shape);
+        let name = name.to_string();
+        self.state.push(StateSpec { name, ty, start });
+        tensor
+    }
+
+    pub(super) fn update(&mut self, old: Tensor<'g>, new: Tensor<'g>) {
+        self.updates.push((old, new));
+    }
+
+    pub(super) fn update_parameter(&mut self, old: Tensor<'g>, new: Tensor<'g>) {
+        self.model.push(self.updates.len());
+        self.update(old, new);
+    }
+}
+
+/// The name of a parameter.
+#[track_caller]
+pub(super) fn name_of(parameter: Tensor<'_>) -> String {
+    match parameter.graph().node(parameter.id()).op {
+        Op::Parameter { name, .. } => name,
+        op => panic!(
+            "{parameter:?} is no parameter but the result of {}",
+            op.name()
+        ),
+    }
+}

@@ -1,0 +1,303 @@
+//! BSQ-ViT: a transformer encoder, a quantizer, and a transformer decoder.
+//!
+//! ```text
+//! image [batch, 3, height, width]
+//!   -> patches [batch, tokens, 3 p p]        patchify
+//!   -> features [batch, tokens, width]       encoder
+//!   -> projected [batch, tokens, bits]       quant_embed
+//!   -> u, of unit length                     l2_norm
+//!   -> codes, ±1/sqrt(bits)                  quantizer
+//!   -> [batch, tokens, width]                post_quant_embed
+//!   -> raw [batch, 3, height, width]         decoder, unpatchify
+//!   -> reconstruction                        clamp
+//! ```
+//!
+//! A [`Tokenizer`] builds these as graphs; parameters have the names and shapes of the reference
+//! implementation's checkpoints.
+//!
+//! ```
+//! use bsq::config::Config;
+//! use bsq::tokenizer::Tokenizer;
+//! use bsq_ir::{DType, Graph, Scope};
+//!
+//! let config = Config::from_toml(r#"
+//!     [model]
+//!     embed_dim = 18
+//!     l2_norm = true
+//!     post_q_l2_norm = true
+//!     [model.vitconfig]
+//!     image_size = 32
+//!     patch_size = 8
+//!     width = 64
+//!     layers = 2
+//!     heads = 4
+//!     mlp_ratio = 4
+//! "#).unwrap();
+//! let tokenizer = Tokenizer::new(&config.model).unwrap();
+//! let g = Graph::new();
+//! let image = g.input("image", DType::F32, [1, 3, 32, 32]);
+//! let forward = tokenizer.forward(&Scope::root(&g), image);
+//! assert_eq!(forward.encoded.indices.ty().to_string(), "u64[1,16]");
+//! assert_eq!(forward.decoded.reconstruction.ty().to_string(), "f32[1,3,32,32]");
+//! ```
+
+pub mod bits;
+mod bsq;
+mod entropy;
+pub(crate) mod logit_laplace;
+mod parameters;
+pub mod patches;
+mod vit;
+mod vq;
+
+pub use bsq::BsqTerms;
+pub use parameters::BUFFERS;
+
+use crate::config::{ConfigError, Problem, QuantizerConfig, TokenizerConfig};
+use bsq_ir::{DType, Scope, Tensor};
+use patches::{patchify, unpatchify};
+
+/// Smallest length that features are divided by.
+const SMALLEST_NORM: f64 = 1e-12;
+/// Colours of a picture.
+const CHANNELS: usize = 3;
+
+/// The architecture of one tokenizer: builds graphs, holds no weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tokenizer {
+    config: TokenizerConfig,
+}
+
+/// What the encoder makes of a picture.
+#[derive(Clone, Copy, Debug)]
+pub struct EncoderOutput<'g> {
+    /// The encoder's last features, `[batch, tokens, width]`.
+    pub features: Tensor<'g>,
+    /// Their projection, `[batch, tokens, embed_dim]`.
+    pub projected: Tensor<'g>,
+    /// The same, of unit length if the model normalises: what is quantized.
+    pub u: Tensor<'g>,
+    /// The token's index, `u64[batch, tokens]`.
+    pub indices: Tensor<'g>,
+    /// Bits of binary spherical quantization.
+    pub binary: Option<BinaryTokens<'g>>,
+}
+
+/// The bits of tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct BinaryTokens<'g> {
+    /// `bool[batch, tokens, bits]`.
+    pub bits: Tensor<'g>,
+    /// The index of each group of bits, `u64[batch, tokens, groups]`.
+    pub group_indices: Tensor<'g>,
+}
+
+/// What the decoder makes of codes.
+#[derive(Clone, Copy, Debug)]
+pub struct DecoderOutput<'g> {
+    /// The decoder's pixels, not limited: `[batch, 3, height, width]`, or six planes with a
+    /// logit-Laplace head.
+    pub raw: Tensor<'g>,
+    /// The picture, `[batch, 3, height, width]`, limited to the model's range.
+    pub reconstruction: Tensor<'g>,
+}
+
+/// Codes and what they cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Quantized<'g> {
+    /// `[batch, tokens, embed_dim]`; gradients pass straight through the rounding.
+    pub codes: Tensor<'g>,
+    /// The quantizer's loss, `f32[]`.
+    pub loss: Tensor<'g>,
+}
+
+/// A whole pass from picture to picture, as training needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward<'g> {
+    /// The encoder's side.
+    pub encoded: EncoderOutput<'g>,
+    /// Codes and the quantizer's loss.
+    pub quantized: Quantized<'g>,
+    /// The decoder's side.
+    pub decoded: DecoderOutput<'g>,
+    /// The entropy, in nats, that says how well the codes are used: of the mean code
+    /// distribution, or of the batch's histogram in vector quantization.
+    pub codebook_entropy: Tensor<'g>,
+    /// The terms of binary spherical quantization.
+    pub terms: Option<BsqTerms<'g>>,
+}
+
+impl Tokenizer {
+    /// # Errors
+    /// If the configuration is one for clips: those are not supported yet.
+    pub fn new(config: &TokenizerConfig) -> Result<Tokenizer, ConfigError> {
+        if config.encoder.num_frames > 1 {
+            let key = "model.vitconfig.num_frames".to_string();
+            let reason = "tokenizers of clips are not supported yet: must be 1".to_string();
+            let problem = Problem::Invalid { key, reason };
+            return Err(ConfigError {
+                file: None,
+                line: None,
+                problem,
+            });
+        }
+        let config = config.clone();
+        Ok(Tokenizer { config })
+    }
+
+    /// What it was made from.
+    pub fn config(&self) -> &TokenizerConfig {
+        &self.config
+    }
+
+    /// The shape of a batch of pictures, `[batch, 3, height, width]`.
+    pub fn image_shape(&self, batch: usize) -> [usize; 4] {
+        let size = self.config.encoder.image_size;
+        [batch, CHANNELS, size.height, size.width]
+    }
+
+    /// The whole pass, with the quantizer's loss.
+    ///
+    /// # Panics
+    /// If the image is not `[batch, 3, height, width]` of the model's size.
+    #[track_caller]
+    pub fn forward<'g>(&self, scope: &Scope<'g>, image: Tensor<'g>) -> Forward<'g> {
+        let encoded = self.encode(scope, image);
+        let (quantized, codebook_entropy, terms) = match &self.config.quantizer {
+            QuantizerConfig::Bsq(config) => {
+                let (quantized, terms) = bsq::quantize(config, encoded.u);
+                (quantized, terms.codebook_entropy, Some(terms))
+            }
+            QuantizerConfig::Vq(config) => {
+                let rows = vq::rows(config, vq::table(config, scope), encoded.indices);
+                let quantized = vq::quantize(config, encoded.u, rows);
+                (quantized, vq::usage_entropy(config, encoded.indices), None)
+            }
+        };
+        let decoded = self.decode(scope, quantized.codes);
+        Forward {
+            encoded,
+            quantized,
+            decoded,
+            codebook_entropy,
+            terms,
+        }
+    }
+
+    /// Pictures to tokens, without a loss.
+    ///
+    /// # Panics
+    /// If the image is not `[batch, 3, height, width]` of the model's size.
+    #[track_caller]
+    pub fn encode<'g>(&self, scope: &Scope<'g>, image: Tensor<'g>) -> EncoderOutput<'g> {
+        let shape = image.shape();
+        let expected = self.image_shape(shape.first().copied().unwrap_or(0));
+        assert_eq!(shape[..], expected, "the shape of a batch of pictures");
+        let vit = &self.config.encoder;
+        let image = match self.config.logit_laplace {
+            true => logit_laplace::squeeze(image),
+            false => image,
+        };
+        let patches = patchify(image, vit.patch_size);
+        let features = vit::encoder(vit, &(scope / "encoder"), patches);
+        let projected = features.linear(&(scope / "quant_embed"), self.embed_dim());
+        let l2_norm = match &self.config.quantizer {
+            QuantizerConfig::Bsq(config) => config.l2_norm,
+            QuantizerConfig::Vq(config) => config.l2_norm,
+        };
+        let u = match l2_norm {
+            true => projected.l2_normalize(SMALLEST_NORM),
+            false => projected,
+        };
+        let (indices, binary) = match &self.config.quantizer {
+            QuantizerConfig::Bsq(config) => {
+                let (shape, size) = (u.shape(), config.embed_group_size);
+                let groups = u.reshape([shape[0], shape[1], config.groups(), size]);
+                let (bits, group_indices) = (u.gt(0.0), bsq::pack(groups));
+                let binary = BinaryTokens {
+                    bits,
+                    group_indices,
+                };
+                (bsq::pack(u), Some(binary))
+            }
+            QuantizerConfig::Vq(config) => {
+                let nearest = vq::nearest(config, vq::table(config, scope), u);
+                (nearest.cast(DType::U64), None)
+            }
+        };
+        EncoderOutput {
+            features,
+            projected,
+            u,
+            indices,
+            binary,
+        }
+    }
+
+    /// Codes `[batch, tokens, embed_dim]` to pictures.
+    ///
+    /// # Panics
+    /// If the codes have another shape.
+    #[track_caller]
+    pub fn decode<'g>(&self, scope: &Scope<'g>, codes: Tensor<'g>) -> DecoderOutput<'g> {
+        let shape = codes.shape();
+        let vit = &self.config.decoder;
+        let expected = [vit.tokens(), self.embed_dim()];
+        let fits = shape.rank() == 3 && shape[1..] == expected;
+        assert!(
+            fits,
+            "codes are [batch, {}, {}], not {shape}",
+            expected[0], expected[1]
+        );
+        let planes = match self.config.logit_laplace {
+            true => 2 * CHANNELS,
+            false => CHANNELS,
+        };
+        let pixels = planes * vit.patch_size * vit.patch_size;
+        let embedded = codes.linear(&(scope / "post_quant_embed"), vit.width);
+        let tokens = vit::decoder(vit, &(scope / "decoder"), embedded, pixels);
+        let raw = unpatchify(tokens, vit.grid(), vit.patch_size);
+        let [low, high] = self.config.clamp_range;
+        let reconstruction = match self.config.logit_laplace {
+            true => logit_laplace::reconstruct(raw),
+            false => raw.clamp(low, high),
+        };
+        DecoderOutput {
+            raw,
+            reconstruction,
+        }
+    }
+
+    /// The codes `[batch, tokens, embed_dim]` of tokens' indices (`u64[batch, tokens]`), for
+    /// [`decode`](Tokenizer::decode): exactly those of the pass that made the indices.
+    #[track_caller]
+    pub fn codes<'g>(&self, scope: &Scope<'g>, indices: Tensor<'g>) -> Tensor<'g> {
+        match &self.config.quantizer {
+            QuantizerConfig::Bsq(config) => {
+                bsq::codes_of(config, bsq::unpack(indices, config.embed_dim))
+            }
+            QuantizerConfig::Vq(config) => vq::rows(config, vq::table(config, scope), indices),
+        }
+    }
+
+    /// The same of the indices of groups of bits (`u64[batch, tokens, groups]`).
+    ///
+    /// # Panics
+    /// If the model is a vector quantizer, which has no groups, or the groups are not its.
+    #[track_caller]
+    pub fn codes_of_groups<'g>(&self, group_indices: Tensor<'g>) -> Tensor<'g> {
+        let QuantizerConfig::Bsq(config) = &self.config.quantizer else {
+            panic!("a vector quantizer has no groups of bits");
+        };
+        let shape = group_indices.shape();
+        let bits = bsq::unpack(group_indices, config.embed_group_size);
+        bsq::codes_of(config, bits.reshape([shape[0], shape[1], config.embed_dim]))
+    }
+
+    fn embed_dim(&self) -> usize {
+        self.config.quantizer.embed_dim()
+    }
+}
+
+#[cfg(test)]
+mod tests;
