@@ -376,3 +376,6 @@ fn first_line(stmt: &Stmt) -> String {
     let text = stmt.to_string();
     text.lines().next().unwrap_or_default().to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,57 @@ mod contract;
 mod generate;
 mod run;
 
+use crate::kernel::{Affine, Array, Element, Extent, Inst, Kernel, Place, Stmt, Value, Var};
+use bsq_ir::{DType, Op};
 use generate::{Limits, random_kernel};
 use proptest::prelude::*;
 use run::check;
+
+/// `y[i] = cast(x[i])`, in a vector loop or not.
+fn conversion(from: DType, to: DType, elements: usize, vector: bool) -> Kernel {
+    let element = |index| Element {
+        place: Place::Buffer(index),
+        at: Affine::var(Var(0)),
+        dynamic: None,
+    };
+    let (x, y) = (Value(0), Value(1));
+    let definition = |value, dtype, inst| Stmt::Let { value, dtype, inst };
+    let body = vec![
+        definition(x, from, Inst::Load(element(0))),
+        definition(y, to, Inst::Map(Op::Cast(to), vec![x])),
+        Stmt::Store {
+            to: element(1),
+            value: y,
+        },
+    ];
+    let input = Array {
+        dtype: from,
+        elements,
+        written: false,
+    };
+    Kernel {
+        buffers: vec![input, Array::written(to, elements)],
+        scratch: Vec::new(),
+        grid: Vec::new(),
+        body: vec![Stmt::Loop {
+            var: Var(0),
+            extent: Extent::Static(elements),
+            vector,
+            body,
+        }],
+    }
+}
+
+#[test]
+fn conversions_equal_the_evaluator() {
+    for from in DType::ALL {
+        for to in DType::ALL {
+            for vector in [false, true] {
+                check(&conversion(from, to, 3001, vector), 7).unwrap();
+            }
+        }
+    }
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]

@@ -86,6 +86,7 @@ fn contents(array: &Array, random: &mut Random) -> Vec<u8> {
         let float = match random.below(16) {
             0 => special[random.below(special.len())],
             1 => f32::from_bits(random.next() as u32),
+            2 => near_half(random),
             _ => (random.next() as i32 as f32) / 2f32.powi(29),
         };
         let whole = match random.below(4) {
@@ -103,4 +104,17 @@ fn contents(array: &Array, random: &mut Random) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// A tie between two neighbours of a half format, or a number beside one.
+fn near_half(random: &mut Random) -> f32 {
+    let bits = random.next() as u16;
+    let tie = match random.chance(50) {
+        true => bf16::from_bits(bits).to_f32().to_bits() | 0x8000,
+        false => {
+            let (low, high) = (f16::from_bits(bits), f16::from_bits(bits.wrapping_add(1)));
+            ((low.to_f32() + high.to_f32()) / 2.0).to_bits()
+        }
+    };
+    f32::from_bits(tie.wrapping_add(random.below(3) as u32).wrapping_sub(1))
 }
