@@ -163,7 +163,7 @@ impl Combine {
 pub enum Inst {
     /// The element's little-endian bytes, zero-extended.
     Constant(u64),
-    /// An index expression, as `i32` or `i64`.
+    /// An index expression, as `i64` or, wrapped, `i32`.
     Index(Affine),
     Load(Element),
     /// An elementwise op of the graph IR.

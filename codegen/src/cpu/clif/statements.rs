@@ -49,24 +49,7 @@ impl Emitter<'_, '_> {
     fn inst(&mut self, dtype: DType, inst: &Inst) -> Repr {
         match inst {
             Inst::Constant(bits) => Repr::Uniform(self.constant(dtype, *bits)),
-            Inst::Index(at) => {
-                let first = self.affine(at);
-                let stride = self.lanes.map_or(0, |l| at.coefficient(l.var));
-                match self.lanes {
-                    Some(lanes) if stride != 0 && dtype == DType::I32 => {
-                        self.narrow_indices(first, stride, lanes.groups)
-                    }
-                    Some(lanes) if stride != 0 => {
-                        let lanes = 0..(GROUP * lanes.groups) as i64;
-                        let lanes = lanes.map(|lane| self.b.ins().iadd_imm_s(first, lane * stride));
-                        Repr::Varying(lanes.collect())
-                    }
-                    _ if dtype == DType::I32 => {
-                        Repr::Uniform(self.b.ins().ireduce(types::I32, first))
-                    }
-                    _ => Repr::Uniform(first),
-                }
-            }
+            Inst::Index(at) => self.index_value(dtype, at),
             Inst::Load(from) => self.load(from),
             Inst::Map(op, operands) => {
                 let operands: Vec<_> = operands.iter().map(|&value| self.value(value)).collect();
@@ -75,18 +58,30 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// `first + lane * stride` as packed `i32`.
-    fn narrow_indices(&mut self, first: ir::Value, stride: i64, groups: usize) -> Repr {
-        let first = self.b.ins().ireduce(types::I32, first);
+    /// An index expression in every lane.
+    fn index_value(&mut self, dtype: DType, at: &Affine) -> Repr {
+        let wide = self.affine(at);
+        let first = match dtype {
+            DType::I32 => self.b.ins().ireduce(types::I32, wide),
+            _ => wide,
+        };
+        let stride = self.lanes.map_or(0, |l| at.coefficient(l.var));
+        let Some(lanes) = self.lanes.filter(|_| stride != 0) else {
+            return Repr::Uniform(first);
+        };
+        let step = |lane: usize| lane as i64 * stride;
+        if dtype == DType::I64 {
+            let lanes = 0..GROUP * lanes.groups;
+            let lanes = lanes.map(|lane| self.b.ins().iadd_imm_s(first, step(lane)));
+            return Repr::Varying(lanes.collect());
+        }
         let first = self.b.ins().splat(types::I32X4, first);
-        let registers = (0..groups).map(|group| {
-            let lane = |lane: usize| ((group * GROUP + lane) as i64 * stride) as i32;
-            let bytes: Vec<u8> = (0..GROUP).flat_map(|l| lane(l).to_le_bytes()).collect();
-            let steps = self.b.func.dfg.constants.insert(bytes.into());
-            let steps = self.b.ins().vconst(types::I32X4, steps);
+        let groups = (0..lanes.groups).map(|group| {
+            let steps = [0, 1, 2, 3].map(|lane| step(group * GROUP + lane) as i32);
+            let steps = self.i32x4(steps);
             self.b.ins().iadd(first, steps)
         });
-        Repr::Varying(registers.collect())
+        Repr::Varying(groups.collect())
     }
 
     fn scalar_loop(&mut self, var: Var, extent: &Extent, body: &[Stmt]) {

@@ -69,6 +69,13 @@ impl Emitter<'_, '_> {
         }
     }
 
+    /// A register of four constants.
+    pub fn i32x4(&mut self, lanes: [i32; 4]) -> ir::Value {
+        let bytes = lanes.iter().flat_map(|lane| lane.to_le_bytes());
+        let constant = self.b.func.dfg.constants.insert(bytes.collect());
+        self.b.ins().vconst(types::I32X4, constant)
+    }
+
     pub(super) fn is_vector(&self, x: ir::Value) -> bool {
         self.b.func.dfg.value_type(x).is_vector()
     }

@@ -273,7 +273,8 @@ impl Maker {
             }
             1 if !self.limits.only_f32 => {
                 let at = self.affine();
-                self.define(body, DType::I64, Inst::Index(at));
+                let dtype = self.random.of(&[DType::I64, DType::I32]);
+                self.define(body, dtype, Inst::Index(at));
             }
             2..=4 => {
                 let dtype = self.dtype();

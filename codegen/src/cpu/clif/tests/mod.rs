@@ -2,6 +2,7 @@
 
 mod contract;
 mod generate;
+mod lowered;
 mod run;
 
 use crate::kernel::{Affine, Array, Element, Extent, Inst, Kernel, Place, Stmt, Value, Var};

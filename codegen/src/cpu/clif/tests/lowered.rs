@@ -1,0 +1,54 @@
+//! Kernels as the lowering makes them.
+
+use super::run::check;
+use crate::lower::lower;
+use bsq_ir::autodiff::gradients;
+use bsq_ir::tensor::Init;
+use bsq_ir::{DType, Graph, Scope, Tensor};
+
+/// Pre-norm attention with a causal mask, and a feed-forward layer.
+fn block<'g>(x: Tensor<'g>, scope: &Scope<'g>, heads: usize) -> Tensor<'g> {
+    let [batch, tokens, width] = *x.shape() else {
+        panic!("[batch, tokens, width]");
+    };
+    let norm = |x: Tensor<'g>, scope: Scope<'g>| {
+        let weight = scope.parameter("weight", [width], Init::Constant(1.0));
+        let bias = scope.parameter("bias", [width], Init::Constant(0.0));
+        x.layer_norm(weight, bias, 1e-5)
+    };
+    let split = |x: Tensor<'g>| {
+        x.reshape([batch, tokens, heads, width / heads])
+            .transpose(&[0, 2, 1, 3])
+    };
+    let qkv = norm(x, scope / "norm_1").linear(&(scope / "qkv"), 3 * width);
+    let qkv: Vec<Tensor> = qkv.chunk(3, -1).into_iter().map(split).collect();
+    let position = |axis| x.graph().iota(DType::I32, [tokens, tokens], axis);
+    let causal = position(0).ge(position(1));
+    let attended = qkv[0].attention(qkv[1], qkv[2], 0.5, Some(causal));
+    let merged = attended
+        .transpose(&[0, 2, 1, 3])
+        .reshape([batch, tokens, width]);
+    let x = x + merged.linear(&(scope / "out"), width);
+    let hidden = norm(x, scope / "norm_2").linear(&(scope / "up"), 2 * width);
+    x + hidden.gelu().linear(&(scope / "down"), width)
+}
+
+#[test]
+fn kernels_of_a_training_step_equal_the_interpreter() {
+    let graph = Graph::new();
+    let model = Scope::root(&graph);
+    let tokens = graph.input("tokens", DType::I64, [2, 11]);
+    let table = model.parameter("table", [13, 20], Init::Normal(1.0));
+    let x = block(table.gather(0, tokens), &(&model / "block"), 2);
+    let loss = x.linear(&(&model / "head"), 13).cross_entropy(tokens);
+    let parameters = model.parameters();
+    let mut updates = Vec::new();
+    for (parameter, gradient) in parameters.iter().zip(gradients(loss, &parameters)) {
+        let updated = *parameter - graph.scalar("rate") * gradient;
+        updates.push((parameter.id(), updated.id()));
+    }
+    let function = graph.function([("loss", loss.id())], updates);
+    for kernel in lower(&function).kernels {
+        check(&kernel, 3).unwrap();
+    }
+}
