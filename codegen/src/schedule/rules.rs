@@ -13,6 +13,8 @@ struct Growing {
     full: usize,
     /// Elements of the reductions' results, if there are any.
     rows: Option<usize>,
+    /// Reductions run over outer axes: lanes lie along columns.
+    columns: bool,
 }
 
 pub(super) struct Grouping<'f> {
@@ -112,11 +114,15 @@ impl<'f> Grouping<'f> {
             (Role::Reduction, Some(&operand)) => self.elements(operand),
             _ => elements,
         };
+        let columns = role == Role::Reduction && !self.along_rows(id);
         let growing = &mut self.groups[group];
         growing.members.push(id);
         growing.full = growing.full.max(full);
         match role {
-            Role::Reduction => growing.rows = Some(elements),
+            Role::Reduction => {
+                growing.rows = Some(elements);
+                growing.columns |= columns;
+            }
             Role::Anchor => growing.anchor = Some(id),
             _ => {}
         }
@@ -154,6 +160,8 @@ impl<'f> Grouping<'f> {
                 let parallel = group.full == elements || elements >= 32 || full <= 16_384;
                 group.anchor.is_none() && same_loops && parallel
             }
+            // Down a column every access is a cache line of its own: no place for real work.
+            _ if group.columns && elements == group.full => alone && is_cheap(op),
             _ if elements == group.full => true,
             _ if elements > group.full => false,
             _ if group.rows == Some(elements) => true,
@@ -164,6 +172,16 @@ impl<'f> Grouping<'f> {
 
     fn has_epilogue(&self, anchor: NodeId) -> bool {
         matches!(self.function.node(anchor).op, Op::DotGeneral(_))
+    }
+
+    /// True if a reduction runs over the last axis.
+    fn along_rows(&self, id: NodeId) -> bool {
+        let node = self.function.node(id);
+        let rank = self.function.node(node.operands[0]).types[0].shape.rank();
+        match &node.op {
+            Op::Sum(axes) | Op::ReduceMax(axes) => axes.last() == Some(&(rank - 1)),
+            _ => true,
+        }
     }
 
     /// True if a small node is computed from a reduction over `full` elements.
