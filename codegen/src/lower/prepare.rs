@@ -10,23 +10,21 @@ use std::collections::{BTreeSet, HashMap};
 const CHUNK: usize = bsq_ir::order::CHUNK;
 
 /// Expands fused ops but attention, random bits, and reductions that have no single index.
-/// Results that are leaves are wrapped, so that every result has a buffer of its own.
+/// Leaves that are results, or that need to be in memory, stand behind a view.
 pub(super) fn prepare(function: &Function) -> Function {
     let graph = Graph::new();
     let mut several: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
     let mut new: Vec<NodeId> = Vec::with_capacity(function.nodes().len());
     for node in function.nodes() {
-        let operands: Vec<NodeId> = node.operands.iter().map(|id| new[id.index()]).collect();
+        let operands = node.operands.iter().map(|id| new[id.index()]);
+        let operands: Vec<NodeId> = match role(&node.op) {
+            Role::Anchor => operands.map(|id| viewed(&graph, id)).collect(),
+            _ => operands.collect(),
+        };
         let build = || rebuild(&graph, node, &operands, &mut several);
         new.push(graph.in_place_of(node, build));
     }
-    let result = |id: NodeId| {
-        let id = new[id.index()];
-        match graph.node(id).op.family() {
-            Family::Leaf => Tensor::new(&graph, id).stop_gradient().id(),
-            _ => id,
-        }
-    };
+    let result = |id: NodeId| viewed(&graph, new[id.index()]);
     let outputs = function
         .outputs()
         .iter()
@@ -38,6 +36,14 @@ pub(super) fn prepare(function: &Function) -> Function {
         .map(|&(p, value)| (new[p.index()], result(value)));
     let updates: Vec<_> = updates.collect();
     graph.function(outputs, updates)
+}
+
+/// A leaf behind a view, which can be copied into a buffer of its own if need be.
+fn viewed(graph: &Graph, id: NodeId) -> NodeId {
+    match graph.node(id).op.family() {
+        Family::Leaf => Tensor::new(graph, id).stop_gradient().id(),
+        _ => id,
+    }
 }
 
 fn rebuild(

@@ -99,6 +99,15 @@ fn contractions_of_many_axes() {
 }
 
 #[test]
+fn contractions_of_constants() {
+    check_output(|g| {
+        let x = g.input("x", DType::F32, [5, 6]);
+        x.matmul(x.full_like(1.5).reshape([6, 5]))
+            + g.iota(DType::F32, [5, 6], 1).matmul_transposed(x)
+    });
+}
+
+#[test]
 fn attention_spelled_out() {
     check_output(|g| {
         let qkv = g.input("qkv", DType::F32, [2, 20, 96]);
