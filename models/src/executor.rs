@@ -1,9 +1,11 @@
 //! What can run a function: the reference evaluator, or a compiled program.
 
+use bsq_ir::Op;
 use bsq_ir::eval::{EvalError, Precision, Value, Values, evaluate};
 use bsq_ir::graph::Function;
 use bsq_ir::shape::Type;
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
+use bsq_runtime::{CompileOptions, ProgramError, compile};
 use std::collections::BTreeMap;
 
 /// Tensors by name.
@@ -28,8 +30,8 @@ pub enum ExecutionError {
     #[error(transparent)]
     Tensor(#[from] TensorError),
     /// Compiling or running the compiled program failed.
-    #[error("{0}")]
-    Program(String),
+    #[error(transparent)]
+    Program(#[from] ProgramError),
 }
 
 /// Runs functions once. Tensors that the function does not read are ignored.
@@ -69,6 +71,43 @@ impl Executor for Evaluator {
         Ok(Results {
             outputs: host_tensors(run.outputs)?,
             updates: host_tensors(run.updates)?,
+        })
+    }
+}
+
+/// Compiles a function, runs it once and drops it.
+#[derive(Clone, Debug, Default)]
+pub struct Compiler {
+    pub options: CompileOptions,
+}
+
+impl Executor for Compiler {
+    fn run(
+        &self,
+        function: &Function,
+        parameters: &Tensors,
+        inputs: &Tensors,
+    ) -> Result<Results, ExecutionError> {
+        let executable = compile(function, &self.options)?;
+        let bound = function.parameters().filter_map(|(_, name, _)| {
+            let tensor = parameters.get(name)?;
+            Some((name.to_string(), tensor.clone()))
+        });
+        let mut session = executable.bind(bound.collect())?;
+        let given: Vec<(&str, &HostTensor)> = function
+            .inputs()
+            .filter_map(|(_, name, _)| Some((name, inputs.get(name)?)))
+            .collect();
+        let outputs = session.run(&given)?;
+        let updated = function.updates().iter().filter_map(|&(id, _)| {
+            let Op::Parameter { name, .. } = &function.node(id).op else {
+                return None;
+            };
+            Some((name.clone(), session.parameter(name)?.clone()))
+        });
+        Ok(Results {
+            updates: updated.collect(),
+            outputs: outputs.into_iter().collect(),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! BSQ-ViT models, training, data and metrics.
 
+pub mod check;
 pub mod config;
 pub mod data;
 pub mod executor;

@@ -37,43 +37,82 @@ pub enum Weight<'g> {
     Operand(Tensor<'g>),
 }
 
-/// The terms of a tokenizer's loss for the pictures `image` that `forward` was built on.
-/// `codebook_weight` is the weight of the quantizer's loss at this step, `f32[]`.
+/// What the loss of a tokenizer is made of.
 ///
-/// Terms whose fixed weight is zero are left out.
-pub fn tokenizer_terms<'g>(
-    config: &LossConfig,
-    forward: &Forward<'g>,
-    image: Tensor<'g>,
-    codebook_weight: Tensor<'g>,
-) -> Vec<Term<'g>> {
-    let difference = image - forward.decoded.reconstruction;
-    let reconstruction = match config.reconstruction {
-        ReconstructionLoss::L1 => difference.abs(),
-        ReconstructionLoss::Mse => difference.square(),
-    };
-    let mut terms = vec![
-        Term {
-            name: "reconstruction",
-            value: reconstruction.mean(..),
-            weight: Weight::Fixed(config.reconstruct_weight),
-        },
-        Term {
-            name: "quantizer",
-            value: forward.quantized.loss,
-            weight: Weight::Operand(codebook_weight),
-        },
-    ];
-    let has_likelihood = forward.decoded.raw.shape() != image.shape();
-    if has_likelihood {
-        terms.push(Term {
-            name: "logit_laplace",
-            value: logit_laplace(forward.decoded.raw, image),
-            weight: Weight::Fixed(config.logit_laplace_weight),
-        });
+/// ```
+/// use bsq::losses::TokenizerLoss;
+/// # use bsq_ir::Graph;
+/// # let g = Graph::new();
+/// let loss = TokenizerLoss {
+///     reconstruct_weight: 2.0,
+///     ..TokenizerLoss::new(g.scalar("codebook_weight"))
+/// };
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct TokenizerLoss<'g> {
+    /// How far a reconstruction is from its original.
+    pub reconstruction: ReconstructionLoss,
+    /// Weight of that distance.
+    pub reconstruct_weight: f64,
+    /// Weight of the quantizer's loss at this step, `f32[]`.
+    pub codebook_weight: Tensor<'g>,
+    /// Weight of the likelihood, for a model with a logit-Laplace head.
+    pub logit_laplace_weight: f64,
+}
+
+impl<'g> TokenizerLoss<'g> {
+    /// The mean absolute difference and the weighted loss of the quantizer.
+    pub fn new(codebook_weight: Tensor<'g>) -> Self {
+        TokenizerLoss {
+            reconstruction: ReconstructionLoss::L1,
+            reconstruct_weight: 1.0,
+            codebook_weight,
+            logit_laplace_weight: 0.0,
+        }
     }
-    terms.retain(|term| !matches!(term.weight, Weight::Fixed(0.0)));
-    terms
+
+    /// As a configuration says; see [`left_out`] for what it may ask for in vain.
+    pub fn from_config(config: &LossConfig, codebook_weight: Tensor<'g>) -> Self {
+        TokenizerLoss {
+            reconstruction: config.reconstruction,
+            reconstruct_weight: config.reconstruct_weight,
+            codebook_weight,
+            logit_laplace_weight: config.logit_laplace_weight,
+        }
+    }
+
+    /// The terms for the pictures `image` that `forward` was built on. Terms whose fixed weight
+    /// is zero are left out.
+    #[track_caller]
+    pub fn terms(&self, forward: &Forward<'g>, image: Tensor<'g>) -> Vec<Term<'g>> {
+        let difference = image - forward.decoded.reconstruction;
+        let distance = match self.reconstruction {
+            ReconstructionLoss::L1 => difference.abs(),
+            ReconstructionLoss::Mse => difference.square(),
+        };
+        let mut terms = vec![
+            Term {
+                name: "reconstruction",
+                value: distance.mean(..),
+                weight: Weight::Fixed(self.reconstruct_weight),
+            },
+            Term {
+                name: "quantizer",
+                value: forward.quantized.loss,
+                weight: Weight::Operand(self.codebook_weight),
+            },
+        ];
+        let has_likelihood = forward.decoded.raw.shape() != image.shape();
+        if has_likelihood {
+            terms.push(Term {
+                name: "logit_laplace",
+                value: logit_laplace(forward.decoded.raw, image),
+                weight: Weight::Fixed(self.logit_laplace_weight),
+            });
+        }
+        terms.retain(|term| !matches!(term.weight, Weight::Fixed(0.0)));
+        terms
+    }
 }
 
 /// The weighted sum of the terms, added in order.

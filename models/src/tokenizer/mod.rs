@@ -51,7 +51,7 @@ mod vit;
 mod vq;
 
 pub use bsq::BsqTerms;
-pub use parameters::BUFFERS;
+pub use parameters::{BUFFERS, LoadError};
 
 use crate::config::{ConfigError, Problem, QuantizerConfig, TokenizerConfig};
 use bsq_ir::{DType, Scope, Tensor};
