@@ -6,6 +6,8 @@
 
 use super::access::{Blocked, Source, flatten};
 use super::builder::{Axes, Builder, Shared};
+use super::left::Left;
+use super::nest::{Nest, block_of};
 use super::rows::root_axes;
 use super::{Attempt, Lowered, loops, pack};
 use crate::kernel::{Affine, Contract, Element, Extent, Kernel, PANEL, Place, Stmt, Var};
@@ -13,7 +15,7 @@ use crate::schedule::Group;
 use bsq_ir::{DType, DotAxes, Function, NodeId, Op};
 
 /// Rows of a block: a multiple of every microkernel's tile.
-const ROWS: usize = 96;
+pub(super) const ROWS: usize = 96;
 /// Columns of a block.
 const COLUMNS: usize = 192;
 
@@ -199,8 +201,7 @@ impl<'f> Plan<'f> {
         let zero = Affine::default();
         let in_block = |at: &Affine| at.substitute(row, &zero).substitute(column, &zero);
 
-        let (a, a_row_stride, a_k_stride, prologue) =
-            left.read(b, row, &m_extent, left_strides, in_block(&left.at));
+        let block = left.read(b, row, &m_extent, left_strides, in_block(&left.at));
         let panel = block_columns.div_ceil(PANEL) as i64;
         let b_at = panels
             .batch_offset(&self.batch, &b.axes)
@@ -228,9 +229,9 @@ impl<'f> Plan<'f> {
             ),
         };
         let contract = Contract {
-            a,
-            a_row_stride,
-            a_k_stride,
+            a: block.from,
+            a_row_stride: block.row_stride,
+            a_k_stride: block.k_stride,
             b: Element {
                 place: packed,
                 at: b_at,
@@ -244,7 +245,7 @@ impl<'f> Plan<'f> {
             k: Extent::Static(panels.k),
             accumulate: false,
         };
-        let mut body = prologue;
+        let mut body = block.prologue;
         body.append(&mut nest.item);
         body.push(Stmt::Contract(Box::new(contract)));
         if c_scratch.is_some() {
@@ -307,262 +308,10 @@ impl<'f> Plan<'f> {
     }
 }
 
-/// Statements by the loop that they are in.
-struct Nest {
-    item: Vec<Stmt>,
-    rows: Vec<Stmt>,
-    columns: Vec<Stmt>,
-}
-
-impl Nest {
-    fn all(&mut self) -> [&mut Vec<Stmt>; 3] {
-        [&mut self.item, &mut self.rows, &mut self.columns]
-    }
-
-    /// `merge` over all statements but those that mention the place in the block.
-    fn merge(
-        &mut self,
-        outer: Var,
-        inner: Var,
-        local: Var,
-        extra: &mut [&mut Affine],
-        b: &mut Builder,
-    ) -> bool {
-        let extent = b.axes.extent(inner) as i64;
-        let even = |at: &Affine| {
-            at.coefficient(local) != 0 || at.coefficient(outer) == extent * at.coefficient(inner)
-        };
-        let mut all_even = extra.iter().all(|at| even(at));
-        for stmts in self.all() {
-            loops::for_each_index(stmts, &mut |at| all_even &= even(at));
-        }
-        if all_even {
-            let drop_outer = |at: &mut Affine| at.terms.retain(|term| term.0 != outer);
-            extra.iter_mut().for_each(|at| drop_outer(at));
-            for stmts in self.all() {
-                loops::for_each_index(stmts, &mut |at| drop_outer(at));
-            }
-            b.axes.extents[inner.0 as usize] *= b.axes.extent(outer);
-        }
-        all_even
-    }
-
-    /// All column variables as one; `None` within `Some` if there is a single column.
-    fn merge_columns(
-        &mut self,
-        columns: &[Var],
-        local: Var,
-        b: &mut Builder,
-    ) -> Option<Option<Var>> {
-        let Some((&last, rest)) = columns.split_last() else {
-            return Some(None);
-        };
-        let merged = rest
-            .iter()
-            .rev()
-            .all(|&outer| self.merge(outer, last, local, &mut [], b));
-        merged.then_some(Some(last))
-    }
-
-    /// As many row variables as possible as one; the others, outermost first.
-    fn merge_rows(
-        &mut self,
-        row: Var,
-        mut outer: Vec<Var>,
-        local: Var,
-        left: &mut Affine,
-        b: &mut Builder,
-    ) -> (Var, Vec<Var>) {
-        while let Some(&next) = outer.last() {
-            if !self.merge(next, row, local, &mut [&mut *left], b) {
-                break;
-            }
-            outer.pop();
-        }
-        (row, outer)
-    }
-
-    fn replace_local(&mut self, local: Var, at: &Affine) {
-        for stmts in self.all() {
-            loops::substitute(stmts, local, at);
-        }
-    }
-}
-
-/// Cuts `var` into blocks everywhere.
-fn block_of(
-    nest: &mut Nest,
-    var: Var,
-    size: usize,
-    b: &mut Builder,
-    extra: &mut [&mut Affine],
-) -> (Var, Extent) {
-    let limit = b.axes.extent(var);
-    let size = size.min(limit);
-    let block = b.axes.var(limit.div_ceil(size));
-    let start = Affine::var(block).scale(size as i64);
-    let moved = start.add(&Affine::var(var));
-    for stmts in nest.all() {
-        loops::substitute(stmts, var, &moved);
-    }
-    for at in extra {
-        **at = at.substitute(var, &moved);
-    }
-    b.axes.extents[var.0 as usize] = size;
-    let extent = match limit.is_multiple_of(size) {
-        true => Extent::Static(size),
-        false => Extent::Block { size, start, limit },
-    };
-    (block, extent)
-}
-
 /// Block sizes of about equal work: a multiple of `unit`, at most `most`.
 fn balanced(extent: usize, most: usize, unit: usize) -> usize {
     let blocks = extent.div_ceil(most);
     extent.div_ceil(blocks).next_multiple_of(unit).min(most)
-}
-
-/// The left side: offset of an element in terms of result and contracted variables.
-struct Left {
-    place: Place,
-    at: Affine,
-    /// Contracted variables, outermost first.
-    contracted: Vec<Var>,
-}
-
-impl Left {
-    fn new(
-        b: &mut Builder,
-        function: &Function,
-        lhs: NodeId,
-        dot: &DotAxes,
-        result: &[Affine],
-    ) -> Result<Self, Blocked> {
-        let shape = function.node(lhs).shape();
-        let mut index = vec![Affine::default(); shape.rank()];
-        for (position, &(axis, _)) in dot.batch.iter().enumerate() {
-            index[axis] = result[position].clone();
-        }
-        for (position, axis) in dot.free(shape.rank(), true).into_iter().enumerate() {
-            index[axis] = result[dot.batch.len() + position].clone();
-        }
-        let mut contracted = Vec::new();
-        for &(axis, _) in &dot.contract {
-            let (at, vars) = b.axes.axis(shape[axis]);
-            index[axis] = at;
-            contracted.extend(vars);
-        }
-        match b.places().locate(lhs, index)? {
-            Source::Stored(node, at) => {
-                let place = b.node_buffer(node, false);
-                Ok(Left {
-                    place,
-                    at,
-                    contracted,
-                })
-            }
-            Source::Computed(..) => Err(Blocked::Store(lhs)),
-        }
-    }
-
-    /// Row and k strides if the left side can be read in place.
-    fn strides(&self, b: &Builder, row: Var) -> Option<(i64, i64)> {
-        let mut step = None;
-        let mut inner = 1;
-        for &var in self.contracted.iter().rev() {
-            let coefficient = self.at.coefficient(var);
-            match step {
-                None => step = Some(coefficient),
-                Some(step) if coefficient == step * inner => {}
-                Some(_) => return None,
-            }
-            inner *= b.axes.extent(var) as i64;
-        }
-        Some((self.at.coefficient(row), step.unwrap_or(1)))
-    }
-
-    /// Where the block contraction reads the left side, and what runs before it.
-    fn read(
-        &self,
-        b: &mut Builder,
-        row: Var,
-        rows: &Extent,
-        strides: Option<(i64, i64)>,
-        start: Affine,
-    ) -> (Element, i64, i64, Vec<Stmt>) {
-        let zero = Affine::default();
-        let at = |at: &Affine| {
-            self.contracted
-                .iter()
-                .fold(at.clone(), |at, &var| at.substitute(var, &zero))
-        };
-        if let Some((row_stride, k_stride)) = strides {
-            let element = Element {
-                place: self.place,
-                at: at(&start),
-                dynamic: None,
-            };
-            return (element, row_stride, k_stride, Vec::new());
-        }
-        let k: usize = self
-            .contracted
-            .iter()
-            .map(|&var| b.axes.extent(var))
-            .product();
-        // An odd number of cache lines, so that rows do not fall into the same cache sets.
-        let stride = k.next_multiple_of(PANEL) + PANEL;
-        let copy = b.scratch(DType::F32, ROWS * stride);
-        let mut linear = Affine::default();
-        for &var in &self.contracted {
-            linear = linear
-                .scale(b.axes.extent(var) as i64)
-                .add(&Affine::var(var));
-        }
-        let to_at = Affine::var(row).scale(stride as i64).add(&linear);
-        let value = b.fresh();
-        let from = Element {
-            place: self.place,
-            at: self.at.clone(),
-            dynamic: None,
-        };
-        let mut nest = vec![
-            Stmt::Let {
-                value,
-                dtype: DType::F32,
-                inst: crate::kernel::Inst::Load(from),
-            },
-            Stmt::Store {
-                to: Element {
-                    place: copy,
-                    at: to_at,
-                    dynamic: None,
-                },
-                value,
-            },
-        ];
-        for (depth, &var) in self.contracted.iter().enumerate().rev() {
-            let extent = Extent::Static(b.axes.extent(var));
-            let vector = depth + 1 == self.contracted.len();
-            nest = vec![Stmt::Loop {
-                var,
-                extent,
-                vector,
-                body: nest,
-            }];
-        }
-        let nest = vec![Stmt::Loop {
-            var: row,
-            extent: rows.clone(),
-            vector: false,
-            body: nest,
-        }];
-        let element = Element {
-            place: copy,
-            at: Affine::default(),
-            dynamic: None,
-        };
-        (element, stride as i64, 1, nest)
-    }
 }
 
 /// The index at which `target` is reached from element `index` of `from`; it must be unique.
