@@ -10,6 +10,7 @@ pub mod leech;
 pub mod losses;
 pub mod metrics;
 pub mod optimizer;
+pub mod pipeline;
 pub mod schedule;
 pub mod tokenizer;
 pub mod train_log;

@@ -1,0 +1,145 @@
+//! A model's identity: what must be equal for tokens of one to be decodable by another.
+
+use crate::config::{BsqConfig, QuantizerConfig, TokenizerConfig, VitConfig, VqConfig};
+use bsq_runtime::tensor_data::HostTensor;
+use std::collections::BTreeMap;
+
+/// Sixteen hexadecimal digits that stand for a model's architecture and for every bit of its
+/// parameters: 64-bit FNV-1a. It guards against mistakes, not against malice.
+///
+/// What only training reads (entropy modes, loss weights, the temperature) is not part of it.
+pub fn identity(config: &TokenizerConfig, parameters: &BTreeMap<String, HostTensor>) -> String {
+    let mut hash = Fnv(0xCBF2_9CE4_8422_2325);
+    let TokenizerConfig {
+        encoder,
+        decoder,
+        quantizer,
+        logit_laplace,
+        clamp_range,
+    } = config;
+    hash.vit(encoder);
+    hash.vit(decoder);
+    match quantizer {
+        QuantizerConfig::Bsq(bsq) => hash.bsq(bsq),
+        QuantizerConfig::Vq(vq) => hash.vq(vq),
+    }
+    hash.number(u64::from(*logit_laplace));
+    for limit in clamp_range {
+        hash.number(limit.to_bits());
+    }
+    for (name, tensor) in parameters {
+        hash.bytes(name.as_bytes());
+        hash.number(tensor.shape().len() as u64);
+        hash.numbers(tensor.shape());
+        hash.bytes(tensor.bytes());
+    }
+    format!("{:016x}", hash.0)
+}
+
+struct Fnv(u64);
+
+impl Fnv {
+    fn number(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x0000_0100_0000_01B3);
+        // Words instead of bytes: fold the high half down, which multiplication never reaches.
+        self.0 ^= self.0 >> 32;
+    }
+
+    fn numbers(&mut self, numbers: &[usize]) {
+        numbers
+            .iter()
+            .for_each(|&number| self.number(number as u64));
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        self.number(bytes.len() as u64);
+        words
+            .iter()
+            .for_each(|word| self.number(u64::from_le_bytes(*word)));
+        rest.iter().for_each(|&byte| self.number(u64::from(byte)));
+    }
+
+    fn vit(&mut self, vit: &VitConfig) {
+        let VitConfig {
+            image_size,
+            patch_size,
+            width,
+            layers,
+            heads,
+            mlp_ratio: _,
+            num_frames,
+            cross_frames,
+            ln_pre,
+            ln_post,
+            mask_type,
+            mask_block_size,
+            use_ffn_output,
+            dim_ffn_output,
+        } = vit;
+        self.numbers(&[image_size.height, image_size.width, *patch_size]);
+        self.numbers(&[*width, *layers, *heads, vit.mlp_width(), *num_frames]);
+        for flag in [cross_frames, ln_pre, ln_post, use_ffn_output] {
+            self.number(u64::from(*flag));
+        }
+        self.number(*mask_type as u64);
+        self.number(*mask_block_size as u64);
+        self.number(*dim_ffn_output as u64);
+    }
+
+    fn bsq(&mut self, bsq: &BsqConfig) {
+        self.bytes(b"bsq");
+        self.numbers(&[bsq.embed_dim, bsq.embed_group_size]);
+        self.number(u64::from(bsq.l2_norm));
+        self.number(u64::from(bsq.post_q_l2_norm));
+    }
+
+    fn vq(&mut self, vq: &VqConfig) {
+        self.bytes(b"vq");
+        self.numbers(&[vq.n_embed, vq.embed_dim]);
+        self.number(u64::from(vq.l2_norm));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::tests::tiny;
+
+    #[test]
+    fn every_parameter_and_every_relevant_key_counts() {
+        let model = tiny(1);
+        let own = identity(model.tokenizer.config(), &model.parameters);
+        assert_eq!(own.len(), 16);
+        assert_eq!(
+            own,
+            identity(model.tokenizer.config(), &model.parameters.clone())
+        );
+
+        for name in model.parameters.keys() {
+            let mut other = model.parameters.clone();
+            let values = other.get_mut(name).unwrap().as_mut_slice::<f32>().unwrap();
+            let last = values.last_mut().unwrap();
+            *last = f32::from_bits(last.to_bits() ^ 1);
+            assert_ne!(own, identity(model.tokenizer.config(), &other), "{name}");
+        }
+
+        let mut config = model.tokenizer.config().clone();
+        config.decoder.heads = 4;
+        assert_ne!(own, identity(&config, &model.parameters));
+        let mut config = model.tokenizer.config().clone();
+        config.clamp_range = [0.0, 1.0];
+        assert_ne!(own, identity(&config, &model.parameters));
+    }
+
+    #[test]
+    fn what_only_training_reads_does_not_count() {
+        let model = tiny(1);
+        let own = identity(model.tokenizer.config(), &model.parameters);
+        let mut config = model.tokenizer.config().clone();
+        if let QuantizerConfig::Bsq(bsq) = &mut config.quantizer {
+            bsq.zeta = 5.0;
+        }
+        assert_eq!(own, identity(&config, &model.parameters));
+    }
+}

@@ -1,0 +1,92 @@
+//! Photos to tokens and back: a model that is compiled, bound and ready to run.
+//!
+//! A [`TokenizerSession`] takes pictures of any size. A picture is padded by repeating its edge,
+//! cut into windows of the model's size, and the windows go through the encoder in batches; the
+//! decoder's windows are put together and cropped again. Programs are compiled in exact mode when
+//! a batch size first occurs: the tokens of a picture and the picture of tokens are the same, bit
+//! for bit, on every machine, with any number of threads, and however windows are batched.
+//!
+//! ```
+//! use bsq::config::Config;
+//! use bsq::image_io::Picture;
+//! use bsq::pipeline::{ModelFile, SessionOptions, TokenizerSession};
+//!
+//! let config = Config::from_toml(r#"
+//!     [model]
+//!     embed_dim = 12
+//!     embed_group_size = 3
+//!     l2_norm = true
+//!     post_q_l2_norm = true
+//!     [model.vitconfig]
+//!     image_size = 16
+//!     patch_size = 8
+//!     width = 16
+//!     layers = 1
+//!     heads = 2
+//!     mlp_ratio = 2
+//!     dim_ffn_output = 32
+//! "#)?;
+//! let model = ModelFile::untrained("tiny", config, 7)?;
+//! let mut session = TokenizerSession::new(&model, SessionOptions::default());
+//!
+//! let photo = Picture::new(20, 10, (0..600).map(|i| (i % 251) as u8).collect());
+//! let tokens = session.encode_picture(&photo, &mut |_| {})?;
+//! assert_eq!(tokens.indices.len(), 2 * 4); // two windows of 2x2 tokens
+//! let reconstruction = session.decode_picture(&tokens, &mut |_| {})?;
+//! assert_eq!((reconstruction.width, reconstruction.height), (20, 10));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod identity;
+mod model_file;
+mod picture;
+mod session;
+mod token_file;
+
+pub use identity::identity;
+pub use model_file::{ModelError, ModelFile};
+pub use picture::PictureTokens;
+pub use session::{PipelineError, SessionOptions, TokenizerSession};
+pub use token_file::{NamedTokens, TokenFile, TokenFileError};
+
+#[cfg(test)]
+mod tests {
+    //! What the tests of this folder share.
+
+    use super::ModelFile;
+    use crate::config::Config;
+    use crate::image_io::Picture;
+    use bsq_ir::philox::random_word;
+
+    /// A small random model of 16x16 windows with 2x2 tokens of 12 bits in groups of 3.
+    pub(super) fn tiny(seed: u64) -> ModelFile {
+        let text = "
+            [model]
+            embed_dim = 12
+            embed_group_size = 3
+            l2_norm = true
+            post_q_l2_norm = true
+            [model.vitconfig]
+            image_size = 16
+            patch_size = 8
+            width = 16
+            layers = 1
+            heads = 2
+            mlp_ratio = 2
+            dim_ffn_output = 32";
+        ModelFile::untrained("tiny", Config::from_toml(text).unwrap(), seed).unwrap()
+    }
+
+    /// Values in -1..1.
+    pub(super) fn noise(count: usize) -> Vec<f32> {
+        let words = (0..count as u64).map(|i| random_word(5, 0, i));
+        words
+            .map(|word| word as f32 / 2.0_f32.powi(31) - 1.0)
+            .collect()
+    }
+
+    pub(super) fn picture(width: usize, height: usize) -> Picture {
+        let words = (0..3 * width * height).map(|i| random_word(6, 0, i as u64));
+        Picture::new(width, height, words.map(|word| word as u8).collect())
+    }
+}

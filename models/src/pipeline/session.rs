@@ -1,0 +1,337 @@
+//! Windows to indices and back, by programs compiled for a few batch sizes.
+
+use super::ModelFile;
+use crate::config::QuantizerConfig;
+use crate::image_io::Range;
+use crate::tokenizer::Tokenizer;
+use bsq_ir::{DType, Function, Graph, Scope};
+use bsq_runtime::tensor_data::{Element, HostTensor, TensorError};
+use bsq_runtime::{CompileOptions, ProgramError, Session, compile};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Tokens of one batch at most: bounds memory, and is enough for full speed.
+const TOKENS_PER_BATCH: usize = 4096;
+
+/// How to run a model.
+#[derive(Clone, Debug, Default)]
+pub struct SessionOptions {
+    /// Threads that run kernels; 0 means as many as the CPU has.
+    pub threads: usize,
+}
+
+/// Why pictures or tokens could not be processed.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// Compiling or running failed.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// Memory ran out.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// The values are not whole windows, or the indices not those of whole windows.
+    #[error("{given} {what}, but a window of this model has {each}")]
+    Count {
+        /// What is counted.
+        what: &'static str,
+        /// How many there are.
+        given: usize,
+        /// How many belong to one window.
+        each: usize,
+    },
+    /// An index that no token of the model has.
+    #[error("token {position} has index {index}, but this model's indices are below {limit}")]
+    Index {
+        /// Which of the tokens.
+        position: usize,
+        /// Its index.
+        index: u64,
+        /// The number of different tokens.
+        limit: u64,
+    },
+}
+
+/// A model ready to run: [`encode`](TokenizerSession::encode) and
+/// [`decode`](TokenizerSession::decode) windows, or whole pictures of any size.
+///
+/// A program is compiled when a batch size first occurs, and kept until another one is needed.
+pub struct TokenizerSession {
+    pub(super) tokenizer: Tokenizer,
+    pub(super) range: Range,
+    parameters: BTreeMap<String, HostTensor>,
+    options: SessionOptions,
+    encoder: Half,
+    decoder: Half,
+    compile_time: Duration,
+}
+
+/// One direction: its program for the batch size in use.
+#[derive(Default)]
+struct Half {
+    bound: Option<(usize, Session)>,
+}
+
+/// Input and output of a program, each with its elements per window.
+struct Ends {
+    input: &'static str,
+    input_shape: Vec<usize>,
+    output: &'static str,
+}
+
+impl TokenizerSession {
+    /// A session of a model. Nothing is compiled yet.
+    pub fn new(model: &ModelFile, options: SessionOptions) -> TokenizerSession {
+        TokenizerSession {
+            tokenizer: model.tokenizer.clone(),
+            range: match model.config.data.zero_mean {
+                true => Range::MinusOneToOne,
+                false => Range::ZeroToOne,
+            },
+            parameters: model.parameters.clone(),
+            options,
+            encoder: Half::default(),
+            decoder: Half::default(),
+            compile_time: Duration::ZERO,
+        }
+    }
+
+    /// The model's architecture.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Time spent on compiling so far.
+    pub fn compile_time(&self) -> Duration {
+        self.compile_time
+    }
+
+    /// Tokens of one window.
+    pub fn tokens_per_window(&self) -> usize {
+        self.tokenizer.config().encoder.tokens()
+    }
+
+    /// Columns and rows of a window, in pixels.
+    pub fn window_size(&self) -> (usize, usize) {
+        let size = self.tokenizer.config().encoder.image_size;
+        (size.width, size.height)
+    }
+
+    /// Values of one window: `3 * height * width`.
+    pub fn values_per_window(&self) -> usize {
+        let (width, height) = self.window_size();
+        3 * width * height
+    }
+
+    /// Windows that are run together at most.
+    pub fn batch_limit(&self) -> usize {
+        (TOKENS_PER_BATCH / self.tokens_per_window()).max(1)
+    }
+
+    /// The indices `[windows, tokens]` of windows `[windows, 3, height, width]` in the model's
+    /// range of values.
+    ///
+    /// # Errors
+    /// If the values are not whole windows, or the program cannot be compiled.
+    pub fn encode(&mut self, windows: &[f32]) -> Result<Vec<u64>, PipelineError> {
+        let ends = Ends {
+            input: "image",
+            input_shape: self.tokenizer.image_shape(1)[1..].to_vec(),
+            output: "indices",
+        };
+        let tokenizer = &self.tokenizer;
+        let build = |batch: usize| {
+            let g = Graph::new();
+            let image = g.input("image", DType::F32, tokenizer.image_shape(batch));
+            let encoded = tokenizer.encode(&Scope::root(&g), image);
+            g.function([("indices", encoded.indices.id())], [])
+        };
+        let context = Context {
+            parameters: &self.parameters,
+            options: &self.options,
+            limit: self.batch_limit(),
+            compile_time: &mut self.compile_time,
+        };
+        self.encoder.run(context, &ends, build, windows)
+    }
+
+    /// The windows `[windows, 3, height, width]`, unrounded, of indices `[windows, tokens]`.
+    ///
+    /// # Errors
+    /// If the indices are not those of whole windows, or one is none of this model, or the
+    /// program cannot be compiled.
+    pub fn decode(&mut self, indices: &[u64]) -> Result<Vec<f32>, PipelineError> {
+        let limit = self.index_limit();
+        if let Some(position) = indices.iter().position(|&index| index >= limit) {
+            let index = indices[position];
+            return Err(PipelineError::Index {
+                position,
+                index,
+                limit,
+            });
+        }
+        let tokens = self.tokens_per_window();
+        let ends = Ends {
+            input: "indices",
+            input_shape: vec![tokens],
+            output: "reconstruction",
+        };
+        let tokenizer = &self.tokenizer;
+        let build = |batch: usize| {
+            let g = Graph::new();
+            let scope = Scope::root(&g);
+            let indices = g.input("indices", DType::U64, [batch, tokens]);
+            let decoded = tokenizer.decode(&scope, tokenizer.codes(&scope, indices));
+            g.function([("reconstruction", decoded.reconstruction.id())], [])
+        };
+        let context = Context {
+            parameters: &self.parameters,
+            options: &self.options,
+            limit: self.batch_limit(),
+            compile_time: &mut self.compile_time,
+        };
+        self.decoder.run(context, &ends, build, indices)
+    }
+
+    /// The number of different tokens: indices are below it.
+    pub fn index_limit(&self) -> u64 {
+        match &self.tokenizer.config().quantizer {
+            QuantizerConfig::Bsq(bsq) => 1 << bsq.embed_dim,
+            QuantizerConfig::Vq(vq) => vq.n_embed as u64,
+        }
+    }
+}
+
+/// What a half needs of its session.
+struct Context<'a> {
+    parameters: &'a BTreeMap<String, HostTensor>,
+    options: &'a SessionOptions,
+    limit: usize,
+    compile_time: &'a mut Duration,
+}
+
+impl Half {
+    /// Runs windows in batches; the last one is filled up with zeros, whose results are dropped.
+    fn run<I: Element + Default, O: Element>(
+        &mut self,
+        context: Context<'_>,
+        ends: &Ends,
+        build: impl Fn(usize) -> Function,
+        data: &[I],
+    ) -> Result<Vec<O>, PipelineError> {
+        let each: usize = ends.input_shape.iter().product();
+        if !data.len().is_multiple_of(each) {
+            return Err(PipelineError::Count {
+                what: match ends.input {
+                    "image" => "values",
+                    _ => "indices",
+                },
+                given: data.len(),
+                each,
+            });
+        }
+        let count = data.len() / each;
+        let mut result = Vec::new();
+        if count == 0 {
+            return Ok(result);
+        }
+        let current = self.bound.as_ref().map(|(batch, _)| *batch);
+        let batch = batch_size(count, context.limit, current);
+        if current != Some(batch) {
+            // The old program's memory is free before the new one's is taken.
+            self.bound = None;
+            let function = build(batch);
+            let options = CompileOptions {
+                threads: context.options.threads,
+                ..CompileOptions::default()
+            };
+            let executable = compile(&function, &options)?;
+            *context.compile_time += executable.report().total();
+            let named = function.parameters().map(|(_, name, _)| name.to_string());
+            let parameters = named.filter_map(|name| {
+                let tensor = context.parameters.get(&name)?.clone();
+                Some((name, tensor))
+            });
+            self.bound = Some((batch, executable.bind(parameters.collect())?));
+        }
+        let (_, session) = self.bound.as_mut().expect("bound above");
+        let mut shape = vec![batch];
+        shape.extend(&ends.input_shape);
+        let mut input = HostTensor::zeros(I::DTYPE, shape)?;
+        for chunk in data.chunks(batch * each) {
+            let elements = input.as_mut_slice::<I>()?;
+            elements[..chunk.len()].copy_from_slice(chunk);
+            elements[chunk.len()..].fill(I::default());
+            let outputs = session.run(&[(ends.input, &input)])?;
+            let output = outputs[ends.output].as_slice::<O>()?;
+            let kept = output.len() / batch * (chunk.len() / each);
+            result.extend_from_slice(&output[..kept]);
+        }
+        Ok(result)
+    }
+}
+
+/// How many windows to run together: equal batches, as few as the limit allows; or the size that
+/// is compiled already, unless a third of the work would be wasted.
+fn batch_size(count: usize, limit: usize, current: Option<usize>) -> usize {
+    let batches = count.div_ceil(limit);
+    let best = count.div_ceil(batches);
+    match current {
+        Some(batch) if 3 * count.next_multiple_of(batch) <= 4 * count => batch,
+        _ => best,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::tests::{noise, tiny};
+
+    #[test]
+    fn batches_are_equal_and_within_the_limit() {
+        assert_eq!(batch_size(96, 64, None), 48);
+        assert_eq!(batch_size(64, 64, None), 64);
+        assert_eq!(batch_size(65, 64, None), 33);
+        assert_eq!(batch_size(1, 64, None), 1);
+        // 60 windows run in two batches of 33, but one window not in a batch of 33.
+        assert_eq!(batch_size(60, 64, Some(33)), 33);
+        assert_eq!(batch_size(1, 64, Some(33)), 1);
+    }
+
+    #[test]
+    fn results_do_not_depend_on_the_batch_or_on_threads() {
+        let model = tiny(5);
+        let options = |threads| SessionOptions { threads };
+        let mut together = TokenizerSession::new(&model, options(2));
+        let each = together.values_per_window();
+        let windows = noise(5 * each);
+        let indices = together.encode(&windows).unwrap();
+        let decoded = together.decode(&indices).unwrap();
+        assert!(indices.iter().any(|&index| index != indices[0]));
+
+        let mut alone = TokenizerSession::new(&model, options(1));
+        let tokens = alone.tokens_per_window();
+        for n in 0..5 {
+            let own = alone.encode(&windows[n * each..][..each]).unwrap();
+            assert_eq!(own, indices[n * tokens..][..tokens]);
+            let own = alone.decode(&own).unwrap();
+            assert!(
+                own.iter()
+                    .zip(&decoded[n * each..])
+                    .all(|(a, b)| a.to_bits() == b.to_bits())
+            );
+        }
+    }
+
+    #[test]
+    fn wrong_counts_and_indices_are_errors() {
+        let mut session = TokenizerSession::new(&tiny(5), SessionOptions::default());
+        let error = session.encode(&[0.0; 10]).unwrap_err().to_string();
+        assert_eq!(error, "10 values, but a window of this model has 768");
+        let error = session.decode(&[0, 1, 4096, 0]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "token 2 has index 4096, but this model's indices are below 4096"
+        );
+        assert!(session.encode(&[]).unwrap().is_empty());
+    }
+}
