@@ -111,11 +111,10 @@ fn check_weights(case: &Case, weights: &Tensors) -> Result<Vec<Comparison>, Chec
 
 fn check_tensors(case: &Case, computed: &Tensors) -> Result<Vec<Comparison>, CheckError> {
     let near_zero = near_zero(case)?;
-    let corner = case.recorded.keys().find_map(|name| {
-        let (y, x) = name.strip_prefix("decoder_raw_crop_y")?.split_once("_x")?;
-        Some([y.parse().ok()?, x.parse().ok()?])
-    });
-    let corner: [usize; 2] = corner.unwrap_or_default();
+    // A crop is where its name says; one of the reconstruction without a place is where the others
+    // are, and the input's at the top left.
+    let named = case.recorded.keys().find_map(|name| corner(name));
+    let place = |name: &str| corner(name).or(named).unwrap_or_default();
     let mut comparisons = Vec::new();
     for (name, recorded) in &case.recorded {
         if !recorded.dtype().is_float() {
@@ -127,14 +126,14 @@ fn check_tensors(case: &Case, computed: &Tensors) -> Result<Vec<Comparison>, Che
         }
         let found = match name.as_str() {
             "z" => floats(&computed["z"])?,
-            "input_crop" => crop(&computed["input"], corner, recorded.shape())?,
+            "input_crop" => crop(&computed["input"], [0, 0], recorded.shape())?,
             "recon_blockmean16" => block_means(&computed["recon"], 16)?,
             _ if name.starts_with("encoder_out_tok") => rows(&computed["encoder_out"], name)?,
             _ if name.starts_with("decoder_raw_crop") => {
-                crop(&computed["decoder_raw"], corner, recorded.shape())?
+                crop(&computed["decoder_raw"], place(name), recorded.shape())?
             }
-            _ if name.starts_with("recon") && name.ends_with("crop") => {
-                crop(&computed["recon"], corner, recorded.shape())?
+            _ if name.starts_with("recon") && name.contains("crop") => {
+                crop(&computed["recon"], place(name), recorded.shape())?
             }
             _ => Vec::new(),
         };
@@ -148,7 +147,7 @@ fn check_tensors(case: &Case, computed: &Tensors) -> Result<Vec<Comparison>, Che
     Ok(comparisons)
 }
 
-/// Scalars, and the statistics of whole tensors on the scale of their mean magnitude.
+/// Scalars, and the statistics of whole tensors on the scale of their mean magnitude at least.
 fn check_numbers(case: &Case, computed: &Tensors) -> Result<Vec<Comparison>, CheckError> {
     let item = |name: &str| Ok::<f64, CheckError>(f64::from(computed[name].item::<f32>()?));
     let mut comparisons = Vec::new();
@@ -173,9 +172,10 @@ fn check_numbers(case: &Case, computed: &Tensors) -> Result<Vec<Comparison>, Che
             continue;
         };
         let found = statistics(&floats(tensor)?);
-        let scale = found[4].1;
+        let magnitude = found[4].1;
         for (statistic, found) in found {
             let recorded = case.number(&format!("stats.{name}.{statistic}"))?;
+            let scale = magnitude.max(recorded.abs());
             let name = format!("{name}.{statistic}");
             comparisons.push(Comparison::of_terms(&name, found, recorded, scale));
         }
@@ -209,6 +209,13 @@ fn rows(tensor: &HostTensor, name: &str) -> Result<Vec<f64>, CheckError> {
             .to_vec()
     };
     Ok(numbers.flat_map(row).collect())
+}
+
+/// Row and column of a crop's corner from a name that ends in `_yROW_xCOLUMN`.
+fn corner(name: &str) -> Option<[usize; 2]> {
+    let (rest, column) = name.rsplit_once("_x")?;
+    let (_, row) = rest.rsplit_once("_y")?;
+    Some([row.parse().ok()?, column.parse().ok()?])
 }
 
 /// The part of `[1, channels, height, width]` at `corner` with the recorded extents

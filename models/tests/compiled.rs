@@ -1,0 +1,50 @@
+//! Recorded cases as compiled programs: the same bits as under the reference evaluator.
+
+use bsq::check::{Comparison, check};
+use bsq::executor::{Compiler, Evaluator};
+use bsq_runtime::CompileOptions;
+use std::path::Path;
+
+fn exact() -> Compiler {
+    let options = CompileOptions {
+        exact: true,
+        ..CompileOptions::default()
+    };
+    Compiler { options }
+}
+
+#[test]
+fn compiled_cases_are_off_by_exactly_what_evaluated_ones_are() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/parity");
+    for name in [
+        "b36_gs4_group",
+        "rect_nolnpre_noffn",
+        "logit_laplace",
+        "vq_l21",
+        "train3_adamw_ema",
+        "adamw_pure",
+        "grad_clip",
+    ] {
+        let path = folder.join(format!("{name}.json"));
+        let compiled = check(&path, &exact()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(compiled, check(&path, &Evaluator).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn the_full_size_model_passes_where_its_record_is_at_hand() {
+    let folder = std::env::var_os("BSQ_PARITY").map(std::path::PathBuf::from);
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/parity");
+    let path = folder.unwrap_or(beside).join("full/full_b36_256.json");
+    if !path.is_file() {
+        println!("SKIPPED: no {} (set BSQ_PARITY)", path.display());
+        return;
+    }
+    let report = check(&path, &exact()).unwrap();
+    println!("worst: {:?}", report.worst());
+    let failed = report
+        .comparisons
+        .iter()
+        .filter(|comparison| !comparison.passes());
+    assert_eq!(failed.collect::<Vec<_>>(), Vec::<&Comparison>::new());
+}
