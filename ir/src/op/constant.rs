@@ -2,14 +2,23 @@
 
 use crate::dtype::DType;
 use crate::shape::{Shape, Type};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// A typed constant. Elements are kept as raw little-endian bytes, so that equality means equal bits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Constant {
     ty: Type,
     bytes: Arc<[u8]>,
     splat: bool,
+}
+
+/// Hashes the type and the first elements: passes look up large constants many times.
+impl Hash for Constant {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let first = &self.bytes[..self.bytes.len().min(256)];
+        (&self.ty, self.splat, first).hash(state);
+    }
 }
 
 impl Constant {

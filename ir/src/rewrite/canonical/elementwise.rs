@@ -18,6 +18,7 @@ impl Builder<'_> {
         }
         self.simplified(op, &x)
             .or_else(|| self.below_broadcast(op, &x))
+            .or_else(|| self.below_reshape(op, &x))
             .unwrap_or_else(|| self.add(op.clone(), &x))
     }
 
@@ -191,6 +192,27 @@ impl Builder<'_> {
         let operands: Vec<NodeId> = small.into_iter().zip(x).map(shrink).collect();
         let inner = self.elementwise(op, &operands);
         Some(self.broadcast(inner, &self.shape(x[0]), &axes))
+    }
+
+    /// `op(reshape x, reshape y) => reshape(op(x, y))`, if x and y have one shape.
+    fn below_reshape(&self, op: &Op, x: &[NodeId]) -> Option<NodeId> {
+        let source = |&id: &NodeId| {
+            let node = self.node(id);
+            let from = matches!(node.op, Op::Reshape(_)).then(|| node.operands[0]);
+            (from, self.splat(id).is_some())
+        };
+        let sources: Vec<(Option<NodeId>, bool)> = x.iter().map(source).collect();
+        let shape = self.shape(sources.iter().find_map(|source| source.0)?);
+        let mut operands = Vec::with_capacity(x.len());
+        for (&whole, source) in x.iter().zip(sources) {
+            operands.push(match source {
+                (Some(source), _) if self.shape(source) == shape => source,
+                (None, true) => self.broadcast_source(whole, &shape),
+                _ => return None,
+            });
+        }
+        let inner = self.elementwise(op, &operands);
+        Some(self.reshape(inner, &self.shape(x[0])))
     }
 
     /// The splat constant `x` in another shape.

@@ -1,0 +1,108 @@
+//! Binary quantisation: signs need no norm, and bits are packed as they are found.
+
+use super::code;
+use crate::dtype::DType;
+use crate::op::Op;
+use crate::rewrite::egraph::Build;
+use crate::rewrite::fixed;
+use crate::rewrite::rule::Soundness::{Exact, Reassociating};
+use crate::rewrite::rule::{Rewrite, Rule};
+
+pub static RULES: &[Rule] = &[
+    code(
+        "comparison-of-quotient",
+        Reassociating,
+        "(less #0 (div ?x ?y))",
+        comparison_of_quotient,
+        "x / y > 0 => x > 0 where y > 0",
+    ),
+    code(
+        "comparison-of-scaled",
+        Reassociating,
+        "(less #0 (mul ?x (row (div #1 ?y))))",
+        comparison_of_quotient,
+        "x * (1 / y) > 0 => x > 0 where y > 0",
+    ),
+    code(
+        "sign-of-quotient",
+        Reassociating,
+        "(sign (div ?x ?y))",
+        sign_of_quotient,
+        "sign(x / y) => sign(x) where y > 0",
+    ),
+    code(
+        "pack-signs-by-shift",
+        Exact,
+        "(row_sum (shift_left (cast (less #0 ?x)) (column ?a)))",
+        |rewrite| pack_signs(rewrite, |position| position as f64),
+        "sum((x > 0) << (width - 1 - i)) => pack_signs(x)",
+    ),
+    code(
+        "pack-signs-by-product",
+        Exact,
+        "(row_sum (mul (cast (less #0 ?x)) (column ?a)))",
+        |rewrite| pack_signs(rewrite, |position| 2f64.powi(position)),
+        "sum((x > 0) * 2^(width - 1 - i)) => pack_signs(x)",
+    ),
+    code(
+        "pack-signs-by-selection",
+        Exact,
+        "(row_sum (select (less #0 ?x) (column ?a) #0))",
+        |rewrite| pack_signs(rewrite, |position| 2f64.powi(position)),
+        "sum(select(x > 0, 2^(width - 1 - i), 0)) => pack_signs(x)",
+    ),
+];
+
+/// Not exact: a quotient may underflow to zero.
+fn comparison_of_quotient(rewrite: &mut Rewrite) -> Option<()> {
+    let (x, y) = (rewrite.class("x"), rewrite.class("y"));
+    if !rewrite.classes[y].data.positive {
+        return None;
+    }
+    let shape = rewrite.classes.ty(x).shape.clone();
+    let zero = rewrite.classes.full(0.0, &shape);
+    let less = rewrite.build(Op::Less, &[zero, x]);
+    rewrite.root_is(less);
+    Some(())
+}
+
+fn sign_of_quotient(rewrite: &mut Rewrite) -> Option<()> {
+    let (x, y) = (rewrite.class("x"), rewrite.class("y"));
+    if !rewrite.classes[y].data.positive {
+        return None;
+    }
+    let sign = rewrite.build(Op::Sign, &[x]);
+    rewrite.root_is(sign);
+    Some(())
+}
+
+/// `?a` must be what `expected` gives for bit `width - 1 - i`.
+fn pack_signs(rewrite: &mut Rewrite, expected: fn(i32) -> f64) -> Option<()> {
+    let (x, a) = (rewrite.class("x"), rewrite.class("a"));
+    let ty = rewrite.classes.ty(x);
+    let width = *ty.shape.last()?;
+    let to = rewrite.ty().dtype;
+    let most = match to {
+        DType::U64 => 64,
+        DType::I64 => 63,
+        _ => return None,
+    };
+    if ty.dtype != DType::F32 || !(1..=most).contains(&width) {
+        return None;
+    }
+    let values = fixed::value(rewrite.classes, a)?.to_f64();
+    let bit = |index: usize| expected((width - 1 - index) as i32);
+    if !values
+        .iter()
+        .enumerate()
+        .all(|(index, &value)| value == bit(index))
+    {
+        return None;
+    }
+    let mut packed = rewrite.build(Op::PackSigns, &[x]);
+    if to != DType::U64 {
+        packed = rewrite.build(Op::Cast(to), &[packed]);
+    }
+    rewrite.root_is(packed);
+    Some(())
+}
