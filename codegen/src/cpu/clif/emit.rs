@@ -36,6 +36,8 @@ pub(super) struct Emitter<'k, 'f> {
     /// Loop variables in scope, outermost first; a vector loop's has the first lane's value.
     vars: Vec<(Var, ir::Value)>,
     values: HashMap<Value, (DType, Repr)>,
+    /// Registers of values from outside the vector loop, spread over its lanes.
+    pub splats: HashMap<ir::Value, ir::Value>,
     /// Addresses of the variable parts of accesses, for the variables in scope.
     addresses: HashMap<(Place, Vec<(Var, i64)>), ir::Value>,
 }
@@ -53,6 +55,7 @@ impl<'k, 'f> Emitter<'k, 'f> {
             contract,
             vars: Vec::new(),
             values: HashMap::new(),
+            splats: HashMap::new(),
             addresses: HashMap::new(),
         }
     }

@@ -22,6 +22,9 @@ pub(super) struct Lanes {
     pub groups: usize,
 }
 
+/// Groups that the main part of a vector loop runs at once: independent work hides the latency of
+/// long functions, and their constants are loaded once for all groups.
+pub(super) const GROUPS: usize = 4;
 /// Lanes in a group.
 pub(super) const GROUP: usize = 4;
 
@@ -61,9 +64,16 @@ impl Emitter<'_, '_> {
         if !is_packed(dtype) {
             return vec![value; groups * GROUP];
         }
-        let lane = self.lane_bits(dtype, value);
-        let splat = self.b.ins().splat(register_type(dtype), lane);
-        vec![splat; groups]
+        if let Some(&splat) = self.splats.get(&value) {
+            return vec![splat; groups];
+        }
+        vec![self.splat_element(dtype, value); groups]
+    }
+
+    /// An element in every lane of a packed register.
+    pub fn splat_element(&mut self, dtype: DType, element: ir::Value) -> ir::Value {
+        let lane = self.lane_bits(dtype, element);
+        self.splat(register_type(dtype), lane)
     }
 
     /// The element of each lane.

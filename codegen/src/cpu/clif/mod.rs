@@ -9,7 +9,7 @@
 //! | `target` | the instruction set, and the functions that stand in for a missing one |
 //! | `function` | a kernel's function and the loop over its work items |
 //! | `emit` | variables in scope, addresses, extents |
-//! | `statements` | definitions, stores, loops; `weight`: how many lanes at once |
+//! | `statements` | definitions, stores, loops |
 //! | `lanes` | values of a vector loop in registers |
 //! | `memory` | loads and stores |
 //! | `reduce` | reductions in the fixed order |
@@ -27,7 +27,6 @@ mod statements;
 mod target;
 #[cfg(test)]
 mod tests;
-mod weight;
 
 use super::microkernel::Family;
 use crate::kernel::{Kernel, verify};

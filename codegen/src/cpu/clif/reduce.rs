@@ -144,6 +144,7 @@ impl Emitter<'_, '_> {
             var: reduce.var,
             groups: LANES / GROUP,
         });
+        self.splat_uses(&reduce.body);
         let mut neutral = Vec::new();
         for result in &reduce.results {
             let element = self.neutral(result.op, result.dtype);
@@ -169,6 +170,7 @@ impl Emitter<'_, '_> {
             sums
         });
         self.lanes = None;
+        self.splats.clear();
         let mut flat = flat.into_iter();
         let registers = |result: &Reduction| {
             let groups = LANES / GROUP;

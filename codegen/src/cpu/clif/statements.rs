@@ -1,11 +1,11 @@
 //! Statements: definitions, stores and loops.
 
 use super::emit::{Count, Emitter, Repr, args};
-use super::lanes::{GROUP, Lanes};
-use super::weight;
-use crate::kernel::{Affine, Extent, Inst, Stmt, Var};
+use super::lanes::{GROUP, GROUPS, Lanes, is_packed};
+use crate::kernel::{Affine, Extent, Inst, Stmt, Value, Var};
 use bsq_ir::DType;
 use cranelift_codegen::ir::{self, InstBuilder, condcodes::IntCC, types};
+use std::collections::HashSet;
 
 /// A loop from `start` up to `end` in steps.
 pub(super) struct Range {
@@ -77,8 +77,8 @@ impl Emitter<'_, '_> {
         }
         let first = self.b.ins().splat(types::I32X4, first);
         let groups = (0..lanes.groups).map(|group| {
-            let steps = [0, 1, 2, 3].map(|lane| step(group * GROUP + lane) as i32);
-            let steps = self.i32x4(steps);
+            let steps = [0, 1, 2, 3].map(|lane| step(group * GROUP + lane) as u32);
+            let steps = self.lanes_of(types::I32X4, steps);
             self.b.ins().iadd(first, steps)
         });
         Repr::Varying(groups.collect())
@@ -109,14 +109,14 @@ impl Emitter<'_, '_> {
         self.leave(var);
     }
 
-    /// As many iterations at once as pay, then four at once, then one by one.
+    /// Sixteen iterations at once, then four at once, then one by one.
     fn vector_loop(&mut self, var: Var, extent: &Extent, body: &[Stmt]) {
         let count = self.extent(extent);
         let total = self.count(count);
         let divisor = extent.divisor();
+        self.splat_uses(body);
         let mut done = (self.index(0), 0);
-        let mut steps = vec![GROUP * weight::groups(body), GROUP, 1];
-        steps.dedup();
+        let steps = [GROUP * GROUPS, GROUP, 1];
         for step in steps {
             let (end, runs) = match count {
                 Count::Static(count) => {
@@ -143,6 +143,26 @@ impl Emitter<'_, '_> {
             done.0 = end;
             if divisor.is_multiple_of(step) {
                 break;
+            }
+        }
+        self.splats.clear();
+    }
+
+    /// Spreads values that a vector loop reads from outside over its lanes before it starts.
+    pub fn splat_uses(&mut self, body: &[Stmt]) {
+        let mut uses = Vec::new();
+        let mut inner = HashSet::new();
+        visit_values(body, &mut |value| uses.push(value), &mut |value| {
+            inner.insert(value);
+        });
+        for value in uses.into_iter().filter(|value| !inner.contains(value)) {
+            if let (dtype, Repr::Uniform(element)) = self.value(value)
+                && is_packed(dtype)
+                && !self.is_constant(element)
+                && !self.splats.contains_key(&element)
+            {
+                let splat = self.splat_element(dtype, element);
+                self.splats.insert(element, splat);
             }
         }
     }
@@ -192,6 +212,30 @@ impl Emitter<'_, '_> {
             .brif(more, again, &args(&following), exit, &args(&carried));
         self.b.switch_to_block(exit);
         self.b.block_params(exit).to_vec()
+    }
+}
+
+/// Every value that a block reads for its lanes, and every one that it defines.
+fn visit_values(body: &[Stmt], read: &mut impl FnMut(Value), define: &mut impl FnMut(Value)) {
+    for stmt in body {
+        match stmt {
+            Stmt::Let { value, inst, .. } => {
+                if let Inst::Map(_, operands) = inst {
+                    operands.iter().for_each(|&operand| read(operand));
+                }
+                define(*value);
+            }
+            Stmt::Store { value, .. } => read(*value),
+            Stmt::Loop { body, .. } => visit_values(body, read, define),
+            Stmt::Reduce(reduce) => {
+                visit_values(&reduce.body, read, define);
+                for result in &reduce.results {
+                    read(result.term);
+                    define(result.value);
+                }
+            }
+            Stmt::Contract(_) => {}
+        }
     }
 }
 

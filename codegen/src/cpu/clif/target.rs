@@ -11,7 +11,9 @@ pub(super) fn isa(family: Family) -> Result<OwnedTargetIsa, CodegenError> {
     let host = |what: &str| CodegenError::Host(what.to_string());
     let mut flags = settings::builder();
     let options = [
-        ("opt_level", "speed"),
+        // What its optimiser would do is done while writing: addresses are hoisted, groups of
+        // lanes interleaved. It would undo the latter, and takes a third of the compile time.
+        ("opt_level", "none"),
         (
             "enable_verifier",
             if cfg!(debug_assertions) {

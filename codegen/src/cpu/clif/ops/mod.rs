@@ -9,9 +9,9 @@ mod half;
 mod math;
 
 use super::emit::{Emitter, Repr};
-use super::lanes::is_packed;
+use super::lanes::{GROUP, is_packed};
 use bsq_ir::{DType, Op};
-use cranelift_codegen::ir::{self, InstBuilder, types};
+use cranelift_codegen::ir::{self, InstBuilder, InstructionData, types};
 
 impl Emitter<'_, '_> {
     /// The value of an elementwise op, of type `dtype`.
@@ -36,6 +36,11 @@ impl Emitter<'_, '_> {
                 false => self.elements(dtype, repr),
             })
             .collect();
+        if is_function(op) {
+            let registers = columns[0].chunks(GROUP);
+            let results = registers.map(|registers| self.function(op, registers));
+            return Repr::Varying(results.collect::<Vec<_>>().concat());
+        }
         let mut results = Vec::with_capacity(columns[0].len());
         for row in 0..columns[0].len() {
             let operands: Vec<ir::Value> = columns.iter().map(|column| column[row]).collect();
@@ -53,7 +58,7 @@ impl Emitter<'_, '_> {
             Op::StopGradient => x[0],
             Op::Cast(_) => self.cast(from[0], to, x[0]),
             Op::Select => self.choose(x[0], x[1], x[2]),
-            Op::Exp | Op::Log | Op::Tanh | Op::Erf => self.function(op, x[0]),
+            _ if is_function(op) => self.function(op, x)[0],
             _ => self.arithmetic(op, from[0], x),
         }
     }
@@ -69,11 +74,35 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// A register of four constants.
-    pub fn i32x4(&mut self, lanes: [i32; 4]) -> ir::Value {
+    /// A register of four constants of 32 bits.
+    pub fn lanes_of(&mut self, ty: ir::Type, lanes: [u32; 4]) -> ir::Value {
         let bytes = lanes.iter().flat_map(|lane| lane.to_le_bytes());
         let constant = self.b.func.dfg.constants.insert(bytes.collect());
-        self.b.ins().vconst(types::I32X4, constant)
+        self.b.ins().vconst(ty, constant)
+    }
+
+    /// True for what a constant instruction gives.
+    pub fn is_constant(&self, x: ir::Value) -> bool {
+        let dfg = &self.b.func.dfg;
+        let definition = dfg.value_def(x).inst().map(|inst| dfg.insts[inst]);
+        matches!(
+            definition,
+            Some(InstructionData::UnaryIeee32 { .. } | InstructionData::UnaryImm { .. })
+        )
+    }
+
+    /// A scalar of 32 bits in every lane of a register.
+    pub fn splat(&mut self, ty: ir::Type, scalar: ir::Value) -> ir::Value {
+        let dfg = &self.b.func.dfg;
+        let definition = dfg.value_def(scalar).inst().map(|inst| dfg.insts[inst]);
+        match definition {
+            // A constant is loaded where it is used: cheaper than a register kept for it.
+            Some(InstructionData::UnaryIeee32 { imm, .. }) => self.lanes_of(ty, [imm.bits(); 4]),
+            Some(InstructionData::UnaryImm { imm, .. }) => {
+                self.lanes_of(ty, [imm.bits() as u32; 4])
+            }
+            _ => self.b.ins().splat(ty, scalar),
+        }
     }
 
     pub(super) fn is_vector(&self, x: ir::Value) -> bool {
@@ -84,7 +113,7 @@ impl Emitter<'_, '_> {
     fn f32_like(&mut self, like: ir::Value, value: f32) -> ir::Value {
         let scalar = self.b.ins().f32const(value);
         match self.is_vector(like) {
-            true => self.b.ins().splat(types::F32X4, scalar),
+            true => self.splat(types::F32X4, scalar),
             false => scalar,
         }
     }
@@ -100,7 +129,7 @@ impl Emitter<'_, '_> {
         };
         let scalar = self.b.ins().iconst(lane, bits);
         match ty.is_vector() {
-            true => self.b.ins().splat(ty, scalar),
+            true => self.splat(ty, scalar),
             false => scalar,
         }
     }
@@ -141,4 +170,9 @@ impl Emitter<'_, '_> {
         };
         self.recast(ty, x)
     }
+}
+
+/// True for the ops of [`bsq_ir::math`].
+fn is_function(op: &Op) -> bool {
+    matches!(op, Op::Exp | Op::Log | Op::Tanh | Op::Erf)
 }
