@@ -1,7 +1,7 @@
 //! What tests that cross crates share: models, pictures and hashes that depend on nothing.
 
 use bsq::config::{Config, LossConfig, TokenizerConfig};
-use bsq::losses::{tokenizer_terms, total};
+use bsq::losses::{TokenizerLoss, total};
 use bsq::optimizer::{AdamW, Step, adamw};
 use bsq::tokenizer::Tokenizer;
 use bsq_ir::{DType, Graph, Scope};
@@ -46,7 +46,7 @@ pub fn training_step<'g>(
     let image = graph.input("image", DType::F32, tokenizer.image_shape(batch));
     let forward = tokenizer.forward(&scope, image);
     let weight = graph.scalar("codebook_weight");
-    let value = total(&tokenizer_terms(loss, &forward, image, weight));
+    let value = total(&TokenizerLoss::from_config(loss, weight).terms(&forward, image));
     let rule = AdamW::new(graph.scalar("lr"));
     adamw(value, &tokenizer.trained(&scope), &rule)
         .with_average(0.99)

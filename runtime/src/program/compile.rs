@@ -9,7 +9,7 @@ use bsq_codegen::cpu::microkernel::{self, Family};
 use bsq_codegen::lower::lower;
 use bsq_codegen::program::Program;
 use bsq_ir::Function;
-use bsq_ir::rewrite;
+use bsq_ir::rewrite::{self, Report};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -50,6 +50,8 @@ pub struct Executable {
 /// What compilation did and how long each part took.
 #[derive(Clone, Debug)]
 pub struct CompileReport {
+    /// What rewriting found.
+    pub rewrite: Report,
     pub rewrite_time: Duration,
     pub lower_time: Duration,
     pub code_time: Duration,
@@ -66,7 +68,11 @@ pub fn compile(function: &Function, options: &CompileOptions) -> Result<Executab
         None => microkernel::selected()?,
     };
     let start = Instant::now();
-    let optimized = rewrite::canonicalise(function);
+    let rewriting = rewrite::Options {
+        exact: options.exact,
+        ..Default::default()
+    };
+    let (optimized, rewrite) = rewrite::optimize(function, &rewriting);
     let rewrite_time = start.elapsed();
 
     let start = Instant::now();
@@ -88,6 +94,7 @@ pub fn compile(function: &Function, options: &CompileOptions) -> Result<Executab
         threads => threads,
     };
     let report = CompileReport {
+        rewrite,
         rewrite_time,
         lower_time,
         code_time,
