@@ -9,7 +9,7 @@ use super::egraph::{Classes, ENode};
 use crate::op::Op;
 use crate::shape::Type;
 use egg::{Id, Language};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// A member that may stand for its class.
 struct Candidate {
@@ -33,7 +33,7 @@ pub struct Extraction {
 /// nodes, operands first.
 pub fn extract(classes: &Classes, roots: &[Id], order: &[Id], costs: &CostModel) -> Extraction {
     let mut search = Search::new(classes, roots, order, costs);
-    search.improve();
+    search.improve(0..search.ids.len());
     search.regroup();
     search.result()
 }
@@ -42,8 +42,56 @@ struct Search<'a> {
     classes: &'a Classes,
     ids: Vec<Id>,
     candidates: Vec<Vec<Candidate>>,
+    /// For each class: those with a candidate that reads it.
+    users: Vec<Vec<usize>>,
     roots: Vec<usize>,
     state: State,
+    /// Classes that have come into the chosen graph or left it since this was last cleared.
+    moved: Vec<usize>,
+}
+
+/// The cheapest graph of every class by itself, as a set of classes.
+struct Greedy {
+    /// One bit per class; empty where there is none yet.
+    graphs: Vec<Vec<u64>>,
+    best: Vec<f64>,
+    /// The cost of the chosen member alone.
+    own: Vec<f64>,
+}
+
+impl Greedy {
+    fn take_if_better(&mut self, class: usize, candidate: &Candidate) -> bool {
+        let ready = |&x: &usize| !self.graphs[x].is_empty();
+        if !candidate.operands.iter().all(ready) {
+            return false;
+        }
+        // Most of the smaller graphs is part of the largest: only the rest is added up.
+        let most = |&&x: &&usize, &&y: &&usize| self.best[x].total_cmp(&self.best[y]);
+        let largest = candidate.operands.iter().max_by(most);
+        let (mut graph, mut cost) = match largest {
+            Some(&x) => (self.graphs[x].clone(), self.best[x]),
+            None => (vec![0; self.best.len().div_ceil(64)], 0.0),
+        };
+        for &operand in &candidate.operands {
+            for (index, &word) in self.graphs[operand].iter().enumerate() {
+                let mut new = word & !graph[index];
+                graph[index] |= word;
+                while new != 0 {
+                    cost += self.own[index * 64 + new.trailing_zeros() as usize];
+                    new &= new - 1;
+                }
+            }
+        }
+        cost += candidate.cost;
+        let has_itself = graph[class / 64] >> (class % 64) & 1 == 1;
+        if has_itself || cost >= self.best[class] * (1.0 - LEAST_GAIN) {
+            return false;
+        }
+        graph[class / 64] |= 1 << (class % 64);
+        self.graphs[class] = graph;
+        (self.best[class], self.own[class]) = (cost, candidate.cost);
+        true
+    }
 }
 
 /// A choice for every class, and what it costs.
@@ -82,6 +130,14 @@ impl<'a> Search<'a> {
             nodes.sort();
             candidates.push(nodes.into_iter().map(|node| candidate(node, id)).collect());
         }
+        let mut users: Vec<Vec<usize>> = vec![Vec::new(); ids.len()];
+        for (class, candidates) in candidates.iter().enumerate() {
+            for &operand in candidates.iter().flat_map(|candidate| &candidate.operands) {
+                if users[operand].last() != Some(&class) {
+                    users[operand].push(class);
+                }
+            }
+        }
         let state = State {
             choice: vec![NONE; ids.len()],
             readers: vec![0; ids.len()],
@@ -93,6 +149,8 @@ impl<'a> Search<'a> {
             state,
             ids,
             candidates,
+            users,
+            moved: Vec::new(),
         };
         search.greedy();
         search.start_from_better(&order.iter().map(at).collect::<Vec<_>>());
@@ -101,30 +159,28 @@ impl<'a> Search<'a> {
 
     /// For every class the member whose graph costs least by itself, until nothing changes.
     fn greedy(&mut self) {
-        let words = self.ids.len().div_ceil(64);
-        let mut sets: Vec<Option<Vec<u64>>> = vec![None; self.ids.len()];
-        let mut best = vec![f64::INFINITY; self.ids.len()];
+        let mut greedy = Greedy {
+            graphs: vec![Vec::new(); self.ids.len()],
+            best: vec![f64::INFINITY; self.ids.len()],
+            own: vec![0.0; self.ids.len()],
+        };
+        // When each class got its graph, and when it was last looked at.
+        let mut now = 1;
+        let mut set_at = vec![0; self.ids.len()];
+        let mut seen_at = vec![0; self.ids.len()];
         for _ in 0..64 {
             let mut changed = false;
             for class in 0..self.ids.len() {
-                for index in 0..self.candidates[class].len() {
-                    let candidate = &self.candidates[class][index];
-                    let mut set = vec![0u64; words];
-                    let ready = candidate.operands.iter().all(|&operand| {
-                        let below = sets[operand].as_ref();
-                        for (word, below) in set.iter_mut().zip(below.into_iter().flatten()) {
-                            *word |= below;
-                        }
-                        below.is_some()
-                    });
-                    if !ready || set[class / 64] >> (class % 64) & 1 == 1 {
-                        continue;
-                    }
-                    let cost = candidate.cost + self.cost_of_set(&set);
-                    if cost < best[class] * (1.0 - LEAST_GAIN) {
-                        set[class / 64] |= 1 << (class % 64);
-                        (best[class], self.state.choice[class]) = (cost, index);
-                        sets[class] = Some(set);
+                let mut operands = self.candidates[class].iter().flat_map(|c| &c.operands);
+                if seen_at[class] > 0 && operands.all(|&x| set_at[x] <= seen_at[class]) {
+                    continue;
+                }
+                seen_at[class] = now;
+                for (index, candidate) in self.candidates[class].iter().enumerate() {
+                    if greedy.take_if_better(class, candidate) {
+                        self.state.choice[class] = index;
+                        now += 1;
+                        set_at[class] = now;
                         changed = true;
                     }
                 }
@@ -133,19 +189,6 @@ impl<'a> Search<'a> {
                 break;
             }
         }
-    }
-
-    fn cost_of_set(&self, set: &[u64]) -> f64 {
-        let mut cost = 0.0;
-        for (index, &word) in set.iter().enumerate() {
-            let mut left = word;
-            while left != 0 {
-                let class = index * 64 + left.trailing_zeros() as usize;
-                cost += self.candidates[class][self.state.choice[class]].cost;
-                left &= left - 1;
-            }
-        }
-        cost
     }
 
     /// Counts readers and cost of the greedy choice, or of the original program if that is
@@ -205,6 +248,7 @@ impl<'a> Search<'a> {
                 let candidate = &self.candidates[class][self.state.choice[class]];
                 self.state.cost += candidate.cost;
                 stack.extend(&candidate.operands);
+                self.moved.push(class);
             }
         }
     }
@@ -218,6 +262,7 @@ impl<'a> Search<'a> {
                 let candidate = &self.candidates[class][self.state.choice[class]];
                 self.state.cost -= candidate.cost;
                 stack.extend(&candidate.operands);
+                self.moved.push(class);
             }
         }
     }
@@ -237,41 +282,67 @@ impl<'a> Search<'a> {
         self.state.cost += candidates[index].cost - candidates[old].cost;
     }
 
-    /// Changes single choices while that makes the whole cheaper.
-    fn improve(&mut self) {
-        let mut changed = true;
-        while changed {
-            changed = false;
-            for class in 0..self.ids.len() {
-                for index in 0..self.candidates[class].len() {
-                    let kept = self.state.choice[class];
-                    let usable = self.candidates[class][index].usable;
-                    if self.state.readers[class] == 0 || index == kept || !usable {
-                        continue;
+    /// Changes single choices while that makes the whole cheaper, beginning with the given
+    /// classes and going on where something changed.
+    fn improve(&mut self, classes: impl IntoIterator<Item = usize>) {
+        let mut waiting: VecDeque<usize> = classes.into_iter().collect();
+        let mut is_waiting = vec![false; self.ids.len()];
+        waiting.iter().for_each(|&class| is_waiting[class] = true);
+        while let Some(class) = waiting.pop_front() {
+            is_waiting[class] = false;
+            for index in 0..self.candidates[class].len() {
+                let kept = self.state.choice[class];
+                let usable = self.candidates[class][index].usable;
+                if self.state.readers[class] == 0 || index == kept || !usable {
+                    continue;
+                }
+                let cost = self.state.cost;
+                self.moved.clear();
+                self.switch(class, index);
+                if self.state.cost < cost * (1.0 - LEAST_GAIN) && !self.has_cycle() {
+                    for class in self.concerned() {
+                        if !std::mem::replace(&mut is_waiting[class], true) {
+                            waiting.push_back(class);
+                        }
                     }
-                    let cost = self.state.cost;
-                    self.switch(class, index);
-                    if self.state.cost < cost * (1.0 - LEAST_GAIN) && !self.has_cycle() {
-                        changed = true;
-                    } else {
-                        self.switch(class, kept);
-                        self.state.cost = cost;
-                    }
+                } else {
+                    self.switch(class, kept);
+                    self.state.cost = cost;
                 }
             }
         }
     }
 
-    /// For each op with several results: all classes that could read it do, or none does.
-    fn regroup(&mut self) {
-        for tuple in 0..self.ids.len() {
-            let several = |candidate: &Candidate| candidate.op.results() > 1;
-            if !self.candidates[tuple].iter().any(several) {
+    /// Classes whose candidates may cost something else since others moved: they read one of
+    /// these, perhaps through classes that the chosen graph does not need.
+    fn concerned(&mut self) -> Vec<usize> {
+        let mut concerned = std::mem::take(&mut self.moved);
+        concerned.sort_unstable();
+        concerned.dedup();
+        let mut known: HashSet<usize> = concerned.iter().copied().collect();
+        let mut next = 0;
+        let moved = concerned.len();
+        while next < concerned.len() {
+            let class = concerned[next];
+            next += 1;
+            if next > moved && self.state.readers[class] > 0 {
                 continue;
             }
-            let readers = self.readers_of_tuple(tuple);
+            for &user in &self.users[class] {
+                if known.insert(user) {
+                    concerned.push(user);
+                }
+            }
+        }
+        concerned
+    }
+
+    /// For each op with several results: all classes that could read it do, or none does.
+    fn regroup(&mut self) {
+        for (_, readers) in self.readers_of_tuples() {
             for together in [true, false] {
                 let before = self.state.clone();
+                self.moved.clear();
                 for &(class, index) in &readers {
                     let others = &self.candidates[class];
                     let other = |other: &usize| {
@@ -289,7 +360,8 @@ impl<'a> Search<'a> {
                     self.state = before;
                     continue;
                 }
-                self.improve();
+                let concerned = self.concerned();
+                self.improve(concerned);
                 if self.state.cost >= before.cost * (1.0 - LEAST_GAIN) {
                     self.state = before;
                 }
@@ -297,18 +369,25 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Members that read a result of the tuple, perhaps through a transpose.
-    fn readers_of_tuple(&self, tuple: usize) -> Vec<(usize, usize)> {
-        let is_result = |candidate: &Candidate| {
-            matches!(candidate.op, Op::Projection(_)) && candidate.operands[0] == tuple
+    /// For each op with several results: members that read one of them, perhaps through a
+    /// transpose.
+    fn readers_of_tuples(&self) -> BTreeMap<usize, Vec<(usize, usize)>> {
+        let tuple = |candidate: &Candidate| {
+            matches!(candidate.op, Op::Projection(_)).then(|| candidate.operands[0])
         };
-        let mut readers = Vec::new();
+        let mut readers: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
         for (class, candidates) in self.candidates.iter().enumerate() {
             for (index, candidate) in candidates.iter().enumerate() {
-                let through = matches!(candidate.op, Op::Transpose(_))
-                    && self.candidates[candidate.operands[0]].iter().any(is_result);
-                if candidate.usable && (is_result(candidate) || through) {
-                    readers.push((class, index));
+                let below: Vec<usize> = match candidate.op {
+                    _ if !candidate.usable => continue,
+                    Op::Transpose(_) => self.candidates[candidate.operands[0]]
+                        .iter()
+                        .filter_map(tuple)
+                        .collect(),
+                    _ => tuple(candidate).into_iter().collect(),
+                };
+                for tuple in below {
+                    readers.entry(tuple).or_default().push((class, index));
                 }
             }
         }

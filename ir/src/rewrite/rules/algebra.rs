@@ -84,6 +84,13 @@ pub static RULES: &[Rule] = &[
     ),
     code("zero-negation", Reassociating, "(neg #0)", zero, "-0 => 0"),
     text("add-zero", Reassociating, "(add ?x #0)", "?x", "x + 0 => x"),
+    code(
+        "difference-of-equals",
+        Reassociating,
+        "(sub ?x ?x)",
+        zero,
+        "x - x => 0",
+    ),
     text(
         "subtract-from-sum",
         Reassociating,

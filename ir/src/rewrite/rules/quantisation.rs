@@ -7,6 +7,7 @@ use crate::rewrite::egraph::Build;
 use crate::rewrite::fixed;
 use crate::rewrite::rule::Soundness::{Exact, Reassociating};
 use crate::rewrite::rule::{Rewrite, Rule};
+use egg::Id;
 
 pub static RULES: &[Rule] = &[
     code(
@@ -33,21 +34,21 @@ pub static RULES: &[Rule] = &[
     code(
         "pack-signs-by-shift",
         Exact,
-        "(row_sum (shift_left (cast (less #0 ?x)) (column ?a)))",
+        "(row_sum (shift_left ?b (column ?a)))",
         |rewrite| pack_signs(rewrite, |position| position as f64),
         "sum((x > 0) << (width - 1 - i)) => pack_signs(x)",
     ),
     code(
         "pack-signs-by-product",
         Exact,
-        "(row_sum (mul (cast (less #0 ?x)) (column ?a)))",
+        "(row_sum (mul ?b (column ?a)))",
         |rewrite| pack_signs(rewrite, |position| 2f64.powi(position)),
         "sum((x > 0) * 2^(width - 1 - i)) => pack_signs(x)",
     ),
     code(
         "pack-signs-by-selection",
         Exact,
-        "(row_sum (select (less #0 ?x) (column ?a) #0))",
+        "(row_sum (select ?b (column ?a) #0))",
         |rewrite| pack_signs(rewrite, |position| 2f64.powi(position)),
         "sum(select(x > 0, 2^(width - 1 - i), 0)) => pack_signs(x)",
     ),
@@ -76,20 +77,20 @@ fn sign_of_quotient(rewrite: &mut Rewrite) -> Option<()> {
     Some(())
 }
 
-/// `?a` must be what `expected` gives for bit `width - 1 - i`.
+/// `?b` holds the bits, and `?a` must be what `expected` gives for bit `width - 1 - i`.
 fn pack_signs(rewrite: &mut Rewrite, expected: fn(i32) -> f64) -> Option<()> {
-    let (x, a) = (rewrite.class("x"), rewrite.class("a"));
-    let ty = rewrite.classes.ty(x);
-    let width = *ty.shape.last()?;
+    let (b, a) = (rewrite.class("b"), rewrite.class("a"));
+    let width = *rewrite.classes.ty(b).shape.last()?;
     let to = rewrite.ty().dtype;
     let most = match to {
         DType::U64 => 64,
         DType::I64 => 63,
         _ => return None,
     };
-    if ty.dtype != DType::F32 || !(1..=most).contains(&width) {
+    if !(1..=most).contains(&width) {
         return None;
     }
+    let x = signs_of(rewrite, b)?;
     let values = fixed::value(rewrite.classes, a)?.to_f64();
     let bit = |index: usize| expected((width - 1 - index) as i32);
     if !values
@@ -105,4 +106,23 @@ fn pack_signs(rewrite: &mut Rewrite, expected: fn(i32) -> f64) -> Option<()> {
     }
     rewrite.root_is(packed);
     Some(())
+}
+
+/// x if a class is `x > 0`, perhaps as an integer or in another shape.
+fn signs_of(rewrite: &mut Rewrite, bits: Id) -> Option<Id> {
+    for node in rewrite.classes[bits].nodes.clone() {
+        let x = node.operands.first().copied();
+        match node.op {
+            Op::Cast(to) if to.is_integer() => return signs_of(rewrite, x?),
+            Op::Reshape(shape) => {
+                let x = signs_of(rewrite, x?)?;
+                return Some(rewrite.build(Op::Reshape(shape), &[x]));
+            }
+            Op::Less if rewrite.classes.value(node.operands[0]) == Some(0.0) => {
+                return Some(node.operands[1]);
+            }
+            _ => {}
+        }
+    }
+    None
 }

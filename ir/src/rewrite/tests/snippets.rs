@@ -146,6 +146,22 @@ pub fn snippets() -> Vec<(&'static str, Function)> {
                 g.input("q", F32, [5, 3]).matmul(score_gradient) * 0.3
             }),
         ),
+        (
+            "bits of groups",
+            one(|g| {
+                let x = g.input("x", F32, [3, 6]).l2_normalize(1e-12);
+                let groups = x.reshape([3, 2, 3]);
+                let amount = 2.0 - g.iota(U64, [3, 2, 3], 2);
+                groups.gt(0.0).cast(U64).shift_left(amount).sum(-1)
+            }),
+        ),
+        (
+            "straight-through sign with an exact value",
+            one(|g| {
+                let x = g.input("x", F32, ROWS);
+                x.sign() + (x - x.stop_gradient())
+            }),
+        ),
         ("gradient of a chunked tensor", {
             let g = Graph::new();
             let x = g.input("x", F32, [2, 6]);
