@@ -1,0 +1,102 @@
+//! Sums of every length around those at which lanes, chunks and levels change.
+
+use super::run::run;
+use crate::cpu::microkernel::Family;
+use crate::kernel::{
+    Affine, Array, Combine, Element, Extent, Inst, Kernel, Place, Reduce, Reduction, Stmt, Value,
+    Var,
+};
+use bsq_ir::{DType, order};
+
+/// Sums `length` rows of `columns` numbers each, column by column in a vector loop; or one
+/// column, along its lanes if `vector`.
+fn sums(length: usize, columns: usize, vector: bool) -> Kernel {
+    let (column, row) = (Var(0), Var(1));
+    let at = Affine::var(row)
+        .scale(columns as i64)
+        .add(&Affine::var(column));
+    let element = |index, at| Element {
+        place: Place::Buffer(index),
+        at,
+        dynamic: None,
+    };
+    let reduce = Reduce {
+        var: row,
+        extent: length,
+        vector,
+        body: vec![Stmt::Let {
+            value: Value(0),
+            dtype: DType::F32,
+            inst: Inst::Load(element(0, at)),
+        }],
+        results: vec![Reduction {
+            value: Value(1),
+            dtype: DType::F32,
+            op: Combine::Sum,
+            term: Value(0),
+        }],
+    };
+    let store = Stmt::Store {
+        to: element(1, Affine::var(column)),
+        value: Value(1),
+    };
+    let input = Array {
+        dtype: DType::F32,
+        elements: length * columns,
+        written: false,
+    };
+    Kernel {
+        buffers: vec![input, Array::written(DType::F32, columns)],
+        scratch: Vec::new(),
+        grid: Vec::new(),
+        body: vec![Stmt::Loop {
+            var: column,
+            extent: Extent::Static(columns),
+            vector: columns > 1,
+            body: vec![Stmt::Reduce(reduce), store],
+        }],
+    }
+}
+
+fn check(length: usize, columns: usize, vector: bool) {
+    let uneven = |i: usize| (i as f32 * 0.7371).sin() * 10f32.powi((i % 9) as i32 - 4);
+    let numbers: Vec<f32> = (0..length * columns).map(uneven).collect();
+    let expected: Vec<u8> = (0..columns)
+        .map(|column| numbers.iter().skip(column).step_by(columns).copied())
+        .flat_map(|column| order::sum(&column.collect::<Vec<f32>>()).to_le_bytes())
+        .collect();
+    let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let inputs = [bytes, vec![0; 4 * columns]];
+    for family in Family::all_supported() {
+        let kernel = sums(length, columns, vector);
+        let buffers = run(&kernel, &inputs, family);
+        assert!(
+            buffers[1] == expected,
+            "{length} rows of {columns}, along lanes: {vector}, {family}"
+        );
+    }
+}
+
+#[test]
+fn sums_of_every_length_keep_the_order() {
+    let lengths = (0..=50).chain([63, 64, 99, 100]).chain(2040..=2056);
+    for length in lengths.chain([4095, 4096, 4097, 4100]) {
+        check(length, 1, true);
+        check(length, 1, false);
+    }
+}
+
+#[test]
+fn sums_of_columns_keep_the_order() {
+    for length in [0, 1, 15, 16, 17, 33, 2047, 2048, 2049, 4100] {
+        for columns in [2, 4, 16, 23] {
+            check(length, columns, false);
+        }
+    }
+}
+
+#[test]
+fn sums_of_chunks_of_chunks_keep_the_order() {
+    check(2048 * 2048 + 21, 1, true);
+    check(2048 * 2048 + 2049, 1, false);
+}
