@@ -1,0 +1,105 @@
+//! `bsq detokenize`: a file of tokens to photos.
+
+use super::error::CliError;
+use super::interrupt::uninterrupted;
+use super::model::ModelArgument;
+use super::output::Output;
+use super::progress::Progress;
+use super::{Verdict, paths};
+use bsq::image_io::save_png;
+use bsq::pipeline::{NamedTokens, SessionOptions, TokenFile, TokenizerSession};
+use clap::Args;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// A file of tokens back to photos.
+#[derive(Args)]
+#[command(long_about = "\
+A file of tokens back to photos.
+
+The model must be the one that made the tokens, down to the last bit of its weights; the file says \
+which one that was. The pictures are those that `bsq reconstruct` writes, bit for bit.")]
+#[command(after_long_help = "\
+Examples:
+  bsq detokenize photo.safetensors -o photo.png
+  bsq detokenize all.safetensors -o folder --model my.safetensors")]
+pub struct Arguments {
+    /// A token file that `bsq tokens` wrote
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The PNG file to write; an existing folder if there are several pictures
+    #[arg(short, long, value_name = "IMAGE")]
+    output: PathBuf,
+    #[command(flatten)]
+    model: ModelArgument,
+}
+
+pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    let model = arguments.model.open(output)?;
+    let file = TokenFile::load(&arguments.file, &model)?;
+    let names: Vec<PathBuf> = file.pictures.iter().enumerate().map(plain_name).collect();
+    let outputs = paths::outputs(&names, Some(&arguments.output), "bsq.png")?;
+    let options = SessionOptions {
+        threads: output.threads,
+    };
+    let mut session = TokenizerSession::new(&model, options);
+    let mut results = Vec::new();
+    for (NamedTokens { name, tokens }, path) in file.pictures.iter().zip(&outputs) {
+        let windows = session.windows(tokens.width, tokens.height).count();
+        let progress = Progress::new(name, "windows", windows);
+        let picture = session.decode_picture(tokens, &mut |done| progress.set(done))?;
+        drop(progress);
+        uninterrupted(|| save_png(&picture, path))?;
+        output.say(format_args!(
+            "{name} -> {}: {}x{}",
+            path.display(),
+            picture.width,
+            picture.height
+        ))?;
+        results.push(json!({
+            "name": name,
+            "output": path.display().to_string(),
+            "width": picture.width,
+            "height": picture.height,
+        }));
+    }
+    output.value(&json!({ "model": model.name, "images": results }))?;
+    Ok(Verdict::Good)
+}
+
+/// The name of a picture without folders: a file from elsewhere must not say where to write.
+fn plain_name((number, picture): (usize, &NamedTokens)) -> PathBuf {
+    let name = picture.name.rsplit(['/', '\\']).next().unwrap_or_default();
+    match Path::new(name).file_stem() {
+        Some(_) => PathBuf::from(name),
+        None => PathBuf::from(format!("picture-{number}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bsq::pipeline::PictureTokens;
+
+    #[test]
+    fn names_lose_their_folders() {
+        for (name, plain) in [
+            ("a.png", "a.png"),
+            ("../../etc/passwd", "passwd"),
+            ("C:\\x\\b.jpg", "b.jpg"),
+            ("x/..", "picture-3"),
+            ("", "picture-3"),
+        ] {
+            let tokens = PictureTokens {
+                width: 1,
+                height: 1,
+                indices: Vec::new(),
+            };
+            let picture = NamedTokens {
+                name: name.to_string(),
+                tokens,
+            };
+            assert_eq!(plain_name((3, &picture)), Path::new(plain), "{name}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! `bsq inspect`: what a file is.
+
+use super::Verdict;
+use super::error::CliError;
+use super::output::Output;
+use bsq::config::{Config, QuantizerConfig};
+use bsq::pipeline::{ModelFile, TokenFile, identity};
+use bsq::tokenizer::Tokenizer;
+use bsq_runtime::checkpoint::{self, Checkpoint, Weights};
+use bsq_runtime::tensor_data::HostTensor;
+use clap::Args;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Says what a checkpoint, token file, model or configuration is.
+#[derive(Args)]
+#[command(long_about = "\
+Says what a checkpoint, token file, model or configuration is.
+
+Reads safetensors files, PyTorch checkpoints (as data: nothing in them is run) and configurations \
+(.toml, or .yaml of the reference implementation), whatever the file is called. Prints the kind, \
+the number of parameters, every tensor with type and shape, and the metadata.")]
+#[command(after_long_help = "\
+Examples:
+  bsq inspect model.safetensors
+  bsq inspect checkpoint.pt --json
+  bsq inspect config.toml")]
+pub struct Arguments {
+    /// A safetensors file, PyTorch checkpoint or configuration
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Of a PyTorch checkpoint, take the raw weights even if it has averaged ones
+    #[arg(long)]
+    raw: bool,
+}
+
+pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    let path = &arguments.file;
+    let extension = path.extension().map(|e| e.to_ascii_lowercase());
+    let is_config = extension.is_some_and(|e| ["toml", "yaml", "yml"].iter().any(|x| e == *x));
+    match is_config {
+        true => inspect_config(path, output),
+        false => {
+            let weights = match arguments.raw {
+                true => Weights::Raw,
+                false => Weights::Ema,
+            };
+            inspect_checkpoint(path, &checkpoint::load(path, weights)?, output)
+        }
+    }?;
+    Ok(Verdict::Good)
+}
+
+fn inspect_config(path: &Path, output: &Output) -> Result<(), CliError> {
+    let (config, notices) = Config::load(path)?;
+    for notice in notices {
+        output.note(format_args!("{}: {notice}", path.display()));
+    }
+    let tokenizer = Tokenizer::new(&config.model)?;
+    let specs = tokenizer.parameters();
+    let count: usize = specs.iter().map(|spec| spec.ty.shape.elements()).sum();
+    output.say(format_args!("{}: configuration", path.display()))?;
+    output.say(architecture(&config))?;
+    output.say(format_args!(
+        "{count} parameters in {} tensors",
+        specs.len()
+    ))?;
+    let tensors = specs.iter().map(|spec| {
+        json!({ "name": spec.name, "dtype": spec.ty.dtype.to_string(), "shape": spec.ty.shape.to_vec() })
+    });
+    let tensors: Vec<Value> = tensors.collect();
+    if output.is_verbose() {
+        say_tensors(&tensors, output)?;
+    }
+    output.value(&json!({
+        "file": path.display().to_string(),
+        "kind": "configuration",
+        "architecture": architecture(&config),
+        "parameters": count,
+        "tensors": tensors,
+    }))
+}
+
+fn inspect_checkpoint(
+    path: &Path,
+    checkpoint: &Checkpoint,
+    output: &Output,
+) -> Result<(), CliError> {
+    let Checkpoint {
+        tensors,
+        metadata,
+        source,
+    } = checkpoint;
+    let Kind { name, details } = kind(path, checkpoint);
+    let elements: usize = tensors.values().map(HostTensor::element_count).sum();
+    let bytes: usize = tensors.values().map(|tensor| tensor.bytes().len()).sum();
+    let non_finite: Vec<&String> = tensors
+        .iter()
+        .filter(|(_, tensor)| tensor.first_non_finite().is_some())
+        .map(|(name, _)| name)
+        .collect();
+    output.say(format_args!("{}: {name} ({source})", path.display()))?;
+    for line in &details {
+        output.say(line)?;
+    }
+    output.say(format_args!(
+        "{elements} elements in {} tensors, {:.1} MB",
+        tensors.len(),
+        bytes as f64 / 1e6
+    ))?;
+    if !non_finite.is_empty() {
+        output.say(format_args!(
+            "not finite: {} tensors, the first is {}",
+            non_finite.len(),
+            non_finite[0]
+        ))?;
+    }
+    let listed = tensors.iter().map(|(name, tensor)| {
+        json!({ "name": name, "dtype": tensor.dtype().to_string(), "shape": tensor.shape() })
+    });
+    let listed: Vec<Value> = listed.collect();
+    say_tensors(&listed, output)?;
+    for (key, text) in metadata {
+        // A configuration is long; its gist has been printed.
+        match text.lines().count() > 1 && !output.is_verbose() {
+            true => output.say(format_args!(
+                "metadata {key}: {} lines (-v prints them)",
+                text.lines().count()
+            ))?,
+            false => output.say(format_args!("metadata {key}: {text}"))?,
+        }
+    }
+    output.value(&json!({
+        "file": path.display().to_string(),
+        "kind": name,
+        "source": source.to_string(),
+        "details": details,
+        "elements": elements,
+        "bytes": bytes,
+        "not_finite": non_finite,
+        "tensors": listed,
+        "metadata": metadata,
+    }))
+}
+
+fn say_tensors(tensors: &[Value], output: &Output) -> Result<(), CliError> {
+    let name = |tensor: &Value| tensor["name"].as_str().unwrap_or_default().to_string();
+    let width = tensors.iter().map(|t| name(t).len()).max().unwrap_or(0);
+    for tensor in tensors {
+        output.say(format_args!(
+            "  {:width$}  {}{}",
+            name(tensor),
+            tensor["dtype"].as_str().unwrap_or_default(),
+            tensor["shape"]
+        ))?;
+    }
+    Ok(())
+}
+
+/// What a checkpoint was recognised as, and what more there is to say of it.
+struct Kind {
+    name: &'static str,
+    details: Vec<String>,
+}
+
+fn kind(path: &Path, checkpoint: &Checkpoint) -> Kind {
+    let tensors = &checkpoint.tensors;
+    if TokenFile::is_token_file(checkpoint) {
+        let text = |key: &str| {
+            checkpoint
+                .metadata
+                .get(key)
+                .map_or("unknown", String::as_str)
+        };
+        let pictures = (0..).map_while(|n| checkpoint.metadata.get(&format!("pictures.{n}")));
+        let details = vec![
+            format!(
+                "made by the model {} ({})",
+                text("model_name"),
+                text("model")
+            ),
+            format!("{} pictures", pictures.count()),
+        ];
+        return Kind {
+            name: "token file",
+            details,
+        };
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    match ModelFile::from_checkpoint(&name.to_string_lossy(), path, checkpoint) {
+        Ok(model) => {
+            let identity = identity(model.tokenizer.config(), &model.parameters);
+            let details = vec![
+                architecture(&model.config),
+                format!("{} parameters", model.parameter_count()),
+                format!("identity {identity}"),
+            ];
+            return Kind {
+                name: "tokenizer model",
+                details,
+            };
+        }
+        Err(error) if checkpoint.metadata.contains_key("config") => {
+            return Kind {
+                name: "tokenizer model that cannot be used",
+                details: vec![error.to_string()],
+            };
+        }
+        Err(_) => {}
+    }
+    let has = |part: &str| tensors.keys().any(|name| name.starts_with(part));
+    let name = match (has("adamw."), guess(checkpoint)) {
+        (true, _) => "training state",
+        (false, Some(details)) => {
+            return Kind {
+                name: "tokenizer weights without a configuration",
+                details: vec![details],
+            };
+        }
+        (false, None) => "tensors of no known kind",
+    };
+    Kind {
+        name,
+        details: Vec::new(),
+    }
+}
+
+/// The architecture that the shapes of a tokenizer's weights tell.
+fn guess(checkpoint: &Checkpoint) -> Option<String> {
+    let shape = |name: &str| checkpoint.tensors.get(name).map(|tensor| tensor.shape());
+    let [width, pixels] = *shape("encoder.conv1.weight")? else {
+        return None;
+    };
+    let [bits, _] = *shape("quant_embed.weight")? else {
+        return None;
+    };
+    let [tokens, _] = *shape("encoder.positional_embedding")? else {
+        return None;
+    };
+    let blocks = |half: &str| {
+        let block = |n: usize| format!("{half}.transformer.resblocks.{n}.ln_1.weight");
+        (0..).take_while(|&n| shape(&block(n)).is_some()).count()
+    };
+    let patch = ((pixels / 3) as f64).sqrt().round();
+    Some(format!(
+        "by its shapes: patch {patch}, width {width}, {}+{} layers, {tokens} tokens of {bits} features",
+        blocks("encoder"),
+        blocks("decoder")
+    ))
+}
+
+/// A tokenizer in one line.
+fn architecture(config: &Config) -> String {
+    let model = &config.model;
+    let vit = &model.encoder;
+    let quantizer = match &model.quantizer {
+        QuantizerConfig::Bsq(bsq) => {
+            format!("BSQ of {} bits in {} groups", bsq.embed_dim, bsq.groups())
+        }
+        QuantizerConfig::Vq(vq) => {
+            format!("VQ of {} codes in {} dimensions", vq.n_embed, vq.embed_dim)
+        }
+    };
+    let bits = model.quantizer.bits_per_token() as f64;
+    let size = vit.image_size;
+    format!(
+        "{quantizer}; {}x{} windows, patch {}, {} tokens, {:.4} bits per pixel; width {}, {}+{} layers, {} heads",
+        size.width,
+        size.height,
+        vit.patch_size,
+        vit.tokens(),
+        bits / (vit.patch_size * vit.patch_size) as f64,
+        vit.width,
+        vit.layers,
+        model.decoder.layers,
+        vit.heads
+    )
+}

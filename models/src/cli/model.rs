@@ -1,0 +1,40 @@
+//! Models by the name of one that ships, or by path.
+
+use super::error::CliError;
+use super::output::Output;
+use bsq::pipeline::{ModelFile, identity};
+use clap::Args;
+use std::path::Path;
+
+/// Which model to use.
+#[derive(Args, Clone, Debug)]
+pub struct ModelArgument {
+    /// A model that ships (default), or a file of weights: safetensors, or a PyTorch checkpoint
+    /// with its .toml or .yaml configuration beside it
+    #[arg(long, value_name = "NAME|PATH", default_value = "default")]
+    model: String,
+}
+
+impl ModelArgument {
+    pub fn open(&self, output: &Output) -> Result<ModelFile, CliError> {
+        let model = open(&self.model)?;
+        output.detail(format_args!(
+            "model {}: {} parameters, identity {}",
+            model.name,
+            model.parameter_count(),
+            identity(model.tokenizer.config(), &model.parameters)
+        ));
+        Ok(model)
+    }
+}
+
+/// The model of a name or path.
+pub fn open(name: &str) -> Result<ModelFile, CliError> {
+    let path = Path::new(name);
+    if !path.exists() {
+        return Err(CliError::new(format_args!(
+            "{name}: neither a file nor a model that ships"
+        )));
+    }
+    Ok(ModelFile::open(path)?)
+}

@@ -1,0 +1,125 @@
+//! What is printed where: results to standard output, everything else to standard error.
+
+use super::Global;
+use super::error::CliError;
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+
+/// The user's wishes about output, and the number of threads.
+pub struct Output {
+    /// Threads to compute with; 0 means as many as the CPU has.
+    pub threads: usize,
+    json: bool,
+    verbose: bool,
+}
+
+impl Output {
+    pub fn new(global: &Global) -> Self {
+        Output {
+            threads: global.threads.map_or(0, usize::from),
+            json: global.json,
+            verbose: global.verbose,
+        }
+    }
+
+    /// Whether lists are shown in full.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// A line of results for people; with `--json` there are none.
+    pub fn say(&self, line: impl Display) -> Result<(), CliError> {
+        match self.json {
+            true => Ok(()),
+            false => print(&format!("{line}\n")),
+        }
+    }
+
+    /// The results for programs: the one value on standard output, with `--json` only.
+    pub fn value(&self, value: &serde_json::Value) -> Result<(), CliError> {
+        match self.json {
+            true => print(&format!("{value:#}\n")),
+            false => Ok(()),
+        }
+    }
+
+    /// Something the user should know although all is well.
+    pub fn note(&self, line: impl Display) {
+        to_stderr(&format!("bsq: {line}"));
+    }
+
+    /// Something the user asked to know with `-v`.
+    pub fn detail(&self, line: impl Display) {
+        if self.verbose {
+            to_stderr(&line.to_string());
+        }
+    }
+
+    /// Why the command failed: one line, in full with `-v`.
+    pub fn error(&self, message: &str) {
+        let line = match self.verbose {
+            true => message.to_string(),
+            false => one_line(message),
+        };
+        to_stderr(&format!("bsq: {line}"));
+        if self.json {
+            // The reader of the value learns of the failure; that it cannot is no second error.
+            let _ = self.value(&serde_json::json!({ "error": message }));
+        }
+    }
+}
+
+/// A message with a list below it, as one line: the first of each list stands for all.
+fn one_line(message: &str) -> String {
+    let mut lines = message
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let mut result = lines.next().unwrap_or_default().to_string();
+    let rest: Vec<&str> = lines.collect();
+    let mut examples = Vec::new();
+    for (index, heading) in rest.iter().enumerate() {
+        if let (true, Some(example)) = (heading.ends_with(':'), rest.get(index + 1)) {
+            examples.push(format!("{heading} {example}"));
+        }
+    }
+    if !examples.is_empty() {
+        result += &format!(" ({}; -v lists all)", examples.join(", "));
+    } else if !rest.is_empty() {
+        result += &format!(" {}", rest.join(" "));
+    }
+    result
+}
+
+fn print(text: &str) -> Result<(), CliError> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    written.map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => CliError::BrokenPipe,
+        ErrorKind::StorageFull => CliError::new("standard output: no space left on the disk"),
+        _ => CliError::new(format!("standard output: {error}")),
+    })
+}
+
+/// There is nobody left to tell if standard error cannot be written.
+fn to_stderr(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_list_becomes_its_first_entries() {
+        let message = "m.pt: does not fit: 2 missing, 1 unexpected\n  missing:\n    a [2]\n    b [3]\n  unexpected:\n    c f32[4]";
+        assert_eq!(
+            one_line(message),
+            "m.pt: does not fit: 2 missing, 1 unexpected (missing: a [2], unexpected: c f32[4]; -v lists all)"
+        );
+        assert_eq!(one_line("plain"), "plain");
+        assert_eq!(one_line("two\n  lines\n"), "two lines");
+    }
+}

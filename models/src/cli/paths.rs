@@ -1,0 +1,139 @@
+//! Where results are written: beside the input, to a file, or into a folder.
+
+use super::error::CliError;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// One output path for each of `inputs`, all different and none an input.
+///
+/// Without `-o` that is `STEM.SUFFIX` beside the input. With it, the file itself for one input,
+/// and `STEM.SUFFIX` in an existing folder for any number.
+pub fn outputs(
+    inputs: &[PathBuf],
+    output: Option<&Path>,
+    suffix: &str,
+) -> Result<Vec<PathBuf>, CliError> {
+    let named = |input: &PathBuf| {
+        let mut name = input
+            .file_stem()
+            .unwrap_or(input.as_os_str())
+            .to_os_string();
+        name.push(".");
+        name.push(suffix);
+        name
+    };
+    let outputs: Vec<PathBuf> = match (output, inputs) {
+        (None, _) => inputs
+            .iter()
+            .map(|input| input.with_file_name(named(input)))
+            .collect(),
+        (Some(folder), _) if folder.is_dir() => inputs
+            .iter()
+            .map(|input| folder.join(named(input)))
+            .collect(),
+        (Some(file), [_]) => vec![file.to_path_buf()],
+        (Some(file), _) => {
+            return Err(CliError::new(format_args!(
+                "{}: not a folder: with several pictures -o must name an existing folder",
+                file.display()
+            )));
+        }
+    };
+    let mut taken: BTreeMap<&PathBuf, &PathBuf> = BTreeMap::new();
+    for (input, output) in inputs.iter().zip(&outputs) {
+        check_png(output)?;
+        check_folder(output)?;
+        if let Some(other) = taken.insert(output, input) {
+            return Err(CliError::new(format_args!(
+                "{} and {} would both be written to {}",
+                other.display(),
+                input.display(),
+                output.display()
+            )));
+        }
+        if inputs.iter().any(|input| is_same_file(input, output)) {
+            return Err(CliError::new(format_args!(
+                "{}: would overwrite an input: name another file with -o",
+                output.display()
+            )));
+        }
+    }
+    Ok(outputs)
+}
+
+/// Pictures are written as PNG, so a name must not say otherwise.
+pub fn check_png(path: &Path) -> Result<(), CliError> {
+    let extension = path.extension().map(|e| e.to_ascii_lowercase());
+    match extension.is_some_and(|e| e == "png") {
+        true => Ok(()),
+        false => Err(CliError::new(format_args!(
+            "{}: pictures are written as PNG: name the file {}",
+            path.display(),
+            path.with_extension("png").display()
+        ))),
+    }
+}
+
+/// A missing folder is found before the work and not after it.
+pub fn check_folder(path: &Path) -> Result<(), CliError> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(CliError::new(format_args!(
+                "{}: there is no folder {}",
+                path.display(),
+                folder.display()
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(result: Result<Vec<PathBuf>, CliError>) -> String {
+        match result {
+            Err(CliError::Message(message)) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn outputs_stand_beside_inputs_or_in_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let inputs = [folder.path().join("a.jpg"), folder.path().join("b.png")];
+        let beside = outputs(&inputs, None, "bsq.png").unwrap();
+        assert_eq!(beside[0], folder.path().join("a.bsq.png"));
+        let other = tempfile::tempdir().unwrap();
+        let inside = outputs(&inputs, Some(other.path()), "bsq.png").unwrap();
+        assert_eq!(inside[1], other.path().join("b.bsq.png"));
+        let file = folder.path().join("x.png");
+        let one = outputs(&inputs[..1], Some(&file), "bsq.png").unwrap();
+        assert_eq!(one[0], file);
+        assert!(message(outputs(&inputs, Some(&file), "bsq.png")).contains("existing folder"));
+    }
+
+    #[test]
+    fn nothing_is_overwritten_by_accident() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b] = ["a.jpg", "a.png"].map(|name| folder.path().join(name));
+        let both = message(outputs(&[a.clone(), b.clone()], None, "bsq.png"));
+        assert!(both.contains("would both be written"), "{both}");
+        std::fs::write(&b, "picture").unwrap();
+        let own = message(outputs(std::slice::from_ref(&b), Some(&b), "bsq.png"));
+        assert!(own.contains("would overwrite an input"), "{own}");
+        let jpeg = message(outputs(&[b], Some(&a), "bsq.png"));
+        assert!(jpeg.contains("written as PNG"), "{jpeg}");
+        let missing = folder.path().join("no").join("x.png");
+        let missing = message(outputs(&[a], Some(&missing), "bsq.png"));
+        assert!(missing.contains("there is no folder"), "{missing}");
+    }
+}

@@ -1,0 +1,205 @@
+//! `bsq reconstruct`: photo to tokens to photo.
+
+use super::error::CliError;
+use super::interrupt::uninterrupted;
+use super::model::ModelArgument;
+use super::output::Output;
+use super::progress::Progress;
+use super::{Verdict, paths};
+use bsq::image_io::{self, Loaded, Picture, Range, save_png, to_planar};
+use bsq::metrics::{bits_per_pixel, psnr, ssim};
+use bsq::pipeline::{SessionOptions, TokenizerSession};
+use clap::Args;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Photo to tokens to photo: writes what is left of it, and says how near it is.
+#[derive(Args)]
+#[command(long_about = "\
+Photo to tokens to photo: writes what is left of it, and says how near it is.
+
+Each picture is cut into windows of the model's size, encoded to bits, decoded again and written \
+as PNG, beside the input as NAME.bsq.png unless -o says otherwise. Printed are the peak \
+signal-to-noise ratio (PSNR, higher is nearer), structural similarity (SSIM, 1 is equal), bits of \
+tokens per pixel, and the seconds that encoding and decoding took. Both figures compare the \
+original with the PNG as written.")]
+#[command(after_long_help = "\
+Examples:
+  bsq reconstruct photo.jpg                       writes photo.bsq.png
+  bsq reconstruct photo.jpg -o out.png --side-by-side
+  bsq reconstruct *.jpg -o folder --json          figures of many, for a program
+  bsq reconstruct photo.jpg --model my.safetensors")]
+pub struct Arguments {
+    /// PNG or JPEG pictures of any size
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// The PNG file to write, or a folder
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgument,
+    /// Write original, reconstruction and difference (four times as strong) in one picture
+    #[arg(long)]
+    side_by_side: bool,
+}
+
+pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    let suffix = match arguments.side_by_side {
+        true => "side-by-side.png",
+        false => "bsq.png",
+    };
+    let outputs = paths::outputs(&arguments.images, arguments.output.as_deref(), suffix)?;
+    check_all(&arguments.images)?;
+    let model = arguments.model.open(output)?;
+    let bits = model.config.model.quantizer.bits_per_token();
+    let mut session = TokenizerSession::new(
+        &model,
+        SessionOptions {
+            threads: output.threads,
+        },
+    );
+    let mut results = Vec::new();
+    for (input, path) in arguments.images.iter().zip(&outputs) {
+        let original = load(input, output)?;
+        let (reconstruction, tokens, times) = round_trip(&mut session, input, &original)?;
+        let written = match arguments.side_by_side {
+            true => side_by_side(&original, &reconstruction),
+            false => reconstruction.clone(),
+        };
+        uninterrupted(|| save_png(&written, path))?;
+        let figures = Figures::new(&original, &reconstruction, (tokens * bits) as u64);
+        output.say(format_args!(
+            "{} -> {}: {figures}, {:.2} s",
+            input.display(),
+            path.display(),
+            times.iter().sum::<Duration>().as_secs_f64()
+        ))?;
+        results.push(figures.to_json(input, path, &original, times));
+    }
+    output.detail(format_args!(
+        "compiled in {:.2} s",
+        session.compile_time().as_secs_f64()
+    ));
+    output.value(&json!({
+        "model": model.name,
+        "compile_seconds": session.compile_time().as_secs_f64(),
+        "images": results,
+    }))?;
+    Ok(Verdict::Good)
+}
+
+/// Reads every picture of several before the first result is written.
+pub fn check_all(images: &[PathBuf]) -> Result<(), CliError> {
+    if images.len() > 1 {
+        for image in images {
+            image_io::load(image)?;
+        }
+    }
+    Ok(())
+}
+
+/// A picture; what was changed to make it plain RGB is noted.
+pub fn load(path: &Path, output: &Output) -> Result<Picture, CliError> {
+    let Loaded { picture, notices } = image_io::load(path)?;
+    for notice in notices {
+        output.note(format_args!("{}: {notice}", path.display()));
+    }
+    Ok(picture)
+}
+
+/// The reconstruction, the number of tokens, and the times of encoding and decoding without
+/// compiling.
+fn round_trip(
+    session: &mut TokenizerSession,
+    path: &Path,
+    picture: &Picture,
+) -> Result<(Picture, usize, [Duration; 2]), CliError> {
+    let windows = session.windows(picture.width, picture.height).count();
+    let progress = Progress::new(&path.display().to_string(), "windows", 2 * windows);
+    let (start, compiled) = (Instant::now(), session.compile_time());
+    let tokens = session.encode_picture(picture, &mut |done| progress.set(done))?;
+    let encoding = start.elapsed() - (session.compile_time() - compiled);
+    let (start, compiled) = (Instant::now(), session.compile_time());
+    let result = session.decode_picture(&tokens, &mut |done| progress.set(windows + done))?;
+    let decoding = start.elapsed() - (session.compile_time() - compiled);
+    Ok((result, tokens.indices.len(), [encoding, decoding]))
+}
+
+/// How near a reconstruction is, and what it costs.
+struct Figures {
+    psnr: f64,
+    ssim: f64,
+    bits: u64,
+    bits_per_pixel: f64,
+}
+
+impl Figures {
+    fn new(original: &Picture, reconstruction: &Picture, bits: u64) -> Self {
+        let (width, height) = (original.width, original.height);
+        let [a, b] = [original, reconstruction].map(|p| to_planar(p, Range::MinusOneToOne));
+        Figures {
+            psnr: psnr(&a, &b),
+            ssim: ssim(&a, &b, [3, height, width]),
+            bits,
+            bits_per_pixel: bits_per_pixel(bits, width, height),
+        }
+    }
+
+    fn to_json(&self, input: &Path, path: &Path, picture: &Picture, times: [Duration; 2]) -> Value {
+        let [encoding, decoding] = times.map(|time| time.as_secs_f64());
+        json!({
+            "input": input.display().to_string(),
+            "output": path.display().to_string(),
+            "width": picture.width,
+            "height": picture.height,
+            "psnr": self.psnr,
+            "ssim": self.ssim,
+            "bits": self.bits,
+            "bits_per_pixel": self.bits_per_pixel,
+            "encode_seconds": encoding,
+            "decode_seconds": decoding,
+        })
+    }
+}
+
+impl std::fmt::Display for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "PSNR {:.2} dB, SSIM {:.4}, {:.4} bits per pixel",
+            self.psnr, self.ssim, self.bits_per_pixel
+        )
+    }
+}
+
+/// Original, reconstruction, and four times their absolute difference, from left to right.
+fn side_by_side(original: &Picture, reconstruction: &Picture) -> Picture {
+    let mut rgb = Vec::with_capacity(3 * original.rgb.len());
+    for y in 0..original.height {
+        let (a, b) = (original.row(y), reconstruction.row(y));
+        let difference = a
+            .iter()
+            .zip(b)
+            .map(|(a, b)| a.abs_diff(*b).saturating_mul(4));
+        rgb.extend_from_slice(a);
+        rgb.extend_from_slice(b);
+        rgb.extend(difference);
+    }
+    Picture::new(3 * original.width, original.height, rgb)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_pictures_stand_side_by_side() {
+        let a = Picture::new(1, 2, vec![10, 20, 30, 40, 50, 60]);
+        let b = Picture::new(1, 2, vec![11, 18, 30, 240, 50, 60]);
+        let all = side_by_side(&a, &b);
+        assert_eq!((all.width, all.height), (3, 2));
+        assert_eq!(all.row(0), [10, 20, 30, 11, 18, 30, 4, 8, 0]);
+        assert_eq!(all.row(1), [40, 50, 60, 240, 50, 60, 255, 0, 0]);
+    }
+}

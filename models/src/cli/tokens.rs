@@ -1,0 +1,87 @@
+//! `bsq tokens`: photos to a file of tokens.
+
+use super::error::CliError;
+use super::interrupt::uninterrupted;
+use super::model::ModelArgument;
+use super::output::Output;
+use super::progress::Progress;
+use super::reconstruct::{check_all, load};
+use super::{Verdict, paths};
+use bsq::metrics::bits_per_pixel;
+use bsq::pipeline::{NamedTokens, SessionOptions, TokenFile, TokenizerSession};
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Photos to a file of tokens: bits and group indices.
+#[derive(Args)]
+#[command(long_about = "\
+Photos to a file of tokens: bits and group indices.
+
+The file is safetensors. Per picture n it holds `pictures.n.bits` (bool, [windows, tokens, bits]) \
+and `pictures.n.group_indices` (u64, [windows, tokens, groups]), or `pictures.n.indices` for a \
+vector quantizer; its metadata name the pictures, their sizes and the model. `bsq detokenize` \
+makes pictures of it again, with the same model.")]
+#[command(after_long_help = "\
+Examples:
+  bsq tokens photo.jpg -o photo.safetensors
+  bsq tokens *.jpg -o all.safetensors --model my.safetensors
+  bsq inspect photo.safetensors                   what is in it
+  bsq detokenize photo.safetensors -o photo.png   and back")]
+pub struct Arguments {
+    /// PNG or JPEG pictures of any size
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// The token file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    model: ModelArgument,
+}
+
+pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    paths::check_folder(&arguments.output)?;
+    check_all(&arguments.images)?;
+    let model = arguments.model.open(output)?;
+    let bits = model.config.model.quantizer.bits_per_token();
+    let options = SessionOptions {
+        threads: output.threads,
+    };
+    let mut session = TokenizerSession::new(&model, options);
+    let (mut pictures, mut results) = (Vec::new(), Vec::new());
+    for input in &arguments.images {
+        let picture = load(input, output)?;
+        let windows = session.windows(picture.width, picture.height).count();
+        let progress = Progress::new(&input.display().to_string(), "windows", windows);
+        let tokens = session.encode_picture(&picture, &mut |done| progress.set(done))?;
+        drop(progress);
+        let (count, total) = (tokens.indices.len(), (tokens.indices.len() * bits) as u64);
+        let rate = bits_per_pixel(total, picture.width, picture.height);
+        output.say(format_args!(
+            "{}: {windows} windows, {count} tokens of {bits} bits, {rate:.4} bits per pixel",
+            input.display()
+        ))?;
+        results.push(json!({
+            "input": input.display().to_string(),
+            "width": picture.width,
+            "height": picture.height,
+            "windows": windows,
+            "tokens": count,
+            "bits_per_token": bits,
+            "bits_per_pixel": rate,
+        }));
+        let name = input.file_name().unwrap_or(input.as_os_str());
+        let name = name.to_string_lossy().into_owned();
+        pictures.push(NamedTokens { name, tokens });
+    }
+    let file = TokenFile::new(&model, pictures);
+    uninterrupted(|| file.save(&model, &arguments.output))?;
+    output.say(format_args!("wrote {}", arguments.output.display()))?;
+    output.value(&json!({
+        "output": arguments.output.display().to_string(),
+        "model": model.name,
+        "model_identity": file.model,
+        "images": results,
+    }))?;
+    Ok(Verdict::Good)
+}
