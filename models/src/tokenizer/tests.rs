@@ -312,6 +312,37 @@ fn decoding_tokens_gives_the_bits_of_the_whole_pass() {
 }
 
 #[test]
+fn a_picture_gives_the_same_bits_alone_and_in_a_batch() {
+    let model = "embed_dim = 12\nembed_group_size = 3\nl2_norm = true\npost_q_l2_norm = true";
+    let ((_, alone), (_, batch)) = (small_forward(model, 1), small_forward(model, 3));
+    for (name, alone) in alone {
+        let first = &batch[&name].bytes()[..alone.bytes().len()];
+        assert_eq!(alone.bytes(), first, "{name}");
+    }
+}
+
+#[test]
+fn the_leech_lattice_is_a_frozen_table() {
+    let model = "quantizer = \"vq\"\nn_embed = 196560\nembed_dim = 24\nl2_norm = true\n\
+                 predefined_codebook = \"leech\"\nfreeze_codebook = true";
+    let (tokenizer, results) = small_forward(model, 1);
+    assert_eq!(results["from_indices"], results["reconstruction"]);
+    let table = &tokenizer.init(0).unwrap()["quantize.embedding.weight"];
+    let row = &table.as_slice::<f32>().unwrap()[..24];
+    assert!((row.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-6);
+    assert!(!tokenizer.is_trained("quantize.embedding.weight"));
+    // The nearest of 196,560 directions is never far: the covering radius is 45 degrees.
+    let u = results["u"].as_slice::<f32>().unwrap();
+    let table = table.as_slice::<f32>().unwrap();
+    let indices = results["indices"].as_slice::<u64>().unwrap();
+    for (u, &index) in u.chunks(24).zip(indices) {
+        let row = &table[index as usize * 24..][..24];
+        let cosine: f32 = u.iter().zip(row).map(|(a, b)| a * b).sum();
+        assert!(cosine > 0.7, "{cosine}");
+    }
+}
+
+#[test]
 fn features_have_unit_length() {
     let model = "embed_dim = 12\nembed_group_size = 3\nl2_norm = true\npost_q_l2_norm = true";
     let (_, results) = small_forward(model, 2);
