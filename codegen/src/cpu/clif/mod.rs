@@ -12,12 +12,13 @@
 //! | `statements` | definitions, stores, loops |
 //! | `lanes` | values of a vector loop in registers |
 //! | `memory` | loads and stores |
-//! | `reduce` | reductions in the fixed order |
+//! | `reduce` | reductions in the fixed order; `extreme`: those for a maximum |
 //! | `contract` | calls of the microkernel |
 //! | `ops` | the elementwise ops |
 
 mod contract;
 mod emit;
+mod extreme;
 mod function;
 mod lanes;
 mod memory;

@@ -6,6 +6,7 @@
 //! results. Otherwise they are an array on the stack, whose elements may be registers of lanes.
 
 use super::emit::{ACCESS, Count, Emitter, Repr};
+use super::extreme::is_extreme;
 use super::lanes::{GROUP, Lanes, is_packed, register_type, scalar_type};
 use super::statements::{Range, shapes};
 use crate::kernel::{Combine, Reduce, Reduction};
@@ -149,6 +150,9 @@ impl Emitter<'_, '_> {
         for result in &reduce.results {
             let element = self.neutral(result.op, result.dtype);
             neutral.extend(self.spread(result.dtype, Repr::Uniform(element)));
+            if is_extreme(result) {
+                neutral.extend([self.lanes_of(types::I32X4, [0; 4]); LANES / GROUP]);
+            }
         }
         let range = Range {
             start: self.index(0),
@@ -159,29 +163,38 @@ impl Emitter<'_, '_> {
         let flat = self.fold(range, &neutral, |emitter, index, carried| {
             let var = emitter.b.ins().iadd(first, index);
             let terms = emitter.terms(reduce, var);
-            let mut carried = carried.iter();
-            let mut sums = Vec::new();
+            let mut rest = carried;
+            let mut next = Vec::new();
             for (result, terms) in reduce.results.iter().zip(terms) {
-                for term in terms {
-                    let sum = *carried.next().expect("a register for each term");
-                    sums.push(emitter.combine(result.op, result.dtype, sum, term));
+                let (sums, masks) = split(&mut rest, result);
+                for (&sum, &term) in sums.iter().zip(&terms) {
+                    next.push(match is_extreme(result) {
+                        true => emitter.extreme(result.op, sum, term),
+                        false => emitter.combine(result.op, result.dtype, sum, term),
+                    });
+                }
+                for (&mask, &term) in masks.iter().zip(&terms) {
+                    next.push(emitter.note_nan(mask, term));
                 }
             }
-            sums
+            next
         });
         self.lanes = None;
         self.splats.clear();
-        let mut flat = flat.into_iter();
-        let registers = |result: &Reduction| {
-            let groups = LANES / GROUP;
-            let count = if is_packed(result.dtype) {
-                groups
-            } else {
-                LANES
-            };
-            flat.by_ref().take(count).collect()
-        };
-        reduce.results.iter().map(registers).collect()
+        let mut rest = flat.as_slice();
+        let mut results = Vec::new();
+        for result in &reduce.results {
+            let (sums, masks) = split(&mut rest, result);
+            results.push(match is_extreme(result) {
+                true => {
+                    let lanes = sums.iter().zip(masks);
+                    let lanes = lanes.map(|(&best, &mask)| self.with_nan(best, mask));
+                    lanes.collect()
+                }
+                false => sums.to_vec(),
+            });
+        }
+        results
     }
 
     /// Runs the body for one index, or for the lanes that start there: the registers of each term.
@@ -325,4 +338,17 @@ impl Emitter<'_, '_> {
     fn neutral(&mut self, op: Combine, dtype: DType) -> ir::Value {
         self.constant(dtype, op.neutral(dtype))
     }
+}
+
+/// The registers that a result carries from one iteration to the next, taken off the front: its
+/// partial results, and for an extreme where a NaN has been.
+fn split<'v>(rest: &mut &'v [ir::Value], result: &Reduction) -> (&'v [ir::Value], &'v [ir::Value]) {
+    let count = match is_packed(result.dtype) {
+        true => LANES / GROUP,
+        false => LANES,
+    };
+    let (sums, others) = rest.split_at(count);
+    let (masks, others) = others.split_at(if is_extreme(result) { count } else { 0 });
+    *rest = others;
+    (sums, masks)
 }

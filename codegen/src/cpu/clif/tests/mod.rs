@@ -3,8 +3,8 @@
 mod contract;
 mod generate;
 mod lowered;
+mod reductions;
 mod run;
-mod sums;
 
 use crate::kernel::{Affine, Array, Element, Extent, Inst, Kernel, Place, Stmt, Value, Var};
 use bsq_ir::{DType, Op};

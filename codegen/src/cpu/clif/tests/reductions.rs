@@ -1,4 +1,4 @@
-//! Sums of every length around those at which lanes, chunks and levels change.
+//! Reductions of every length around those at which lanes, chunks and levels change.
 
 use super::run::run;
 use crate::cpu::microkernel::Family;
@@ -8,9 +8,9 @@ use crate::kernel::{
 };
 use bsq_ir::{DType, order};
 
-/// Sums `length` rows of `columns` numbers each, column by column in a vector loop; or one
+/// Combines `length` rows of `columns` numbers each, column by column in a vector loop; or one
 /// column, along its lanes if `vector`.
-fn sums(length: usize, columns: usize, vector: bool) -> Kernel {
+fn reduction(op: Combine, length: usize, columns: usize, vector: bool) -> Kernel {
     let (column, row) = (Var(0), Var(1));
     let at = Affine::var(row)
         .scale(columns as i64)
@@ -32,7 +32,7 @@ fn sums(length: usize, columns: usize, vector: bool) -> Kernel {
         results: vec![Reduction {
             value: Value(1),
             dtype: DType::F32,
-            op: Combine::Sum,
+            op,
             term: Value(0),
         }],
     };
@@ -68,7 +68,7 @@ fn check(length: usize, columns: usize, vector: bool) {
     let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
     let inputs = [bytes, vec![0; 4 * columns]];
     for family in Family::all_supported() {
-        let kernel = sums(length, columns, vector);
+        let kernel = reduction(Combine::Sum, length, columns, vector);
         let buffers = run(&kernel, &inputs, family);
         assert!(
             buffers[1] == expected,
@@ -99,4 +99,38 @@ fn sums_of_columns_keep_the_order() {
 fn sums_of_chunks_of_chunks_keep_the_order() {
     check(2048 * 2048 + 21, 1, true);
     check(2048 * 2048 + 2049, 1, false);
+}
+
+#[test]
+fn a_nan_anywhere_and_the_sign_of_zero_decide_a_maximum() {
+    let length = 37;
+    let extreme = |op, numbers: &[f32]| {
+        let kernel = reduction(op, length, 1, true);
+        let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let families = Family::all_supported().into_iter();
+        let results = families.map(move |family| {
+            let buffers = run(&kernel, &[bytes.clone(), vec![0; 4]], family);
+            f32::from_le_bytes(buffers[1][..].try_into().unwrap())
+        });
+        results.collect::<Vec<f32>>()
+    };
+    for position in 0..length {
+        for (op, common, rare) in [
+            (Combine::Max, -0.0f32, 0.0f32),
+            (Combine::Min, 0.0, -0.0),
+            (Combine::Max, f32::NEG_INFINITY, -1.0),
+            (Combine::Min, f32::INFINITY, 1.0),
+        ] {
+            let mut numbers = vec![common; length];
+            numbers[position] = rare;
+            for result in extreme(op, &numbers) {
+                assert_eq!(result.to_bits(), rare.to_bits(), "{rare} at {position}");
+            }
+            for nan in [f32::NAN, -f32::NAN] {
+                numbers[length - 1 - position] = 3.0;
+                numbers[position] = nan;
+                assert!(extreme(op, &numbers).iter().all(|x| x.is_nan()));
+            }
+        }
+    }
 }
