@@ -4,9 +4,12 @@
 //! an error. Results go to standard output, as text or as one JSON value; notices, progress and
 //! errors go to standard error.
 
+mod bench;
 mod check;
 mod detokenize;
 mod error;
+mod explain;
+mod functions;
 mod inspect;
 mod interrupt;
 mod model;
@@ -68,6 +71,8 @@ enum Command {
     Detokenize(detokenize::Arguments),
     Check(check::Arguments),
     Inspect(inspect::Arguments),
+    Explain(explain::Arguments),
+    Bench(bench::Arguments),
 }
 
 /// What a command that ran found.
@@ -89,6 +94,8 @@ pub fn run() -> ExitCode {
         Command::Detokenize(arguments) => detokenize::run(arguments, &output),
         Command::Check(arguments) => check::run(arguments, &output),
         Command::Inspect(arguments) => inspect::run(arguments, &output),
+        Command::Explain(arguments) => explain::run(arguments, &output),
+        Command::Bench(arguments) => bench::run(arguments, &output),
     };
     match result {
         Ok(Verdict::Good) => ExitCode::SUCCESS,

@@ -89,12 +89,10 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     Ok(Verdict::Good)
 }
 
-/// Reads every picture of several before the first result is written.
+/// Reads every picture once before the first result is written, and before a model is read.
 pub fn check_all(images: &[PathBuf]) -> Result<(), CliError> {
-    if images.len() > 1 {
-        for image in images {
-            image_io::load(image)?;
-        }
+    for image in images {
+        image_io::load(image)?;
     }
     Ok(())
 }

@@ -1,0 +1,101 @@
+//! What the compiler shows, and what is checked.
+
+use crate::common::{Bench, repository};
+use serde_json::Value;
+use std::fs;
+
+#[test]
+fn every_stage_is_shown() {
+    let bench = Bench::new();
+    fs::write(bench.path("c.toml"), crate::common::CONFIG).unwrap();
+    let stages = "ir,fused,schedule,kernel,clif,asm";
+    for train in [&[][..], &["--train"]] {
+        let arguments = [
+            "explain", "c.toml", "--json", "--dot", "g.dot", "--stage", stages,
+        ];
+        let ran = bench.good(&[&arguments[..], train].concat());
+        let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let text = |stage: &str| value["stages"][stage].as_str().unwrap().to_string();
+        for stage in ["ir", "fused"] {
+            let function = bsq_ir::text::parse(&text(stage)).unwrap();
+            assert_eq!(function.to_string(), text(stage));
+        }
+        assert!(text("fused").contains("attention"));
+        assert!(!text("ir").contains("layer_norm"));
+        assert!(text("schedule").contains("launch 0: kernel"));
+        assert!(text("kernel").contains("# kernel 0"));
+        assert!(text("clif").contains("function"));
+        assert!(text("asm").len() > 1000);
+        assert!(!value["rewriting"]["found"].as_object().unwrap().is_empty());
+        let dot = String::from_utf8(bench.bytes("g.dot")).unwrap();
+        assert!(dot.starts_with("digraph"));
+    }
+    let said = bench.good(&["explain", "model.safetensors"]).stdout;
+    assert!(said.contains("cost") && said.contains("found"), "{said}");
+}
+
+#[test]
+fn a_case_that_is_off_fails_the_check() {
+    let bench = Bench::new();
+    let good = repository("tests/fixtures/parity/lr_schedule.json");
+    let good = good.to_str().unwrap();
+    let said = bench.good(&["check", good]).stdout;
+    assert!(
+        said.contains("1 passed, 0 failed, 0 not supported yet"),
+        "{said}"
+    );
+
+    let mut case: Value = serde_json::from_slice(&fs::read(good).unwrap()).unwrap();
+    spoil(&mut case["table"]);
+    fs::write(bench.path("off.json"), case.to_string()).unwrap();
+    let ran = bench.run(&["check", "off.json", good]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stdout.contains("OFF"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("1 passed, 1 failed"), "{}", ran.stdout);
+    let ran = bench.run(&["check", "off.json", "--json"]);
+    let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(value["cases"][0]["outcome"], "failed");
+
+    fs::write(bench.path("other.json"), "{}").unwrap();
+    bench.refused(
+        &["check", "other.json"],
+        &["other.json", "does not describe a recorded case"],
+    );
+    bench.refused(&["check", "none.json"], &["none.json"]);
+}
+
+/// Doubles the last number inside.
+fn spoil(value: &mut Value) -> bool {
+    match value {
+        Value::Number(number) => {
+            let doubled = number.as_f64().unwrap() * 2.0;
+            *value = Value::from(doubled);
+            doubled != 0.0
+        }
+        Value::Array(items) => items.iter_mut().rev().any(spoil),
+        Value::Object(entries) => entries.values_mut().any(spoil),
+        _ => false,
+    }
+}
+
+#[test]
+fn the_machine_and_a_model_are_measured() {
+    let bench = Bench::new();
+    let arguments = ["bench", "--model", "model.safetensors", "--batch", "2"];
+    let ran = bench.good(&[&arguments[..], &["--samples", "1", "--json"]].concat());
+    let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(value["peak_gflops"].as_f64().unwrap() > 0.0);
+    let names: Vec<_> = value["programs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| &p["name"])
+        .collect();
+    assert_eq!(names, ["encode", "decode", "training step"]);
+    assert!(
+        !value["programs"][0]["kernels"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+}

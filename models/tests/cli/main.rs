@@ -1,0 +1,6 @@
+//! The command `bsq` as a user runs it, on real files.
+
+mod bad_input;
+mod common;
+mod explain;
+mod pictures;
