@@ -1,0 +1,232 @@
+//! A strip of queries: its variables, its operands, and the products over its rows.
+
+use super::Blocked;
+use crate::kernel::{Affine, Contract, Element, Extent, Kernel, Place, Stmt, Var};
+use crate::lower::access::{Source, flatten};
+use crate::lower::builder::{Builder, Shared};
+use crate::lower::pack::Packed;
+use crate::lower::rows::root_axes;
+use crate::lower::{Lowered, loops};
+use bsq_ir::{Function, Mask, NodeId, Shape, Type};
+
+/// Scores of one strip.
+const STRIP: usize = 65_536;
+
+/// A matrix `[rows, columns]` for each point of the batch.
+pub(super) struct Matrix {
+    pub(super) place: Place,
+    /// The matrix's first element.
+    pub(super) at: Affine,
+    pub(super) row_stride: i64,
+    pub(super) column_stride: i64,
+}
+
+pub(super) struct Strip<'f> {
+    pub(super) function: &'f Function,
+    pub(super) anchor: NodeId,
+    pub(super) scale: f32,
+    pub(super) mask: Mask,
+    pub(super) batch_shape: Shape,
+    pub(super) batch_index: Vec<Affine>,
+    pub(super) batch: Vec<Var>,
+    /// The strip, the row inside it, and how many rows it has.
+    pub(super) strip: Var,
+    pub(super) row: Var,
+    pub(super) rows: Extent,
+    /// The query of the first row.
+    pub(super) first: Affine,
+    pub(super) size: usize,
+    pub(super) queries: usize,
+    pub(super) keys: usize,
+    pub(super) depth: usize,
+    pub(super) value_depth: usize,
+}
+
+impl<'f> Strip<'f> {
+    pub(super) fn new(
+        b: &mut Builder,
+        function: &'f Function,
+        anchor: NodeId,
+        scale: f32,
+        mask: Mask,
+    ) -> Result<Self, Blocked> {
+        let node = function.node(anchor);
+        let shape = |operand: usize| function.node(node.operands[operand]).shape();
+        let (q, v) = (shape(0), shape(2));
+        let rank = q.rank();
+        let batch_shape: Shape = q[..rank - 2].into();
+        let (batch_index, batch) = root_axes(&mut b.axes, &batch_shape);
+        let (queries, depth, keys, value_depth) =
+            (q[rank - 2], q[rank - 1], v[rank - 2], v[rank - 1]);
+        let size = (STRIP / keys).clamp(8, 64).min(queries);
+        let strip = b.axes.var(queries.div_ceil(size));
+        let row = b.axes.var(size);
+        let first = Affine::var(strip).scale(size as i64);
+        let rows = match queries.is_multiple_of(size) {
+            true => Extent::Static(size),
+            false => Extent::Block {
+                size,
+                start: first.clone(),
+                limit: queries,
+            },
+        };
+        Ok(Strip {
+            function,
+            anchor,
+            scale,
+            mask,
+            batch_shape,
+            batch_index,
+            batch,
+            strip,
+            row,
+            rows,
+            first,
+            size,
+            queries,
+            keys,
+            depth,
+            value_depth,
+        })
+    }
+
+    pub(super) fn operand(&self, index: usize) -> NodeId {
+        self.function.node(self.anchor).operands[index]
+    }
+
+    /// An operand as strided matrices.
+    pub(super) fn matrix(
+        &self,
+        b: &mut Builder,
+        node: NodeId,
+        batched: bool,
+    ) -> Result<Matrix, Blocked> {
+        let shape = self.function.node(node).shape();
+        let rank = shape.rank();
+        let row = b.axes.var(shape[rank - 2]);
+        let column = b.axes.var(shape[rank - 1]);
+        let mut index = if batched {
+            self.batch_index.clone()
+        } else {
+            Vec::new()
+        };
+        index.extend([Affine::var(row), Affine::var(column)]);
+        let located = b.places().locate(node, index);
+        let (stored, at) = match located {
+            Ok(Source::Stored(stored, at)) => (stored, at),
+            // The strip's own variables cannot be split.
+            Ok(Source::Computed(..)) | Err(Blocked::Split { .. }) => {
+                return Err(Blocked::Store(node));
+            }
+            Err(blocked) => return Err(blocked),
+        };
+        let place = b.node_buffer(stored, false);
+        let zero = Affine::default();
+        Ok(Matrix {
+            place,
+            row_stride: at.coefficient(row),
+            column_stride: at.coefficient(column),
+            at: at.substitute(row, &zero).substitute(column, &zero),
+        })
+    }
+
+    /// The offset of this batch point in a plain array with `inner` elements for each.
+    pub(super) fn batch_offset(&self, inner: usize) -> Affine {
+        flatten(&self.batch_index, &self.batch_shape).scale(inner as i64)
+    }
+
+    pub(super) fn packed(
+        &self,
+        b: &mut Builder,
+        slot: usize,
+        columns: usize,
+        k: usize,
+    ) -> (Place, Affine, i64) {
+        let packed = Packed::new(self.batch_shape.elements(), columns, k);
+        let place = b.buffer(Shared::Extra(self.anchor, slot), &packed.ty, false);
+        (
+            place,
+            packed.batch_offset(&self.batch, &b.axes),
+            packed.stride as i64,
+        )
+    }
+
+    pub(super) fn result(&self, b: &mut Builder, index: usize) -> Place {
+        let ty: Type = self.function.node(self.anchor).types[index].clone();
+        b.buffer(Shared::Result(self.anchor, index), &ty, true)
+    }
+
+    /// `C = A * B` over the strip's rows.
+    pub(super) fn product(
+        &self,
+        a: &Matrix,
+        packed: (Place, Affine, i64),
+        c: Element,
+        n: usize,
+        k: usize,
+    ) -> Stmt {
+        let (place, at, panel_stride) = packed;
+        Stmt::Contract(Box::new(Contract {
+            a: Element {
+                place: a.place,
+                at: self.strip_of(a),
+                dynamic: None,
+            },
+            a_row_stride: a.row_stride,
+            a_k_stride: a.column_stride,
+            b: Element {
+                place,
+                at,
+                dynamic: None,
+            },
+            b_panel_stride: panel_stride,
+            c,
+            c_row_stride: n as i64,
+            m: self.rows.clone(),
+            n: Extent::Static(n),
+            k: Extent::Static(k),
+            accumulate: false,
+        }))
+    }
+
+    pub(super) fn strip_of(&self, matrix: &Matrix) -> Affine {
+        matrix.at.add(&self.first.scale(matrix.row_stride))
+    }
+
+    pub(super) fn strip_scratch(&self, place: Place) -> Matrix {
+        let row_stride = self.keys as i64;
+        // The scratch holds one strip: its first row is row 0 whatever the strip.
+        let at = self.first.scale(-row_stride);
+        Matrix {
+            place,
+            at,
+            row_stride,
+            column_stride: 1,
+        }
+    }
+
+    pub(super) fn finish(
+        &self,
+        b: &mut Builder,
+        grid: Vec<Var>,
+        body: Vec<Stmt>,
+        products: u64,
+    ) -> Lowered {
+        let kernel = Kernel {
+            buffers: std::mem::take(&mut b.buffers),
+            scratch: std::mem::take(&mut b.scratch),
+            grid: loops::grid(&grid, &b.axes),
+            body,
+        };
+        let pairs = (self.batch_shape.elements() * self.queries * self.keys) as u64;
+        let depth = (self.depth + self.value_depth) as u64;
+        let name = self.function.node(self.anchor).op.name();
+        Lowered {
+            kernel,
+            shared: std::mem::take(&mut b.shared),
+            extras: Vec::new(),
+            label: format!("{name} {}", self.anchor),
+            flops: pairs * depth * products,
+        }
+    }
+}
