@@ -2,7 +2,8 @@
 
 use super::models::{Extents, Masking, Scale, Style, inference, training};
 use crate::dtype::DType::*;
-use crate::graph::{Function, Graph};
+use crate::graph::{Function, Graph, Node};
+use crate::op::{Mask, Op};
 use crate::rewrite::{Options, Report, optimize};
 use crate::tensor::Tensor;
 
@@ -51,6 +52,15 @@ fn forward_fusions_keep_every_bit() {
     }
 }
 
+/// The masks of attention and its backward.
+fn masks(function: &Function) -> Vec<Mask> {
+    let mask = |node: &Node| match node.op {
+        Op::Attention { mask, .. } | Op::AttentionBackward { mask, .. } => Some(mask),
+        _ => None,
+    };
+    function.nodes().iter().filter_map(mask).collect()
+}
+
 /// Every way of spelling a block that changes one thing.
 pub fn styles() -> Vec<Style> {
     let default = Style::default;
@@ -60,6 +70,7 @@ pub fn styles() -> Vec<Style> {
     let maskings = [
         Masking::Causal,
         Masking::Hiding,
+        Masking::Strict,
         Masking::BlockCausal(4),
         Masking::Constant,
         Masking::ConstantBias,
@@ -103,12 +114,18 @@ fn everything_is_found_in_training() {
         let function = training(EXTENTS, style);
         let (after, report, counts) = found(&function, &Options::default());
         assert_eq!(counts, everything, "{style:?}\n{report}{after}");
+        let mask = match style.masking {
+            Masking::None => Mask::None,
+            Masking::BlockCausal(size) => Mask::BlockCausal { size },
+            _ => Mask::BlockCausal { size: 1 },
+        };
+        assert_eq!(masks(&after), [mask; 4], "{style:?}\n{after}");
     }
 }
 
 #[test]
 fn attention_takes_a_trained_bias_and_any_other_mask() {
-    for masking in [Masking::Bias, Masking::Window] {
+    for masking in [Masking::Bias, Masking::Window, Masking::Ahead] {
         let style = Style {
             masking,
             ..Style::default()
@@ -119,6 +136,7 @@ fn attention_takes_a_trained_bias_and_any_other_mask() {
             counts.contains("attention 2, attention_backward 2"),
             "{counts}\n{report}{after}"
         );
+        assert_eq!(masks(&after), [Mask::Bias; 4], "{masking:?}\n{after}");
     }
 }
 

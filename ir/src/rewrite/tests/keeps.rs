@@ -24,7 +24,12 @@ const TINY: Extents = Extents {
 };
 
 fn all_styles() -> Vec<Style> {
-    let others = [Masking::Bias, Masking::Window];
+    let others = [
+        Masking::BlockCausal(2),
+        Masking::Bias,
+        Masking::Window,
+        Masking::Ahead,
+    ];
     let others = others.map(|masking| Style {
         masking,
         ..Style::default()

@@ -22,6 +22,8 @@ pub enum Masking {
     Causal,
     /// Causal, by a condition that hides.
     Hiding,
+    /// Causal, by a strict comparison.
+    Strict,
     BlockCausal(usize),
     /// Causal, as a constant table.
     Constant,
@@ -31,8 +33,10 @@ pub enum Masking {
     SelectedBias,
     /// Causal, by a large negative number instead of infinity.
     LargeNegative,
-    /// Keys at most three before the query.
+    /// Keys at most two before the query.
     Window,
+    /// Keys up to one after the query.
+    Ahead,
     /// A trained bias per pair of positions.
     Bias,
 }
@@ -149,7 +153,7 @@ fn masked<'g>(scores: Tensor<'g>, scope: &Scope<'g>, masking: Masking) -> Tensor
         }
         Masking::Hiding => {
             let hidden = scores.full_like(f64::NEG_INFINITY);
-            hidden.where_(queries.lt(keys), scores)
+            hidden.where_((queries + 1.0).le(keys), scores)
         }
         Masking::Constant => {
             let bytes: Vec<u8> = (0..tokens * tokens)
@@ -167,9 +171,11 @@ fn masked<'g>(scores: Tensor<'g>, scope: &Scope<'g>, masking: Masking) -> Tensor
                     f64::NEG_INFINITY,
                 )
         }
+        Masking::Strict => scores.where_(keys.lt(queries + 1.0), f64::NEG_INFINITY),
+        Masking::Ahead => scores.where_(keys.le(queries + 1.0), f64::NEG_INFINITY),
         Masking::LargeNegative => scores.where_(keys.le(queries), -1e10),
         Masking::Window => {
-            let near = queries.lt(keys + keys.full_like(3.0));
+            let near = queries.lt(keys + 3.0);
             scores.where_(keys.le(queries).and(near), f64::NEG_INFINITY)
         }
     }

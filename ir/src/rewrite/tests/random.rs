@@ -40,7 +40,7 @@ fn step<'g>(random: &mut Random, pool: &[Tensor<'g>], x: Tensor<'g>) -> Tensor<'
         _ => alike[random.below(alike.len())],
     };
     let (x, y) = if random.below(2) == 0 { (x, y) } else { (y, x) };
-    match random.below(18) {
+    match random.below(19) {
         0 => -x,
         1 => x + y,
         2 => x - y,
@@ -71,6 +71,12 @@ fn step<'g>(random: &mut Random, pool: &[Tensor<'g>], x: Tensor<'g>) -> Tensor<'
             let last = rank - 1;
             x.dot_general(y, &[], &[(last, last)])
                 .reshape([shape.elements() / shape[last] * (shape.elements() / shape[last])])
+        }
+        18 if rank > 1 => {
+            let rows = [shape.elements() / shape[rank - 1], shape[rank - 1]];
+            x.reshape(rows)
+                .dot_general(y.reshape(rows), &[], &[(0, 0)])
+                .sum(-1)
         }
         17 if rank > 0 => x.flip(random.below(rank) as isize).flip(-1),
         _ => x.cast(F16).cast(F32),
