@@ -11,6 +11,8 @@ pub mod losses;
 pub mod metrics;
 pub mod optimizer;
 pub mod pipeline;
+pub mod pretrained;
 pub mod schedule;
 pub mod tokenizer;
+pub mod train;
 pub mod train_log;

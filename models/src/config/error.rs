@@ -70,7 +70,7 @@ impl ConfigError {
         }
     }
 
-    pub(super) fn invalid(key: impl Into<String>, reason: impl Into<String>) -> ConfigError {
+    pub(crate) fn invalid(key: impl Into<String>, reason: impl Into<String>) -> ConfigError {
         let problem = Problem::Invalid {
             key: key.into(),
             reason: reason.into(),

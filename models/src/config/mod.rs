@@ -33,8 +33,8 @@ pub use quantizer::{
     VqConfig,
 };
 pub use training::{
-    AdversarialLoss, DataConfig, DiscriminatorType, EvaluationConfig, LossConfig, LrSchedule,
-    OptimizerConfig, ReconstructionLoss, TrainConfig,
+    AdversarialLoss, DataConfig, DiscriminatorType, EvaluationConfig, Initialisation, LossConfig,
+    LrSchedule, OptimizerConfig, ReconstructionLoss, TrainConfig,
 };
 
 use section::{Section, refuse_unknown};

@@ -180,11 +180,27 @@ section! {
     }
 }
 
+choices! {
+    /// What a model is before the first step.
+    pub enum Initialisation {
+        /// Random weights.
+        Random = "random",
+        /// The weights that make it a transform coder for the training pictures.
+        TransformCoder = "transform-coder",
+    }
+}
+
 section! {
     /// The training loop.
     pub struct TrainConfig {
         /// Seed of initialisation, shuffling and crops.
         seed: u64 = 0,
+        /// What the model starts as: "random" weights, or a "transform-coder" (principal components
+        /// and Lloyd-Max quantizers); the latter needs a model without ln_pre, decoder.ln_post and
+        /// decoder.use_ffn_output.
+        init: Initialisation = Initialisation::Random,
+        /// Parameters whose names begin with one of these keep their values.
+        freeze: Vec<String> = Vec::new(),
         /// Steps between evaluations; 0 is never.
         eval_freq: u64 = 20000,
         /// Steps between checkpoints; 0 is at the end only.

@@ -1,0 +1,71 @@
+//! Models that ship inside the program, and all others by path.
+
+use crate::pipeline::{ModelError, ModelFile};
+use crate::train::TrainingCheckpoint;
+use bsq_runtime::checkpoint::{self, Checkpoint, Weights};
+use std::io::Cursor;
+use std::path::Path;
+
+/// Names of the models that ship, and their files.
+const SHIPPED: [(&str, &[u8]); 1] = [(
+    "default",
+    include_bytes!("../pretrained/default/model.safetensors"),
+)];
+
+/// Names of the models that ship.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    SHIPPED.iter().map(|(name, _)| *name)
+}
+
+/// The model of a name or path. A path may be that of weights, see [`ModelFile::open`], or of a
+/// training's checkpoint, of which `weights` says whether the averages are taken, where it has
+/// some. A file whose path is a shipped model's name is opened as `./NAME`.
+///
+/// ```
+/// use bsq::pretrained;
+/// use bsq_runtime::checkpoint::Weights;
+///
+/// let model = pretrained::open("default", Weights::Ema)?;
+/// assert_eq!(model.tokenizer.config().quantizer.bits_per_token(), 36);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`ModelError`], naming the file.
+pub fn open(name: &str, weights: Weights) -> Result<ModelFile, ModelError> {
+    let path = Path::new(name);
+    if let Some((_, bytes)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+        let checkpoint = checkpoint::read(Cursor::new(*bytes), path, weights)?;
+        return ModelFile::from_checkpoint(name, path, &checkpoint);
+    }
+    let checkpoint = checkpoint::load(path, weights)?;
+    let checkpoint = match TrainingCheckpoint::of(path, &checkpoint) {
+        Ok(training) => Checkpoint {
+            tensors: training.parameters(weights),
+            ..checkpoint
+        },
+        Err(_) => checkpoint,
+    };
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    ModelFile::from_checkpoint(&name.to_string_lossy(), path, &checkpoint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_model_opens() {
+        for name in names() {
+            let model = open(name, Weights::Ema).unwrap();
+            assert_eq!(model.name, name);
+            assert!(model.parameter_count() > 100_000);
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = open("nowhere/to/be.found", Weights::Ema).unwrap_err();
+        assert!(error.to_string().contains("nowhere/to/be.found"), "{error}");
+    }
+}

@@ -1,0 +1,136 @@
+//! How well a model reconstructs the pictures of a folder, at their own size.
+
+use super::TrainError;
+use crate::config::TokenizerConfig;
+use crate::data::list_images;
+use crate::executor::Tensors;
+use crate::image_io::{Picture, Range, Windows, load, to_planar};
+use crate::metrics::psnr;
+use crate::tokenizer::Tokenizer;
+use bsq_ir::{DType, Graph, Scope};
+use bsq_runtime::{CompileOptions, Executable, HostTensor, Session, compile};
+use std::path::{Path, PathBuf};
+
+/// Windows that are reconstructed at once.
+const BATCH: usize = 64;
+
+/// Reconstructs the pictures of a folder, cut into windows of the model's size.
+pub struct Evaluator {
+    pictures: Vec<(PathBuf, Picture)>,
+    executable: Executable,
+    session: Option<Session>,
+    range: Range,
+    /// Rows and columns of a window.
+    window: (usize, usize),
+}
+
+/// One picture's figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PictureScore {
+    pub path: PathBuf,
+    /// Decibels, unrounded reconstruction.
+    pub psnr: f64,
+}
+
+/// The figures of all pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    pub pictures: Vec<PictureScore>,
+}
+
+impl Evaluation {
+    /// The mean of the pictures' PSNR.
+    pub fn psnr(&self) -> f64 {
+        let sum: f64 = self.pictures.iter().map(|picture| picture.psnr).sum();
+        sum / self.pictures.len() as f64
+    }
+}
+
+impl Evaluator {
+    /// Compiles the model, and reads the pictures.
+    ///
+    /// # Errors
+    /// If the folder has no pictures or a broken one.
+    pub fn new(
+        config: &TokenizerConfig,
+        folder: &Path,
+        threads: usize,
+    ) -> Result<Evaluator, TrainError> {
+        let tokenizer = Tokenizer::new(config)?;
+        let graph = Graph::new();
+        let image = graph.input("image", DType::F32, tokenizer.image_shape(BATCH));
+        let forward = tokenizer.forward(&Scope::root(&graph), image);
+        let outputs = [("reconstruction", forward.decoded.reconstruction.id())];
+        let options = CompileOptions {
+            threads,
+            ..CompileOptions::default()
+        };
+        let executable = compile(&graph.function(outputs, []), &options)?;
+        let mut pictures = Vec::new();
+        for path in list_images(folder)? {
+            let picture = load(&path).map_err(crate::data::DataError::from)?.picture;
+            pictures.push((path, picture));
+        }
+        let size = config.encoder.image_size;
+        let range = match config.clamp_range[0] < 0.0 {
+            true => Range::MinusOneToOne,
+            false => Range::ZeroToOne,
+        };
+        Ok(Evaluator {
+            pictures,
+            executable,
+            session: None,
+            range,
+            window: (size.height, size.width),
+        })
+    }
+
+    /// The figures of a model with these parameters.
+    ///
+    /// # Errors
+    /// If the parameters are not the model's.
+    pub fn evaluate(&mut self, parameters: &Tensors) -> Result<Evaluation, TrainError> {
+        let session = match &mut self.session {
+            None => self
+                .session
+                .insert(self.executable.bind(parameters.clone())?),
+            Some(session) => {
+                for (name, value) in parameters {
+                    session.set_parameter(name, value)?;
+                }
+                session
+            }
+        };
+        let mut scores = Vec::new();
+        for (path, picture) in &self.pictures {
+            let planes = reconstruct(session, picture, self.window, self.range)?;
+            let psnr = psnr(&to_planar(picture, self.range), &planes);
+            let path = path.clone();
+            scores.push(PictureScore { path, psnr });
+        }
+        Ok(Evaluation { pictures: scores })
+    }
+}
+
+/// The unrounded planes `[3, height, width]` of a picture's reconstruction.
+fn reconstruct(
+    session: &mut Session,
+    picture: &Picture,
+    (height, width): (usize, usize),
+    range: Range,
+) -> Result<Vec<f32>, TrainError> {
+    let windows = Windows::over(picture, width, height);
+    let values = 3 * height * width;
+    let mut cut = windows.cut(picture, range);
+    let kept = cut.len();
+    // The last batch is filled up with grey.
+    cut.resize(kept.next_multiple_of(BATCH * values), 0.0);
+    let mut planes = Vec::with_capacity(cut.len());
+    for batch in cut.chunks_exact(BATCH * values) {
+        let image = HostTensor::from_slice([BATCH, 3, height, width], batch)?;
+        let outputs = session.run(&[("image", &image)])?;
+        planes.extend_from_slice(outputs["reconstruction"].as_slice::<f32>()?);
+    }
+    planes.truncate(kept);
+    Ok(windows.assemble_planes(&planes))
+}

@@ -1,0 +1,84 @@
+//! One training step as one program: forward, loss, backward, AdamW and the moving average.
+
+use crate::config::Config;
+use crate::executor::Tensors;
+use crate::losses::{Term, TokenizerLoss, total};
+use crate::optimizer::{AdamW, adamw};
+use crate::tokenizer::Tokenizer;
+use bsq_ir::graph::Function;
+use bsq_ir::{DType, Graph, Scope};
+use bsq_runtime::tensor_data::TensorError;
+
+/// What the optimizer's averages of the parameters are called: `ema.NAME`.
+pub const AVERAGE_PREFIX: &str = "ema.";
+
+/// A step's function, and what its parameters are before the first step.
+#[derive(Clone, Debug)]
+pub struct StepProgram {
+    /// Inputs: `image` (`f32[batch, 3, height, width]`), `lr` and, where the quantizer has a
+    /// loss, `codebook_weight` (`f32[]`). Outputs: `loss`, `codebook_entropy` and each term of
+    /// the loss by its name. Parameters and optimizer state are updated in place.
+    pub function: Function,
+    /// Parameters and optimizer state before the first step.
+    pub start: Tensors,
+    /// Names of the scalar outputs, in the order in which they are logged.
+    pub scalars: Vec<&'static str>,
+    /// Whether `codebook_weight` is an input.
+    pub has_codebook_weight: bool,
+}
+
+impl StepProgram {
+    /// The step of a configuration, for a model that starts with `parameters`.
+    ///
+    /// A quantizer's loss whose weight is zero at every step is left out.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    ///
+    /// # Panics
+    /// If `parameters` lacks one of the model's.
+    pub fn new(
+        config: &Config,
+        tokenizer: &Tokenizer,
+        parameters: Tensors,
+    ) -> Result<StepProgram, TensorError> {
+        let graph = Graph::new();
+        let scope = Scope::root(&graph);
+        let shape = tokenizer.image_shape(config.data.batch_size);
+        let image = graph.input("image", DType::F32, shape);
+        let forward = tokenizer.forward(&scope, image);
+        let codebook_weight = graph.scalar("codebook_weight");
+        let loss = TokenizerLoss::from_config(&config.loss, codebook_weight);
+        let mut terms = loss.terms(&forward, image);
+        let has_codebook_weight = config.loss.codebook_weight != 0.0;
+        if !has_codebook_weight {
+            terms.retain(|term| term.name != "quantizer");
+        }
+        let rule = AdamW::from_config(&config.optimizer, graph.scalar("lr"));
+        let frozen = |name: &str| {
+            let mut keys = config.train.freeze.iter();
+            !tokenizer.is_trained(name) || keys.any(|key| name.starts_with(key.as_str()))
+        };
+        let specs = scope.specs().into_iter().zip(scope.parameters());
+        let trained = specs.filter(|(spec, _)| !frozen(&spec.name));
+        let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
+        let mut step = adamw(total(&terms), &trained, &rule);
+        if config.train.use_ema {
+            step = step.with_average(config.train.ema_decay);
+        }
+        step = step.output("codebook_entropy", forward.codebook_entropy);
+        let mut scalars = vec!["loss", "codebook_entropy"];
+        for &Term { name, value, .. } in &terms {
+            step = step.output(name, value);
+            scalars.push(name);
+        }
+        let mut start = parameters;
+        start.extend(step.initial_state(&start)?);
+        Ok(StepProgram {
+            function: step.function(),
+            start,
+            scalars,
+            has_codebook_weight,
+        })
+    }
+}

@@ -1,0 +1,177 @@
+//! Starting a training from a classical transform coder instead of from noise.
+//!
+//! Principal components of the patches, with Lloyd-Max quantizers that share out a token's bits,
+//! are a decent codec that no gradient descent is needed for; from random weights it takes a
+//! small model hours to become as good. And a transformer of the right form can *be* that codec:
+//!
+//! | part | computes |
+//! |---|---|
+//! | patch embedding | coordinates along the principal directions, of unit variance |
+//! | first MLP of the encoder | zigzags of each coordinate: the bits of its Gray code are their signs |
+//! | quantizer | the signs |
+//! | first MLP of the decoder | from each coordinate's bits its quantizer's level |
+//! | projection to pixels | the principal directions |
+//!
+//! Everything else starts at random or at zero output, and training goes on from there. A
+//! constant that is large beside the features keeps layer norms linear at the start. All of it is
+//! f64 arithmetic in fixed order over the training's own first batches, so the start is a function
+//! of the pictures, the configuration and the seed, like everything that follows.
+
+mod gray;
+mod least_squares;
+mod lloyd_max;
+mod principal;
+mod weights;
+
+use super::TrainError;
+use crate::config::{Config, ConfigError, QuantizerConfig};
+use crate::data::Dataset;
+use crate::executor::Tensors;
+use gray::{Decoder, Zigzag, decoder, encoders};
+use lloyd_max::{ScalarQuantizer, share_bits};
+use principal::PrincipalComponents;
+use weights::{DecoderLayout, EncoderLayout};
+
+/// Patches that the statistics are of, at least.
+const PATCHES: usize = 100_000;
+/// Principal directions that may get bits.
+const CANDIDATES: usize = 40;
+/// Bits that one coordinate may get.
+const MOST_BITS: usize = 6;
+
+/// A transform coder in the form that weights are made from.
+struct TransformCoder {
+    components: PrincipalComponents,
+    coordinates: Vec<Coordinate>,
+}
+
+/// A principal direction that gets bits.
+struct Coordinate {
+    /// A position in the components.
+    component: usize,
+    /// Its standard deviation; the functions below take and give multiples of it.
+    deviation: f64,
+    /// One zigzag for each bit, and what it is multiplied by to be 1 on average.
+    bits: Vec<(Zigzag, f64)>,
+    decoder: Decoder,
+}
+
+/// Replaces a model's starting values by a transform coder for the pictures of `dataset`.
+///
+/// # Errors
+/// If the model has not the form for it, or a picture cannot be read.
+pub fn start(
+    config: &Config,
+    dataset: &Dataset,
+    parameters: &mut Tensors,
+) -> Result<(), TrainError> {
+    check(config)?;
+    let patch = config.model.encoder.patch_size;
+    let features = 3 * patch * patch;
+    let mut patches = Vec::new();
+    let mut step = 0;
+    while patches.len() < PATCHES * features {
+        let batch = dataset.batch(step)?;
+        let [_, _, height, width] = batch.shape;
+        for image in batch.images.chunks_exact(3 * height * width) {
+            append_patches(image, (height, width), patch, &mut patches);
+        }
+        step += 1;
+    }
+    let coder = TransformCoder::of(&patches, features, config.model.quantizer.embed_dim());
+    let encoder = EncoderLayout::new(&config.model.encoder, &coder)?;
+    let decoder = DecoderLayout::new(&config.model.decoder, &coder)?;
+    encoder.write(&coder, parameters)?;
+    let scale = match &config.model.quantizer {
+        QuantizerConfig::Bsq(bsq) if bsq.post_q_l2_norm => (bsq.embed_dim as f64).sqrt(),
+        _ => 1.0,
+    };
+    decoder.write(&coder, scale, parameters)
+}
+
+/// Patches as tokens see them: channel, row, column.
+fn append_patches(
+    image: &[f32],
+    (height, width): (usize, usize),
+    patch: usize,
+    out: &mut Vec<f32>,
+) {
+    for top in (0..height).step_by(patch) {
+        for left in (0..width).step_by(patch) {
+            for plane in image.chunks_exact(height * width) {
+                for row in plane.chunks_exact(width).skip(top).take(patch) {
+                    out.extend_from_slice(&row[left..left + patch]);
+                }
+            }
+        }
+    }
+}
+
+fn check(config: &Config) -> Result<(), TrainError> {
+    let (encoder, decoder) = (&config.model.encoder, &config.model.decoder);
+    let fits = [
+        (
+            matches!(&config.model.quantizer, QuantizerConfig::Bsq(bsq) if bsq.l2_norm),
+            "model.quantizer = \"bsq\" with l2_norm",
+        ),
+        (!config.model.logit_laplace, "model.logit_laplace = false"),
+        (!encoder.ln_pre, "model.vitconfig.ln_pre = false"),
+        (!decoder.ln_pre, "model.dvitconfig.ln_pre = false"),
+        (!decoder.ln_post, "model.dvitconfig.ln_post = false"),
+        (
+            !decoder.use_ffn_output,
+            "model.dvitconfig.use_ffn_output = false",
+        ),
+        (
+            encoder.layers > 0 && decoder.layers > 0,
+            "at least one layer each",
+        ),
+    ];
+    match fits.iter().find(|(fits, _)| !fits) {
+        None => Ok(()),
+        Some((_, need)) => Err(unfit(format!("\"transform-coder\" needs {need}"))),
+    }
+}
+
+fn unfit(reason: String) -> TrainError {
+    ConfigError::invalid("train.init", reason).into()
+}
+
+impl TransformCoder {
+    fn of(patches: &[f32], features: usize, bits: usize) -> TransformCoder {
+        let components = PrincipalComponents::of(patches, features);
+        let along = |index: usize| {
+            let samples = patches.chunks_exact(features);
+            let mut along: Vec<f64> = samples.map(|s| components.coordinate(s, index)).collect();
+            along.sort_by(f64::total_cmp);
+            along
+        };
+        let samples: Vec<Vec<f64>> = (0..CANDIDATES.min(features)).map(along).collect();
+        let quantizers = share_bits(&samples, bits, MOST_BITS);
+        let coordinate = |(component, quantizer): (usize, ScalarQuantizer)| {
+            let deviation = components.variances[component].sqrt();
+            let quantizer = quantizer.scaled(1.0 / deviation);
+            let samples = &samples[component];
+            let mean_size = |zigzag: &Zigzag| {
+                let sizes = samples.iter().map(|x| zigzag.value(x / deviation).abs());
+                sizes.sum::<f64>() / samples.len() as f64
+            };
+            let zigzags = encoders(&quantizer).into_iter();
+            let bits = zigzags.map(|z| {
+                let gain = 1.0 / mean_size(&z);
+                (z, gain)
+            });
+            Coordinate {
+                component,
+                deviation,
+                bits: bits.collect(),
+                decoder: decoder(&quantizer),
+            }
+        };
+        let coordinates = quantizers.into_iter().map(coordinate).collect();
+        TransformCoder {
+            components,
+            coordinates,
+        }
+    }
+}
