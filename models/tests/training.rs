@@ -48,6 +48,7 @@ lr = 1e-3
 max_iter = 6
 [optimizer.schedule]
 warm_up_steps = 2
+lr_start = 0.5
 max_decay_steps = 6
 [train]
 use_ema = true

@@ -1,23 +1,39 @@
 //! Ctrl-C: stop at once, but never in the middle of writing a file.
 
 use std::process::exit;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Held while a file is being written.
 static WRITING: Mutex<()> = Mutex::new(());
 
+/// Set by the first Ctrl-C where a command has asked for it.
+static FINISH_FIRST: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
 /// What shells report for a program ended by Ctrl-C.
-const INTERRUPTED: i32 = 130;
+pub const INTERRUPTED: i32 = 130;
 
 /// Makes Ctrl-C end the program with exit code 130 once no file is being written.
 pub fn install() {
     let handler = || {
+        // Only the first Ctrl-C is a request; the second is an order.
+        if let Some(stop) = FINISH_FIRST.get()
+            && !stop.swap(true, Ordering::Relaxed)
+        {
+            eprintln!("bsq: finishing the step, then saving; again to stop at once");
+            return;
+        }
         let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         eprintln!("bsq: interrupted");
         exit(INTERRUPTED);
     };
     // Without a handler Ctrl-C still ends the program, and files are renamed when complete.
     let _ = ctrlc::set_handler(handler);
+}
+
+/// From now on the first Ctrl-C only sets what is returned.
+pub fn finish_first() -> Arc<AtomicBool> {
+    FINISH_FIRST.get_or_init(Arc::default).clone()
 }
 
 /// Runs `write`, which Ctrl-C does not cut short.

@@ -18,6 +18,7 @@ mod paths;
 mod progress;
 mod reconstruct;
 mod tokens;
+mod train;
 
 use clap::{Args, Parser, Subcommand};
 use error::CliError;
@@ -73,6 +74,7 @@ enum Command {
     Inspect(inspect::Arguments),
     Explain(explain::Arguments),
     Bench(bench::Arguments),
+    Train(train::Arguments),
 }
 
 /// What a command that ran found.
@@ -96,6 +98,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(arguments, &output),
         Command::Explain(arguments) => explain::run(arguments, &output),
         Command::Bench(arguments) => bench::run(arguments, &output),
+        Command::Train(arguments) => train::run(arguments, &output),
     };
     match result {
         Ok(Verdict::Good) => ExitCode::SUCCESS,

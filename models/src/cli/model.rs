@@ -3,6 +3,8 @@
 use super::error::CliError;
 use super::output::Output;
 use bsq::pipeline::{ModelFile, identity};
+use bsq::pretrained;
+use bsq_runtime::checkpoint::Weights;
 use clap::Args;
 use std::path::Path;
 
@@ -30,11 +32,12 @@ impl ModelArgument {
 
 /// The model of a name or path.
 pub fn open(name: &str) -> Result<ModelFile, CliError> {
-    let path = Path::new(name);
-    if !path.exists() {
+    if !Path::new(name).exists() && pretrained::names().all(|shipped| shipped != name) {
+        let shipped: Vec<&str> = pretrained::names().collect();
         return Err(CliError::new(format_args!(
-            "{name}: neither a file nor a model that ships"
+            "{name}: neither a file nor a model that ships ({})",
+            shipped.join(", ")
         )));
     }
-    Ok(ModelFile::open(path)?)
+    Ok(pretrained::open(name, Weights::Ema)?)
 }

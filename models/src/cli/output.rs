@@ -22,6 +22,11 @@ impl Output {
         }
     }
 
+    /// Whether results are for a program.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Whether lists are shown in full.
     pub fn is_verbose(&self) -> bool {
         self.verbose

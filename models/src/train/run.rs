@@ -39,6 +39,13 @@ pub struct TrainRun {
     pub stop: Arc<AtomicBool>,
 }
 
+impl TrainRun {
+    /// Whether it was told to stop.
+    pub fn was_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
 /// How a training ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainOutcome {
@@ -112,7 +119,7 @@ pub fn run(run: &TrainRun, progress: &mut dyn Progress) -> Result<TrainOutcome, 
     };
     for (step, batch) in ReadAhead::start(dataset, done..last, READ_AHEAD) {
         training.step(step, batch?, progress)?;
-        if run.stop.load(Ordering::Relaxed) {
+        if run.was_stopped() {
             break;
         }
     }
