@@ -112,7 +112,7 @@ fn compared(classes: &Classes, node: &ENode, rank: usize, masked: bool) -> Optio
         true => (y, x, node.op == Op::LessEqual),
     };
     let (keys, queries) = (line(classes, keys, key)?, line(classes, queries, query)?);
-    let is_seen = |key: f64, query: f64| key <= query;
+    let is_seen = |key: f64, query: f64| if strict { key < query } else { key <= query };
     let count = |&query: &f64| keys.partition_point(|&key| is_seen(key, query));
     keys.is_sorted()
         .then(|| queries.iter().map(count).collect())
