@@ -5,8 +5,10 @@ use super::error::CliError;
 use super::output::Output;
 use bsq::config::{Config, QuantizerConfig};
 use bsq::pipeline::{ModelFile, TokenFile, identity};
+use bsq::pretrained;
 use bsq::tokenizer::Tokenizer;
-use bsq_runtime::checkpoint::{self, Checkpoint, Weights};
+use bsq::train::TrainingCheckpoint;
+use bsq_runtime::checkpoint::{self, Checkpoint, Source, Weights};
 use bsq_runtime::tensor_data::HostTensor;
 use clap::Args;
 use serde_json::{Value, json};
@@ -26,7 +28,7 @@ Examples:
   bsq inspect checkpoint.pt --json
   bsq inspect config.toml")]
 pub struct Arguments {
-    /// A safetensors file, PyTorch checkpoint or configuration
+    /// A safetensors file, PyTorch checkpoint or configuration, or a model that ships (default)
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Of a PyTorch checkpoint, take the raw weights even if it has averaged ones
@@ -40,6 +42,15 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let is_config = extension.is_some_and(|e| ["toml", "yaml", "yml"].iter().any(|x| e == *x));
     match is_config {
         true => inspect_config(path, output),
+        false if pretrained::names().any(|name| path.as_os_str() == name) => {
+            let model = super::model::open(&path.to_string_lossy())?;
+            let checkpoint = Checkpoint {
+                metadata: [("config".to_string(), model.config.to_toml())].into(),
+                tensors: model.parameters,
+                source: Source::Safetensors,
+            };
+            inspect_checkpoint(path, &checkpoint, output)
+        }
         false => {
             let weights = match arguments.raw {
                 true => Weights::Raw,
@@ -164,7 +175,6 @@ struct Kind {
 }
 
 fn kind(path: &Path, checkpoint: &Checkpoint) -> Kind {
-    let tensors = &checkpoint.tensors;
     if TokenFile::is_token_file(checkpoint) {
         let text = |key: &str| {
             checkpoint
@@ -183,6 +193,16 @@ fn kind(path: &Path, checkpoint: &Checkpoint) -> Kind {
         ];
         return Kind {
             name: "token file",
+            details,
+        };
+    }
+    if let Ok(training) = TrainingCheckpoint::of(path, checkpoint) {
+        let mut details = vec![format!("{} steps done", training.step)];
+        if let Ok(config) = Config::from_toml(&training.config_text) {
+            details.push(architecture(&config));
+        }
+        return Kind {
+            name: "checkpoint of a training",
             details,
         };
     }
@@ -208,20 +228,15 @@ fn kind(path: &Path, checkpoint: &Checkpoint) -> Kind {
         }
         Err(_) => {}
     }
-    let has = |part: &str| tensors.keys().any(|name| name.starts_with(part));
-    let name = match (has("adamw."), guess(checkpoint)) {
-        (true, _) => "training state",
-        (false, Some(details)) => {
-            return Kind {
-                name: "tokenizer weights without a configuration",
-                details: vec![details],
-            };
-        }
-        (false, None) => "tensors of no known kind",
-    };
-    Kind {
-        name,
-        details: Vec::new(),
+    match guess(checkpoint) {
+        Some(details) => Kind {
+            name: "tokenizer weights without a configuration",
+            details: vec![details],
+        },
+        None => Kind {
+            name: "tensors of no known kind",
+            details: Vec::new(),
+        },
     }
 }
 

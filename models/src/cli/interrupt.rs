@@ -11,7 +11,7 @@ static WRITING: Mutex<()> = Mutex::new(());
 static FINISH_FIRST: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// What shells report for a program ended by Ctrl-C.
-pub const INTERRUPTED: i32 = 130;
+pub const INTERRUPTED: u8 = 130;
 
 /// Makes Ctrl-C end the program with exit code 130 once no file is being written.
 pub fn install() {
@@ -25,7 +25,7 @@ pub fn install() {
         }
         let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         eprintln!("bsq: interrupted");
-        exit(INTERRUPTED);
+        exit(i32::from(INTERRUPTED));
     };
     // Without a handler Ctrl-C still ends the program, and files are renamed when complete.
     let _ = ctrlc::set_handler(handler);

@@ -70,11 +70,11 @@ enum Command {
     Reconstruct(reconstruct::Arguments),
     Tokens(tokens::Arguments),
     Detokenize(detokenize::Arguments),
+    Train(train::Arguments),
     Check(check::Arguments),
     Inspect(inspect::Arguments),
     Explain(explain::Arguments),
     Bench(bench::Arguments),
-    Train(train::Arguments),
 }
 
 /// What a command that ran found.
@@ -83,6 +83,8 @@ enum Verdict {
     Good,
     /// Something that was checked is not as it should be.
     CheckFailed,
+    /// The user stopped it; what was done is saved.
+    Interrupted,
 }
 
 /// Parses the command line, runs the command, and reports what went wrong.
@@ -94,15 +96,16 @@ pub fn run() -> ExitCode {
         Command::Reconstruct(arguments) => reconstruct::run(arguments, &output),
         Command::Tokens(arguments) => tokens::run(arguments, &output),
         Command::Detokenize(arguments) => detokenize::run(arguments, &output),
+        Command::Train(arguments) => train::run(arguments, &output),
         Command::Check(arguments) => check::run(arguments, &output),
         Command::Inspect(arguments) => inspect::run(arguments, &output),
         Command::Explain(arguments) => explain::run(arguments, &output),
         Command::Bench(arguments) => bench::run(arguments, &output),
-        Command::Train(arguments) => train::run(arguments, &output),
     };
     match result {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::CheckFailed) => ExitCode::from(1),
+        Ok(Verdict::Interrupted) => ExitCode::from(interrupt::INTERRUPTED),
         // Whoever read the output has seen enough.
         Err(CliError::BrokenPipe) => ExitCode::SUCCESS,
         Err(CliError::Message(message)) => {

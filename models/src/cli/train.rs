@@ -1,15 +1,14 @@
 //! `bsq train`: from photos to a tokenizer.
 
+use super::Verdict;
 use super::error::CliError;
 use super::interrupt;
 use super::output::Output;
-use super::{Verdict, interrupt::INTERRUPTED};
 use bsq::config::Config;
 use bsq::train::{self, Bar, Progress, Silent, TrainRun};
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
-use std::process::exit;
 
 /// Trains a tokenizer on a folder of pictures.
 #[derive(Args)]
@@ -80,8 +79,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         "loss": outcome.loss,
         "interrupted": task.was_stopped(),
     }))?;
-    if task.was_stopped() {
-        exit(INTERRUPTED);
-    }
-    Ok(Verdict::Good)
+    Ok(match task.was_stopped() {
+        true => Verdict::Interrupted,
+        false => Verdict::Good,
+    })
 }
