@@ -4,8 +4,8 @@ use super::error::CliError;
 use super::output::Output;
 use super::progress::Progress;
 use super::{Verdict, functions};
-use bsq::config::Config;
 use bsq::executor::Tensors;
+use bsq::pipeline::{decode_function, encode_function};
 use bsq::tokenizer::Tokenizer;
 use bsq_codegen::cpu::microkernel::{Family, fma_peak, selected};
 use bsq_ir::{DType, Function, Op};
@@ -34,10 +34,10 @@ Examples:
   bsq bench --threads 1 --json
   bsq bench --model config.toml --batch 4 --samples 5")]
 pub struct Arguments {
-    /// A model that ships, a file of weights, or a configuration (.toml, .yaml); weights are
-    /// random [default: 36 bits, 64x64 windows, width 128, 2+2 layers]
-    #[arg(long, value_name = "MODEL")]
-    model: Option<String>,
+    /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml); the
+    /// weights are random
+    #[arg(long, value_name = "MODEL", default_value = "default")]
+    model: String,
     /// Windows in the batch
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
@@ -45,24 +45,6 @@ pub struct Arguments {
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
     samples: u16,
 }
-
-/// What is measured when no model is named.
-const SMALL: &str = "\
-[model]
-embed_dim = 36
-embed_group_size = 1
-l2_norm = true
-post_q_l2_norm = true
-persample_entropy_compute = \"analytical\"
-[model.vitconfig]
-image_size = 64
-patch_size = 8
-width = 128
-layers = 2
-heads = 4
-mlp_ratio = 4
-dim_ffn_output = 512
-";
 
 /// Kernels that are listed.
 const LISTED: usize = 12;
@@ -72,10 +54,7 @@ const PEAK_SECONDS: f64 = 0.05;
 const COPIED: usize = 1 << 24;
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    let config = match &arguments.model {
-        Some(name) => functions::config_of(name)?,
-        None => Config::from_toml(SMALL)?,
-    };
+    let config = functions::config_of(&arguments.model)?;
     let tokenizer = Tokenizer::new(&config.model)?;
     let threads = match output.threads {
         0 => available_threads(),
@@ -84,8 +63,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let family = selected()?;
     let batch = usize::from(arguments.batch);
     let built = [
-        ("encode", functions::encode(&tokenizer, batch)),
-        ("decode", functions::decode(&tokenizer, batch)),
+        ("encode", encode_function(&tokenizer, batch)),
+        ("decode", decode_function(&tokenizer, batch)),
         (
             "training step",
             functions::training_step(&config, &tokenizer, batch),

@@ -37,12 +37,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod functions;
 mod identity;
 mod model_file;
 mod picture;
 mod session;
 mod token_file;
 
+pub use functions::{decode_function, encode_function};
 pub use identity::identity;
 pub use model_file::{ModelError, ModelFile};
 pub use picture::PictureTokens;

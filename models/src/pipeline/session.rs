@@ -1,10 +1,10 @@
 //! Windows to indices and back, by programs compiled for a few batch sizes.
 
-use super::ModelFile;
+use super::{ModelFile, decode_function, encode_function};
 use crate::config::QuantizerConfig;
 use crate::image_io::Range;
 use crate::tokenizer::Tokenizer;
-use bsq_ir::{DType, Function, Graph, Scope};
+use bsq_ir::Function;
 use bsq_runtime::tensor_data::{Element, HostTensor, TensorError};
 use bsq_runtime::{CompileOptions, ProgramError, Session, compile};
 use std::collections::BTreeMap;
@@ -139,12 +139,7 @@ impl TokenizerSession {
             output: "indices",
         };
         let tokenizer = &self.tokenizer;
-        let build = |batch: usize| {
-            let g = Graph::new();
-            let image = g.input("image", DType::F32, tokenizer.image_shape(batch));
-            let encoded = tokenizer.encode(&Scope::root(&g), image);
-            g.function([("indices", encoded.indices.id())], [])
-        };
+        let build = |batch| encode_function(tokenizer, batch);
         let context = Context {
             parameters: &self.parameters,
             options: &self.options,
@@ -176,13 +171,7 @@ impl TokenizerSession {
             output: "reconstruction",
         };
         let tokenizer = &self.tokenizer;
-        let build = |batch: usize| {
-            let g = Graph::new();
-            let scope = Scope::root(&g);
-            let indices = g.input("indices", DType::U64, [batch, tokens]);
-            let decoded = tokenizer.decode(&scope, tokenizer.codes(&scope, indices));
-            g.function([("reconstruction", decoded.reconstruction.id())], [])
-        };
+        let build = |batch| decode_function(tokenizer, batch);
         let context = Context {
             parameters: &self.parameters,
             options: &self.options,

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::executor::Tensors;
 use crate::losses::{Term, TokenizerLoss, total};
-use crate::optimizer::{AdamW, adamw};
+use crate::optimizer::{AdamW, Step, adamw};
 use crate::tokenizer::Tokenizer;
 use bsq_ir::graph::Function;
 use bsq_ir::{DType, Graph, Scope};
@@ -43,42 +43,61 @@ impl StepProgram {
         parameters: Tensors,
     ) -> Result<StepProgram, TensorError> {
         let graph = Graph::new();
-        let scope = Scope::root(&graph);
-        let shape = tokenizer.image_shape(config.data.batch_size);
-        let image = graph.input("image", DType::F32, shape);
-        let forward = tokenizer.forward(&scope, image);
-        let codebook_weight = graph.scalar("codebook_weight");
-        let loss = TokenizerLoss::from_config(&config.loss, codebook_weight);
-        let mut terms = loss.terms(&forward, image);
-        let has_codebook_weight = config.loss.codebook_weight != 0.0;
-        if !has_codebook_weight {
-            terms.retain(|term| term.name != "quantizer");
-        }
-        let rule = AdamW::from_config(&config.optimizer, graph.scalar("lr"));
-        let frozen = |name: &str| {
-            let mut keys = config.train.freeze.iter();
-            !tokenizer.is_trained(name) || keys.any(|key| name.starts_with(key.as_str()))
-        };
-        let specs = scope.specs().into_iter().zip(scope.parameters());
-        let trained = specs.filter(|(spec, _)| !frozen(&spec.name));
-        let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
-        let mut step = adamw(total(&terms), &trained, &rule);
-        if config.train.use_ema {
-            step = step.with_average(config.train.ema_decay);
-        }
-        step = step.output("codebook_entropy", forward.codebook_entropy);
-        let mut scalars = vec!["loss", "codebook_entropy"];
-        for &Term { name, value, .. } in &terms {
-            step = step.output(name, value);
-            scalars.push(name);
-        }
+        let (step, scalars) = build(&graph, config, tokenizer);
         let mut start = parameters;
         start.extend(step.initial_state(&start)?);
         Ok(StepProgram {
             function: step.function(),
             start,
             scalars,
-            has_codebook_weight,
+            has_codebook_weight: has_codebook_weight(config),
         })
     }
+
+    /// The function alone, without anything to start it with: to look at or to measure.
+    pub fn function_of(config: &Config, tokenizer: &Tokenizer) -> Function {
+        build(&Graph::new(), config, tokenizer).0.function()
+    }
+}
+
+/// A loss of the quantizer whose weight is zero at every step is left out.
+fn has_codebook_weight(config: &Config) -> bool {
+    config.loss.codebook_weight != 0.0
+}
+
+/// The step in a graph, and the names of its scalar outputs.
+fn build<'g>(
+    graph: &'g Graph,
+    config: &Config,
+    tokenizer: &Tokenizer,
+) -> (Step<'g>, Vec<&'static str>) {
+    let scope = Scope::root(graph);
+    let shape = tokenizer.image_shape(config.data.batch_size);
+    let image = graph.input("image", DType::F32, shape);
+    let forward = tokenizer.forward(&scope, image);
+    let codebook_weight = graph.scalar("codebook_weight");
+    let loss = TokenizerLoss::from_config(&config.loss, codebook_weight);
+    let mut terms = loss.terms(&forward, image);
+    if !has_codebook_weight(config) {
+        terms.retain(|term| term.name != "quantizer");
+    }
+    let rule = AdamW::from_config(&config.optimizer, graph.scalar("lr"));
+    let frozen = |name: &str| {
+        let mut keys = config.train.freeze.iter();
+        !tokenizer.is_trained(name) || keys.any(|key| name.starts_with(key.as_str()))
+    };
+    let specs = scope.specs().into_iter().zip(scope.parameters());
+    let trained = specs.filter(|(spec, _)| !frozen(&spec.name));
+    let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
+    let mut step = adamw(total(&terms), &trained, &rule);
+    if config.train.use_ema {
+        step = step.with_average(config.train.ema_decay);
+    }
+    step = step.output("codebook_entropy", forward.codebook_entropy);
+    let mut scalars = vec!["loss", "codebook_entropy"];
+    for &Term { name, value, .. } in &terms {
+        step = step.output(name, value);
+        scalars.push(name);
+    }
+    (step, scalars)
 }

@@ -3,6 +3,8 @@
 use crate::common::{Bench, repository};
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 /// A training of six steps.
 fn config() -> String {
@@ -71,6 +73,36 @@ fn a_training_is_not_started_on_bad_input() {
     bench.refused(&train("run", &[]), &["already", "--resume"]);
     fs::write(bench.path("c.toml"), config().replace("lr =", "lrr =")).unwrap();
     bench.refused(&train("other", &[]), &["c.toml", "optimizer.lrr"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_a_training_that_can_go_on() {
+    let bench = bench();
+    let endless = config().replace("max_iter = 6", "max_iter = 1_000_000");
+    fs::write(bench.path("c.toml"), endless).unwrap();
+    let mut child = bench
+        .command(&train("run", &[]))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The first line says that the step has been compiled.
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.contains("compiled"), "{line}");
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let ran = bench.good(&train("run", &["--resume", "--json", "--steps", "1"]));
+    let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(value["step"].as_u64().unwrap() >= 1, "{value}");
 }
 
 #[test]
