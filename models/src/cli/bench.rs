@@ -27,7 +27,8 @@ Measures this machine, and a model on it.
 First the peak of fused multiply-adds with all operands in registers and the bandwidth of copying \
 memory, both with as many threads as the model gets. Then encoding, decoding and a training step, \
 and the kernels that take most of their time, as fractions of the two. Samples of all of them are \
-taken in turn, so that a change of clock frequency meets all alike, and medians are printed.")]
+taken in turn, so that a change of clock frequency meets all alike, and medians are printed. A \
+kernel whose data are in the caches can exceed the bandwidth of memory.")]
 #[command(after_long_help = "\
 Examples:
   bsq bench
@@ -78,6 +79,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let samples = usize::from(arguments.samples);
     let progress = Progress::new("measuring", "samples", samples);
     let mut memory = Memory::new(threads);
+    // The first pass pays for pages that have never been touched.
+    memory.bandwidth();
     let (mut peaks, mut bandwidths) = (Vec::new(), Vec::new());
     for sample in 0..samples {
         peaks.push(peak(family, threads));

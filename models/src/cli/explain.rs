@@ -11,6 +11,7 @@ use bsq_codegen::lower::lower;
 use bsq_codegen::program::{BufferKind, Program};
 use bsq_ir::rewrite::{self, Report};
 use bsq_ir::text::graphviz;
+use bsq_runtime::{CompileOptions, compile};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -21,8 +22,8 @@ use std::path::PathBuf;
 #[command(long_about = "\
 Shows every stage of the compiler for a model.
 
-Without --stage: what rewriting found, which rules fired, the cost before and after, and how much \
-memory and how many kernels the program has. With it, the text of each stage asked for:
+Without --stage: what rewriting found, which rules fired, the cost before and after, how much \
+memory and how many kernels the program has, and how long each part of compiling took. With it, the text of each stage asked for:
 
   ir        the graph as the model spells it out
   fused     the graph after rewriting
@@ -127,6 +128,12 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     if arguments.stage.is_empty() {
         output.say(report.to_string().trim_end())?;
         output.say(&sizes)?;
+        let options = CompileOptions {
+            exact: !arguments.inexact,
+            threads: output.threads,
+            ..CompileOptions::default()
+        };
+        output.say(compile(&function, &options)?.report())?;
     }
     output.value(&json!({
         "model": arguments.model,

@@ -83,6 +83,7 @@ fn ctrl_c_saves_a_training_that_can_go_on() {
     fs::write(bench.path("c.toml"), endless).unwrap();
     let mut child = bench
         .command(&train("run", &[]))
+        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
