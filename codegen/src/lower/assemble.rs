@@ -5,13 +5,11 @@ use super::builder::Shared;
 use crate::kernel::{Affine, Element, Inst, Kernel, Place, Stmt};
 use crate::memory;
 use crate::program::{Buffer, BufferId, BufferKind, Launch, Program};
-use crate::schedule::Schedule;
 use bsq_ir::{Function, NodeId, Op, Type};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(super) fn assemble(
     function: &Function,
-    _schedule: &Schedule,
     lowered: Vec<Lowered>,
     in_place: &BTreeSet<NodeId>,
 ) -> Program {
@@ -34,8 +32,7 @@ pub(super) fn assemble(
         if aliased {
             assembler.ids.insert(shared_of(function, value), target);
         } else {
-            let extras: Vec<(Shared, Type)> = Vec::new();
-            let source = assembler.id(shared_of(function, value), &extras);
+            let source = assembler.id(shared_of(function, value), &[]);
             copies.push((source, target));
         }
     }

@@ -49,7 +49,7 @@ pub fn lower(function: &Function) -> Program {
             }
         }
         if blocked.is_empty() {
-            return assemble::assemble(&function, &schedule, kernels, &in_place);
+            return assemble::assemble(&function, kernels, &in_place);
         }
         let before = forced.len();
         forced.extend(blocked.iter().copied());
