@@ -91,10 +91,8 @@ pub fn run(run: &TrainRun, progress: &mut dyn Progress) -> Result<TrainOutcome, 
         false => (0, program.start),
     };
 
-    // The backward pass of attention and of the norms needs rules that round differently from the
-    // spelled-out gradient. Every machine applies the same ones, so every machine trains the same.
     let options = CompileOptions {
-        exact: false,
+        exact: config.train.exact,
         threads: run.threads,
         ..CompileOptions::default()
     };
