@@ -5,7 +5,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import nn
 
 LAYER_NORM_EPS = 1e-5
@@ -167,9 +167,19 @@ class Tokenizer(nn.Module):
         return distance.mean() + config["codebook_weight"] * quantizer
 
 
-def load(folder):
+def load(folder, without=None):
+    """The model, or what is left of it `without` its `encoder` or `decoder`: nothing else takes
+    memory."""
     with open(f"{folder}/model.json") as file:
         config = json.load(file)
-    model = Tokenizer(config)
-    model.load_state_dict(load_file(f"{folder}/weights.safetensors"), strict=True)
+    with torch.device("meta"):
+        model = Tokenizer(config)
+    if without:
+        setattr(model, without, None)
+    names = model.state_dict().keys()
+    with safe_open(f"{folder}/weights.safetensors", "pt") as file:
+        # Copies: weights in a mapped file would be slower.
+        weights = {name: file.get_tensor(name).clone() for name in names}
+    model.load_state_dict(weights, strict=True, assign=True)
+    model.basis = 2 ** torch.arange(config["bits"] - 1, -1, -1, dtype=torch.int64)
     return model

@@ -17,7 +17,8 @@ def export(folder, program, batch, path):
 
     import model
 
-    tokenizer = model.load(folder).eval().requires_grad_(False)
+    unused = "decoder" if program == "encode" else "encoder"
+    tokenizer = model.load(folder, unused).eval().requires_grad_(False)
     inputs = load_file(f"{folder}/inputs-{batch}.safetensors")
 
     class Program(torch.nn.Module):
@@ -31,10 +32,8 @@ def export(folder, program, batch, path):
             return self.tokenizer.decode(given)
 
     if program == "encode":
-        tokenizer.decoder = None
         given, outputs = torch.from_numpy(inputs["image"]), ["indices", "features"]
     else:
-        tokenizer.encoder = None
         given = torch.from_numpy(inputs["indices"].astype(numpy.int64))
         outputs = ["reconstruction"]
     torch.onnx.export(

@@ -49,7 +49,9 @@ class Training:
 def main():
     options = worker.arguments(["eager", "compiled", "bf16"])
     torch.set_num_threads(options.threads)
-    tokenizer = model.load(options.folder)
+    # Half of the model is enough for half of the work.
+    unused = {"encode": "decoder", "decode": "encoder", "train": None}[options.program]
+    tokenizer = model.load(options.folder, unused)
     inputs = load_file(f"{options.folder}/inputs-{options.batch}.safetensors")
     image, indices = inputs["image"], inputs["indices"].to(torch.int64)
 
@@ -74,11 +76,8 @@ def main():
     else:
         tokenizer.requires_grad_(False)
         if options.program == "encode":
-            # Half of the model is enough, and all of its memory.
-            tokenizer.decoder = None
             function, given = compiled(tokenizer.encode), image
         else:
-            tokenizer.encoder = None
             function, given = compiled(tokenizer.decode), indices
 
         def run():

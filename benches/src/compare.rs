@@ -11,13 +11,8 @@ use super::threads::{tell_everybody, threads};
 use bsq::machine::{Probe, cpu_name, median};
 use bsq_codegen::cpu::microkernel::selected;
 use criterion::{Criterion, SamplingMode, Throughput};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Seconds that a group takes, if that is enough for [`FEWEST`] rounds.
-const GROUP_SECONDS: f64 = 6.0;
-/// Rounds at least: Criterion asks for as many samples.
-const FEWEST: usize = 10;
-const MOST: usize = 60;
 /// A sample repeats work that takes less.
 const SAMPLE_SECONDS: f64 = 0.01;
 
@@ -44,6 +39,8 @@ pub struct Comparison<'a> {
     pub name: &'a str,
     pub work: Work,
     pub agreement: Agreement,
+    /// Samples of each; Criterion wants 10 at least.
+    pub rounds: usize,
     /// The first is what the others are compared with.
     pub entrants: Vec<Entrant<'a>>,
 }
@@ -90,6 +87,7 @@ impl Suite {
             name,
             work,
             agreement,
+            rounds,
             entrants,
         } = comparison;
         let names: Vec<&'static str> = entrants.iter().map(|entrant| entrant.name).collect();
@@ -98,6 +96,7 @@ impl Suite {
         let mut group = criterion.benchmark_group(name);
         // Samples are played back in no time: these only keep Criterion from asking for more.
         group
+            .sample_size(rounds)
             .sampling_mode(SamplingMode::Flat)
             .warm_up_time(Duration::from_nanos(1))
             .measurement_time(Duration::from_millis(1));
@@ -107,16 +106,14 @@ impl Suite {
             group.throughput(Throughput::Bytes(work.bytes as u64));
         }
         for (index, &entrant) in names.iter().enumerate() {
-            if let Some(samples) = recorded.first() {
-                group.sample_size(samples.len().max(FEWEST));
-            }
             let mut played = 0;
             group.bench_function(entrant, |bencher| {
                 if let Some(entrants) = entrants.take() {
                     let makers = entrants.into_iter().map(|entrant| entrant.make);
                     let mut contestants: Vec<_> = makers.map(|make| make()).collect();
                     agree(&names, &mut contestants, agreement);
-                    recorded = rounds(&mut contestants, probe, *test);
+                    let rounds = if *test { None } else { Some(rounds) };
+                    recorded = take_turns(&mut contestants, probe, rounds);
                     drop(contestants);
                     print(name, work, probe, &names, &rows(&recorded));
                 }
@@ -171,38 +168,31 @@ fn agree(names: &[&str], contestants: &mut [Box<dyn Contestant>], agreement: Agr
     }
 }
 
-/// Seconds per run of each contestant in each round.
-fn rounds(contestants: &mut [Box<dyn Contestant>], probe: &mut Probe, test: bool) -> Vec<Vec<f64>> {
-    let start = Instant::now();
+/// Seconds per run of each contestant in each round; without rounds, of one run.
+fn take_turns(
+    contestants: &mut [Box<dyn Contestant>],
+    probe: &mut Probe,
+    rounds: Option<usize>,
+) -> Vec<Vec<f64>> {
     probe.restart();
     let once = |contestant: &mut Box<dyn Contestant>| contestant.run().as_secs_f64();
     let first: Vec<f64> = contestants.iter_mut().map(once).collect();
-    let repeats = |seconds: &f64| ((SAMPLE_SECONDS / seconds).ceil() as usize).clamp(1, 10_000);
-    let repeats: Vec<usize> = match test {
-        true => vec![1; first.len()],
-        false => first.iter().map(repeats).collect(),
+    let Some(rounds) = rounds else {
+        probe.sample();
+        return first.into_iter().map(|seconds| vec![seconds]).collect();
     };
-    let mut samples = vec![Vec::new(); contestants.len()];
-    let mut round = |number: usize, samples: &mut Vec<Vec<f64>>| {
+    let repeats = |seconds: f64| ((SAMPLE_SECONDS / seconds).ceil() as usize).clamp(1, 10_000);
+    let repeats: Vec<usize> = first.into_iter().map(repeats).collect();
+    let mut samples = vec![Vec::with_capacity(rounds); contestants.len()];
+    for round in 0..rounds {
         probe.sample();
         // Everybody comes first in turn: the probe leaves the caches full of its own.
         for place in 0..contestants.len() {
-            let who = (number + place) % contestants.len();
+            let who = (round + place) % contestants.len();
             let all = (0..repeats[who]).map(|_| once(&mut contestants[who]));
             samples[who].push(all.sum::<f64>() / repeats[who] as f64);
         }
-    };
-    if test {
-        round(0, &mut samples);
-        return samples;
     }
-    // The first round warms caches and clocks, and tells how many there is time for.
-    let warm_up = Instant::now();
-    round(0, &mut samples.clone());
-    let one = warm_up.elapsed().as_secs_f64();
-    let left = GROUP_SECONDS - start.elapsed().as_secs_f64();
-    let count = ((left / one).max(0.0) as usize).clamp(FEWEST, MOST);
-    (0..count).for_each(|number| round(number, &mut samples));
     samples
 }
 

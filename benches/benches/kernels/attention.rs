@@ -16,6 +16,7 @@ pub fn compare(suite: &mut Suite) {
             bytes: 4.0 * 4.0 * heads * tokens * d,
         },
         agreement: Agreement::Within(1e-5),
+        rounds: 15,
         entrants: vec![
             ours("bsq", Measure::Run),
             ours("bsq, launches", Measure::Launches),

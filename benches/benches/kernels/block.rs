@@ -24,6 +24,7 @@ pub fn compare(suite: &mut Suite) {
             bytes: 4.0 * (weights + 2.0 * tokens * width),
         },
         agreement: Agreement::Within(1e-5),
+        rounds: 15,
         entrants: vec![
             ours("bsq", true),
             ours("bsq, inexact", false),

@@ -22,6 +22,7 @@ pub fn compare(suite: &mut Suite) {
                 bytes: 4.0 * (m * k + k * n + m * n),
             },
             agreement: Agreement::Within(1e-5),
+            rounds: 30,
             entrants: vec![
                 ours("bsq", Measure::Run),
                 ours("bsq, launches", Measure::Launches),

@@ -15,6 +15,7 @@ pub fn compare(suite: &mut Suite) {
         name: "layer norm 1024x768",
         work: streaming(WIDTH),
         agreement: Agreement::Within(1e-5),
+        rounds: 30,
         entrants: vec![
             ours("bsq", Measure::Run),
             ours("bsq, launches", Measure::Launches),
@@ -27,6 +28,7 @@ pub fn compare(suite: &mut Suite) {
         name: "GELU 1024x3072",
         work: streaming(HIDDEN),
         agreement: Agreement::Within(1e-5),
+        rounds: 30,
         entrants: vec![
             ours("bsq", Measure::Run),
             ours("bsq, launches", Measure::Launches),

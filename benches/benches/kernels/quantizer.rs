@@ -25,6 +25,7 @@ pub fn compare(suite: &mut Suite) {
             bytes: (TOKENS * (4 * BITS + 8)) as f64,
         },
         agreement: Agreement::EqualBut(0.0),
+        rounds: 30,
         entrants: vec![
             fused("bsq", true, Measure::Run),
             fused("bsq, launches", true, Measure::Launches),

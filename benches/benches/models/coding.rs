@@ -11,12 +11,13 @@ use bsq_runtime::HostTensor;
 /// Tokens of which a bit may differ: features so near to zero that rounding decides.
 const FLIPPED_TOKENS: f64 = 1e-3;
 
-pub fn compare(suite: &mut Suite, name: &str, model: &ModelFile, batch: usize) {
+pub fn compare(suite: &mut Suite, name: &str, model: &ModelFile, batch: usize, rounds: usize) {
     let encode = encode_function(&model.tokenizer, batch);
     suite.compare(Comparison {
         name: &format!("encode {name}, batch {batch}"),
         work: work(&encode),
         agreement: Agreement::EqualBut(FLIPPED_TOKENS),
+        rounds,
         entrants: vec![
             Entrant::new("bsq", || ours(&encode, model, &pictures(model, batch))),
             #[cfg(feature = "peers")]
@@ -28,6 +29,7 @@ pub fn compare(suite: &mut Suite, name: &str, model: &ModelFile, batch: usize) {
         name: &format!("decode {name}, batch {batch}"),
         work: work(&decode),
         agreement: Agreement::Within(1e-4),
+        rounds,
         entrants: vec![
             Entrant::new("bsq", || ours(&decode, model, &indices(model, batch))),
             #[cfg(feature = "peers")]

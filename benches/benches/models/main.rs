@@ -16,9 +16,9 @@ fn main() {
     let mut suite = Suite::from_arguments();
     let default = pretrained::open("default", Weights::Ema).expect("the default model ships");
     for batch in [1, 64] {
-        coding::compare(&mut suite, "default", &default, batch);
+        coding::compare(&mut suite, "default", &default, batch, 30);
     }
-    training::compare(&mut suite, "default", &default, 64);
+    training::compare(&mut suite, "default", &default, 64, 10);
     if std::env::var("BSQ_BENCH_FULL").is_ok_and(|value| value == "1") {
         let path = concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -26,8 +26,8 @@ fn main() {
         );
         let (config, _) = Config::load(path).expect("the configuration ships");
         let full = ModelFile::untrained("b36g36", config, 0).expect("a model");
-        coding::compare(&mut suite, "b36g36", &full, 1);
-        training::compare(&mut suite, "b36g36", &full, 1);
+        coding::compare(&mut suite, "b36g36", &full, 1, 10);
+        training::compare(&mut suite, "b36g36", &full, 1, 10);
     }
     suite.finish();
 }

@@ -11,7 +11,7 @@ const LEARNING_RATE: f32 = 1e-4;
 const CODEBOOK_WEIGHT: f32 = 0.1;
 
 /// The peer trains the default model only: it lacks the entropies of the others' losses.
-pub fn compare(suite: &mut Suite, name: &str, model: &ModelFile, batch: usize) {
+pub fn compare(suite: &mut Suite, name: &str, model: &ModelFile, batch: usize, rounds: usize) {
     let mut config = model.config.clone();
     config.data.batch_size = batch;
     let function = StepProgram::function_of(&config, &model.tokenizer);
@@ -41,6 +41,7 @@ pub fn compare(suite: &mut Suite, name: &str, model: &ModelFile, batch: usize) {
         name: &format!("training step {name}, batch {batch}"),
         work: work(&function),
         agreement: Agreement::Within(1e-4),
+        rounds,
         entrants: [vec![Entrant::new("bsq", ours)], peers]
             .into_iter()
             .flatten()
