@@ -92,6 +92,7 @@ pub fn run(run: &TrainRun, progress: &mut dyn Progress) -> Result<TrainOutcome, 
     };
 
     let options = CompileOptions {
+        exact: config.train.exact,
         threads: run.threads,
         ..CompileOptions::default()
     };
