@@ -25,7 +25,13 @@ pub fn compare(suite: &mut Suite, name: &str, model: &ModelFile, batch: usize, r
             ("lr".to_string(), scalar(LEARNING_RATE)),
             ("codebook_weight".to_string(), scalar(CODEBOOK_WEIGHT)),
         ]);
-        let program = OurProgram::new(&step.function, true, Measure::Run, &step.start, &inputs);
+        let program = OurProgram::new(
+            &step.function,
+            config.train.exact,
+            Measure::Run,
+            &step.start,
+            &inputs,
+        );
         Loss(program)
     };
     #[cfg(feature = "peers")]

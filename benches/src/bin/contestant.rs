@@ -214,7 +214,11 @@ fn serve(
             (step.function, step.start)
         }
     };
-    let executable = compile(&function, &options(precision))?;
+    let options = CompileOptions {
+        exact: !matches!(program, Program::Train) || config.train.exact,
+        ..options(precision)
+    };
+    let executable = compile(&function, &options)?;
     let names: Vec<String> = function
         .parameters()
         .map(|(_, n, _)| n.to_string())

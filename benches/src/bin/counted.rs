@@ -55,6 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     // A second thread would spin, and waiting is no work.
     let options = CompileOptions {
+        exact: program != "train" || config.train.exact,
         threads: 1,
         ..CompileOptions::default()
     };

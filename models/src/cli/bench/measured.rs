@@ -29,13 +29,9 @@ impl Measured {
         name: &'static str,
         function: &Function,
         parameters: &Tensors,
-        threads: usize,
+        options: &CompileOptions,
     ) -> Result<Measured, CliError> {
-        let options = CompileOptions {
-            threads,
-            ..CompileOptions::default()
-        };
-        let executable = compile(function, &options)?;
+        let executable = compile(function, options)?;
         let mut bound = Tensors::new();
         for (_, name, ty) in function.parameters() {
             // The optimizer's state is no parameter of the model: it starts as zeros.

@@ -24,6 +24,7 @@ use bsq::machine::{Probe, cpu_name};
 use bsq::pipeline::{decode_function, encode_function};
 use bsq::tokenizer::Tokenizer;
 use bsq_codegen::cpu::microkernel::selected;
+use bsq_runtime::CompileOptions;
 use bsq_runtime::threads::available_threads;
 use clap::Args;
 use measured::Measured;
@@ -79,17 +80,23 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let family = selected()?;
     let batch = usize::from(arguments.batch);
     let built = [
-        ("encode", encode_function(&tokenizer, batch)),
-        ("decode", decode_function(&tokenizer, batch)),
+        ("encode", encode_function(&tokenizer, batch), true),
+        ("decode", decode_function(&tokenizer, batch), true),
         (
             "training step",
             functions::training_step(&config, &tokenizer, batch),
+            config.train.exact,
         ),
     ];
     let parameters = tokenizer.init(0)?;
     let mut programs = Vec::new();
-    for (name, function) in built {
-        programs.push(Measured::new(name, &function, &parameters, threads)?);
+    for (name, function, exact) in built {
+        let options = CompileOptions {
+            exact,
+            threads,
+            ..CompileOptions::default()
+        };
+        programs.push(Measured::new(name, &function, &parameters, &options)?);
     }
     let samples = usize::from(arguments.samples);
     let progress = Progress::new("measuring", "samples", samples);
