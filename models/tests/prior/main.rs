@@ -1,0 +1,3 @@
+//! The autoregressive prior: its two ways to run, its training, and its coder.
+
+mod agreement;
