@@ -234,7 +234,8 @@ impl Codec {
             let value = token[place.index] as usize;
             counts.set(probabilities);
             let (coder, bits) = &mut coders[place.section];
-            *bits -= f64::from(probabilities[value]).log2();
+            // A probability that has underflowed counts as the smallest that has not.
+            *bits -= f64::from(probabilities[value].max(f32::MIN_POSITIVE)).log2();
             coder.encode(value, &counts);
             Ok::<_, CodecError>(())
         };

@@ -44,14 +44,14 @@ pub fn tokenizer() -> ModelFile {
     ModelFile::untrained("tokenizer", Config::from_toml(TOKENIZER).unwrap(), 3).unwrap()
 }
 
-/// A random prior that has opinions: weights twelve times as large as training starts with.
+/// A random prior that has opinions: weights eight times as large as training starts with.
 pub fn prior(tokenizer: &ModelFile) -> PriorFile {
     let own = identity(tokenizer.tokenizer.config(), &tokenizer.parameters);
     let config = PriorConfig::from_toml(PRIOR).unwrap();
     let mut prior = PriorFile::untrained("prior", config, &own).unwrap();
     for tensor in prior.parameters.values_mut() {
         for x in tensor.as_mut_slice::<f32>().unwrap() {
-            *x *= 12.0;
+            *x *= 8.0;
         }
     }
     prior
