@@ -2,3 +2,4 @@
 
 pub mod clif;
 pub mod microkernel;
+mod wide;

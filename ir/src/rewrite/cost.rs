@@ -43,11 +43,22 @@ impl CostModel {
                 Op::Transpose(_) | Op::Flip(_) | Op::Window { .. } => moved / 8.0,
                 _ => moved,
             },
+            Family::Elementwise => weight(op) * (self.seconds_per_launch + moved),
             _ => {
                 let work = operations(op, operands, results) / self.operations_per_second;
                 self.seconds_per_launch + moved + work
             }
         }
+    }
+}
+
+/// An elementwise op nearly always joins the kernel of a neighbour: the part of a kernel of its
+/// own that it costs there.
+fn weight(op: &Op) -> f64 {
+    match op {
+        Op::Exp | Op::Log | Op::Tanh | Op::Erf => 1.0,
+        Op::Div | Op::Sqrt => 0.75,
+        _ => 0.2,
     }
 }
 
@@ -57,7 +68,7 @@ impl Default for CostModel {
     }
 }
 
-/// Arithmetic operations of a node; functions such as exp count as ten.
+/// Arithmetic operations of a node that is not elementwise.
 fn operations(op: &Op, operands: &[&[Type]], results: &[Type]) -> f64 {
     let elements = |types: &[Type]| types[0].shape.elements() as f64;
     let out = elements(results);
@@ -72,7 +83,7 @@ fn operations(op: &Op, operands: &[&[Type]], results: &[Type]) -> f64 {
             let [depth, width] = [depth(operands[0]), depth(operands[2])];
             scores(operands) * (6.0 * depth + 4.0 * width + 20.0)
         }
-        Op::Exp | Op::Log | Op::Tanh | Op::Erf | Op::Gelu | Op::Softmax => 10.0 * out,
+        Op::Gelu | Op::Softmax => 10.0 * out,
         Op::GeluBackward => 20.0 * out,
         Op::LayerNorm { .. } | Op::LayerNormBackward => 10.0 * elements(operands[0]),
         _ => operands

@@ -50,8 +50,8 @@ pub struct Fact {
     pub types: Types,
     /// The value of every element, as a scalar constant.
     pub splat: Option<Constant>,
-    /// No element is zero or negative (one may be NaN).
-    pub positive: bool,
+    /// No element is below this (one may be NaN).
+    pub least: f32,
     /// Depends on no input and no parameter.
     pub fixed: bool,
 }
@@ -88,7 +88,7 @@ impl Analysis<ENode> for Facts {
         Fact {
             types,
             splat: splat(&node.op, &facts),
-            positive: positive(&node.op, &facts),
+            least: least(&node.op, &facts),
             fixed: leaf || below,
         }
     }
@@ -96,12 +96,12 @@ impl Analysis<ENode> for Facts {
     fn merge(&mut self, a: &mut Fact, b: Fact) -> DidMerge {
         assert_eq!(a.types, b.types, "a rule joined values of different types");
         let splat = a.splat.clone().or_else(|| b.splat.clone());
-        let (positive, fixed) = (a.positive || b.positive, a.fixed || b.fixed);
+        let (least, fixed) = (a.least.max(b.least), a.fixed || b.fixed);
         let differs = |fact: &Fact| {
-            (fact.positive, fact.fixed, fact.splat.is_some()) != (positive, fixed, splat.is_some())
+            (fact.least, fact.fixed, fact.splat.is_some()) != (least, fixed, splat.is_some())
         };
         let changed = DidMerge(differs(a), differs(&b));
-        (a.splat, a.positive, a.fixed) = (splat, positive, fixed);
+        (a.splat, a.least, a.fixed) = (splat, least, fixed);
         changed
     }
 
@@ -127,16 +127,20 @@ fn splat(op: &Op, operands: &[&Fact]) -> Option<Constant> {
     }
 }
 
-fn positive(op: &Op, operands: &[&Fact]) -> bool {
-    let is = |index: usize| operands[index].positive;
-    match op {
-        Op::Constant(constant) => constant.splat_f32().is_some_and(|value| value > 0.0),
-        Op::Max => is(0) || is(1),
-        Op::Min => is(0) && is(1),
-        Op::Sqrt | Op::Broadcast { .. } | Op::Reshape(_) | Op::Transpose(_) => is(0),
-        Op::Slice { .. } | Op::ReduceMax(_) => is(0),
-        _ => false,
-    }
+fn least(op: &Op, operands: &[&Fact]) -> f32 {
+    let of = |index: usize| operands[index].least;
+    let known = match op {
+        Op::Constant(constant) => constant.splat_f32(),
+        Op::Max => Some(of(0).max(of(1))),
+        Op::Min => Some(of(0).min(of(1))),
+        Op::Sqrt => (of(0) >= 0.0).then(|| of(0).sqrt()),
+        Op::Broadcast { .. } | Op::Reshape(_) | Op::Transpose(_) => Some(of(0)),
+        Op::Slice { .. } | Op::ReduceMax(_) => Some(of(0)),
+        _ => None,
+    };
+    known
+        .filter(|least| !least.is_nan())
+        .unwrap_or(f32::NEG_INFINITY)
 }
 
 /// Short forms for what rules ask and build.

@@ -209,6 +209,9 @@ section! {
         print_freq: u64 = 100,
         /// Steps between pictures in the log; 0 is never.
         vis_freq: u64 = 0,
+        /// Use only rewrites that keep every bit of the spelled-out gradients. It takes more memory
+        /// (attention's scores are stored); either way every machine trains to the same bits.
+        exact: bool = false,
         /// Keep a moving average of the parameters.
         use_ema: bool = false,
         /// What the average keeps of itself at each step.

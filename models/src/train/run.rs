@@ -122,6 +122,7 @@ pub(super) fn train<C, T: Task>(
         false => (0, program.start),
     };
     let options = CompileOptions {
+        exact: config.train.exact,
         threads: run.threads,
         ..CompileOptions::default()
     };

@@ -1,6 +1,7 @@
 //! What is known while a kernel's code is written: loop variables, values, addresses.
 
 use super::lanes::Lanes;
+use super::wide::WideFunctions;
 use crate::kernel::{Affine, Element, Extent, Inst, Kernel, Place, Stmt, Value, Var};
 use bsq_ir::DType;
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, types};
@@ -33,6 +34,8 @@ pub(super) struct Emitter<'k, 'f> {
     pub lanes: Option<Lanes>,
     /// The microkernel that contractions call.
     pub contract: usize,
+    /// Takes the functions of wide loops; `None` if there are no wider vectors.
+    pub wide: Option<WideFunctions<'f>>,
     /// Loop variables in scope, outermost first; a vector loop's has the first lane's value.
     vars: Vec<(Var, ir::Value)>,
     values: HashMap<Value, (DType, Repr)>,
@@ -46,13 +49,19 @@ pub(super) struct Emitter<'k, 'f> {
 pub(super) const ACCESS: MemFlagsData = MemFlagsData::new().with_notrap();
 
 impl<'k, 'f> Emitter<'k, 'f> {
-    pub fn new(kernel: &'k Kernel, b: FunctionBuilder<'f>, contract: usize) -> Self {
+    pub fn new(
+        kernel: &'k Kernel,
+        b: FunctionBuilder<'f>,
+        contract: usize,
+        wide: Option<WideFunctions<'f>>,
+    ) -> Self {
         Emitter {
             kernel,
             b,
             bases: HashMap::new(),
             lanes: None,
             contract,
+            wide,
             vars: Vec::new(),
             values: HashMap::new(),
             splats: HashMap::new(),

@@ -2,9 +2,10 @@
 
 use super::emit::{ACCESS, Emitter, visit_accesses};
 use super::statements::Range;
+use super::wide::WideFunctions;
 use crate::kernel::{Kernel, Place, Var};
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, condcodes::IntCC, types};
-use cranelift_codegen::isa::{CallConv, TargetIsa};
+use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
 /// The signature of [`KernelFn`](super::KernelFn).
@@ -15,15 +16,16 @@ pub(super) fn signature(convention: CallConv) -> ir::Signature {
 }
 
 /// Writes the code of `kernel` into `function`. `contract` is the address of the microkernel.
-pub(super) fn build(
+pub(super) fn build<'f>(
     kernel: &Kernel,
     contract: usize,
-    isa: &dyn TargetIsa,
-    function: &mut ir::Function,
-    context: &mut FunctionBuilderContext,
+    wide: Option<WideFunctions<'f>>,
+    config: TargetFrontendConfig,
+    function: &'f mut ir::Function,
+    context: &'f mut FunctionBuilderContext,
 ) {
     let builder = FunctionBuilder::new(function, context);
-    let mut emitter = Emitter::new(kernel, builder, contract);
+    let mut emitter = Emitter::new(kernel, builder, contract, wide);
     let entry = emitter.b.create_block();
     emitter.b.append_block_params_for_function_params(entry);
     emitter.b.switch_to_block(entry);
@@ -34,7 +36,7 @@ pub(super) fn build(
     }
     emitter.b.ins().return_(&[]);
     emitter.b.seal_all_blocks();
-    emitter.b.finalize(isa.frontend_config());
+    emitter.b.finalize(config);
 }
 
 impl Emitter<'_, '_> {

@@ -1,8 +1,9 @@
 //! Kernels as machine code, by Cranelift.
 //!
 //! [`compile`] turns kernels into functions of this process, [`explain`] shows what one becomes.
-//! Vectors are 128 bits wide, the widest that Cranelift has on x86-64; contractions call the
-//! microkernels of [`microkernel`](super::microkernel), which are wider.
+//! Vectors are 128 bits wide, the widest that Cranelift has on x86-64. What is wider is called:
+//! contractions are microkernels of [`microkernel`](super::microkernel), the main parts of vector
+//! loops functions of [`wide`](super::wide).
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -14,6 +15,7 @@
 //! | `memory` | loads and stores |
 //! | `reduce` | reductions in the fixed order; `extreme`: those for a maximum |
 //! | `contract` | calls of the microkernel |
+//! | `wide` | calls of wide loops |
 //! | `ops` | the elementwise ops |
 
 mod contract;
@@ -28,8 +30,10 @@ mod statements;
 mod target;
 #[cfg(test)]
 mod tests;
+mod wide;
 
 use super::microkernel::Family;
+use super::wide::{WideLoop, width};
 use crate::kernel::{Kernel, verify};
 use cranelift_codegen::{Context, ir};
 use cranelift_frontend::FunctionBuilderContext;
@@ -38,6 +42,7 @@ use cranelift_module::{FuncId, Linkage, Module};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+use wide::WideFunctions;
 
 /// A compiled kernel: runs work items `begin..end`.
 ///
@@ -172,27 +177,50 @@ fn compile_part<'k>(
     let mut builder = FunctionBuilderContext::new();
     let mut timings = Timings::default();
     let mut ids: Vec<FuncId> = Vec::new();
+    let mut wide: HashMap<Vec<u8>, FuncId> = HashMap::new();
     for kernel in kernels {
         verify::check("compile", kernel);
-        let refused = |error: cranelift_module::ModuleError| CodegenError::Kernel {
-            error: error.to_string(),
+        let refused = |error: String| CodegenError::Kernel {
+            error,
             kernel: kernel.to_string(),
         };
         let start = Instant::now();
         context.func.signature = function::signature(module.isa().default_call_conv());
-        function::build(
-            kernel,
-            contract,
-            module.isa(),
-            &mut context.func,
-            &mut builder,
-        );
+        let config = module.isa().frontend_config();
+        let mut failed = None;
+        let mut define = |made: WideLoop| {
+            let id = match wide.get(&made.bytes) {
+                Some(&id) => Ok(id),
+                None => define_wide(&mut module, &made.bytes),
+            };
+            match id {
+                Ok(id) => {
+                    wide.insert(made.bytes, id);
+                    id.as_u32()
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    0
+                }
+            }
+        };
+        let functions = width(options.family).map(|width| WideFunctions {
+            width,
+            define: &mut define,
+        });
+        let function = &mut context.func;
+        function::build(kernel, contract, functions, config, function, &mut builder);
+        if let Some(error) = failed {
+            return Err(refused(error));
+        }
         let built = Instant::now();
         let name = format!("kernel_{}", ids.len());
         let id = module
             .declare_function(&name, Linkage::Local, &context.func.signature)
-            .map_err(refused)?;
-        module.define_function(id, &mut context).map_err(refused)?;
+            .map_err(|error| refused(error.to_string()))?;
+        module
+            .define_function(id, &mut context)
+            .map_err(|error| refused(error.to_string()))?;
         module.clear_context(&mut context);
         timings.kernels += 1;
         timings.build += built - start;
@@ -219,6 +247,16 @@ fn compile_part<'k>(
     })
 }
 
+/// A wide loop's bytes as a function of the module.
+fn define_wide(module: &mut JITModule, bytes: &[u8]) -> Result<FuncId, String> {
+    const ALIGNMENT: u64 = 64;
+    let id = module.declare_anonymous_function(&wide::signature());
+    let id = id.map_err(|error| error.to_string())?;
+    let defined = module.define_function_bytes(id, ALIGNMENT, bytes, &[]);
+    defined.map_err(|error| error.to_string())?;
+    Ok(id)
+}
+
 /// What a kernel becomes on the way to machine code.
 ///
 /// # Errors
@@ -233,8 +271,21 @@ pub fn explain(kernel: &Kernel, options: &Options) -> Result<Listing, CodegenErr
     );
     let contract = options.family.contract() as usize;
     let mut builder = FunctionBuilderContext::new();
-    function::build(kernel, contract, &*isa, &mut context.func, &mut builder);
-    let clif = context.func.display().to_string();
+    let mut loops = Vec::new();
+    let mut define = |made: WideLoop| {
+        loops.push(made.text);
+        loops.len() as u32 - 1
+    };
+    let functions = width(options.family).map(|width| WideFunctions {
+        width,
+        define: &mut define,
+    });
+    let (config, function) = (isa.frontend_config(), &mut context.func);
+    function::build(kernel, contract, functions, config, function, &mut builder);
+    let mut clif = context.func.display().to_string();
+    for (index, text) in loops.iter().enumerate() {
+        clif.push_str(&format!("\nwide loop u0:{index}\n{text}"));
+    }
     let code = context
         .compile(&*isa, &mut Default::default())
         .map_err(|error| CodegenError::Kernel {

@@ -141,6 +141,9 @@ impl Emitter<'_, '_> {
         end: ir::Value,
         runs: bool,
     ) -> Vec<Vec<ir::Value>> {
+        if let Some(registers) = self.wide_reduction(reduce, first, end, runs) {
+            return registers;
+        }
         self.lanes = Some(Lanes {
             var: reduce.var,
             groups: LANES / GROUP,

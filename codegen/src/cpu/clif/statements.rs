@@ -114,10 +114,17 @@ impl Emitter<'_, '_> {
         let count = self.extent(extent);
         let total = self.count(count);
         let divisor = extent.divisor();
-        self.splat_uses(body);
         let mut done = (self.index(0), 0);
-        let steps = [GROUP * GROUPS, GROUP, 1];
-        for step in steps {
+        let mut steps = &[GROUP * GROUPS, GROUP, 1][..];
+        if let Some(end) = self.wide_loop(var, count, body) {
+            done = end;
+            steps = &steps[1..];
+            if divisor.is_multiple_of(GROUP * GROUPS) {
+                return;
+            }
+        }
+        self.splat_uses(body);
+        for &step in steps {
             let (end, runs) = match count {
                 Count::Static(count) => {
                     let end = count / step * step;

@@ -7,7 +7,7 @@ use crate::lower::Lowered;
 use crate::lower::access::Source;
 use crate::lower::builder::Builder;
 use crate::lower::pack;
-use bsq_ir::{DType, Op};
+use bsq_ir::{DType, Mask, Op};
 
 impl Strip<'_> {
     pub(super) fn forward(&self, b: &mut Builder) -> Result<Lowered, Blocked> {
@@ -15,19 +15,32 @@ impl Strip<'_> {
         let keys = self.packed(b, 0, self.keys, self.depth);
         let values = self.packed(b, 1, self.value_depth, self.keys);
         let (output, maxima, sums) = (self.result(b, 0), self.result(b, 1), self.result(b, 2));
-        let scores = b.scratch(DType::F32, self.size * self.keys);
+        let scores = b.scratch(DType::F32, self.size * self.stride);
         let c = Element {
             place: scores,
             at: Affine::default(),
             dynamic: None,
         };
+        let c = (c, self.stride);
         b.push(self.product(&q, keys, c, self.keys, self.depth));
         self.open_rows(b);
-        self.scale_and_mask(b, scores)?;
         let load = |b: &mut Builder, at: Affine| self.load_row(b, scores, at);
-        let maximum = self.reduce(b, Combine::Max, load);
+        // A positive factor keeps the order of scores, also after rounding: the largest product
+        // is that of the largest score, and the others can be scaled where they are used.
+        let late = self.mask == Mask::None && self.scale > 0.0;
+        let scale = b.constant(DType::F32, u64::from(self.scale.to_bits()));
+        if !late {
+            self.scale_and_mask(b, scores)?;
+        }
+        let mut maximum = self.reduce(b, Combine::Max, load);
+        if late {
+            maximum = b.map(Op::Mul, DType::F32, &[maximum, scale]);
+        }
         self.for_each_key(b, |b, _, at| {
-            let score = load(b, at.clone());
+            let mut score = load(b, at.clone());
+            if late {
+                score = b.map(Op::Mul, DType::F32, &[score, scale]);
+            }
             let shifted = b.map(Op::Sub, DType::F32, &[score, maximum]);
             let exp = b.map(Op::Exp, DType::F32, &[shifted]);
             b.store(scores, at, exp);
@@ -52,6 +65,7 @@ impl Strip<'_> {
             dynamic: None,
         };
         let probabilities = self.strip_scratch(scores);
+        let c = (c, self.value_depth);
         b.push(self.product(&probabilities, values, c, self.value_depth, self.keys));
         let body = b.close();
         let grid: Vec<Var> = self.batch.iter().copied().chain([self.strip]).collect();
@@ -71,7 +85,7 @@ impl Strip<'_> {
         let queries = self.packed(b, 3, self.depth, self.queries);
         let gradients = self.packed(b, 4, self.value_depth, self.queries);
         let (dq, dk, dv) = (self.result(b, 0), self.result(b, 1), self.result(b, 2));
-        let strip_elements = self.size * self.keys;
+        let strip_elements = self.size * self.stride;
         let p_place = b.scratch(DType::F32, strip_elements);
         let ds_place = b.scratch(DType::F32, strip_elements);
         let dk_at = self.batch_offset(self.keys * self.depth);
@@ -87,11 +101,12 @@ impl Strip<'_> {
             at: Affine::default(),
             dynamic: None,
         };
-        b.push(self.product(&q, keys_t, at_start(p_place), self.keys, self.depth));
+        let scores = (at_start(p_place), self.stride);
+        b.push(self.product(&q, keys_t, scores, self.keys, self.depth));
         b.push(self.product(
             &g,
             values_t,
-            at_start(ds_place),
+            (at_start(ds_place), self.stride),
             self.keys,
             self.value_depth,
         ));
@@ -134,7 +149,7 @@ impl Strip<'_> {
         b.push(self.product(
             &self.strip_scratch(ds_place),
             keys,
-            c,
+            (c, self.depth),
             self.depth,
             self.keys,
         ));
@@ -184,7 +199,7 @@ impl Strip<'_> {
                 dynamic: None,
             },
             a_row_stride: 1,
-            a_k_stride: self.keys as i64,
+            a_k_stride: self.stride as i64,
             b: Element {
                 place: packed,
                 at: at.add(&first_row),

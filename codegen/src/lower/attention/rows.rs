@@ -30,7 +30,7 @@ impl Strip<'_> {
 
     pub(super) fn score_at(&self, key: Var) -> Affine {
         Affine::var(self.row)
-            .scale(self.keys as i64)
+            .scale(self.stride as i64)
             .add(&Affine::var(key))
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Strip<'f> {
     /// The query of the first row.
     pub(super) first: Affine,
     pub(super) size: usize,
+    /// Elements from one row of scores to the next.
+    pub(super) stride: usize,
     pub(super) queries: usize,
     pub(super) keys: usize,
     pub(super) depth: usize,
@@ -83,6 +85,7 @@ impl<'f> Strip<'f> {
             rows,
             first,
             size,
+            stride: apart(keys),
             queries,
             keys,
             depth,
@@ -161,7 +164,7 @@ impl<'f> Strip<'f> {
         &self,
         a: &Matrix,
         packed: (Place, Affine, i64),
-        c: Element,
+        (c, c_row_stride): (Element, usize),
         n: usize,
         k: usize,
     ) -> Stmt {
@@ -181,7 +184,7 @@ impl<'f> Strip<'f> {
             },
             b_panel_stride: panel_stride,
             c,
-            c_row_stride: n as i64,
+            c_row_stride: c_row_stride as i64,
             m: self.rows.clone(),
             n: Extent::Static(n),
             k: Extent::Static(k),
@@ -194,7 +197,7 @@ impl<'f> Strip<'f> {
     }
 
     pub(super) fn strip_scratch(&self, place: Place) -> Matrix {
-        let row_stride = self.keys as i64;
+        let row_stride = self.stride as i64;
         // The scratch holds one strip: its first row is row 0 whatever the strip.
         let at = self.first.scale(-row_stride);
         Matrix {
@@ -229,4 +232,11 @@ impl<'f> Strip<'f> {
             flops: pairs * depth * products,
         }
     }
+}
+
+/// A distance of rows, in elements, that is an odd number of cache lines, so that the rows of a
+/// tile do not fall into the same cache sets.
+fn apart(elements: usize) -> usize {
+    const LINE: usize = 16;
+    (elements.div_ceil(LINE) | 1) * LINE
 }

@@ -18,6 +18,13 @@ pub static RULES: &[Rule] = &[
         "x / y > 0 => x > 0 where y > 0",
     ),
     code(
+        "scaled-comparison-of-quotient",
+        Exact,
+        "(less #0 (div ?x ?y))",
+        scaled_comparison_of_quotient,
+        "x / y > 0 => x * 2^64 > y * 2^-86 where y >= 2^-40",
+    ),
+    code(
         "comparison-of-scaled",
         Reassociating,
         "(less #0 (mul ?x (row (div #1 ?y))))",
@@ -54,10 +61,28 @@ pub static RULES: &[Rule] = &[
     ),
 ];
 
+/// A quotient is rounded to zero from 2^-150 down. With both sides scaled by powers of two, so that
+/// neither is subnormal, the comparison with it is exact: the scaled `y` is at least 2^-126, and an
+/// `x` that overflows is far above every finite `y`.
+fn scaled_comparison_of_quotient(rewrite: &mut Rewrite) -> Option<()> {
+    let (x, y) = (rewrite.class("x"), rewrite.class("y"));
+    if rewrite.classes[y].data.least < 2f32.powi(-40) {
+        return None;
+    }
+    let [y, x] = [(y, -86), (x, 64)].map(|(operand, exponent)| {
+        let shape = rewrite.classes.ty(operand).shape.clone();
+        let factor = rewrite.classes.full(2f32.powi(exponent), &shape);
+        rewrite.build(Op::Mul, &[operand, factor])
+    });
+    let less = rewrite.build(Op::Less, &[y, x]);
+    rewrite.root_is(less);
+    Some(())
+}
+
 /// Not exact: a quotient may underflow to zero.
 fn comparison_of_quotient(rewrite: &mut Rewrite) -> Option<()> {
     let (x, y) = (rewrite.class("x"), rewrite.class("y"));
-    if !rewrite.classes[y].data.positive {
+    if rewrite.classes[y].data.least <= 0.0 {
         return None;
     }
     let shape = rewrite.classes.ty(x).shape.clone();
@@ -69,7 +94,7 @@ fn comparison_of_quotient(rewrite: &mut Rewrite) -> Option<()> {
 
 fn sign_of_quotient(rewrite: &mut Rewrite) -> Option<()> {
     let (x, y) = (rewrite.class("x"), rewrite.class("y"));
-    if !rewrite.classes[y].data.positive {
+    if rewrite.classes[y].data.least <= 0.0 {
         return None;
     }
     let sign = rewrite.build(Op::Sign, &[x]);
@@ -90,7 +115,7 @@ fn pack_signs(rewrite: &mut Rewrite, expected: fn(i32) -> f64) -> Option<()> {
     if !(1..=most).contains(&width) {
         return None;
     }
-    let x = signs_of(rewrite, b)?;
+    let forms = [signs_of(rewrite, b), differences_of(rewrite, b)];
     let values = fixed::value(rewrite.classes, a)?.to_f64();
     let bit = |index: usize| expected((width - 1 - index) as i32);
     if !values
@@ -100,12 +125,14 @@ fn pack_signs(rewrite: &mut Rewrite, expected: fn(i32) -> f64) -> Option<()> {
     {
         return None;
     }
-    let mut packed = rewrite.build(Op::PackSigns, &[x]);
-    if to != DType::U64 {
-        packed = rewrite.build(Op::Cast(to), &[packed]);
+    for x in forms.iter().flatten() {
+        let mut packed = rewrite.build(Op::PackSigns, &[*x]);
+        if to != DType::U64 {
+            packed = rewrite.build(Op::Cast(to), &[packed]);
+        }
+        rewrite.root_is(packed);
     }
-    rewrite.root_is(packed);
-    Some(())
+    forms.iter().flatten().next().map(|_| ())
 }
 
 /// x if a class is `x > 0`, perhaps as an integer or in another shape.
@@ -120,6 +147,24 @@ fn signs_of(rewrite: &mut Rewrite, bits: Id) -> Option<Id> {
             }
             Op::Less if rewrite.classes.value(node.operands[0]) == Some(0.0) => {
                 return Some(node.operands[1]);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// x - y if a class is `y < x`, perhaps as an integer or in another shape: it is positive where x
+/// is larger, since a difference of different numbers is never rounded to zero.
+fn differences_of(rewrite: &mut Rewrite, bits: Id) -> Option<Id> {
+    for node in rewrite.classes[bits].nodes.clone() {
+        match (node.op, &node.operands[..]) {
+            (Op::Cast(to), &[x]) if to.is_integer() => return differences_of(rewrite, x),
+            (Op::Less, &[y, x])
+                if rewrite.classes.ty(x).dtype == DType::F32
+                    && rewrite.classes.value(y) != Some(0.0) =>
+            {
+                return Some(rewrite.build(Op::Sub, &[x, y]));
             }
             _ => {}
         }

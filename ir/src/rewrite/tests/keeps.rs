@@ -4,8 +4,9 @@ use super::audit::{Random, WEIGHT, agree, audit, evaluate_nodes};
 use super::finds::styles;
 use super::models::{Extents, Masking, Style, inference, training};
 use super::snippets::snippets;
+use crate::dtype::DType;
 use crate::eval::{Outputs, Precision, Values, evaluate};
-use crate::graph::Function;
+use crate::graph::{Function, Graph};
 use crate::op::Op;
 use crate::rewrite::optimize::optimize_with;
 use crate::rewrite::rule::{Right, Rule, Soundness};
@@ -105,6 +106,24 @@ fn optimised_functions_compute_the_same() {
             assert_same(&function, &after, exact, exact, name);
         }
     }
+}
+
+#[test]
+fn bits_of_quotients_at_the_edge_of_underflow_keep_their_value() {
+    // 2^-150 rounds to zero, and the next number above it does not.
+    let g = Graph::new();
+    let steps = g.iota(DType::F32, [64, 64], 0) - 32.0;
+    // Zero, but not known to be.
+    let given = g.input("x", DType::F32, [64, 64]);
+    let zero = given - given.abs() * given.sign();
+    let x = steps * 2f64.powi(-23) + 1.0 + zero;
+    let y = g.iota(DType::F32, [64, 64], 1) * 2f64.powi(-22) + 0.999_995;
+    let y = (y * 2f64.powi(90)).maximum(1e-12);
+    let bits = ((x * 2f64.powi(-60)) / y).gt(0.0);
+    let function = g.function([("bits", bits.id())], []);
+    let (after, report) = optimize(&function, &options(true));
+    assert!(report.to_string().contains("scaled-comparison-of-quotient"));
+    assert_same(&function, &after, true, false, "quotients");
 }
 
 #[test]

@@ -98,6 +98,15 @@ pub fn snippets() -> Vec<(&'static str, Function)> {
             one(|g| g.input("x", F32, ROWS).l2_normalize(1e-12).sign()),
         ),
         (
+            "packed differences",
+            one(|g| {
+                let amount = 3.0 - g.iota(U64, [4], 0);
+                let (x, y) = (g.input("x", F32, ROWS), g.input("y", F32, ROWS));
+                let bits = y.lt(x).cast(U64);
+                bits.shift_left(amount.broadcast_to(ROWS)).sum(-1)
+            }),
+        ),
+        (
             "packed by shifts",
             one(|g| {
                 let amount = 3.0 - g.iota(U64, [4], 0);

@@ -1,6 +1,8 @@
 //! Kernels as the lowering makes them.
 
+use super::super::{Options, explain};
 use super::run::check;
+use crate::cpu::microkernel::Family;
 use crate::lower::lower;
 use bsq_ir::autodiff::gradients;
 use bsq_ir::tensor::Init;
@@ -50,5 +52,22 @@ fn kernels_of_a_training_step_equal_the_interpreter() {
     let function = graph.function([("loss", loss.id())], updates);
     for kernel in lower(&function).kernels {
         check(&kernel, 3).unwrap();
+    }
+}
+
+#[test]
+fn rows_of_functions_and_sums_run_in_wide_loops_where_there_are_wide_vectors() {
+    let graph = Graph::new();
+    let x = graph.input("x", DType::F32, [64, 256]);
+    let y = x.gelu().sum(-1);
+    let kernels = lower(&graph.function([("y", y.id())], [])).kernels;
+    for family in Family::all_supported() {
+        let options = Options { family, threads: 1 };
+        let listings = kernels.iter().map(|k| explain(k, &options).unwrap().clif);
+        let wide = listings.filter(|clif| clif.contains("wide loop")).count();
+        assert_eq!(wide > 0, family != Family::Portable, "{family}");
+    }
+    for kernel in &kernels {
+        check(kernel, 5).unwrap();
     }
 }

@@ -5,6 +5,7 @@ mod generate;
 mod lowered;
 mod reductions;
 mod run;
+mod wide;
 
 use crate::kernel::{Affine, Array, Element, Extent, Inst, Kernel, Place, Stmt, Value, Var};
 use bsq_ir::{DType, Op};

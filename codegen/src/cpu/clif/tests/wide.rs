@@ -1,0 +1,204 @@
+//! Random straight code over elements side by side: what wide loops are made of.
+
+use super::super::{Options, explain};
+use super::generate::Random;
+use super::run::check;
+use crate::cpu::microkernel::Family;
+use crate::kernel::{
+    Affine, Array, Combine, Element, Extent, Inst, Kernel, Place, Reduce, Reduction, Stmt, Value,
+    Var,
+};
+use bsq_ir::{DType, Op};
+use proptest::prelude::*;
+
+const VAR: Var = Var(0);
+const TYPES: [DType; 5] = [DType::F32, DType::I32, DType::U32, DType::Bool, DType::BF16];
+
+struct Maker {
+    random: Random,
+    buffers: Vec<Array>,
+    body: Vec<Stmt>,
+    values: Vec<DType>,
+}
+
+impl Maker {
+    fn define(&mut self, dtype: DType, inst: Inst) -> Value {
+        let value = Value(self.values.len() as u32);
+        self.values.push(dtype);
+        self.body.push(Stmt::Let { value, dtype, inst });
+        value
+    }
+
+    /// A value of a type that has been defined; there is one of each.
+    fn any(&mut self, dtype: DType) -> Value {
+        let typed = self.values.iter().enumerate().filter(|(_, d)| **d == dtype);
+        let found: Vec<usize> = typed.map(|(index, _)| index).collect();
+        Value(self.random.of(&found) as u32)
+    }
+
+    fn buffer(&mut self, dtype: DType, elements: usize, written: bool) -> Place {
+        self.buffers.push(Array {
+            dtype,
+            elements,
+            written,
+        });
+        Place::Buffer(self.buffers.len() as u32 - 1)
+    }
+
+    fn load(&mut self, dtype: DType, extent: usize) {
+        let offset = self.random.below(4);
+        let place = self.buffer(dtype, extent + offset, false);
+        let steps = self.random.chance(80);
+        let at = Affine::var(VAR).scale(steps.into()).offset(offset as i64);
+        let dynamic = None;
+        self.define(dtype, Inst::Load(Element { place, at, dynamic }));
+    }
+
+    fn operation(&mut self) {
+        use Op::*;
+        let dtype = self
+            .random
+            .of(&[DType::F32, DType::F32, DType::I32, DType::U32, DType::Bool]);
+        let (op, from) = match (dtype, self.random.below(4)) {
+            (DType::F32, 0) => (self.random.of(&[0, 1, 2, 3, 4, 5, 6]), vec![DType::F32]),
+            _ => (usize::MAX, Vec::new()),
+        };
+        let unary = [Exp, Log, Tanh, Erf, Sqrt, Neg, Sign];
+        if let Some(op) = unary.get(op) {
+            let x = self.any(from[0]);
+            self.define(dtype, Inst::Map(op.clone(), vec![x]));
+            return;
+        }
+        let number = self.random.of(&[DType::F32, DType::I32, DType::U32]);
+        let (op, from): (Op, Vec<DType>) = match (dtype, self.random.below(8)) {
+            (_, 0) => (Select, vec![DType::Bool, dtype, dtype]),
+            (DType::F32, 1) => (
+                Cast(dtype),
+                vec![self.random.of(&[DType::I32, DType::Bool, DType::BF16])],
+            ),
+            (DType::F32, 2) => {
+                let x = self.any(DType::F32);
+                let half = self.define(DType::BF16, Inst::Map(Cast(DType::BF16), vec![x]));
+                self.define(DType::F32, Inst::Map(Cast(DType::F32), vec![half]));
+                return;
+            }
+            (DType::F32, _) => {
+                let ops = [Add, Sub, Mul, Div, Max, Min];
+                (ops[self.random.below(6)].clone(), vec![dtype; 2])
+            }
+            (DType::Bool, 1) => (Not, vec![dtype]),
+            (DType::Bool, 2..=3) => {
+                let ops = [And, Or, Xor];
+                (ops[self.random.below(3)].clone(), vec![dtype; 2])
+            }
+            (DType::Bool, 4) => (Cast(dtype), vec![DType::F32]),
+            (DType::Bool, _) => {
+                let ops = [Equal, Less, LessEqual];
+                (ops[self.random.below(3)].clone(), vec![number; 2])
+            }
+            (_, 1) => (Cast(dtype), vec![DType::Bool]),
+            (_, 2) => (Not, vec![dtype]),
+            _ => {
+                let ops = [Add, Sub, Mul, Max, Min, And, Or, Xor, ShiftLeft, ShiftRight];
+                (ops[self.random.below(10)].clone(), vec![dtype; 2])
+            }
+        };
+        let operands = from.into_iter().map(|dtype| self.any(dtype)).collect();
+        self.define(dtype, Inst::Map(op, operands));
+    }
+
+    /// Reductions of some values, or stores.
+    fn finish(mut self, extent: usize) -> Kernel {
+        let mut stores = Vec::new();
+        let reduces = self.random.chance(40);
+        let mut results = Vec::new();
+        for _ in 0..1 + self.random.below(2) {
+            let dtype = match reduces {
+                true => DType::F32,
+                // AVX2 stores no masks.
+                false => self.random.of(&[DType::F32, DType::I32, DType::BF16]),
+            };
+            let term = self.any(dtype);
+            let place = self.buffer(dtype, extent, true);
+            let value = Value(self.values.len() as u32 + results.len() as u32);
+            let combine = [Combine::Sum, Combine::Max, Combine::Min];
+            results.push(Reduction {
+                value,
+                dtype,
+                op: self.random.of(&combine),
+                term,
+            });
+            let (value, at) = match reduces {
+                true => (value, Affine::default()),
+                false => (term, Affine::var(VAR)),
+            };
+            let dynamic = None;
+            let to = Element { place, at, dynamic };
+            stores.push(Stmt::Store { to, value });
+        }
+        let mut body = self.body;
+        let body = match reduces {
+            true => {
+                let reduce = Stmt::Reduce(Reduce {
+                    var: VAR,
+                    extent,
+                    vector: true,
+                    body,
+                    results,
+                });
+                [vec![reduce], stores].concat()
+            }
+            false => {
+                body.extend(stores);
+                vec![Stmt::Loop {
+                    var: VAR,
+                    extent: Extent::Static(extent),
+                    vector: true,
+                    body,
+                }]
+            }
+        };
+        Kernel {
+            buffers: self.buffers,
+            scratch: Vec::new(),
+            grid: Vec::new(),
+            body,
+        }
+    }
+}
+
+fn straight_kernel(seed: u64) -> Kernel {
+    let mut maker = Maker {
+        random: Random::new(seed),
+        buffers: Vec::new(),
+        body: Vec::new(),
+        values: Vec::new(),
+    };
+    let extent = maker.random.of(&[16, 17, 31, 32, 48, 100]);
+    for dtype in TYPES {
+        maker.load(dtype, extent);
+    }
+    let at = Affine::var(VAR).scale(3).offset(-2);
+    maker.define(DType::I32, Inst::Index(at));
+    maker.define(DType::F32, Inst::Constant(0x3f80_0000));
+    // Enough values to run out of registers.
+    for _ in 0..maker.random.of(&[4, 12, 60]) {
+        maker.operation();
+    }
+    maker.finish(extent)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn straight_code_is_wide_and_equals_the_interpreter(seed in any::<u64>()) {
+        let kernel = straight_kernel(seed);
+        for family in Family::all_supported() {
+            let clif = explain(&kernel, &Options { family, threads: 1 }).unwrap().clif;
+            let wide = clif.contains("wide loop");
+            prop_assert_eq!(wide, family != Family::Portable, "{} of\n{}", family, kernel);
+        }
+        check(&kernel, seed)?;
+    }
+}
