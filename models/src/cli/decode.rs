@@ -49,6 +49,9 @@ pub struct Arguments {
     recover: bool,
 }
 
+/// Damaged sections that are named one by one.
+const NAMED: usize = 8;
+
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let given = arguments.output.as_deref();
     let outputs = paths::outputs(&arguments.files, given, paths::Kind::Picture)?;
@@ -103,10 +106,18 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             rows.len(),
             seconds - token_seconds
         ));
-        for damage in &damage {
+        for damage in damage.iter().take(NAMED) {
             output.note(format_args!(
                 "{name}: {damage} was damaged and is filled in"
             ));
+        }
+        if damage.len() > NAMED {
+            let more = damage.len() - NAMED;
+            output.note(format_args!(
+                "{name}: so were {more} more (--json lists all)"
+            ));
+        }
+        if !damage.is_empty() {
             verdict = Verdict::CheckFailed;
         }
         results.push(json!({

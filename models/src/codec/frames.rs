@@ -97,9 +97,8 @@ impl<R: Read> FrameReader<R> {
         let header = Header::read(&mut reader)?;
         let mut recovery = None;
         if recover {
-            let limit: u64 = (0..header.sections())
-                .map(|section| (FRAME_BYTES + longest(&header, section)) as u64)
-                .sum();
+            let each = FRAME_BYTES + longest(&header, 0);
+            let limit = header.sections() as u64 * each as u64;
             let mut bytes = Vec::new();
             // Garbage between sections may make it longer than it was; much longer it is not.
             reader

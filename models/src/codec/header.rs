@@ -220,7 +220,11 @@ impl Header {
         if window.iter().any(|&pixels| pixels == 0 || pixels > 1 << 14) {
             return wrong(format!("windows of {}x{} pixels", window[0], window[1]));
         }
-        if !(1..=63).contains(&self.bits) || !(1..=64).contains(&self.side) {
+        let side_fits = match self.coding {
+            Coding::Raw => self.side == RAW_SIDE,
+            Coding::Prior { .. } => (1..=64).contains(&self.side),
+        };
+        if !(1..=63).contains(&self.bits) || !side_fits {
             let (bits, side) = (self.bits, self.side);
             return wrong(format!("tokens of {bits} bits in sections of {side}"));
         }

@@ -169,3 +169,46 @@ impl PriorConfig {
         self.train.init == Initialisation::Random
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configurations_that_ship_are_complete() {
+        for text in [
+            include_str!("../../configs/prior.toml"),
+            include_str!("../../configs/prior_paper.toml"),
+        ] {
+            assert!(PriorConfig::is_prior(text));
+            let config = PriorConfig::from_toml(text).unwrap();
+            assert_eq!(PriorConfig::from_toml(&config.to_toml()).unwrap(), config);
+        }
+        let tokenizer = include_str!("../../configs/default.toml");
+        assert!(!PriorConfig::is_prior(tokenizer));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_by_name() {
+        let message = |line: &str| {
+            let text = format!("[prior]\nbits = 36\nlayers = 1\nwidth = 24\nheads = 3\n{line}\n");
+            PriorConfig::from_toml(&text).unwrap_err().to_string()
+        };
+        for (line, words) in [
+            ("sub_token_bits = 5", "5 does not divide bits 36"),
+            ("side = 65", "prior.side"),
+            ("side = 4\nslope = 5", "prior.slope"),
+            ("neighbours = 0", "prior.neighbours"),
+            ("position = \"sinus\"", "\"learned\" or \"rotary\""),
+            ("truncation = 1.5", "prior.truncation"),
+            ("layer = 2", "did you mean"),
+            ("[train]\ninit = \"transform-coder\"", "train.init"),
+        ] {
+            let message = message(line);
+            assert!(message.contains(words), "{line}: {message}");
+        }
+        let odd = "[prior]\nbits = 4\nwidth = 6\nheads = 1\nlayers = 1\nposition = \"rotary\"";
+        let message = PriorConfig::from_toml(odd).unwrap_err().to_string();
+        assert!(message.contains("multiple of 4"), "{message}");
+    }
+}

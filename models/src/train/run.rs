@@ -122,7 +122,7 @@ pub(super) fn train<C, T: Task>(
         false => (0, program.start),
     };
     let options = CompileOptions {
-        exact: config.train.exact,
+        exact: task.settings().exact,
         threads: run.threads,
         ..CompileOptions::default()
     };

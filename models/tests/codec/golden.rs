@@ -7,7 +7,7 @@
 //!
 //! `BSQ_BLESS=1 cargo test -p bsq --test codec golden` writes them anew.
 
-use crate::common::{codec, decode, encode, tokens};
+use crate::common::{codec, decode, drawn, encode, tokens};
 use bsq::codec::{Codec, crc32c};
 use bsq::image_io;
 use bsq::pipeline::{SessionOptions, TokenizerSession};
@@ -49,21 +49,10 @@ fn check(name: &str, codec: &mut Codec, size: (usize, usize), tokens: &[u64], ke
     assert!(golden == stream, "{name}: encoding gives other bytes");
 }
 
-/// Parts of the most probable picture and noise, so that there is something to code.
-fn likely(codec: &mut Codec, size: (usize, usize)) -> Vec<u64> {
-    let noise = tokens(size.0, size.1, 11);
-    let (short, _) = encode(codec, size, &noise, Some(1));
-    let likely = decode(codec, &short).unwrap();
-    let mixed = likely.iter().zip(&noise).enumerate();
-    mixed
-        .map(|(place, (a, b))| if place % 5 == 0 { *b } else { *a })
-        .collect()
-}
-
 #[test]
 fn golden_streams_of_a_random_prior() {
     let mut codec = codec(false, 0);
-    let tokens = likely(&mut codec, (150, 90));
+    let tokens = drawn(150, 90, 11);
     check("random.bsq", &mut codec, (150, 90), &tokens, None);
     check("random-kept-2.bsq", &mut codec, (150, 90), &tokens, Some(2));
 }
