@@ -66,4 +66,4 @@ pub use model::PriorModel;
 pub use order::Order;
 pub use section::SectionTokens;
 pub(crate) use session::section_inputs;
-pub use session::{Place, PriorSession, PriorSessionError};
+pub use session::{Ask, Place, PriorSession, PriorSessionError};

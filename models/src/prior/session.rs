@@ -35,6 +35,9 @@ pub struct Place {
     pub index: usize,
 }
 
+/// Is given the probabilities of a sub-token's values.
+pub type Ask<'a, T, E> = dyn FnMut(Place, &[f32]) -> Result<T, E> + 'a;
+
 /// A prior with its programs, each compiled when a batch size first occurs.
 ///
 /// [`teacher_forced`](PriorSession::teacher_forced) and [`step_by_step`](PriorSession::step_by_step)
@@ -89,7 +92,7 @@ impl PriorSession {
         &mut self,
         sections: &[SectionTokens],
         kept: usize,
-        visit: &mut dyn FnMut(Place, &[f32]) -> Result<(), E>,
+        visit: &mut Ask<'_, (), E>,
     ) -> Result<(), E> {
         let probabilities = self.section_probabilities(sections)?;
         let probabilities = probabilities.as_slice::<f32>().map_err(from_tensor)?;
@@ -154,7 +157,7 @@ impl PriorSession {
         &mut self,
         sections: &[(usize, usize)],
         kept: usize,
-        decide: &mut dyn FnMut(Place, &[f32]) -> Result<usize, E>,
+        decide: &mut Ask<'_, usize, E>,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Vec<SectionTokens>, E> {
         let model = self.model.clone();

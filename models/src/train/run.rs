@@ -68,6 +68,14 @@ pub(super) struct Program {
     pub scalars: Vec<&'static str>,
 }
 
+/// What an evaluation says.
+pub(super) struct Evaluated {
+    /// To the user.
+    pub line: String,
+    /// To the log.
+    pub scalars: Vec<(&'static str, f64)>,
+}
+
 /// What the loop does not know of what it trains.
 pub(super) trait Task {
     type Data: Batches;
@@ -85,11 +93,11 @@ pub(super) trait Task {
         step: u64,
         batch: <Self::Data as Batches>::Batch,
     ) -> Result<Vec<(&'static str, HostTensor)>, TrainError>;
-    /// A line for the user and scalars for the log, where there is something to evaluate on.
+    /// Nothing where there is nothing to evaluate on.
     fn evaluate(
         &mut self,
         _state: &dyn Fn() -> TrainingCheckpoint,
-    ) -> Result<Option<(String, Vec<(&'static str, f64)>)>, TrainError> {
+    ) -> Result<Option<Evaluated>, TrainError> {
         Ok(None)
     }
 }
@@ -279,7 +287,7 @@ impl<T: Task> Training<T> {
                 .map(|(name, tensor)| (name.to_string(), tensor.clone()))
                 .collect(),
         };
-        if let Some((line, scalars)) = self.task.evaluate(&state)? {
+        if let Some(Evaluated { line, scalars }) = self.task.evaluate(&state)? {
             progress.note(&format!("step {done}: {line}"));
             self.log.scalars(done, &scalars)?;
         }

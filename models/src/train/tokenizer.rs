@@ -1,7 +1,7 @@
 //! Training a tokenizer on a folder of pictures.
 
 use super::checkpoint::Identity;
-use super::run::{Program, Task, checkpoint_of, train};
+use super::run::{Evaluated, Program, Task, checkpoint_of, train};
 use super::{
     Evaluator, Progress, StepProgram, TrainError, TrainOutcome, TrainRun, TrainingCheckpoint,
     transform_coding,
@@ -101,13 +101,16 @@ impl Task for TokenizerTask<'_> {
     fn evaluate(
         &mut self,
         state: &dyn Fn() -> TrainingCheckpoint,
-    ) -> Result<Option<(String, Vec<(&'static str, f64)>)>, TrainError> {
+    ) -> Result<Option<Evaluated>, TrainError> {
         let Some(evaluator) = &mut self.evaluator else {
             return Ok(None);
         };
         let psnr = evaluator
             .evaluate(&state().parameters(Weights::Ema))?
             .psnr();
-        Ok(Some((format!("{psnr:.3} dB"), vec![("eval/psnr", psnr)])))
+        Ok(Some(Evaluated {
+            line: format!("{psnr:.3} dB"),
+            scalars: vec![("eval/psnr", psnr)],
+        }))
     }
 }
