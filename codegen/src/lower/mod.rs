@@ -34,10 +34,11 @@ pub(crate) struct Lowered {
 /// Lowers a function. Every function that verifies can be lowered.
 pub fn lower(function: &Function) -> Program {
     let function = prepare::prepare(function);
+    let late = prepare::computed_again(&function);
     let mut forced: BTreeSet<NodeId> = prepare::outputs_to_copy(&function);
     loop {
         let mut schedule = schedule(&function, &forced);
-        let (order, in_place) = order(&function, &schedule);
+        let (order, in_place) = order(&function, &schedule, &late);
         let mut kernels = Vec::new();
         let mut blocked = BTreeSet::new();
         for &group in &order {

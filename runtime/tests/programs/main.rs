@@ -2,4 +2,5 @@
 
 mod attention;
 mod common;
+mod deep;
 mod ops;
