@@ -42,7 +42,7 @@ pub fn lower(function: &Function) -> Program {
         let mut kernels = Vec::new();
         let mut blocked = BTreeSet::new();
         for &group in &order {
-            match lower_group(&function, &mut schedule, group) {
+            match lower_group(&function, &mut schedule, group, &in_place) {
                 Ok(lowered) => kernels.extend(lowered),
                 Err(node) => {
                     blocked.insert(node);
@@ -67,13 +67,14 @@ fn lower_group(
     function: &Function,
     schedule: &mut Schedule,
     index: usize,
+    in_place: &BTreeSet<NodeId>,
 ) -> Result<Vec<Lowered>, NodeId> {
     let group = schedule.groups[index].clone();
     // Inside its own kernel a node is computed, not loaded.
     for member in &group.stored {
         schedule.stored[member.index()] = false;
     }
-    let result = lower_members(function, &schedule.stored, &group);
+    let result = lower_members(function, &schedule.stored, &group, in_place);
     for member in &group.stored {
         schedule.stored[member.index()] = true;
     }
@@ -84,6 +85,7 @@ fn lower_members(
     function: &Function,
     stored: &[bool],
     group: &Group,
+    in_place: &BTreeSet<NodeId>,
 ) -> Result<Vec<Lowered>, NodeId> {
     let mut axes = Axes::default();
     loop {
@@ -94,7 +96,7 @@ fn lower_members(
             Some(Op::Attention { .. } | Op::AttentionBackward { .. }) => {
                 attention::lower(builder, function, group)
             }
-            Some(_) => moves::lower(builder, function, group),
+            Some(_) => moves::lower(builder, function, group, in_place),
         };
         match attempt {
             Ok(lowered) => return Ok(lowered),
