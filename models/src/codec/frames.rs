@@ -1,7 +1,8 @@
 //! Sections in a stream: length, checksum, payload; and finding the next good one after damage.
 
 use super::header::read_up_to;
-use super::{CodecError, Crc32c, Header, SectionArea};
+use super::{CodecError, Header, SectionArea};
+use crc32c::{crc32c, crc32c_append};
 use std::fmt;
 use std::io::{Read, Write};
 
@@ -67,8 +68,8 @@ pub fn write_frame(writer: &mut impl Write, section: usize, frame: &Frame) -> st
 
 /// Over length, payload and the section's number, so that no section passes for another.
 fn checksum(field: &[u8], payload: &[u8], section: usize) -> u32 {
-    let sum = Crc32c::default().update(field).update(payload);
-    sum.update(&(section as u32).to_le_bytes()).value()
+    let sum = crc32c_append(crc32c(field), payload);
+    crc32c_append(sum, &(section as u32).to_le_bytes())
 }
 
 /// Reads the sections of a stream one after the other.
@@ -231,9 +232,9 @@ fn frame_at(
     }
     let end = at + FRAME_BYTES + length;
     let payload = bytes.get(at + FRAME_BYTES..end)?;
-    let common = Crc32c::default().update(&start[..2]).update(payload);
+    let common = crc32c_append(crc32c(&start[..2]), payload);
     let is_its = |section: &usize| {
-        let sum = common.update(&(*section as u32).to_le_bytes()).value();
+        let sum = crc32c_append(common, &(*section as u32).to_le_bytes());
         start[2..] == sum.to_le_bytes() && length <= longest(header, *section)
     };
     let section = sections.into_iter().find(is_its)?;

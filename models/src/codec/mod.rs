@@ -7,7 +7,7 @@
 //! | question | file |
 //! |---|---|
 //! | What stands in the header? | `header` |
-//! | How are sections framed, checked, found again after damage? | `frames`, `crc32c` |
+//! | How are sections framed, checked, found again after damage? | `frames` |
 //! | How do probabilities become integers? | `counts` |
 //! | Which bytes does the coder write? | `range_coder` |
 //! | Who asks the prior? | `models` |
@@ -56,7 +56,6 @@
 //! ```
 
 mod counts;
-mod crc32c;
 mod decoder;
 mod encoder;
 mod error;
@@ -67,7 +66,7 @@ mod picture;
 mod range_coder;
 
 pub use counts::{Counts, PRECISION};
-pub use crc32c::{Crc32c, crc32c};
+pub use crc32c::crc32c;
 pub use decoder::Decoder;
 pub use encoder::{Encoder, StreamReport};
 pub use error::CodecError;
