@@ -8,9 +8,8 @@ requirements="$root/benches/peers/requirements.txt"
 
 if ! cmp -s "$requirements" "$venv/installed.txt"; then
     "${PYTHON:-python3}" -m venv "$venv"
-    # On Linux PyPI has PyTorch for CUDA only, which does not load without its libraries (5 GB on
-    # disk). Where PyTorch's own index can be reached, the build for CPUs is 200 MB:
-    # BSQ_PEERS_INDEX=https://download.pytorch.org/whl/cpu
+    # The usual wheel of PyTorch for Linux is the one for CUDA, which does not load without its
+    # libraries (5 GB on disk). BSQ_PEERS_INDEX names an index that has the build for CPUs (200 MB).
     if [ -n "${BSQ_PEERS_INDEX:-}" ]; then
         grep '^torch==' "$requirements" |
             "$venv/bin/pip" install --no-cache-dir --index-url "$BSQ_PEERS_INDEX" -r /dev/stdin

@@ -6,6 +6,9 @@ use bsq_ir::{Function, NodeId};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
+/// Elements of results that take no memory worth waiting for.
+const SMALL: usize = 64;
+
 /// Positions of groups in the order in which they run, and the updates that may be in place:
 /// every other reader of the parameter runs before. Groups of `late` nodes wait until their reader
 /// waits for nothing else.
@@ -46,12 +49,18 @@ pub fn order(
     let reader_of_late: Vec<Option<usize>> =
         schedule.groups.iter().zip(&edges).map(is_late).collect();
     let mut in_place = BTreeSet::new();
-    let mut updating = vec![false; count];
+    // Scalars such as a learning rate are at hand before the updates that wait for them.
+    let is_small = |group: &Group| {
+        let stored = group.stored.iter();
+        let elements = stored.map(|&id| function.node(id).types[0].shape.elements());
+        elements.sum::<usize>() <= SMALL
+    };
+    let mut urgent: Vec<bool> = schedule.groups.iter().map(is_small).collect();
     for &(parameter, value) in function.updates() {
         let Some(writer) = group_of[value.index()] else {
             continue;
         };
-        updating[writer] = true;
+        urgent[writer] = true;
         let others: Vec<usize> = reads[parameter.index()]
             .iter()
             .copied()
@@ -68,10 +77,7 @@ pub fn order(
             in_place.insert(value);
         }
     }
-    (
-        sorted(schedule, &edges, &updating, &reader_of_late),
-        in_place,
-    )
+    (sorted(schedule, &edges, &urgent, &reader_of_late), in_place)
 }
 
 /// The node that a reader's address finally leads to.
@@ -103,11 +109,11 @@ fn reaches(edges: &[BTreeSet<usize>], from: usize, to: usize) -> bool {
     false
 }
 
-/// Topological order: among groups that are ready, updates first, then the model's own order.
+/// Topological order: among groups that are ready, urgent ones first, then the model's own order.
 fn sorted(
     schedule: &Schedule,
     edges: &[BTreeSet<usize>],
-    updating: &[bool],
+    urgent: &[bool],
     reader_of_late: &[Option<usize>],
 ) -> Vec<usize> {
     // What a group waits for: how many groups, and how many late ones that it reads.
@@ -126,7 +132,7 @@ fn sorted(
             .last()
             .map_or(0, |member| member.index());
         // A late group runs for the sake of its reader, which waits for nothing else.
-        let urgent = updating[reader_of_late[group].unwrap_or(group)];
+        let urgent = urgent[reader_of_late[group].unwrap_or(group)];
         Reverse((!urgent, last, group))
     };
     let mut ready = BinaryHeap::new();
