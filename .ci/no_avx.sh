@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The golden streams on an emulated CPU that has no AVX and no FMA: Debian's qemu-user.
-# Takes minutes: multiply-adds are emulated twice, by the program and by qemu.
+# Multiply-adds are emulated twice, by the program and by qemu: the random prior takes seconds, the
+# default one a quarter of an hour and more.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v qemu-x86_64 > /dev/null || { echo "install qemu-user first"; exit 2; }
