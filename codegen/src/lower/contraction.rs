@@ -10,7 +10,7 @@ use super::left::Left;
 use super::nest::{Nest, block_of};
 use super::rows::root_axes;
 use super::{Attempt, Lowered, loops, pack};
-use crate::kernel::{Affine, Contract, Element, Extent, Kernel, PANEL, Place, Stmt, Var};
+use crate::kernel::{Affine, Contract, Element, Extent, Format, Kernel, PANEL, Place, Stmt, Var};
 use crate::schedule::Group;
 use bsq_ir::{DType, DotAxes, Function, NodeId, Op};
 
@@ -229,6 +229,7 @@ impl<'f> Plan<'f> {
             ),
         };
         let contract = Contract {
+            format: Format::F32,
             a: block.from,
             a_row_stride: block.row_stride,
             a_k_stride: block.k_stride,
@@ -238,6 +239,7 @@ impl<'f> Plan<'f> {
                 dynamic: None,
             },
             b_panel_stride: panels.stride as i64,
+            columns: None,
             c,
             c_row_stride,
             m: m_extent.clone(),

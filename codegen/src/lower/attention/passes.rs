@@ -2,7 +2,7 @@
 
 use super::Blocked;
 use super::strip::Strip;
-use crate::kernel::{Affine, Combine, Contract, Element, Extent, Place, Stmt, Var};
+use crate::kernel::{Affine, Combine, Contract, Element, Extent, Format, Place, Stmt, Var};
 use crate::lower::Lowered;
 use crate::lower::access::Source;
 use crate::lower::builder::Builder;
@@ -193,6 +193,7 @@ impl Strip<'_> {
     ) -> Stmt {
         let first_row = self.first.scale(crate::kernel::PANEL as i64);
         Stmt::Contract(Box::new(Contract {
+            format: Format::F32,
             a: Element {
                 place: strip,
                 at: Affine::default(),
@@ -206,6 +207,7 @@ impl Strip<'_> {
                 dynamic: None,
             },
             b_panel_stride: panel_stride,
+            columns: None,
             c: Element {
                 place: to,
                 at: to_at,

@@ -1,7 +1,7 @@
 //! A strip of queries: its variables, its operands, and the products over its rows.
 
 use super::Blocked;
-use crate::kernel::{Affine, Contract, Element, Extent, Kernel, Place, Stmt, Var};
+use crate::kernel::{Affine, Contract, Element, Extent, Format, Kernel, Place, Stmt, Var};
 use crate::lower::access::{Source, flatten};
 use crate::lower::builder::{Builder, Shared};
 use crate::lower::pack::Packed;
@@ -170,6 +170,7 @@ impl<'f> Strip<'f> {
     ) -> Stmt {
         let (place, at, panel_stride) = packed;
         Stmt::Contract(Box::new(Contract {
+            format: Format::F32,
             a: Element {
                 place: a.place,
                 at: self.strip_of(a),
@@ -183,6 +184,7 @@ impl<'f> Strip<'f> {
                 dynamic: None,
             },
             b_panel_stride: panel_stride,
+            columns: None,
             c,
             c_row_stride: c_row_stride as i64,
             m: self.rows.clone(),

@@ -1,7 +1,9 @@
 //! Contractions through generated code.
 
 use super::run::check;
-use crate::kernel::{Affine, Array, Axis, Contract, Element, Extent, Kernel, PANEL, Place, Stmt};
+use crate::kernel::{
+    Affine, Array, Axis, Contract, Element, Extent, Format, Kernel, PANEL, Place, Stmt,
+};
 use crate::kernel::{Inst, Value, Var};
 use bsq_ir::{DType, Op};
 use proptest::prelude::*;
@@ -31,11 +33,13 @@ fn blocked([m, n, k]: [usize; 3], rows: usize, terms: usize) -> Kernel {
     let first_row = Affine::var(GRID).scale(rows as i64);
     let contract = |first: Affine, k_extent, accumulate| {
         Stmt::Contract(Box::new(Contract {
+            format: Format::F32,
             a: element(0, first_row.add(&first.scale(m as i64))),
             a_row_stride: 1,
             a_k_stride: m as i64,
             b: element(1, first.scale(PANEL as i64)),
             b_panel_stride: (k * PANEL) as i64,
+            columns: None,
             c: element(2, first_row.scale(n as i64)),
             c_row_stride: n as i64,
             m: block(GRID, rows, m),
