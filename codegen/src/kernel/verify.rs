@@ -389,15 +389,23 @@ fn steps(k: &Extent, terms: usize) -> Result<Extent, String> {
     match k {
         k if terms == 1 => Ok(k.clone()),
         Extent::Static(k) => Ok(Extent::Static(k.div_ceil(terms))),
-        Extent::Block { size, start, .. } => {
+        Extent::Block { size, start, limit } => {
             let whole = |factor: i64| factor % terms as i64 == 0;
             let aligned =
                 whole(start.constant) && start.terms.iter().all(|&(_, factor)| whole(factor));
             if !aligned || !whole(*size as i64) {
                 return Err(format!("blocks of terms that are no multiples of {terms}"));
             }
-            // At most as many as a whole block has: the padding is there for each.
-            Ok(Extent::Static(size / terms))
+            let scaled = start.terms.iter();
+            let scaled = scaled.map(|&(var, factor)| (var, factor / terms as i64));
+            Ok(Extent::Block {
+                size: size / terms,
+                start: Affine {
+                    constant: start.constant / terms as i64,
+                    terms: scaled.collect(),
+                },
+                limit: limit.div_ceil(terms),
+            })
         }
     }
 }

@@ -3,3 +3,5 @@
 mod attention;
 mod common;
 mod ops;
+mod precision;
+mod stored_weights;
