@@ -8,6 +8,7 @@ pub mod image_io;
 pub mod init;
 pub mod leech;
 pub mod losses;
+pub mod machine;
 pub mod metrics;
 pub mod optimizer;
 pub mod pipeline;

@@ -20,11 +20,10 @@ pub(super) fn assemble(
     };
     assembler.leaves();
     let mut copies = Vec::new();
+    let writers = writers(&lowered);
     for &(parameter, value) in function.updates() {
         let target = assembler.id(Shared::Result(parameter, 0), &[]);
-        let writer = lowered
-            .iter()
-            .find(|l| l.shared.contains(&shared_of(function, value)) && writes(l, function, value));
+        let writer = writers.get(&shared_of(function, value));
         let aliased = in_place.contains(&value)
             && writer
                 .is_some_and(|writer| reads_where_it_writes(writer, function, parameter, value))
@@ -89,12 +88,17 @@ fn shared_of(function: &Function, id: NodeId) -> Shared {
     }
 }
 
-fn writes(lowered: &Lowered, function: &Function, id: NodeId) -> bool {
-    let position = lowered
-        .shared
-        .iter()
-        .position(|&shared| shared == shared_of(function, id));
-    position.is_some_and(|position| lowered.kernel.buffers[position].written)
+/// What writes each shared array first.
+fn writers(lowered: &[Lowered]) -> BTreeMap<Shared, &Lowered> {
+    let mut writers = BTreeMap::new();
+    for lowered in lowered {
+        for (shared, array) in lowered.shared.iter().zip(&lowered.kernel.buffers) {
+            if array.written {
+                writers.entry(*shared).or_insert(lowered);
+            }
+        }
+    }
+    writers
 }
 
 struct Assembler<'f> {

@@ -43,10 +43,11 @@ pub fn lower(function: &Function) -> Program {
 pub fn lower_with(function: &Function, precision: Precision) -> Program {
     let function = precision.apply(prepare::prepare(function));
     let narrow = precision != Precision::F32;
+    let late = prepare::computed_again(&function);
     let mut forced: BTreeSet<NodeId> = prepare::outputs_to_copy(&function);
     loop {
         let mut schedule = schedule(&function, &forced, narrow);
-        let (order, in_place) = order(&function, &schedule);
+        let (order, in_place) = order(&function, &schedule, &late);
         let mut kernels = Vec::new();
         let mut blocked = BTreeSet::new();
         for &group in &order {

@@ -9,14 +9,27 @@ use std::collections::{BTreeSet, HashMap};
 /// Reductions are cut into this many elements; the length of a chunk in the fixed order of sums.
 const CHUNK: usize = bsq_ir::order::CHUNK;
 
+/// Nodes between a result and a reader from which on it may be computed again: some blocks of a
+/// model.
+const FAR: usize = 512;
+
 /// Expands fused ops but attention, random bits, and reductions that have no single index.
 /// Leaves that are results, or that need to be in memory, stand behind a view.
 pub(super) fn prepare(function: &Function) -> Function {
     let graph = Graph::new();
     let mut several: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
     let mut new: Vec<NodeId> = Vec::with_capacity(function.nodes().len());
-    for node in function.nodes() {
-        let operands = node.operands.iter().map(|id| new[id.index()]);
+    let mut again: HashMap<NodeId, NodeId> = HashMap::new();
+    for (reader, node) in function.iter() {
+        let operands = node.operands.iter().map(|&id| {
+            let distance = reader.index() - id.index();
+            match distance > FAR && is_recomputed(function, id) {
+                true => *again
+                    .entry(id)
+                    .or_insert_with(|| recomputed(&graph, function, id, &new, &several)),
+                false => new[id.index()],
+            }
+        });
         let operands: Vec<NodeId> = match role(&node.op) {
             Role::Anchor => operands.map(|id| viewed(&graph, id)).collect(),
             _ => operands.collect(),
@@ -38,6 +51,54 @@ pub(super) fn prepare(function: &Function) -> Function {
     graph.function(outputs, updates)
 }
 
+/// True for what is computed again where it is needed far from where it was first: keeping it would
+/// take more memory than its operands, which are kept anyway, and time to write and to read it.
+fn is_recomputed(function: &Function, id: NodeId) -> bool {
+    let node = function.node(id);
+    match node.op {
+        Op::Gelu => true,
+        Op::Projection(0) => {
+            let source = &function.node(node.operands[0]).op;
+            matches!(source, Op::LayerNorm { .. })
+        }
+        _ => false,
+    }
+}
+
+/// The value of such a node from its operands and, for a layer norm, from the statistics of its
+/// rows. Its nodes are none of those that the first computation has.
+fn recomputed(
+    graph: &Graph,
+    function: &Function,
+    id: NodeId,
+    new: &[NodeId],
+    several: &HashMap<NodeId, Vec<NodeId>>,
+) -> NodeId {
+    let node = function.node(id);
+    let view = |id: NodeId| Tensor::new(graph, id).stop_gradient().stop_gradient();
+    graph.in_place_of(node, || match node.op {
+        Op::Gelu => view(new[node.operands[0].index()]).gelu().id(),
+        _ => {
+            let norm = node.operands[0];
+            let operands = &function.node(norm).operands;
+            let [x, weight, bias] = [0, 1, 2].map(|index| view(new[operands[index].index()]));
+            let results = &several[&new[norm.index()]];
+            let shape = x.shape();
+            let [mean, rstd] = [1, 2].map(|index| view(results[index]).expand_axes(-1, &shape));
+            ((x - mean) * rstd * weight + bias).id()
+        }
+    })
+}
+
+/// The nodes that [`recomputed`] has made first: those that read something through two views.
+pub(super) fn computed_again(function: &Function) -> BTreeSet<NodeId> {
+    let is_view = |id: NodeId| function.node(id).op == Op::StopGradient;
+    let twice = |id: &NodeId| is_view(*id) && is_view(function.node(*id).operands[0]);
+    let nodes = function.iter();
+    let nodes = nodes.filter(|(id, node)| !is_view(*id) && node.operands.iter().any(twice));
+    nodes.map(|(id, _)| id).collect()
+}
+
 /// A leaf behind a view, which can be copied into a buffer of its own if need be.
 fn viewed(graph: &Graph, id: NodeId) -> NodeId {
     match graph.node(id).op.family() {
@@ -52,7 +113,15 @@ fn rebuild(
     operands: &[NodeId],
     several: &mut HashMap<NodeId, Vec<NodeId>>,
 ) -> NodeId {
-    let tensors: Vec<Tensor> = operands.iter().map(|&id| Tensor::new(graph, id)).collect();
+    let mut tensors: Vec<Tensor> = operands.iter().map(|&id| Tensor::new(graph, id)).collect();
+    // Behind views, what these compute is no node that another part of the program computes too: a
+    // backward pass computes it again, instead of keeping what the forward pass had.
+    if matches!(
+        node.op,
+        Op::GeluBackward | Op::LayerNorm { .. } | Op::LayerNormBackward
+    ) {
+        tensors.iter_mut().for_each(|x| *x = x.stop_gradient());
+    }
     match &node.op {
         Op::Projection(index) => match several.get(&operands[0]) {
             Some(results) => results[*index],

@@ -1,14 +1,22 @@
 //! The order of groups: operands first, updates as early as possible but after every other
-//! reader of the parameter that they overwrite.
+//! reader of the parameter that they overwrite, and what is computed again right before its reader.
 
-use super::{Role, Schedule, role};
+use super::{Group, Role, Schedule, role};
 use bsq_ir::{Function, NodeId};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
+/// Elements of results that take no memory worth waiting for.
+const SMALL: usize = 64;
+
 /// Positions of groups in the order in which they run, and the updates that may be in place:
-/// every other reader of the parameter runs before.
-pub fn order(function: &Function, schedule: &Schedule) -> (Vec<usize>, BTreeSet<NodeId>) {
+/// every other reader of the parameter runs before. Groups of `late` nodes wait until their reader
+/// waits for nothing else.
+pub fn order(
+    function: &Function,
+    schedule: &Schedule,
+    late: &BTreeSet<NodeId>,
+) -> (Vec<usize>, BTreeSet<NodeId>) {
     let count = schedule.groups.len();
     let mut group_of = vec![None; function.nodes().len()];
     for (index, group) in schedule.groups.iter().enumerate() {
@@ -35,13 +43,25 @@ pub fn order(function: &Function, schedule: &Schedule) -> (Vec<usize>, BTreeSet<
             }
         }
     }
+    let is_late = |(group, edges): (&Group, &BTreeSet<usize>)| {
+        let again = group.members.iter().any(|member| late.contains(member));
+        (again && group.anchor.is_none() && edges.len() == 1).then(|| edges.first().copied())?
+    };
+    let reader_of_late: Vec<Option<usize>> =
+        schedule.groups.iter().zip(&edges).map(is_late).collect();
     let mut in_place = BTreeSet::new();
-    let mut updating = vec![false; count];
+    // Scalars such as a learning rate are at hand before the updates that wait for them.
+    let is_small = |group: &Group| {
+        let stored = group.stored.iter();
+        let elements = stored.map(|&id| function.node(id).types[0].shape.elements());
+        elements.sum::<usize>() <= SMALL
+    };
+    let mut urgent: Vec<bool> = schedule.groups.iter().map(is_small).collect();
     for &(parameter, value) in function.updates() {
         let Some(writer) = group_of[value.index()] else {
             continue;
         };
-        updating[writer] = true;
+        urgent[writer] = true;
         let others: Vec<usize> = reads[parameter.index()]
             .iter()
             .copied()
@@ -58,7 +78,7 @@ pub fn order(function: &Function, schedule: &Schedule) -> (Vec<usize>, BTreeSet<
             in_place.insert(value);
         }
     }
-    (sorted(schedule, &edges, &updating), in_place)
+    (sorted(schedule, &edges, &urgent, &reader_of_late), in_place)
 }
 
 /// The node that a reader's address finally leads to.
@@ -94,29 +114,61 @@ fn reaches(edges: &[BTreeSet<usize>], from: usize, to: usize) -> bool {
     false
 }
 
-/// Topological order: among groups that are ready, updates first, then the model's own order.
-fn sorted(schedule: &Schedule, edges: &[BTreeSet<usize>], updating: &[bool]) -> Vec<usize> {
-    let mut waiting = vec![0usize; edges.len()];
+/// Topological order: among groups that are ready, urgent ones first, then the model's own order.
+fn sorted(
+    schedule: &Schedule,
+    edges: &[BTreeSet<usize>],
+    urgent: &[bool],
+    reader_of_late: &[Option<usize>],
+) -> Vec<usize> {
+    // What a group waits for: how many groups, and how many late ones that it reads.
+    let (mut waiting, mut for_late) = (vec![0usize; edges.len()], vec![0usize; edges.len()]);
     edges.iter().flatten().for_each(|&to| waiting[to] += 1);
+    let mut late_operands: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
+    for (late, reader) in reader_of_late.iter().enumerate() {
+        if let Some(reader) = *reader {
+            for_late[reader] += 1;
+            late_operands[reader].push(late);
+        }
+    }
     let key = |group: usize| {
         let last = schedule.groups[group]
             .members
             .last()
             .map_or(0, |member| member.index());
-        Reverse((!updating[group], last, group))
+        // A late group runs for the sake of its reader, which waits for nothing else.
+        let urgent = urgent[reader_of_late[group].unwrap_or(group)];
+        Reverse((!urgent, last, group))
     };
-    let mut ready: BinaryHeap<_> = (0..edges.len())
-        .filter(|&g| waiting[g] == 0)
-        .map(key)
-        .collect();
+    let mut ready = BinaryHeap::new();
     let mut order = Vec::with_capacity(edges.len());
-    while let Some(Reverse((_, _, group))) = ready.pop() {
+    let mut queued = vec![false; edges.len()];
+    // Groups of which something has changed: they, or what they wait for, may be ready now.
+    let mut changed: Vec<usize> = (0..edges.len()).collect();
+    loop {
+        for group in changed.drain(..) {
+            let candidates = match waiting[group] {
+                0 => std::slice::from_ref(&group),
+                _ => &late_operands[group],
+            };
+            for &candidate in candidates {
+                let wanted = |reader: usize| waiting[reader] == for_late[reader];
+                let is_ready =
+                    waiting[candidate] == 0 && reader_of_late[candidate].is_none_or(wanted);
+                if is_ready && !queued[candidate] {
+                    queued[candidate] = true;
+                    ready.push(key(candidate));
+                }
+            }
+        }
+        let Some(Reverse((_, _, group))) = ready.pop() else {
+            break;
+        };
         order.push(group);
         for &to in &edges[group] {
             waiting[to] -= 1;
-            if waiting[to] == 0 {
-                ready.push(key(to));
-            }
+            for_late[to] -= usize::from(reader_of_late[group] == Some(to));
+            changed.push(to);
         }
     }
     assert_eq!(

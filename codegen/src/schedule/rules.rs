@@ -111,7 +111,8 @@ impl<'f> Grouping<'f> {
         readers.sort_unstable();
         readers.dedup();
         let stored = self.must_store[id.index()] || self.forced.contains(&id);
-        let chosen = readers.iter().copied().find(|&group| {
+        // The latest group runs first: what joins it is at hand soonest, and waits for no other.
+        let chosen = readers.iter().rev().copied().find(|&group| {
             let alone = readers.len() == 1 && !stored;
             self.fits(id, role, group, alone) && (alone || self.acyclic(id, group, &readers))
         });

@@ -74,9 +74,16 @@ pub fn exp<L: Lanes>(l: &mut L, x: L::F) -> L::F {
     let p = l.fma(q, r, one);
     let p = l.fma(p, r, one);
     let bits = l.bits(rounded);
-    let half = l.shift_right_logical(bits, 1);
-    let rest = l.sub_i32(bits, half);
-    let scaled = scale(l, p, half);
+    l.times_power(p, n, bits)
+}
+
+/// `x * 2^n` in two factors, where the low 10 bits of `biased` are `n` plus twice the exponent
+/// bias. The first product is exact, so that the result is rounded once.
+#[inline(always)]
+pub fn times_power<L: Lanes + ?Sized>(l: &mut L, x: L::F, biased: L::I) -> L::F {
+    let half = l.shift_right_logical(biased, 1);
+    let rest = l.sub_i32(biased, half);
+    let scaled = scale(l, x, half);
     scale(l, scaled, rest)
 }
 
@@ -185,7 +192,7 @@ fn expm1_parts<L: Lanes>(l: &mut L, x: L::F, bias: f32) -> (L::F, L::I) {
 
 /// `x * 2^n`, where the low 9 bits of `biased` are `n` plus the exponent bias.
 #[inline(always)]
-fn scale<L: Lanes>(l: &mut L, x: L::F, biased: L::I) -> L::F {
+fn scale<L: Lanes + ?Sized>(l: &mut L, x: L::F, biased: L::I) -> L::F {
     let bits = l.shift_left(biased, MANTISSA_BITS);
     let power = l.with_bits(bits);
     l.mul(x, power)

@@ -49,6 +49,14 @@ pub trait Lanes {
     fn shift_right_logical(&mut self, x: Self::I, amount: u32) -> Self::I;
     /// Shifts in the sign.
     fn shift_right_arithmetic(&mut self, x: Self::I, amount: u32) -> Self::I;
+
+    /// `x * 2^n`, rounded once, for `x` between a half and two and a whole `n` from -150 to 128;
+    /// the low 10 bits of `biased` are `n` plus twice the exponent bias. A target with an
+    /// instruction for it gives that.
+    #[inline(always)]
+    fn times_power(&mut self, x: Self::F, _n: Self::F, biased: Self::I) -> Self::F {
+        super::functions::times_power(self, x, biased)
+    }
 }
 
 /// One lane in Rust's own arithmetic.

@@ -21,7 +21,7 @@ mod functions;
 mod lanes;
 
 pub use fma::with_fma;
-pub use functions::{erf, exp, log, tanh};
+pub use functions::{erf, exp, log, tanh, times_power};
 pub use lanes::{Lanes, Scalar};
 
 #[cfg(test)]

@@ -53,7 +53,8 @@ pub struct Arguments {
     /// Windows in the batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
-    /// Allow rewrites that round differently, such as folding a gain into a weight
+    /// Allow rewrites that round differently, such as folding a gain into a weight; a training
+    /// step allows them anyway, unless its configuration says train.exact
     #[arg(long)]
     inexact: bool,
     /// Write the graph as Graphviz source: the one after rewriting, or with --stage ir the one
@@ -87,8 +88,9 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         true => functions::training_step(&config, &tokenizer, batch),
         false => functions::reconstruct(&tokenizer, batch),
     };
+    let exact = !arguments.inexact && (!arguments.train || config.train.exact);
     let options = rewrite::Options {
-        exact: !arguments.inexact,
+        exact,
         ..Default::default()
     };
     let (fused, report) = rewrite::optimize(&function, &options);
@@ -129,7 +131,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         output.say(report.to_string().trim_end())?;
         output.say(&sizes)?;
         let options = CompileOptions {
-            exact: !arguments.inexact,
+            exact,
             threads: output.threads,
             ..CompileOptions::default()
         };

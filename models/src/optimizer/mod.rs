@@ -138,25 +138,29 @@ pub fn adamw_with_gradients<'g>(
     let (rate, root) = (rule.lr / c1, c2.sqrt().reciprocal());
     let decay = rule.lr * rule.weight_decay;
     for (&parameter, g) in parameters.iter().zip(clipped) {
-        let name = step::name_of(parameter);
-        let average = |step: &mut Step<'g>, kind: &str, sample: Tensor<'g>, beta: f64| {
-            let name = format!("adamw.{kind}.{name}");
-            let state = step.state(&name, DType::F32, parameter.shape(), StateStart::Zero);
-            let next = state + (sample - state) * (1.0 - beta);
-            step.update(state, next);
-            next
-        };
-        let mean = average(&mut step, "exp_avg", g, keep_mean);
-        let square = average(&mut step, "exp_avg_sq", g.square(), keep_square);
-        let mut change = mean / (square.sqrt() * root + rule.epsilon) * rate;
-        let exempt = rule
-            .zero_decay_keys
-            .iter()
-            .any(|key| name.contains(key.as_str()));
-        if rule.weight_decay != 0.0 && !exempt {
-            change = change + parameter * decay;
-        }
-        step.update_parameter(parameter, parameter - change);
+        // Regions of their own: updates of equal shapes are optimised once.
+        let graph = parameter.graph();
+        graph.in_new_region(|| {
+            let name = step::name_of(parameter);
+            let average = |step: &mut Step<'g>, kind: &str, sample: Tensor<'g>, beta: f64| {
+                let name = format!("adamw.{kind}.{name}");
+                let state = step.state(&name, DType::F32, parameter.shape(), StateStart::Zero);
+                let next = state + (sample - state) * (1.0 - beta);
+                step.update(state, next);
+                next
+            };
+            let mean = average(&mut step, "exp_avg", g, keep_mean);
+            let square = average(&mut step, "exp_avg_sq", g.square(), keep_square);
+            let mut change = mean / (square.sqrt() * root + rule.epsilon) * rate;
+            let exempt = rule
+                .zero_decay_keys
+                .iter()
+                .any(|key| name.contains(key.as_str()));
+            if rule.weight_decay != 0.0 && !exempt {
+                change = change + parameter * decay;
+            }
+            step.update_parameter(parameter, parameter - change);
+        });
     }
     step
 }

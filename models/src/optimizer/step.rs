@@ -64,7 +64,9 @@ impl<'g> Step<'g> {
             let name = name_of(parameter);
             let start = StateStart::CopyOf(name.clone());
             let average = self.state(&format!("ema.{name}"), DType::F32, new.shape(), start);
-            self.update(average, average + (new - average) * (1.0 - decay));
+            let moved = || average + (new - average) * (1.0 - decay);
+            let moved = self.graph.in_new_region(moved);
+            self.update(average, moved);
         }
         self
     }

@@ -82,25 +82,3 @@ fn spoil(value: &mut Value) -> bool {
         _ => false,
     }
 }
-
-#[test]
-fn the_machine_and_a_model_are_measured() {
-    let bench = Bench::new();
-    let arguments = ["bench", "--model", "model.safetensors", "--batch", "2"];
-    let ran = bench.good(&[&arguments[..], &["--samples", "1", "--json"]].concat());
-    let value: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert!(value["peak_gflops"].as_f64().unwrap() > 0.0);
-    let names: Vec<_> = value["programs"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|p| &p["name"])
-        .collect();
-    assert_eq!(names, ["encode", "decode", "training step"]);
-    assert!(
-        !value["programs"][0]["kernels"]
-            .as_array()
-            .unwrap()
-            .is_empty()
-    );
-}

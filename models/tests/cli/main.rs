@@ -1,6 +1,7 @@
 //! The command `bsq` as a user runs it, on real files.
 
 mod bad_input;
+mod bench;
 mod common;
 mod explain;
 mod pictures;

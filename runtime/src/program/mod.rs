@@ -21,7 +21,9 @@
 mod compile;
 mod error;
 mod session;
+mod timeline;
 
 pub use compile::{CompileOptions, CompileReport, Executable, compile};
 pub use error::ProgramError;
-pub use session::{LaunchTime, Outputs, Session};
+pub use session::{Outputs, Session};
+pub use timeline::{LaunchTime, Span};

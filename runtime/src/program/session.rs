@@ -2,26 +2,16 @@
 
 use super::ProgramError;
 use super::compile::Executable;
+use super::timeline::{LaunchTime, Timeline};
 use crate::buffer::AlignedBuffer;
 use crate::tensor_data::HostTensor;
 use crate::threads::WorkerPool;
 use bsq_codegen::program::{BufferId, BufferKind, Launch};
 use bsq_ir::Type;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 /// Results of a run by name.
 pub type Outputs = BTreeMap<String, HostTensor>;
-
-/// How long a launch took.
-#[derive(Clone, Debug)]
-pub struct LaunchTime {
-    pub label: String,
-    /// A position in the program's kernels.
-    pub kernel: usize,
-    pub flops: u64,
-    pub time: Duration,
-}
 
 /// A bound program. Parameters that the program updates change with every run.
 pub struct Session {
@@ -132,31 +122,23 @@ impl Session {
 
     /// Runs once. All inputs must be given, each by its name.
     pub fn run(&mut self, inputs: &[(&str, &HostTensor)]) -> Result<Outputs, ProgramError> {
-        self.run_with(inputs, &mut |_, _| {})
+        self.run_with(inputs, None)
     }
 
-    /// Runs once and measures each launch.
+    /// Runs once and measures each launch, and in it each thread.
     pub fn profile(
         &mut self,
         inputs: &[(&str, &HostTensor)],
     ) -> Result<(Outputs, Vec<LaunchTime>), ProgramError> {
-        let mut times = Vec::new();
-        let outputs = self.run_with(inputs, &mut |launch, time| {
-            let (label, kernel, flops) = (launch.label.clone(), launch.kernel, launch.flops);
-            times.push(LaunchTime {
-                label,
-                kernel,
-                flops,
-                time,
-            });
-        })?;
-        Ok((outputs, times))
+        let mut timeline = Timeline::new(self.pool.threads());
+        let outputs = self.run_with(inputs, Some(&mut timeline))?;
+        Ok((outputs, timeline.into_launches()))
     }
 
     fn run_with(
         &mut self,
         inputs: &[(&str, &HostTensor)],
-        finished: &mut dyn FnMut(&Launch, Duration),
+        mut timeline: Option<&mut Timeline>,
     ) -> Result<Outputs, ProgramError> {
         for &(name, value) in inputs {
             let Some(&index) = self.names.inputs.get(name) else {
@@ -174,11 +156,17 @@ impl Session {
             });
         }
         let executable = self.executable.clone();
-        for launch in &executable.program.launches {
-            if !launch.stable || self.stale {
-                let start = Instant::now();
-                self.launch(launch);
-                finished(launch, start.elapsed());
+        for (index, launch) in executable.program.launches.iter().enumerate() {
+            if launch.stable && !self.stale {
+                continue;
+            }
+            match timeline.as_deref_mut() {
+                None => self.launch(launch, None),
+                Some(timeline) => {
+                    timeline.begin();
+                    self.launch(launch, Some(&*timeline));
+                    timeline.end(index, launch);
+                }
             }
         }
         self.stale = false;
@@ -199,7 +187,7 @@ impl Session {
         Ok(outputs)
     }
 
-    fn launch(&mut self, launch: &Launch) {
+    fn launch(&mut self, launch: &Launch, timeline: Option<&Timeline>) {
         let arguments: Vec<*mut u8> = launch
             .arguments
             .iter()
@@ -211,6 +199,7 @@ impl Session {
         let arguments = Arguments(arguments);
         let stride = self.scratch_stride;
         self.pool.run(kernel.items(), &|worker, range| {
+            let _measured = timeline.map(|timeline| timeline.enter(worker));
             let scratch = scratch.at(worker * stride);
             // SAFETY: each argument has the elements that the kernel declares, the program's
             // verifier has bounded every static access, items write to disjoint elements, and

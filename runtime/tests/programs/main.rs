@@ -2,6 +2,7 @@
 
 mod attention;
 mod common;
+mod deep;
 mod ops;
 mod precision;
 mod stored_weights;

@@ -19,7 +19,7 @@ pub enum Family {
     Portable,
     /// x86-64 with AVX2 and FMA: tiles of 6 x 16.
     Avx2,
-    /// x86-64 with AVX-512F: tiles of 8 x 48.
+    /// x86-64 with AVX-512F and DQ: tiles of 8 x 48.
     Avx512,
 }
 
@@ -57,7 +57,11 @@ impl Family {
             #[cfg(target_arch = "x86_64")]
             Family::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
-            Family::Avx512 => Family::Avx2.is_supported() && is_x86_feature_detected!("avx512f"),
+            Family::Avx512 => {
+                Family::Avx2.is_supported()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512dq")
+            }
             #[cfg(not(target_arch = "x86_64"))]
             Family::Avx2 | Family::Avx512 => false,
         }

@@ -33,7 +33,7 @@ pub(super) struct Builder<'k> {
     values: HashMap<Value, (DType, Known)>,
     invariants: HashMap<Invariant, Name>,
     stored: BTreeSet<Place>,
-    width: Width,
+    pub width: Width,
     /// The first lane of the part that is being written.
     first: usize,
 }

@@ -85,6 +85,8 @@ pub(super) enum Binary {
     ShiftLeft,
     ShiftRightLogical,
     ShiftRightArithmetic,
+    /// AVX-512: `x * 2^floor(y)`, rounded once.
+    TimesPower,
 }
 
 impl Binary {

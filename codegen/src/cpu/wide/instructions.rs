@@ -105,6 +105,7 @@ impl Binary {
             ShiftRightLogical => row(M0F38, P66, 0x45),
             ShiftRightArithmetic => row(M0F38, P66, 0x46),
             ShiftLeft => row(M0F38, P66, 0x47),
+            TimesPower => row(M0F38, P66, 0x2c),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! exp, log, tanh and erf: the operations of [`bsq_ir::math`], as wide code.
 
+use super::assembler::Width;
 use super::build::Builder;
 use super::code::{Binary, Inst, Name, Predicate, Shift, Unary};
-use bsq_ir::math::Lanes;
+use bsq_ir::math::{self, Lanes};
 
 /// Writes each operation instead of doing it.
 pub(super) struct Written<'b, 'k>(pub &'b mut Builder<'k>);
@@ -98,5 +99,12 @@ impl Lanes for Written<'_, '_> {
 
     fn shift_right_arithmetic(&mut self, x: Name, amount: u32) -> Name {
         self.0.shift(Shift::RightArithmetic, x, amount as u8)
+    }
+
+    fn times_power(&mut self, x: Name, n: Name, biased: Name) -> Name {
+        match self.0.width {
+            Width::Zmm => self.0.binary(Binary::TimesPower, x, n),
+            Width::Ymm => math::times_power(self, x, biased),
+        }
     }
 }

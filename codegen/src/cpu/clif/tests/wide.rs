@@ -2,12 +2,13 @@
 
 use super::super::{Options, explain};
 use super::generate::Random;
-use super::run::check;
+use super::run::{check, run};
 use crate::cpu::microkernel::Family;
 use crate::kernel::{
     Affine, Array, Combine, Element, Extent, Inst, Kernel, Place, Reduce, Reduction, Stmt, Value,
     Var,
 };
+use bsq_ir::math::{Scalar, exp};
 use bsq_ir::{DType, Op};
 use proptest::prelude::*;
 
@@ -217,5 +218,70 @@ proptest! {
             prop_assert_eq!(wide, family != Family::Portable, "{} of\n{}", family, kernel);
         }
         check(&kernel, seed)?;
+    }
+}
+
+/// Arguments at even distances in bits: from those whose exp is 0 to those whose exp is infinite.
+fn arguments(step: usize) -> impl Iterator<Item = f32> {
+    let [low, high] = [110f32, 95.0].map(f32::to_bits);
+    let negative = (0..=low).step_by(step).map(|bits| -f32::from_bits(bits));
+    let positive = (0..=high).step_by(step).map(f32::from_bits);
+    // Results that are subnormal need more than their share.
+    let subnormal = (87f32.to_bits()..=104f32.to_bits()).step_by(step / 64 + 1);
+    let subnormal = subnormal.map(|bits| -f32::from_bits(bits));
+    negative.chain(positive).chain(subnormal)
+}
+
+#[test]
+fn exp_has_the_bits_of_its_definition_down_to_zero() {
+    const STEP: usize = 100_003;
+    let x: Vec<f32> = arguments(STEP).collect();
+    let element = |index| Element {
+        place: Place::Buffer(index),
+        at: Affine::var(VAR),
+        dynamic: None,
+    };
+    let (from, to) = (Value(0), Value(1));
+    let body = vec![
+        Stmt::Let {
+            value: from,
+            dtype: DType::F32,
+            inst: Inst::Load(element(0)),
+        },
+        Stmt::Let {
+            value: to,
+            dtype: DType::F32,
+            inst: Inst::Map(Op::Exp, vec![from]),
+        },
+        Stmt::Store {
+            to: element(1),
+            value: to,
+        },
+    ];
+    let array = |written| Array {
+        dtype: DType::F32,
+        elements: x.len(),
+        written,
+    };
+    let kernel = Kernel {
+        buffers: vec![array(false), array(true)],
+        scratch: Vec::new(),
+        grid: Vec::new(),
+        body: vec![Stmt::Loop {
+            var: VAR,
+            extent: Extent::Static(x.len()),
+            vector: true,
+            body,
+        }],
+    };
+    let bytes: Vec<u8> = x.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let inputs = [bytes.clone(), bytes];
+    for family in Family::all_supported() {
+        let got = run(&kernel, &inputs, family).remove(1);
+        for (x, got) in x.iter().zip(got.chunks(4)) {
+            let expected = exp(&mut Scalar, *x);
+            let got = f32::from_le_bytes(got.try_into().unwrap());
+            assert_eq!(got.to_bits(), expected.to_bits(), "exp({x:?}), {family}");
+        }
     }
 }

@@ -1,0 +1,103 @@
+//! One block of the transformer, as the model spells it out: 17.7 GFLOP.
+
+use bsq_benches::data::tensor;
+use bsq_benches::{Agreement, Comparison, Entrant, Measure, OurProgram, Suite, Tensors, Work};
+use bsq_ir::{DType, Function, Graph, Scope, Tensor, tensor::Init};
+
+const TOKENS: usize = 1024;
+const WIDTH: usize = 768;
+const HEADS: usize = 12;
+const EPSILON: f64 = 1e-5;
+
+pub fn compare(suite: &mut Suite) {
+    let (tokens, width) = (TOKENS as f64, WIDTH as f64);
+    let weights = 12.0 * width * width;
+    let ours = |name, exact| {
+        Entrant::new(name, move || {
+            OurProgram::new(&function().0, exact, Measure::Run, &parameters(), &given())
+        })
+    };
+    suite.compare(Comparison {
+        name: "ViT block 1024x768",
+        work: Work {
+            flops: 2.0 * tokens * weights + 4.0 * tokens * tokens * width,
+            bytes: 4.0 * (weights + 2.0 * tokens * width),
+        },
+        agreement: Agreement::Within(1e-5),
+        rounds: 15,
+        entrants: vec![
+            ours("bsq", true),
+            ours("bsq, inexact", false),
+            #[cfg(feature = "peers")]
+            Entrant::new("candle", || peers::block(false)),
+            #[cfg(feature = "peers")]
+            Entrant::new("candle, flash_attn", || peers::block(true)),
+        ],
+    });
+}
+
+fn given() -> Tensors {
+    Tensors::from([("x".to_string(), tensor(1, &[1, TOKENS, WIDTH], 1.0))])
+}
+
+/// Random, with gains about one.
+fn parameters() -> Tensors {
+    let specs = function().1.into_iter().enumerate();
+    let named = specs.map(|(stream, (name, shape))| {
+        let mut value = tensor(stream as u64 + 2, &shape, 0.05);
+        if name.contains("ln_") && name.ends_with("weight") {
+            let gains = value.as_mut_slice::<f32>().expect("an f32 tensor");
+            gains.iter_mut().for_each(|gain| *gain += 1.0);
+        }
+        (name, value)
+    });
+    named.collect()
+}
+
+/// The block, and names and shapes of its parameters.
+fn function() -> (Function, Vec<(String, Vec<usize>)>) {
+    let g = Graph::new();
+    let scope = Scope::root(&g);
+    let x = g.input("x", DType::F32, [1, TOKENS, WIDTH]);
+    let x = x + attention(&(&scope / "attn"), norm(&(&scope / "ln_1"), x));
+    let mlp = &scope / "mlp";
+    let hidden = norm(&(&scope / "ln_2"), x).linear(&(&mlp / "c_fc"), 4 * WIDTH);
+    let y = x + hidden.gelu().linear(&(&mlp / "c_proj"), WIDTH);
+    let specs = scope.specs().into_iter();
+    let specs = specs.map(|spec| (spec.name, spec.ty.shape.to_vec()));
+    (g.function([("y", y.id())], []), specs.collect())
+}
+
+fn norm<'g>(scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+    let weight = scope.parameter("weight", [WIDTH], Init::Constant(1.0));
+    let bias = scope.parameter("bias", [WIDTH], Init::Constant(0.0));
+    x.layer_norm(weight, bias, EPSILON)
+}
+
+fn attention<'g>(scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+    let d = WIDTH / HEADS;
+    let weight = scope.parameter("in_proj_weight", [3 * WIDTH, WIDTH], Init::Constant(0.0));
+    let bias = scope.parameter("in_proj_bias", [3 * WIDTH], Init::Constant(0.0));
+    let parts = (x.matmul_transposed(weight) + bias).chunk(3, -1);
+    let by_head = |x: Tensor<'g>| x.reshape([1, TOKENS, HEADS, d]).transpose(&[0, 2, 1, 3]);
+    let [q, k, v] = [0, 1, 2].map(|part| by_head(parts[part]));
+    let attended = q.attention(k, v, 1.0 / (d as f64).sqrt(), None);
+    let joined = attended
+        .transpose(&[0, 2, 1, 3])
+        .reshape([1, TOKENS, WIDTH]);
+    joined.linear(&(scope / "out_proj"), WIDTH)
+}
+
+#[cfg(feature = "peers")]
+mod peers {
+    use super::{HEADS, given, parameters};
+    use bsq_benches::peers::{CandleWeights, candle_tensor, read_tensor};
+    use bsq_benches::{Contestant, Peer};
+
+    pub fn block(flash: bool) -> impl Contestant {
+        let weights = CandleWeights::new(&parameters(), flash);
+        let x = candle_tensor(&given()["x"]);
+        let work = move || weights.block("", HEADS, &x).expect("shapes fit");
+        Peer::new(work, read_tensor)
+    }
+}

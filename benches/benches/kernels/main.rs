@@ -1,0 +1,19 @@
+//! Kernels of the full-size model: 36 bits, 256x256 pixels, width 768, 1,024 tokens.
+
+mod attention;
+mod block;
+mod contraction;
+mod elementwise;
+mod quantizer;
+
+use bsq_benches::Suite;
+
+fn main() {
+    let mut suite = Suite::from_arguments();
+    contraction::compare(&mut suite);
+    attention::compare(&mut suite);
+    elementwise::compare(&mut suite);
+    quantizer::compare(&mut suite);
+    block::compare(&mut suite);
+    suite.finish();
+}

@@ -1,0 +1,265 @@
+"""Ours beside PyTorch and ONNX Runtime: same model, same weights, same inputs, in turn.
+
+    benches/peers/run.sh                    the table of the README, minutes
+    benches/peers/run.sh --batches 1 --programs encode --rounds 5
+
+Every contestant is a process of its own that runs when it is told to. For each program and batch
+size all are started, their results are compared with ours, and then they take turns: one run each
+per round, in another order every round, with a pause between in which spinning threads fall
+asleep. Only ratios of medians of one such run mean anything.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy
+from safetensors.numpy import load_file
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+MARKERS = ("<!-- peers: start -->\n", "<!-- peers: end -->")
+PROGRAMS = {"encode": "encode", "decode": "decode", "train": "training step"}
+# Seconds between runs: longer than any contestant's threads spin.
+PAUSE = 0.1
+
+PYTHON = [sys.executable, "-u"]
+TORCH = PYTHON + [str(HERE / "torch_worker.py")]
+ORT = PYTHON + [str(HERE / "ort_worker.py")]
+# Name, command, whether its results must agree to f32's accuracy, whether it trains.
+PEERS = [
+    ("PyTorch f32", "torch", TORCH + ["--mode", "eager"], True, True),
+    ("torch.compile f32", "compile", TORCH + ["--mode", "compiled"], True, True),
+    ("PyTorch bf16", "bf16", TORCH + ["--mode", "bf16"], False, True),
+    ("ONNX Runtime f32", "ort", ORT + ["--mode", "f32"], True, False),
+    ("ONNX Runtime int8", "int8", ORT + ["--mode", "int8"], False, False),
+]
+
+# Relative to the greatest magnitude: forward passes, and first moments after one training step.
+FORWARD = 1e-5
+MOMENTS = 1e-4
+# A feature nearer to zero than this has no sign to agree on.
+UNDECIDED = 1e-6
+
+
+class Contestant:
+    def __init__(self, name, command, exact):
+        self.name, self.exact, self.times = name, exact, []
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.about = self.answer()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"{self.name} ended with code {self.process.wait()}")
+        return json.loads(line)
+
+    def ask(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def results(self, folder):
+        path = Path(folder) / "results.safetensors"
+        self.ask(f"save {path}")
+        return load_file(path)
+
+    def quit(self):
+        # The last answer: how much memory it has had at most.
+        self.about.update(self.ask("quit"))
+        self.process.wait()
+
+
+def relative(a, b):
+    scale = float(numpy.abs(a).max())
+    difference = numpy.abs(a.astype(numpy.float64) - b.astype(numpy.float64)).max()
+    return float(difference) / scale
+
+
+def differences(program, ours, theirs, bits):
+    """What is printed about a contestant's results, and whether f32 may be so far off."""
+    if program == "encode":
+        a, b = (result["indices"].astype(numpy.uint64) for result in (ours, theirs))
+        places = numpy.arange(bits - 1, -1, -1, dtype=numpy.uint64)
+        flipped = ((a ^ b)[..., None] >> places) & numpy.uint64(1) == 1
+        features = ours["features"]
+        u = features / numpy.linalg.norm(features, axis=-1, keepdims=True)
+        decided = int((flipped & (numpy.abs(u) > UNDECIDED)).sum())
+        error = relative(features, theirs["features"])
+        said = f"{int(flipped.sum())} of {flipped.size} bits, features {error:.1e}"
+        return said, error <= FORWARD and decided == 0
+    if program == "decode":
+        error = relative(ours["reconstruction"], theirs["reconstruction"])
+        return f"pixels {error:.1e}", error <= FORWARD
+    moments = [name for name in ours if name.startswith("exp_avg.")]
+    loss = abs(float(ours["loss"]) / float(theirs["loss"]) - 1)
+    error = max(relative(ours[name], theirs[name]) for name in moments)
+    return f"loss {loss:.1e}, gradients {error:.1e}", loss <= FORWARD and error <= MOMENTS
+
+
+def measure(program, batch, options, folder, about):
+    names = [peer for peer in PEERS if peer[1] in options.peers]
+    if program == "train":
+        names = [peer for peer in names if peer[4]]
+    rest = ["--folder", folder, "--program", program, "--batch", str(batch)]
+    contestants = [
+        Contestant(f"bsq {precision}", [
+            str(options.ours), "--folder", folder, "serve", "--program", program,
+            "--batch", str(batch), "--precision", precision,
+        ], precision == "f32")
+        for precision in options.precision
+    ]
+    for name, _, command, exact, _ in names:
+        print(f"  starting {name}", file=sys.stderr)
+        threads = ["--threads", str(options.threads)]
+        contestants.append(Contestant(name, command + rest + threads, exact))
+
+    ours = None
+    for contestant in contestants:
+        contestant.ask("run")
+        results = contestant.results(folder)
+        if ours is None:
+            ours, contestant.difference = results, "-"
+            continue
+        said, agrees = differences(program, ours, results, about["bits"])
+        print(f"  {contestant.name}: {said}", file=sys.stderr)
+        if contestant.exact and not agrees:
+            sys.exit(f"{contestant.name} does not compute what we do: {said}")
+        contestant.difference = said
+
+    peaks = []
+    for number in range(options.rounds + 1):
+        first = number % len(contestants)
+        rates = contestants[0].ask("probe")
+        for contestant in contestants[first:] + contestants[:first]:
+            time.sleep(PAUSE)
+            seconds = contestant.ask("run")["seconds"]
+            # The first round warms up.
+            if number > 0:
+                contestant.times.append(seconds)
+        if number > 0:
+            peaks.append(rates["gflops"])
+        print(f"  round {number} of {options.rounds}", file=sys.stderr)
+    for contestant in contestants:
+        contestant.quit()
+    flops, peak = contestants[0].about["flops"], statistics.median(peaks)
+    base = statistics.median(contestants[0].times)
+    rows = []
+    for contestant in contestants:
+        median = statistics.median(contestant.times)
+        rows.append({
+            "program": PROGRAMS[program],
+            "batch": batch,
+            "contestant": contestant.name,
+            "version": contestant.about["version"],
+            "seconds": contestant.times,
+            "median": median,
+            "best": min(contestant.times),
+            "ratio": median / base,
+            "of_peak": flops / median / 1e9 / peak,
+            "peak_gflops": peak,
+            "compile_seconds": contestant.about["compile_seconds"],
+            "peak_bytes": contestant.about["peak_bytes"],
+            "difference": contestant.difference,
+        })
+    return rows
+
+
+def table(report):
+    about = report["about"]
+    versions = sorted({row["version"] for row in report["rows"]})
+    lines = [
+        f"{about['cpu']} ({about['family']}), {report['threads']} threads; "
+        f"{', '.join(versions)}; medians of {report['rounds']} rounds in turn.",
+        "",
+        "| program | batch | | median, s | best, s | times ours | of FMA peak | memory, GB | differs from ours |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in report["rows"]:
+        first = row["ratio"] == 1
+        program, batch = (row["program"], row["batch"]) if first else ("", "")
+        lines.append(
+            f"| {program} | {batch} | {row['contestant']} | {row['median']:.3f} "
+            f"| {row['best']:.3f} | {row['ratio']:.2f} | {100 * row['of_peak']:.0f}% "
+            f"| {row['peak_bytes'] / 1e9:.1f} | {row['difference']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def write_readme(text):
+    path = ROOT / "README.md"
+    whole = path.read_text()
+    if any(marker not in whole for marker in MARKERS):
+        sys.exit(f"{path} has no markers {MARKERS[0].strip()} and {MARKERS[1]}")
+    head, rest = whole.split(MARKERS[0], 1)
+    tail = rest.split(MARKERS[1], 1)[1]
+    path.write_text(head + MARKERS[0] + text + MARKERS[1] + tail)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+    def words(text):
+        return text.split(",")
+
+    keys = [peer[1] for peer in PEERS]
+    parser.add_argument("--ours", required=True, type=Path, help="the program `contestant`")
+    parser.add_argument(
+        "--model", type=Path, default=ROOT / "models/configs/reference/bsq_256_b36g36.yaml"
+    )
+    parser.add_argument("--programs", type=words, default=list(PROGRAMS))
+    parser.add_argument("--batches", type=words, default=["1", "4"])
+    parser.add_argument(
+        "--peers", type=words, default=keys, help=f"some of {','.join(keys)}; compile takes minutes"
+    )
+    parser.add_argument("--precision", type=words, default=["f32"], help="ours; the first is the base")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--json", type=Path, help="where the report goes")
+    parser.add_argument("--readme", action="store_true", help="write the table into README.md")
+    options = parser.parse_args()
+    for given, known in [(options.programs, list(PROGRAMS)), (options.peers, keys)]:
+        for word in given:
+            if word not in known:
+                parser.error(f"{word}: not one of {', '.join(known)}")
+    return options
+
+
+def main():
+    options = arguments()
+    # One number of threads for everybody, read by libraries when they start.
+    for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"]:
+        os.environ[variable] = str(options.threads)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        batches = ",".join(options.batches)
+        command = [str(options.ours), "--folder", folder, "write"]
+        subprocess.run(command + ["--model", str(options.model), "--batch", batches], check=True)
+        about = json.loads((Path(folder) / "model.json").read_text())
+        for program in options.programs:
+            for batch in options.batches:
+                print(f"{PROGRAMS[program]}, batch {batch}", file=sys.stderr)
+                rows += measure(program, int(batch), options, folder, about)
+    report = {
+        "about": about, "threads": options.threads, "rounds": options.rounds, "rows": rows,
+    }
+    text = table(report)
+    print(text, end="")
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
+    if options.readme:
+        write_readme(text)
+
+
+if __name__ == "__main__":
+    main()

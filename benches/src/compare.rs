@@ -1,0 +1,205 @@
+//! Samples of everybody in turn, checked first, then handed to Criterion and printed.
+//!
+//! Criterion measures one benchmark after the other, so a neighbour that wakes up meets one
+//! contestant and not the next. Here a round is one sample of each, with one of the machine's
+//! peak and bandwidth beside it; Criterion is then played the samples, and gives its statistics,
+//! saved baselines and filters as usual.
+
+use super::entrant::{Contestant, Entrant};
+use super::table::{Row, print};
+use super::threads::{tell_everybody, threads};
+use bsq::machine::{Probe, cpu_name, median};
+use bsq_codegen::cpu::microkernel::selected;
+use criterion::{Criterion, SamplingMode, Throughput};
+use std::time::Duration;
+
+/// A sample repeats work that takes less.
+const SAMPLE_SECONDS: f64 = 0.01;
+
+/// What a piece of work is, whoever does it.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Multiplications and additions of its contractions.
+    pub flops: f64,
+    /// Inputs, parameters and results, each counted once.
+    pub bytes: f64,
+}
+
+/// How results must agree with those of the first contestant.
+#[derive(Clone, Copy, Debug)]
+pub enum Agreement {
+    /// No element differs by more than this part of the greatest magnitude.
+    Within(f64),
+    /// No more than this part of all elements differs.
+    EqualBut(f64),
+}
+
+/// A group: who takes part, in what.
+pub struct Comparison<'a> {
+    pub name: &'a str,
+    pub work: Work,
+    pub agreement: Agreement,
+    /// Samples of each; Criterion wants 10 at least.
+    pub rounds: usize,
+    /// The first is what the others are compared with.
+    pub entrants: Vec<Entrant<'a>>,
+}
+
+/// All groups of one bench.
+pub struct Suite {
+    criterion: Criterion,
+    probe: Probe,
+    /// Only whether everything works: one round.
+    test: bool,
+}
+
+impl Suite {
+    /// As the command line says. Call it first of all in `main`.
+    ///
+    /// # Panics
+    /// If `BSQ_CPU` names instructions that this CPU lacks.
+    pub fn from_arguments() -> Suite {
+        tell_everybody();
+        let family = selected().unwrap_or_else(|error| panic!("{error}"));
+        let arguments: Vec<String> = std::env::args().collect();
+        let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+        if !has("--list") {
+            println!("{}, {family}, {} threads", cpu_name(), threads());
+        }
+        Suite {
+            criterion: Criterion::default().configure_from_args(),
+            probe: Probe::new(family, threads()),
+            test: has("--test") || !has("--bench"),
+        }
+    }
+
+    /// Compares the entrants that the command line selects with the first one.
+    ///
+    /// # Panics
+    /// If results do not agree.
+    pub fn compare(&mut self, comparison: Comparison<'_>) {
+        let Suite {
+            criterion,
+            probe,
+            test,
+        } = self;
+        let Comparison {
+            name,
+            work,
+            agreement,
+            rounds,
+            entrants,
+        } = comparison;
+        let names: Vec<&'static str> = entrants.iter().map(|entrant| entrant.name).collect();
+        let mut entrants = Some(entrants);
+        let mut recorded: Vec<Vec<f64>> = Vec::new();
+        let mut group = criterion.benchmark_group(name);
+        // Samples are played back in no time: these only keep Criterion from asking for more.
+        group
+            .sample_size(rounds)
+            .sampling_mode(SamplingMode::Flat)
+            .warm_up_time(Duration::from_nanos(1))
+            .measurement_time(Duration::from_millis(1));
+        if work.flops > 0.0 {
+            group.throughput(Throughput::Elements(work.flops as u64));
+        } else {
+            group.throughput(Throughput::Bytes(work.bytes as u64));
+        }
+        for (index, &entrant) in names.iter().enumerate() {
+            let mut played = 0;
+            group.bench_function(entrant, |bencher| {
+                if let Some(entrants) = entrants.take() {
+                    let makers = entrants.into_iter().map(|entrant| entrant.make);
+                    let mut contestants: Vec<_> = makers.map(|make| make()).collect();
+                    agree(&names, &mut contestants, agreement);
+                    let rounds = if *test { None } else { Some(rounds) };
+                    recorded = take_turns(&mut contestants, probe, rounds);
+                    drop(contestants);
+                    print(name, work, probe, &names, &rows(&recorded));
+                }
+                bencher.iter_custom(|iterations| {
+                    let samples = &recorded[index];
+                    let sample = samples[played % samples.len()];
+                    played += 1;
+                    Duration::from_secs_f64(sample * iterations as f64)
+                });
+            });
+        }
+        group.finish();
+    }
+
+    /// Prints Criterion's summary.
+    pub fn finish(self) {
+        self.criterion.final_summary();
+    }
+}
+
+/// Runs everybody once and compares what they computed with the first one's.
+fn agree(names: &[&str], contestants: &mut [Box<dyn Contestant>], agreement: Agreement) {
+    let mut expected: Vec<f64> = Vec::new();
+    for (name, contestant) in names.iter().zip(contestants) {
+        contestant.run();
+        let result = contestant.result();
+        if expected.is_empty() {
+            expected = result;
+            assert!(!expected.is_empty(), "{name} computes nothing");
+            continue;
+        }
+        assert_eq!(result.len(), expected.len(), "{name}: number of results");
+        let pairs = || expected.iter().zip(&result);
+        let (off, limit) = match agreement {
+            Agreement::Within(limit) => {
+                let greatest = expected.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+                let off = pairs().map(|(a, b)| (a - b).abs());
+                // A NaN must not pass for agreement.
+                let off = off.map(|off| if off.is_nan() { f64::INFINITY } else { off });
+                (off.fold(0.0, f64::max) / greatest, limit)
+            }
+            Agreement::EqualBut(limit) => {
+                let off = pairs().filter(|(a, b)| a != b).count();
+                (off as f64 / expected.len() as f64, limit)
+            }
+        };
+        assert!(
+            off <= limit,
+            "{name} does not compute what {} does: off by {off:e}, limit {limit:e}",
+            names[0]
+        );
+    }
+}
+
+/// Seconds per run of each contestant in each round; without rounds, of one run.
+fn take_turns(
+    contestants: &mut [Box<dyn Contestant>],
+    probe: &mut Probe,
+    rounds: Option<usize>,
+) -> Vec<Vec<f64>> {
+    probe.restart();
+    let once = |contestant: &mut Box<dyn Contestant>| contestant.run().as_secs_f64();
+    let first: Vec<f64> = contestants.iter_mut().map(once).collect();
+    let Some(rounds) = rounds else {
+        probe.sample();
+        return first.into_iter().map(|seconds| vec![seconds]).collect();
+    };
+    let repeats = |seconds: f64| ((SAMPLE_SECONDS / seconds).ceil() as usize).clamp(1, 10_000);
+    let repeats: Vec<usize> = first.into_iter().map(repeats).collect();
+    let mut samples = vec![Vec::with_capacity(rounds); contestants.len()];
+    for round in 0..rounds {
+        probe.sample();
+        // Everybody comes first in turn: the probe leaves the caches full of its own.
+        for place in 0..contestants.len() {
+            let who = (round + place) % contestants.len();
+            let all = (0..repeats[who]).map(|_| once(&mut contestants[who]));
+            samples[who].push(all.sum::<f64>() / repeats[who] as f64);
+        }
+    }
+    samples
+}
+
+fn rows(recorded: &[Vec<f64>]) -> Vec<Row> {
+    let row = |samples: &Vec<f64>| Row {
+        median: median(samples),
+        best: samples.iter().copied().fold(f64::INFINITY, f64::min),
+    };
+    recorded.iter().map(row).collect()
+}

@@ -1,0 +1,34 @@
+//! The table of a group: medians, fractions of what the machine can do, and ratios.
+
+use super::compare::Work;
+use bsq::machine::Probe;
+
+/// A contestant's samples, in seconds.
+pub struct Row {
+    pub median: f64,
+    pub best: f64,
+}
+
+/// Prints medians beside what the machine could do while they were taken.
+pub fn print(name: &str, work: Work, probe: &Probe, names: &[&str], rows: &[Row]) {
+    let machine = probe.rates();
+    println!(
+        "\n{name}: {:.3} GFLOP, {:.2} MB; peak {:.1} GFLOP/s, memory {:.1} GB/s",
+        work.flops / 1e9,
+        work.bytes / 1e6,
+        machine.gflops,
+        machine.gbytes
+    );
+    println!("   median ms    best ms  of peak  of memory  ratio");
+    for (contestant, row) in names.iter().zip(rows) {
+        println!(
+            "  {:10.4} {:10.4} {:7.0}% {:9.0}%  {:5.2}  {contestant}",
+            row.median * 1e3,
+            row.best * 1e3,
+            100.0 * work.flops / row.median / 1e9 / machine.gflops,
+            100.0 * work.bytes / row.median / 1e9 / machine.gbytes,
+            row.median / rows[0].median,
+        );
+    }
+    println!();
+}
