@@ -85,6 +85,7 @@ enum Precision {
     F32,
     Bf16,
     Int8,
+    Int8All,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -105,6 +106,7 @@ fn options(precision: Precision) -> CompileOptions {
             Precision::F32 => bsq_runtime::Precision::F32,
             Precision::Bf16 => bsq_runtime::Precision::Bf16,
             Precision::Int8 => bsq_runtime::Precision::Int8,
+            Precision::Int8All => bsq_runtime::Precision::Int8All,
         },
         threads: threads(),
         ..CompileOptions::default()

@@ -19,6 +19,10 @@ use bsq_ir::{DotAxes, Function, NodeId, Op};
 pub(super) const ROWS: usize = 96;
 /// Columns of a block.
 const COLUMNS: usize = 192;
+/// Rows up to which reading the right side takes all the time, and the columns of a block then: a
+/// tile's, so that threads share them evenly.
+const FEW_ROWS: usize = 8;
+const FEW_ROWS_COLUMNS: usize = 48;
 
 pub(super) fn lower(
     mut builder: Builder,
@@ -210,8 +214,12 @@ impl<'f> Plan<'f> {
             b,
             &mut [&mut left.at, &mut c_at],
         );
+        let most = match m <= FEW_ROWS {
+            true => FEW_ROWS_COLUMNS,
+            false => COLUMNS,
+        };
         let (column_block, n_extent) =
-            block_of(&mut nest, column, balanced(n, COLUMNS, PANEL), b, &mut {
+            block_of(&mut nest, column, balanced(n, most, PANEL), b, &mut {
                 let mut moved = factor_at(&mut factor);
                 moved.push(&mut c_at);
                 moved

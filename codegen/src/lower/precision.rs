@@ -11,7 +11,7 @@
 
 use super::prepare::keep;
 use bsq_ir::op::Family;
-use bsq_ir::{DType, DotAxes, Function, NodeId, Op, Tensor};
+use bsq_ir::{DType, DotAxes, Function, Node, NodeId, Op, Tensor};
 
 /// In which format contractions and attention run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -22,8 +22,11 @@ pub enum Precision {
     /// Weights and activations in bf16, sums in f32.
     Bf16,
     /// Weights in 8 bits with a scale for each output channel, activations in 8 bits with a scale
-    /// for each row, sums in 32-bit integers; attention in bf16.
+    /// for each row, sums in 32-bit integers; attention in bf16. What a sign, a comparison or an
+    /// index depends on is in bf16 too: a tokenizer's bits.
     Int8,
+    /// As `Int8`, without the exception: for models whose decisions bear it.
+    Int8All,
 }
 
 impl Precision {
@@ -32,18 +35,23 @@ impl Precision {
         if self == Precision::F32 {
             return function;
         }
-        let chosen = chosen(&function);
+        let (chosen, decisive) = (chosen(&function), decisive(&function));
         let mut next = 0;
         function.transform(|graph, node, operands| {
+            let at = next;
             next += 1;
             let Op::DotGeneral(dot) = &node.op else {
                 return keep(graph, node, operands);
             };
-            if !chosen[next - 1] {
+            if !chosen[at] {
                 return keep(graph, node, operands);
             }
+            let format = match self {
+                Precision::Int8 if decisive[at] => Precision::Bf16,
+                format => format,
+            };
             let narrow =
-                |operand: NodeId, axis: usize| self.narrow(Tensor::new(graph, operand), axis);
+                |operand: NodeId, axis: usize| format.narrow(Tensor::new(graph, operand), axis);
             graph.in_place_of(node, || {
                 let (l, r) = dot.contract[0];
                 let (lhs, rhs) = (narrow(operands[0], l), narrow(operands[1], r));
@@ -57,7 +65,7 @@ impl Precision {
         match self {
             Precision::F32 => x,
             Precision::Bf16 => x.cast(DType::BF16).cast(DType::F32),
-            Precision::Int8 => {
+            Precision::Int8 | Precision::Int8All => {
                 let (bytes, scales) = x.quantize(axis as isize);
                 bytes.dequantize(scales, axis as isize)
             }
@@ -76,7 +84,7 @@ impl Precision {
 fn chosen(function: &Function) -> Vec<bool> {
     let stable = stable(function);
     let (behind, open) = (behind(function, &stable), open(function));
-    let choose = |(id, node): (NodeId, &bsq_ir::Node)| {
+    let choose = |(id, node): (NodeId, &Node)| {
         let Op::DotGeneral(dot) = &node.op else {
             return false;
         };
@@ -87,7 +95,7 @@ fn chosen(function: &Function) -> Vec<bool> {
 }
 
 /// One contracted axis, of whole groups of bytes.
-fn fits(function: &Function, node: &bsq_ir::Node, dot: &DotAxes) -> bool {
+fn fits(function: &Function, node: &Node, dot: &DotAxes) -> bool {
     let shape = function.node(node.operands[0]).shape();
     matches!(dot.contract[..], [(axis, _)] if shape[axis].is_multiple_of(4))
 }
@@ -122,7 +130,7 @@ fn open(function: &Function) -> Vec<bool> {
     let mut open = vec![false; function.nodes().len()];
     function.roots().for_each(|id| open[id.index()] = true);
     for (id, node) in function.iter().rev() {
-        let passes = !mixes(&node.op) && (open[id.index()] || decides(&node.op, node.dtype()));
+        let passes = !mixes(&node.op) && (open[id.index()] || decides(node));
         if passes {
             node.operands
                 .iter()
@@ -132,13 +140,26 @@ fn open(function: &Function) -> Vec<bool> {
     open
 }
 
+/// Nodes that a decision depends on.
+fn decisive(function: &Function) -> Vec<bool> {
+    let mut decisive = vec![false; function.nodes().len()];
+    for (id, node) in function.iter().rev() {
+        if decisive[id.index()] || decides(node) {
+            let operands = node.operands.iter();
+            operands.for_each(|operand| decisive[operand.index()] = true);
+        }
+    }
+    decisive
+}
+
 fn mixes(op: &Op) -> bool {
     op.family() == Family::Contraction || matches!(op, Op::Attention { .. })
 }
 
 /// True for ops of which a small error can make a large one.
-fn decides(op: &Op, dtype: DType) -> bool {
+fn decides(node: &Node) -> bool {
     use Op::*;
+    let (op, dtype) = (&node.op, node.types[0].dtype);
     let whole = dtype.is_integer() || dtype == DType::Bool;
     matches!(
         op,

@@ -19,8 +19,10 @@ enum Format {
     F32,
     /// Weights and activations in bf16, sums in f32
     Bf16,
-    /// Weights and activations in 8 bits, attention in bf16
+    /// Weights and activations in 8 bits; attention, and what an encoder's bits depend on, in bf16
     Int8,
+    /// As int8, the encoder too: for models whose bits bear it
+    Int8All,
 }
 
 impl PrecisionArgument {
@@ -29,6 +31,7 @@ impl PrecisionArgument {
             Format::F32 => Precision::F32,
             Format::Bf16 => Precision::Bf16,
             Format::Int8 => Precision::Int8,
+            Format::Int8All => Precision::Int8All,
         }
     }
 
@@ -43,6 +46,7 @@ impl PrecisionArgument {
             Format::F32 => "f32",
             Format::Bf16 => "bf16",
             Format::Int8 => "int8",
+            Format::Int8All => "int8-all",
         }
     }
 }

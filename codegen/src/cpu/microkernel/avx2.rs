@@ -1,11 +1,11 @@
 //! The AVX2 tile: 6 rows x 1 panel in 12 of the 16 registers, on f32 and on widened weights.
 
 use std::arch::x86_64::{
-    __m256, __m256i, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128, _mm_prefetch,
-    _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32,
-    _mm256_cvtepu16_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_maskload_ps,
-    _mm256_maskstore_ps, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32,
-    _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
+    __m256, __m256i, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128, _mm_prefetch, _mm_set1_epi8,
+    _mm_xor_si128, _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_cvtepi8_epi32,
+    _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setr_epi32, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps,
 };
 use std::array::from_fn;
 use std::hint::black_box;
@@ -128,8 +128,9 @@ unsafe fn widen<const FORMAT: u8>(b: *const u8, scale: __m256) -> __m256 {
                 _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
             }
             _ => {
-                let wide = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(b.cast())));
-                _mm256_mul_ps(_mm256_sub_ps(wide, _mm256_set1_ps(128.0)), scale)
+                // With its highest bit turned over, a byte is itself less 128 in two's complement.
+                let signed = _mm_xor_si128(_mm_loadl_epi64(b.cast()), _mm_set1_epi8(i8::MIN));
+                _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(signed)), scale)
             }
         }
     }

@@ -1,10 +1,11 @@
 //! The AVX-512 tile: 8 rows x 3 panels in 24 of the 32 registers, on f32 and on widened weights.
 
 use std::arch::x86_64::{
-    __m512, __mmask16, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_loadu_si256,
-    _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+    __m512, __mmask16, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm_set1_epi8, _mm_xor_si128,
+    _mm256_loadu_si256, _mm512_castsi512_ps, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps,
+    _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
+    _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
+    _mm512_storeu_ps,
 };
 
 use super::blocks::{self, Tile, TileFn, Tiles};
@@ -79,28 +80,34 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize>(tile: &
     }
 
     let step = PANEL_WIDTH * widened(FORMAT).b().size();
+    // The end of a panel is followed by the next one, which is being read already: there the first
+    // panel of the next tile is fetched instead.
+    let last = (PREFETCH / step).min(tile.steps);
+    let next = PREFETCH as isize + (PANELS as isize - 1) * tile.b_panel_stride;
     let (mut a, mut b) = (tile.a, tile.b);
-    for _ in 0..tile.steps {
-        let mut b_row = [_mm512_setzero_ps(); PANELS];
-        for (panel, b_row) in b_row.iter_mut().enumerate() {
-            let b = b.wrapping_offset(panel as isize * tile.b_panel_stride);
-            if ROWS <= FEW_ROWS {
-                // A hint, which may well point beyond the panel.
-                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(PREFETCH).cast());
+    for (steps, ahead) in [(tile.steps - last, PREFETCH as isize), (last, next)] {
+        for _ in 0..steps {
+            let mut b_row = [_mm512_setzero_ps(); PANELS];
+            for (panel, b_row) in b_row.iter_mut().enumerate() {
+                let b = b.wrapping_offset(panel as isize * tile.b_panel_stride);
+                if ROWS <= FEW_ROWS {
+                    // A hint, which may well point beyond everything.
+                    _mm_prefetch::<_MM_HINT_T0>(b.wrapping_offset(ahead).cast());
+                }
+                // SAFETY: panels are readable over their full width for every k.
+                *b_row = unsafe { widen::<FORMAT>(b, scales[panel]) };
             }
-            // SAFETY: panels are readable over their full width for every k.
-            *b_row = unsafe { widen::<FORMAT>(b, scales[panel]) };
-        }
-        for (row, sums) in sums.iter_mut().enumerate() {
-            let a = a.wrapping_offset(row as isize * tile.a_row_stride);
-            // SAFETY: row < ROWS, and k is in range.
-            let a = _mm512_set1_ps(unsafe { a.cast::<f32>().read_unaligned() });
-            for (sum, &b) in sums.iter_mut().zip(&b_row) {
-                *sum = _mm512_fmadd_ps(a, b, *sum);
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let a = a.wrapping_offset(row as isize * tile.a_row_stride);
+                // SAFETY: row < ROWS, and k is in range.
+                let a = _mm512_set1_ps(unsafe { a.cast::<f32>().read_unaligned() });
+                for (sum, &b) in sums.iter_mut().zip(&b_row) {
+                    *sum = _mm512_fmadd_ps(a, b, *sum);
+                }
             }
+            a = a.wrapping_offset(tile.a_step_stride);
+            b = b.wrapping_add(step);
         }
-        a = a.wrapping_offset(tile.a_step_stride);
-        b = b.wrapping_add(step);
     }
 
     for (row, sums) in sums.iter().enumerate() {
@@ -128,8 +135,9 @@ unsafe fn widen<const FORMAT: u8>(b: *const u8, scale: __m512) -> __m512 {
                 _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
             }
             _ => {
-                let wide = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(b.cast())));
-                _mm512_mul_ps(_mm512_sub_ps(wide, _mm512_set1_ps(128.0)), scale)
+                // With its highest bit turned over, a byte is itself less 128 in two's complement.
+                let signed = _mm_xor_si128(_mm_loadu_si128(b.cast()), _mm_set1_epi8(i8::MIN));
+                _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(signed)), scale)
             }
         }
     }

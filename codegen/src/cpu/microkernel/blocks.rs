@@ -58,6 +58,11 @@ pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
     let b_panel_stride = args.b_panel_stride * b_size as isize;
     let b_step = PANEL_WIDTH * terms * b_size;
     let steps = args.k.div_ceil(terms);
+    // With one tile of rows nothing of B is read twice.
+    let k_block = match args.m <= T::ROWS {
+        true => steps.max(1),
+        false => T::K_BLOCK,
+    };
     for (panel, panels) in pieces(args.n.div_ceil(PANEL_WIDTH), T::PANELS) {
         let column = panel * PANEL_WIDTH;
         let columns = (panels * PANEL_WIDTH).min(args.n - column);
@@ -65,7 +70,7 @@ pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
         let mut done = 0;
         // Runs once for k = 0, which has to set C.
         loop {
-            let count = piece(steps - done, T::K_BLOCK);
+            let count = piece(steps - done, k_block);
             for (row, rows) in pieces(args.m, T::ROWS) {
                 let tile = Tile {
                     a: args
