@@ -9,6 +9,7 @@
 use std::time::Instant;
 
 use bsq_codegen::cpu::microkernel::{ContractArgs, Family, PANEL_WIDTH, fma_peak};
+use bsq_codegen::kernel::Format;
 
 fn main() {
     let sizes: Vec<usize> = std::env::args()
@@ -64,16 +65,17 @@ impl Contraction {
 
     /// Computes C once; GFLOP/s.
     fn run(&mut self, family: Family) -> f64 {
-        let contract = family.contract();
+        let contract = family.contract(Format::F32);
         let start = Instant::now();
         for row in (0..self.m).step_by(self.block) {
             let args = ContractArgs {
-                a: self.a[row * self.k..].as_ptr(),
+                a: self.a[row * self.k..].as_ptr().cast(),
                 a_row_stride: self.k as isize,
                 a_k_stride: 1,
-                b: self.b.as_ptr(),
+                b: self.b.as_ptr().cast(),
                 b_panel_stride: (self.k * PANEL_WIDTH) as isize,
-                c: self.c[row * self.n..].as_mut_ptr(),
+                columns: std::ptr::null(),
+                c: self.c[row * self.n..].as_mut_ptr().cast(),
                 c_row_stride: self.n as isize,
                 m: self.block.min(self.m - row),
                 n: self.n,

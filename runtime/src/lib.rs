@@ -7,5 +7,6 @@ pub mod program;
 pub mod tensor_data;
 pub mod threads;
 
+pub use bsq_codegen::lower::Precision;
 pub use program::{CompileOptions, Executable, Outputs, ProgramError, Session, compile};
 pub use tensor_data::HostTensor;

@@ -79,11 +79,13 @@ enum Program {
     Train,
 }
 
-/// The number format of the arithmetic. Faster ones come as further variants, to be passed on in
-/// [`options`].
+/// The number format of the arithmetic.
 #[derive(Clone, Copy, ValueEnum)]
 enum Precision {
     F32,
+    Bf16,
+    Int8,
+    Int8All,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -99,11 +101,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn options(precision: Precision) -> CompileOptions {
-    match precision {
-        Precision::F32 => CompileOptions {
-            threads: threads(),
-            ..CompileOptions::default()
+    CompileOptions {
+        precision: match precision {
+            Precision::F32 => bsq_runtime::Precision::F32,
+            Precision::Bf16 => bsq_runtime::Precision::Bf16,
+            Precision::Int8 => bsq_runtime::Precision::Int8,
+            Precision::Int8All => bsq_runtime::Precision::Int8All,
         },
+        threads: threads(),
+        ..CompileOptions::default()
     }
 }
 

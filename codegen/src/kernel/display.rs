@@ -1,6 +1,8 @@
 //! Kernel IR as indented text.
 
-use super::{Array, Combine, Contract, Element, Extent, Inst, Kernel, Place, Reduce, Stmt, Value};
+use super::{
+    Array, Combine, Contract, Element, Extent, Format, Inst, Kernel, Place, Reduce, Stmt, Value,
+};
 use std::fmt::{self, Formatter, Result};
 
 impl fmt::Display for Kernel {
@@ -86,7 +88,11 @@ impl fmt::Display for Contract {
         let plus = if self.accumulate { "+=" } else { "=" };
         write!(
             f,
-            "contract {} by {} {plus} {} by ({}, {}) * panels {} by {} over m {} n {} k {}",
+            "contract {}{} by {} {plus} {} by ({}, {}) * panels {} by {}",
+            match self.format {
+                Format::F32 => String::new(),
+                format => format!("{} ", format.name()),
+            },
             self.c,
             self.c_row_stride,
             self.a,
@@ -94,10 +100,11 @@ impl fmt::Display for Contract {
             self.a_k_stride,
             self.b,
             self.b_panel_stride,
-            self.m,
-            self.n,
-            self.k
-        )
+        )?;
+        if let Some(columns) = &self.columns {
+            write!(f, " columns {columns}")?;
+        }
+        write!(f, " over m {} n {} k {}", self.m, self.n, self.k)
     }
 }
 

@@ -15,9 +15,11 @@
 mod affine;
 pub mod bounds;
 mod display;
+mod format;
 pub mod verify;
 
 pub use affine::{Affine, Var};
+pub use format::Format;
 
 use bsq_ir::{DType, Op, Type};
 
@@ -170,18 +172,21 @@ pub enum Inst {
     Map(Op, Vec<Value>),
 }
 
-/// A block contraction, `f32`: `C[i, j] (+)= A[i, k] * B[k, j]`, accumulated in ascending `k`
-/// with one fused multiply-add per term, from zero or from what C holds.
+/// A block contraction: `C[i, j] (+)= A[i, k] * B[k, j]`, from zero or from what C holds. How the
+/// sides are stored and in which order terms are added is the [`Format`]'s.
 ///
 /// B is packed in panels of [`PANEL`] columns: panel `p` holds `B[.., 16 p .. 16 p + 16]` as
 /// `[k][16]`, zero padded; panels are `b_panel_stride` elements apart. A and C have plain strides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Contract {
+    pub format: Format,
     pub a: Element,
     pub a_row_stride: i64,
     pub a_k_stride: i64,
     pub b: Element,
     pub b_panel_stride: i64,
+    /// What the first column has of its own, where the format says so; one element per column.
+    pub columns: Option<Element>,
     pub c: Element,
     pub c_row_stride: i64,
     pub m: Extent,
@@ -193,6 +198,13 @@ pub struct Contract {
 
 /// Columns of a packed panel of B.
 pub const PANEL: usize = 16;
+
+impl Contract {
+    /// What is read: A, B, and what columns have of their own.
+    pub fn reads(&self) -> impl Iterator<Item = &Element> {
+        [&self.a, &self.b].into_iter().chain(&self.columns)
+    }
+}
 
 impl Extent {
     /// The most iterations there can be.

@@ -218,23 +218,42 @@ impl Verifier<'_> {
         for extent in [&c.m, &c.n, &c.k] {
             self.extent(extent)?;
         }
-        for element in [&c.a, &c.b, &c.c] {
-            let array = self.kernel.array(element.place);
-            if array.dtype != DType::F32 {
-                return Err(format!("{} is {}, not f32", element.place, array.dtype));
+        let format = c.format;
+        let types = [format.a(), format.b(), format.c()];
+        let mut typed: Vec<_> = [&c.a, &c.b, &c.c].into_iter().zip(types).collect();
+        match (&c.columns, format.columns()) {
+            (Some(columns), Some(dtype)) => typed.push((columns, dtype)),
+            (None, None) => {}
+            _ => {
+                return Err(format!(
+                    "{} with or without columns' own values",
+                    format.name()
+                ));
             }
+        }
+        for (element, dtype) in typed {
+            let array = self.kernel.array(element.place);
+            if array.dtype != dtype {
+                return Err(format!("{} is {}, not {dtype}", element.place, array.dtype));
+            }
+        }
+        let terms = format.terms();
+        if terms > 1 && c.a_k_stride != 1 {
+            return Err(format!("terms of A are {} apart, not 1", c.a_k_stride));
         }
         if !self.kernel.array(c.c.place).written {
             return Err(format!("{} is not marked as written", c.c.place));
         }
         // The elements touched are those of loops over row, column and term.
-        let [row, column, panel, term, within] = [0, 1, 2, 3, 4].map(|i| Var(u32::MAX - i));
+        let [row, column, panel, step, within, term] =
+            [0, 1, 2, 3, 4, 5].map(|i| Var(u32::MAX - i));
         let extents = [
             (row, c.m.clone()),
             (column, c.n.clone()),
             (panel, panels(&c.n)),
-            (term, c.k.clone()),
-            (within, Extent::Static(PANEL)),
+            (step, steps(&c.k, terms)?),
+            (within, Extent::Static(PANEL * terms)),
+            (term, Extent::Static(terms)),
         ];
         for (var, extent) in extents.clone() {
             self.ranges.bind(var, extent)?;
@@ -244,16 +263,23 @@ impl Verifier<'_> {
             at: parts.iter().fold(element.at.clone(), |at, p| at.add(p)),
             ..element.clone()
         };
-        let a = [along(row, c.a_row_stride), along(term, c.a_k_stride)];
+        let a = [
+            along(row, c.a_row_stride),
+            along(step, c.a_k_stride * terms as i64),
+            along(term, c.a_k_stride),
+        ];
         let b = [
             along(panel, c.b_panel_stride),
-            along(term, PANEL as i64),
+            along(step, (PANEL * terms) as i64),
             along(within, 1),
         ];
         let to = [along(row, c.c_row_stride), along(column, 1)];
         self.element(&shifted(&c.a, &a))?;
         self.element(&shifted(&c.b, &b))?;
         self.element(&shifted(&c.c, &to))?;
+        if let Some(columns) = &c.columns {
+            self.element(&shifted(columns, &[along(column, 1)]))?;
+        }
         for (var, _) in extents {
             self.ranges.unbind(var);
         }
@@ -354,6 +380,32 @@ fn panels(n: &Extent) -> Extent {
                 },
                 limit: limit.div_ceil(PANEL),
             }
+        }
+    }
+}
+
+/// Steps of `terms` terms each.
+fn steps(k: &Extent, terms: usize) -> Result<Extent, String> {
+    match k {
+        k if terms == 1 => Ok(k.clone()),
+        Extent::Static(k) => Ok(Extent::Static(k.div_ceil(terms))),
+        Extent::Block { size, start, limit } => {
+            let whole = |factor: i64| factor % terms as i64 == 0;
+            let aligned =
+                whole(start.constant) && start.terms.iter().all(|&(_, factor)| whole(factor));
+            if !aligned || !whole(*size as i64) {
+                return Err(format!("blocks of terms that are no multiples of {terms}"));
+            }
+            let scaled = start.terms.iter();
+            let scaled = scaled.map(|&(var, factor)| (var, factor / terms as i64));
+            Ok(Extent::Block {
+                size: size / terms,
+                start: Affine {
+                    constant: start.constant / terms as i64,
+                    terms: scaled.collect(),
+                },
+                limit: limit.div_ceil(terms),
+            })
         }
     }
 }

@@ -199,8 +199,7 @@ fn each_access(body: &[Stmt], visit: &mut impl FnMut(&Element, bool)) {
             Stmt::Reduce(reduce) => each_access(&reduce.body, visit),
             Stmt::Contract(contract) => {
                 // A block contraction reads and writes ranges: never in place.
-                visit(&contract.a, false);
-                visit(&contract.b, false);
+                contract.reads().for_each(|element| visit(element, false));
                 visit(&contract.c, true);
                 visit(
                     &Element {

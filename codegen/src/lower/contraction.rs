@@ -9,25 +9,35 @@ use super::builder::{Axes, Builder, Shared};
 use super::left::Left;
 use super::nest::{Nest, block_of};
 use super::rows::root_axes;
+use super::sides::Sides;
 use super::{Attempt, Lowered, loops, pack};
-use crate::kernel::{Affine, Contract, Element, Extent, Kernel, PANEL, Place, Stmt, Var};
-use crate::schedule::Group;
-use bsq_ir::{DType, DotAxes, Function, NodeId, Op};
+use crate::kernel::{Affine, Contract, Element, Extent, Format, Kernel, PANEL, Place, Stmt, Var};
+use crate::schedule::{Group, Widenings};
+use bsq_ir::{DotAxes, Function, NodeId, Op};
 
 /// Rows of a block: a multiple of every microkernel's tile.
 pub(super) const ROWS: usize = 96;
 /// Columns of a block.
 const COLUMNS: usize = 192;
+/// Rows up to which reading the right side takes all the time, and the columns of a block then: a
+/// tile's, so that threads share them evenly.
+const FEW_ROWS: usize = 8;
+const FEW_ROWS_COLUMNS: usize = 48;
 
-pub(super) fn lower(mut builder: Builder, function: &Function, group: &Group) -> Attempt {
+pub(super) fn lower(
+    mut builder: Builder,
+    function: &Function,
+    group: &Group,
+    widened: &Widenings,
+) -> Attempt {
     let anchor = group.anchor.expect("a contraction");
-    let attempt =
-        Plan::new(&mut builder, function, group, anchor).and_then(|plan| plan.emit(&mut builder));
+    let attempt = Plan::new(&mut builder, function, group, anchor, widened)
+        .and_then(|plan| plan.emit(&mut builder));
     let stored = builder.stored();
     let lowered = attempt.map_err(|blocked| (blocked, builder.axes))?;
     let rhs = function.node(anchor).operands[1];
     let fresh = Builder::new(function, stored, Axes::default());
-    let packed = pack::contraction_rhs(fresh, function, anchor, rhs)?;
+    let packed = pack::contraction_rhs(fresh, function, anchor, rhs, widened)?;
     Ok(vec![packed, lowered])
 }
 
@@ -37,6 +47,8 @@ struct Plan<'f> {
     group: &'f Group,
     anchor: NodeId,
     dot: &'f DotAxes,
+    widened: &'f Widenings,
+    sides: Sides,
     /// The index of the root in terms of its variables, and of the contraction's result.
     root_index: Vec<Affine>,
     batch: Vec<Var>,
@@ -51,6 +63,7 @@ impl<'f> Plan<'f> {
         function: &'f Function,
         group: &'f Group,
         anchor: NodeId,
+        widened: &'f Widenings,
     ) -> Result<Self, Blocked> {
         let Op::DotGeneral(dot) = &function.node(anchor).op else {
             unreachable!("a contraction's anchor contracts")
@@ -74,6 +87,8 @@ impl<'f> Plan<'f> {
             group,
             anchor,
             dot,
+            widened,
+            sides: Sides::new(function, anchor, widened),
             root_index,
             batch,
             rows,
@@ -83,7 +98,8 @@ impl<'f> Plan<'f> {
     }
 
     fn emit(self, b: &mut Builder) -> Result<Lowered, Blocked> {
-        let alone = self.group.members.len() == 1;
+        // Sums of bytes are not the result yet.
+        let alone = self.group.members.len() == 1 && self.sides.format != Format::Int8;
         let Some((&row, outer_rows)) = self.rows.split_last() else {
             return self.emit_with(b, None, alone);
         };
@@ -98,7 +114,8 @@ impl<'f> Plan<'f> {
         alone: bool,
     ) -> Result<Lowered, Blocked> {
         let row = rows.as_ref().map(|rows| rows.0);
-        let c_scratch = (!alone).then(|| b.scratch(DType::F32, ROWS * COLUMNS));
+        let c_dtype = self.sides.format.c();
+        let c_scratch = (!alone).then(|| b.scratch(c_dtype, ROWS * COLUMNS));
         // The epilogue, in terms of whole rows and columns.
         let row_scope: Vec<Var> = row.into_iter().collect();
         b.open(&row_scope);
@@ -112,7 +129,11 @@ impl<'f> Plan<'f> {
                 at,
                 dynamic: None,
             };
-            let value = b.load_here(element, DType::F32);
+            let mut value = b.load_here(element, c_dtype);
+            if self.sides.format == Format::Int8 {
+                let (function, anchor, at) = (self.function, self.anchor, &self.result_index);
+                value = self.sides.sum_of_bytes(b, function, anchor, at, value)?;
+            }
             b.define(self.anchor, self.result_index.clone(), value);
             self.emit_stores(b)?;
         }
@@ -152,9 +173,12 @@ impl<'f> Plan<'f> {
     ) -> Result<Lowered, Blocked> {
         let node = self.function.node(self.anchor);
         let shape = node.shape().clone();
-        let (lhs, _rhs) = (node.operands[0], node.operands[1]);
-        let mut left = Left::new(b, self.function, lhs, self.dot, &self.result_index)?;
-        let panels = pack::packed_type(self.function, self.anchor);
+        let (lhs, rhs) = (node.operands[0], node.operands[1]);
+        let (function, dot, result) = (self.function, self.dot, &self.result_index);
+        let format = self.sides.format;
+        let mut left = Left::new(b, function, lhs, dot, result, format, self.widened)?;
+        let mut factor = self.sides.column_factor(b, function, rhs, dot, result)?;
+        let panels = pack::packed_type(self.function, self.anchor, format);
         let packed = b.buffer(Shared::Extra(self.anchor, 0), &panels.ty, false);
         let c_place = match c_scratch {
             Some(place) => place,
@@ -170,7 +194,7 @@ impl<'f> Plan<'f> {
             columns: columns_body,
         };
         let column = nest
-            .merge_columns(&self.columns, local, b)
+            .merge_columns(&self.columns, local, &mut factor_at(&mut factor), b)
             .ok_or(Blocked::Store(self.anchor))?;
         let (row, outer) = match rows {
             Some((row, outer)) => nest.merge_rows(row, outer, local, &mut left.at, b),
@@ -190,13 +214,16 @@ impl<'f> Plan<'f> {
             b,
             &mut [&mut left.at, &mut c_at],
         );
-        let (column_block, n_extent) = block_of(
-            &mut nest,
-            column,
-            balanced(n, COLUMNS, PANEL),
-            b,
-            &mut [&mut c_at],
-        );
+        let most = match m <= FEW_ROWS {
+            true => FEW_ROWS_COLUMNS,
+            false => COLUMNS,
+        };
+        let (column_block, n_extent) =
+            block_of(&mut nest, column, balanced(n, most, PANEL), b, &mut {
+                let mut moved = factor_at(&mut factor);
+                moved.push(&mut c_at);
+                moved
+            });
         let block_columns = b.axes.extent(column);
         let zero = Affine::default();
         let in_block = |at: &Affine| at.substitute(row, &zero).substitute(column, &zero);
@@ -206,6 +233,26 @@ impl<'f> Plan<'f> {
         let b_at = panels
             .batch_offset(&self.batch, &b.axes)
             .add(&Affine::var(column_block).scale(panel * panels.stride as i64));
+        let first_column = panels
+            .batch(&self.batch, &b.axes)
+            .scale((panels.panels * PANEL) as i64)
+            .add(&Affine::var(column_block).scale(panel * PANEL as i64));
+        let columns = match (factor, &panels.starts) {
+            (Some((_, at)), _) if at.coefficient(column) != 1 && block_columns > 1 => {
+                return Err(Blocked::Store(rhs));
+            }
+            (Some((node, at)), _) => Some((b.node_buffer(node, false), in_block(&at))),
+            (None, Some(ty)) => {
+                let starts = b.buffer(Shared::Extra(self.anchor, 1), ty, false);
+                Some((starts, first_column))
+            }
+            (None, None) => None,
+        };
+        let columns = columns.map(|(place, at)| Element {
+            place,
+            at,
+            dynamic: None,
+        });
         let (c, c_row_stride) = match c_scratch {
             Some(place) => {
                 let at = Affine::var(row)
@@ -229,6 +276,7 @@ impl<'f> Plan<'f> {
             ),
         };
         let contract = Contract {
+            format,
             a: block.from,
             a_row_stride: block.row_stride,
             a_k_stride: block.k_stride,
@@ -238,6 +286,7 @@ impl<'f> Plan<'f> {
                 dynamic: None,
             },
             b_panel_stride: panels.stride as i64,
+            columns,
             c,
             c_row_stride,
             m: m_extent.clone(),
@@ -306,6 +355,11 @@ impl<'f> Plan<'f> {
         debug_assert_eq!(stride as usize, shape.elements());
         at
     }
+}
+
+/// Where the factor of columns is, if there is one.
+fn factor_at(factor: &mut Option<(NodeId, Affine)>) -> Vec<&mut Affine> {
+    factor.iter_mut().map(|(_, at)| at).collect()
 }
 
 /// Block sizes of about equal work: a multiple of `unit`, at most `most`.

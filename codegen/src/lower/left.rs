@@ -3,8 +3,10 @@
 use super::access::{Blocked, Source};
 use super::builder::Builder;
 use super::contraction::ROWS;
-use crate::kernel::{Affine, Element, Extent, Inst, PANEL, Place, Stmt, Var};
-use bsq_ir::{DType, DotAxes, Function, NodeId};
+use super::sides::operand_index;
+use crate::kernel::{Affine, Element, Extent, Format, Inst, PANEL, Place, Stmt, Var};
+use crate::schedule::Widenings;
+use bsq_ir::{DotAxes, Function, NodeId};
 
 /// Elements from one contracted index to the next above which rows side by side are copied: each
 /// step touches another cache line, and too many of them share a set.
@@ -16,6 +18,7 @@ pub(super) struct Left {
     pub at: Affine,
     /// Contracted variables, outermost first.
     contracted: Vec<Var>,
+    format: Format,
 }
 
 impl Left {
@@ -25,28 +28,25 @@ impl Left {
         lhs: NodeId,
         dot: &DotAxes,
         result: &[Affine],
+        format: Format,
+        widened: &Widenings,
     ) -> Result<Self, Blocked> {
-        let shape = function.node(lhs).shape();
-        let mut index = vec![Affine::default(); shape.rank()];
-        for (position, &(axis, _)) in dot.batch.iter().enumerate() {
-            index[axis] = result[position].clone();
+        let (index, contracted) = operand_index(b, function, lhs, dot, result, true);
+        let mut source = b.places().locate(lhs, index)?;
+        if let Source::Computed(value, index) = &source
+            && let Some(widening) = widened.value(*value)
+            && format.terms() > 1
+        {
+            source = b.places().locate(widening.narrow, index.clone())?;
         }
-        for (position, axis) in dot.free(shape.rank(), true).into_iter().enumerate() {
-            index[axis] = result[dot.batch.len() + position].clone();
-        }
-        let mut contracted = Vec::new();
-        for &(axis, _) in &dot.contract {
-            let (at, vars) = b.axes.axis(shape[axis]);
-            index[axis] = at;
-            contracted.extend(vars);
-        }
-        match b.places().locate(lhs, index)? {
+        match source {
             Source::Stored(node, at) => {
                 let place = b.node_buffer(node, false);
                 Ok(Left {
                     place,
                     at,
                     contracted,
+                    format,
                 })
             }
             Source::Computed(..) => Err(Blocked::Store(lhs)),
@@ -81,8 +81,11 @@ impl Left {
         strides: Option<(i64, i64)>,
         start: Affine,
     ) -> LeftBlock {
-        let transposed = strides.is_some_and(|(row, k)| row == 1 && k > FAR);
-        if let (Some((row_stride, k_stride)), false) = (strides, transposed) {
+        let together = self.format.terms() > 1;
+        let transposed = !together && strides.is_some_and(|(row, k)| row == 1 && k > FAR);
+        let apart = together && strides.is_some_and(|(_, k)| k != 1);
+        let in_place = !transposed && !apart;
+        if let (Some((row_stride, k_stride)), true) = (strides, in_place) {
             let zero = Affine::default();
             let first = |at: Affine, &var: &Var| at.substitute(var, &zero);
             let at = self.contracted.iter().fold(start, first);
@@ -119,7 +122,8 @@ impl Left {
                 (stride as i64, 1, ROWS * stride)
             }
         };
-        let copy = b.scratch(DType::F32, elements);
+        let dtype = self.format.a();
+        let copy = b.scratch(dtype, elements);
         let at = Affine::var(row)
             .scale(row_stride)
             .add(&linear.scale(k_stride));
@@ -137,7 +141,7 @@ impl Left {
         let nest = vec![
             Stmt::Let {
                 value,
-                dtype: DType::F32,
+                dtype,
                 inst: Inst::Load(from),
             },
             Stmt::Store { to, value },

@@ -23,7 +23,8 @@ pub fn for_each_index(stmts: &mut [Stmt], visit: &mut impl FnMut(&mut Affine)) {
             }
             Stmt::Reduce(reduce) => for_each_index(&mut reduce.body, visit),
             Stmt::Contract(contract) => {
-                for element in [&mut contract.a, &mut contract.b, &mut contract.c] {
+                let elements = [&mut contract.a, &mut contract.b, &mut contract.c];
+                for element in elements.into_iter().chain(&mut contract.columns) {
                     visit(&mut element.at);
                 }
                 for extent in [&mut contract.m, &mut contract.n, &mut contract.k] {

@@ -10,15 +10,18 @@ mod loops;
 mod moves;
 mod nest;
 mod pack;
+mod precision;
 mod prepare;
 mod rows;
+mod sides;
 
 use crate::kernel::Kernel;
 use crate::program::Program;
-use crate::schedule::{Group, Schedule, order, schedule};
+use crate::schedule::{Group, Schedule, Widenings, order, schedule};
 use access::Blocked;
 use bsq_ir::{Function, NodeId, Op, Type};
 use builder::{Axes, Builder, Shared};
+pub use precision::Precision;
 use std::collections::BTreeSet;
 
 /// A kernel and the shared arrays that it is launched on.
@@ -31,18 +34,24 @@ pub(crate) struct Lowered {
     pub flops: u64,
 }
 
-/// Lowers a function. Every function that verifies can be lowered.
+/// Lowers a function, in f32. Every function that verifies can be lowered.
 pub fn lower(function: &Function) -> Program {
-    let function = prepare::prepare(function);
+    lower_with(function, Precision::F32)
+}
+
+/// Lowers a function whose contractions and attention may run in another format.
+pub fn lower_with(function: &Function, precision: Precision) -> Program {
+    let function = precision.apply(prepare::prepare(function));
+    let narrow = precision != Precision::F32;
     let late = prepare::computed_again(&function);
     let mut forced: BTreeSet<NodeId> = prepare::outputs_to_copy(&function);
     loop {
-        let mut schedule = schedule(&function, &forced);
+        let mut schedule = schedule(&function, &forced, narrow);
         let (order, in_place) = order(&function, &schedule, &late);
         let mut kernels = Vec::new();
         let mut blocked = BTreeSet::new();
         for &group in &order {
-            match lower_group(&function, &mut schedule, group, &in_place) {
+            match lower_group(&function, &mut schedule, group, (&in_place, precision)) {
                 Ok(lowered) => kernels.extend(lowered),
                 Err(node) => {
                     blocked.insert(node);
@@ -67,14 +76,20 @@ fn lower_group(
     function: &Function,
     schedule: &mut Schedule,
     index: usize,
-    in_place: &BTreeSet<NodeId>,
+    context: (&BTreeSet<NodeId>, Precision),
 ) -> Result<Vec<Lowered>, NodeId> {
     let group = schedule.groups[index].clone();
     // Inside its own kernel a node is computed, not loaded.
     for member in &group.stored {
         schedule.stored[member.index()] = false;
     }
-    let result = lower_members(function, &schedule.stored, &group, in_place);
+    let result = lower_members(
+        function,
+        &schedule.stored,
+        &group,
+        &schedule.widened,
+        context,
+    );
     for member in &group.stored {
         schedule.stored[member.index()] = true;
     }
@@ -85,16 +100,17 @@ fn lower_members(
     function: &Function,
     stored: &[bool],
     group: &Group,
-    in_place: &BTreeSet<NodeId>,
+    widened: &Widenings,
+    (in_place, precision): (&BTreeSet<NodeId>, Precision),
 ) -> Result<Vec<Lowered>, NodeId> {
     let mut axes = Axes::default();
     loop {
         let builder = Builder::new(function, stored, axes.clone());
         let attempt = match group.anchor.map(|anchor| &function.node(anchor).op) {
             None => rows::lower(builder, function, group),
-            Some(Op::DotGeneral(_)) => contraction::lower(builder, function, group),
+            Some(Op::DotGeneral(_)) => contraction::lower(builder, function, group, widened),
             Some(Op::Attention { .. } | Op::AttentionBackward { .. }) => {
-                attention::lower(builder, function, group)
+                attention::lower(builder, function, group, precision)
             }
             Some(_) => moves::lower(builder, function, group, in_place),
         };

@@ -49,6 +49,7 @@ impl Nest {
         &mut self,
         columns: &[Var],
         local: Var,
+        extra: &mut [&mut Affine],
         b: &mut Builder,
     ) -> Option<Option<Var>> {
         let Some((&last, rest)) = columns.split_last() else {
@@ -57,7 +58,7 @@ impl Nest {
         let merged = rest
             .iter()
             .rev()
-            .all(|&outer| self.merge(outer, last, local, &mut [], b));
+            .all(|&outer| self.merge(outer, last, local, extra, b));
         merged.then_some(Some(last))
     }
 

@@ -3,43 +3,56 @@
 use super::access::{Blocked, Source};
 use super::builder::{Axes, Builder, Shared};
 use super::rows::root_axes;
+use super::sides::Sides;
 use super::{Lowered, loops};
-use crate::kernel::{Affine, Element, Extent, Inst, Kernel, PANEL, Place, Stmt, Var};
+use crate::kernel::{
+    Affine, Combine, Element, Extent, Format, Inst, Kernel, PANEL, Place, Reduce, Reduction, Stmt,
+    Value, Var,
+};
+use crate::schedule::Widenings;
 use bsq_ir::{DType, DotAxes, Function, NodeId, Op, Shape, Type};
 
-/// A packed operand: `[batch][panels][k][PANEL]`.
+/// A packed operand: `[batch][panels][k][PANEL]`, or what its format makes of the last two.
 pub(super) struct Packed {
     pub ty: Type,
     /// Elements from one panel to the next.
     pub stride: usize,
     pub k: usize,
-    panels: usize,
+    pub panels: usize,
+    /// Where sums of a column start, if its format needs that.
+    pub starts: Option<Type>,
 }
 
 impl Packed {
-    pub fn new(batch: usize, columns: usize, k: usize) -> Self {
-        let panels = columns.div_ceil(PANEL);
-        let ty = Type::new(DType::F32, [batch, panels, k, PANEL]);
+    pub fn new(batch: usize, columns: usize, k: usize, format: Format) -> Self {
+        let (panels, terms) = (columns.div_ceil(PANEL), format.terms());
+        let steps = k.div_ceil(terms);
+        let ty = Type::new(format.b(), [batch, panels, steps, PANEL * terms]);
+        let starts =
+            (format == Format::Int8).then(|| Type::new(DType::I32, [batch, panels, PANEL]));
         Packed {
             ty,
-            stride: k * PANEL,
+            stride: steps * terms * PANEL,
             k,
             panels,
+            starts,
         }
     }
 
     /// The offset of a batch's panels, given the batch's variables, outermost first.
     pub fn batch_offset(&self, batch: &[Var], axes: &Axes) -> Affine {
-        let mut linear = Affine::default();
-        for &var in batch {
-            linear = linear.scale(axes.extent(var) as i64).add(&Affine::var(var));
-        }
-        linear.scale((self.panels * self.stride) as i64)
+        self.batch(batch, axes)
+            .scale((self.panels * self.stride) as i64)
+    }
+
+    /// The number of a batch point.
+    pub fn batch(&self, batch: &[Var], axes: &Axes) -> Affine {
+        linear(batch, axes)
     }
 }
 
 /// The layout of a contraction's packed right side.
-pub(super) fn packed_type(function: &Function, anchor: NodeId) -> Packed {
+pub(super) fn packed_type(function: &Function, anchor: NodeId, format: Format) -> Packed {
     let node = function.node(anchor);
     let Op::DotGeneral(dot) = &node.op else {
         unreachable!("a contraction")
@@ -51,6 +64,7 @@ pub(super) fn packed_type(function: &Function, anchor: NodeId) -> Packed {
         size(&side(&dot.batch)),
         size(&dot.free(shape.rank(), false)),
         size(&side(&dot.contract)),
+        format,
     )
 }
 
@@ -60,6 +74,7 @@ pub(super) fn contraction_rhs(
     function: &Function,
     anchor: NodeId,
     rhs: NodeId,
+    widened: &Widenings,
 ) -> Attempt1 {
     let Op::DotGeneral(dot) = &function.node(anchor).op else {
         unreachable!("a contraction")
@@ -67,145 +82,258 @@ pub(super) fn contraction_rhs(
     let DotAxes { batch, contract } = dot;
     let side = |pairs: &[(usize, usize)]| pairs.iter().map(|pair| pair.1).collect::<Vec<_>>();
     let free = dot.free(function.node(rhs).shape().rank(), false);
-    let target = Shared::Extra(anchor, 0);
-    operand(
-        builder,
-        function,
-        rhs,
-        target,
-        &side(batch),
-        &side(contract),
-        &free,
-    )
+    Operand {
+        node: rhs,
+        anchor,
+        slot: 0,
+        batch: &side(batch),
+        contracted: &side(contract),
+        columns: &free,
+        format: Sides::new(function, anchor, widened).format,
+        widened,
+    }
+    .pack(builder, function)
 }
 
 /// One kernel, or the reason why not with the axes of the attempt.
 pub(super) type Attempt1 = Result<Lowered, (Blocked, Axes)>;
 
-/// Packs a tensor whose axes are batch, contracted and column axes, each enumerated in the
-/// given order.
-pub(super) fn operand(
-    mut builder: Builder,
-    function: &Function,
-    node: NodeId,
-    target: Shared,
-    batch: &[usize],
-    contracted: &[usize],
-    columns: &[usize],
-) -> Attempt1 {
-    loop {
-        let attempt = emit(
-            &mut builder,
-            function,
-            node,
-            target,
-            batch,
-            contracted,
-            columns,
-        );
-        match attempt {
-            Ok(lowered) => return Ok(lowered),
-            Err(Blocked::Split { var, inner }) => builder = builder.restart(var, inner),
-            Err(blocked) => return Err((blocked, builder.axes)),
-        }
-    }
+/// A tensor whose axes are batch, contracted and column axes, each enumerated in the given order.
+pub(super) struct Operand<'a> {
+    pub node: NodeId,
+    /// What it is packed for, and which of that node's extra arrays the panels are.
+    pub anchor: NodeId,
+    pub slot: usize,
+    pub batch: &'a [usize],
+    pub contracted: &'a [usize],
+    pub columns: &'a [usize],
+    pub format: Format,
+    pub widened: &'a Widenings,
 }
 
-fn emit(
-    b: &mut Builder,
-    function: &Function,
-    node: NodeId,
-    target: Shared,
-    batch: &[usize],
-    contracted: &[usize],
-    columns: &[usize],
-) -> Result<Lowered, Blocked> {
-    let shape = function.node(node).shape().clone();
-    let size = |axes: &[usize]| -> usize { axes.iter().map(|&axis| shape[axis]).product() };
-    let packed = Packed::new(size(batch), size(columns), size(contracted));
-    let mut index = vec![Affine::default(); shape.rank()];
-    let mut part = |axes: &[usize]| {
-        let extents: Shape = axes.iter().map(|&axis| shape[axis]).collect();
-        let (indices, vars) = root_axes(&mut b.axes, &extents);
-        axes.iter()
-            .zip(indices)
-            .for_each(|(&axis, at)| index[axis] = at);
-        vars
-    };
-    let (batch_vars, k_vars, column_vars) = (part(batch), part(contracted), part(columns));
-    let (place, at) = match b.places().locate(node, index)? {
-        Source::Stored(stored, at) => (b.node_buffer(stored, false), at),
-        Source::Computed(..) => return Err(Blocked::Store(node)),
-    };
-    let to = b.buffer(target, &packed.ty, true);
-    let value = b.fresh();
-    let from = Element {
-        place,
-        at,
-        dynamic: None,
-    };
-    let mut load = vec![Stmt::Let {
-        value,
-        dtype: DType::F32,
-        inst: Inst::Load(from),
-    }];
-    let k_vars = loops::merge_neighbours(&mut load, &k_vars, &mut b.axes);
-    let k_index = linear(&k_vars, &b.axes);
-    let columns = Columns::new(b, &mut load, &column_vars, &packed, node)?;
-    let panel_at = packed
-        .batch_offset(&batch_vars, &b.axes)
-        .add(&linear(&columns.panels, &b.axes).scale(packed.stride as i64));
-    let at = panel_at
-        .add(&k_index.scale(PANEL as i64))
-        .add(&columns.place);
-    let to_element = Element {
-        place: to,
-        at,
-        dynamic: None,
-    };
-    load.push(Stmt::Store {
-        to: to_element,
-        value,
-    });
-    let mut nest = load;
-    for (position, (var, extent)) in columns.inner.into_iter().enumerate() {
-        nest = vec![Stmt::Loop {
-            var,
-            extent,
-            vector: position == 0,
-            body: nest,
-        }];
+impl Operand<'_> {
+    /// The kernel that packs the operand.
+    pub fn pack(&self, mut builder: Builder, function: &Function) -> Attempt1 {
+        loop {
+            match self.emit(&mut builder, function) {
+                Ok(lowered) => return Ok(lowered),
+                Err(Blocked::Split { var, inner }) => builder = builder.restart(var, inner),
+                Err(blocked) => return Err((blocked, builder.axes)),
+            }
+        }
     }
-    for &var in k_vars.iter().rev() {
-        let extent = Extent::Static(b.axes.extent(var));
-        nest = vec![Stmt::Loop {
-            var,
-            extent,
+
+    fn emit(&self, b: &mut Builder, function: &Function) -> Result<Lowered, Blocked> {
+        let &Operand { node, format, .. } = self;
+        let shape = function.node(node).shape().clone();
+        let size = |axes: &[usize]| -> usize { axes.iter().map(|&axis| shape[axis]).product() };
+        let packed = Packed::new(
+            size(self.batch),
+            size(self.columns),
+            size(self.contracted),
+            format,
+        );
+        let mut index = vec![Affine::default(); shape.rank()];
+        let mut part = |axes: &[usize]| {
+            let extents: Shape = axes.iter().map(|&axis| shape[axis]).collect();
+            let (indices, vars) = root_axes(&mut b.axes, &extents);
+            axes.iter()
+                .zip(indices)
+                .for_each(|(&axis, at)| index[axis] = at);
+            vars
+        };
+        let (batch_vars, k_vars, column_vars) =
+            (part(self.batch), part(self.contracted), part(self.columns));
+        let (stored, at) = self.locate(b, function, index)?;
+        let from = Element {
+            place: b.node_buffer(stored, false),
+            at,
+            dynamic: None,
+        };
+        let to = b.buffer(Shared::Extra(self.anchor, self.slot), &packed.ty, true);
+        let (mut load, value) = self.element(b, from, function.node(stored).dtype());
+        let k_vars = loops::merge_neighbours(&mut load, &k_vars, &mut b.axes);
+        let columns = Columns::new(b, &mut load, &column_vars, &packed, node)?;
+        let panel = packed.batch(&batch_vars, &b.axes);
+        let panel = panel
+            .scale(packed.panels as i64)
+            .add(&linear(&columns.panels, &b.axes));
+        let panel_at = panel.scale(packed.stride as i64);
+        let starts = self.starts(b, &packed, &load, &k_vars, &columns, &panel)?;
+        let (k_vars, k_at) = self.steps(b, &mut load, k_vars)?;
+        let at = panel_at
+            .add(&k_at)
+            .add(&columns.place.scale(format.terms() as i64));
+        load.push(Stmt::Store {
+            to: Element {
+                place: to,
+                at,
+                dynamic: None,
+            },
+            value,
+        });
+        let mut nest = columns.around(load, true);
+        for &var in k_vars.iter().rev() {
+            let extent = Extent::Static(b.axes.extent(var));
+            nest = vec![Stmt::Loop {
+                var,
+                extent,
+                vector: false,
+                body: nest,
+            }];
+        }
+        let mut body = Vec::new();
+        if !columns.full || !packed.k.is_multiple_of(format.terms()) {
+            body.push(zeros(b, (to, format.b()), panel_at, packed.stride));
+        }
+        body.append(&mut nest);
+        body.extend(starts);
+        let grid: Vec<Var> = batch_vars.into_iter().chain(columns.panels).collect();
+        let kernel = Kernel {
+            buffers: std::mem::take(&mut b.buffers),
+            scratch: Vec::new(),
+            grid: loops::grid(&grid, &b.axes),
+            body,
+        };
+        let shared = std::mem::take(&mut b.shared);
+        let mut extras = vec![(Shared::Extra(self.anchor, self.slot), packed.ty)];
+        let starts = packed
+            .starts
+            .map(|ty| (Shared::Extra(self.anchor, self.slot + 1), ty));
+        extras.extend(starts);
+        Ok(Lowered {
+            kernel,
+            shared,
+            extras,
+            label: format!("pack {node}"),
+            flops: 0,
+        })
+    }
+
+    /// Where an element is stored, in the operand's type or in what it is widened from.
+    fn locate(
+        &self,
+        b: &Builder,
+        function: &Function,
+        index: Vec<Affine>,
+    ) -> Result<(NodeId, Affine), Blocked> {
+        let mut source = b.places().locate(self.node, index)?;
+        if let Source::Computed(value, index) = &source
+            && let Some(widening) = self.widened.value(*value)
+        {
+            source = b.places().locate(widening.narrow, index.clone())?;
+        }
+        match source {
+            Source::Stored(stored, at) => Ok((stored, at)),
+            Source::Computed(computed, _) => match function.node(computed).dtype() {
+                DType::F32 => Err(Blocked::Store(self.node)),
+                _ => Err(Blocked::Store(computed)),
+            },
+        }
+    }
+
+    /// Loads an element and brings it into the format of the panels.
+    fn element(&self, b: &mut Builder, from: Element, dtype: DType) -> (Vec<Stmt>, Value) {
+        let value = b.fresh();
+        let inst = Inst::Load(from);
+        let mut stmts = vec![Stmt::Let { value, dtype, inst }];
+        let mut map = |b: &mut Builder, dtype, inst| {
+            let value = b.fresh();
+            stmts.push(Stmt::Let { value, dtype, inst });
+            value
+        };
+        let to = self.format.b();
+        let value = match (dtype, self.format) {
+            // What lies 128 above a signed byte, as that byte.
+            (_, Format::Int8) => {
+                let offset = map(b, to, Inst::Constant(128));
+                map(b, to, Inst::Map(Op::Xor, vec![value, offset]))
+            }
+            (dtype, _) if dtype == to => value,
+            _ => map(b, to, Inst::Map(Op::Cast(to), vec![value])),
+        };
+        (stmts, value)
+    }
+
+    /// The variables of the contracted axes, and the place in the panel that they stand for: terms
+    /// that lie side by side have a variable of their own.
+    fn steps(
+        &self,
+        b: &mut Builder,
+        load: &mut [Stmt],
+        mut vars: Vec<Var>,
+    ) -> Result<(Vec<Var>, Affine), Blocked> {
+        let (terms, width) = (self.format.terms(), PANEL as i64);
+        let last = match vars.last() {
+            Some(&last) if terms > 1 => last,
+            _ => return Ok((vars.clone(), linear(&vars, &b.axes).scale(width))),
+        };
+        if !b.axes.extent(last).is_multiple_of(terms) {
+            return Err(Blocked::Store(self.node));
+        }
+        let term = b.axes.var(terms);
+        let step = Affine::var(last).scale(terms as i64);
+        loops::substitute(load, last, &step.add(&Affine::var(term)));
+        b.axes.extents[last.0 as usize] /= terms;
+        let at = linear(&vars, &b.axes).scale(width * terms as i64);
+        vars.push(term);
+        Ok((vars, at.add(&Affine::var(term))))
+    }
+
+    /// In `int8`, where the sums of a panel's columns start: A is stored 128 too large, so that
+    /// they end 128 times the sum of the column too large.
+    fn starts(
+        &self,
+        b: &mut Builder,
+        packed: &Packed,
+        load: &[Stmt],
+        k_vars: &[Var],
+        columns: &Columns,
+        panel: &Affine,
+    ) -> Result<Vec<Stmt>, Blocked> {
+        let (Some(ty), Stmt::Let { inst, .. }) = (&packed.starts, &load[0]) else {
+            return Ok(Vec::new());
+        };
+        let &[k] = k_vars else {
+            return Err(Blocked::Store(self.node));
+        };
+        let to = b.buffer(Shared::Extra(self.anchor, self.slot + 1), ty, true);
+        let let_ = |value, dtype, inst| Stmt::Let { value, dtype, inst };
+        let [byte, wide, offset, term, sum, factor, start] = [(); 7].map(|()| b.fresh());
+        let (int, minus_128) = (DType::I32, u64::from(-128i32 as u32));
+        let reduce = Stmt::Reduce(Reduce {
+            var: k,
+            extent: b.axes.extent(k),
             vector: false,
-            body: nest,
-        }];
+            body: vec![
+                let_(byte, DType::U8, inst.clone()),
+                let_(wide, int, Inst::Map(Op::Cast(int), vec![byte])),
+                let_(offset, int, Inst::Constant(minus_128)),
+                let_(term, int, Inst::Map(Op::Add, vec![wide, offset])),
+            ],
+            results: vec![Reduction {
+                value: sum,
+                dtype: int,
+                op: Combine::Sum,
+                term,
+            }],
+        });
+        let at = panel.scale(PANEL as i64).add(&columns.place);
+        let body = vec![
+            reduce,
+            let_(factor, int, Inst::Constant(minus_128)),
+            let_(start, int, Inst::Map(Op::Mul, vec![sum, factor])),
+            Stmt::Store {
+                to: Element {
+                    place: to,
+                    at,
+                    dynamic: None,
+                },
+                value: start,
+            },
+        ];
+        Ok(columns.around(body, false))
     }
-    let mut body = Vec::new();
-    if !columns.full {
-        body.push(zeros(b, to, panel_at, packed.stride));
-    }
-    body.append(&mut nest);
-    let grid: Vec<Var> = batch_vars.into_iter().chain(columns.panels).collect();
-    let kernel = Kernel {
-        buffers: std::mem::take(&mut b.buffers),
-        scratch: Vec::new(),
-        grid: loops::grid(&grid, &b.axes),
-        body,
-    };
-    let shared = std::mem::take(&mut b.shared);
-    let extras = vec![(target, packed.ty)];
-    Ok(Lowered {
-        kernel,
-        shared,
-        extras,
-        label: format!("pack {node}"),
-        flops: 0,
-    })
 }
 
 /// The row-major position of variables, outermost first.
@@ -228,6 +356,19 @@ struct Columns {
 }
 
 impl Columns {
+    /// The loops over a panel's columns.
+    fn around(&self, mut body: Vec<Stmt>, vector: bool) -> Vec<Stmt> {
+        for (position, (var, extent)) in self.inner.iter().enumerate() {
+            body = vec![Stmt::Loop {
+                var: *var,
+                extent: extent.clone(),
+                vector: vector && position == 0,
+                body,
+            }];
+        }
+        body
+    }
+
     fn new(
         b: &mut Builder,
         load: &mut [Stmt],
@@ -299,13 +440,18 @@ impl Columns {
 }
 
 /// A loop that fills `elements` with zero.
-pub(super) fn zeros(b: &mut Builder, place: Place, start: Affine, elements: usize) -> Stmt {
+pub(super) fn zeros(
+    b: &mut Builder,
+    (place, dtype): (Place, DType),
+    start: Affine,
+    elements: usize,
+) -> Stmt {
     let (var, zero) = (b.axes.var(elements), b.fresh());
     let at = start.add(&Affine::var(var));
     let body = vec![
         Stmt::Let {
             value: zero,
-            dtype: DType::F32,
+            dtype,
             inst: Inst::Constant(0),
         },
         Stmt::Store {

@@ -185,7 +185,7 @@ fn dot_general<'g>(lhs: Tensor<'g>, rhs: Tensor<'g>, axes: &DotAxes) -> Tensor<'
     flat.reshape([rows, &extents(&free)].concat())
 }
 
-fn keep(graph: &Graph, node: &Node, operands: &[NodeId]) -> NodeId {
+pub(super) fn keep(graph: &Graph, node: &Node, operands: &[NodeId]) -> NodeId {
     graph
         .add_like(node.op.clone(), operands, node)
         .expect("the node was valid before")

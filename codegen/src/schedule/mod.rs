@@ -8,8 +8,10 @@
 
 mod order;
 mod rules;
+mod widened;
 
 pub use order::order;
+pub use widened::{Widening, Widenings};
 
 use bsq_ir::op::Family;
 use bsq_ir::{Function, NodeId, Op};
@@ -31,6 +33,8 @@ pub struct Group {
 pub struct Schedule {
     pub groups: Vec<Group>,
     pub stored: Vec<bool>,
+    /// Operands of contractions that stay in the narrower format they are widened from.
+    pub widened: Widenings,
 }
 
 /// What a node is to the scheduler.
@@ -66,9 +70,11 @@ pub(crate) fn role(op: &Op) -> Role {
     }
 }
 
-/// Groups the nodes of a function. Nodes in `forced` are stored whatever the rules say.
-pub fn schedule(function: &Function, forced: &BTreeSet<NodeId>) -> Schedule {
-    let mut grouping = rules::Grouping::new(function, forced);
+/// Groups the nodes of a function. Nodes in `forced` are stored whatever the rules say. With
+/// `narrow`, contractions may take both sides in a narrower format.
+pub fn schedule(function: &Function, forced: &BTreeSet<NodeId>, narrow: bool) -> Schedule {
+    let widened = Widenings::find(function, forced, narrow);
+    let mut grouping = rules::Grouping::new(function, forced, widened);
     for (id, _) in function.iter().rev() {
         grouping.place(id);
     }

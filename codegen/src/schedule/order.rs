@@ -28,7 +28,8 @@ pub fn order(
     let mut reads: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); function.nodes().len()];
     for (index, group) in schedule.groups.iter().enumerate() {
         for &member in &group.members {
-            for &operand in &function.node(member).operands {
+            let operands = function.node(member).operands.iter().copied();
+            for operand in operands.chain(schedule.widened.factors(function, member)) {
                 let source = source(function, schedule, operand);
                 match group_of[source.index()] {
                     Some(from) if from != index => {
@@ -83,6 +84,10 @@ pub fn order(
 /// The node that a reader's address finally leads to.
 fn source(function: &Function, schedule: &Schedule, mut id: NodeId) -> NodeId {
     loop {
+        if let Some(narrow) = schedule.widened.view_of(id) {
+            id = narrow;
+            continue;
+        }
         let node = function.node(id);
         let through = match role(&node.op) {
             Role::View => !schedule.stored[id.index()],

@@ -1,6 +1,6 @@
 //! The rules by which a node joins the group that reads it.
 
-use super::{Group, Role, Schedule, role};
+use super::{Group, Role, Schedule, Widenings, role};
 use bsq_ir::{Function, NodeId, Op};
 use std::collections::BTreeSet;
 
@@ -20,6 +20,7 @@ struct Growing {
 pub(super) struct Grouping<'f> {
     function: &'f Function,
     forced: &'f BTreeSet<NodeId>,
+    widened: Widenings,
     groups: Vec<Growing>,
     group_of: Vec<Option<usize>>,
     /// Computing nodes that read each node, through views.
@@ -29,11 +30,16 @@ pub(super) struct Grouping<'f> {
 }
 
 impl<'f> Grouping<'f> {
-    pub(super) fn new(function: &'f Function, forced: &'f BTreeSet<NodeId>) -> Self {
+    pub(super) fn new(
+        function: &'f Function,
+        forced: &'f BTreeSet<NodeId>,
+        widened: Widenings,
+    ) -> Self {
         let count = function.nodes().len();
         let mut grouping = Grouping {
             function,
             forced,
+            widened,
             groups: Vec::new(),
             group_of: vec![None; count],
             readers: vec![Vec::new(); count],
@@ -61,6 +67,12 @@ impl<'f> Grouping<'f> {
                 };
                 grouping.must_store[source.index()] |= stores;
             }
+            let factors: Vec<NodeId> = grouping.widened.factors(function, id).collect();
+            for factor in factors {
+                let source = grouping.source(factor);
+                grouping.readers[source.index()].push(id);
+                grouping.must_store[source.index()] = true;
+            }
         }
         grouping
     }
@@ -68,6 +80,7 @@ impl<'f> Grouping<'f> {
     fn role(&self, id: NodeId) -> Role {
         match role(&self.function.node(id).op) {
             Role::View if self.forced.contains(&id) => Role::Map,
+            _ if self.widened.view_of(id).is_some() => Role::View,
             role => role,
         }
     }
@@ -75,7 +88,8 @@ impl<'f> Grouping<'f> {
     /// The node that computes what a view shows.
     fn source(&self, mut id: NodeId) -> NodeId {
         while self.role(id) == Role::View {
-            id = self.function.node(id).operands[0];
+            let narrow = self.widened.view_of(id);
+            id = narrow.unwrap_or_else(|| self.function.node(id).operands[0]);
         }
         id
     }
@@ -212,7 +226,8 @@ impl<'f> Grouping<'f> {
         let mut pending: Vec<NodeId> = self.groups[group].members.clone();
         let lowest = id.index();
         while let Some(member) = pending.pop() {
-            for &operand in &self.function.node(member).operands {
+            let operands = self.function.node(member).operands.iter().copied();
+            for operand in operands.chain(self.widened.factors(self.function, member)) {
                 let mut source = self.source(operand);
                 while self.role(source) == Role::Projection {
                     source = self.source(self.function.node(source).operands[0]);
@@ -276,6 +291,7 @@ impl<'f> Grouping<'f> {
         Schedule {
             groups: groups.collect(),
             stored,
+            widened: self.widened,
         }
     }
 }

@@ -11,6 +11,7 @@ mod contraction;
 mod indexing;
 mod movement;
 mod nn;
+mod quantized;
 mod reduction;
 mod scope;
 

@@ -71,6 +71,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     let options = SessionOptions {
         threads: output.threads,
+        ..SessionOptions::default()
     };
     let mut codec = Codec::new(&tokenizer, prior.as_ref(), &options)?;
     let mut session = TokenizerSession::new(&tokenizer, options);

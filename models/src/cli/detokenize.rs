@@ -4,6 +4,7 @@ use super::error::CliError;
 use super::interrupt::uninterrupted;
 use super::model::ModelArgument;
 use super::output::Output;
+use super::precision::PrecisionArgument;
 use super::progress::Progress;
 use super::{Verdict, paths};
 use bsq::image_io::save_png;
@@ -18,7 +19,8 @@ use std::path::{Path, PathBuf};
 A file of tokens back to photos.
 
 The model must be the one that made the tokens, down to the last bit of its weights; the file says \
-which one that was. The pictures are those that `bsq reconstruct` writes, bit for bit.")]
+which one that was. The pictures are those that `bsq reconstruct` writes, bit for bit, in the same \
+precision. Tokens that were made in one precision may be read in any.")]
 #[command(after_long_help = "\
 Examples:
   bsq detokenize photo.safetensors -o photo.png
@@ -32,6 +34,8 @@ pub struct Arguments {
     output: PathBuf,
     #[command(flatten)]
     model: ModelArgument,
+    #[command(flatten)]
+    precision: PrecisionArgument,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
@@ -41,6 +45,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let outputs = paths::outputs(&names, Some(&arguments.output), paths::Kind::Picture)?;
     let options = SessionOptions {
         threads: output.threads,
+        precision: arguments.precision.get(),
     };
     let mut session = TokenizerSession::new(&model, options);
     let mut results = Vec::new();

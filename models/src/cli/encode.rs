@@ -72,6 +72,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     let options = SessionOptions {
         threads: output.threads,
+        ..SessionOptions::default()
     };
     let mut codec = Codec::new(&tokenizer, prior.as_ref(), &options)?;
     // What is wrong with --keep is wrong for every picture.

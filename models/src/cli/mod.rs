@@ -17,6 +17,7 @@ mod interrupt;
 mod model;
 mod output;
 mod paths;
+mod precision;
 mod prior;
 mod progress;
 mod reconstruct;
@@ -49,7 +50,7 @@ Start with:
 Exit codes: 0 good; 1 a check failed; 2 bad input; 130 interrupted.
 
 Environment: BSQ_CPU=avx512|avx2|portable forces a family of instructions; it changes speed, \
-never results.")]
+never results (in f32: see --precision).")]
 struct Cli {
     #[command(flatten)]
     global: Global,

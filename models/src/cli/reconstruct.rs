@@ -4,11 +4,13 @@ use super::error::CliError;
 use super::interrupt::uninterrupted;
 use super::model::ModelArgument;
 use super::output::Output;
+use super::precision::PrecisionArgument;
 use super::progress::Progress;
 use super::{Verdict, paths};
 use bsq::image_io::{self, Loaded, Picture, Range, save_png, to_planar};
 use bsq::metrics::{bits_per_pixel, psnr, ssim};
 use bsq::pipeline::{SessionOptions, TokenizerSession};
+use bsq_runtime::Precision;
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -23,13 +25,17 @@ Each picture is cut into windows of the model's size, encoded to bits, decoded a
 as PNG, beside the input as NAME.bsq.png unless -o says otherwise. Printed are the peak \
 signal-to-noise ratio (PSNR, higher is nearer), structural similarity (SSIM, 1 is equal), bits of \
 tokens per pixel, and the seconds that encoding and decoding took. Both figures compare the \
-original with the PNG as written.")]
+original with the PNG as written.
+
+With --precision bf16 or int8, -v computes in f32 too, and says how many bits of tokens differ and \
+how PSNR changes.")]
 #[command(after_long_help = "\
 Examples:
   bsq reconstruct photo.jpg                       writes photo.bsq.png
   bsq reconstruct photo.jpg -o out.png --side-by-side
   bsq reconstruct *.jpg -o folder --json          figures of many, for a program
-  bsq reconstruct photo.jpg --model my.safetensors")]
+  bsq reconstruct photo.jpg --model my.safetensors
+  bsq reconstruct photo.jpg --precision int8 -v   faster; and how far from f32")]
 pub struct Arguments {
     /// PNG or JPEG pictures of any size
     #[arg(required = true, value_name = "IMAGE")]
@@ -39,6 +45,8 @@ pub struct Arguments {
     output: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgument,
+    #[command(flatten)]
+    precision: PrecisionArgument,
     /// Write original, reconstruction and difference (four times as strong) in one picture
     #[arg(long)]
     side_by_side: bool,
@@ -53,29 +61,46 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     check_all(&arguments.images)?;
     let model = arguments.model.open(output)?;
     let bits = model.config.model.quantizer.bits_per_token();
-    let mut session = TokenizerSession::new(
-        &model,
-        SessionOptions {
-            threads: output.threads,
-        },
-    );
+    let session = |precision| {
+        let threads = output.threads;
+        TokenizerSession::new(&model, SessionOptions { threads, precision })
+    };
+    let precision = arguments.precision.get();
+    let compares = output.is_verbose() && precision != Precision::F32;
+    let mut reference = compares.then(|| session(Precision::F32));
+    let mut session = session(precision);
     let mut results = Vec::new();
     for (input, path) in arguments.images.iter().zip(&outputs) {
         let original = load(input, output)?;
-        let (reconstruction, tokens, times) = round_trip(&mut session, input, &original)?;
+        let (reconstruction, indices, times) = round_trip(&mut session, input, &original)?;
         let written = match arguments.side_by_side {
             true => side_by_side(&original, &reconstruction),
             false => reconstruction.clone(),
         };
         uninterrupted(|| save_png(&written, path))?;
-        let figures = Figures::new(&original, &reconstruction, (tokens * bits) as u64);
+        let figures = Figures::new(&original, &reconstruction, (indices.len() * bits) as u64);
         output.say(format_args!(
             "{} -> {}: {figures}, {:.2} s",
             input.display(),
             path.display(),
             times.iter().sum::<Duration>().as_secs_f64()
         ))?;
-        results.push(figures.to_json(input, path, &original, times));
+        let mut result = figures.to_json(input, path, &original, times);
+        if let Some(reference) = &mut reference {
+            let (picture, wanted, _) = round_trip(reference, input, &original)?;
+            let flipped: u32 = indices
+                .iter()
+                .zip(&wanted)
+                .map(|(index, wanted)| (index ^ wanted).count_ones())
+                .sum();
+            let change = figures.psnr - Figures::new(&original, &picture, figures.bits).psnr;
+            output.detail(format_args!(
+                "against f32: {flipped} of {} bits differ, PSNR {change:+.4} dB",
+                figures.bits
+            ));
+            result["against_f32"] = json!({ "flipped_bits": flipped, "psnr_change": change });
+        }
+        results.push(result);
     }
     output.detail(format_args!(
         "compiled in {:.2} s",
@@ -83,6 +108,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     ));
     output.value(&json!({
         "model": model.name,
+        "precision": arguments.precision.name(),
         "compile_seconds": session.compile_time().as_secs_f64(),
         "images": results,
     }))?;
@@ -106,13 +132,13 @@ pub fn load(path: &Path, output: &Output) -> Result<Picture, CliError> {
     Ok(picture)
 }
 
-/// The reconstruction, the number of tokens, and the times of encoding and decoding without
+/// The reconstruction, the tokens' indices, and the times of encoding and decoding without
 /// compiling.
 fn round_trip(
     session: &mut TokenizerSession,
     path: &Path,
     picture: &Picture,
-) -> Result<(Picture, usize, [Duration; 2]), CliError> {
+) -> Result<(Picture, Vec<u64>, [Duration; 2]), CliError> {
     let windows = session.windows(picture.width, picture.height).count();
     let progress = Progress::new(&path.display().to_string(), "windows", 2 * windows);
     let (start, compiled) = (Instant::now(), session.compile_time());
@@ -121,7 +147,7 @@ fn round_trip(
     let (start, compiled) = (Instant::now(), session.compile_time());
     let result = session.decode_picture(&tokens, &mut |done| progress.set(windows + done))?;
     let decoding = start.elapsed() - (session.compile_time() - compiled);
-    Ok((result, tokens.indices.len(), [encoding, decoding]))
+    Ok((result, tokens.indices, [encoding, decoding]))
 }
 
 /// How near a reconstruction is, and what it costs.

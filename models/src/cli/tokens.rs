@@ -4,6 +4,7 @@ use super::error::CliError;
 use super::interrupt::uninterrupted;
 use super::model::ModelArgument;
 use super::output::Output;
+use super::precision::PrecisionArgument;
 use super::progress::Progress;
 use super::reconstruct::{check_all, load};
 use super::{Verdict, paths};
@@ -37,6 +38,8 @@ pub struct Arguments {
     output: PathBuf,
     #[command(flatten)]
     model: ModelArgument,
+    #[command(flatten)]
+    precision: PrecisionArgument,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
@@ -46,6 +49,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let bits = model.config.model.quantizer.bits_per_token();
     let options = SessionOptions {
         threads: output.threads,
+        precision: arguments.precision.get(),
     };
     let mut session = TokenizerSession::new(&model, options);
     let (mut pictures, mut results) = (Vec::new(), Vec::new());

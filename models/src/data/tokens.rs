@@ -57,7 +57,13 @@ impl TokenDataset {
         config: &PriorConfig,
         tokenizer: &ModelFile,
     ) -> Result<TokenDataset, DataError> {
-        let session = TokenizerSession::new(tokenizer, SessionOptions { threads: 1 });
+        let session = TokenizerSession::new(
+            tokenizer,
+            SessionOptions {
+                threads: 1,
+                ..Default::default()
+            },
+        );
         let side = config.prior.side * tokenizer.tokenizer.config().encoder.patch_size;
         let (width, height) = session.window_size();
         // Whole windows: a section of their tokens is cut out of them.

@@ -6,7 +6,7 @@ use crate::image_io::Range;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::Function;
 use bsq_runtime::tensor_data::{Element, HostTensor, TensorError};
-use bsq_runtime::{CompileOptions, ProgramError, Session, compile};
+use bsq_runtime::{CompileOptions, Precision, ProgramError, Session, compile};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ const TOKENS_PER_BATCH: usize = 4096;
 pub struct SessionOptions {
     /// Threads that run kernels; 0 means as many as the CPU has.
     pub threads: usize,
+    /// The format of contractions and attention. All but f32 are outside the promise of the same
+    /// results on every machine.
+    pub precision: Precision,
 }
 
 /// Why pictures or tokens could not be processed.
@@ -231,6 +234,7 @@ impl Half {
             let function = build(batch);
             let options = CompileOptions {
                 threads: context.options.threads,
+                precision: context.options.precision,
                 ..CompileOptions::default()
             };
             let executable = compile(&function, &options)?;
@@ -289,7 +293,10 @@ mod tests {
     #[test]
     fn results_do_not_depend_on_the_batch_or_on_threads() {
         let model = tiny(5);
-        let options = |threads| SessionOptions { threads };
+        let options = |threads| SessionOptions {
+            threads,
+            ..SessionOptions::default()
+        };
         let mut together = TokenizerSession::new(&model, options(2));
         let each = together.values_per_window();
         let windows = noise(5 * each);

@@ -61,7 +61,15 @@ pub fn codec(raw: bool, threads: usize) -> Codec {
     let tokenizer = tokenizer();
     let prior = prior(&tokenizer);
     let prior = (!raw).then_some(&prior);
-    Codec::new(&tokenizer, prior, &SessionOptions { threads }).unwrap()
+    Codec::new(
+        &tokenizer,
+        prior,
+        &SessionOptions {
+            threads,
+            ..Default::default()
+        },
+    )
+    .unwrap()
 }
 
 /// Random tokens of a picture, rows of its grid.

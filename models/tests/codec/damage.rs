@@ -152,7 +152,10 @@ fn foreign_files_are_refused() {
 #[test]
 fn streams_of_other_models_are_refused() {
     let (_, _, stream) = stream(false);
-    let options = SessionOptions { threads: 1 };
+    let options = SessionOptions {
+        threads: 1,
+        ..Default::default()
+    };
     let tokenizer = tokenizer();
     let message = |codec: Result<Codec, CodecError>| {
         decode(&mut codec.unwrap(), &stream)

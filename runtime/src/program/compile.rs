@@ -6,7 +6,7 @@ use crate::tensor_data::HostTensor;
 use crate::threads::available_threads;
 use bsq_codegen::cpu::clif::{self, Compiled};
 use bsq_codegen::cpu::microkernel::{self, Family};
-use bsq_codegen::lower::lower;
+use bsq_codegen::lower::{Precision, lower_with};
 use bsq_codegen::program::Program;
 use bsq_ir::Function;
 use bsq_ir::rewrite::{self, Report};
@@ -22,6 +22,9 @@ pub struct CompileOptions {
     pub exact: bool,
     /// The microkernels to use; `None` asks `BSQ_CPU`, then the CPU.
     pub family: Option<Family>,
+    /// The format of contractions and attention. All but [`Precision::F32`] are outside the
+    /// promise of the same bits everywhere.
+    pub precision: Precision,
     /// Threads that run kernels; 0 means as many as the CPU has.
     pub threads: usize,
 }
@@ -31,6 +34,7 @@ impl Default for CompileOptions {
         CompileOptions {
             exact: true,
             family: None,
+            precision: Precision::F32,
             threads: 0,
         }
     }
@@ -76,7 +80,7 @@ pub fn compile(function: &Function, options: &CompileOptions) -> Result<Executab
     let rewrite_time = start.elapsed();
 
     let start = Instant::now();
-    let program = lower(&optimized);
+    let program = lower_with(&optimized, options.precision);
     let lower_time = start.elapsed();
 
     let start = Instant::now();

@@ -6,7 +6,7 @@ use bsq_ir::{DType, Function, Graph, Tensor, Type};
 use bsq_runtime::{CompileOptions, HostTensor, compile};
 
 /// Uneven numbers of both signs from a name and an index.
-fn fill(name: &str, ty: &Type) -> Value {
+pub fn fill(name: &str, ty: &Type) -> Value {
     let seed = name
         .bytes()
         .fold(17u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b)));
@@ -23,13 +23,18 @@ fn fill(name: &str, ty: &Type) -> Value {
             Data::F32((0..count).map(value).collect())
         }
         DType::I32 => Data::I32((0..count).map(|i| (draw(i) % 7) as i32).collect()),
+        DType::BF16 => {
+            let value = |i| half::bf16::from_f64(f64::from(draw(i)) / 2f64.powi(31) - 1.0);
+            Data::BF16((0..count).map(value).collect())
+        }
+        DType::U8 => Data::U8((0..count).map(|i| (draw(i) >> 24) as u8).collect()),
         DType::U64 => Data::U64((0..count).map(|i| u64::from(draw(i))).collect()),
         dtype => panic!("no test data for {dtype}"),
     };
     Value::new(&ty.shape, data)
 }
 
-fn host(value: &Value) -> HostTensor {
+pub fn host(value: &Value) -> HostTensor {
     HostTensor::from_bytes(value.dtype(), value.shape().to_vec(), &value.to_bytes()).unwrap()
 }
 

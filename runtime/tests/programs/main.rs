@@ -4,3 +4,5 @@ mod attention;
 mod common;
 mod deep;
 mod ops;
+mod precision;
+mod stored_weights;

@@ -27,12 +27,17 @@ impl Emitter<'_, '_> {
             strides.map(|stride| self.index(stride));
         let [m, n, k] = extents;
         let accumulate = self.index(c.accumulate.into());
+        let columns = match &c.columns {
+            Some(columns) => self.pointer(columns),
+            None => self.index(0),
+        };
         let fields = [
             (offset_of!(ContractArgs, a), a),
             (offset_of!(ContractArgs, a_row_stride), a_row_stride),
             (offset_of!(ContractArgs, a_k_stride), a_k_stride),
             (offset_of!(ContractArgs, b), b),
             (offset_of!(ContractArgs, b_panel_stride), b_panel_stride),
+            (offset_of!(ContractArgs, columns), columns),
             (offset_of!(ContractArgs, c), to),
             (offset_of!(ContractArgs, c_row_stride), c_row_stride),
             (offset_of!(ContractArgs, m), m),
@@ -46,7 +51,7 @@ impl Emitter<'_, '_> {
         let mut signature = ir::Signature::new(self.b.func.signature.call_conv);
         signature.params.push(AbiParam::new(types::I64));
         let signature = self.b.import_signature(signature);
-        let microkernel = self.index(self.contract as i64);
+        let microkernel = self.index(self.family.contract(c.format) as usize as i64);
         self.b
             .ins()
             .call_indirect(signature, microkernel, &[record]);

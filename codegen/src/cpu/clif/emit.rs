@@ -2,6 +2,7 @@
 
 use super::lanes::Lanes;
 use super::wide::WideFunctions;
+use crate::cpu::microkernel::Family;
 use crate::kernel::{Affine, Element, Extent, Inst, Kernel, Place, Stmt, Value, Var};
 use bsq_ir::DType;
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, types};
@@ -32,8 +33,8 @@ pub(super) struct Emitter<'k, 'f> {
     pub bases: HashMap<Place, ir::Value>,
     /// The lanes of the vector loop that is being written.
     pub lanes: Option<Lanes>,
-    /// The microkernel that contractions call.
-    pub contract: usize,
+    /// Whose microkernels contractions call.
+    pub family: Family,
     /// Takes the functions of wide loops; `None` if there are no wider vectors.
     pub wide: Option<WideFunctions<'f>>,
     /// Loop variables in scope, outermost first; a vector loop's has the first lane's value.
@@ -52,7 +53,7 @@ impl<'k, 'f> Emitter<'k, 'f> {
     pub fn new(
         kernel: &'k Kernel,
         b: FunctionBuilder<'f>,
-        contract: usize,
+        family: Family,
         wide: Option<WideFunctions<'f>>,
     ) -> Self {
         Emitter {
@@ -60,7 +61,7 @@ impl<'k, 'f> Emitter<'k, 'f> {
             b,
             bases: HashMap::new(),
             lanes: None,
-            contract,
+            family,
             wide,
             vars: Vec::new(),
             values: HashMap::new(),
@@ -214,7 +215,7 @@ pub(super) fn visit_accesses(body: &[Stmt], visit: &mut impl FnMut(&Element)) {
             Stmt::Loop { body, .. } => visit_accesses(body, visit),
             Stmt::Reduce(reduce) => visit_accesses(&reduce.body, visit),
             Stmt::Contract(contract) => {
-                for element in [&contract.a, &contract.b, &contract.c] {
+                for element in contract.reads().chain([&contract.c]) {
                     visit(element);
                 }
             }

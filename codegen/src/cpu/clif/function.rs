@@ -3,6 +3,7 @@
 use super::emit::{ACCESS, Emitter, visit_accesses};
 use super::statements::Range;
 use super::wide::WideFunctions;
+use crate::cpu::microkernel::Family;
 use crate::kernel::{Kernel, Place, Var};
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, condcodes::IntCC, types};
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
@@ -15,17 +16,17 @@ pub(super) fn signature(convention: CallConv) -> ir::Signature {
     signature
 }
 
-/// Writes the code of `kernel` into `function`. `contract` is the address of the microkernel.
+/// Writes the code of `kernel` into `function`. Contractions call the microkernels of `family`.
 pub(super) fn build<'f>(
     kernel: &Kernel,
-    contract: usize,
+    family: Family,
     wide: Option<WideFunctions<'f>>,
     config: TargetFrontendConfig,
     function: &'f mut ir::Function,
     context: &'f mut FunctionBuilderContext,
 ) {
     let builder = FunctionBuilder::new(function, context);
-    let mut emitter = Emitter::new(kernel, builder, contract, wide);
+    let mut emitter = Emitter::new(kernel, builder, family, wide);
     let entry = emitter.b.create_block();
     emitter.b.append_block_params_for_function_params(entry);
     emitter.b.switch_to_block(entry);

@@ -172,7 +172,6 @@ fn compile_part<'k>(
     options: &Options,
 ) -> Result<Part, CodegenError> {
     let mut module = target::module(target::isa(options.family)?);
-    let contract = options.family.contract() as usize;
     let mut context = module.make_context();
     let mut builder = FunctionBuilderContext::new();
     let mut timings = Timings::default();
@@ -209,7 +208,14 @@ fn compile_part<'k>(
             define: &mut define,
         });
         let function = &mut context.func;
-        function::build(kernel, contract, functions, config, function, &mut builder);
+        function::build(
+            kernel,
+            options.family,
+            functions,
+            config,
+            function,
+            &mut builder,
+        );
         if let Some(error) = failed {
             return Err(refused(error));
         }
@@ -269,7 +275,6 @@ pub fn explain(kernel: &Kernel, options: &Options) -> Result<Listing, CodegenErr
         ir::UserFuncName::default(),
         function::signature(isa.default_call_conv()),
     );
-    let contract = options.family.contract() as usize;
     let mut builder = FunctionBuilderContext::new();
     let mut loops = Vec::new();
     let mut define = |made: WideLoop| {
@@ -281,7 +286,14 @@ pub fn explain(kernel: &Kernel, options: &Options) -> Result<Listing, CodegenErr
         define: &mut define,
     });
     let (config, function) = (isa.frontend_config(), &mut context.func);
-    function::build(kernel, contract, functions, config, function, &mut builder);
+    function::build(
+        kernel,
+        options.family,
+        functions,
+        config,
+        function,
+        &mut builder,
+    );
     let mut clif = context.func.display().to_string();
     for (index, text) in loops.iter().enumerate() {
         clif.push_str(&format!("\nwide loop u0:{index}\n{text}"));

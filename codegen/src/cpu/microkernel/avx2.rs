@@ -1,88 +1,137 @@
-//! The AVX2 tile: 6 rows x 1 panel in 12 of the 16 registers.
+//! The AVX2 tile: 6 rows x 1 panel in 12 of the 16 registers, on f32 and on widened weights.
 
 use std::arch::x86_64::{
-    __m256, __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_cmpgt_epi32, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_set1_epi32, _mm256_set1_ps,
-    _mm256_setr_epi32, _mm256_setzero_ps, _mm256_storeu_ps,
+    __m256, __m256i, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128, _mm_prefetch, _mm_set1_epi8,
+    _mm_xor_si128, _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_cvtepi8_epi32,
+    _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setr_epi32, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps,
 };
 use std::array::from_fn;
 use std::hint::black_box;
 
 use super::blocks::{self, Tile, TileFn, Tiles};
-use super::{ContractArgs, PANEL_WIDTH};
+use super::{BF16_WEIGHTS, ContractArgs, F32, PANEL_WIDTH, U8_WEIGHTS, widened};
+use crate::kernel::Format;
 
-struct Avx2;
+struct Avx2<const FORMAT: u8>;
 
 /// Columns in one register.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
-/// How many terms of k ahead a panel is fetched. So narrow a tile reads its panel from the
+/// How many bytes ahead a panel is fetched. So narrow a tile reads its panel from the
 /// second-level cache faster than the hardware prefetcher alone delivers (measured on Zen 4:
 /// 0.83 of peak without, 0.91 with, at k = 3072).
-const PREFETCH: usize = 32;
+const PREFETCH: usize = 2048;
 
-impl Tiles for Avx2 {
+impl<const FORMAT: u8> Avx2<FORMAT> {
+    const TABLE: [TileFn; 6] = [
+        tile::<FORMAT, 1>,
+        tile::<FORMAT, 2>,
+        tile::<FORMAT, 3>,
+        tile::<FORMAT, 4>,
+        tile::<FORMAT, 5>,
+        tile::<FORMAT, 6>,
+    ];
+}
+
+impl<const FORMAT: u8> Tiles for Avx2<FORMAT> {
+    const FORMAT: Format = widened(FORMAT);
     const ROWS: usize = 6;
     const PANELS: usize = 1;
     const K_BLOCK: usize = 1024;
 
     fn tile(rows: usize, _panels: usize) -> TileFn {
-        const TABLE: [TileFn; 6] = [
-            tile::<1>, tile::<2>, tile::<3>, tile::<4>, tile::<5>, tile::<6>,
-        ];
-        TABLE[rows - 1]
+        Self::TABLE[rows - 1]
     }
 }
 
 /// # Safety
 /// Those of [`super::ContractFn`]; the CPU has AVX2 and FMA.
-pub(super) unsafe extern "C" fn contract(args: *const ContractArgs) {
+pub(super) unsafe extern "C" fn contract<const FORMAT: u8>(args: *const ContractArgs) {
     // SAFETY: the caller vouches for the pointer and for what it describes.
-    unsafe { blocks::contract::<Avx2>(&*args) }
+    unsafe { blocks::contract::<Avx2<FORMAT>>(&*args) }
 }
 
 /// # Safety
 /// Those of [`super::ContractFn`] for a tile of `ROWS` rows and one panel; the CPU has AVX2 and
 /// FMA.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const ROWS: usize>(tile: &Tile) {
-    let full = tile.columns == PANEL_WIDTH;
+unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
     let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
     if tile.reload {
         for (row, sums) in sums.iter_mut().enumerate() {
             let c = tile.c.wrapping_offset(row as isize * tile.c_row_stride);
             for (half, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: only columns of C are loaded.
-                *sum = unsafe { load(c.wrapping_add(half * LANES), full, mask(tile, half)) };
+                *sum = unsafe { load(c, tile, half) };
             }
+        }
+    }
+    let mut scales = [_mm256_setzero_ps(); 2];
+    if FORMAT == U8_WEIGHTS {
+        for (half, scale) in scales.iter_mut().enumerate() {
+            // SAFETY: each of the tile's columns has a scale.
+            *scale = unsafe { load(tile.own, tile, half) };
         }
     }
 
     // Opaque to the compiler, which would otherwise step from row to row by adding the stride: a
     // chain of additions as long as the step's multiply-adds.
     let rows: [isize; ROWS] = black_box(from_fn(|row| row as isize * tile.a_row_stride));
+    let size = widened(FORMAT).b().size();
     let (mut a, mut b) = (tile.a, tile.b);
-    for _ in 0..tile.k {
+    for _ in 0..tile.steps {
         // SAFETY: a panel is readable over its full width for every k.
-        let b_row = unsafe { [_mm256_loadu_ps(b), _mm256_loadu_ps(b.wrapping_add(LANES))] };
+        let b_row = unsafe {
+            [
+                widen::<FORMAT>(b, scales[0]),
+                widen::<FORMAT>(b.wrapping_add(LANES * size), scales[1]),
+            ]
+        };
         // A hint, which may well point beyond the panel.
-        _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(PREFETCH * PANEL_WIDTH).cast());
+        _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(PREFETCH).cast());
         for (&row, sums) in rows.iter().zip(&mut sums) {
+            let a = a.wrapping_offset(row).cast::<f32>();
             // SAFETY: the row is one of ROWS, and k is in range.
-            let a = _mm256_set1_ps(unsafe { *a.wrapping_offset(row) });
+            let a = _mm256_set1_ps(unsafe { a.read_unaligned() });
             for (sum, &b) in sums.iter_mut().zip(&b_row) {
                 *sum = _mm256_fmadd_ps(a, b, *sum);
             }
         }
-        a = a.wrapping_offset(tile.a_k_stride);
-        b = b.wrapping_add(PANEL_WIDTH);
+        a = a.wrapping_offset(tile.a_step_stride);
+        b = b.wrapping_add(PANEL_WIDTH * size);
     }
 
     for (row, sums) in sums.iter().enumerate() {
         let c = tile.c.wrapping_offset(row as isize * tile.c_row_stride);
         for (half, &sum) in sums.iter().enumerate() {
             // SAFETY: only columns of C are stored.
-            unsafe { store(c.wrapping_add(half * LANES), full, mask(tile, half), sum) };
+            unsafe { store(c, tile, half, sum) };
+        }
+    }
+}
+
+/// Half a row of a panel as f32.
+///
+/// # Safety
+/// 8 elements of the format are readable at `b`.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn widen<const FORMAT: u8>(b: *const u8, scale: __m256) -> __m256 {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match FORMAT {
+            F32 => _mm256_loadu_ps(b.cast()),
+            BF16_WEIGHTS => {
+                let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(b.cast()));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+            }
+            _ => {
+                // With its highest bit turned over, a byte is itself less 128 in two's complement.
+                let signed = _mm_xor_si128(_mm_loadl_epi64(b.cast()), _mm_set1_epi8(i8::MIN));
+                _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(signed)), scale)
+            }
         }
     }
 }
@@ -98,36 +147,38 @@ fn mask(tile: &Tile, half: usize) -> __m256i {
     )
 }
 
-/// Loads the lanes in `mask`, or all if `full`.
+/// Loads half a panel's columns of a row; zero in those that are not the tile's.
 ///
 /// # Safety
-/// Those lanes are readable at `c`.
+/// The tile's columns are readable at `row`.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn load(c: *const f32, full: bool, mask: __m256i) -> __m256 {
+pub(super) unsafe fn load(row: *const f32, tile: &Tile, half: usize) -> __m256 {
+    let row = row.wrapping_add(half * LANES);
     // SAFETY: passed on from the caller.
     unsafe {
-        if full {
-            _mm256_loadu_ps(c)
+        if tile.columns == PANEL_WIDTH {
+            _mm256_loadu_ps(row)
         } else {
-            _mm256_maskload_ps(c, mask)
+            _mm256_maskload_ps(row, mask(tile, half))
         }
     }
 }
 
-/// Stores the lanes in `mask`, or all if `full`: a masked store is much slower.
+/// Stores half a panel's columns of a row. A masked store is much slower than a full one.
 ///
 /// # Safety
-/// Those lanes are writable at `c`.
+/// The tile's columns are writable at `row`.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn store(c: *mut f32, full: bool, mask: __m256i, sum: __m256) {
+pub(super) unsafe fn store(row: *mut f32, tile: &Tile, half: usize, sum: __m256) {
+    let row = row.wrapping_add(half * LANES);
     // SAFETY: passed on from the caller.
     unsafe {
-        if full {
-            _mm256_storeu_ps(c, sum)
+        if tile.columns == PANEL_WIDTH {
+            _mm256_storeu_ps(row, sum)
         } else {
-            _mm256_maskstore_ps(c, mask, sum)
+            _mm256_maskstore_ps(row, mask(tile, half), sum)
         }
     }
 }

@@ -1,85 +1,144 @@
-//! The AVX-512 tile: 8 rows x 3 panels in 24 of the 32 registers.
+//! The AVX-512 tile: 8 rows x 3 panels in 24 of the 32 registers, on f32 and on widened weights.
 
 use std::arch::x86_64::{
-    __m512, __mmask16, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    __m512, __mmask16, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm_set1_epi8, _mm_xor_si128,
+    _mm256_loadu_si256, _mm512_castsi512_ps, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps,
+    _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
+    _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
+    _mm512_storeu_ps,
 };
 
 use super::blocks::{self, Tile, TileFn, Tiles};
-use super::{ContractArgs, PANEL_WIDTH};
+use super::{BF16_WEIGHTS, ContractArgs, F32, PANEL_WIDTH, U8_WEIGHTS, widened};
+use crate::kernel::Format;
 
-struct Avx512;
+/// Rows up to which a tile is bound by memory, not by arithmetic: those fetch ahead.
+const FEW_ROWS: usize = 4;
 
-impl Tiles for Avx512 {
+/// Bytes of a panel to fetch ahead.
+const PREFETCH: usize = 2048;
+
+struct Avx512<const FORMAT: u8>;
+
+/// Every size of a tile up to 8 x 3, by rows and panels.
+macro_rules! sizes {
+    ($tile:ident $(, $format:ident)?) => {
+        $crate::cpu::microkernel::avx512::sizes!(@rows $tile [$($format,)?] 1 2 3 4 5 6 7 8)
+    };
+    (@rows $tile:ident $format:tt $($rows:literal)*) => {
+        [$($crate::cpu::microkernel::avx512::sizes!(@row $tile $format $rows)),*]
+    };
+    (@row $tile:ident [$($format:ident,)?] $rows:literal) => {
+        [$tile::<$($format,)? $rows, 1>, $tile::<$($format,)? $rows, 2>, $tile::<$($format,)? $rows, 3>]
+    };
+}
+pub(super) use sizes;
+
+impl<const FORMAT: u8> Avx512<FORMAT> {
+    const TABLE: [[TileFn; 3]; 8] = sizes!(tile, FORMAT);
+}
+
+impl<const FORMAT: u8> Tiles for Avx512<FORMAT> {
+    const FORMAT: Format = widened(FORMAT);
     const ROWS: usize = 8;
     const PANELS: usize = 3;
     const K_BLOCK: usize = 1024;
 
     fn tile(rows: usize, panels: usize) -> TileFn {
-        const TABLE: [[TileFn; 3]; 8] = [
-            [tile::<1, 1>, tile::<1, 2>, tile::<1, 3>],
-            [tile::<2, 1>, tile::<2, 2>, tile::<2, 3>],
-            [tile::<3, 1>, tile::<3, 2>, tile::<3, 3>],
-            [tile::<4, 1>, tile::<4, 2>, tile::<4, 3>],
-            [tile::<5, 1>, tile::<5, 2>, tile::<5, 3>],
-            [tile::<6, 1>, tile::<6, 2>, tile::<6, 3>],
-            [tile::<7, 1>, tile::<7, 2>, tile::<7, 3>],
-            [tile::<8, 1>, tile::<8, 2>, tile::<8, 3>],
-        ];
-        TABLE[rows - 1][panels - 1]
+        Self::TABLE[rows - 1][panels - 1]
     }
 }
 
 /// # Safety
 /// Those of [`super::ContractFn`]; the CPU has AVX-512F.
-pub(super) unsafe extern "C" fn contract(args: *const ContractArgs) {
+pub(super) unsafe extern "C" fn contract<const FORMAT: u8>(args: *const ContractArgs) {
     // SAFETY: the caller vouches for the pointer and for what it describes.
-    unsafe { blocks::contract::<Avx512>(&*args) }
+    unsafe { blocks::contract::<Avx512<FORMAT>>(&*args) }
 }
 
 /// # Safety
 /// Those of [`super::ContractFn`] for a tile of `ROWS` rows and `PANELS` panels; the CPU has
 /// AVX-512F.
 #[target_feature(enable = "avx512f")]
-unsafe fn tile<const ROWS: usize, const PANELS: usize>(tile: &Tile) {
+unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize>(tile: &Tile) {
     let mut sums = [[_mm512_setzero_ps(); PANELS]; ROWS];
     if tile.reload {
         for (row, sums) in sums.iter_mut().enumerate() {
             let c = tile.c.wrapping_offset(row as isize * tile.c_row_stride);
             for (panel, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: the mask leaves out what is not a column of C.
-                *sum = unsafe {
-                    _mm512_maskz_loadu_ps(mask(tile, panel), c.wrapping_add(panel * PANEL_WIDTH))
-                };
+                // SAFETY: only columns of C are loaded.
+                *sum = unsafe { load(c, tile, panel) };
             }
         }
     }
+    let mut scales = [_mm512_setzero_ps(); PANELS];
+    if FORMAT == U8_WEIGHTS {
+        for (panel, scale) in scales.iter_mut().enumerate() {
+            // SAFETY: each of the tile's columns has a scale.
+            *scale = unsafe { load(tile.own, tile, panel) };
+        }
+    }
 
+    let step = PANEL_WIDTH * widened(FORMAT).b().size();
+    // The end of a panel is followed by the next one, which is being read already: there the first
+    // panel of the next tile is fetched instead.
+    let last = (PREFETCH / step).min(tile.steps);
+    let next = PREFETCH as isize + (PANELS as isize - 1) * tile.b_panel_stride;
     let (mut a, mut b) = (tile.a, tile.b);
-    for _ in 0..tile.k {
-        let mut b_row = [_mm512_setzero_ps(); PANELS];
-        for (panel, b_row) in b_row.iter_mut().enumerate() {
-            // SAFETY: panels are readable over their full width for every k.
-            *b_row =
-                unsafe { _mm512_loadu_ps(b.wrapping_offset(panel as isize * tile.b_panel_stride)) };
-        }
-        for (row, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: row < ROWS, and k is in range.
-            let a = _mm512_set1_ps(unsafe { *a.wrapping_offset(row as isize * tile.a_row_stride) });
-            for (sum, &b) in sums.iter_mut().zip(&b_row) {
-                *sum = _mm512_fmadd_ps(a, b, *sum);
+    for (steps, ahead) in [(tile.steps - last, PREFETCH as isize), (last, next)] {
+        for _ in 0..steps {
+            let mut b_row = [_mm512_setzero_ps(); PANELS];
+            for (panel, b_row) in b_row.iter_mut().enumerate() {
+                let b = b.wrapping_offset(panel as isize * tile.b_panel_stride);
+                if ROWS <= FEW_ROWS {
+                    // A hint, which may well point beyond everything.
+                    _mm_prefetch::<_MM_HINT_T0>(b.wrapping_offset(ahead).cast());
+                }
+                // SAFETY: panels are readable over their full width for every k.
+                *b_row = unsafe { widen::<FORMAT>(b, scales[panel]) };
             }
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let a = a.wrapping_offset(row as isize * tile.a_row_stride);
+                // SAFETY: row < ROWS, and k is in range.
+                let a = _mm512_set1_ps(unsafe { a.cast::<f32>().read_unaligned() });
+                for (sum, &b) in sums.iter_mut().zip(&b_row) {
+                    *sum = _mm512_fmadd_ps(a, b, *sum);
+                }
+            }
+            a = a.wrapping_offset(tile.a_step_stride);
+            b = b.wrapping_add(step);
         }
-        a = a.wrapping_offset(tile.a_k_stride);
-        b = b.wrapping_add(PANEL_WIDTH);
     }
 
     for (row, sums) in sums.iter().enumerate() {
         let c = tile.c.wrapping_offset(row as isize * tile.c_row_stride);
         for (panel, &sum) in sums.iter().enumerate() {
-            let c = c.wrapping_add(panel * PANEL_WIDTH);
-            // SAFETY: the mask leaves out what is not a column of C.
-            unsafe { store(c, mask(tile, panel), sum) };
+            // SAFETY: only columns of C are stored.
+            unsafe { store(c, tile, panel, sum) };
+        }
+    }
+}
+
+/// One row of a panel as f32.
+///
+/// # Safety
+/// 16 elements of the format are readable at `b`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn widen<const FORMAT: u8>(b: *const u8, scale: __m512) -> __m512 {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match FORMAT {
+            F32 => _mm512_loadu_ps(b.cast()),
+            BF16_WEIGHTS => {
+                let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(b.cast()));
+                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+            }
+            _ => {
+                // With its highest bit turned over, a byte is itself less 128 in two's complement.
+                let signed = _mm_xor_si128(_mm_loadu_si128(b.cast()), _mm_set1_epi8(i8::MIN));
+                _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(signed)), scale)
+            }
         }
     }
 }
@@ -90,19 +149,32 @@ fn mask(tile: &Tile, panel: usize) -> __mmask16 {
     __mmask16::MAX >> (PANEL_WIDTH - columns)
 }
 
-/// Stores the columns in `mask`. A full store is kept apart from a masked one, which is slower.
+/// Loads a panel's columns of a row; zero in the others.
 ///
 /// # Safety
-/// The columns in `mask` are writable at `c`.
+/// The tile's columns are readable at `row`.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn store(c: *mut f32, mask: __mmask16, sum: __m512) {
+pub(super) unsafe fn load(row: *const f32, tile: &Tile, panel: usize) -> __m512 {
+    // SAFETY: the mask leaves out what is not a column of the tile.
+    unsafe { _mm512_maskz_loadu_ps(mask(tile, panel), row.wrapping_add(panel * PANEL_WIDTH)) }
+}
+
+/// Stores a panel's columns of a row. A full store is kept apart from a masked one, which is
+/// slower.
+///
+/// # Safety
+/// The tile's columns are writable at `row`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn store(row: *mut f32, tile: &Tile, panel: usize, sum: __m512) {
+    let (mask, row) = (mask(tile, panel), row.wrapping_add(panel * PANEL_WIDTH));
     // SAFETY: passed on from the caller.
     unsafe {
         if mask == __mmask16::MAX {
-            _mm512_storeu_ps(c, sum)
+            _mm512_storeu_ps(row, sum)
         } else {
-            _mm512_mask_storeu_ps(c, mask, sum)
+            _mm512_mask_storeu_ps(row, mask, sum)
         }
     }
 }

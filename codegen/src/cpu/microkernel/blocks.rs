@@ -3,23 +3,29 @@
 //! For each group of panels and each block of k, all row tiles run before the next: that part of
 //! B stays in the nearest cache, and A is read again from the second-level cache once per group.
 //! A block of k after the first reloads C, which changes no bit.
+//!
+//! k is counted in steps here: a step is as many terms as lie side by side in a panel.
 
 use super::{ContractArgs, PANEL_WIDTH};
+use crate::kernel::Format;
 
 /// One register tile: `C[rows, columns] (+)= A[rows, k] * B[k, columns]`; the number of rows and
-/// of panels is fixed by the [`TileFn`] that runs it.
+/// of panels is fixed by the [`TileFn`] that runs it. Strides of A and B count bytes.
 pub(super) struct Tile {
-    pub a: *const f32,
+    pub a: *const u8,
     pub a_row_stride: isize,
-    pub a_k_stride: isize,
-    pub b: *const f32,
+    pub a_step_stride: isize,
+    pub b: *const u8,
     pub b_panel_stride: isize,
+    /// The first column's own value, where columns have one: `f32` or `i32`.
+    pub own: *const f32,
+    /// `f32`, or `i32` of the same size.
     pub c: *mut f32,
     pub c_row_stride: isize,
     /// Columns of C to load and store; only the last panel may be partial.
     pub columns: usize,
-    pub k: usize,
-    /// Start from C instead of +0.0.
+    pub steps: usize,
+    /// Start from C instead of from zero, or from the columns' own values in `Int8`.
     pub reload: bool,
 }
 
@@ -28,11 +34,12 @@ pub(super) type TileFn = unsafe fn(&Tile);
 
 /// What a family provides: its tile in every size up to the full one.
 pub(super) trait Tiles {
+    const FORMAT: Format;
     /// Rows of a full tile.
     const ROWS: usize;
     /// Panels of a full tile.
     const PANELS: usize;
-    /// Terms of k for which a group of panels stays in a near cache.
+    /// Steps of k for which a group of panels stays in a near cache.
     const K_BLOCK: usize;
 
     /// The function for a tile of `1..=ROWS` rows and `1..=PANELS` panels.
@@ -44,39 +51,53 @@ pub(super) trait Tiles {
 /// # Safety
 /// Those of [`super::ContractFn`].
 pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
+    let terms = T::FORMAT.terms();
+    let (a_size, b_size) = (T::FORMAT.a().size(), T::FORMAT.b().size());
+    let a_row_stride = args.a_row_stride * a_size as isize;
+    let a_step_stride = args.a_k_stride * (terms * a_size) as isize;
+    let b_panel_stride = args.b_panel_stride * b_size as isize;
+    let b_step = PANEL_WIDTH * terms * b_size;
+    let steps = args.k.div_ceil(terms);
+    // With one tile of rows nothing of B is read twice.
+    let k_block = match args.m <= T::ROWS {
+        true => steps.max(1),
+        false => T::K_BLOCK,
+    };
     for (panel, panels) in pieces(args.n.div_ceil(PANEL_WIDTH), T::PANELS) {
         let column = panel * PANEL_WIDTH;
         let columns = (panels * PANEL_WIDTH).min(args.n - column);
-        let b = args.b.wrapping_offset(panel as isize * args.b_panel_stride);
+        let b = args.b.wrapping_offset(panel as isize * b_panel_stride);
         let mut done = 0;
         // Runs once for k = 0, which has to set C.
         loop {
-            let k = piece(args.k - done, T::K_BLOCK);
+            let count = piece(steps - done, k_block);
             for (row, rows) in pieces(args.m, T::ROWS) {
                 let tile = Tile {
                     a: args
                         .a
-                        .wrapping_offset(row as isize * args.a_row_stride)
-                        .wrapping_offset(done as isize * args.a_k_stride),
-                    a_row_stride: args.a_row_stride,
-                    a_k_stride: args.a_k_stride,
-                    b: b.wrapping_add(done * PANEL_WIDTH),
-                    b_panel_stride: args.b_panel_stride,
+                        .wrapping_offset(row as isize * a_row_stride)
+                        .wrapping_offset(done as isize * a_step_stride),
+                    a_row_stride,
+                    a_step_stride,
+                    b: b.wrapping_add(done * b_step),
+                    b_panel_stride,
+                    own: args.columns.cast::<f32>().wrapping_add(column),
                     c: args
                         .c
+                        .cast::<f32>()
                         .wrapping_offset(row as isize * args.c_row_stride)
                         .wrapping_add(column),
                     c_row_stride: args.c_row_stride,
                     columns,
-                    k,
+                    steps: count,
                     reload: args.accumulate != 0 || done != 0,
                 };
                 // SAFETY: the tile's rows, columns and terms lie within those of `args`, for which
                 // the caller vouches, and `rows` and `panels` are what the function was chosen for.
                 unsafe { T::tile(rows, panels)(&tile) };
             }
-            done += k;
-            if done >= args.k {
+            done += count;
+            if done >= steps {
                 break;
             }
         }

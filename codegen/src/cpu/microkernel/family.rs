@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{ContractFn, portable};
+use super::{BF16, BF16_WEIGHTS, ContractFn, F32, INT8, U8_WEIGHTS, portable};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, avx512};
+use super::{avx2, avx2_pairs, avx512, avx512_pairs};
+use crate::kernel::Format;
 
 /// Name of the environment variable that forces a family.
 const VARIABLE: &str = "BSQ_CPU";
@@ -74,19 +75,43 @@ impl Family {
             .collect()
     }
 
-    /// The family's contraction.
+    /// The family's contraction in a format. A CPU with AVX-512F alone takes the tiles of AVX2
+    /// for `bf16` and `int8`.
     ///
     /// # Panics
     /// If this CPU lacks the family's instructions: ask [`Family::is_supported`] first, or take
     /// the family from [`detect`] or [`selected`].
-    pub fn contract(self) -> ContractFn {
+    pub fn contract(self, format: Format) -> ContractFn {
         assert!(self.is_supported(), "this CPU cannot run the family {self}");
         match self {
-            Family::Portable => portable::contract,
+            Family::Portable => match format {
+                Format::F32 => portable::contract::<F32>,
+                Format::Bf16Weights => portable::contract::<BF16_WEIGHTS>,
+                Format::U8Weights => portable::contract::<U8_WEIGHTS>,
+                Format::Bf16 => portable::contract::<BF16>,
+                Format::Int8 => portable::contract::<INT8>,
+            },
             #[cfg(target_arch = "x86_64")]
-            Family::Avx2 => avx2::contract,
+            Family::Avx2 => match format {
+                Format::F32 => avx2::contract::<F32>,
+                Format::Bf16Weights => avx2::contract::<BF16_WEIGHTS>,
+                Format::U8Weights => avx2::contract::<U8_WEIGHTS>,
+                Format::Bf16 => avx2_pairs::contract_bf16,
+                Format::Int8 => avx2_pairs::contract_int8,
+            },
             #[cfg(target_arch = "x86_64")]
-            Family::Avx512 => avx512::contract,
+            Family::Avx512 => match format {
+                Format::F32 => avx512::contract::<F32>,
+                Format::Bf16Weights => avx512::contract::<BF16_WEIGHTS>,
+                Format::U8Weights => avx512::contract::<U8_WEIGHTS>,
+                Format::Bf16 if is_x86_feature_detected!("avx512bf16") => {
+                    avx512_pairs::contract_bf16
+                }
+                Format::Int8 if is_x86_feature_detected!("avx512vnni") => {
+                    avx512_pairs::contract_int8
+                }
+                Format::Bf16 | Format::Int8 => Family::Avx2.contract(format),
+            },
             #[cfg(not(target_arch = "x86_64"))]
             Family::Avx2 | Family::Avx512 => unreachable!("supported on x86-64 only"),
         }

@@ -5,6 +5,10 @@
 //! CPUs. The generated code makes one call per block with a [`ContractArgs`]; the loops over
 //! register tiles are inside ([`blocks`]).
 //!
+//! **Formats.** What the sides are stored as, and the arithmetic that follows, is a
+//! [`Format`](crate::kernel::Format). The rest of this page is about those on f32 and on widened
+//! weights.
+//!
 //! **Order of accumulation.** Every element of C is accumulated in ascending k, with exactly one
 //! fused multiply-add per term, from +0.0 or from the C that is already there. Tiles and cache
 //! blocks decide only *when* a term is added. So the result has the same bits for every family,
@@ -15,13 +19,18 @@
 //! |---|---|
 //! | `family` | which families there are, which one this CPU gets, `BSQ_CPU` |
 //! | `blocks` | the loops over cache blocks and tiles, shared by all families |
-//! | `avx512`, `avx2`, `portable` | one register tile each |
+//! | `avx512`, `avx2`, `portable` | one register tile each, on f32 and on widened weights |
+//! | `avx512_pairs`, `avx2_pairs` | the tiles of `bf16` and `int8` |
 //! | `peak` | the multiply-add rate of one thread, to compare with |
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
+mod avx2_pairs;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_pairs;
 mod blocks;
 mod family;
 mod peak;
@@ -32,38 +41,43 @@ mod tests;
 pub use family::{Family, FamilyError, detect, selected};
 pub use peak::fma_peak;
 
+use crate::kernel::Format;
+
 /// Columns in one panel of a packed B.
 pub const PANEL_WIDTH: usize = 16;
 
-/// Operands of one contraction block, `C[m, n] (+)= A[m, k] * B[k, n]`, all f32.
+/// Operands of one contraction block, `C[m, n] (+)= A[m, k] * B[k, n]`; types, and how a panel is
+/// laid out, depend on the [`Format`].
 ///
-/// Strides count f32 elements, not bytes, and may be negative.
+/// Strides count elements, not bytes, and may be negative.
 ///
 /// B is packed in panels of [`PANEL_WIDTH`] columns: panel `j` holds `B[.., 16 j .. 16 j + 16]` as
 /// `[k, 16]`, contiguous, and the last panel is padded to its full width (with zeros, by
-/// convention; what the padding holds does not reach C). It needs no alignment.
+/// convention; what the padding holds does not reach C). Nothing needs alignment.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ContractArgs {
     /// First element of A.
-    pub a: *const f32,
+    pub a: *const u8,
     /// From one row of A to the next.
     pub a_row_stride: isize,
     /// From one k of A to the next; 1 for a row-major A.
     pub a_k_stride: isize,
     /// First panel of B.
-    pub b: *const f32,
+    pub b: *const u8,
     /// From one panel of B to the next.
     pub b_panel_stride: isize,
+    /// What each column has of its own, where the format says so.
+    pub columns: *const u8,
     /// First element of C, row-major with unit column stride.
-    pub c: *mut f32,
+    pub c: *mut u8,
     /// From one row of C to the next.
     pub c_row_stride: isize,
     /// Rows of A and C.
     pub m: usize,
     /// Columns of C; need not be a multiple of [`PANEL_WIDTH`].
     pub n: usize,
-    /// Terms of each sum; with 0, C is set to +0.0 or left as it is.
+    /// Terms of each sum; with 0, C is set to its start or left as it is.
     pub k: usize,
     /// 0: sums start from +0.0. Otherwise they start from what C holds.
     pub accumulate: usize,
@@ -73,9 +87,28 @@ pub struct ContractArgs {
 ///
 /// # Safety
 /// - The CPU has the family's instructions ([`Family::contract`] checks this).
-/// - Every `A[i, l]` and every row of every panel of B (all 16 columns) can be read.
+/// - Every `A[i, l]` and every row of every panel of B (all 16 columns) can be read, with k rounded
+///   up to the format's terms, and what each of the n columns has of its own.
 /// - Every `C[i, j]` with `i < m`, `j < n` can be written (and read, if `accumulate` is set), its
 ///   rows do not overlap each other, and no part of C overlaps A or B.
 ///
 /// Nothing outside of those elements is read or written.
 pub type ContractFn = unsafe extern "C" fn(*const ContractArgs);
+
+/// Formats as parameters of tiles.
+const F32: u8 = Format::F32 as u8;
+const BF16_WEIGHTS: u8 = Format::Bf16Weights as u8;
+const U8_WEIGHTS: u8 = Format::U8Weights as u8;
+const BF16: u8 = Format::Bf16 as u8;
+const INT8: u8 = Format::Int8 as u8;
+
+/// The format of a tile's parameter.
+const fn format(parameter: u8) -> Format {
+    Format::ALL[parameter as usize]
+}
+
+/// The format of a parameter of tiles on f32 and on widened weights.
+const fn widened(parameter: u8) -> Format {
+    assert!(parameter <= U8_WEIGHTS, "a format with one term at a time");
+    format(parameter)
+}

@@ -4,31 +4,49 @@
 //! vectorises it; elsewhere it is a call into the mathematical library.
 
 use super::blocks::{self, Tile, TileFn, Tiles};
-use super::{ContractArgs, PANEL_WIDTH};
+use super::{BF16, BF16_WEIGHTS, ContractArgs, F32, INT8, PANEL_WIDTH, U8_WEIGHTS, format};
+use crate::kernel::Format;
 
-struct Portable;
+struct Portable<const FORMAT: u8>;
 
-impl Tiles for Portable {
+impl<const FORMAT: u8> Portable<FORMAT> {
+    const TABLE: [TileFn; 4] = match FORMAT {
+        INT8 => [
+            tile_int8::<1>,
+            tile_int8::<2>,
+            tile_int8::<3>,
+            tile_int8::<4>,
+        ],
+        _ => [
+            tile::<FORMAT, 1>,
+            tile::<FORMAT, 2>,
+            tile::<FORMAT, 3>,
+            tile::<FORMAT, 4>,
+        ],
+    };
+}
+
+impl<const FORMAT: u8> Tiles for Portable<FORMAT> {
+    const FORMAT: Format = format(FORMAT);
     const ROWS: usize = 4;
     const PANELS: usize = 1;
     const K_BLOCK: usize = 256;
 
     fn tile(rows: usize, _panels: usize) -> TileFn {
-        const TABLE: [TileFn; 4] = [tile::<1>, tile::<2>, tile::<3>, tile::<4>];
-        TABLE[rows - 1]
+        Self::TABLE[rows - 1]
     }
 }
 
 /// # Safety
 /// Those of [`super::ContractFn`].
-pub(super) unsafe extern "C" fn contract(args: *const ContractArgs) {
+pub(super) unsafe extern "C" fn contract<const FORMAT: u8>(args: *const ContractArgs) {
     // SAFETY: the caller vouches for the pointer and for what it describes.
-    unsafe { blocks::contract::<Portable>(&*args) }
+    unsafe { blocks::contract::<Portable<FORMAT>>(&*args) }
 }
 
 /// # Safety
 /// Those of [`super::ContractFn`] for a tile of `ROWS` rows and one panel.
-unsafe fn tile<const ROWS: usize>(tile: &Tile) {
+unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
     let mut sums = [[0.0_f32; PANEL_WIDTH]; ROWS];
     if tile.reload {
         for (row, sums) in sums.iter_mut().enumerate() {
@@ -37,25 +55,97 @@ unsafe fn tile<const ROWS: usize>(tile: &Tile) {
             unsafe { std::ptr::copy_nonoverlapping(c, sums.as_mut_ptr(), tile.columns) };
         }
     }
+    let mut scales = [0.0_f32; PANEL_WIDTH];
+    if FORMAT == U8_WEIGHTS {
+        // SAFETY: each of the tile's columns has a scale.
+        unsafe { std::ptr::copy_nonoverlapping(tile.own, scales.as_mut_ptr(), tile.columns) };
+    }
 
+    let (terms, size) = (format(FORMAT).terms(), format(FORMAT).b().size());
     let (mut a, mut b) = (tile.a, tile.b);
-    for _ in 0..tile.k {
-        // SAFETY: a panel is readable over its full width for every k; an array has no more
-        // alignment than its elements.
-        let b_row = unsafe { &*b.cast::<[f32; PANEL_WIDTH]>() };
-        for (row, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: row < ROWS, and k is in range.
-            let a = unsafe { *a.wrapping_offset(row as isize * tile.a_row_stride) };
-            for (sum, &b) in sums.iter_mut().zip(b_row) {
-                *sum = a.mul_add(b, *sum);
+    for _ in 0..tile.steps {
+        for term in (0..terms).rev() {
+            // SAFETY: a panel is readable over its full width for every k.
+            let b_row: [f32; PANEL_WIDTH] = std::array::from_fn(|column| unsafe {
+                let b = b.wrapping_add((column * terms + term) * size);
+                widen::<FORMAT>(b, scales[column])
+            });
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let a = a.wrapping_offset(row as isize * tile.a_row_stride);
+                // SAFETY: row < ROWS, and k is in range.
+                let a = unsafe {
+                    match FORMAT {
+                        BF16 => bf16(a.wrapping_add(2 * term)),
+                        _ => a.cast::<f32>().read_unaligned(),
+                    }
+                };
+                for (sum, &b) in sums.iter_mut().zip(&b_row) {
+                    *sum = a.mul_add(b, *sum);
+                }
             }
         }
-        a = a.wrapping_offset(tile.a_k_stride);
-        b = b.wrapping_add(PANEL_WIDTH);
+        a = a.wrapping_offset(tile.a_step_stride);
+        b = b.wrapping_add(PANEL_WIDTH * terms * size);
     }
 
     for (row, sums) in sums.iter().enumerate() {
         let c = tile.c.wrapping_offset(row as isize * tile.c_row_stride);
+        // SAFETY: as for the load.
+        unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), c, tile.columns) };
+    }
+}
+
+/// An element of B as f32.
+///
+/// # Safety
+/// An element of the format is readable at `b`.
+unsafe fn widen<const FORMAT: u8>(b: *const u8, scale: f32) -> f32 {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match FORMAT {
+            F32 => b.cast::<f32>().read_unaligned(),
+            BF16_WEIGHTS | BF16 => bf16(b),
+            _ => (f32::from(*b) - 128.0) * scale,
+        }
+    }
+}
+
+/// # Safety
+/// Two bytes are readable at `at`.
+unsafe fn bf16(at: *const u8) -> f32 {
+    // SAFETY: passed on from the caller.
+    let bits = unsafe { at.cast::<u16>().read_unaligned() };
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+/// # Safety
+/// Those of [`super::ContractFn`] for a tile of `ROWS` rows and one panel.
+unsafe fn tile_int8<const ROWS: usize>(tile: &Tile) {
+    for row in 0..ROWS {
+        let a = tile.a.wrapping_offset(row as isize * tile.a_row_stride);
+        let c = tile
+            .c
+            .wrapping_offset(row as isize * tile.c_row_stride)
+            .cast::<i32>();
+        let mut sums = [0_i32; PANEL_WIDTH];
+        let start = if tile.reload {
+            c.cast_const()
+        } else {
+            tile.own.cast()
+        };
+        // SAFETY: a row of C and what columns have are `columns` long, at most a panel's width.
+        unsafe { std::ptr::copy_nonoverlapping(start, sums.as_mut_ptr(), tile.columns) };
+        for term in 0..4 * tile.steps {
+            // SAFETY: A and the panel are readable to a multiple of a step.
+            unsafe {
+                let a = i32::from(*a.wrapping_add(term));
+                let b = tile.b.wrapping_add(term / 4 * 4 * PANEL_WIDTH + term % 4);
+                for (column, sum) in sums.iter_mut().enumerate() {
+                    let b = b.wrapping_add(4 * column).cast::<i8>();
+                    *sum = sum.wrapping_add(a * i32::from(*b));
+                }
+            }
+        }
         // SAFETY: as for the load.
         unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), c, tile.columns) };
     }

@@ -1,10 +1,12 @@
-//! Every family against the definition of a contraction, bit for bit.
+//! Every family against the definition of a contraction, bit for bit, in every format.
 
 use std::ops::Range;
 
 use proptest::prelude::*;
 
 use super::{ContractArgs, Family, PANEL_WIDTH};
+use crate::kernel::Format;
+use bsq_ir::DType;
 
 /// What surrounds C in memory: a NaN that no sum of finite terms can be.
 const GUARD: u32 = 0x7fc0_1234;
@@ -12,6 +14,7 @@ const GUARD: u32 = 0x7fc0_1234;
 /// A contraction of random shape, strides and values.
 #[derive(Debug, Clone)]
 struct Problem {
+    format: Format,
     m: usize,
     n: usize,
     k: usize,
@@ -29,43 +32,63 @@ struct Problem {
 
 fn problem(m: usize, n: usize, k: usize) -> impl Strategy<Value = Problem> {
     let layout = (
+        0..Format::ALL.len(),
         any::<bool>(),
         prop::array::uniform3(0..20_usize),
         1..4_usize,
         any::<bool>(),
     );
     (1..=m, 1..=n, 0..=k, layout, any::<bool>(), any::<u64>()).prop_map(
-        |(m, n, k, (transposed, gaps, spread, reversed), accumulate, seed)| Problem {
-            m,
-            n,
-            k,
-            transposed,
-            gaps,
-            spread,
-            reversed,
-            accumulate,
-            seed,
+        |(m, n, k, (format, transposed, gaps, spread, reversed), accumulate, seed)| {
+            let format = Format::ALL[format];
+            // Terms that lie side by side in panels do so in A.
+            let plain = format.terms() > 1;
+            Problem {
+                format,
+                m,
+                n,
+                k,
+                transposed: transposed && !plain,
+                gaps,
+                spread: if plain { 1 } else { spread },
+                reversed,
+                accumulate,
+                seed,
+            }
         },
     )
 }
 
-/// The operands of a [`Problem`] in memory.
+/// The operands of a [`Problem`] in memory, as bytes.
 struct Operands {
     /// Exactly as long as what a contraction may read.
-    a: Vec<f32>,
+    a: Vec<u8>,
     a_strides: (isize, isize),
     a_first: usize,
-    b: Vec<f32>,
+    b: Vec<u8>,
     b_panel_stride: usize,
+    columns: Vec<u8>,
     /// With guards before, between and after its rows.
-    c: Vec<f32>,
+    c: Vec<u32>,
     c_row_stride: isize,
     c_first: usize,
+}
+
+/// An element of a type from a number.
+fn bytes_of(dtype: DType, value: f32) -> Vec<u8> {
+    match dtype {
+        DType::F32 => value.to_le_bytes().to_vec(),
+        DType::BF16 => half::bf16::from_f32(value).to_le_bytes().to_vec(),
+        DType::U8 => vec![value.to_bits().wrapping_mul(0x9E37_79B9).to_be_bytes()[0]],
+        DType::I32 => ((value.to_bits() as i32) >> 8).to_le_bytes().to_vec(),
+        other => panic!("no operand is {other}"),
+    }
 }
 
 impl Problem {
     fn operands(&self) -> Operands {
         let &Problem {
+            format,
             m,
             n,
             k,
@@ -73,12 +96,18 @@ impl Problem {
             gaps: [a_gap, b_gap, c_gap],
             ..
         } = self;
-        let mut values = values(self.seed);
-        let (outer, inner) = if self.transposed { (k, m) } else { (m, k) };
+        let mut values = values(self.seed, format == Format::Bf16);
+        // What rounds k up counts zero, in A as in B.
+        let whole = k.next_multiple_of(format.terms());
+        let (outer, inner) = if self.transposed {
+            (whole, m)
+        } else {
+            (m, whole)
+        };
         let outer_stride = inner * spread + a_gap;
         let last = outer.saturating_sub(1) * outer_stride + inner.saturating_sub(1) * spread;
         let a = (0..if k == 0 { 0 } else { last + 1 })
-            .map(|_| values())
+            .flat_map(|_| bytes_of(format.a(), values()))
             .collect();
         let (mut row_stride, k_stride) = if self.transposed {
             (spread, outer_stride)
@@ -89,14 +118,26 @@ impl Problem {
             row_stride = 0;
         }
         let panels = n.div_ceil(PANEL_WIDTH);
-        let b_panel_stride = k * PANEL_WIDTH + b_gap;
-        let b = (0..panels * b_panel_stride - b_gap)
-            .map(|_| values())
-            .collect();
+        let b_panel_stride = whole * PANEL_WIDTH + b_gap;
+        let width = PANEL_WIDTH * format.terms();
+        let b = (0..panels * b_panel_stride - b_gap).flat_map(|at| {
+            let at = at % b_panel_stride;
+            let (step, within) = (at / width, at % width);
+            let padding = step * format.terms() + within % format.terms() >= k;
+            match (padding, format) {
+                (true, _) => vec![0; format.b().size()],
+                (false, _) => bytes_of(format.b(), values()),
+            }
+        });
+        let b = b.collect();
+        let columns = match format.columns() {
+            Some(dtype) => (0..n).flat_map(|_| bytes_of(dtype, values())).collect(),
+            None => Vec::new(),
+        };
         let c_row_stride = n + c_gap;
-        let mut c = vec![f32::from_bits(GUARD); m * c_row_stride + 64];
+        let mut c = vec![GUARD; m * c_row_stride + 64];
         for row in 0..m {
-            c[32 + row * c_row_stride..][..n].fill_with(&mut values);
+            c[32 + row * c_row_stride..][..n].fill_with(|| values().to_bits());
         }
         let sign = if self.reversed { -1 } else { 1 };
         let first = |stride| if self.reversed { (m - 1) * stride } else { 0 };
@@ -106,6 +147,7 @@ impl Problem {
             a_first: first(row_stride),
             b,
             b_panel_stride,
+            columns,
             c,
             c_row_stride: sign * c_row_stride as isize,
             c_first: 32 + first(c_row_stride),
@@ -114,14 +156,17 @@ impl Problem {
 }
 
 impl Operands {
-    fn a(&self, row: usize, k: usize) -> f32 {
-        self.a[self
-            .a_first
-            .strict_add_signed(row as isize * self.a_strides.0 + k as isize * self.a_strides.1)]
+    /// Element of A, as bits.
+    fn a(&self, format: Format, row: usize, k: usize) -> u32 {
+        let at = row as isize * self.a_strides.0 + k as isize * self.a_strides.1;
+        element(&self.a, format.a(), self.a_first.strict_add_signed(at))
     }
 
-    fn b(&self, k: usize, column: usize) -> f32 {
-        self.b[column / PANEL_WIDTH * self.b_panel_stride + k * PANEL_WIDTH + column % PANEL_WIDTH]
+    /// Element of B, as bits.
+    fn b(&self, format: Format, k: usize, column: usize) -> u32 {
+        let (panel, lane, terms) = (column / PANEL_WIDTH, column % PANEL_WIDTH, format.terms());
+        let at = (k / terms * PANEL_WIDTH + lane) * terms + k % terms;
+        element(&self.b, format.b(), panel * self.b_panel_stride + at)
     }
 
     fn c_index(&self, row: usize, column: usize) -> usize {
@@ -130,19 +175,48 @@ impl Operands {
             + column
     }
 
-    /// The definition: ascending k, one fused multiply-add per term.
+    /// The definition: ascending k, one fused multiply-add per term; of a pair the second term
+    /// first; bytes exactly.
     fn expected(&self, problem: &Problem) -> Vec<u32> {
+        let (format, k) = (problem.format, problem.k);
+        let float = f32::from_bits;
+        let half = |bits: u32| float(bits << 16);
         let mut c = self.c.clone();
         for row in 0..problem.m {
             for column in 0..problem.n {
+                let own = format
+                    .columns()
+                    .map_or(0, |_| element(&self.columns, DType::F32, column));
                 let c = &mut c[self.c_index(row, column)];
-                let start = if problem.accumulate { *c } else { 0.0 };
-                *c = (0..problem.k).fold(start, |sum, k| {
-                    self.a(row, k).mul_add(self.b(k, column), sum)
-                });
+                let a = |k| self.a(format, row, k);
+                let b = |k| self.b(format, k, column);
+                let start = if problem.accumulate { float(*c) } else { 0.0 };
+                let sum = match format {
+                    Format::F32 => {
+                        (0..k).fold(start, |sum, k| float(a(k)).mul_add(float(b(k)), sum))
+                    }
+                    Format::Bf16Weights => {
+                        (0..k).fold(start, |sum, k| float(a(k)).mul_add(half(b(k)), sum))
+                    }
+                    Format::U8Weights => (0..k).fold(start, |sum, k| {
+                        let wide = (b(k) as f32 - 128.0) * float(own);
+                        float(a(k)).mul_add(wide, sum)
+                    }),
+                    Format::Bf16 => (0..k).step_by(2).fold(start, |sum, k| {
+                        let sum = half(a(k + 1)).mul_add(half(b(k + 1)), sum);
+                        half(a(k)).mul_add(half(b(k)), sum)
+                    }),
+                    Format::Int8 => {
+                        let start = if problem.accumulate { *c } else { own };
+                        let terms = (0..k).map(|k| a(k) as i32 * i32::from(b(k) as u8 as i8));
+                        let sum = terms.fold(start as i32, i32::wrapping_add);
+                        float(sum as u32)
+                    }
+                };
+                *c = sum.to_bits();
             }
         }
-        bits(&c)
+        c
     }
 
     /// One contraction over the given rows and terms of k into `c`.
@@ -150,7 +224,7 @@ impl Operands {
         &self,
         family: Family,
         problem: &Problem,
-        c: &mut [f32],
+        c: &mut [u32],
         rows: Range<usize>,
         ks: Range<usize>,
         accumulate: bool,
@@ -158,16 +232,25 @@ impl Operands {
         if rows.is_empty() {
             return;
         }
+        let format = problem.format;
         let a = self.a_first as isize
             + rows.start as isize * self.a_strides.0
             + ks.start as isize * self.a_strides.1;
+        let a = self
+            .a
+            .as_ptr()
+            .wrapping_offset(a * format.a().size() as isize);
+        let b = ks.start * PANEL_WIDTH * format.b().size();
         let args = ContractArgs {
-            a: self.a.as_ptr().wrapping_offset(a),
+            a,
             a_row_stride: self.a_strides.0,
             a_k_stride: self.a_strides.1,
-            b: self.b.as_ptr().wrapping_add(ks.start * PANEL_WIDTH),
+            b: self.b.as_ptr().wrapping_add(b),
             b_panel_stride: self.b_panel_stride as isize,
-            c: c.as_mut_ptr().wrapping_add(self.c_index(rows.start, 0)),
+            columns: self.columns.as_ptr(),
+            c: c.as_mut_ptr()
+                .wrapping_add(self.c_index(rows.start, 0))
+                .cast(),
             c_row_stride: self.c_row_stride,
             m: rows.len(),
             n: problem.n,
@@ -175,13 +258,21 @@ impl Operands {
             accumulate: usize::from(accumulate),
         };
         // SAFETY: `operands` allocates all of A, B and C for these strides; `c` is a copy of C.
-        unsafe { family.contract()(&args) };
+        unsafe { family.contract(format)(&args) };
     }
 }
 
-/// Values of both signs over many binades (some subnormal, some zero), so that any change of order
-/// or any second rounding shows in the bits.
-fn values(seed: u64) -> impl FnMut() -> f32 {
+/// An element of an array in bytes, as bits.
+fn element(bytes: &[u8], dtype: DType, at: usize) -> u32 {
+    let size = dtype.size();
+    let mut bits = [0; 4];
+    bits[..size].copy_from_slice(&bytes[at * size..][..size]);
+    u32::from_le_bytes(bits)
+}
+
+/// Values of both signs over many binades (some subnormal unless `normal`, some zero), so that any
+/// change of order or any second rounding shows in the bits.
+fn values(seed: u64, normal: bool) -> impl FnMut() -> f32 {
     let mut state = seed | 1;
     move || {
         state ^= state << 13;
@@ -191,39 +282,40 @@ fn values(seed: u64) -> impl FnMut() -> f32 {
         match state & 63 {
             0 => 0.0,
             1 => -0.0,
-            2 => mantissa * 1e-42,
+            2 if !normal => mantissa * 1e-42,
             s => mantissa * ((s % 8) as f32 - 4.0).exp2(),
         }
     }
 }
 
-fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|value| value.to_bits()).collect()
-}
-
 /// Runs every family in one call and cut in two along k and along m.
 fn check(problem: &Problem, cut: usize) {
     let &Problem {
-        m, k, accumulate, ..
+        format,
+        m,
+        k,
+        accumulate,
+        ..
     } = problem;
     let operands = problem.operands();
     let expected = operands.expected(problem);
     for family in Family::all_supported() {
         let mut c = operands.c.clone();
         operands.contract(family, problem, &mut c, 0..m, 0..k, accumulate);
-        assert!(bits(&c) == expected, "{family}, one call");
+        assert!(c == expected, "{family}, {format:?}, one call");
 
-        let cut_k = cut % (k + 1);
+        // Between steps.
+        let cut_k = cut % (k + 1) / format.terms() * format.terms();
         let mut c = operands.c.clone();
         operands.contract(family, problem, &mut c, 0..m, 0..cut_k, accumulate);
         operands.contract(family, problem, &mut c, 0..m, cut_k..k, true);
-        assert!(bits(&c) == expected, "{family}, cut at k = {cut_k}");
+        assert!(c == expected, "{family}, {format:?}, cut at k = {cut_k}");
 
         let cut_m = cut % (m + 1);
         let mut c = operands.c.clone();
         operands.contract(family, problem, &mut c, 0..cut_m, 0..k, accumulate);
         operands.contract(family, problem, &mut c, cut_m..m, 0..k, accumulate);
-        assert!(bits(&c) == expected, "{family}, cut at row {cut_m}");
+        assert!(c == expected, "{family}, {format:?}, cut at row {cut_m}");
     }
 }
 
@@ -246,19 +338,20 @@ proptest! {
 #[test]
 fn an_overflow_and_a_cancelled_infinity_are_the_same_everywhere() {
     // Every step rounds to f32: max * 2 stays infinite, though max * 2 - max * 2 is 0.
-    let a = [f32::MAX, f32::MAX, f32::INFINITY, f32::INFINITY];
-    let mut b = [0.0; 32];
+    let a: [f32; 4] = [f32::MAX, f32::MAX, f32::INFINITY, f32::INFINITY];
+    let mut b = [0.0_f32; 32];
     (b[0], b[16]) = (1.0, -1.0);
     (b[1], b[17]) = (2.0, -2.0);
     for family in Family::all_supported() {
-        let mut c = [0.0; 4];
+        let mut c = [0.0_f32; 4];
         let args = ContractArgs {
-            a: a.as_ptr(),
+            a: a.as_ptr().cast(),
             a_row_stride: 2,
             a_k_stride: 1,
-            b: b.as_ptr(),
+            b: b.as_ptr().cast(),
             b_panel_stride: 32,
-            c: c.as_mut_ptr(),
+            columns: std::ptr::null(),
+            c: c.as_mut_ptr().cast(),
             c_row_stride: 2,
             m: 2,
             n: 2,
@@ -266,7 +359,7 @@ fn an_overflow_and_a_cancelled_infinity_are_the_same_everywhere() {
             accumulate: 0,
         };
         // SAFETY: the arrays are as large as the strides say.
-        unsafe { family.contract()(&args) };
+        unsafe { family.contract(Format::F32)(&args) };
         assert_eq!(c[0], 0.0, "{family}");
         assert_eq!(c[1], f32::INFINITY, "{family}");
         assert!(c[2].is_nan() && c[3].is_nan(), "{family}: {c:?}");

@@ -101,6 +101,8 @@ pub(super) enum Unary {
     Sqrt,
     Floor,
     FromSigned,
+    /// `f32` to a signed integer that can hold it.
+    Truncate,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -373,14 +373,19 @@ impl<'c> Writer<'c> {
             (4, _) => self.a.vector(x86::MOVE_TO_MEMORY, from, 0, last, None),
             (2, Width::Zmm) => self.a.vector(x86::NARROW_TO_WORDS, from, 0, last, None),
             (1, Width::Zmm) => self.a.vector(x86::NARROW_TO_BYTES, from, 0, last, None),
-            (2, Width::Ymm) => {
+            (size @ 1..=2, Width::Ymm) => {
                 /// The first and the third quarter side by side.
                 const QUARTERS: u8 = 0b1101_1000;
                 let (words, to) = (Operand::Register(from), Width::SCRATCH);
                 self.a.vector(x86::PACK_WORDS, to, from, words, None);
                 let packed = Operand::Register(to);
                 self.a.vector(x86::PERMUTE, to, 0, packed, Some(QUARTERS));
-                self.a.vex(x86::MOVE_TO_MEMORY, false, to, 0, last, None);
+                if size == 2 {
+                    self.a.vex(x86::MOVE_TO_MEMORY, false, to, 0, last, None);
+                } else {
+                    self.a.vex(x86::PACK_BYTES, false, to, to, packed, None);
+                    self.a.vex(x86::QUAD_TO_MEMORY, false, to, 0, last, None);
+                }
             }
             (size, width) => unreachable!("a store of {size} bytes in {width:?}"),
         }

@@ -72,6 +72,10 @@ pub(super) const MOVE_FROM_GENERAL: Encoding = row(M0F, P66, 0x6e);
 pub(super) const BROADCAST_INT: Encoding = row(M0F38, P66, 0x58);
 /// AVX2: 32-bit lanes to 16 bits within each half of the register.
 pub(super) const PACK_WORDS: Encoding = row(M0F38, P66, 0x2b);
+/// AVX2: 16-bit elements to 8 bits.
+pub(super) const PACK_BYTES: Encoding = row(M0F, P66, 0x67);
+/// AVX2: the first 64 bits to memory.
+pub(super) const QUAD_TO_MEMORY: Encoding = row(M0F, P66, 0xd6);
 /// AVX2: 64-bit elements by a constant.
 pub(super) const PERMUTE: Encoding = Encoding {
     wide: true,
@@ -112,6 +116,7 @@ impl Unary {
         match self {
             Unary::Sqrt => (row(M0F, None, 0x51), Option::None),
             Unary::FromSigned => (row(M0F, None, 0x5b), Option::None),
+            Unary::Truncate => (row(M0F, PF3, 0x5b), Option::None),
             // Downwards, without raising "inexact".
             Unary::Floor => (FLOOR, Some(0b1001)),
         }

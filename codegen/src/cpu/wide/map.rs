@@ -25,6 +25,10 @@ impl Builder<'_> {
                 DType::F32 => self.float(op, &x),
                 DType::I32 | DType::U32 => self.integer(op, from == DType::I32, &x),
                 DType::Bool => self.boolean(op, &x),
+                // Bytes are zero-extended, and these ops keep them so.
+                DType::U8 if matches!(op, Op::And | Op::Or | Op::Xor) => {
+                    self.integer(op, false, &x)
+                }
                 _ => Err(Unsupported),
             },
         }
@@ -155,7 +159,19 @@ impl Builder<'_> {
                 let zero = self.bits(0);
                 Ok(self.compare(Predicate::NotEqual, x, zero))
             }
-            (DType::I32, DType::F32) => Ok(self.unary(Unary::FromSigned, x)),
+            (DType::U8, DType::I32 | DType::U32) => Ok(x),
+            (DType::I32 | DType::U32, DType::U8) => {
+                let byte = self.bits(0xff);
+                Ok(self.binary(Binary::And, x, byte))
+            }
+            (DType::F32, DType::U8) => {
+                // In this order the maximum of a NaN and zero is zero.
+                let (zero, most) = (self.bits(0), self.bits(255f32.to_bits()));
+                let low = self.binary(Binary::Max, x, zero);
+                let inside = self.binary(Binary::Min, low, most);
+                Ok(self.unary(Unary::Truncate, inside))
+            }
+            (DType::I32 | DType::U8, DType::F32) => Ok(self.unary(Unary::FromSigned, x)),
             (DType::BF16, DType::F32) => Ok(self.shift(Shift::Left, x, 16)),
             (DType::F32, DType::BF16) => Ok(self.round_to_bf16(x)),
             _ => Err(Unsupported),

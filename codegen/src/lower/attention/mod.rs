@@ -9,13 +9,20 @@ mod rows;
 mod strip;
 
 use super::access::Blocked;
-use super::builder::{Axes, Builder, Shared};
-use super::{Attempt, pack};
-use crate::schedule::Group;
-use bsq_ir::{Function, Op};
+use super::builder::{Axes, Builder};
+use super::pack::Operand;
+use super::{Attempt, Precision};
+use crate::kernel::Format;
+use crate::schedule::{Group, Widenings};
+use bsq_ir::{Function, NodeId, Op};
 use strip::Strip;
 
-pub(super) fn lower(mut builder: Builder, function: &Function, group: &Group) -> Attempt {
+pub(super) fn lower(
+    mut builder: Builder,
+    function: &Function,
+    group: &Group,
+    precision: Precision,
+) -> Attempt {
     let anchor = group.anchor.expect("attention");
     let node = function.node(anchor);
     let (scale, mask, backward) = match node.op {
@@ -29,7 +36,17 @@ pub(super) fn lower(mut builder: Builder, function: &Function, group: &Group) ->
     if backward {
         packs.extend([(k, false), (q, false), (node.operands[5], false)]);
     }
+    let extent = |node: NodeId, from_end: usize| {
+        let shape = function.node(node).shape();
+        shape[shape.rank() - from_end]
+    };
+    let format = match precision.narrows_attention(function) && !backward {
+        // Terms come in pairs, of channels and then of keys.
+        true if extent(q, 1) % 2 == 0 && extent(k, 2) % 2 == 0 => Format::Bf16,
+        _ => Format::F32,
+    };
     let mut lowered = Vec::new();
+    let none = Widenings::default();
     for (slot, &(operand, transposed)) in packs.iter().enumerate() {
         let fresh = Builder::new(function, builder.stored(), Axes::default());
         let rank = function.node(operand).shape().rank();
@@ -40,21 +57,24 @@ pub(super) fn lower(mut builder: Builder, function: &Function, group: &Group) ->
         } else {
             (rows, columns)
         };
-        let target = Shared::Extra(anchor, slot);
-        lowered.push(pack::operand(
-            fresh,
-            function,
-            operand,
-            target,
-            &batch,
-            &contracted,
-            &columns,
-        )?);
+        let operand = Operand {
+            node: operand,
+            anchor,
+            slot,
+            batch: &batch,
+            contracted: &contracted,
+            columns: &columns,
+            format,
+            widened: &none,
+        };
+        lowered.push(operand.pack(fresh, function)?);
     }
     let attempt =
-        Strip::new(&mut builder, function, anchor, scale, mask).and_then(|strip| match backward {
-            false => strip.forward(&mut builder),
-            true => strip.backward(&mut builder),
+        Strip::new(&mut builder, function, anchor, scale, mask, format).and_then(|strip| {
+            match backward {
+                false => strip.forward(&mut builder),
+                true => strip.backward(&mut builder),
+            }
         });
     lowered.push(attempt.map_err(|blocked| (blocked, builder.axes))?);
     Ok(lowered)

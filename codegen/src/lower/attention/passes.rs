@@ -2,7 +2,7 @@
 
 use super::Blocked;
 use super::strip::Strip;
-use crate::kernel::{Affine, Combine, Contract, Element, Extent, Place, Stmt, Var};
+use crate::kernel::{Affine, Combine, Contract, Element, Extent, Format, Place, Stmt, Var};
 use crate::lower::Lowered;
 use crate::lower::access::Source;
 use crate::lower::builder::Builder;
@@ -12,6 +12,7 @@ use bsq_ir::{DType, Mask, Op};
 impl Strip<'_> {
     pub(super) fn forward(&self, b: &mut Builder) -> Result<Lowered, Blocked> {
         let q = self.matrix(b, self.operand(0), true)?;
+        let q = self.rows_of(b, q, self.depth);
         let keys = self.packed(b, 0, self.keys, self.depth);
         let values = self.packed(b, 1, self.value_depth, self.keys);
         let (output, maxima, sums) = (self.result(b, 0), self.result(b, 1), self.result(b, 2));
@@ -48,10 +49,18 @@ impl Strip<'_> {
         })?;
         let sum = self.reduce(b, Combine::Sum, load);
         let reciprocal = self.reciprocal(b, sum);
+        let rounded = match self.format {
+            Format::F32 => scores,
+            _ => b.scratch(self.format.a(), self.size * self.stride),
+        };
         self.for_each_key(b, |b, _, at| {
             let exp = load(b, at.clone());
-            let p = b.map(Op::Mul, DType::F32, &[exp, reciprocal]);
-            b.store(scores, at, p);
+            let mut p = b.map(Op::Mul, DType::F32, &[exp, reciprocal]);
+            if rounded != scores {
+                let dtype = self.format.a();
+                p = b.map(Op::Cast(dtype), dtype, &[p]);
+            }
+            b.store(rounded, at, p);
             Ok(())
         })?;
         b.store(maxima, self.row_at(), maximum);
@@ -64,7 +73,7 @@ impl Strip<'_> {
             at,
             dynamic: None,
         };
-        let probabilities = self.strip_scratch(scores);
+        let probabilities = self.strip_scratch(rounded);
         let c = (c, self.value_depth);
         b.push(self.product(&probabilities, values, c, self.value_depth, self.keys));
         let body = b.close();
@@ -91,7 +100,7 @@ impl Strip<'_> {
         let dk_at = self.batch_offset(self.keys * self.depth);
         let dv_at = self.batch_offset(self.keys * self.value_depth);
         for (place, at, width) in [(dk, &dk_at, self.depth), (dv, &dv_at, self.value_depth)] {
-            let zeros = pack::zeros(b, place, at.clone(), self.keys * width);
+            let zeros = pack::zeros(b, (place, DType::F32), at.clone(), self.keys * width);
             b.push(zeros);
         }
 
@@ -193,6 +202,7 @@ impl Strip<'_> {
     ) -> Stmt {
         let first_row = self.first.scale(crate::kernel::PANEL as i64);
         Stmt::Contract(Box::new(Contract {
+            format: Format::F32,
             a: Element {
                 place: strip,
                 at: Affine::default(),
@@ -206,6 +216,7 @@ impl Strip<'_> {
                 dynamic: None,
             },
             b_panel_stride: panel_stride,
+            columns: None,
             c: Element {
                 place: to,
                 at: to_at,

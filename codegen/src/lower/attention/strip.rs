@@ -1,13 +1,13 @@
 //! A strip of queries: its variables, its operands, and the products over its rows.
 
 use super::Blocked;
-use crate::kernel::{Affine, Contract, Element, Extent, Kernel, Place, Stmt, Var};
+use crate::kernel::{Affine, Contract, Element, Extent, Format, Kernel, Place, Stmt, Var};
 use crate::lower::access::{Source, flatten};
 use crate::lower::builder::{Builder, Shared};
 use crate::lower::pack::Packed;
 use crate::lower::rows::root_axes;
 use crate::lower::{Lowered, loops};
-use bsq_ir::{Function, Mask, NodeId, Shape, Type};
+use bsq_ir::{DType, Function, Mask, NodeId, Op, Shape, Type};
 
 /// Scores of one strip.
 const STRIP: usize = 65_536;
@@ -26,6 +26,8 @@ pub(super) struct Strip<'f> {
     pub(super) anchor: NodeId,
     pub(super) scale: f32,
     pub(super) mask: Mask,
+    /// Of both products.
+    pub(super) format: Format,
     pub(super) batch_shape: Shape,
     pub(super) batch_index: Vec<Affine>,
     pub(super) batch: Vec<Var>,
@@ -51,6 +53,7 @@ impl<'f> Strip<'f> {
         anchor: NodeId,
         scale: f32,
         mask: Mask,
+        format: Format,
     ) -> Result<Self, Blocked> {
         let node = function.node(anchor);
         let shape = |operand: usize| function.node(node.operands[operand]).shape();
@@ -77,6 +80,7 @@ impl<'f> Strip<'f> {
             anchor,
             scale,
             mask,
+            format,
             batch_shape,
             batch_index,
             batch,
@@ -145,7 +149,7 @@ impl<'f> Strip<'f> {
         columns: usize,
         k: usize,
     ) -> (Place, Affine, i64) {
-        let packed = Packed::new(self.batch_shape.elements(), columns, k);
+        let packed = Packed::new(self.batch_shape.elements(), columns, k, self.format);
         let place = b.buffer(Shared::Extra(self.anchor, slot), &packed.ty, false);
         (
             place,
@@ -170,6 +174,7 @@ impl<'f> Strip<'f> {
     ) -> Stmt {
         let (place, at, panel_stride) = packed;
         Stmt::Contract(Box::new(Contract {
+            format: self.format,
             a: Element {
                 place: a.place,
                 at: self.strip_of(a),
@@ -183,6 +188,7 @@ impl<'f> Strip<'f> {
                 dynamic: None,
             },
             b_panel_stride: panel_stride,
+            columns: None,
             c,
             c_row_stride: c_row_stride as i64,
             m: self.rows.clone(),
@@ -192,12 +198,49 @@ impl<'f> Strip<'f> {
         }))
     }
 
+    /// The strip's rows of a matrix as the products take them: in place, or a copy.
+    pub(super) fn rows_of(&self, b: &mut Builder, matrix: Matrix, columns: usize) -> Matrix {
+        if self.format == Format::F32 {
+            return matrix;
+        }
+        let copy = b.scratch(DType::BF16, self.size * apart(columns));
+        let column = b.axes.var(columns);
+        b.open(&[self.row]);
+        b.open(&[column]);
+        let from = self
+            .strip_of(&matrix)
+            .add(&Affine::var(self.row).scale(matrix.row_stride))
+            .add(&Affine::var(column).scale(matrix.column_stride));
+        let from = Element {
+            place: matrix.place,
+            at: from,
+            dynamic: None,
+        };
+        let value = b.load_here(from, DType::F32);
+        let value = b.map(Op::Cast(DType::BF16), DType::BF16, &[value]);
+        let at = Affine::var(self.row).scale(apart(columns) as i64);
+        b.store(copy, at.add(&Affine::var(column)), value);
+        let body = b.close();
+        b.push(Stmt::Loop {
+            var: column,
+            extent: Extent::Static(columns),
+            vector: true,
+            body,
+        });
+        self.close_rows(b);
+        self.in_scratch(copy, apart(columns))
+    }
+
     pub(super) fn strip_of(&self, matrix: &Matrix) -> Affine {
         matrix.at.add(&self.first.scale(matrix.row_stride))
     }
 
     pub(super) fn strip_scratch(&self, place: Place) -> Matrix {
-        let row_stride = self.stride as i64;
+        self.in_scratch(place, self.stride)
+    }
+
+    fn in_scratch(&self, place: Place, row_stride: usize) -> Matrix {
+        let row_stride = row_stride as i64;
         // The scratch holds one strip: its first row is row 0 whatever the strip.
         let at = self.first.scale(-row_stride);
         Matrix {

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// A program, ready to run, with its samples.
 pub struct Measured {
-    pub name: &'static str,
+    pub name: String,
     pub executable: Executable,
     session: Session,
     inputs: Tensors,
@@ -26,7 +26,7 @@ pub struct Measured {
 
 impl Measured {
     pub fn new(
-        name: &'static str,
+        name: impl Into<String>,
         function: &Function,
         parameters: &Tensors,
         options: &CompileOptions,
@@ -42,7 +42,7 @@ impl Measured {
             bound.insert(name.to_string(), tensor);
         }
         let mut measured = Measured {
-            name,
+            name: name.into(),
             session: executable.bind(bound)?,
             executable,
             inputs: some_inputs(function)?,

@@ -17,6 +17,7 @@ use super::error::CliError;
 use super::interrupt::uninterrupted;
 use super::output::Output;
 use super::paths::check_folder;
+use super::precision::PrecisionArgument;
 use super::progress::Progress;
 use super::{Verdict, functions};
 use bsq::image_io::write_atomically;
@@ -24,8 +25,8 @@ use bsq::machine::{Probe, cpu_name};
 use bsq::pipeline::{decode_function, encode_function};
 use bsq::tokenizer::Tokenizer;
 use bsq_codegen::cpu::microkernel::selected;
-use bsq_runtime::CompileOptions;
 use bsq_runtime::threads::available_threads;
+use bsq_runtime::{CompileOptions, Precision};
 use clap::Args;
 use measured::Measured;
 use report::Report;
@@ -42,6 +43,9 @@ and the kernels that take most of their time, as fractions of the two. Samples o
 taken in turn, so that a change of clock frequency meets all alike, and medians are printed. A \
 kernel whose data are in the caches can exceed the bandwidth of memory.
 
+With --precision bf16 or int8, encoding and decoding in f32 and in that format are measured side \
+by side, and the training step, which is always in f32, is left out.
+
 With --profile every kernel is listed, with its operations (those of contractions) and the bytes \
 that it reads and writes, and one run of each program is written as a Chrome trace: a slice for \
 each launch, and below it one for each thread. Open it at https://ui.perfetto.dev.")]
@@ -50,6 +54,7 @@ Examples:
   bsq bench
   bsq bench --threads 1 --json
   bsq bench --model config.toml --batch 4 --samples 5
+  bsq bench --precision int8
   bsq bench --batch 1 --profile trace.json")]
 pub struct Arguments {
     /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml); the
@@ -62,6 +67,8 @@ pub struct Arguments {
     /// Samples to take the median of
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
     samples: u16,
+    #[command(flatten)]
+    precision: PrecisionArgument,
     /// List every kernel, and write a Chrome trace
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
@@ -79,21 +86,32 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     let family = selected()?;
     let batch = usize::from(arguments.batch);
-    let built = [
-        ("encode", encode_function(&tokenizer, batch), true),
-        ("decode", decode_function(&tokenizer, batch), true),
-        (
-            "training step",
+    let (precision, f32) = (arguments.precision, Precision::F32);
+    let encode = || encode_function(&tokenizer, batch);
+    let decode = || decode_function(&tokenizer, batch);
+    let mut built = vec![
+        ("encode".to_string(), encode(), true, f32),
+        ("decode".to_string(), decode(), true, f32),
+    ];
+    match precision.get() {
+        Precision::F32 => built.push((
+            "training step".to_string(),
             functions::training_step(&config, &tokenizer, batch),
             config.train.exact,
-        ),
-    ];
+            f32,
+        )),
+        faster => {
+            built.push((precision.title("encode"), encode(), true, faster));
+            built.push((precision.title("decode"), decode(), true, faster));
+        }
+    }
     let parameters = tokenizer.init(0)?;
     let mut programs = Vec::new();
-    for (name, function, exact) in built {
+    for (name, function, exact, precision) in built {
         let options = CompileOptions {
             exact,
             threads,
+            precision,
             ..CompileOptions::default()
         };
         programs.push(Measured::new(name, &function, &parameters, &options)?);
@@ -115,6 +133,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         threads,
         batch,
         samples,
+        precision: precision.name(),
         machine: probe.rates(),
         programs: &programs,
         all_kernels: arguments.profile.is_some(),

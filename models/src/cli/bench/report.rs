@@ -7,6 +7,7 @@ use super::measured::Measured;
 use bsq::machine::Rates;
 use bsq_codegen::cpu::microkernel::Family;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Kernels that are listed, unless all are asked for.
 const LISTED: usize = 12;
@@ -18,6 +19,7 @@ pub struct Report<'a> {
     pub threads: usize,
     pub batch: usize,
     pub samples: usize,
+    pub precision: &'static str,
     pub machine: Rates,
     pub programs: &'a [Measured],
     pub all_kernels: bool,
@@ -31,7 +33,20 @@ impl Report<'_> {
         ))?;
         self.programs
             .iter()
-            .try_for_each(|program| self.say_program(program, output))
+            .try_for_each(|program| self.say_program(program, output))?;
+        for (name, ratio) in self.ratios() {
+            output.say(format_args!("\n{name}: {ratio:.2} times as fast as in f32"))?;
+        }
+        Ok(())
+    }
+
+    /// How many times as fast a program in another format is as the one in f32.
+    fn ratios(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.programs.iter().filter_map(|program| {
+            let plain = program.name.split_once(" in ")?.0;
+            let plain = self.programs.iter().find(|other| other.name == plain)?;
+            Some((&*program.name, plain.seconds() / program.seconds()))
+        })
     }
 
     fn say_program(&self, program: &Measured, output: &Output) -> Result<(), CliError> {
@@ -82,6 +97,8 @@ impl Report<'_> {
             "threads": self.threads,
             "batch": self.batch,
             "samples": self.samples,
+            "precision": self.precision,
+            "times_as_fast_as_f32": self.ratios().collect::<BTreeMap<_, _>>(),
             "peak_gflops": self.machine.gflops,
             "memory_gbytes_per_second": self.machine.gbytes,
             "programs": programs.collect::<Vec<Value>>(),

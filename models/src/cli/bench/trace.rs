@@ -12,7 +12,7 @@ pub fn chrome_trace(programs: &[Measured]) -> Value {
     let mut events = Vec::new();
     for (process, program) in programs.iter().enumerate() {
         let launches = program.typical_run();
-        events.push(name("process_name", process, 0, program.name));
+        events.push(name("process_name", process, 0, &program.name));
         events.push(name("thread_name", process, 0, "launches"));
         let threads = launches.first().map_or(0, |launch| launch.threads.len());
         for thread in 0..threads {

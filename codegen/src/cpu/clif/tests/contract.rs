@@ -1,7 +1,9 @@
 //! Contractions through generated code.
 
-use super::run::check;
-use crate::kernel::{Affine, Array, Axis, Contract, Element, Extent, Kernel, PANEL, Place, Stmt};
+use super::run::{check, check_moderate};
+use crate::kernel::{
+    Affine, Array, Axis, Contract, Element, Extent, Format, Kernel, PANEL, Place, Stmt,
+};
 use crate::kernel::{Inst, Value, Var};
 use bsq_ir::{DType, Op};
 use proptest::prelude::*;
@@ -11,10 +13,14 @@ const TERMS: Var = Var(1);
 const ROW: Var = Var(2);
 const COLUMN: Var = Var(3);
 
-/// `C = tanh(A B)` in blocks of rows on the grid and blocks of terms, A transposed.
-fn blocked([m, n, k]: [usize; 3], rows: usize, terms: usize) -> Kernel {
-    let array = |elements, written| Array {
-        dtype: DType::F32,
+/// `C = tanh(A B)` in blocks of rows on the grid and blocks of terms; A transposed where its terms
+/// may lie apart.
+fn blocked([m, n, k]: [usize; 3], rows: usize, terms: usize, format: Format) -> Kernel {
+    let side = format.terms();
+    let (terms, whole) = (terms.next_multiple_of(side), k.next_multiple_of(side));
+    let (row_stride, k_stride) = if side > 1 { (whole, 1) } else { (1, m) };
+    let array = |dtype, elements, written| Array {
+        dtype,
         elements,
         written,
     };
@@ -31,11 +37,18 @@ fn blocked([m, n, k]: [usize; 3], rows: usize, terms: usize) -> Kernel {
     let first_row = Affine::var(GRID).scale(rows as i64);
     let contract = |first: Affine, k_extent, accumulate| {
         Stmt::Contract(Box::new(Contract {
-            a: element(0, first_row.add(&first.scale(m as i64))),
-            a_row_stride: 1,
-            a_k_stride: m as i64,
+            format,
+            a: element(
+                0,
+                first_row
+                    .scale(row_stride as i64)
+                    .add(&first.scale(k_stride as i64)),
+            ),
+            a_row_stride: row_stride as i64,
+            a_k_stride: k_stride as i64,
             b: element(1, first.scale(PANEL as i64)),
-            b_panel_stride: (k * PANEL) as i64,
+            b_panel_stride: (whole * PANEL) as i64,
+            columns: format.columns().map(|_| element(3, Affine::constant(0))),
             c: element(2, first_row.scale(n as i64)),
             c_row_stride: n as i64,
             m: block(GRID, rows, m),
@@ -60,13 +73,16 @@ fn blocked([m, n, k]: [usize; 3], rows: usize, terms: usize) -> Kernel {
     let epilogue = vec![
         Stmt::Let {
             value: sum,
-            dtype: DType::F32,
+            dtype: format.c(),
             inst: Inst::Load(element(2, at.clone())),
         },
         Stmt::Let {
             value: result,
-            dtype: DType::F32,
-            inst: Inst::Map(Op::Tanh, vec![sum]),
+            dtype: format.c(),
+            inst: match format {
+                Format::Int8 => Inst::Map(Op::Neg, vec![sum]),
+                _ => Inst::Map(Op::Tanh, vec![sum]),
+            },
         },
         Stmt::Store {
             to: element(2, at),
@@ -75,9 +91,10 @@ fn blocked([m, n, k]: [usize; 3], rows: usize, terms: usize) -> Kernel {
     ];
     Kernel {
         buffers: vec![
-            array(k * m, false),
-            array(n.div_ceil(PANEL) * k * PANEL, false),
-            array(m * n, true),
+            array(format.a(), whole * m, false),
+            array(format.b(), n.div_ceil(PANEL) * whole * PANEL, false),
+            array(format.c(), m * n, true),
+            array(format.columns().unwrap_or(DType::F32), n, false),
         ],
         scratch: Vec::new(),
         grid: vec![Axis {
@@ -115,8 +132,14 @@ proptest! {
         shape in [1usize..40, 1usize..70, 1usize..40],
         rows in 1usize..20,
         terms in 1usize..20,
+        format in 0..Format::ALL.len(),
         seed in any::<u64>(),
     ) {
-        check(&blocked(shape, rows, terms), seed)?;
+        let format = Format::ALL[format];
+        let kernel = blocked(shape, rows, terms, format);
+        match format {
+            Format::Bf16 => check_moderate(&kernel, seed)?,
+            _ => check(&kernel, seed)?,
+        }
     }
 }

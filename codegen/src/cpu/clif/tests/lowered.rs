@@ -1,12 +1,15 @@
 //! Kernels as the lowering makes them.
 
 use super::super::{Options, explain};
-use super::run::check;
+use super::run::{check, check_moderate};
 use crate::cpu::microkernel::Family;
-use crate::lower::lower;
+use crate::kernel::{Format, Stmt};
+use crate::lower::{Precision, lower, lower_with};
 use bsq_ir::autodiff::gradients;
+use bsq_ir::rewrite::{Options as Rewriting, optimize};
 use bsq_ir::tensor::Init;
 use bsq_ir::{DType, Graph, Scope, Tensor};
+use std::collections::BTreeSet;
 
 /// Pre-norm attention with a causal mask, and a feed-forward layer.
 fn block<'g>(x: Tensor<'g>, scope: &Scope<'g>, heads: usize) -> Tensor<'g> {
@@ -52,6 +55,41 @@ fn kernels_of_a_training_step_equal_the_interpreter() {
     let function = graph.function([("loss", loss.id())], updates);
     for kernel in lower(&function).kernels {
         check(&kernel, 3).unwrap();
+    }
+}
+
+/// The formats of block contractions, each once.
+fn formats(body: &[Stmt], found: &mut BTreeSet<Format>) {
+    for stmt in body {
+        match stmt {
+            Stmt::Loop { body, .. } => formats(body, found),
+            Stmt::Contract(contract) => drop(found.insert(contract.format)),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn kernels_in_narrow_formats_equal_the_interpreter() {
+    for precision in [Precision::Bf16, Precision::Int8] {
+        let graph = Graph::new();
+        let model = Scope::root(&graph);
+        let x = graph.input("x", DType::F32, [2, 14, 6]);
+        let x = x.linear(&(&model / "embed"), 24);
+        let x = block(x, &(&model / "block"), 2);
+        let y = x.linear(&(&model / "head"), 13);
+        let function = graph.function([("y", y.id())], []);
+        let mut found = BTreeSet::new();
+        for kernel in lower_with(&optimize(&function, &Rewriting::default()).0, precision).kernels {
+            formats(&kernel.body, &mut found);
+            check_moderate(&kernel, 3).unwrap();
+        }
+        // The first and the last layer stay in f32, attention is in bf16.
+        let mut expected = BTreeSet::from([Format::F32, Format::Bf16]);
+        if precision == Precision::Int8 {
+            expected.insert(Format::Int8);
+        }
+        assert_eq!(found, expected, "{precision:?}");
     }
 }
 

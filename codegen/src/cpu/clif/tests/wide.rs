@@ -13,7 +13,14 @@ use bsq_ir::{DType, Op};
 use proptest::prelude::*;
 
 const VAR: Var = Var(0);
-const TYPES: [DType; 5] = [DType::F32, DType::I32, DType::U32, DType::Bool, DType::BF16];
+const TYPES: [DType; 6] = [
+    DType::F32,
+    DType::I32,
+    DType::U32,
+    DType::Bool,
+    DType::BF16,
+    DType::U8,
+];
 
 struct Maker {
     random: Random,
@@ -75,7 +82,10 @@ impl Maker {
             (_, 0) => (Select, vec![DType::Bool, dtype, dtype]),
             (DType::F32, 1) => (
                 Cast(dtype),
-                vec![self.random.of(&[DType::I32, DType::Bool, DType::BF16])],
+                vec![
+                    self.random
+                        .of(&[DType::I32, DType::Bool, DType::BF16, DType::U8]),
+                ],
             ),
             (DType::F32, 2) => {
                 let x = self.any(DType::F32);
@@ -97,7 +107,14 @@ impl Maker {
                 let ops = [Equal, Less, LessEqual];
                 (ops[self.random.below(3)].clone(), vec![number; 2])
             }
-            (_, 1) => (Cast(dtype), vec![DType::Bool]),
+            (_, 1) => (Cast(dtype), vec![self.random.of(&[DType::Bool, DType::U8])]),
+            (_, 3) => {
+                let x = self.any(number);
+                let byte = self.define(DType::U8, Inst::Map(Cast(DType::U8), vec![x]));
+                let y = self.any(DType::U8);
+                self.define(DType::U8, Inst::Map(Xor, vec![byte, y]));
+                return;
+            }
             (_, 2) => (Not, vec![dtype]),
             _ => {
                 let ops = [Add, Sub, Mul, Max, Min, And, Or, Xor, ShiftLeft, ShiftRight];

@@ -1,0 +1,168 @@
+//! Formats faster than f32, on request: what is rounded is spelled out in the graph.
+//!
+//! Both sides of a contraction become values that are stored narrow, as
+//! `cast(cast(x -> bf16) -> f32)` or as bytes with a scale for each row and each output channel.
+//! The contraction then takes them as they are stored. So the difference to f32 is that of a graph
+//! which can be evaluated, up to the order in which terms are added.
+//!
+//! In f32 stay: the first contraction (its input may need all its bits), the last ones (their
+//! error would not be averaged by anything), and those whose result decides a sign, a comparison
+//! or an index. Weights must be the same from run to run.
+
+use super::prepare::keep;
+use bsq_ir::op::Family;
+use bsq_ir::{DType, DotAxes, Function, Node, NodeId, Op, Tensor};
+
+/// In which format contractions and attention run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// As the graph says, with the same bits everywhere.
+    #[default]
+    F32,
+    /// Weights and activations in bf16, sums in f32.
+    Bf16,
+    /// Weights in 8 bits with a scale for each output channel, activations in 8 bits with a scale
+    /// for each row, sums in 32-bit integers; attention in bf16. What a sign, a comparison or an
+    /// index depends on is in bf16 too: a tokenizer's bits.
+    Int8,
+    /// As `Int8`, without the exception: for models whose decisions bear it.
+    Int8All,
+}
+
+impl Precision {
+    /// The function with its suitable contractions in this format.
+    pub(super) fn apply(self, function: Function) -> Function {
+        if self == Precision::F32 {
+            return function;
+        }
+        let (chosen, decisive) = (chosen(&function), decisive(&function));
+        let mut next = 0;
+        function.transform(|graph, node, operands| {
+            let at = next;
+            next += 1;
+            let Op::DotGeneral(dot) = &node.op else {
+                return keep(graph, node, operands);
+            };
+            if !chosen[at] {
+                return keep(graph, node, operands);
+            }
+            let format = match self {
+                Precision::Int8 if decisive[at] => Precision::Bf16,
+                format => format,
+            };
+            let narrow =
+                |operand: NodeId, axis: usize| format.narrow(Tensor::new(graph, operand), axis);
+            graph.in_place_of(node, || {
+                let (l, r) = dot.contract[0];
+                let (lhs, rhs) = (narrow(operands[0], l), narrow(operands[1], r));
+                lhs.dot_general(rhs, &dot.batch, &dot.contract).id()
+            })
+        })
+    }
+
+    /// A side that is contracted along `axis`, rounded to what is stored.
+    fn narrow<'g>(self, x: Tensor<'g>, axis: usize) -> Tensor<'g> {
+        match self {
+            Precision::F32 => x,
+            Precision::Bf16 => x.cast(DType::BF16).cast(DType::F32),
+            Precision::Int8 | Precision::Int8All => {
+                let (bytes, scales) = x.quantize(axis as isize);
+                bytes.dequantize(scales, axis as isize)
+            }
+        }
+    }
+
+    /// True if attention may run in bf16.
+    pub(super) fn narrows_attention(self, function: &Function) -> bool {
+        let backward = |op: &Op| matches!(op, Op::AttentionBackward { .. });
+        // A backward pass computes the probabilities again, in f32.
+        self != Precision::F32 && !function.nodes().iter().any(|node| backward(&node.op))
+    }
+}
+
+/// Which nodes are contractions that may be narrow.
+fn chosen(function: &Function) -> Vec<bool> {
+    let stable = stable(function);
+    let (behind, open) = (behind(function, &stable), open(function));
+    let choose = |(id, node): (NodeId, &Node)| {
+        let Op::DotGeneral(dot) = &node.op else {
+            return false;
+        };
+        let (lhs, rhs) = (node.operands[0].index(), node.operands[1].index());
+        stable[rhs] && !stable[lhs] && behind[lhs] && !open[id.index()] && fits(function, node, dot)
+    };
+    function.iter().map(choose).collect()
+}
+
+/// One contracted axis, of whole groups of bytes.
+fn fits(function: &Function, node: &Node, dot: &DotAxes) -> bool {
+    let shape = function.node(node.operands[0]).shape();
+    matches!(dot.contract[..], [(axis, _)] if shape[axis].is_multiple_of(4))
+}
+
+/// Nodes that are the same in every run.
+fn stable(function: &Function) -> Vec<bool> {
+    let updated = |id| function.updates().iter().any(|update| update.0 == id);
+    let mut stable: Vec<bool> = Vec::with_capacity(function.nodes().len());
+    for (id, node) in function.iter() {
+        let own = match node.op {
+            Op::Input { .. } => false,
+            Op::Parameter { .. } => !updated(id),
+            _ => true,
+        };
+        stable.push(own && node.operands.iter().all(|operand| stable[operand.index()]));
+    }
+    stable
+}
+
+/// Nodes that a contraction of what changes lies behind.
+fn behind(function: &Function, stable: &[bool]) -> Vec<bool> {
+    let mut behind: Vec<bool> = Vec::with_capacity(function.nodes().len());
+    for (id, node) in function.iter() {
+        let contracts = mixes(&node.op) && !stable[id.index()];
+        behind.push(contracts || node.operands.iter().any(|operand| behind[operand.index()]));
+    }
+    behind
+}
+
+/// Nodes whose error reaches a result or a decision without another contraction between.
+fn open(function: &Function) -> Vec<bool> {
+    let mut open = vec![false; function.nodes().len()];
+    function.roots().for_each(|id| open[id.index()] = true);
+    for (id, node) in function.iter().rev() {
+        let passes = !mixes(&node.op) && (open[id.index()] || decides(node));
+        if passes {
+            node.operands
+                .iter()
+                .for_each(|operand| open[operand.index()] = true);
+        }
+    }
+    open
+}
+
+/// Nodes that a decision depends on.
+fn decisive(function: &Function) -> Vec<bool> {
+    let mut decisive = vec![false; function.nodes().len()];
+    for (id, node) in function.iter().rev() {
+        if decisive[id.index()] || decides(node) {
+            let operands = node.operands.iter();
+            operands.for_each(|operand| decisive[operand.index()] = true);
+        }
+    }
+    decisive
+}
+
+fn mixes(op: &Op) -> bool {
+    op.family() == Family::Contraction || matches!(op, Op::Attention { .. })
+}
+
+/// True for ops of which a small error can make a large one.
+fn decides(node: &Node) -> bool {
+    use Op::*;
+    let (op, dtype) = (&node.op, node.types[0].dtype);
+    let whole = dtype.is_integer() || dtype == DType::Bool;
+    matches!(
+        op,
+        Sign | Floor | Less | LessEqual | Equal | ArgMax(_) | PackSigns
+    ) || (matches!(op, Cast(_)) && whole)
+}

@@ -1,0 +1,126 @@
+//! In which format a contraction takes its sides, and where the factors of narrow ones are.
+
+use super::access::{Blocked, Source};
+use super::builder::Builder;
+use crate::kernel::{Affine, Format, Value, Var};
+use crate::schedule::{Widening, Widenings};
+use bsq_ir::{DType, DotAxes, Function, NodeId, Op};
+
+/// The sides of a contraction.
+#[derive(Clone, Copy)]
+pub(super) struct Sides {
+    pub format: Format,
+    left: Option<Widening>,
+    right: Option<Widening>,
+}
+
+impl Sides {
+    pub fn new(function: &Function, anchor: NodeId, widened: &Widenings) -> Self {
+        let side = |operand: usize| widened.of(function, function.node(anchor).operands[operand]);
+        let (left, right) = (side(0), side(1));
+        let dtype = |side: Option<Widening>| side.map(|side| function.node(side.narrow).dtype());
+        let format = match (dtype(left), dtype(right)) {
+            (_, None) => Format::F32,
+            (None, Some(DType::BF16)) => Format::Bf16Weights,
+            (None, Some(_)) => Format::U8Weights,
+            (Some(_), Some(DType::BF16)) => Format::Bf16,
+            (Some(_), Some(_)) => Format::Int8,
+        };
+        Sides {
+            format,
+            left,
+            right,
+        }
+    }
+
+    /// The factor of the right side's columns, by offset in a stored array; it must not differ
+    /// along contracted axes. `rhs` is what to compute otherwise.
+    pub fn column_factor(
+        &self,
+        b: &mut Builder,
+        function: &Function,
+        rhs: NodeId,
+        dot: &DotAxes,
+        result: &[Affine],
+    ) -> Result<Option<(NodeId, Affine)>, Blocked> {
+        let factor = match self.right {
+            Some(Widening {
+                scale: Some(scale), ..
+            }) if self.format == Format::U8Weights => scale,
+            _ => return Ok(None),
+        };
+        let (index, contracted) = operand_index(b, function, rhs, dot, result, false);
+        match b.places().locate(factor, index)? {
+            Source::Stored(stored, at) if even(&at, &contracted) => Ok(Some((stored, at))),
+            _ => Err(Blocked::Store(rhs)),
+        }
+    }
+
+    /// The f32 that a sum of products of bytes stands for.
+    pub fn sum_of_bytes(
+        &self,
+        b: &mut Builder,
+        function: &Function,
+        anchor: NodeId,
+        result: &[Affine],
+        sum: Value,
+    ) -> Result<Value, Blocked> {
+        let node = function.node(anchor);
+        let Op::DotGeneral(dot) = &node.op else {
+            unreachable!("a contraction")
+        };
+        let mut scales = Vec::new();
+        for (side, left) in [(self.left, true), (self.right, false)] {
+            let operand = node.operands[usize::from(!left)];
+            let scale = side
+                .and_then(|side| side.scale)
+                .expect("bytes have a factor");
+            let (index, contracted) = operand_index(b, function, operand, dot, result, left);
+            match b.places().locate(scale, index.clone())? {
+                Source::Stored(_, at) if even(&at, &contracted) => {}
+                _ => return Err(Blocked::Store(operand)),
+            }
+            scales.push(b.value(scale, index)?);
+        }
+        let sum = b.map(Op::Cast(DType::F32), DType::F32, &[sum]);
+        let scale = b.map(Op::Mul, DType::F32, &scales);
+        Ok(b.map(Op::Mul, DType::F32, &[sum, scale]))
+    }
+}
+
+fn even(at: &Affine, contracted: &[Var]) -> bool {
+    contracted.iter().all(|&var| at.coefficient(var) == 0)
+}
+
+/// The index of an operand's element in terms of the result's index and of new variables for the
+/// contracted axes, outermost first.
+pub(super) fn operand_index(
+    b: &mut Builder,
+    function: &Function,
+    operand: NodeId,
+    dot: &DotAxes,
+    result: &[Affine],
+    left: bool,
+) -> (Vec<Affine>, Vec<Var>) {
+    let shape = function.node(operand).shape();
+    let mut index = vec![Affine::default(); shape.rank()];
+    let side = |pair: &(usize, usize)| if left { pair.0 } else { pair.1 };
+    for (position, pair) in dot.batch.iter().enumerate() {
+        index[side(pair)] = result[position].clone();
+    }
+    let free = dot.free(shape.rank(), left);
+    let first = match left {
+        true => dot.batch.len(),
+        false => result.len() - free.len(),
+    };
+    for (position, axis) in free.into_iter().enumerate() {
+        index[axis] = result[first + position].clone();
+    }
+    let mut contracted = Vec::new();
+    for pair in &dot.contract {
+        let (at, vars) = b.axes.axis(shape[side(pair)]);
+        index[side(pair)] = at;
+        contracted.extend(vars);
+    }
+    (index, contracted)
+}

@@ -1,0 +1,197 @@
+//! Operands of contractions that are stored in a narrower format than the f32 they mean.
+//!
+//! `cast(w: bf16 -> f32)` and `(cast(w: u8 -> f32) - 128) * scale` are spelled out in the graph.
+//! Where only contractions read them, nothing computes them: the contraction packs what is stored
+//! and widens it in registers. To the scheduler such a value is a view of what is stored.
+
+use super::role;
+use bsq_ir::{DType, Function, NodeId, Op};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A value in f32 and what it is widened from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Widening {
+    /// The `bf16` or `u8` node, of the same shape.
+    pub narrow: NodeId,
+    /// For `u8`: the factor, of the same shape.
+    pub scale: Option<NodeId>,
+}
+
+/// A widened value, and the nodes that spell it.
+type Found = (NodeId, Widening, Vec<NodeId>);
+
+/// The widened operands of a function's contractions.
+#[derive(Clone, Debug, Default)]
+pub struct Widenings {
+    values: BTreeMap<NodeId, Widening>,
+    /// Nodes between a value and what it is widened from; each is a view of the latter.
+    inner: BTreeMap<NodeId, NodeId>,
+}
+
+impl Widenings {
+    /// Finds the operands that may stay narrow. Nodes in `forced` get buffers of their own. A left
+    /// side stays narrow only if `both` says so, and then only together with the right side.
+    pub fn find(function: &Function, forced: &BTreeSet<NodeId>, both: bool) -> Self {
+        let users = function.users();
+        let leaves: BTreeSet<NodeId> = function.roots().collect();
+        let mut found = Widenings::default();
+        let value = |operand: NodeId| {
+            let (root, views) = behind_views(function, operand);
+            let (widening, inner) = widening(function, root)?;
+            let hidden: BTreeSet<NodeId> = views.into_iter().chain(inner.iter().copied()).collect();
+            let needed = |id: &NodeId| leaves.contains(id) || forced.contains(id);
+            let only_inside = |id: &NodeId| {
+                let mut readers = users[id.index()].iter();
+                readers.all(|reader| hidden.contains(reader) || is_contraction(function, *reader))
+            };
+            let free = hidden.iter().all(|id| !needed(id) && only_inside(id));
+            free.then_some((root, widening, inner))
+        };
+        for (id, node) in function.iter() {
+            if !is_contraction(function, id) {
+                continue;
+            }
+            let narrow = |found: &Found| function.node(found.1.narrow).dtype();
+            let right = value(node.operands[1]);
+            if let Some(right) = right {
+                let left = value(node.operands[0]).filter(|_| both);
+                if let Some(left) = left.filter(|left| narrow(left) == narrow(&right)) {
+                    found.add(left);
+                }
+                found.add(right);
+            }
+        }
+        found.drop_left_alone(function);
+        found
+    }
+
+    fn add(&mut self, (root, widening, inner): Found) {
+        self.values.insert(root, widening);
+        let links = inner.into_iter().map(|id| (id, widening.narrow));
+        self.inner.extend(links);
+    }
+
+    /// A value that some contraction reads on its left, with a right side in another format, has
+    /// to be computed after all.
+    fn drop_left_alone(&mut self, function: &Function) {
+        let contractions = || {
+            function
+                .iter()
+                .filter(|(id, _)| is_contraction(function, *id))
+        };
+        loop {
+            let format = |operand: NodeId| {
+                let narrow = self.of(function, operand)?.narrow;
+                Some(function.node(narrow).dtype())
+            };
+            let alone = contractions().find(|(_, node)| {
+                let left = format(node.operands[0]);
+                left.is_some() && left != format(node.operands[1])
+            });
+            let Some((_, node)) = alone else {
+                return;
+            };
+            let (root, _) = behind_views(function, node.operands[0]);
+            self.values.remove(&root);
+            for id in widening(function, root).map_or(Vec::new(), |found| found.1) {
+                self.inner.remove(&id);
+            }
+        }
+    }
+
+    /// What a node is a view of, if it is one only because of its readers.
+    pub fn view_of(&self, node: NodeId) -> Option<NodeId> {
+        self.inner.get(&node).copied()
+    }
+
+    /// What an operand of a contraction is widened from, views aside.
+    pub fn of(&self, function: &Function, operand: NodeId) -> Option<Widening> {
+        let (root, _) = behind_views(function, operand);
+        self.values.get(&root).copied()
+    }
+
+    /// The value of which an element is computed, if it is widened from something narrow.
+    pub fn value(&self, node: NodeId) -> Option<Widening> {
+        self.values.get(&node).copied()
+    }
+
+    /// What a contraction reads beside its operands: the factors of widened values.
+    pub fn factors<'a>(
+        &'a self,
+        function: &'a Function,
+        anchor: NodeId,
+    ) -> impl Iterator<Item = NodeId> + 'a {
+        let operands = match is_contraction(function, anchor) {
+            true => &function.node(anchor).operands[..],
+            false => &[],
+        };
+        let scales = operands.iter().map(|&operand| self.of(function, operand));
+        scales.flatten().filter_map(|widening| widening.scale)
+    }
+}
+
+fn is_contraction(function: &Function, id: NodeId) -> bool {
+    matches!(function.node(id).op, Op::DotGeneral(_))
+}
+
+/// The first node behind views, and the views.
+fn behind_views(function: &Function, mut id: NodeId) -> (NodeId, Vec<NodeId>) {
+    let mut views = Vec::new();
+    while role(&function.node(id).op) == super::Role::View {
+        views.push(id);
+        id = function.node(id).operands[0];
+    }
+    (id, views)
+}
+
+/// The pattern that ends in `root`, and its nodes.
+fn widening(function: &Function, root: NodeId) -> Option<(Widening, Vec<NodeId>)> {
+    let node = function.node(root);
+    match node.op {
+        Op::Cast(DType::F32) => {
+            let narrow = node.operands[0];
+            let bf16 = function.node(narrow).dtype() == DType::BF16;
+            let scale = None;
+            bf16.then(|| (Widening { narrow, scale }, vec![root]))
+        }
+        Op::Mul => {
+            let [x, y] = node.operands[..] else {
+                return None;
+            };
+            [(x, y), (y, x)].into_iter().find_map(|(centred, scale)| {
+                let (cast, narrow) = centred_bytes(function, centred)?;
+                let scale = Some(scale);
+                Some((Widening { narrow, scale }, vec![root, centred, cast]))
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The cast and the bytes of `cast(bytes) - 128`, also where it is spelled `+ -128`.
+fn centred_bytes(function: &Function, id: NodeId) -> Option<(NodeId, NodeId)> {
+    let node = function.node(id);
+    let (cast, by) = match (&node.op, &node.operands[..]) {
+        (Op::Sub, &[x, y]) => (x, (y, 128.0)),
+        (Op::Add, &[x, y]) if splat(function, y).is_some() => (x, (y, -128.0)),
+        (Op::Add, &[x, y]) => (y, (x, -128.0)),
+        _ => return None,
+    };
+    let definition = function.node(cast);
+    let is_cast = definition.op == Op::Cast(DType::F32);
+    let narrow = *definition.operands.first()?;
+    let bytes = is_cast && function.node(narrow).dtype() == DType::U8;
+    (bytes && splat(function, by.0) == Some(by.1)).then_some((cast, narrow))
+}
+
+/// The value of every element of a constant.
+fn splat(function: &Function, mut id: NodeId) -> Option<f32> {
+    while let Op::Broadcast { .. } = function.node(id).op {
+        id = function.node(id).operands[0];
+    }
+    let Op::Constant(constant) = &function.node(id).op else {
+        return None;
+    };
+    let bytes = constant.splat_element()?.try_into().ok()?;
+    (function.node(id).dtype() == DType::F32).then(|| f32::from_le_bytes(bytes))
+}

@@ -1,0 +1,52 @@
+//! The option `--precision`.
+
+use bsq_runtime::Precision;
+use clap::{Args, ValueEnum};
+
+/// In which format to compute.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct PrecisionArgument {
+    /// Format of contractions and attention. All but f32 are faster, round more, and promise the
+    /// same results only on the same kind of CPU
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    precision: Format,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, Default)]
+enum Format {
+    /// The same bits on every machine
+    #[default]
+    F32,
+    /// Weights and activations in bf16, sums in f32
+    Bf16,
+    /// Weights and activations in 8 bits; attention, and what an encoder's bits depend on, in bf16
+    Int8,
+    /// As int8, the encoder too: for models whose bits bear it
+    Int8All,
+}
+
+impl PrecisionArgument {
+    pub fn get(self) -> Precision {
+        match self.precision {
+            Format::F32 => Precision::F32,
+            Format::Bf16 => Precision::Bf16,
+            Format::Int8 => Precision::Int8,
+            Format::Int8All => Precision::Int8All,
+        }
+    }
+
+    /// What a program is called beside the one in f32.
+    pub fn title(self, program: &str) -> String {
+        format!("{program} in {}", self.name())
+    }
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self.precision {
+            Format::F32 => "f32",
+            Format::Bf16 => "bf16",
+            Format::Int8 => "int8",
+            Format::Int8All => "int8-all",
+        }
+    }
+}
