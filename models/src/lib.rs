@@ -1,6 +1,7 @@
 //! BSQ-ViT models, training, data and metrics.
 
 pub mod check;
+pub mod codec;
 pub mod config;
 pub mod data;
 pub mod executor;
@@ -13,6 +14,7 @@ pub mod metrics;
 pub mod optimizer;
 pub mod pipeline;
 pub mod pretrained;
+pub mod prior;
 pub mod schedule;
 pub mod tokenizer;
 pub mod train;

@@ -1,6 +1,7 @@
 //! Models that ship inside the program, and all others by path.
 
 use crate::pipeline::{ModelError, ModelFile};
+use crate::prior::{PriorError, PriorFile};
 use crate::train::TrainingCheckpoint;
 use bsq_runtime::checkpoint::{self, Checkpoint, Weights};
 use std::io::Cursor;
@@ -10,6 +11,12 @@ use std::path::Path;
 const SHIPPED: [(&str, &[u8]); 1] = [(
     "default",
     include_bytes!("../pretrained/default/model.safetensors"),
+)];
+
+/// Names of the priors that ship, and their files.
+const SHIPPED_PRIORS: [(&str, &[u8]); 1] = [(
+    "default",
+    include_bytes!("../pretrained/prior/prior.safetensors"),
 )];
 
 /// Names of the models that ship.
@@ -48,6 +55,27 @@ pub fn open(name: &str, weights: Weights) -> Result<ModelFile, ModelError> {
     };
     let name = path.file_name().unwrap_or(path.as_os_str());
     ModelFile::from_checkpoint(&name.to_string_lossy(), path, &checkpoint)
+}
+
+/// Names of the priors that ship.
+pub fn prior_names() -> impl Iterator<Item = &'static str> {
+    SHIPPED_PRIORS.iter().map(|(name, _)| *name)
+}
+
+/// The prior of a name or path. A file whose path is a shipped prior's name is opened as
+/// `./NAME`.
+///
+/// # Errors
+/// [`PriorError`], naming the file.
+pub fn open_prior(name: &str) -> Result<PriorFile, PriorError> {
+    let path = Path::new(name);
+    match SHIPPED_PRIORS.iter().find(|(shipped, _)| *shipped == name) {
+        Some((_, bytes)) => {
+            let checkpoint = checkpoint::read(Cursor::new(*bytes), path, Weights::Ema)?;
+            PriorFile::from_checkpoint(name, path, &checkpoint)
+        }
+        None => PriorFile::open(path),
+    }
 }
 
 #[cfg(test)]

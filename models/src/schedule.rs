@@ -3,17 +3,32 @@
 //! Steps count from 0, and a value is set before the step that it names. Everything is a pure
 //! function of the step, in f64, so that a resumed training needs no state of its own.
 
-use crate::config::{Config, LossConfig, LrSchedule};
+use crate::config::{Config, LossConfig, LrSchedule, OptimizerConfig, PriorConfig};
 
 impl Config {
     /// The learning rate of a step, at the configured batch size.
     pub fn learning_rate(&self, step: u64) -> f64 {
-        let multiplier = match &self.schedule {
-            Some(schedule) => schedule.multiplier(step),
-            None => 1.0,
-        };
-        self.optimizer.learning_rate(self.data.batch_size) * multiplier
+        let batch = self.data.batch_size;
+        learning_rate(&self.optimizer, self.schedule.as_ref(), batch, step)
     }
+}
+
+impl PriorConfig {
+    /// The learning rate of a step, at the configured batch size.
+    pub fn learning_rate(&self, step: u64) -> f64 {
+        let batch = self.data.batch_size;
+        learning_rate(&self.optimizer, self.schedule.as_ref(), batch, step)
+    }
+}
+
+fn learning_rate(
+    optimizer: &OptimizerConfig,
+    schedule: Option<&LrSchedule>,
+    batch_size: usize,
+    step: u64,
+) -> f64 {
+    let multiplier = schedule.map_or(1.0, |schedule| schedule.multiplier(step));
+    optimizer.learning_rate(batch_size) * multiplier
 }
 
 impl LrSchedule {

@@ -31,6 +31,7 @@ fn train(family: Family, threads: usize) -> String {
         exact: true,
         family: Some(family),
         threads,
+        ..CompileOptions::default()
     };
     let executable = compile(&step.function(), &options).unwrap();
     let mut session = executable.bind(parameters).unwrap();

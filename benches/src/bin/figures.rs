@@ -1,14 +1,16 @@
-//! The README's table: a model's reconstructions beside JPEG at the same bits per pixel.
+//! The README's table: streams of the default models beside JPEG at the same bits per pixel.
 //!
-//! `cargo run --release -p bsq-benches --bin figures -- FOLDER [MODEL]` prints Markdown; with
-//! `--readme` it also replaces the table between the markers in README.md.
+//! `cargo run --release -p bsq-benches --bin figures -- FOLDER` prints Markdown; with `--readme` it
+//! also replaces the table between the markers in README.md. Whole files are counted, headers
+//! included.
 
+use bsq::codec::{Codec, Encoder, grid_rows};
 use bsq::image_io::{Picture, Range, load, load_from_bytes, to_planar};
 use bsq::metrics::{bits_per_pixel, ms_ssim, psnr, ssim};
-use bsq::pipeline::{SessionOptions, TokenizerSession};
+use bsq::pipeline::{PictureTokens, SessionOptions, TokenizerSession};
 use bsq::pretrained;
 use bsq_runtime::checkpoint::Weights;
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use jpeg_encoder::{ColorType, SamplingFactor};
 use std::error::Error;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -21,11 +23,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(position) = readme {
         arguments.remove(position);
     }
-    let folder = arguments
-        .first()
-        .ok_or("usage: figures FOLDER [MODEL] [--readme]")?;
-    let model = arguments.get(1).map_or("default", String::as_str);
-    let table = table(Path::new(folder), model)?;
+    let [folder] = &arguments[..] else {
+        return Err("usage: figures FOLDER [--readme]".into());
+    };
+    let table = table(Path::new(folder))?;
     print!("{table}");
     if readme.is_some() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
@@ -50,9 +51,12 @@ struct Row {
     ms_ssim: Option<f64>,
 }
 
-fn table(folder: &Path, model: &str) -> Result<String, Box<dyn Error>> {
-    let model = pretrained::open(model, Weights::Ema)?;
-    let mut session = TokenizerSession::new(&model, SessionOptions::default());
+fn table(folder: &Path) -> Result<String, Box<dyn Error>> {
+    let model = pretrained::open("default", Weights::Ema)?;
+    let prior = pretrained::open_prior("default")?;
+    let options = SessionOptions::default();
+    let mut session = TokenizerSession::new(&model, options.clone());
+    let mut codec = Codec::new(&model, Some(&prior), &options)?;
     let mut text = String::new();
     writeln!(
         text,
@@ -65,7 +69,7 @@ fn table(folder: &Path, model: &str) -> Result<String, Box<dyn Error>> {
         let original = load(&path)?.picture;
         let tokens = session.encode_picture(&original, &mut |_| {})?;
         let decoded = session.decode_picture(&tokens, &mut |_| {})?;
-        let bits = tokens.indices.len() * model.config.model.quantizer.bits_per_token();
+        let bits = 8 * stream_bytes(&mut codec, &tokens)?;
         ours.push(measure(&original, &decoded, bits));
         let (bytes, decoded) = jpeg_within(&original, bits)?;
         jpegs.push(measure(&original, &decoded, 8 * bytes));
@@ -74,12 +78,24 @@ fn table(folder: &Path, model: &str) -> Result<String, Box<dyn Error>> {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        line(&mut text, &name, &model.name, ours[ours.len() - 1])?;
+        line(&mut text, &name, "bsq", ours[ours.len() - 1])?;
         line(&mut text, "", "JPEG", jpegs[jpegs.len() - 1])?;
     }
-    line(&mut text, "**mean**", &model.name, mean(&ours))?;
+    line(&mut text, "**mean**", "bsq", mean(&ours))?;
     line(&mut text, "", "JPEG", mean(&jpegs))?;
     Ok(text)
+}
+
+/// The size of a picture's stream.
+fn stream_bytes(codec: &mut Codec, tokens: &PictureTokens) -> Result<usize, Box<dyn Error>> {
+    let (width, height) = (tokens.width, tokens.height);
+    let (columns, _) = codec.header(width, height, None)?.grid();
+    let rows = grid_rows(tokens, codec.window(), columns);
+    let mut encoder = Encoder::new(codec, Vec::new(), width, height, None)?;
+    for row in rows.chunks(columns) {
+        encoder.write(row)?;
+    }
+    Ok(encoder.finish()?.0.len())
 }
 
 fn pictures(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
@@ -163,7 +179,7 @@ fn encode_jpeg(
     sampling: SamplingFactor,
 ) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, quality);
+    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, quality);
     encoder.set_sampling_factor(sampling);
     encoder.set_progressive(true);
     encoder.set_optimized_huffman_tables(true);

@@ -83,7 +83,8 @@ impl Left {
     ) -> LeftBlock {
         let together = self.format.terms() > 1;
         let transposed = !together && strides.is_some_and(|(row, k)| row == 1 && k > FAR);
-        let in_place = !transposed && !(together && strides.is_some_and(|(_, k)| k != 1));
+        let apart = together && strides.is_some_and(|(_, k)| k != 1);
+        let in_place = !transposed && !apart;
         if let (Some((row_stride, k_stride)), true) = (strides, in_place) {
             let zero = Affine::default();
             let first = |at: Affine, &var: &Var| at.substitute(var, &zero);

@@ -48,10 +48,14 @@ pub fn lower_with(function: &Function, precision: Precision) -> Program {
     loop {
         let mut schedule = schedule(&function, &forced, narrow);
         let (order, in_place) = order(&function, &schedule, &late);
+        let choices = Choices {
+            in_place: &in_place,
+            precision,
+        };
         let mut kernels = Vec::new();
         let mut blocked = BTreeSet::new();
         for &group in &order {
-            match lower_group(&function, &mut schedule, group, precision) {
+            match lower_group(&function, &mut schedule, group, &choices) {
                 Ok(lowered) => kernels.extend(lowered),
                 Err(node) => {
                     blocked.insert(node);
@@ -71,25 +75,27 @@ pub fn lower_with(function: &Function, precision: Precision) -> Program {
     }
 }
 
+/// What lowering a group needs to know beside the schedule.
+struct Choices<'a> {
+    /// Updates that may overwrite their parameter.
+    in_place: &'a BTreeSet<NodeId>,
+    precision: Precision,
+}
+
 /// The kernels of one group, or the node that needs a buffer of its own first.
 fn lower_group(
     function: &Function,
     schedule: &mut Schedule,
     index: usize,
-    precision: Precision,
+    choices: &Choices,
 ) -> Result<Vec<Lowered>, NodeId> {
     let group = schedule.groups[index].clone();
     // Inside its own kernel a node is computed, not loaded.
     for member in &group.stored {
         schedule.stored[member.index()] = false;
     }
-    let result = lower_members(
-        function,
-        &schedule.stored,
-        &group,
-        &schedule.widened,
-        precision,
-    );
+    let (stored, widened) = (&schedule.stored, &schedule.widened);
+    let result = lower_members(function, stored, &group, widened, choices);
     for member in &group.stored {
         schedule.stored[member.index()] = true;
     }
@@ -101,7 +107,7 @@ fn lower_members(
     stored: &[bool],
     group: &Group,
     widened: &Widenings,
-    precision: Precision,
+    choices: &Choices,
 ) -> Result<Vec<Lowered>, NodeId> {
     let mut axes = Axes::default();
     loop {
@@ -110,9 +116,9 @@ fn lower_members(
             None => rows::lower(builder, function, group),
             Some(Op::DotGeneral(_)) => contraction::lower(builder, function, group, widened),
             Some(Op::Attention { .. } | Op::AttentionBackward { .. }) => {
-                attention::lower(builder, function, group, precision)
+                attention::lower(builder, function, group, choices.precision)
             }
-            Some(_) => moves::lower(builder, function, group),
+            Some(_) => moves::lower(builder, function, group, choices.in_place),
         };
         match attempt {
             Ok(lowered) => return Ok(lowered),

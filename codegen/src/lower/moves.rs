@@ -9,16 +9,49 @@ use crate::kernel::{
 };
 use crate::schedule::Group;
 use bsq_ir::{DType, Function, NodeId, Op, Padding, Shape};
+use std::collections::BTreeSet;
 
-pub(super) fn lower(mut builder: Builder, function: &Function, group: &Group) -> Attempt {
+/// `in_place` are values that may take the place of the parameters that they update.
+pub(super) fn lower(
+    mut builder: Builder,
+    function: &Function,
+    group: &Group,
+    in_place: &BTreeSet<NodeId>,
+) -> Attempt {
     let anchor = group.anchor.expect("a group with loops of its own");
-    match emit(&mut builder, function, anchor) {
+    let kept = in_place.contains(&anchor) && is_a_part(&builder, function, anchor);
+    match emit(&mut builder, function, anchor, kept) {
         Ok(lowered) => Ok(vec![lowered]),
         Err(blocked) => Err((blocked, builder.axes)),
     }
 }
 
-fn emit(b: &mut Builder, function: &Function, id: NodeId) -> Result<Lowered, Blocked> {
+/// Whether a value is the parameter that it updates but for a slice, which the new elements do
+/// not depend on: a key/value cache, of which a step must not touch more than it adds.
+fn is_a_part(b: &Builder, function: &Function, id: NodeId) -> bool {
+    let node = function.node(id);
+    let updated = function.updates().iter().find(|update| update.1 == id);
+    let (Op::DynamicUpdateSlice { .. }, Some(&(parameter, _))) = (&node.op, updated) else {
+        return false;
+    };
+    let mut whole = node.operands[0];
+    while !b.stored()[whole.index()] && function.node(whole).op == Op::StopGradient {
+        whole = function.node(whole).operands[0];
+    }
+    let (mut pending, mut visited) = (node.operands[1..].to_vec(), BTreeSet::new());
+    while let Some(id) = pending.pop() {
+        if id == parameter {
+            return false;
+        }
+        if !b.stored()[id.index()] && visited.insert(id) {
+            pending.extend(&function.node(id).operands);
+        }
+    }
+    whole == parameter
+}
+
+/// With `kept`, elements that stay as they are are in their place already.
+fn emit(b: &mut Builder, function: &Function, id: NodeId, kept: bool) -> Result<Lowered, Blocked> {
     let node = function.node(id);
     let to = b.node_buffer(id, true);
     let shape = node.shape();
@@ -52,7 +85,9 @@ fn emit(b: &mut Builder, function: &Function, id: NodeId) -> Result<Lowered, Blo
             }
         }
         Op::DynamicUpdateSlice { axis } => {
-            writer.copy(b, operand(0), leading, &Affine::default(), None)?;
+            if !kept {
+                writer.copy(b, operand(0), leading, &Affine::default(), None)?;
+            }
             let size = function.node(operand(1)).shape()[*axis];
             let start = b.value(operand(2), Vec::new())?;
             let dtype = function.node(operand(2)).dtype();

@@ -376,9 +376,15 @@ impl Columns {
         packed: &Packed,
         node: NodeId,
     ) -> Result<Self, Blocked> {
-        let column = match (vars, loops::merge_all(load, vars, &mut b.axes.clone())) {
+        // Merging changes what it is tried on, even where it fails in the end.
+        let (mut merged, mut axes) = (load.to_vec(), b.axes.clone());
+        let column = match (vars, loops::merge_all(&mut merged, vars, &mut axes)) {
             ([], _) => b.axes.var(1),
-            (_, Some(_)) => loops::merge_all(load, vars, &mut b.axes).expect("merged before"),
+            (_, Some(column)) => {
+                load.clone_from_slice(&merged);
+                b.axes = axes;
+                column
+            }
             (_, None) => return Columns::uneven(b, vars, node),
         };
         let limit = b.axes.extent(column);

@@ -57,7 +57,7 @@ impl Sides {
     }
 
     /// The f32 that a sum of products of bytes stands for.
-    pub fn from_bytes(
+    pub fn widened_sum(
         &self,
         b: &mut Builder,
         function: &Function,

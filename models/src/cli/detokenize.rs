@@ -42,7 +42,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let model = arguments.model.open(output)?;
     let file = TokenFile::load(&arguments.file, &model)?;
     let names: Vec<PathBuf> = file.pictures.iter().enumerate().map(plain_name).collect();
-    let outputs = paths::outputs(&names, Some(&arguments.output), "bsq.png")?;
+    let outputs = paths::outputs(&names, Some(&arguments.output), paths::Kind::Picture)?;
     let options = SessionOptions {
         threads: output.threads,
         precision: arguments.precision.get(),

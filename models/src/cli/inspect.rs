@@ -1,11 +1,12 @@
 //! `bsq inspect`: what a file is.
 
-use super::Verdict;
 use super::error::CliError;
 use super::output::Output;
-use bsq::config::{Config, QuantizerConfig};
+use super::{Verdict, stream};
+use bsq::config::{Config, PriorConfig, PriorModelConfig, QuantizerConfig};
 use bsq::pipeline::{ModelFile, TokenFile, identity};
 use bsq::pretrained;
+use bsq::prior::{PriorFile, PriorModel, parameter_specs};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::TrainingCheckpoint;
 use bsq_runtime::checkpoint::{self, Checkpoint, Source, Weights};
@@ -14,21 +15,23 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Says what a checkpoint, token file, model or configuration is.
+/// Says what a stream, checkpoint, token file, model or configuration is.
 #[derive(Args)]
 #[command(long_about = "\
-Says what a checkpoint, token file, model or configuration is.
+Says what a stream, checkpoint, token file, model or configuration is.
 
-Reads safetensors files, PyTorch checkpoints (as data: nothing in them is run) and configurations \
-(.toml, or .yaml of the reference implementation), whatever the file is called. Prints the kind, \
+Of a stream (.bsq) it prints the picture's size, the models that it was coded with, and each \
+section with its size and whether its checksum is right; exit code 1 if one is not. It also reads safetensors files, PyTorch checkpoints (as data: nothing in them is run) and configurations \
+(.toml, or .yaml of the reference implementation), whatever the file is called, and prints the kind, \
 the number of parameters, every tensor with type and shape, and the metadata.")]
 #[command(after_long_help = "\
 Examples:
+  bsq inspect photo.bsq
   bsq inspect model.safetensors
   bsq inspect checkpoint.pt --json
   bsq inspect config.toml")]
 pub struct Arguments {
-    /// A safetensors file, PyTorch checkpoint or configuration, or a model that ships (default)
+    /// A stream, safetensors file, PyTorch checkpoint or configuration, or a model that ships (default)
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Of a PyTorch checkpoint, take the raw weights even if it has averaged ones
@@ -40,6 +43,12 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let path = &arguments.file;
     let extension = path.extension().map(|e| e.to_ascii_lowercase());
     let is_config = extension.is_some_and(|e| ["toml", "yaml", "yml"].iter().any(|x| e == *x));
+    if stream::is_stream(path) {
+        return Ok(match stream::inspect(path, output)? {
+            true => Verdict::Good,
+            false => Verdict::CheckFailed,
+        });
+    }
     match is_config {
         true => inspect_config(path, output),
         false if pretrained::names().any(|name| path.as_os_str() == name) => {
@@ -63,15 +72,23 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
 }
 
 fn inspect_config(path: &Path, output: &Output) -> Result<(), CliError> {
-    let (config, notices) = Config::load(path)?;
-    for notice in notices {
-        output.note(format_args!("{}: {notice}", path.display()));
-    }
-    let tokenizer = Tokenizer::new(&config.model)?;
-    let specs = tokenizer.parameters();
+    // A file that cannot be read is reported by whoever reads it in earnest.
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let (specs, architecture) = if PriorConfig::is_prior(&text) {
+        let config = PriorConfig::load(path)?;
+        let model = PriorModel::new(&config.prior);
+        (parameter_specs(&model), prior_architecture(&config.prior))
+    } else {
+        let (config, notices) = Config::load(path)?;
+        for notice in notices {
+            output.note(format_args!("{}: {notice}", path.display()));
+        }
+        let tokenizer = Tokenizer::new(&config.model)?;
+        (tokenizer.parameters(), architecture(&config))
+    };
     let count: usize = specs.iter().map(|spec| spec.ty.shape.elements()).sum();
     output.say(format_args!("{}: configuration", path.display()))?;
-    output.say(architecture(&config))?;
+    output.say(&architecture)?;
     output.say(format_args!(
         "{count} parameters in {} tensors",
         specs.len()
@@ -86,7 +103,7 @@ fn inspect_config(path: &Path, output: &Output) -> Result<(), CliError> {
     output.value(&json!({
         "file": path.display().to_string(),
         "kind": "configuration",
-        "architecture": architecture(&config),
+        "architecture": architecture,
         "parameters": count,
         "tensors": tensors,
     }))
@@ -200,6 +217,8 @@ fn kind(path: &Path, checkpoint: &Checkpoint) -> Kind {
         let mut details = vec![format!("{} steps done", training.step)];
         if let Ok(config) = Config::from_toml(&training.config_text) {
             details.push(architecture(&config));
+        } else if let Ok(config) = PriorConfig::from_toml(&training.config_text) {
+            details.push(prior_architecture(&config.prior));
         }
         return Kind {
             name: "checkpoint of a training",
@@ -207,6 +226,21 @@ fn kind(path: &Path, checkpoint: &Checkpoint) -> Kind {
         };
     }
     let name = path.file_name().unwrap_or(path.as_os_str());
+    if let Ok(prior) = PriorFile::from_checkpoint(&name.to_string_lossy(), path, checkpoint) {
+        let details = vec![
+            prior_architecture(&prior.config.prior),
+            format!("{} parameters", prior.parameter_count()),
+            format!(
+                "identity {:016x}, for tokens of {}",
+                prior.identity(),
+                prior.tokenizer
+            ),
+        ];
+        return Kind {
+            name: "prior",
+            details,
+        };
+    }
     match ModelFile::from_checkpoint(&name.to_string_lossy(), path, checkpoint) {
         Ok(model) => {
             let identity = identity(model.tokenizer.config(), &model.parameters);
@@ -262,6 +296,20 @@ fn guess(checkpoint: &Checkpoint) -> Option<String> {
         blocks("encoder"),
         blocks("decoder")
     ))
+}
+
+/// A prior in one line.
+fn prior_architecture(prior: &PriorModelConfig) -> String {
+    format!(
+        "prior of tokens of {} bits in {} sub-tokens; sections of {side}x{side}, slope {}; width {}, {} layers, {} heads",
+        prior.bits,
+        prior.sub_tokens(),
+        prior.slope,
+        prior.width,
+        prior.layers,
+        prior.heads,
+        side = prior.side,
+    )
 }
 
 /// A tokenizer in one line.

@@ -6,7 +6,9 @@
 
 mod bench;
 mod check;
+mod decode;
 mod detokenize;
+mod encode;
 mod error;
 mod explain;
 mod functions;
@@ -16,8 +18,10 @@ mod model;
 mod output;
 mod paths;
 mod precision;
+mod prior;
 mod progress;
 mod reconstruct;
+mod stream;
 mod tokens;
 mod train;
 
@@ -38,6 +42,8 @@ threads.
 
 Start with:
   bsq reconstruct photo.jpg      photo to tokens to photo, with figures
+  bsq encode photo.jpg           photo to a small file, photo.bsq
+  bsq decode photo.bsq           and back, to photo.bsq.png
   bsq explain default            what the compiler makes of a model
   bsq help COMMAND               a command's options, with examples
 
@@ -71,6 +77,8 @@ enum Command {
     Reconstruct(reconstruct::Arguments),
     Tokens(tokens::Arguments),
     Detokenize(detokenize::Arguments),
+    Encode(encode::Arguments),
+    Decode(decode::Arguments),
     Train(train::Arguments),
     Check(check::Arguments),
     Inspect(inspect::Arguments),
@@ -97,6 +105,8 @@ pub fn run() -> ExitCode {
         Command::Reconstruct(arguments) => reconstruct::run(arguments, &output),
         Command::Tokens(arguments) => tokens::run(arguments, &output),
         Command::Detokenize(arguments) => detokenize::run(arguments, &output),
+        Command::Encode(arguments) => encode::run(arguments, &output),
+        Command::Decode(arguments) => decode::run(arguments, &output),
         Command::Train(arguments) => train::run(arguments, &output),
         Command::Check(arguments) => check::run(arguments, &output),
         Command::Inspect(arguments) => inspect::run(arguments, &output),

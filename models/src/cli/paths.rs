@@ -4,6 +4,27 @@ use super::error::CliError;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// PNG, named after its input as `STEM.bsq.png`; that of a stream `photo.bsq` too.
+    Picture,
+    /// PNG, named `STEM.side-by-side.png`.
+    SideBySide,
+    /// A stream, `STEM.bsq`.
+    Stream,
+}
+
+impl Kind {
+    fn suffix(self) -> &'static str {
+        match self {
+            Kind::Picture => "bsq.png",
+            Kind::SideBySide => "side-by-side.png",
+            Kind::Stream => "bsq",
+        }
+    }
+}
+
 /// One output path for each of `inputs`, all different and none an input.
 ///
 /// Without `-o` that is `STEM.SUFFIX` beside the input. With it, the file itself for one input,
@@ -11,7 +32,7 @@ use std::path::{Path, PathBuf};
 pub fn outputs(
     inputs: &[PathBuf],
     output: Option<&Path>,
-    suffix: &str,
+    kind: Kind,
 ) -> Result<Vec<PathBuf>, CliError> {
     let named = |input: &PathBuf| {
         let mut name = input
@@ -19,7 +40,7 @@ pub fn outputs(
             .unwrap_or(input.as_os_str())
             .to_os_string();
         name.push(".");
-        name.push(suffix);
+        name.push(kind.suffix());
         name
     };
     let outputs: Vec<PathBuf> = match (output, inputs) {
@@ -41,7 +62,10 @@ pub fn outputs(
     };
     let mut taken: BTreeMap<&PathBuf, &PathBuf> = BTreeMap::new();
     for (input, output) in inputs.iter().zip(&outputs) {
-        check_png(output)?;
+        match kind {
+            Kind::Picture | Kind::SideBySide => check_png(output)?,
+            Kind::Stream => check_stream(output)?,
+        }
         check_folder(output)?;
         if let Some(other) = taken.insert(output, input) {
             return Err(CliError::new(format_args!(
@@ -70,6 +94,19 @@ pub fn check_png(path: &Path) -> Result<(), CliError> {
             "{}: pictures are written as PNG: name the file {}",
             path.display(),
             path.with_extension("png").display()
+        ))),
+    }
+}
+
+/// A stream in a file named as a picture would be taken for one.
+fn check_stream(path: &Path) -> Result<(), CliError> {
+    let extension = path.extension().map(|e| e.to_ascii_lowercase());
+    match extension.is_some_and(|e| ["png", "jpg", "jpeg"].iter().any(|x| e == *x)) {
+        false => Ok(()),
+        true => Err(CliError::new(format_args!(
+            "{}: this is no PNG or JPEG file: name it {}",
+            path.display(),
+            path.with_extension("bsq").display()
         ))),
     }
 }
@@ -110,30 +147,30 @@ mod tests {
     fn outputs_stand_beside_inputs_or_in_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let inputs = [folder.path().join("a.jpg"), folder.path().join("b.png")];
-        let beside = outputs(&inputs, None, "bsq.png").unwrap();
+        let beside = outputs(&inputs, None, Kind::Picture).unwrap();
         assert_eq!(beside[0], folder.path().join("a.bsq.png"));
         let other = tempfile::tempdir().unwrap();
-        let inside = outputs(&inputs, Some(other.path()), "bsq.png").unwrap();
+        let inside = outputs(&inputs, Some(other.path()), Kind::Picture).unwrap();
         assert_eq!(inside[1], other.path().join("b.bsq.png"));
         let file = folder.path().join("x.png");
-        let one = outputs(&inputs[..1], Some(&file), "bsq.png").unwrap();
+        let one = outputs(&inputs[..1], Some(&file), Kind::Picture).unwrap();
         assert_eq!(one[0], file);
-        assert!(message(outputs(&inputs, Some(&file), "bsq.png")).contains("existing folder"));
+        assert!(message(outputs(&inputs, Some(&file), Kind::Picture)).contains("existing folder"));
     }
 
     #[test]
     fn nothing_is_overwritten_by_accident() {
         let folder = tempfile::tempdir().unwrap();
         let [a, b] = ["a.jpg", "a.png"].map(|name| folder.path().join(name));
-        let both = message(outputs(&[a.clone(), b.clone()], None, "bsq.png"));
+        let both = message(outputs(&[a.clone(), b.clone()], None, Kind::Picture));
         assert!(both.contains("would both be written"), "{both}");
         std::fs::write(&b, "picture").unwrap();
-        let own = message(outputs(std::slice::from_ref(&b), Some(&b), "bsq.png"));
+        let own = message(outputs(std::slice::from_ref(&b), Some(&b), Kind::Picture));
         assert!(own.contains("would overwrite an input"), "{own}");
-        let jpeg = message(outputs(&[b], Some(&a), "bsq.png"));
+        let jpeg = message(outputs(&[b], Some(&a), Kind::Picture));
         assert!(jpeg.contains("written as PNG"), "{jpeg}");
         let missing = folder.path().join("no").join("x.png");
-        let missing = message(outputs(&[a], Some(&missing), "bsq.png"));
+        let missing = message(outputs(&[a], Some(&missing), Kind::Picture));
         assert!(missing.contains("there is no folder"), "{missing}");
     }
 }

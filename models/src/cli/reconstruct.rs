@@ -53,11 +53,11 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    let suffix = match arguments.side_by_side {
-        true => "side-by-side.png",
-        false => "bsq.png",
+    let kind = match arguments.side_by_side {
+        true => paths::Kind::SideBySide,
+        false => paths::Kind::Picture,
     };
-    let outputs = paths::outputs(&arguments.images, arguments.output.as_deref(), suffix)?;
+    let outputs = paths::outputs(&arguments.images, arguments.output.as_deref(), kind)?;
     check_all(&arguments.images)?;
     let model = arguments.model.open(output)?;
     let bits = model.config.model.quantizer.bits_per_token();

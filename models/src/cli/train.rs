@@ -1,30 +1,36 @@
-//! `bsq train`: from photos to a tokenizer.
+//! `bsq train`: from photos to a tokenizer, or to a prior of one.
 
 use super::Verdict;
 use super::error::CliError;
 use super::interrupt;
+use super::model::ModelArgument;
 use super::output::Output;
-use bsq::config::Config;
-use bsq::train::{self, Bar, Progress, Silent, TrainRun};
+use bsq::config::{Config, PriorConfig};
+use bsq::train::{self, Bar, Progress, Silent, TokenSource, TrainOutcome, TrainRun};
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Trains a tokenizer on a folder of pictures.
+/// Trains a tokenizer on a folder of pictures, or a prior on a tokenizer's tokens.
 #[derive(Args)]
 #[command(long_about = "\
-Trains a tokenizer on a folder of pictures.
+Trains a tokenizer on a folder of pictures, or a prior on a tokenizer's tokens.
 
-A configuration is a .toml file, or a .yaml file of the reference implementation. The folder of \
-the training gets the complete configuration, a log (JSON lines, and TensorBoard events) and \
-checkpoint.safetensors, which `bsq reconstruct --model` reads and --resume goes on from. A \
+A configuration is a .toml file, or a .yaml file of the reference implementation. One with a \
+section [prior] is that of a prior, which `bsq encode` codes tokens with. It learns from the \
+tokens of random crops of the pictures, or from files of tokens; --model says whose tokens.
+
+The folder of the training gets the complete configuration, a log (JSON lines, and TensorBoard events) and \
+checkpoint.safetensors, which `bsq reconstruct --model` or `bsq encode --prior` reads and --resume goes on from. A \
 training that is killed at any moment and resumed gives the same bits as one that is not; Ctrl-C \
 finishes the step and saves first.")]
 #[command(after_long_help = "\
 Examples:
   bsq train config.toml --data photos --out run
   bsq train config.toml --data photos --out run --resume
-  bsq train config.toml --data photos --out trial --steps 100")]
+  bsq train config.toml --data photos --out trial --steps 100
+  bsq train prior.toml --data photos --out run
+  bsq train prior.toml --tokens all.safetensors --model my.safetensors --out run")]
 pub struct Arguments {
     /// What to train and how
     #[arg(value_name = "CONFIG")]
@@ -32,6 +38,11 @@ pub struct Arguments {
     /// Folder of PNG and JPEG pictures, searched to the bottom [default: data.train_root]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Files that `bsq tokens` wrote: what a prior learns from instead of pictures
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "data")]
+    tokens: Vec<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgument,
     /// Folder of the training, made if need be
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -44,30 +55,18 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    let (config, notices) = Config::load(&arguments.config)?;
-    for notice in notices {
-        output.note(format_args!("{}: {notice}", arguments.config.display()));
-    }
-    let data = arguments.data.or_else(|| config.data.train_root.clone());
-    let Some(data) = data else {
-        let message =
-            "no pictures to train on: give --data, or data.train_root in the configuration";
-        return Err(CliError::new(message));
-    };
-    let task = TrainRun {
-        config,
-        data,
-        out: arguments.out,
-        resume: arguments.resume,
-        steps: arguments.steps,
-        threads: output.threads,
-        stop: interrupt::finish_first(),
-    };
+    // A file that cannot be read is reported by whoever reads it in earnest.
+    let text = std::fs::read_to_string(&arguments.config).unwrap_or_default();
     let mut progress: Box<dyn Progress> = match output.is_json() {
         true => Box::new(Silent),
         false => Box::new(Bar::default()),
     };
-    let outcome = train::run(&task, &mut *progress)?;
+    let stop = interrupt::finish_first();
+    let outcome = match PriorConfig::is_prior(&text) {
+        true => train_prior(&arguments, output, &mut *progress)?,
+        false => train_tokenizer(&arguments, output, &mut *progress)?,
+    };
+    let interrupted = stop.load(std::sync::atomic::Ordering::Relaxed);
     output.say(format_args!(
         "{}: step {}",
         outcome.checkpoint.display(),
@@ -77,10 +76,73 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         "checkpoint": outcome.checkpoint,
         "step": outcome.step,
         "loss": outcome.loss,
-        "interrupted": task.was_stopped(),
+        "interrupted": interrupted,
     }))?;
-    Ok(match task.was_stopped() {
+    Ok(match interrupted {
         true => Verdict::Interrupted,
         false => Verdict::Good,
     })
+}
+
+fn train_tokenizer(
+    arguments: &Arguments,
+    output: &Output,
+    progress: &mut dyn Progress,
+) -> Result<TrainOutcome, CliError> {
+    let (config, notices) = Config::load(&arguments.config)?;
+    for notice in notices {
+        output.note(format_args!("{}: {notice}", arguments.config.display()));
+    }
+    if !arguments.tokens.is_empty() {
+        let message = "--tokens is for priors: a configuration with a section [prior]";
+        return Err(CliError::new(message));
+    }
+    let Some(data) = arguments
+        .data
+        .clone()
+        .or_else(|| config.data.train_root.clone())
+    else {
+        let message =
+            "no pictures to train on: give --data, or data.train_root in the configuration";
+        return Err(CliError::new(message));
+    };
+    Ok(train::run(
+        &task(config, data, arguments, output),
+        progress,
+    )?)
+}
+
+fn train_prior(
+    arguments: &Arguments,
+    output: &Output,
+    progress: &mut dyn Progress,
+) -> Result<TrainOutcome, CliError> {
+    let config = PriorConfig::load(&arguments.config)?;
+    let data = arguments
+        .data
+        .clone()
+        .or_else(|| config.data.train_root.clone());
+    let source = match (arguments.tokens.is_empty(), data) {
+        (false, _) => TokenSource::Files(arguments.tokens.clone()),
+        (true, Some(folder)) => TokenSource::Pictures(folder),
+        (true, None) => {
+            let message = "nothing to train on: give --data or --tokens, or data.train_root in the configuration";
+            return Err(CliError::new(message));
+        }
+    };
+    let tokenizer = arguments.model.open(output)?;
+    let task = task(config, PathBuf::new(), arguments, output);
+    Ok(train::run_prior(&task, &tokenizer, &source, progress)?)
+}
+
+fn task<C>(config: C, data: PathBuf, arguments: &Arguments, output: &Output) -> TrainRun<C> {
+    TrainRun {
+        config,
+        data,
+        out: arguments.out.clone(),
+        resume: arguments.resume,
+        steps: arguments.steps,
+        threads: output.threads,
+        stop: interrupt::finish_first(),
+    }
 }

@@ -14,11 +14,14 @@
 //! | `[optimizer]`, `[optimizer.schedule]` | [`OptimizerConfig`], [`LrSchedule`] |
 //! | `[evaluation]` | [`EvaluationConfig`] |
 //! | `[train]` | [`TrainConfig`] |
+//!
+//! A configuration with a section `[prior]` is that of an autoregressive prior: [`PriorConfig`].
 
 mod error;
 mod field;
 mod interpolate;
 mod model;
+mod prior;
 mod quantizer;
 mod reference;
 mod section;
@@ -28,6 +31,7 @@ mod validate;
 
 pub use error::{ConfigError, Problem};
 pub use model::{ImageSize, MaskType, TokenizerConfig, VitConfig};
+pub use prior::{PositionEncoding, PriorConfig, PriorModelConfig};
 pub use quantizer::{
     BsqConfig, CodebookEntropy, EntropyMode, PredefinedCodebook, QuantizerConfig, QuantizerKind,
     VqConfig,

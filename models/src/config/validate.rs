@@ -3,7 +3,9 @@
 use super::{
     Config, ConfigError,
     model::{ImageSize, TokenizerConfig, VitConfig},
+    prior::{PositionEncoding, PriorConfig, PriorModelConfig},
     quantizer::{EntropyMode, PredefinedCodebook, QuantizerConfig},
+    training::{LrSchedule, OptimizerConfig, TrainConfig},
 };
 use crate::leech::MINIMAL_VECTORS;
 
@@ -51,7 +53,58 @@ pub(super) fn config(config: &Config) -> Checked {
     )?;
     loss(config)?;
     data(config, image)?;
-    optimizer(config)
+    optimizer(&config.optimizer, config.schedule.as_ref(), &config.train)
+}
+
+pub(super) fn prior(config: &PriorConfig) -> Checked {
+    prior_model(&config.prior)?;
+    between(config.data.batch_size, 1, 1 << 16, "data.batch_size")?;
+    require(!config.data.use_rrc, "data.use_rrc", || {
+        "crops of random proportions are for tokenizers: leave it out".into()
+    })?;
+    require(config.starts_at_random(), "train.init", || {
+        "a prior starts from \"random\" weights".into()
+    })?;
+    optimizer(&config.optimizer, config.schedule.as_ref(), &config.train)
+}
+
+fn prior_model(prior: &PriorModelConfig) -> Checked {
+    between(prior.bits, 1, 63, "prior.bits")?;
+    between(prior.sub_token_bits, 1, 12, "prior.sub_token_bits")?;
+    let divides = prior.bits.is_multiple_of(prior.sub_token_bits);
+    require(divides, "prior.sub_token_bits", || {
+        format!(
+            "{} does not divide bits {}",
+            prior.sub_token_bits, prior.bits
+        )
+    })?;
+    between(prior.side, 2, 64, "prior.side")?;
+    between(prior.slope, 1, prior.side, "prior.slope")?;
+    between(prior.neighbours, 1, 12, "prior.neighbours")?;
+    between(prior.width, 1, 1 << 14, "prior.width")?;
+    between(prior.layers, 1, 1 << 8, "prior.layers")?;
+    between(prior.heads, 1, prior.width, "prior.heads")?;
+    require(
+        prior.width.is_multiple_of(prior.heads),
+        "prior.heads",
+        || format!("{} does not divide width {}", prior.heads, prior.width),
+    )?;
+    let quarters = (prior.width / prior.heads).is_multiple_of(4);
+    require(
+        quarters || prior.position != PositionEncoding::Rotary,
+        "prior.position",
+        || "\"rotary\" needs width / heads to be a multiple of 4".into(),
+    )?;
+    require(prior.mlp_ratio > 0.0, "prior.mlp_ratio", || {
+        "must be positive".into()
+    })?;
+    between(prior.mlp_width(), 1, 1 << 16, "prior.mlp_ratio")?;
+    between(prior.head_width, 1, 1 << 12, "prior.head_width")?;
+    require(
+        (0.0..=1.0).contains(&prior.truncation),
+        "prior.truncation",
+        || format!("{} is not between 0 and 1", prior.truncation),
+    )
 }
 
 pub(super) fn tokenizer(config: &TokenizerConfig) -> Checked {
@@ -181,8 +234,11 @@ fn data(config: &Config, image: ImageSize) -> Checked {
     })
 }
 
-fn optimizer(config: &Config) -> Checked {
-    let optimizer = &config.optimizer;
+fn optimizer(
+    optimizer: &OptimizerConfig,
+    schedule: Option<&LrSchedule>,
+    train: &TrainConfig,
+) -> Checked {
     not_negative(optimizer.base_lr, "optimizer.base_lr")?;
     not_negative(optimizer.lr.unwrap_or(0.0), "optimizer.lr")?;
     not_negative(optimizer.weight_decay, "optimizer.weight_decay")?;
@@ -197,7 +253,7 @@ fn optimizer(config: &Config) -> Checked {
         "optimizer.grad_clip_norm",
         || "must be positive".into(),
     )?;
-    if let Some(schedule) = &config.schedule {
+    if let Some(schedule) = schedule {
         let (warm_up, decay) = (schedule.warm_up_steps, schedule.max_decay_steps);
         require(warm_up < decay, "optimizer.schedule.warm_up_steps", || {
             format!("{warm_up} is not below max_decay_steps, {decay}")
@@ -210,5 +266,5 @@ fn optimizer(config: &Config) -> Checked {
             not_negative(value, key)?;
         }
     }
-    below_one(config.train.ema_decay, "train.ema_decay")
+    below_one(train.ema_decay, "train.ema_decay")
 }

@@ -1,7 +1,7 @@
 //! A folder of pictures as an endless sequence of batches.
 
 use super::{
-    DataError,
+    Batches, DataError,
     draw::{Draw, Purpose},
     folder::list_images,
     transform::Transform,
@@ -129,6 +129,14 @@ impl Dataset {
             self.cached_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
         Ok(picture)
+    }
+}
+
+impl Batches for Dataset {
+    type Batch = Batch;
+
+    fn batch(&self, step: u64) -> Result<Batch, DataError> {
+        Dataset::batch(self, step)
     }
 }
 

@@ -10,6 +10,8 @@ pub(super) enum Purpose {
     Shuffle = 1,
     /// The crop of a sample; the index is the sample's place in the sequence.
     Crop = 2,
+    /// What a training section is seen without; the index is the sample's place in the sequence.
+    Truncation = 3,
 }
 
 /// The random numbers of one index of one purpose.

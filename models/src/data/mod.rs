@@ -14,13 +14,17 @@ mod dataset;
 mod draw;
 mod folder;
 mod read_ahead;
+mod tokens;
 mod transform;
 
 pub use dataset::{Batch, Dataset};
 pub use folder::list_images;
-pub use read_ahead::ReadAhead;
+pub use read_ahead::{Batches, ReadAhead};
+pub use tokens::{TokenBatch, TokenDataset};
 
+use crate::config::ImageSize;
 use crate::image_io::ImageError;
+use crate::pipeline::PipelineError;
 use std::path::PathBuf;
 
 /// What can be wrong with training pictures.
@@ -46,7 +50,31 @@ pub enum DataError {
         /// The folder.
         path: PathBuf,
     },
+    /// Pictures would be resized to less than a crop.
+    #[error(
+        "data.resize_min: {smallest} pixels is smaller than the crops of {}x{} that a section takes",
+        size.width,
+        size.height
+    )]
+    Small {
+        /// Of a crop.
+        size: ImageSize,
+        /// The configured shorter side.
+        smallest: usize,
+    },
+    /// There are no tokens to train on.
+    #[error("the token files hold no pictures")]
+    NoTokens,
+    /// The tokenizer could not be run.
+    #[error(transparent)]
+    Tokenizer(Box<PipelineError>),
     /// One of the pictures is broken.
     #[error(transparent)]
     Image(#[from] ImageError),
+}
+
+impl From<PipelineError> for DataError {
+    fn from(error: PipelineError) -> DataError {
+        DataError::Tokenizer(Box::new(error))
+    }
 }

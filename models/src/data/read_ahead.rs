@@ -1,6 +1,6 @@
 //! Batches made on another thread while the current one is trained on.
 
-use super::{Batch, DataError, Dataset};
+use super::DataError;
 use std::{
     ops::Range,
     sync::{
@@ -10,21 +10,35 @@ use std::{
     thread::JoinHandle,
 };
 
+/// What batches come from: each is a pure function of its step.
+pub trait Batches: Send + Sync + 'static {
+    type Batch: Send;
+
+    /// The batch of a step.
+    ///
+    /// # Errors
+    /// If a picture cannot be read.
+    fn batch(&self, step: u64) -> Result<Self::Batch, DataError>;
+}
+
+/// A step, and its batch or why there is none.
+type Made<B> = (u64, Result<<B as Batches>::Batch, DataError>);
+
 /// The batches of consecutive steps, in order, made ahead by a thread of its own.
 ///
 /// Dropping it ends the thread.
-pub struct ReadAhead {
-    batches: Option<Receiver<(u64, Result<Batch, DataError>)>>,
+pub struct ReadAhead<B: Batches> {
+    batches: Option<Receiver<Made<B>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl ReadAhead {
+impl<B: Batches> ReadAhead<B> {
     /// Starts with the first of `steps`; at most `depth` finished batches wait.
-    pub fn start(dataset: Arc<Dataset>, steps: Range<u64>, depth: usize) -> ReadAhead {
+    pub fn start(source: Arc<B>, steps: Range<u64>, depth: usize) -> ReadAhead<B> {
         let (sender, batches) = sync_channel(depth);
         let make_batches = move || {
             for step in steps {
-                let batch = dataset.batch(step);
+                let batch = source.batch(step);
                 let failed = batch.is_err();
                 // Nobody is listening any more: the reader was dropped.
                 if sender.send((step, batch)).is_err() || failed {
@@ -43,8 +57,8 @@ impl ReadAhead {
     }
 }
 
-impl Iterator for ReadAhead {
-    type Item = (u64, Result<Batch, DataError>);
+impl<B: Batches> Iterator for ReadAhead<B> {
+    type Item = Made<B>;
 
     /// The next step and its batch; ends after the last step or the first error.
     fn next(&mut self) -> Option<Self::Item> {
@@ -59,7 +73,7 @@ impl Iterator for ReadAhead {
     }
 }
 
-impl Drop for ReadAhead {
+impl<B: Batches> Drop for ReadAhead<B> {
     fn drop(&mut self) {
         // Without a receiver the thread's next send fails, and it ends.
         self.batches = None;

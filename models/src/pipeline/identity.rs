@@ -4,12 +4,9 @@ use crate::config::{BsqConfig, QuantizerConfig, TokenizerConfig, VitConfig, VqCo
 use bsq_runtime::tensor_data::HostTensor;
 use std::collections::BTreeMap;
 
-/// Sixteen hexadecimal digits that stand for a model's architecture and for every bit of its
-/// parameters: 64-bit FNV-1a. It guards against mistakes, not against malice.
-///
-/// What only training reads (entropy modes, loss weights, the temperature) is not part of it.
-pub fn identity(config: &TokenizerConfig, parameters: &BTreeMap<String, HostTensor>) -> String {
-    let mut hash = Fnv(0xCBF2_9CE4_8422_2325);
+/// A model's [`identity`] as a number.
+pub fn identity_number(config: &TokenizerConfig, parameters: &BTreeMap<String, HostTensor>) -> u64 {
+    let mut hash = Fnv::default();
     let TokenizerConfig {
         encoder,
         decoder,
@@ -27,37 +24,56 @@ pub fn identity(config: &TokenizerConfig, parameters: &BTreeMap<String, HostTens
     for limit in clamp_range {
         hash.number(limit.to_bits());
     }
-    for (name, tensor) in parameters {
-        hash.bytes(name.as_bytes());
-        hash.number(tensor.shape().len() as u64);
-        hash.numbers(tensor.shape());
-        hash.bytes(tensor.bytes());
-    }
-    format!("{:016x}", hash.0)
+    hash.parameters(parameters);
+    hash.0
 }
 
-struct Fnv(u64);
+/// Sixteen hexadecimal digits that stand for a model's architecture and for every bit of its
+/// parameters: 64-bit FNV-1a. It guards against mistakes, not against malice.
+///
+/// What only training reads (entropy modes, loss weights, the temperature) is not part of it.
+pub fn identity(config: &TokenizerConfig, parameters: &BTreeMap<String, HostTensor>) -> String {
+    format!("{:016x}", identity_number(config, parameters))
+}
+
+/// 64-bit FNV-1a over words.
+pub(crate) struct Fnv(pub u64);
+
+impl Default for Fnv {
+    fn default() -> Fnv {
+        Fnv(0xCBF2_9CE4_8422_2325)
+    }
+}
 
 impl Fnv {
-    fn number(&mut self, number: u64) {
+    pub fn number(&mut self, number: u64) {
         self.0 = (self.0 ^ number).wrapping_mul(0x0000_0100_0000_01B3);
         // Words instead of bytes: fold the high half down, which multiplication never reaches.
         self.0 ^= self.0 >> 32;
     }
 
-    fn numbers(&mut self, numbers: &[usize]) {
+    pub fn numbers(&mut self, numbers: &[usize]) {
         numbers
             .iter()
             .for_each(|&number| self.number(number as u64));
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub fn bytes(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
         self.number(bytes.len() as u64);
         words
             .iter()
             .for_each(|word| self.number(u64::from_le_bytes(*word)));
         rest.iter().for_each(|&byte| self.number(u64::from(byte)));
+    }
+
+    pub fn parameters(&mut self, parameters: &BTreeMap<String, HostTensor>) {
+        for (name, tensor) in parameters {
+            self.bytes(name.as_bytes());
+            self.number(tensor.shape().len() as u64);
+            self.numbers(tensor.shape());
+            self.bytes(tensor.bytes());
+        }
     }
 
     fn vit(&mut self, vit: &VitConfig) {

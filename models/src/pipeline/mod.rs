@@ -45,7 +45,8 @@ mod session;
 mod token_file;
 
 pub use functions::{decode_function, encode_function};
-pub use identity::identity;
+pub(crate) use identity::Fnv;
+pub use identity::{identity, identity_number};
 pub use model_file::{ModelError, ModelFile};
 pub use picture::PictureTokens;
 pub use session::{PipelineError, SessionOptions, TokenizerSession};

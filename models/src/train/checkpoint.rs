@@ -2,7 +2,6 @@
 
 use super::TrainError;
 use super::program::AVERAGE_PREFIX;
-use crate::config::Config;
 use crate::executor::Tensors;
 use bsq_runtime::checkpoint::{Checkpoint, Weights, load, safetensors};
 use bsq_runtime::{HostTensor, Session};
@@ -33,20 +32,32 @@ pub struct TrainingCheckpoint {
     pub tensors: Tensors,
 }
 
+/// What a training is, beside its tensors.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    /// The complete configuration.
+    pub config_text: String,
+    pub seed: u64,
+    /// More entries of the metadata: what the trained weights belong to.
+    pub metadata: Vec<(&'static str, String)>,
+}
+
 /// Writes the state of a training; at every moment the file is either the old or the new one.
 pub(super) fn save(
     path: &Path,
     step: u64,
-    config: &Config,
+    identity: &Identity,
     session: &Session,
 ) -> Result<(), TrainError> {
-    let metadata = BTreeMap::from([
+    let mut metadata = BTreeMap::from([
         ("format".to_string(), FORMAT.to_string()),
         ("numerics".to_string(), NUMERICS.to_string()),
         ("step".to_string(), step.to_string()),
-        ("seed".to_string(), config.train.seed.to_string()),
-        ("config".to_string(), config.to_toml()),
+        ("seed".to_string(), identity.seed.to_string()),
+        ("config".to_string(), identity.config_text.clone()),
     ]);
+    let more = identity.metadata.iter();
+    metadata.extend(more.map(|(key, value)| (key.to_string(), value.clone())));
     Ok(safetensors::save(path, session.parameters(), &metadata)?)
 }
 
@@ -111,7 +122,7 @@ impl TrainingCheckpoint {
 /// have the names and shapes of `start`.
 pub(super) fn resume(
     path: &Path,
-    config: &Config,
+    identity: &Identity,
     start: &Tensors,
 ) -> Result<TrainingCheckpoint, TrainError> {
     let foreign = |reason: String| TrainError::Foreign {
@@ -122,8 +133,9 @@ pub(super) fn resume(
         let path = path.to_path_buf();
         return Err(TrainError::NothingToResume { path });
     }
-    let saved = TrainingCheckpoint::read(path)?;
-    let ours = config.to_toml();
+    let checkpoint = load(path, Weights::Raw)?;
+    let saved = TrainingCheckpoint::of(path, &checkpoint)?;
+    let ours = identity.config_text.as_str();
     if saved.config_text != ours {
         let lines = saved.config_text.lines().zip(ours.lines());
         let differing = lines.filter(|(a, b)| a != b && !a.starts_with('#'));
@@ -131,6 +143,11 @@ pub(super) fn resume(
         let first = first.unwrap_or_else(|| "other sections".to_string());
         let reason = format!("it was trained with another configuration: {first}");
         return Err(foreign(reason));
+    }
+    for (key, value) in &identity.metadata {
+        if checkpoint.metadata.get(*key) != Some(value) {
+            return Err(foreign(format!("it was trained with another {key}")));
+        }
     }
     for (name, expected) in start {
         let Some(found) = saved.tensors.get(name) else {

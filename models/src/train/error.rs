@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::data::DataError;
+use crate::pipeline::TokenFileError;
 use crate::train_log::LogError;
 use bsq_runtime::ProgramError;
 use bsq_runtime::checkpoint::CheckpointError;
@@ -19,6 +20,9 @@ pub enum TrainError {
     NotSupported { what: String },
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A token file is not one of this tokenizer.
+    #[error(transparent)]
+    Tokens(#[from] TokenFileError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A checkpoint that this training did not write, or of another configuration.

@@ -1,4 +1,4 @@
-//! Training a tokenizer: one compiled program per step, checkpoints, a log.
+//! Training a tokenizer or a prior: one compiled program per step, checkpoints, a log.
 //!
 //! A training is a function of its configuration and of the pictures. Batches, learning rates and
 //! starting values are pure functions of the seed and the step, the compiled step gives the same
@@ -18,15 +18,19 @@ mod checkpoint;
 mod error;
 mod evaluate;
 mod export;
+mod prior;
 mod program;
 mod progress;
 mod run;
+mod tokenizer;
 mod transform_coding;
 
 pub use checkpoint::{FILE_NAME, TrainingCheckpoint};
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Evaluator, PictureScore};
 pub use export::export_model;
+pub use prior::{TokenSource, prior_step_function, run_prior};
 pub use program::{AVERAGE_PREFIX, StepProgram};
 pub use progress::{Bar, Progress, Silent};
-pub use run::{TrainOutcome, TrainRun, run};
+pub use run::{TrainOutcome, TrainRun};
+pub use tokenizer::run;

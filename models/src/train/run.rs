@@ -1,18 +1,17 @@
 //! The training loop.
 
-use super::checkpoint::{self, FILE_NAME};
-use super::{Evaluator, Progress, StepProgram, TrainError, TrainingCheckpoint, transform_coding};
-use crate::config::{Config, Initialisation};
-use crate::data::{Batch, Dataset, ReadAhead};
-use crate::losses::left_out;
-use crate::tokenizer::Tokenizer;
+use super::checkpoint::{self, FILE_NAME, Identity};
+use super::{Progress, TrainError, TrainingCheckpoint};
+use crate::config::{Config, TrainConfig};
+use crate::data::{Batches, ReadAhead};
+use crate::executor::Tensors;
 use crate::train_log::TrainLog;
+use bsq_ir::Function;
 use bsq_runtime::atomic_file::write_atomically;
-use bsq_runtime::checkpoint::Weights;
 use bsq_runtime::{CompileOptions, HostTensor, Outputs, Session, compile};
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -20,10 +19,10 @@ use std::time::Instant;
 /// Batches that wait for the optimizer.
 const READ_AHEAD: usize = 3;
 
-/// What to train, on what, and where to.
+/// What to train, on what, and where to. The configuration is a tokenizer's or a prior's.
 #[derive(Clone, Debug)]
-pub struct TrainRun {
-    pub config: Config,
+pub struct TrainRun<C = Config> {
+    pub config: C,
     /// The folder of training pictures.
     pub data: PathBuf,
     /// The folder of the training; made if need be.
@@ -39,7 +38,7 @@ pub struct TrainRun {
     pub stop: Arc<AtomicBool>,
 }
 
-impl TrainRun {
+impl<C> TrainRun<C> {
     /// Whether it was told to stop.
     pub fn was_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
@@ -59,66 +58,100 @@ pub struct TrainOutcome {
     pub checkpoint: PathBuf,
 }
 
-/// Trains.
-///
-/// # Errors
-/// [`TrainError`]; what was saved before the error stays.
-pub fn run(run: &TrainRun, progress: &mut dyn Progress) -> Result<TrainOutcome, TrainError> {
-    let config = &run.config;
-    let missing = left_out(&config.loss);
-    if !missing.is_empty() {
-        let what = missing.join(" or ");
-        return Err(TrainError::NotSupported { what });
+/// A step's program and its state before the first step.
+pub(super) struct Program {
+    /// Inputs: `lr` and those of [`Task::inputs`]. Outputs: `loss` and the other scalars.
+    /// Parameters and optimizer state are updated in place.
+    pub function: Function,
+    pub start: Tensors,
+    /// Names of the scalar outputs, in the order in which they are logged.
+    pub scalars: Vec<&'static str>,
+}
+
+/// What an evaluation says.
+pub(super) struct Evaluated {
+    /// To the user.
+    pub line: String,
+    /// To the log.
+    pub scalars: Vec<(&'static str, f64)>,
+}
+
+/// What the loop does not know of what it trains.
+pub(super) trait Task {
+    type Data: Batches;
+
+    fn identity(&self) -> Identity;
+    fn settings(&self) -> &TrainConfig;
+    /// Steps of the whole training.
+    fn steps(&self) -> u64;
+    /// Pictures of a step, for the speed in the log.
+    fn batch_size(&self) -> usize;
+    fn learning_rate(&self, step: u64) -> f64;
+    /// The program's inputs at a step, but for the learning rate.
+    fn inputs(
+        &self,
+        step: u64,
+        batch: <Self::Data as Batches>::Batch,
+    ) -> Result<Vec<(&'static str, HostTensor)>, TrainError>;
+    /// Nothing where there is nothing to evaluate on.
+    fn evaluate(
+        &mut self,
+        _state: &dyn Fn() -> TrainingCheckpoint,
+    ) -> Result<Option<Evaluated>, TrainError> {
+        Ok(None)
     }
+}
+
+/// Where a training's checkpoint is; an error if there is one that it must not replace.
+pub(super) fn checkpoint_of<C>(run: &TrainRun<C>) -> Result<PathBuf, TrainError> {
     let path = run.out.join(FILE_NAME);
-    if !run.resume && path.exists() {
-        return Err(TrainError::Exists { path });
+    match !run.resume && path.exists() {
+        true => Err(TrainError::Exists { path }),
+        false => Ok(path),
     }
-    let tokenizer = Tokenizer::new(&config.model)?;
-    let (size, seed) = (config.model.encoder.image_size, config.train.seed);
-    let dataset = Arc::new(Dataset::open(&run.data, &config.data, size, seed)?);
-    let mut parameters = tokenizer.init(seed)?;
-    if config.train.init == Initialisation::TransformCoder && !run.resume {
-        transform_coding::start(config, &dataset, &mut parameters)?;
-    }
-    let program = StepProgram::new(config, &tokenizer, parameters)?;
+}
+
+/// The loop: batches, steps, log, checkpoints.
+pub(super) fn train<C, T: Task>(
+    run: &TrainRun<C>,
+    task: T,
+    program: Program,
+    data: Arc<T::Data>,
+    progress: &mut dyn Progress,
+) -> Result<TrainOutcome, TrainError> {
+    let path = checkpoint_of(run)?;
+    let identity = task.identity();
     let (done, state) = match run.resume {
         true => {
             let TrainingCheckpoint { step, tensors, .. } =
-                checkpoint::resume(&path, config, &program.start)?;
+                checkpoint::resume(&path, &identity, &program.start)?;
             (step, tensors)
         }
         false => (0, program.start),
     };
-
     let options = CompileOptions {
-        exact: config.train.exact,
+        exact: task.settings().exact,
         threads: run.threads,
         ..CompileOptions::default()
     };
     let executable = compile(&program.function, &options)?;
-    let last = config.optimizer.max_iter;
+    let last = task.steps();
     let last = run.steps.map_or(last, |steps| steps.min(last)).max(done);
     progress.begin(done, last, &executable.report().to_string());
-    make_folder(run)?;
-    let log = TrainLog::open(&run.out, done + 1)?;
-    let evaluator = match (&config.data.val_root, config.train.eval_freq) {
-        (None, _) | (_, 0) => None,
-        (Some(folder), _) => Some(Evaluator::new(&config.model, folder, run.threads)?),
-    };
+    make_folder(&run.out, &identity.config_text)?;
     let mut training = Training {
-        run,
+        out: run.out.clone(),
+        log: TrainLog::open(&run.out, done + 1)?,
         session: executable.bind(state)?,
         scalars: program.scalars,
-        has_codebook_weight: program.has_codebook_weight,
-        log,
-        evaluator,
+        task,
+        identity,
         done,
         saved: done,
         interval: Interval::default(),
         loss: None,
     };
-    for (step, batch) in ReadAhead::start(dataset, done..last, READ_AHEAD) {
+    for (step, batch) in ReadAhead::start(data, done..last, READ_AHEAD) {
         training.step(step, batch?, progress)?;
         if run.was_stopped() {
             break;
@@ -135,22 +168,21 @@ pub fn run(run: &TrainRun, progress: &mut dyn Progress) -> Result<TrainOutcome, 
 }
 
 /// Makes the training's folder and says in it what is trained.
-fn make_folder(run: &TrainRun) -> Result<(), TrainError> {
+fn make_folder(out: &Path, config: &str) -> Result<(), TrainError> {
     let unwritable = |path: PathBuf| move |reason| TrainError::Unwritable { path, reason };
-    fs::create_dir_all(&run.out).map_err(unwritable(run.out.clone()))?;
-    let path = run.out.join("config.toml");
-    let text = run.config.to_toml();
-    write_atomically(&path, |file| file.write_all(text.as_bytes())).map_err(unwritable(path))
+    fs::create_dir_all(out).map_err(unwritable(out.to_path_buf()))?;
+    let path = out.join("config.toml");
+    write_atomically(&path, |file| file.write_all(config.as_bytes())).map_err(unwritable(path))
 }
 
 /// A training under way.
-struct Training<'a> {
-    run: &'a TrainRun,
+struct Training<T> {
+    out: PathBuf,
+    task: T,
+    identity: Identity,
     session: Session,
     scalars: Vec<&'static str>,
-    has_codebook_weight: bool,
     log: TrainLog,
-    evaluator: Option<Evaluator>,
     /// Steps that are done, and that are saved.
     done: u64,
     saved: u64,
@@ -175,21 +207,20 @@ impl Default for Interval {
     }
 }
 
-impl Training<'_> {
+impl<T: Task> Training<T> {
     fn step(
         &mut self,
         step: u64,
-        batch: Batch,
+        batch: <T::Data as Batches>::Batch,
         progress: &mut dyn Progress,
     ) -> Result<(), TrainError> {
-        let config = &self.run.config;
-        let image = HostTensor::from_slice(batch.shape, &batch.images)?;
-        let lr = HostTensor::scalar(config.learning_rate(step) as f32)?;
-        let weight = HostTensor::scalar(config.loss.codebook_weight_at(step) as f32)?;
-        let mut inputs = vec![("image", &image), ("lr", &lr)];
-        if self.has_codebook_weight {
-            inputs.push(("codebook_weight", &weight));
-        }
+        let rate = self.task.learning_rate(step);
+        let mut inputs = self.task.inputs(step, batch)?;
+        inputs.push(("lr", HostTensor::scalar(rate as f32)?));
+        let inputs: Vec<_> = inputs
+            .iter()
+            .map(|(name, tensor)| (*name, tensor))
+            .collect();
         let outputs = self.session.run(&inputs)?;
         let loss: f32 = outputs["loss"].item()?;
         if !loss.is_finite() {
@@ -199,14 +230,16 @@ impl Training<'_> {
         (self.done, self.loss) = (step + 1, Some(loss));
         self.count(&outputs)?;
         progress.step(self.done, loss);
-        let train = &config.train;
-        if due(self.done, train.print_freq) {
-            self.write_log(config.learning_rate(step))?;
+        let settings = self.task.settings();
+        let [print, save, evaluate] = [settings.print_freq, settings.save_freq, settings.eval_freq]
+            .map(|period| due(self.done, period));
+        if print {
+            self.write_log(rate)?;
         }
-        if due(self.done, train.save_freq) {
+        if save {
             self.save()?;
         }
-        if due(self.done, train.eval_freq) {
+        if evaluate {
             self.evaluate(progress)?;
         }
         Ok(())
@@ -228,7 +261,7 @@ impl Training<'_> {
         let names: Vec<String> = self.scalars.iter().map(|s| format!("train/{s}")).collect();
         let means = sums.iter().map(|sum| sum / steps as f64);
         let mut line: Vec<(&str, f64)> = names.iter().map(String::as_str).zip(means).collect();
-        let images = steps * self.run.config.data.batch_size as u64;
+        let images = steps * self.task.batch_size() as u64;
         line.push(("train/lr", lr));
         line.push(("train/images_per_second", images as f64 / seconds));
         line.push(("train/seconds", seconds));
@@ -237,30 +270,28 @@ impl Training<'_> {
 
     fn save(&mut self) -> Result<(), TrainError> {
         if self.saved < self.done {
-            let path = self.run.out.join(FILE_NAME);
-            checkpoint::save(&path, self.done, &self.run.config, &self.session)?;
+            let path = self.out.join(FILE_NAME);
+            checkpoint::save(&path, self.done, &self.identity, &self.session)?;
             self.saved = self.done;
         }
         Ok(())
     }
 
     fn evaluate(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
-        let Some(evaluator) = &mut self.evaluator else {
-            return Ok(());
-        };
-        let state = TrainingCheckpoint {
-            step: self.done,
+        let (done, session) = (self.done, &self.session);
+        let state = || TrainingCheckpoint {
+            step: done,
             config_text: String::new(),
-            tensors: self
-                .session
+            tensors: session
                 .parameters()
                 .map(|(name, tensor)| (name.to_string(), tensor.clone()))
                 .collect(),
         };
-        let evaluation = evaluator.evaluate(&state.parameters(Weights::Ema))?;
-        let psnr = evaluation.psnr();
-        progress.note(&format!("step {}: {psnr:.3} dB", self.done));
-        Ok(self.log.scalars(self.done, &[("eval/psnr", psnr)])?)
+        if let Some(Evaluated { line, scalars }) = self.task.evaluate(&state)? {
+            progress.note(&format!("step {done}: {line}"));
+            self.log.scalars(done, &scalars)?;
+        }
+        Ok(())
     }
 }
 

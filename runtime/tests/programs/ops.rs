@@ -1,7 +1,10 @@
 //! Every kind of op.
 
 use crate::common::{check, check_output};
-use bsq_ir::{DType, Graph};
+use bsq_codegen::lower::lower;
+use bsq_codegen::program::{BufferId, BufferKind};
+use bsq_ir::DType::{F32, I32};
+use bsq_ir::{DType, Graph, Shape};
 
 #[test]
 fn elementwise_chains() {
@@ -186,4 +189,41 @@ fn an_exchange_is_not_in_place() {
     let a = g.parameter("a", DType::F32, [8]);
     let b = g.parameter("b", DType::F32, [8]);
     check(&g.function([], [(a.id(), b.id()), (b.id(), a.id())]));
+}
+
+/// A cache: a step writes the slice that it adds, nothing else, and reads the new value.
+#[test]
+fn a_slice_of_a_parameter_is_updated_in_place() {
+    let g = Graph::new();
+    let cache = g.parameter("cache", F32, [3, 8, 4]);
+    let x = g.input("x", F32, [3, 2, 4]);
+    let at = g.input("at", I32, Shape::scalar());
+    let new = cache.dynamic_update_slice(1, x * 2.0, at);
+    let sum = new.sum(1);
+    let function = g.function([("sum", sum.id())], [(cache.id(), new.id())]);
+    check(&function);
+    let program = lower(&function);
+    assert!(program.copies.is_empty());
+    let cache = program
+        .buffers
+        .iter()
+        .position(|buffer| matches!(&buffer.kind, BufferKind::Parameter(_)));
+    let cache = BufferId(cache.unwrap() as u32);
+    let writes = program.launches.iter().filter(|launch| {
+        let kernel = &program.kernels[launch.kernel];
+        let mut arguments = launch.arguments.iter().zip(&kernel.buffers);
+        arguments.any(|(&argument, array)| argument == cache && array.written)
+    });
+    assert_eq!(writes.count(), 1);
+}
+
+/// New elements that depend on old ones elsewhere cannot be written over them.
+#[test]
+fn a_slice_that_reads_the_parameter_is_not_in_place() {
+    let g = Graph::new();
+    let cache = g.parameter("cache", F32, [8, 4]);
+    let at = g.input("at", I32, Shape::scalar());
+    let moved = cache.flip(0).slice(0, 0..5);
+    let new = cache.dynamic_update_slice(0, moved, at);
+    check(&g.function([("new", new.id())], [(cache.id(), new.id())]));
 }

@@ -1,0 +1,107 @@
+//! What `bsq inspect` says of a stream.
+
+use super::error::{CliError, Context};
+use super::output::Output;
+use bsq::codec::{Coding, FRAME_BYTES, Frame, FrameReader, HEADER_BYTES, Header, MAGIC};
+use bsq::metrics::bits_per_pixel;
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+/// Whether a file begins as a stream does.
+pub fn is_stream(path: &Path) -> bool {
+    let mut start = [0; MAGIC.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start == MAGIC
+}
+
+/// Header and sections; whether all of it is good.
+pub fn inspect(path: &Path, output: &Output) -> Result<bool, CliError> {
+    let file = BufReader::new(File::open(path).in_(path.display())?);
+    let mut frames = FrameReader::new(file, true).in_(path.display())?;
+    let header = frames.header().clone();
+    let Header { width, height, .. } = header;
+    let (columns, rows) = header.grid();
+    let (coding, prior, kept) = match header.coding {
+        Coding::Raw => ("raw".to_string(), None, 1),
+        Coding::Prior {
+            identity,
+            sub_token_bits,
+            kept,
+        } => {
+            let all = header.bits / sub_token_bits;
+            let text = format!("prior {identity:016x}, {kept} of {all} sub-tokens");
+            (text, Some(format!("{identity:016x}")), kept)
+        }
+    };
+    output.say(format_args!(
+        "stream of a picture of {width}x{height} pixels: {columns}x{rows} tokens of {} bits",
+        header.bits
+    ))?;
+    output.say(format_args!(
+        "tokenizer {:016x}, {coding}",
+        header.tokenizer
+    ))?;
+    let (mut bytes, mut sections, mut number, mut damaged) = (HEADER_BYTES, Vec::new(), 0, 0);
+    while let Some(frame) = frames.next_frame().in_(path.display())? {
+        let area = header.area(number);
+        let where_ = frames.damage(number);
+        // A section's own pixels: those of the picture, without the padding.
+        let pixels = |start: usize, count: usize, end: u32| {
+            let patch = usize::from(header.patch);
+            ((start + count) * patch)
+                .min(end as usize)
+                .saturating_sub(start * patch)
+        };
+        let own = (
+            pixels(area.left, area.columns, width),
+            pixels(area.top, area.rows, height),
+        );
+        let (good, size, plain) = match &frame {
+            Some(Frame { plain, payload }) => (true, FRAME_BYTES + payload.len(), *plain),
+            None => (false, 0, false),
+        };
+        let rate = match own {
+            (0, _) | (_, 0) => 0.0,
+            (width, height) => bits_per_pixel(8 * size as u64, width, height),
+        };
+        let state = match (good, plain) {
+            (false, _) => "DAMAGED".to_string(),
+            (true, true) => format!("{size} bytes, {rate:.4} bits per pixel, bits as they are"),
+            (true, false) => format!("{size} bytes, {rate:.4} bits per pixel"),
+        };
+        output.say(format_args!("  {where_}: {state}"))?;
+        sections.push(json!({
+            "columns": [area.left, area.left + area.columns],
+            "rows": [area.top, area.top + area.rows],
+            "bytes": size,
+            "bits_per_pixel": rate,
+            "plain": plain,
+            "good": good,
+        }));
+        damaged += usize::from(!good);
+        bytes += size;
+        number += 1;
+    }
+    let rate = bits_per_pixel(8 * bytes as u64, width as usize, height as usize);
+    output.say(format_args!(
+        "{bytes} bytes, {rate:.4} bits per pixel; checksums of {} of {number} sections are right",
+        number - damaged
+    ))?;
+    output.value(&json!({
+        "file": path.display().to_string(),
+        "kind": "stream",
+        "width": width,
+        "height": height,
+        "tokens": [columns, rows],
+        "bits_per_token": header.bits,
+        "tokenizer": format!("{:016x}", header.tokenizer),
+        "prior": prior,
+        "kept_sub_tokens": kept,
+        "bytes": bytes,
+        "bits_per_pixel": rate,
+        "sections": sections,
+    }))?;
+    Ok(damaged == 0)
+}

@@ -1,0 +1,246 @@
+//! Sections in a stream: length, checksum, payload; and finding the next good one after damage.
+
+use super::header::read_up_to;
+use super::{CodecError, Header, SectionArea};
+use crc32c::{crc32c, crc32c_append};
+use std::fmt;
+use std::io::{Read, Write};
+
+/// Bytes before a section's payload.
+pub const FRAME_BYTES: usize = 6;
+/// Set in the length of a section whose tokens are stored bit by bit.
+const PLAIN: u16 = 0x8000;
+/// Sections that may be missing in a row where the next good one is searched.
+const GAP: usize = 256;
+
+/// A section as it stands in the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Tokens bit by bit instead of coded.
+    pub plain: bool,
+    pub payload: Vec<u8>,
+}
+
+/// A section that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Which of the sections, counted from 0.
+    pub section: usize,
+    /// Of how many.
+    pub sections: usize,
+    /// Patch size in pixels.
+    pub patch: usize,
+    pub area: SectionArea,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pixels = |start: usize, count: usize| {
+            let (first, last) = (start * self.patch, (start + count) * self.patch - 1);
+            format!("{first}..{last}")
+        };
+        write!(
+            f,
+            "section {} of {} (columns {}, rows {})",
+            self.section + 1,
+            self.sections,
+            pixels(self.area.left, self.area.columns),
+            pixels(self.area.top, self.area.rows),
+        )
+    }
+}
+
+/// Longest payload of a section: no section takes more than its tokens' bits.
+fn longest(header: &Header, section: usize) -> usize {
+    let SectionArea { columns, rows, .. } = header.area(section);
+    (columns * rows * header.coded_bits()).div_ceil(8)
+}
+
+/// Writes one section.
+pub fn write_frame(writer: &mut impl Write, section: usize, frame: &Frame) -> std::io::Result<()> {
+    let plain = if frame.plain { PLAIN } else { 0 };
+    let field = (frame.payload.len() as u16 | plain).to_le_bytes();
+    let sum = checksum(&field, &frame.payload, section);
+    writer.write_all(&field)?;
+    writer.write_all(&sum.to_le_bytes())?;
+    writer.write_all(&frame.payload)
+}
+
+/// Over length, payload and the section's number, so that no section passes for another.
+fn checksum(field: &[u8], payload: &[u8], section: usize) -> u32 {
+    let sum = crc32c_append(crc32c(field), payload);
+    crc32c_append(sum, &(section as u32).to_le_bytes())
+}
+
+/// Reads the sections of a stream one after the other.
+pub struct FrameReader<R> {
+    reader: R,
+    header: Header,
+    next: usize,
+    recovery: Option<Recovery>,
+}
+
+/// What is left of a stream, in memory.
+#[derive(Default)]
+struct Recovery {
+    bytes: Vec<u8>,
+    at: usize,
+    /// Sections before this one are missing.
+    known: usize,
+}
+
+impl<R: Read> FrameReader<R> {
+    /// Reads the header. With `recover`, damaged sections are skipped instead of being errors.
+    ///
+    /// # Errors
+    /// If these are not the first bytes of a stream that this program can read.
+    pub fn new(mut reader: R, recover: bool) -> Result<FrameReader<R>, CodecError> {
+        let header = Header::read(&mut reader)?;
+        let mut recovery = None;
+        if recover {
+            let each = FRAME_BYTES + longest(&header, 0);
+            let limit = header.sections() as u64 * each as u64;
+            let mut bytes = Vec::new();
+            // Garbage between sections may make it longer than it was; much longer it is not.
+            reader
+                .by_ref()
+                .take(2 * limit + (1 << 16))
+                .read_to_end(&mut bytes)?;
+            recovery = Some(Recovery {
+                bytes,
+                ..Recovery::default()
+            });
+        }
+        Ok(FrameReader {
+            reader,
+            header,
+            next: 0,
+            recovery,
+        })
+    }
+
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Whether damaged sections are skipped.
+    pub fn recovers(&self) -> bool {
+        self.recovery.is_some()
+    }
+
+    /// Where a section lies, in the words of a message.
+    pub fn damage(&self, section: usize) -> Damage {
+        Damage {
+            section,
+            sections: self.header.sections(),
+            patch: usize::from(self.header.patch),
+            area: self.header.area(section),
+        }
+    }
+
+    /// The next section; the inner `None` stands for a damaged one, and only where damage is
+    /// skipped. The outer `None` is the end.
+    ///
+    /// # Errors
+    /// If the section is damaged or missing, or the stream goes on after the last.
+    pub fn next_frame(&mut self) -> Result<Option<Option<Frame>>, CodecError> {
+        if self.next == self.header.sections() {
+            return self.end().map(|()| None);
+        }
+        let section = self.next;
+        self.next += 1;
+        if let Some(recovery) = &mut self.recovery {
+            return Ok(Some(recovery.frame(&self.header, section)));
+        }
+        self.read(section).map(|frame| Some(Some(frame)))
+    }
+
+    fn read(&mut self, section: usize) -> Result<Frame, CodecError> {
+        let truncated = CodecError::Truncated {
+            section: section + 1,
+            sections: self.header.sections(),
+        };
+        let mut start = [0; FRAME_BYTES];
+        if read_up_to(&mut self.reader, &mut start)? < FRAME_BYTES {
+            return Err(truncated);
+        }
+        let field = u16::from_le_bytes([start[0], start[1]]);
+        let length = usize::from(field & !PLAIN);
+        if length > longest(&self.header, section) {
+            return Err(CodecError::DamagedSection(self.damage(section)));
+        }
+        let mut payload = vec![0; length];
+        if read_up_to(&mut self.reader, &mut payload)? < length {
+            return Err(truncated);
+        }
+        let sum = checksum(&start[..2], &payload, section);
+        if start[2..] != sum.to_le_bytes() {
+            return Err(CodecError::DamagedSection(self.damage(section)));
+        }
+        let plain = field & PLAIN != 0;
+        Ok(Frame { plain, payload })
+    }
+
+    /// Nothing may follow the last section.
+    fn end(&mut self) -> Result<(), CodecError> {
+        let mut byte = [0];
+        let more = self.recovery.is_none() && read_up_to(&mut self.reader, &mut byte)? > 0;
+        match more {
+            true => Err(CodecError::Trailing),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Recovery {
+    /// The section, if it is found at or after the place where it should be.
+    fn frame(&mut self, header: &Header, section: usize) -> Option<Frame> {
+        if section < self.known {
+            return None;
+        }
+        let last = header.sections().min(section + GAP);
+        for at in self.at..self.bytes.len() {
+            let Some((found, frame, end)) = frame_at(&self.bytes, at, header, section..last) else {
+                continue;
+            };
+            if found > section {
+                // Those in between are lost; this one waits for its turn.
+                (self.known, self.at) = (found, at);
+                return None;
+            }
+            self.at = end;
+            return Some(frame);
+        }
+        self.known = last;
+        None
+    }
+}
+
+/// The good section that starts at a place, if there is one: its number, itself, its end.
+fn frame_at(
+    bytes: &[u8],
+    at: usize,
+    header: &Header,
+    sections: std::ops::Range<usize>,
+) -> Option<(usize, Frame, usize)> {
+    let start = bytes.get(at..at + FRAME_BYTES)?;
+    let field = u16::from_le_bytes([start[0], start[1]]);
+    let length = usize::from(field & !PLAIN);
+    // The first section of a row is as large as any of it.
+    if length > longest(header, 0) {
+        return None;
+    }
+    let end = at + FRAME_BYTES + length;
+    let payload = bytes.get(at + FRAME_BYTES..end)?;
+    let common = crc32c_append(crc32c(&start[..2]), payload);
+    let is_its = |section: &usize| {
+        let sum = crc32c_append(common, &(*section as u32).to_le_bytes());
+        start[2..] == sum.to_le_bytes() && length <= longest(header, *section)
+    };
+    let section = sections.into_iter().find(is_its)?;
+    let frame = Frame {
+        plain: field & PLAIN != 0,
+        payload: payload.to_vec(),
+    };
+    Some((section, frame, end))
+}

@@ -1,0 +1,334 @@
+//! The header of a stream, byte by byte; `docs/format.md` has the table.
+
+use super::{CodecError, crc32c};
+use std::io::{self, Read};
+
+/// What every stream begins with: not text, and broken by whatever mangles line ends.
+pub const MAGIC: [u8; 8] = *b"\x89BSQ\r\n\x1a\n";
+/// The layout of header and sections.
+pub const FORMAT_VERSION: u16 = 1;
+/// The arithmetic between weights and symbols: order of summation, exp, counts, coder. It changes
+/// whenever equal models would give other probabilities.
+pub const NUMERICS_VERSION: u16 = 1;
+/// Bytes of a header.
+pub const HEADER_BYTES: usize = 52;
+/// Pixels a side, and pixels in all: those that pictures are read with.
+const MAX_SIDE: usize = 65_535;
+const MAX_PIXELS: usize = 1 << 27;
+/// Rows and columns of a section without a prior.
+pub const RAW_SIDE: u8 = 32;
+
+/// How tokens are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// All bits as they are.
+    Raw,
+    /// Range coding with the probabilities of a prior.
+    Prior {
+        /// The prior's identity.
+        identity: u64,
+        /// Bits of a sub-token.
+        sub_token_bits: u8,
+        /// Sub-tokens of each token that are in the stream; a decoder makes up the others.
+        kept: u8,
+    },
+}
+
+/// What a stream says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub coding: Coding,
+    /// Bits of a token.
+    pub bits: u8,
+    /// Columns and rows of the picture, which is the upper left part of the grid of tokens.
+    pub width: u32,
+    pub height: u32,
+    /// Pixels along a side of a token's patch.
+    pub patch: u16,
+    /// Columns and rows of the tokenizer's windows, in tokens.
+    pub window: [u16; 2],
+    /// Columns and rows of a section, in tokens, but for those at the right and the lower edge.
+    pub side: u8,
+    /// The tokenizer's identity.
+    pub tokenizer: u64,
+}
+
+/// A section's place in the grid of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SectionArea {
+    pub left: usize,
+    pub top: usize,
+    pub columns: usize,
+    pub rows: usize,
+}
+
+impl Header {
+    /// Columns and rows of the grid of tokens: whole windows.
+    pub fn grid(&self) -> (usize, usize) {
+        let along = |pixels: u32, window: u16| {
+            let each = usize::from(self.patch) * usize::from(window);
+            (pixels as usize).div_ceil(each) * usize::from(window)
+        };
+        (
+            along(self.width, self.window[0]),
+            along(self.height, self.window[1]),
+        )
+    }
+
+    /// Sections side by side, and one above the other.
+    pub fn section_grid(&self) -> (usize, usize) {
+        let ((columns, rows), side) = (self.grid(), usize::from(self.side));
+        (columns.div_ceil(side), rows.div_ceil(side))
+    }
+
+    /// Sections of the stream; they are in it row by row.
+    pub fn sections(&self) -> usize {
+        let (across, down) = self.section_grid();
+        across * down
+    }
+
+    /// Where a section lies.
+    pub fn area(&self, section: usize) -> SectionArea {
+        let ((columns, rows), side) = (self.grid(), usize::from(self.side));
+        let (across, _) = self.section_grid();
+        let (left, top) = (section % across * side, section / across * side);
+        SectionArea {
+            left,
+            top,
+            columns: side.min(columns - left),
+            rows: side.min(rows - top),
+        }
+    }
+
+    /// Bits of a token that are in the stream.
+    pub fn coded_bits(&self) -> usize {
+        match self.coding {
+            Coding::Raw => usize::from(self.bits),
+            Coding::Prior {
+                sub_token_bits,
+                kept,
+                ..
+            } => usize::from(sub_token_bits) * usize::from(kept),
+        }
+    }
+
+    /// The bytes of the header.
+    pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
+        let (kind, prior, sub_token_bits, kept) = match self.coding {
+            Coding::Raw => (0, 0, self.bits, 1),
+            Coding::Prior {
+                identity,
+                sub_token_bits,
+                kept,
+            } => (1, identity, sub_token_bits, kept),
+        };
+        let mut bytes = Vec::with_capacity(HEADER_BYTES);
+        bytes.extend(MAGIC);
+        bytes.extend(FORMAT_VERSION.to_le_bytes());
+        bytes.extend(NUMERICS_VERSION.to_le_bytes());
+        bytes.extend([kind, self.bits, sub_token_bits, kept]);
+        bytes.extend(self.width.to_le_bytes());
+        bytes.extend(self.height.to_le_bytes());
+        bytes.extend(self.patch.to_le_bytes());
+        bytes.extend(self.window[0].to_le_bytes());
+        bytes.extend(self.window[1].to_le_bytes());
+        bytes.extend([self.side, 0]);
+        bytes.extend(self.tokenizer.to_le_bytes());
+        bytes.extend(prior.to_le_bytes());
+        bytes.extend(crc32c(&bytes).to_le_bytes());
+        bytes.try_into().expect("the fields add up")
+    }
+
+    /// Reads a header and checks all of it.
+    ///
+    /// # Errors
+    /// If these are not the first bytes of a stream that this program can read.
+    pub fn read(reader: &mut impl Read) -> Result<Header, CodecError> {
+        let mut bytes = [0; HEADER_BYTES];
+        let count = read_up_to(reader, &mut bytes)?;
+        let known = count.min(MAGIC.len());
+        if count == 0 || bytes[..known] != MAGIC[..known] {
+            return Err(CodecError::NotAStream);
+        }
+        if count < HEADER_BYTES {
+            return Err(CodecError::Truncated {
+                section: 0,
+                sections: 0,
+            });
+        }
+        let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
+        let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
+        // A newer format may have its checksum elsewhere.
+        if half(8) > FORMAT_VERSION {
+            return Err(CodecError::Newer {
+                what: "format",
+                found: half(8),
+                known: FORMAT_VERSION,
+            });
+        }
+        if word(48) != crc32c(&bytes[..48]) {
+            return Err(CodecError::DamagedHeader);
+        }
+        let coding = match bytes[12] {
+            0 => Coding::Raw,
+            _ => Coding::Prior {
+                identity: long(40),
+                sub_token_bits: bytes[14],
+                kept: bytes[15],
+            },
+        };
+        let header = Header {
+            coding,
+            bits: bytes[13],
+            width: word(16),
+            height: word(20),
+            patch: half(24),
+            window: [half(26), half(28)],
+            side: bytes[30],
+            tokenizer: long(32),
+        };
+        if bytes[12] > 1 || half(8) == 0 || bytes[31] != 0 {
+            return Err(CodecError::Header("an unknown kind of coding".to_string()));
+        }
+        header.check()?;
+        let newer = half(10) > NUMERICS_VERSION;
+        match (newer, coding) {
+            // Without a prior no arithmetic is involved.
+            (true, Coding::Prior { .. }) => Err(CodecError::Newer {
+                what: "numerics",
+                found: half(10),
+                known: NUMERICS_VERSION,
+            }),
+            _ => Ok(header),
+        }
+    }
+
+    /// Whether the numbers can be those of a stream.
+    pub fn check(&self) -> Result<(), CodecError> {
+        let (width, height) = (self.width as usize, self.height as usize);
+        if width > MAX_SIDE || height > MAX_SIDE || width * height > MAX_PIXELS {
+            return Err(CodecError::TooLarge { width, height });
+        }
+        let wrong = |what: String| Err(CodecError::Header(what));
+        if width == 0 || height == 0 {
+            return wrong(format!("{width}x{height} pixels"));
+        }
+        let window = self
+            .window
+            .map(|count| usize::from(count) * usize::from(self.patch));
+        if window.iter().any(|&pixels| pixels == 0 || pixels > 1 << 14) {
+            return wrong(format!("windows of {}x{} pixels", window[0], window[1]));
+        }
+        let side_fits = match self.coding {
+            Coding::Raw => self.side == RAW_SIDE,
+            Coding::Prior { .. } => (1..=64).contains(&self.side),
+        };
+        if !(1..=63).contains(&self.bits) || !side_fits {
+            let (bits, side) = (self.bits, self.side);
+            return wrong(format!("tokens of {bits} bits in sections of {side}"));
+        }
+        if let Coding::Prior {
+            sub_token_bits,
+            kept,
+            ..
+        } = self.coding
+        {
+            let divides = sub_token_bits > 0 && self.bits.is_multiple_of(sub_token_bits);
+            if !divides || kept == 0 || kept > self.bits / sub_token_bits {
+                return wrong(format!("{kept} sub-tokens of {sub_token_bits} bits"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads until the buffer is full or nothing is left; how many bytes that were.
+pub(super) fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0;
+    while count < buffer.len() {
+        match reader.read(&mut buffer[count..]) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn header() -> Header {
+        Header {
+            coding: Coding::Prior {
+                identity: 0x0123_4567_89AB_CDEF,
+                sub_token_bits: 4,
+                kept: 9,
+            },
+            bits: 36,
+            width: 700,
+            height: 512,
+            patch: 8,
+            window: [8, 8],
+            side: 32,
+            tokenizer: 77,
+        }
+    }
+
+    #[test]
+    fn a_header_reads_back() {
+        let raw = Header {
+            coding: Coding::Raw,
+            ..header()
+        };
+        for header in [header(), raw] {
+            let bytes = header.to_bytes();
+            assert_eq!(Header::read(&mut &bytes[..]).unwrap(), header);
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found() {
+        let good = header().to_bytes();
+        for bit in 0..8 * HEADER_BYTES {
+            let mut bad = good;
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(Header::read(&mut &bad[..]).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn sections_cover_the_grid() {
+        let header = header();
+        assert_eq!(header.grid(), (88, 64));
+        assert_eq!(header.section_grid(), (3, 2));
+        let tokens: usize = (0..header.sections())
+            .map(|section| header.area(section).columns * header.area(section).rows)
+            .sum();
+        assert_eq!(tokens, 88 * 64);
+    }
+
+    #[test]
+    fn nonsense_with_a_good_checksum_is_refused() {
+        let refused = |change: &dyn Fn(&mut [u8; HEADER_BYTES]), words: &str| {
+            let mut bytes = header().to_bytes();
+            change(&mut bytes);
+            let sum = crc32c(&bytes[..48]).to_le_bytes();
+            bytes[48..].copy_from_slice(&sum);
+            let error = Header::read(&mut &bytes[..]).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        };
+        refused(&|b| b[8] = 2, "format version 2 is newer");
+        refused(&|b| b[10] = 2, "numerics version 2 is newer");
+        refused(&|b| b[12] = 2, "unknown kind");
+        refused(&|b| b[13] = 0, "0 bits");
+        refused(&|b| b[15] = 10, "10 sub-tokens");
+        refused(&|b| b[16..20].fill(0xFF), "at most 65535 a side");
+        refused(&|b| b[16..24].fill(0), "0x0 pixels");
+        refused(&|b| b[24] = 0, "windows of 0x0");
+        refused(&|b| b[30] = 65, "sections of 65");
+    }
+}

@@ -1,0 +1,78 @@
+//! The learned codec: a photo's tokens as a small file that decodes bit for bit everywhere.
+//!
+//! A [`Codec`] holds the models that both sides have; an [`Encoder`] takes tokens and writes a
+//! stream to anything that is [`Write`](std::io::Write), a [`Decoder`] reads one from anything that
+//! is [`Read`](std::io::Read). `docs/format.md` describes the stream byte by byte.
+//!
+//! | question | file |
+//! |---|---|
+//! | What stands in the header? | `header` |
+//! | How are sections framed, checked, found again after damage? | `frames` |
+//! | How do probabilities become integers? | `counts` |
+//! | Which bytes does the coder write? | `range_coder` |
+//! | Who asks the prior? | `models` |
+//!
+//! Probabilities come from programs compiled in exact mode, so they are equal on every machine;
+//! see [`prior`](crate::prior). Everything after them is integer arithmetic.
+//!
+//! ```
+//! use bsq::codec::{Codec, Decoder, Encoder};
+//! use bsq::config::PriorConfig;
+//! use bsq::pipeline::{SessionOptions, identity};
+//! use bsq::pretrained;
+//! use bsq::prior::PriorFile;
+//! use bsq_runtime::checkpoint::Weights;
+//!
+//! let tokenizer = pretrained::open("default", Weights::Ema)?;
+//! let own = identity(tokenizer.tokenizer.config(), &tokenizer.parameters);
+//! let config = PriorConfig::from_toml("
+//!     [prior]
+//!     bits = 36
+//!     side = 8
+//!     width = 16
+//!     layers = 1
+//!     heads = 2
+//!     head_width = 8
+//! ")?;
+//! let prior = PriorFile::untrained("untrained", config, &own)?;
+//! let mut codec = Codec::new(&tokenizer, Some(&prior), &SessionOptions::default())?;
+//!
+//! // A picture of 100x60 pixels has 2 windows of 8x8 tokens: 8 rows of 16.
+//! let tokens: Vec<u64> = (0..128).map(|i| i * 0x1234_567 % (1 << 36)).collect();
+//! let mut encoder = Encoder::new(&mut codec, Vec::new(), 100, 60, None)?;
+//! for row in tokens.chunks(16) {
+//!     encoder.write(row)?;
+//! }
+//! let (stream, report) = encoder.finish()?;
+//! assert_eq!(stream.len(), report.bytes);
+//!
+//! let mut decoder = Decoder::new(&mut codec, &stream[..], false)?;
+//! let mut decoded = Vec::new();
+//! while let Some(rows) = decoder.next_rows()? {
+//!     decoded.extend(rows);
+//! }
+//! assert_eq!(decoded, tokens);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod counts;
+mod decoder;
+mod encoder;
+mod error;
+mod frames;
+mod header;
+mod models;
+mod picture;
+mod range_coder;
+
+pub use counts::{Counts, PRECISION};
+pub use crc32c::crc32c;
+pub use decoder::Decoder;
+pub use encoder::{Encoder, StreamReport};
+pub use error::CodecError;
+pub use frames::{Damage, FRAME_BYTES, Frame, FrameReader};
+pub use header::{
+    Coding, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NUMERICS_VERSION, RAW_SIDE, SectionArea,
+};
+pub use models::{Codec, SectionReport};
+pub use picture::{grid_rows, picture_tokens};

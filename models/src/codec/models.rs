@@ -1,0 +1,343 @@
+//! Tokenizer and prior as a coder sees them, and the coding of a batch of sections.
+
+use super::counts::{Counts, most_probable};
+use super::range_coder::{SymbolDecoder, SymbolEncoder, pack_bits, unpack_bits};
+use super::{CodecError, Coding, Frame, Header, RAW_SIDE, SectionArea};
+use crate::config::QuantizerConfig;
+use crate::pipeline::{ModelFile, SessionOptions, identity, identity_number};
+use crate::prior::{Place, PriorFile, PriorSession, SectionTokens};
+use crate::tokenizer::bits::split_index;
+
+/// What both sides must have in common: a tokenizer, and a prior unless coding is raw.
+pub struct Codec {
+    tokenizer: u64,
+    tokenizer_name: String,
+    bits: u8,
+    /// Tokens are below this.
+    limit: u64,
+    patch: u16,
+    window: [u16; 2],
+    prior: Option<Prior>,
+}
+
+struct Prior {
+    identity: u64,
+    name: String,
+    session: PriorSession,
+}
+
+/// The tokens of a section, row by row.
+pub(super) type Tokens = Vec<u64>;
+
+/// What coding a section came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SectionReport {
+    /// Bytes of the payload.
+    pub bytes: usize,
+    /// Stored bit by bit, because coding would have taken more.
+    pub plain: bool,
+    /// What the prior's own probabilities ask for; without a prior, the bits that are stored.
+    pub cross_entropy_bits: f64,
+}
+
+impl Codec {
+    /// A codec of a tokenizer's tokens; without a prior it is raw.
+    ///
+    /// # Errors
+    /// If the prior is for the tokens of another tokenizer.
+    pub fn new(
+        tokenizer: &ModelFile,
+        prior: Option<&PriorFile>,
+        options: &SessionOptions,
+    ) -> Result<Codec, CodecError> {
+        let config = tokenizer.tokenizer.config();
+        let own = identity(config, &tokenizer.parameters);
+        let limit = match &config.quantizer {
+            QuantizerConfig::Bsq(bsq) => 1 << bsq.embed_dim,
+            QuantizerConfig::Vq(vq) => vq.n_embed as u64,
+        };
+        let bits = (u64::BITS - (limit - 1).leading_zeros()) as u8;
+        if let Some(prior) = prior
+            && (prior.tokenizer != own || prior.config.prior.bits != usize::from(bits))
+        {
+            return Err(CodecError::PriorOfOtherTokenizer {
+                prior: prior.name.clone(),
+                its: prior.tokenizer.clone(),
+                tokenizer: tokenizer.name.clone(),
+                given: own,
+            });
+        }
+        let (rows, columns) = config.encoder.grid();
+        Ok(Codec {
+            tokenizer: identity_number(config, &tokenizer.parameters),
+            tokenizer_name: tokenizer.name.clone(),
+            bits,
+            limit,
+            patch: config.encoder.patch_size as u16,
+            window: [columns as u16, rows as u16],
+            prior: prior.map(|prior| Prior {
+                identity: prior.identity(),
+                name: prior.name.clone(),
+                session: PriorSession::new(prior, options),
+            }),
+        })
+    }
+
+    /// Columns and rows of a window of the tokenizer, in tokens.
+    pub fn window(&self) -> [usize; 2] {
+        self.window.map(usize::from)
+    }
+
+    /// Sub-tokens of a token; none without a prior.
+    pub fn sub_tokens(&self) -> Option<usize> {
+        let prior = self.prior.as_ref()?;
+        Some(prior.session.model().config().sub_tokens())
+    }
+
+    /// The header of a picture's stream; `kept` sub-tokens of each token go into it, all if
+    /// `None`.
+    ///
+    /// # Errors
+    /// If the picture is larger than a stream can hold, or a token has fewer sub-tokens.
+    pub fn header(
+        &self,
+        width: usize,
+        height: usize,
+        kept: Option<usize>,
+    ) -> Result<Header, CodecError> {
+        let too_large = |_| CodecError::TooLarge { width, height };
+        let sub_tokens = self.sub_tokens().unwrap_or(1);
+        let kept = kept.unwrap_or(sub_tokens);
+        if !(1..=sub_tokens).contains(&kept) {
+            return Err(CodecError::Kept { kept, sub_tokens });
+        }
+        let (coding, side) = match &self.prior {
+            None => (Coding::Raw, RAW_SIDE),
+            Some(prior) => {
+                let config = prior.session.model().config();
+                let coding = Coding::Prior {
+                    identity: prior.identity,
+                    sub_token_bits: config.sub_token_bits as u8,
+                    kept: kept as u8,
+                };
+                (coding, config.side as u8)
+            }
+        };
+        let header = Header {
+            coding,
+            bits: self.bits,
+            width: u32::try_from(width).map_err(too_large)?,
+            height: u32::try_from(height).map_err(too_large)?,
+            patch: self.patch,
+            window: self.window,
+            side,
+            tokenizer: self.tokenizer,
+        };
+        header.check()?;
+        Ok(header)
+    }
+
+    /// Whether a stream with this header can be decoded with these models.
+    ///
+    /// # Errors
+    /// Says which model is the wrong one.
+    pub fn check(&self, header: &Header) -> Result<(), CodecError> {
+        let own = (self.bits, self.patch, self.window);
+        if header.tokenizer != self.tokenizer {
+            return Err(CodecError::OtherTokenizer {
+                its: header.tokenizer,
+                given: self.tokenizer,
+                given_name: self.tokenizer_name.clone(),
+            });
+        }
+        if (header.bits, header.patch, header.window) != own {
+            let what = "its tokens are not those of its tokenizer";
+            return Err(CodecError::Header(what.to_string()));
+        }
+        let Coding::Prior {
+            identity: its,
+            sub_token_bits,
+            ..
+        } = header.coding
+        else {
+            return Ok(());
+        };
+        let Some(prior) = &self.prior else {
+            return Err(CodecError::NoPrior { its });
+        };
+        if prior.identity != its {
+            return Err(CodecError::OtherPrior {
+                its,
+                given: prior.identity,
+                given_name: prior.name.clone(),
+            });
+        }
+        let config = prior.session.model().config();
+        let fits = config.sub_token_bits == usize::from(sub_token_bits)
+            && config.side == usize::from(header.side);
+        match fits {
+            true => Ok(()),
+            false => Err(CodecError::Header(
+                "its sections are not those of its prior".into(),
+            )),
+        }
+    }
+
+    /// Sections that are best coded together.
+    pub(super) fn batch_limit(&self) -> usize {
+        self.prior
+            .as_ref()
+            .map_or(64, |prior| prior.session.batch_limit())
+    }
+
+    /// Codes some sections of a picture.
+    pub(super) fn encode(
+        &mut self,
+        header: &Header,
+        sections: &[(SectionArea, Tokens)],
+    ) -> Result<Vec<(Frame, SectionReport)>, CodecError> {
+        let plain = |tokens: &Tokens| {
+            let dropped = usize::from(header.bits) - header.coded_bits();
+            pack_bits(
+                tokens.iter().map(|token| token >> dropped),
+                header.coded_bits(),
+            )
+        };
+        let (Some(prior), Coding::Prior { kept, .. }) = (&mut self.prior, header.coding) else {
+            let stored = sections.iter().map(|(_, tokens)| {
+                let payload = plain(tokens);
+                let report = SectionReport {
+                    bytes: payload.len(),
+                    plain: true,
+                    cross_entropy_bits: (tokens.len() * header.coded_bits()) as f64,
+                };
+                (
+                    Frame {
+                        plain: true,
+                        payload,
+                    },
+                    report,
+                )
+            });
+            return Ok(stored.collect());
+        };
+        let (kept, model) = (usize::from(kept), prior.session.model().clone());
+        let parts: Vec<SectionTokens> = sections
+            .iter()
+            .map(|(area, tokens)| SectionTokens::new(&model, area.rows, area.columns, tokens, kept))
+            .collect();
+        let mut coders: Vec<(SymbolEncoder, f64)> = Vec::new();
+        coders.resize_with(sections.len(), Default::default);
+        let mut counts = Counts::default();
+        let mut code = |place: Place, probabilities: &[f32]| {
+            let token = parts[place.section].token(place.row, place.column);
+            let value = token[place.index] as usize;
+            counts.set(probabilities);
+            let (coder, bits) = &mut coders[place.section];
+            // A probability that has underflowed counts as the smallest that has not.
+            *bits -= f64::from(probabilities[value].max(f32::MIN_POSITIVE)).log2();
+            coder.encode(value, &counts);
+            Ok::<_, CodecError>(())
+        };
+        prior.session.teacher_forced(&parts, kept, &mut code)?;
+        let finished = coders
+            .into_iter()
+            .zip(sections)
+            .map(|((coder, bits), (_, tokens))| {
+                let (coded, stored) = (coder.finish(), plain(tokens));
+                let plain = stored.len() < coded.len();
+                let payload = if plain { stored } else { coded };
+                let report = SectionReport {
+                    bytes: payload.len(),
+                    plain,
+                    cross_entropy_bits: bits,
+                };
+                (Frame { plain, payload }, report)
+            });
+        Ok(finished.collect())
+    }
+
+    /// The tokens of some sections; `None` for one whose payload no encoder has written.
+    pub(super) fn decode(
+        &mut self,
+        header: &Header,
+        sections: &[(SectionArea, &Frame)],
+    ) -> Result<Vec<Option<Tokens>>, CodecError> {
+        let count = |area: &SectionArea| area.rows * area.columns;
+        let (Some(prior), Coding::Prior { kept, .. }) = (&mut self.prior, header.coding) else {
+            let (bits, limit) = (usize::from(header.bits), self.limit);
+            let tokens = sections.iter().map(|(area, frame)| {
+                let tokens = unpack_bits(&frame.payload, bits, count(area));
+                tokens.filter(|tokens| frame.plain && tokens.iter().all(|&token| token < limit))
+            });
+            return Ok(tokens.collect());
+        };
+        let (kept, model) = (usize::from(kept), prior.session.model().clone());
+        let mut sources: Vec<Source> = sections
+            .iter()
+            .map(|(area, frame)| match frame.plain {
+                false => Source::Coded(SymbolDecoder::new(&frame.payload)),
+                true => match unpack_bits(&frame.payload, header.coded_bits(), count(area)) {
+                    Some(tokens) => Source::Plain(tokens),
+                    None => Source::Broken,
+                },
+            })
+            .collect();
+        let areas: Vec<(usize, usize)> = sections
+            .iter()
+            .map(|(area, _)| (area.rows, area.columns))
+            .collect();
+        let (mut counts, width) = (Counts::default(), model.config().sub_token_bits);
+        let mut decide = |place: Place, probabilities: &[f32]| {
+            let filler = most_probable(probabilities);
+            if place.index >= kept {
+                return Ok::<_, CodecError>(filler);
+            }
+            let source = &mut sources[place.section];
+            let value = match source {
+                Source::Broken => None,
+                Source::Plain(tokens) => {
+                    let token = tokens[place.row * areas[place.section].1 + place.column];
+                    Some(split_index(token, kept * width, width)[place.index] as usize)
+                }
+                Source::Coded(decoder) => {
+                    counts.set(probabilities);
+                    decoder.decode(&counts)
+                }
+            };
+            if value.is_none() {
+                *source = Source::Broken;
+            }
+            Ok(value.unwrap_or(filler))
+        };
+        let decided = prior
+            .session
+            .step_by_step(&areas, kept, &mut decide, &mut |_| {})?;
+        let limit = self.limit;
+        let tokens = decided.iter().zip(&sources).map(|(section, source)| {
+            let complete = match source {
+                Source::Broken => false,
+                Source::Plain(_) => true,
+                Source::Coded(decoder) => decoder.is_exhausted(),
+            };
+            let mut tokens = section.indices(&model);
+            if kept < model.config().sub_tokens() {
+                // What is made up must be tokens too; only a table of codes has an end.
+                tokens
+                    .iter_mut()
+                    .for_each(|token| *token = (*token).min(limit - 1));
+            }
+            (complete && tokens.iter().all(|&token| token < limit)).then_some(tokens)
+        });
+        Ok(tokens.collect())
+    }
+}
+
+/// Where a section's sub-tokens come from.
+enum Source {
+    Coded(SymbolDecoder),
+    /// The coded bits of each token.
+    Plain(Vec<u64>),
+    /// No encoder has written the payload, or it has run out.
+    Broken,
+}

@@ -1,0 +1,214 @@
+//! An autoregressive prior over a tokenizer's tokens, and how it is trained.
+
+use super::{
+    ConfigError, Problem,
+    section::{Section, choices, refuse_unknown, section},
+    training::{DataConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig},
+    tree::{self, Table},
+    validate,
+};
+use std::{fs, path::Path};
+
+choices! {
+    /// How a prior knows where in the section a token stands.
+    pub enum PositionEncoding {
+        /// A learned vector for each row and one for each column, added to the input.
+        Learned = "learned",
+        /// Queries and keys are rotated by angles that grow with row and column.
+        Rotary = "rotary",
+    }
+}
+
+section! {
+    /// The prior: a decoder-only transformer over the tokens of a square section of a photo.
+    pub struct PriorModelConfig {
+        /// Bits of a token of the tokenizer.
+        bits: usize,
+        /// Bits that are predicted at once, as one of 2^bits classes; divides bits.
+        sub_token_bits: usize = 4,
+        /// Rows and columns of a section, in tokens: the farthest that context reaches. Sections
+        /// are coded independently of one another.
+        side: usize = 32,
+        /// Columns that a row of tokens runs ahead of the row below it. Tokens of equal
+        /// column + slope * row are coded together; slope = side is raster order, one at a time.
+        slope: usize = 2,
+        /// Tokens already coded around a position whose sub-tokens are its input.
+        neighbours: usize = 6,
+        /// Features per token.
+        width: usize,
+        /// Transformer blocks.
+        layers: usize,
+        /// Attention heads; each has width / heads features.
+        heads: usize,
+        /// Hidden features of a block's MLP, as a multiple of width.
+        mlp_ratio: f64 = 4.0,
+        /// Hidden features from which each sub-token is predicted.
+        head_width: usize = 64,
+        /// "learned" or "rotary".
+        position: PositionEncoding = PositionEncoding::Learned,
+        /// Share of training sections whose tokens are seen without their last sub-tokens, as a
+        /// decoder of a shortened file sees them.
+        truncation: f64 = 0.1,
+    }
+}
+
+impl PriorModelConfig {
+    /// Sub-tokens of a token.
+    pub fn sub_tokens(&self) -> usize {
+        self.bits / self.sub_token_bits
+    }
+
+    /// Values that a sub-token can have.
+    pub fn classes(&self) -> usize {
+        1 << self.sub_token_bits
+    }
+
+    /// Hidden features of a block's MLP.
+    pub fn mlp_width(&self) -> usize {
+        (self.width as f64 * self.mlp_ratio) as usize
+    }
+}
+
+/// Everything that the training of a prior was told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PriorConfig {
+    /// The prior.
+    pub prior: PriorModelConfig,
+    /// Which pictures, and what is cut out of them.
+    pub data: DataConfig,
+    /// AdamW.
+    pub optimizer: OptimizerConfig,
+    /// The course of the learning rate; without one it is constant.
+    pub schedule: Option<LrSchedule>,
+    /// The training loop.
+    pub train: TrainConfig,
+}
+
+impl PriorConfig {
+    /// Whether the text of a configuration file is one of a prior: it has a section `[prior]`.
+    pub fn is_prior(text: &str) -> bool {
+        let table = text.parse::<toml::Table>();
+        table.is_ok_and(|table| table.contains_key("prior"))
+    }
+
+    /// Reads a `.toml` file.
+    pub fn load(path: impl AsRef<Path>) -> Result<PriorConfig, ConfigError> {
+        let path = path.as_ref();
+        let in_file = |error: ConfigError| ConfigError {
+            file: Some(path.into()),
+            ..error
+        };
+        let text = fs::read_to_string(path).map_err(|error| {
+            in_file(ConfigError::at(
+                None,
+                Problem::Unreadable(error.to_string()),
+            ))
+        })?;
+        PriorConfig::from_toml(&text).map_err(in_file)
+    }
+
+    /// Reads the text of a TOML file.
+    ///
+    /// ```
+    /// use bsq::config::PriorConfig;
+    ///
+    /// let config = PriorConfig::from_toml("
+    ///     [prior]
+    ///     bits = 36
+    ///     width = 96
+    ///     layers = 3
+    ///     heads = 3
+    /// ")?;
+    /// assert_eq!(config.prior.sub_tokens(), 9);
+    /// assert_eq!(PriorConfig::from_toml(&config.to_toml())?, config);
+    /// # Ok::<(), bsq::config::ConfigError>(())
+    /// ```
+    pub fn from_toml(text: &str) -> Result<PriorConfig, ConfigError> {
+        PriorConfig::read(tree::parse_toml(text)?)
+    }
+
+    fn read(mut root: Table) -> Result<PriorConfig, ConfigError> {
+        let mut take = |name: &str| Ok(root.take_table(name, "")?.unwrap_or_default());
+        let (prior, data) = (take("prior")?, take("data")?);
+        let (mut optimizer, train) = (take("optimizer")?, take("train")?);
+        refuse_unknown(&root, "", &[&["prior", "data", "optimizer", "train"]])?;
+        let schedule = optimizer
+            .take_table("schedule", "optimizer")?
+            .map(|table| LrSchedule::read(table, "optimizer.schedule"));
+        let config = PriorConfig {
+            prior: PriorModelConfig::read(prior, "prior")?,
+            data: DataConfig::read(data, "data")?,
+            optimizer: OptimizerConfig::read(optimizer, "optimizer")?,
+            schedule: schedule.transpose()?,
+            train: TrainConfig::read(train, "train")?,
+        };
+        validate::prior(&config)?;
+        Ok(config)
+    }
+
+    /// A complete TOML file that reads as this configuration, every key below its documentation.
+    pub fn to_toml(&self) -> String {
+        let mut out = String::new();
+        let mut section = |name: &str, write: &dyn Fn(&mut String)| {
+            let gap = if out.is_empty() { "" } else { "\n" };
+            out.push_str(&format!("{gap}[{name}]\n"));
+            write(&mut out);
+        };
+        section("prior", &|out| self.prior.write(out));
+        section("data", &|out| self.data.write(out));
+        section("optimizer", &|out| self.optimizer.write(out));
+        if let Some(schedule) = &self.schedule {
+            section("optimizer.schedule", &|out| schedule.write(out));
+        }
+        section("train", &|out| self.train.write(out));
+        out
+    }
+
+    /// Whether training starts from random weights; nothing else is known for a prior.
+    pub(super) fn starts_at_random(&self) -> bool {
+        self.train.init == Initialisation::Random
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configurations_that_ship_are_complete() {
+        for text in [
+            include_str!("../../configs/prior.toml"),
+            include_str!("../../configs/prior_paper.toml"),
+        ] {
+            assert!(PriorConfig::is_prior(text));
+            let config = PriorConfig::from_toml(text).unwrap();
+            assert_eq!(PriorConfig::from_toml(&config.to_toml()).unwrap(), config);
+        }
+        let tokenizer = include_str!("../../configs/default.toml");
+        assert!(!PriorConfig::is_prior(tokenizer));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_by_name() {
+        let message = |line: &str| {
+            let text = format!("[prior]\nbits = 36\nlayers = 1\nwidth = 24\nheads = 3\n{line}\n");
+            PriorConfig::from_toml(&text).unwrap_err().to_string()
+        };
+        for (line, words) in [
+            ("sub_token_bits = 5", "5 does not divide bits 36"),
+            ("side = 65", "prior.side"),
+            ("side = 4\nslope = 5", "prior.slope"),
+            ("neighbours = 0", "prior.neighbours"),
+            ("position = \"sinus\"", "\"learned\" or \"rotary\""),
+            ("truncation = 1.5", "prior.truncation"),
+            ("layer = 2", "did you mean"),
+            ("[train]\ninit = \"transform-coder\"", "train.init"),
+        ] {
+            let message = message(line);
+            assert!(message.contains(words), "{line}: {message}");
+        }
+        let odd = "[prior]\nbits = 4\nwidth = 6\nheads = 1\nlayers = 1\nposition = \"rotary\"";
+        let message = PriorConfig::from_toml(odd).unwrap_err().to_string();
+        assert!(message.contains("multiple of 4"), "{message}");
+    }
+}

@@ -1,0 +1,244 @@
+//! Sections of tokens to train a prior on, as a pure function of the step.
+
+use super::draw::{Draw, Purpose};
+use super::{Batches, DataError, Dataset};
+use crate::codec::grid_rows;
+use crate::config::{ImageSize, PriorConfig};
+use crate::image_io::{Range, Windows, from_planar};
+use crate::pipeline::{ModelFile, PictureTokens, SessionOptions, TokenizerSession};
+use crate::prior::{PriorModel, SectionTokens};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// The sections of one step.
+#[derive(Clone, Debug)]
+pub struct TokenBatch {
+    /// What a position sees of the others; some sections without their last sub-tokens.
+    pub seen: Vec<SectionTokens>,
+    /// The same with every sub-token.
+    pub targets: Vec<SectionTokens>,
+}
+
+/// Sections of tokens, from pictures or from token files.
+pub struct TokenDataset {
+    model: PriorModel,
+    batch_size: usize,
+    seed: u64,
+    truncation: f64,
+    source: Source,
+}
+
+enum Source {
+    Pictures {
+        crops: Dataset,
+        /// One thread of its own: the others train.
+        tokenizer: Box<Mutex<TokenizerSession>>,
+        range: Range,
+    },
+    Tokens {
+        grids: Vec<Grid>,
+    },
+}
+
+/// The tokens of a picture.
+struct Grid {
+    columns: usize,
+    rows: usize,
+    tokens: Vec<u64>,
+}
+
+impl TokenDataset {
+    /// Crops of the pictures of a folder, tokenized as they are asked for.
+    ///
+    /// # Errors
+    /// If the folder has no pictures.
+    pub fn of_pictures(
+        folder: &Path,
+        config: &PriorConfig,
+        tokenizer: &ModelFile,
+    ) -> Result<TokenDataset, DataError> {
+        let session = TokenizerSession::new(
+            tokenizer,
+            SessionOptions {
+                threads: 1,
+                ..SessionOptions::default()
+            },
+        );
+        let side = config.prior.side * tokenizer.tokenizer.config().encoder.patch_size;
+        let (width, height) = session.window_size();
+        // Whole windows: a section of their tokens is cut out of them.
+        let size = ImageSize {
+            height: side.next_multiple_of(height),
+            width: side.next_multiple_of(width),
+        };
+        let mut data = config.data.clone();
+        let smallest = data.shorter_sides(size).0;
+        if smallest < size.width.max(size.height) {
+            return Err(DataError::Small { size, smallest });
+        }
+        data.zero_mean = tokenizer.config.data.zero_mean;
+        let range = match data.zero_mean {
+            true => Range::MinusOneToOne,
+            false => Range::ZeroToOne,
+        };
+        Ok(TokenDataset {
+            source: Source::Pictures {
+                crops: Dataset::open(folder, &data, size, config.train.seed)?,
+                tokenizer: Box::new(Mutex::new(session)),
+                range,
+            },
+            ..TokenDataset::of(config)
+        })
+    }
+
+    /// Sections of tokens that are known already.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn of_tokens(
+        pictures: &[PictureTokens],
+        config: &PriorConfig,
+        tokenizer: &ModelFile,
+    ) -> Result<TokenDataset, DataError> {
+        let session = TokenizerSession::new(tokenizer, SessionOptions::default());
+        let (rows, columns) = tokenizer.tokenizer.config().encoder.grid();
+        let grid = |picture: &PictureTokens| {
+            let windows = session.windows(picture.width, picture.height);
+            let across = windows.across() * columns;
+            Grid {
+                columns: across,
+                rows: windows.down() * rows,
+                tokens: grid_rows(picture, [columns, rows], across),
+            }
+        };
+        let grids: Vec<Grid> = pictures.iter().map(grid).collect();
+        match grids.is_empty() {
+            true => Err(DataError::NoTokens),
+            false => Ok(TokenDataset {
+                source: Source::Tokens { grids },
+                ..TokenDataset::of(config)
+            }),
+        }
+    }
+
+    fn of(config: &PriorConfig) -> TokenDataset {
+        TokenDataset {
+            model: PriorModel::new(&config.prior),
+            batch_size: config.data.batch_size,
+            seed: config.train.seed,
+            truncation: config.prior.truncation,
+            source: Source::Tokens { grids: Vec::new() },
+        }
+    }
+
+    /// `side` x `side` tokens, or all of a smaller picture: rows, columns, tokens.
+    fn sections(&self, step: u64) -> Result<Vec<Grid>, DataError> {
+        let side = self.model.config().side;
+        match &self.source {
+            Source::Tokens { grids } => {
+                let first = step * self.batch_size as u64;
+                let samples = first..first + self.batch_size as u64;
+                Ok(samples
+                    .map(|sample| {
+                        let mut draw = Draw::new(self.seed, Purpose::Crop, sample);
+                        let grid = &grids[draw.below(grids.len())];
+                        let (columns, rows) = (grid.columns.min(side), grid.rows.min(side));
+                        let left = draw.between(0, grid.columns - columns);
+                        let top = draw.between(0, grid.rows - rows);
+                        grid.cut(left, top, columns, rows)
+                    })
+                    .collect())
+            }
+            Source::Pictures {
+                crops,
+                tokenizer,
+                range,
+            } => {
+                let batch = crops.batch(step)?;
+                let [_, _, height, width] = batch.shape;
+                // A panic elsewhere leaves a session that compiles again at worst.
+                let mut session = tokenizer.lock().unwrap_or_else(PoisonError::into_inner);
+                let (window_width, window_height) = session.window_size();
+                let mut values = Vec::new();
+                for planes in batch.images.chunks_exact(3 * height * width) {
+                    let picture = from_planar(planes, width, height, *range);
+                    let windows = Windows::over(&picture, window_width, window_height);
+                    values.extend(windows.cut(&picture, *range));
+                }
+                let indices = session.encode(&values)?;
+                let (rows, columns) = session.tokenizer().config().encoder.grid();
+                let (down, across) = (
+                    height / window_height * rows,
+                    width / window_width * columns,
+                );
+                let pictures = indices.chunks_exact(down * across);
+                Ok(pictures
+                    .map(|indices| {
+                        let picture = PictureTokens {
+                            width,
+                            height,
+                            indices: indices.to_vec(),
+                        };
+                        let tokens = grid_rows(&picture, [columns, rows], across);
+                        let grid = Grid {
+                            columns: across,
+                            rows: down,
+                            tokens,
+                        };
+                        grid.cut(0, 0, side, side)
+                    })
+                    .collect())
+            }
+        }
+    }
+}
+
+impl Grid {
+    fn cut(&self, left: usize, top: usize, columns: usize, rows: usize) -> Grid {
+        let row = |row: usize| &self.tokens[row * self.columns + left..][..columns];
+        Grid {
+            columns,
+            rows,
+            tokens: (top..top + rows).flat_map(row).copied().collect(),
+        }
+    }
+}
+
+impl Batches for TokenDataset {
+    type Batch = TokenBatch;
+
+    fn batch(&self, step: u64) -> Result<TokenBatch, DataError> {
+        let depth = self.model.config().sub_tokens();
+        let (mut seen, mut targets) = (Vec::new(), Vec::new());
+        for (number, grid) in self.sections(step)?.into_iter().enumerate() {
+            let sample = step * self.batch_size as u64 + number as u64;
+            let mut draw = Draw::new(self.seed, Purpose::Truncation, sample);
+            let shortened = draw.uniform(0.0, 1.0) < self.truncation;
+            let kept = if shortened {
+                draw.between(1, depth)
+            } else {
+                depth
+            };
+            let Grid {
+                columns,
+                rows,
+                tokens,
+            } = grid;
+            seen.push(SectionTokens::new(
+                &self.model,
+                rows,
+                columns,
+                &tokens,
+                kept,
+            ));
+            targets.push(SectionTokens::new(
+                &self.model,
+                rows,
+                columns,
+                &tokens,
+                depth,
+            ));
+        }
+        Ok(TokenBatch { seen, targets })
+    }
+}

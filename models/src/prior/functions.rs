@@ -1,0 +1,157 @@
+//! The three programs of one model: all of a section at once, one wavefront, one sub-token.
+//!
+//! They give the same bits. A row of a contraction does not depend on the other rows; in attention
+//! a key stands at its absolute position in the section, in the one program as in the cache of the
+//! other, and keys that are masked add exact zeros.
+
+use super::PriorModel;
+use super::model::Heads;
+use bsq_ir::shape::Type;
+use bsq_ir::tensor::ParameterSpec;
+use bsq_ir::{DType, Function, Graph, Scope, Shape, Tensor};
+
+/// What the parameters of [`wavefront_function`] that are its memory are called.
+pub const CACHE_PREFIX: &str = "cache.";
+
+/// Teacher-forced: `known` (`i32[batch, positions, neighbours, sub_tokens]`) and `tokens`
+/// (`i32[batch, positions, sub_tokens]`) to `probabilities`
+/// (`f32[sub_tokens, batch, positions, classes]`) of every sub-token of every position.
+pub fn section_function(model: &PriorModel, batch: usize) -> Function {
+    let g = Graph::new();
+    let scope = Scope::root(&g);
+    let logits = section_logits(model, &scope, batch);
+    g.function([("probabilities", logits.softmax().id())], [])
+}
+
+/// The logits of [`section_function`] and the loss in nats per token, over the positions that
+/// hold a token.
+pub(crate) fn section_loss<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usize) -> Tensor<'g> {
+    let logits = section_logits(model, scope, batch);
+    let tokens = tokens_input(model, scope.graph(), batch);
+    let shape = logits.shape();
+    let shifted = logits - logits.max(-1).stop_gradient().expand_axes(-1, &shape);
+    let hit = model.is_class(tokens.transpose(&[2, 0, 1]));
+    let target = shifted.where_(hit, 0.0).sum(-1);
+    let nats = (shifted.exp().sum(-1).log() - target).sum(0);
+    let first = tokens.slice(-1, 0..1).squeeze(-1);
+    let valid = first.ge(first.full_like(0.0)).cast(DType::F32);
+    (nats * valid).sum(..) / valid.sum(..)
+}
+
+fn section_logits<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usize) -> Tensor<'g> {
+    let (g, order) = (scope.graph(), model.order());
+    let known = known_input(model, g, batch, order.positions());
+    let tokens = tokens_input(model, g, batch);
+    let positions = model.positions(g);
+    let front = |axis: usize| {
+        let blocks = g.iota(DType::I32, [order.times(), order.slots()], 0);
+        let blocks = blocks.reshape([order.positions()]);
+        if axis == 0 {
+            blocks.unsqueeze(0)
+        } else {
+            blocks.unsqueeze(1)
+        }
+    };
+    let mask = front(0).le(front(1));
+    let features = model.features(scope, known, &positions, &mut |_, heads| {
+        attention(&heads, heads.keys, heads.values, mask)
+    });
+    model.logits(scope, model.projected(scope, features), tokens)
+}
+
+/// One wavefront: `time` (`i32[]`) and `known` (`i32[batch, slots, neighbours, sub_tokens]`) to
+/// `projected` (`f32[batch, slots, sub_tokens, hidden]`), from which [`sub_token_function`]
+/// predicts. Keys and values of the wavefront are added to the caches, parameters that are
+/// updated in place.
+pub fn wavefront_function(model: &PriorModel, batch: usize) -> Function {
+    let g = Graph::new();
+    let scope = Scope::root(&g);
+    let order = model.order();
+    let time = g.input("time", DType::I32, Shape::scalar());
+    let start = time * order.slots() as f64;
+    let known = known_input(model, &g, batch, order.slots());
+    let positions = model.positions(&g).some(start, order.slots());
+    let key = g.iota(DType::I32, [order.positions()], 0);
+    let mask = key.lt((start + order.slots() as f64).broadcast_to([order.positions()]));
+    let specs = cache_specs(model, batch);
+    let mut updates = Vec::new();
+    let features = model.features(&scope, known, &positions, &mut |layer, heads| {
+        let mut cached = |which: usize, new: Tensor<'_>| {
+            let ParameterSpec { name, ty, .. } = &specs[2 * layer + which];
+            let old = g.parameter(name, ty.dtype, &ty.shape);
+            let whole = old.dynamic_update_slice(2, Tensor::new(&g, new.id()), start);
+            updates.push((old.id(), whole.id()));
+            whole
+        };
+        let (keys, values) = (cached(0, heads.keys), cached(1, heads.values));
+        attention(&heads, keys, values, mask)
+    });
+    let projected = model.projected(&scope, features);
+    g.function([("projected", projected.id())], updates)
+}
+
+/// The caches of [`wavefront_function`]: keys and values of each layer, in this order.
+pub fn cache_specs(model: &PriorModel, batch: usize) -> Vec<ParameterSpec> {
+    let config = model.config();
+    let d = config.width / config.heads;
+    let shape = [batch, config.heads, model.order().positions(), d];
+    let spec = |layer: usize, kind: &str| ParameterSpec {
+        name: format!("{CACHE_PREFIX}{layer}.{kind}"),
+        ty: Type::new(DType::F32, shape),
+        init: bsq_ir::tensor::Init::Constant(0.0),
+    };
+    (0..config.layers)
+        .flat_map(|layer| [spec(layer, "keys"), spec(layer, "values")])
+        .collect()
+}
+
+/// One sub-token: `projected` (`f32[rows, hidden]`), `tokens` (`i32[rows, sub_tokens]`, -1 from
+/// the wanted sub-token on) and `index` (`i32[]`) to `probabilities` (`f32[rows, classes]`).
+pub fn sub_token_function(model: &PriorModel, rows: usize) -> Function {
+    let g = Graph::new();
+    let scope = Scope::root(&g);
+    let config = model.config();
+    let projected = g.input("projected", DType::F32, [rows, config.head_width]);
+    let tokens = g.input("tokens", DType::I32, [rows, config.sub_tokens()]);
+    let index = g.input("index", DType::I32, Shape::scalar());
+    let logits = model.logits_of(&scope, projected, tokens, index);
+    g.function([("probabilities", logits.softmax().id())], [])
+}
+
+/// Parameters of the model, by the names that its functions give them.
+pub fn parameter_specs(model: &PriorModel) -> Vec<ParameterSpec> {
+    let g = Graph::new();
+    let scope = Scope::root(&g);
+    section_logits(model, &scope, 1);
+    scope.specs()
+}
+
+fn known_input<'g>(model: &PriorModel, g: &'g Graph, batch: usize, positions: usize) -> Tensor<'g> {
+    let (neighbours, sub_tokens) = (model.neighbours().len(), model.config().sub_tokens());
+    g.input(
+        "known",
+        DType::I32,
+        [batch, positions, neighbours, sub_tokens],
+    )
+}
+
+fn tokens_input<'g>(model: &PriorModel, g: &'g Graph, batch: usize) -> Tensor<'g> {
+    let shape = [
+        batch,
+        model.order().positions(),
+        model.config().sub_tokens(),
+    ];
+    g.input("tokens", DType::I32, shape)
+}
+
+/// Attention of the heads' queries; `mask` broadcasts to `[B, heads, queries, keys]`.
+fn attention<'g>(
+    heads: &Heads<'g>,
+    keys: Tensor<'g>,
+    values: Tensor<'g>,
+    mask: Tensor<'g>,
+) -> Tensor<'g> {
+    let shape = heads.queries.shape();
+    let scale = 1.0 / (shape[shape.rank() - 1] as f64).sqrt();
+    heads.queries.attention(keys, values, scale, Some(mask))
+}

@@ -1,0 +1,334 @@
+//! The prior as a graph: stem, transformer blocks, and the chain of a token's sub-tokens.
+//!
+//! Shapes: B sections, N positions, D features, K sub-tokens of C classes, H hidden features of a
+//! sub-token, M neighbours. Sub-tokens are `i32`; -1 stands for one that is not known.
+
+use super::Order;
+use crate::config::{PositionEncoding, PriorModelConfig};
+use bsq_ir::op::Constant;
+use bsq_ir::shape::Type;
+use bsq_ir::tensor::Init;
+use bsq_ir::{DType, Graph, Scope, Tensor};
+
+/// Added to the variance by every layer norm.
+const EPSILON: f64 = 1e-5;
+const NORMAL: Init = Init::Normal(0.02);
+const ZERO: Init = Init::Constant(0.0);
+const ONE: Init = Init::Constant(1.0);
+/// Angles of the slowest rotation and of the fastest, 1, are in this proportion.
+const ROTARY_BASE: f64 = 100.0;
+
+/// The architecture of a prior.
+#[derive(Clone, Debug)]
+pub struct PriorModel {
+    config: PriorModelConfig,
+    order: Order,
+    neighbours: Vec<(isize, isize)>,
+}
+
+/// What attention needs besides its block's input.
+pub(super) struct Heads<'g> {
+    /// `[B, heads, N, D / heads]` each.
+    pub queries: Tensor<'g>,
+    pub keys: Tensor<'g>,
+    pub values: Tensor<'g>,
+}
+
+/// Position-dependent constants of some of a section's positions.
+pub(super) struct Positions<'g> {
+    /// `i32[N]`.
+    rows: Tensor<'g>,
+    columns: Tensor<'g>,
+    /// Cosines and signed sines, `[N, 2, d / 2]`.
+    rotation: Option<[Tensor<'g>; 2]>,
+}
+
+impl PriorModel {
+    /// The architecture of a configuration, which has been checked.
+    pub fn new(config: &PriorModelConfig) -> PriorModel {
+        let order = Order {
+            side: config.side,
+            slope: config.slope,
+        };
+        PriorModel {
+            neighbours: order.neighbours(config.neighbours),
+            config: config.clone(),
+            order,
+        }
+    }
+
+    pub fn config(&self) -> &PriorModelConfig {
+        &self.config
+    }
+
+    /// The order in which the tokens of a section are coded.
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// Where the tokens of the input stand, as (rows down, columns right).
+    pub fn neighbours(&self) -> &[(isize, isize)] {
+        &self.neighbours
+    }
+
+    /// The positions of a whole section.
+    pub(super) fn positions<'g>(&self, graph: &'g Graph) -> Positions<'g> {
+        let tokens = self.order.tokens();
+        let indices = |pick: fn((usize, usize)) -> usize| {
+            let bytes = tokens.iter().flat_map(|token| {
+                let index = token.map_or(0, pick);
+                (index as i32).to_le_bytes()
+            });
+            let ty = Type::new(DType::I32, [tokens.len()]);
+            graph.constant(Constant::dense_bytes(ty, bytes.collect::<Vec<u8>>()))
+        };
+        let rotation = match self.config.position {
+            PositionEncoding::Learned => None,
+            PositionEncoding::Rotary => Some(self.rotation(graph, &tokens)),
+        };
+        Positions {
+            rows: indices(|token| token.0),
+            columns: indices(|token| token.1),
+            rotation,
+        }
+    }
+
+    /// Half of a head's pairs of features turn with the row, the others with the column.
+    fn rotation<'g>(&self, graph: &'g Graph, tokens: &[Option<(usize, usize)>]) -> [Tensor<'g>; 2] {
+        let pairs = self.config.width / self.config.heads / 2;
+        let each = pairs / 2;
+        let (mut cosines, mut sines) = (Vec::new(), Vec::new());
+        for token in tokens {
+            let (row, column) = token.unwrap_or_default();
+            let angle = |pair: usize| {
+                let place = if pair < each { row } else { column };
+                let exponent = (pair % each) as f64 / each as f64;
+                place as f64 * libm::pow(ROTARY_BASE, -exponent)
+            };
+            for sign in [-1.0, 1.0] {
+                for pair in 0..pairs {
+                    cosines.push(libm::cos(angle(pair)) as f32);
+                    sines.push((sign * libm::sin(angle(pair))) as f32);
+                }
+            }
+        }
+        let shape = [tokens.len(), 2, pairs];
+        [cosines, sines].map(|table| graph.constant_f32(&table, shape))
+    }
+
+    /// From the sub-tokens of each position's neighbours, `i32[B, N, M, K]`, to features
+    /// `[B, N, D]` from which each of the position's own sub-tokens is predicted.
+    /// `attend(layer, heads)` is attention, which differs between the whole section and one
+    /// wavefront.
+    pub(super) fn features<'g>(
+        &self,
+        scope: &Scope<'g>,
+        known: Tensor<'g>,
+        positions: &Positions<'g>,
+        attend: &mut dyn FnMut(usize, Heads<'g>) -> Tensor<'g>,
+    ) -> Tensor<'g> {
+        let width = self.config.width;
+        let shape = known.shape();
+        let inputs = shape[2] * shape[3] * self.config.classes();
+        let seen = self.one_hot(known).reshape([shape[0], shape[1], inputs]);
+        let mut x = linear(&(scope / "stem"), seen, width, NORMAL);
+        if self.config.position == PositionEncoding::Learned {
+            let table = |name: &str, indices: Tensor<'g>| {
+                let table = scope.parameter(name, [self.config.side, width], NORMAL);
+                table.gather(0, indices)
+            };
+            x = x
+                + (table("row_embedding", positions.rows)
+                    + table("column_embedding", positions.columns));
+        }
+        let blocks = scope / "blocks";
+        for layer in 0..self.config.layers {
+            let graph = scope.graph();
+            // A region of its own: blocks are equal, so they are optimised once.
+            x = graph.in_new_region(|| {
+                let scope = &blocks / layer;
+                let normalised = layer_norm(&(&scope / "ln_1"), x);
+                let heads = self.heads(&(&scope / "attn"), normalised, positions);
+                let attended = attend(layer, heads);
+                let joined = attended.transpose(&[0, 2, 1, 3]).reshape(x.shape());
+                let x = x + linear(&(&scope / "attn" / "out_proj"), joined, width, NORMAL);
+                let normalised = layer_norm(&(&scope / "ln_2"), x);
+                let mlp = &scope / "mlp";
+                let hidden = linear(&(&mlp / "fc"), normalised, self.config.mlp_width(), NORMAL);
+                x + linear(&(&mlp / "proj"), hidden.gelu(), width, NORMAL)
+            });
+        }
+        layer_norm(&(scope / "ln_post"), x)
+    }
+
+    fn heads<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, positions: &Positions<'g>) -> Heads<'g> {
+        let shape = x.shape();
+        let (heads, d) = (self.config.heads, self.config.width / self.config.heads);
+        let projected = linear(&(scope / "in_proj"), x, 3 * self.config.width, NORMAL);
+        let by_head = [shape[0], shape[1], heads, d];
+        let parts = projected.chunk(3, -1).into_iter();
+        let parts = parts.map(|part| part.reshape(by_head).transpose(&[0, 2, 1, 3]));
+        let [q, k, values]: [Tensor; 3] =
+            parts.collect::<Vec<_>>().try_into().expect("three chunks");
+        let turned = |x: Tensor<'g>| match positions.rotation {
+            None => x,
+            Some([cosines, sines]) => {
+                let pairs = x.reshape([shape[0], heads, shape[1], 2, d / 2]);
+                let turned = pairs * cosines + pairs.flip(3) * sines;
+                turned.reshape(x.shape())
+            }
+        };
+        Heads {
+            queries: turned(q),
+            keys: turned(k),
+            values,
+        }
+    }
+
+    /// The share of the features `[B, N, D]` in the hidden layers of all sub-tokens,
+    /// `[B, N, K, H]`.
+    pub(super) fn projected<'g>(&self, scope: &Scope<'g>, features: Tensor<'g>) -> Tensor<'g> {
+        let (sub_tokens, hidden) = (self.config.sub_tokens(), self.config.head_width);
+        let shape = features.shape();
+        linear(
+            &(scope / "head" / "input"),
+            features,
+            sub_tokens * hidden,
+            NORMAL,
+        )
+        .reshape([shape[0], shape[1], sub_tokens, hidden])
+    }
+
+    /// Logits `[K, B, N, C]` of every sub-token, given the token's earlier ones out of
+    /// `tokens`, `i32[B, N, K]`.
+    pub(super) fn logits<'g>(
+        &self,
+        scope: &Scope<'g>,
+        projected: Tensor<'g>,
+        tokens: Tensor<'g>,
+    ) -> Tensor<'g> {
+        let (sub_tokens, hidden) = (self.config.sub_tokens(), self.config.head_width);
+        let classes = self.config.classes();
+        let shape = tokens.shape();
+        let seen = self.one_hot(tokens);
+        let seen = seen.reshape([shape[0], shape[1], sub_tokens * classes]);
+        let context = self.context(scope) * self.earlier(scope.graph());
+        let context = context.reshape([sub_tokens * hidden, sub_tokens * classes]);
+        let context = seen.matmul_transposed(context);
+        let context = context.reshape([shape[0], shape[1], sub_tokens, hidden]);
+        let x = (projected + context).gelu().transpose(&[2, 0, 1, 3]);
+        let Chain {
+            mix,
+            mix_bias,
+            out,
+            out_bias,
+        } = self.chain(scope);
+        let per = |bias: Tensor<'g>| bias.unsqueeze(1).unsqueeze(1);
+        let mixed = x.dot_general(mix, &[(0, 0)], &[(3, 2)]) + per(mix_bias);
+        let x = x + mixed.gelu();
+        x.dot_general(out, &[(0, 0)], &[(3, 2)]) + per(out_bias)
+    }
+
+    /// Logits `[R, C]` of sub-token `index` (`i32[]`) of R tokens, of which `tokens`, `i32[R, K]`,
+    /// has the earlier sub-tokens and -1 for the others; `projected` is `[R, H]`.
+    pub(super) fn logits_of<'g>(
+        &self,
+        scope: &Scope<'g>,
+        projected: Tensor<'g>,
+        tokens: Tensor<'g>,
+        index: Tensor<'g>,
+    ) -> Tensor<'g> {
+        let (sub_tokens, classes) = (self.config.sub_tokens(), self.config.classes());
+        let rows = tokens.shape()[0];
+        let pick = |weights: Tensor<'g>| weights.dynamic_slice(0, index, 1).squeeze(0);
+        let seen = self.one_hot(tokens).reshape([rows, sub_tokens * classes]);
+        let x = (projected + seen.matmul_transposed(pick(self.context(scope)))).gelu();
+        let Chain {
+            mix,
+            mix_bias,
+            out,
+            out_bias,
+        } = self.chain(scope);
+        let x = x + (x.matmul_transposed(pick(mix)) + pick(mix_bias)).gelu();
+        x.matmul_transposed(pick(out)) + pick(out_bias)
+    }
+
+    /// What each sub-token takes from the others, `[K, H, K * C]`.
+    fn context<'g>(&self, scope: &Scope<'g>) -> Tensor<'g> {
+        let (sub_tokens, hidden) = (self.config.sub_tokens(), self.config.head_width);
+        let shape = [sub_tokens, hidden, sub_tokens * self.config.classes()];
+        (scope / "head" / "context").parameter("weight", shape, Init::Normal(0.05))
+    }
+
+    /// One where a sub-token may see another, `[K, 1, K * C]`.
+    fn earlier<'g>(&self, graph: &'g Graph) -> Tensor<'g> {
+        let (sub_tokens, classes) = (self.config.sub_tokens(), self.config.classes());
+        let seen = (0..sub_tokens).flat_map(|own| {
+            (0..sub_tokens * classes).map(move |place| f32::from(place / classes < own))
+        });
+        let seen: Vec<f32> = seen.collect();
+        graph.constant_f32(&seen, [sub_tokens, 1, sub_tokens * classes])
+    }
+
+    fn chain<'g>(&self, scope: &Scope<'g>) -> Chain<'g> {
+        let (sub_tokens, hidden) = (self.config.sub_tokens(), self.config.head_width);
+        let classes = self.config.classes();
+        let (mix, out) = (scope / "head" / "mix", scope / "head" / "output");
+        Chain {
+            mix: mix.parameter("weight", [sub_tokens, hidden, hidden], Init::Normal(0.05)),
+            mix_bias: mix.parameter("bias", [sub_tokens, hidden], ZERO),
+            out: out.parameter("weight", [sub_tokens, classes, hidden], Init::Normal(0.05)),
+            out_bias: out.parameter("bias", [sub_tokens, classes], ZERO),
+        }
+    }
+
+    /// One axis more, of C: 1 at the sub-token's value, zeros for -1.
+    fn one_hot<'g>(&self, sub_tokens: Tensor<'g>) -> Tensor<'g> {
+        self.is_class(sub_tokens).cast(DType::F32)
+    }
+
+    /// The same as `bool`.
+    pub(super) fn is_class<'g>(&self, sub_tokens: Tensor<'g>) -> Tensor<'g> {
+        let mut shape = sub_tokens.shape().to_vec();
+        shape.push(self.config.classes());
+        let class = sub_tokens
+            .graph()
+            .iota(DType::I32, shape.clone(), shape.len() - 1);
+        class.eq(sub_tokens.expand_axes(-1, shape))
+    }
+}
+
+impl<'g> Positions<'g> {
+    /// `count` positions from `start` (`i32[]`) on.
+    pub(super) fn some(&self, start: Tensor<'g>, count: usize) -> Positions<'g> {
+        let part = |table: Tensor<'g>| table.dynamic_slice(0, start, count);
+        Positions {
+            rows: part(self.rows),
+            columns: part(self.columns),
+            rotation: self.rotation.map(|tables| tables.map(part)),
+        }
+    }
+}
+
+/// Weights of the chain's second hidden layer and of its logits.
+struct Chain<'g> {
+    /// `[K, H, H]`.
+    mix: Tensor<'g>,
+    mix_bias: Tensor<'g>,
+    /// `[K, C, H]`.
+    out: Tensor<'g>,
+    out_bias: Tensor<'g>,
+}
+
+fn layer_norm<'g>(scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+    let width = x.shape()[x.rank() - 1];
+    let weight = scope.parameter("weight", [width], ONE);
+    let bias = scope.parameter("bias", [width], ZERO);
+    x.layer_norm(weight, bias, EPSILON)
+}
+
+fn linear<'g>(scope: &Scope<'g>, x: Tensor<'g>, outputs: usize, weight: Init) -> Tensor<'g> {
+    let inputs = x.shape()[x.rank() - 1];
+    let weight = scope.parameter("weight", [outputs, inputs], weight);
+    x.matmul_transposed(weight) + scope.parameter("bias", [outputs], ZERO)
+}

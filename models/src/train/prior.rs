@@ -1,0 +1,134 @@
+//! Training a prior on a tokenizer's tokens.
+
+use super::checkpoint::Identity;
+use super::run::{Program, Task, checkpoint_of, train};
+use super::{Progress, TrainError, TrainOutcome, TrainRun};
+use crate::config::{PriorConfig, TrainConfig};
+use crate::data::{TokenBatch, TokenDataset};
+use crate::optimizer::{AdamW, Step, adamw};
+use crate::pipeline::{ModelFile, TokenFile, identity};
+use crate::prior::{PriorFile, PriorModel, TOKENIZER, section_inputs, section_loss};
+use bsq_ir::{Function, Graph, Scope};
+use bsq_runtime::HostTensor;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where the tokens to train on come from.
+#[derive(Clone, Debug)]
+pub enum TokenSource {
+    /// A folder of pictures: crops at random places, scaled and mirrored as the configuration
+    /// says, go through the tokenizer while training runs.
+    Pictures(PathBuf),
+    /// Files that `bsq tokens` wrote, of which sections are cut at random.
+    Files(Vec<PathBuf>),
+}
+
+/// Trains a prior for the tokens of `tokenizer`. `run.data` is not read.
+///
+/// # Errors
+/// [`TrainError`]; what was saved before the error stays.
+pub fn run_prior(
+    run: &TrainRun<PriorConfig>,
+    tokenizer: &ModelFile,
+    source: &TokenSource,
+    progress: &mut dyn Progress,
+) -> Result<TrainOutcome, TrainError> {
+    checkpoint_of(run)?;
+    let config = &run.config;
+    let dataset = match source {
+        TokenSource::Pictures(folder) => TokenDataset::of_pictures(folder, config, tokenizer)?,
+        TokenSource::Files(paths) => {
+            let mut pictures = Vec::new();
+            for path in paths {
+                let file = TokenFile::load(path, tokenizer)?;
+                pictures.extend(file.pictures.into_iter().map(|picture| picture.tokens));
+            }
+            TokenDataset::of_tokens(&pictures, config, tokenizer)?
+        }
+    };
+    let own = identity(tokenizer.tokenizer.config(), &tokenizer.parameters);
+    let prior = PriorFile::untrained("prior", config.clone(), &own)?;
+    let graph = Graph::new();
+    let step = build(&graph, config, &prior.model);
+    let mut start = prior.parameters;
+    start.extend(step.initial_state(&start)?);
+    let program = Program {
+        function: step.function(),
+        start,
+        scalars: vec!["loss", "bits_per_token"],
+    };
+    let task = PriorTask {
+        config,
+        model: &prior.model,
+        tokenizer: own,
+    };
+    train(run, task, program, Arc::new(dataset), progress)
+}
+
+/// A whole training step of a prior: forward, loss, backward, AdamW and the moving average.
+pub fn prior_step_function(config: &PriorConfig) -> Function {
+    let graph = Graph::new();
+    build(&graph, config, &PriorModel::new(&config.prior)).function()
+}
+
+fn build<'g>(graph: &'g Graph, config: &PriorConfig, model: &PriorModel) -> Step<'g> {
+    let scope = Scope::root(graph);
+    let loss = section_loss(model, &scope, config.data.batch_size);
+    let rule = AdamW::from_config(&config.optimizer, graph.scalar("lr"));
+    let frozen = |name: &str| {
+        let mut keys = config.train.freeze.iter();
+        keys.any(|key| name.starts_with(key.as_str()))
+    };
+    let specs = scope.specs().into_iter().zip(scope.parameters());
+    let trained = specs.filter(|(spec, _)| !frozen(&spec.name));
+    let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
+    let mut step = adamw(loss, &trained, &rule);
+    if config.train.use_ema {
+        step = step.with_average(config.train.ema_decay);
+    }
+    step.output("bits_per_token", loss * std::f64::consts::LOG2_E)
+}
+
+struct PriorTask<'a> {
+    config: &'a PriorConfig,
+    model: &'a PriorModel,
+    tokenizer: String,
+}
+
+impl Task for PriorTask<'_> {
+    type Data = TokenDataset;
+
+    fn identity(&self) -> Identity {
+        Identity {
+            config_text: self.config.to_toml(),
+            seed: self.config.train.seed,
+            metadata: vec![(TOKENIZER, self.tokenizer.clone())],
+        }
+    }
+
+    fn settings(&self) -> &TrainConfig {
+        &self.config.train
+    }
+
+    fn steps(&self) -> u64 {
+        self.config.optimizer.max_iter
+    }
+
+    fn batch_size(&self) -> usize {
+        self.config.data.batch_size
+    }
+
+    fn learning_rate(&self, step: u64) -> f64 {
+        self.config.learning_rate(step)
+    }
+
+    fn inputs(
+        &self,
+        _step: u64,
+        TokenBatch { seen, targets }: TokenBatch,
+    ) -> Result<Vec<(&'static str, HostTensor)>, TrainError> {
+        let (known, _) = section_inputs(self.model, &seen)?;
+        let (_, tokens) = section_inputs(self.model, &targets)?;
+        Ok(vec![("known", known), ("tokens", tokens)])
+    }
+}

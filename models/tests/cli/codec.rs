@@ -1,0 +1,290 @@
+//! `bsq encode`, `bsq decode`, and `bsq inspect` of streams.
+
+use crate::common::Bench;
+use bsq::config::PriorConfig;
+use bsq::pipeline::identity;
+use bsq::prior::PriorFile;
+use bsq_ir::DType;
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
+const MODELS: [&str; 4] = [
+    "--model",
+    "model.safetensors",
+    "--prior",
+    "prior.safetensors",
+];
+
+/// A folder with `model.safetensors` and `prior.safetensors`, sections of 4x4 tokens.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    save_prior(&bench, "prior.safetensors", 1);
+    bench
+}
+
+fn save_prior(bench: &Bench, name: &str, seed: u64) {
+    let model = bench.model(1);
+    let config = format!(
+        "[prior]\nbits = 12\nsub_token_bits = 3\nside = 4\nwidth = 16\nlayers = 1\nheads = 2\n\
+         head_width = 8\n[train]\nseed = {seed}\n"
+    );
+    let config = PriorConfig::from_toml(&config).unwrap();
+    let own = identity(model.tokenizer.config(), &model.parameters);
+    let prior = PriorFile::untrained("prior", config, &own).unwrap();
+    prior.save(&bench.path(name), DType::F16).unwrap();
+}
+
+fn with<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [arguments, &MODELS[..]].concat()
+}
+
+#[test]
+fn decoding_gives_the_reconstruction_whatever_machine_encodes_and_decodes() {
+    let bench = bench();
+    bench.picture("a.png", 70, 35);
+    bench.good(&[
+        "reconstruct",
+        "a.png",
+        "--model",
+        "model.safetensors",
+        "-o",
+        "r.png",
+    ]);
+    let families = ["portable", "avx2", "avx512"];
+    let mut streams = Vec::new();
+    for (number, family) in families.iter().enumerate() {
+        for threads in ["1", "2"] {
+            let name = format!("{family}-{threads}.bsq");
+            let ran = bench
+                .command(&with(&[
+                    "encode",
+                    "a.png",
+                    "-o",
+                    &name,
+                    "--threads",
+                    threads,
+                ]))
+                .env("BSQ_CPU", family)
+                .output()
+                .unwrap();
+            let error = String::from_utf8(ran.stderr).unwrap();
+            if number > 0 && error.contains("BSQ_CPU") {
+                continue; // This CPU lacks the family.
+            }
+            assert!(ran.status.success(), "{error}");
+            streams.push((name.clone(), family, threads));
+        }
+    }
+    let first = bench.bytes(&streams[0].0);
+    for (name, ..) in &streams {
+        assert!(bench.bytes(name) == first, "{name}");
+    }
+    for (_, family, threads) in &streams {
+        let ran = bench
+            .command(&with(&[
+                "decode",
+                &streams[0].0,
+                "-o",
+                "d.png",
+                "--threads",
+                threads,
+            ]))
+            .env("BSQ_CPU", family)
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{family}");
+        assert!(
+            bench.bytes("d.png") == bench.bytes("r.png"),
+            "{family} {threads}"
+        );
+    }
+}
+
+#[test]
+fn raw_streams_need_no_prior() {
+    let bench = bench();
+    bench.picture("a.png", 33, 20);
+    bench.good(&["encode", "a.png", "--raw", "--model", "model.safetensors"]);
+    bench.good(&["decode", "a.bsq", "--model", "model.safetensors"]);
+    bench.good(&[
+        "reconstruct",
+        "a.png",
+        "-o",
+        "r.png",
+        "--model",
+        "model.safetensors",
+    ]);
+    assert!(bench.bytes("a.bsq.png") == bench.bytes("r.png"));
+    // 3x2 windows of 4 tokens, 12 bits each, in one section.
+    assert_eq!(bench.bytes("a.bsq").len(), 52 + 6 + 6 * 4 * 12 / 8);
+}
+
+#[test]
+fn fewer_sub_tokens_are_fewer_bytes() {
+    let bench = bench();
+    bench.picture("a.png", 90, 90);
+    let mut sizes = Vec::new();
+    for keep in ["1", "2", "3", "4"] {
+        bench.good(&with(&["encode", "a.png", "-o", "k.bsq", "--keep", keep]));
+        bench.good(&with(&["decode", "k.bsq", "-o", "k.png"]));
+        sizes.push(bench.bytes("k.bsq").len());
+    }
+    assert!(sizes.is_sorted() && sizes[0] < sizes[3] / 2, "{sizes:?}");
+    bench.refused(&with(&["encode", "a.png", "--keep", "5"]), &["it has 4"]);
+}
+
+#[test]
+fn inspect_shows_sections_and_finds_damage() {
+    let bench = bench();
+    bench.picture("a.png", 70, 35);
+    bench.good(&with(&["encode", "a.png"]));
+    let said = bench.good(&["inspect", "a.bsq"]).stdout;
+    for word in [
+        "70x35",
+        "10x6 tokens of 12 bits",
+        "section 6 of 6",
+        "6 of 6 sections are right",
+    ] {
+        assert!(said.contains(word), "{word} is not in: {said}");
+    }
+    let mut bytes = bench.bytes("a.bsq");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(bench.path("bad.bsq"), &bytes).unwrap();
+    let ran = bench.run(&["inspect", "bad.bsq", "--json"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(value["sections"][5]["good"], false);
+    assert_eq!(value["sections"][0]["good"], true);
+
+    bench.refused(
+        &with(&["decode", "bad.bsq"]),
+        &[
+            "bad.bsq: section 6 of 6 (columns 64..79, rows 32..47) is damaged",
+            "--recover",
+        ],
+    );
+    let ran = bench.run(&with(&["decode", "bad.bsq", "--recover", "-o", "rest.png"]));
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("section 6 of 6"), "{}", ran.stderr);
+    assert!(bench.path("rest.png").exists());
+}
+
+#[test]
+fn bad_streams_are_one_line_and_exit_code_2() {
+    let bench = bench();
+    bench.picture("a.png", 40, 40);
+    bench.good(&with(&["encode", "a.png"]));
+    let good = bench.bytes("a.bsq");
+    let refused = |name: &str, bytes: &[u8], words: &[&str]| {
+        fs::write(bench.path(name), bytes).unwrap();
+        bench.refused(&with(&["decode", name, "-o", "x.png"]), words);
+    };
+    refused("empty.bsq", b"", &["empty.bsq: not a .bsq stream"]);
+    refused(
+        "photo.bsq",
+        &bench.bytes("a.png"),
+        &["photo.bsq: not a .bsq stream"],
+    );
+    refused(
+        "head.bsq",
+        &good[..30],
+        &["head.bsq: the stream ends inside its header"],
+    );
+    refused(
+        "half.bsq",
+        &good[..good.len() - 9],
+        &["half.bsq: the stream ends in section"],
+    );
+    refused(
+        "long.bsq",
+        &[&good[..], b"x"].concat(),
+        &["long.bsq: something follows"],
+    );
+    let mut newer = good.clone();
+    newer[8] = 9;
+    refused(
+        "newer.bsq",
+        &newer,
+        &["newer.bsq: format version 9 is newer"],
+    );
+    bench.refused(&with(&["decode", "none.bsq"]), &["none.bsq: no such file"]);
+
+    save_prior(&bench, "other.safetensors", 2);
+    bench.refused(
+        &[
+            "decode",
+            "a.bsq",
+            "--model",
+            "model.safetensors",
+            "--prior",
+            "other.safetensors",
+        ],
+        &["a.bsq: coded with the prior", "not with other.safetensors"],
+    );
+    bench.refused(
+        &[
+            "decode",
+            "a.bsq",
+            "--model",
+            "model.safetensors",
+            "--prior",
+            "model.safetensors",
+        ],
+        &["model.safetensors: not a prior"],
+    );
+    bench
+        .model(2)
+        .save(&bench.path("other-model.safetensors"))
+        .unwrap();
+    bench.refused(
+        &[
+            "decode",
+            "a.bsq",
+            "--model",
+            "other-model.safetensors",
+            "--prior",
+            "prior.safetensors",
+        ],
+        &["prior.safetensors", "other-model.safetensors"],
+    );
+    bench.refused(
+        &[
+            "encode",
+            "a.png",
+            "--model",
+            "other-model.safetensors",
+            "--prior",
+            "prior.safetensors",
+        ],
+        &["--raw"],
+    );
+    bench.refused(
+        &with(&["encode", "a.png", "-o", "a.png"]),
+        &["name it a.bsq"],
+    );
+}
+
+/// Four gigabytes of zeros are refused after the first bytes.
+#[test]
+fn endless_zeros_are_refused_at_once() {
+    let bench = bench();
+    let mut child = bench
+        .command(&with(&["decode", "/dev/stdin", "-o", "x.png"]))
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let zeros = vec![0; 1 << 20];
+    // The other end closes long before all are written.
+    let written = (0..4096)
+        .take_while(|_| pipe.write_all(&zeros).is_ok())
+        .count();
+    drop(pipe);
+    let ran = child.wait_with_output().unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+    assert!(written < 16, "{written} MiB were read");
+}

@@ -1,0 +1,6 @@
+//! The codec: round trips, damage, golden streams, and what coding costs.
+
+mod common;
+mod damage;
+mod golden;
+mod round_trip;

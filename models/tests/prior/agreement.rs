@@ -1,0 +1,147 @@
+//! All positions at once, and step by step with a cache: the same probabilities, bit for bit.
+
+use bsq::config::PriorConfig;
+use bsq::pipeline::SessionOptions;
+use bsq::prior::{Place, PriorFile, PriorSession, PriorSessionError, SectionTokens};
+use bsq_ir::philox::random_word;
+use proptest::prelude::*;
+
+/// A model whose weights are large enough for its probabilities to differ.
+pub fn prior(text: &str, seed: u64) -> PriorFile {
+    let mut config = PriorConfig::from_toml(text).unwrap();
+    config.train.seed = seed;
+    let mut prior = PriorFile::untrained("random", config, "none").unwrap();
+    for tensor in prior.parameters.values_mut() {
+        for x in tensor.as_mut_slice::<f32>().unwrap() {
+            *x *= 4.0;
+        }
+    }
+    prior
+}
+
+fn section(
+    prior: &PriorFile,
+    rows: usize,
+    columns: usize,
+    kept: usize,
+    seed: u64,
+) -> SectionTokens {
+    let bits = prior.config.prior.bits;
+    let word = |i: usize| u64::from(random_word(seed, 0, i as u64));
+    let token = |i: usize| (word(2 * i) << 32 | word(2 * i + 1)) >> (64 - bits);
+    let tokens: Vec<u64> = (0..rows * columns).map(token).collect();
+    SectionTokens::new(&prior.model, rows, columns, &tokens, kept)
+}
+
+type Asked = Vec<(Place, Vec<u32>)>;
+
+fn bits(probabilities: &[f32]) -> Vec<u32> {
+    probabilities.iter().map(|p| p.to_bits()).collect()
+}
+
+fn all_at_once(
+    prior: &PriorFile,
+    sections: &[SectionTokens],
+    kept: usize,
+    threads: usize,
+) -> Asked {
+    let mut session = PriorSession::new(prior, &SessionOptions { threads });
+    let mut asked = Asked::new();
+    let visited = session.teacher_forced(sections, kept, &mut |place, probabilities| {
+        asked.push((place, bits(probabilities)));
+        Ok::<_, PriorSessionError>(())
+    });
+    visited.unwrap();
+    asked
+}
+
+/// Twice with one session: caches that hold another picture must not show.
+fn step_by_step(
+    prior: &PriorFile,
+    sections: &[SectionTokens],
+    kept: usize,
+    threads: usize,
+) -> Asked {
+    let mut session = PriorSession::new(prior, &SessionOptions { threads });
+    let areas: Vec<(usize, usize)> = sections.iter().map(|s| (s.rows, s.columns)).collect();
+    let mut last = Asked::new();
+    for round in 0..2 {
+        let mut asked = Asked::new();
+        let decided = session.step_by_step(
+            &areas,
+            kept,
+            &mut |place, probabilities| {
+                let known = sections[place.section].token(place.row, place.column);
+                if place.index < kept {
+                    asked.push((place, bits(probabilities)));
+                }
+                let value = known[place.index].max(0) as usize;
+                Ok::<_, PriorSessionError>(if round == 0 { 0 } else { value })
+            },
+            &mut |_| {},
+        );
+        decided.unwrap();
+        last = asked;
+    }
+    last
+}
+
+fn configurations() -> impl Strategy<Value = String> {
+    let sizes = (2..=9_usize).prop_flat_map(|side| (Just(side), 1..=side));
+    let tokens = prop::sample::select(vec![
+        (6, 1),
+        (12, 3),
+        (12, 4),
+        (12, 12),
+        (35, 5),
+        (36, 4),
+        (36, 6),
+    ]);
+    let widths = prop::sample::select(vec![(8, 1), (24, 3), (32, 2), (40, 5)]);
+    let rest = (
+        1..=3_usize,
+        1..=12_usize,
+        prop::sample::select(vec![3, 16, 33]),
+        any::<bool>(),
+    );
+    (sizes, tokens, widths, rest).prop_map(
+        |((side, slope), (bits, sub), (width, heads), (layers, neighbours, hidden, rotary))| {
+            let position = if rotary { "rotary" } else { "learned" };
+            format!(
+                "[prior]\nbits = {bits}\nsub_token_bits = {sub}\nside = {side}\nslope = {slope}\n\
+                 width = {width}\nheads = {heads}\nlayers = {layers}\nneighbours = {neighbours}\n\
+                 head_width = {hidden}\nposition = \"{position}\"\n"
+            )
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 30, ..Default::default() })]
+
+    #[test]
+    fn teacher_forcing_and_the_cache_agree(
+        text in configurations(),
+        seed in any::<u64>(),
+        sizes in prop::collection::vec((1..=9_usize, 1..=9_usize), 1..4),
+        (one, other) in prop::sample::select(vec![(1, 1), (1, 2), (2, 1), (2, 2)]),
+        kept in 1..=40_usize,
+    ) {
+        let prior = prior(&text, seed);
+        let (side, depth) = (prior.config.prior.side, prior.config.prior.sub_tokens());
+        let kept = (kept - 1) % depth + 1;
+        let sections: Vec<SectionTokens> = sizes.iter().enumerate()
+            .map(|(i, &(rows, columns))| {
+                section(&prior, rows.min(side), columns.min(side), kept, seed ^ i as u64)
+            })
+            .collect();
+        let parallel = all_at_once(&prior, &sections, kept, one);
+        let tokens: usize = sections.iter().map(|s| s.rows * s.columns).sum();
+        prop_assert_eq!(parallel.len(), tokens * kept);
+        prop_assert_eq!(step_by_step(&prior, &sections, kept, other), parallel.clone());
+        // A section alone has the probabilities that it has in company.
+        let alone = all_at_once(&prior, &sections[..1], kept, other);
+        let first: Asked = parallel.into_iter().filter(|(place, _)| place.section == 0).collect();
+        prop_assert_eq!(alone, first);
+    }
+}

@@ -1,0 +1,4 @@
+//! The autoregressive prior: its two ways to run, its training, and its coder.
+
+mod agreement;
+mod training;
