@@ -45,7 +45,13 @@ fn all_at_once(
     kept: usize,
     threads: usize,
 ) -> Asked {
-    let mut session = PriorSession::new(prior, &SessionOptions { threads });
+    let mut session = PriorSession::new(
+        prior,
+        &SessionOptions {
+            threads,
+            ..SessionOptions::default()
+        },
+    );
     let mut asked = Asked::new();
     let visited = session.teacher_forced(sections, kept, &mut |place, probabilities| {
         asked.push((place, bits(probabilities)));
@@ -62,7 +68,13 @@ fn step_by_step(
     kept: usize,
     threads: usize,
 ) -> Asked {
-    let mut session = PriorSession::new(prior, &SessionOptions { threads });
+    let mut session = PriorSession::new(
+        prior,
+        &SessionOptions {
+            threads,
+            ..SessionOptions::default()
+        },
+    );
     let areas: Vec<(usize, usize)> = sections.iter().map(|s| (s.rows, s.columns)).collect();
     let mut last = Asked::new();
     for round in 0..2 {
