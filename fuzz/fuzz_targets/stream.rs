@@ -44,7 +44,7 @@ fn codec() -> (Codec, u64, u64) {
     let (model, parameters) = (tokenizer.tokenizer.config(), &tokenizer.parameters);
     let own = identity(model, parameters);
     let prior = PriorFile::untrained("tiny", config, &own).expect("a prior");
-    let options = SessionOptions { threads: 1 };
+    let options = SessionOptions { threads: 1, ..Default::default() };
     let codec = Codec::new(&tokenizer, Some(&prior), &options).expect("models of one kind");
     (codec, identity_number(model, parameters), prior.identity())
 }

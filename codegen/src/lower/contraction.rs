@@ -132,7 +132,7 @@ impl<'f> Plan<'f> {
             let mut value = b.load_here(element, c_dtype);
             if self.sides.format == Format::Int8 {
                 let (function, anchor, at) = (self.function, self.anchor, &self.result_index);
-                value = self.sides.widened_sum(b, function, anchor, at, value)?;
+                value = self.sides.sum_of_bytes(b, function, anchor, at, value)?;
             }
             b.define(self.anchor, self.result_index.clone(), value);
             self.emit_stores(b)?;

@@ -48,14 +48,10 @@ pub fn lower_with(function: &Function, precision: Precision) -> Program {
     loop {
         let mut schedule = schedule(&function, &forced, narrow);
         let (order, in_place) = order(&function, &schedule, &late);
-        let choices = Choices {
-            in_place: &in_place,
-            precision,
-        };
         let mut kernels = Vec::new();
         let mut blocked = BTreeSet::new();
         for &group in &order {
-            match lower_group(&function, &mut schedule, group, &choices) {
+            match lower_group(&function, &mut schedule, group, (&in_place, precision)) {
                 Ok(lowered) => kernels.extend(lowered),
                 Err(node) => {
                     blocked.insert(node);
@@ -75,27 +71,25 @@ pub fn lower_with(function: &Function, precision: Precision) -> Program {
     }
 }
 
-/// What lowering a group needs to know beside the schedule.
-struct Choices<'a> {
-    /// Updates that may overwrite their parameter.
-    in_place: &'a BTreeSet<NodeId>,
-    precision: Precision,
-}
-
 /// The kernels of one group, or the node that needs a buffer of its own first.
 fn lower_group(
     function: &Function,
     schedule: &mut Schedule,
     index: usize,
-    choices: &Choices,
+    context: (&BTreeSet<NodeId>, Precision),
 ) -> Result<Vec<Lowered>, NodeId> {
     let group = schedule.groups[index].clone();
     // Inside its own kernel a node is computed, not loaded.
     for member in &group.stored {
         schedule.stored[member.index()] = false;
     }
-    let (stored, widened) = (&schedule.stored, &schedule.widened);
-    let result = lower_members(function, stored, &group, widened, choices);
+    let result = lower_members(
+        function,
+        &schedule.stored,
+        &group,
+        &schedule.widened,
+        context,
+    );
     for member in &group.stored {
         schedule.stored[member.index()] = true;
     }
@@ -107,7 +101,7 @@ fn lower_members(
     stored: &[bool],
     group: &Group,
     widened: &Widenings,
-    choices: &Choices,
+    (in_place, precision): (&BTreeSet<NodeId>, Precision),
 ) -> Result<Vec<Lowered>, NodeId> {
     let mut axes = Axes::default();
     loop {
@@ -116,9 +110,9 @@ fn lower_members(
             None => rows::lower(builder, function, group),
             Some(Op::DotGeneral(_)) => contraction::lower(builder, function, group, widened),
             Some(Op::Attention { .. } | Op::AttentionBackward { .. }) => {
-                attention::lower(builder, function, group, choices.precision)
+                attention::lower(builder, function, group, precision)
             }
-            Some(_) => moves::lower(builder, function, group, choices.in_place),
+            Some(_) => moves::lower(builder, function, group, in_place),
         };
         match attempt {
             Ok(lowered) => return Ok(lowered),

@@ -57,7 +57,7 @@ impl Sides {
     }
 
     /// The f32 that a sum of products of bytes stands for.
-    pub fn widened_sum(
+    pub fn sum_of_bytes(
         &self,
         b: &mut Builder,
         function: &Function,

@@ -22,7 +22,7 @@ impl<'g> Tensor<'g> {
     /// let g = Graph::new();
     /// let weight = g.parameter("weight", DType::F32, [64, 32]);
     /// let (bytes, scales) = weight.quantize(-1);
-    /// assert_eq!(bytes.ty().to_string(), "u8[64, 32]");
+    /// assert_eq!(bytes.ty().to_string(), "u8[64,32]");
     /// assert_eq!(scales.ty().to_string(), "f32[64]");
     /// ```
     #[track_caller]

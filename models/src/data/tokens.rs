@@ -61,7 +61,7 @@ impl TokenDataset {
             tokenizer,
             SessionOptions {
                 threads: 1,
-                ..SessionOptions::default()
+                ..Default::default()
             },
         );
         let side = config.prior.side * tokenizer.tokenizer.config().encoder.patch_size;

@@ -66,7 +66,7 @@ pub fn codec(raw: bool, threads: usize) -> Codec {
         prior,
         &SessionOptions {
             threads,
-            ..SessionOptions::default()
+            ..Default::default()
         },
     )
     .unwrap()

@@ -154,7 +154,7 @@ fn streams_of_other_models_are_refused() {
     let (_, _, stream) = stream(false);
     let options = SessionOptions {
         threads: 1,
-        ..SessionOptions::default()
+        ..Default::default()
     };
     let tokenizer = tokenizer();
     let message = |codec: Result<Codec, CodecError>| {

@@ -49,7 +49,7 @@ fn all_at_once(
         prior,
         &SessionOptions {
             threads,
-            ..SessionOptions::default()
+            ..Default::default()
         },
     );
     let mut asked = Asked::new();
@@ -72,7 +72,7 @@ fn step_by_step(
         prior,
         &SessionOptions {
             threads,
-            ..SessionOptions::default()
+            ..Default::default()
         },
     );
     let areas: Vec<(usize, usize)> = sections.iter().map(|s| (s.rows, s.columns)).collect();
