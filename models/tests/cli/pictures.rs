@@ -161,3 +161,31 @@ fn checkpoints_and_token_files_are_recognised() {
         "{value}"
     );
 }
+
+#[test]
+fn a_faster_precision_says_how_far_it_is_from_f32_when_asked() {
+    let bench = Bench::new();
+    bench.picture("a.png", 64, 48);
+    for precision in ["bf16", "int8", "int8-all"] {
+        let wish = ["--precision", precision, "-v", "--json"];
+        let ran = bench.good(&[&["reconstruct", "a.png"], &wish[..], &MODEL].concat());
+        let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(value["precision"], precision);
+        let change = &value["images"][0]["against_f32"];
+        // Noise through an untrained model: nothing to be near to, but it is computed otherwise.
+        assert!(
+            change["psnr_change"].as_f64().unwrap().abs() < 0.5,
+            "{change}"
+        );
+        assert_ne!(change["psnr_change"], 0.0, "{precision}");
+        assert!(ran.stderr.contains("against f32: "), "{}", ran.stderr);
+    }
+    let plain = bench.good(&[&["reconstruct", "a.png", "-v", "--json"], &MODEL[..]].concat());
+    assert!(!plain.stdout.contains("against_f32"));
+    assert_eq!(
+        bench
+            .run(&["reconstruct", "a.png", "--precision", "f16"])
+            .code,
+        Some(2)
+    );
+}
