@@ -11,7 +11,7 @@ mod strip;
 use super::access::Blocked;
 use super::builder::{Axes, Builder};
 use super::pack::Operand;
-use super::{Attempt, Precision};
+use super::{Attempt, Options};
 use crate::kernel::Format;
 use crate::schedule::{Group, Widenings};
 use bsq_ir::{Function, NodeId, Op};
@@ -21,7 +21,7 @@ pub(super) fn lower(
     mut builder: Builder,
     function: &Function,
     group: &Group,
-    precision: Precision,
+    options: &Options,
 ) -> Attempt {
     let anchor = group.anchor.expect("attention");
     let node = function.node(anchor);
@@ -40,7 +40,7 @@ pub(super) fn lower(
         let shape = function.node(node).shape();
         shape[shape.rank() - from_end]
     };
-    let format = match precision.narrows_attention(function) && !backward {
+    let format = match options.precision.narrows_attention(function) && !backward {
         // Terms come in pairs, of channels and then of keys.
         true if extent(q, 1) % 2 == 0 && extent(k, 2) % 2 == 0 => Format::Bf16,
         _ => Format::F32,
@@ -69,13 +69,17 @@ pub(super) fn lower(
         };
         lowered.push(operand.pack(fresh, function)?);
     }
-    let attempt =
-        Strip::new(&mut builder, function, anchor, scale, mask, format).and_then(|strip| {
-            match backward {
-                false => strip.forward(&mut builder),
-                true => strip.backward(&mut builder),
-            }
-        });
+    let attempt = Strip::new(
+        &mut builder,
+        function,
+        anchor,
+        (scale, mask, format),
+        &options.blocks,
+    )
+    .and_then(|strip| match backward {
+        false => strip.forward(&mut builder),
+        true => strip.backward(&mut builder),
+    });
     lowered.push(attempt.map_err(|blocked| (blocked, builder.axes))?);
     Ok(lowered)
 }

@@ -6,11 +6,8 @@ use crate::lower::access::{Source, flatten};
 use crate::lower::builder::{Builder, Shared};
 use crate::lower::pack::Packed;
 use crate::lower::rows::root_axes;
-use crate::lower::{Lowered, loops};
+use crate::lower::{Blocks, Lowered, loops};
 use bsq_ir::{DType, Function, Mask, NodeId, Op, Shape, Type};
-
-/// Scores of one strip.
-const STRIP: usize = 65_536;
 
 /// A matrix `[rows, columns]` for each point of the batch.
 pub(super) struct Matrix {
@@ -51,9 +48,8 @@ impl<'f> Strip<'f> {
         b: &mut Builder,
         function: &'f Function,
         anchor: NodeId,
-        scale: f32,
-        mask: Mask,
-        format: Format,
+        (scale, mask, format): (f32, Mask, Format),
+        blocks: &Blocks,
     ) -> Result<Self, Blocked> {
         let node = function.node(anchor);
         let shape = |operand: usize| function.node(node.operands[operand]).shape();
@@ -63,7 +59,9 @@ impl<'f> Strip<'f> {
         let (batch_index, batch) = root_axes(&mut b.axes, &batch_shape);
         let (queries, depth, keys, value_depth) =
             (q[rank - 2], q[rank - 1], v[rank - 2], v[rank - 1]);
-        let size = (STRIP / keys).clamp(8, 64).min(queries);
+        let size = (blocks.scores / keys)
+            .clamp(blocks.least_queries, blocks.most_queries)
+            .min(queries);
         let strip = b.axes.var(queries.div_ceil(size));
         let row = b.axes.var(size);
         let first = Affine::var(strip).scale(size as i64);
