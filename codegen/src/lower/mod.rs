@@ -7,7 +7,7 @@ mod blocks;
 mod builder;
 mod contraction;
 mod left;
-mod loops;
+pub(crate) mod loops;
 mod moves;
 mod nest;
 mod pack;

@@ -1,0 +1,189 @@
+//! The shape of a contraction's tile, chosen by what it costs.
+
+use super::super::Options;
+use crate::kernel::{Contract, Format, PANEL};
+use std::fmt;
+
+/// Threads of every block that contracts.
+const THREADS: usize = 128;
+/// Bytes of a row of the left side in one slab on the tensor cores: two steps of 32.
+pub const TENSOR_ROW: usize = 64;
+/// Bytes between rows of 64: an odd number of 16-byte words, so that eight rows fall into
+/// different banks.
+pub const PADDED_ROW: usize = TENSOR_ROW + 16;
+/// Words between rows of a staged panel on the tensor cores: 8 more than a multiple of 32 after
+/// three rows, so that the four rows of a fragment fall into different banks.
+pub const TENSOR_PANEL_ROW: usize = 24;
+
+/// What multiplies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A thread has `tm x tn` results; `ty x tx` threads.
+    Ffma {
+        ty: usize,
+        tx: usize,
+        tm: usize,
+        tn: usize,
+        slab: usize,
+    },
+    /// A warp has `mt x nt` fragments of 16 x 16; `wy x wx` warps.
+    Tensor {
+        wy: usize,
+        wx: usize,
+        mt: usize,
+        nt: usize,
+    },
+}
+
+/// A tile of the result and the slabs it is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tiling {
+    pub format: Format,
+    pub unit: Unit,
+}
+
+impl Tiling {
+    pub fn new(contract: &Contract, options: &Options) -> Tiling {
+        let format = contract.format;
+        let (m, n) = (contract.m.largest().max(1), contract.n.largest().max(1));
+        let tensor = match format {
+            Format::Bf16 | Format::Int8 => true,
+            // The tensor cores round the sides to 10 bits of mantissa.
+            Format::F32 => options.tf32 && contract.a_k_stride == 1,
+            Format::Bf16Weights | Format::U8Weights => false,
+        };
+        let candidates = if tensor { tensor_units() } else { ffma_units() };
+        let cost = |unit: &Unit| {
+            let tiling = Tiling {
+                format,
+                unit: unit.clone(),
+            };
+            let tiles = m.div_ceil(tiling.rows()) * n.div_ceil(tiling.columns());
+            tiles * tiling.work()
+        };
+        let unit = candidates.into_iter().min_by_key(cost);
+        Tiling {
+            format,
+            unit: unit.expect("there are tilings"),
+        }
+    }
+
+    pub fn threads(&self) -> u32 {
+        THREADS as u32
+    }
+
+    pub fn rows(&self) -> usize {
+        match self.unit {
+            Unit::Ffma { ty, tm, .. } => ty * tm,
+            Unit::Tensor { wy, mt, .. } => wy * mt * 16,
+        }
+    }
+
+    pub fn columns(&self) -> usize {
+        match self.unit {
+            Unit::Ffma { tx, tn, .. } => tx * tn,
+            Unit::Tensor { wx, nt, .. } => wx * nt * 16,
+        }
+    }
+
+    /// Instructions of a step, about.
+    fn work(&self) -> usize {
+        match self.unit {
+            // Per term: multiplications, and loads from shared memory at a quarter of their rate.
+            Unit::Ffma { tm, tn, .. } => tm * tn + 2 * (tm + tn),
+            Unit::Tensor { mt, nt, .. } => 32 * mt * nt + 16 * (mt + nt),
+        }
+    }
+
+    /// Terms of a slab.
+    pub fn slab(&self) -> usize {
+        match self.unit {
+            Unit::Ffma { slab, .. } => slab,
+            Unit::Tensor { .. } => TENSOR_ROW / self.format.a().size(),
+        }
+    }
+
+    /// Bytes from one staged row of the left side to the next.
+    pub fn a_pitch(&self) -> usize {
+        match self.unit {
+            Unit::Ffma { slab, .. } => 4 * slab + 16,
+            Unit::Tensor { .. } => PADDED_ROW,
+        }
+    }
+
+    /// Rows of a staged panel, bytes of one in memory, bytes to the next row and the next panel.
+    pub fn panel(&self) -> (usize, usize, usize, usize) {
+        let size = self.format.b().size();
+        match self.unit {
+            Unit::Ffma { slab, .. } => {
+                let row = PANEL * size;
+                (slab, row, row, slab * row + row)
+            }
+            Unit::Tensor { .. } => {
+                let (rows, pitch) = (TENSOR_ROW / 4, 4 * TENSOR_PANEL_ROW);
+                (rows, 4 * PANEL, pitch, rows * pitch)
+            }
+        }
+    }
+
+    pub fn panels(&self) -> usize {
+        self.columns().div_ceil(PANEL)
+    }
+
+    pub fn a_bytes(&self) -> usize {
+        (self.rows() * self.a_pitch()).next_multiple_of(64)
+    }
+
+    /// Bytes of both buffers.
+    pub fn stage_bytes(&self) -> usize {
+        2 * (self.a_bytes() + self.panels() * self.panel().3).next_multiple_of(64)
+    }
+}
+
+fn ffma_units() -> Vec<Unit> {
+    let unit = |(ty, tx, tm, tn, slab)| Unit::Ffma {
+        ty,
+        tx,
+        tm,
+        tn,
+        slab,
+    };
+    let shapes = [
+        (8, 16, 8, 8, 16),
+        (16, 8, 8, 8, 16),
+        (4, 32, 8, 4, 16),
+        (4, 32, 4, 8, 8),
+        (8, 16, 2, 4, 16),
+        (4, 32, 2, 4, 16),
+        (1, 128, 8, 1, 16),
+        (1, 128, 4, 1, 16),
+        (1, 128, 1, 1, 16),
+        (4, 32, 2, 1, 16),
+    ];
+    shapes.map(unit).into()
+}
+
+fn tensor_units() -> Vec<Unit> {
+    let unit = |(wy, wx, mt, nt)| Unit::Tensor { wy, wx, mt, nt };
+    let shapes = [
+        (2, 2, 2, 4),
+        (4, 1, 2, 4),
+        (2, 2, 1, 4),
+        (1, 4, 1, 4),
+        (1, 4, 1, 2),
+        (1, 4, 1, 1),
+        (4, 1, 1, 2),
+    ];
+    shapes.map(unit).into()
+}
+
+impl fmt::Display for Tiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rows, columns, slab) = (self.rows(), self.columns(), self.slab());
+        write!(f, "{rows} x {columns}, slabs of {slab}, ")?;
+        match self.unit {
+            Unit::Ffma { tm, tn, .. } => write!(f, "{tm} x {tn} results a thread"),
+            Unit::Tensor { mt, nt, .. } => write!(f, "{} x {} results a warp", 16 * mt, 16 * nt),
+        }
+    }
+}
