@@ -103,10 +103,11 @@ impl Executor for Compiler {
             let Op::Parameter { name, .. } = &function.node(id).op else {
                 return None;
             };
-            Some((name.clone(), session.parameter(name)?.clone()))
+            let value = session.parameter(name);
+            Some(value.map(|value| (name.clone(), value.clone())))
         });
         Ok(Results {
-            updates: updated.collect(),
+            updates: updated.collect::<Result<_, _>>()?,
             outputs: outputs.into_iter().collect(),
         })
     }

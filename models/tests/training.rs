@@ -85,6 +85,7 @@ fn training(config: &str, data: &Path, out: &Path) -> TrainRun {
         resume: false,
         steps: None,
         threads: 1,
+        device: bsq_runtime::Device::Cpu,
         stop: Arc::new(AtomicBool::new(false)),
     }
 }

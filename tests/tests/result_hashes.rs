@@ -48,7 +48,7 @@ fn train(family: Family, threads: usize) -> String {
             writeln!(lines, "step {step} {name} {hash:016x}").unwrap();
         }
     }
-    for (name, value) in session.parameters() {
+    for (name, value) in session.parameters().unwrap() {
         writeln!(
             lines,
             "{name} {:016x}",

@@ -290,7 +290,7 @@ impl Server {
     fn save(&self, path: &Path) -> Result<(), Box<dyn Error>> {
         let mut saved = self.outputs.clone();
         for name in COMPARED_MOMENTS {
-            if let Some(moment) = self.session.parameter(&format!("adamw.exp_avg.{name}")) {
+            if let Ok(moment) = self.session.parameter(&format!("adamw.exp_avg.{name}")) {
                 saved.insert(format!("exp_avg.{name}"), moment.clone());
             }
         }

@@ -1,5 +1,6 @@
 //! `bsq decode`: from small files back to photos.
 
+use super::device::DeviceArgument;
 use super::error::{CliError, Context};
 use super::interrupt::uninterrupted;
 use super::model::ModelArgument;
@@ -44,6 +45,8 @@ pub struct Arguments {
     model: ModelArgument,
     #[command(flatten)]
     prior: PriorArgument,
+    #[command(flatten)]
+    device: DeviceArgument,
     /// Decode what is good of a damaged file
     #[arg(long)]
     recover: bool,
@@ -64,6 +67,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let coded = streams
         .iter()
         .any(|frames| frames.header().coding != Coding::Raw);
+    let device = arguments.device.open(output)?;
     let tokenizer = arguments.model.open(output)?;
     let prior = match coded {
         true => Some(arguments.prior.open(output)?),
@@ -71,6 +75,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     let options = SessionOptions {
         threads: output.threads,
+        device,
         ..SessionOptions::default()
     };
     let mut codec = Codec::new(&tokenizer, prior.as_ref(), &options)?;

@@ -1,5 +1,6 @@
 //! `bsq detokenize`: a file of tokens to photos.
 
+use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
 use super::interrupt::uninterrupted;
 use super::model::ModelArgument;
@@ -36,9 +37,14 @@ pub struct Arguments {
     model: ModelArgument,
     #[command(flatten)]
     precision: PrecisionArgument,
+    #[command(flatten)]
+    device: DeviceArgument,
+    #[command(flatten)]
+    tf32: Tf32Argument,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    let device = arguments.device.open(output)?;
     let model = arguments.model.open(output)?;
     let file = TokenFile::load(&arguments.file, &model)?;
     let names: Vec<PathBuf> = file.pictures.iter().enumerate().map(plain_name).collect();
@@ -46,6 +52,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let options = SessionOptions {
         threads: output.threads,
         precision: arguments.precision.get(),
+        device,
+        tf32: arguments.tf32.tf32,
     };
     let mut session = TokenizerSession::new(&model, options);
     let mut results = Vec::new();

@@ -1,5 +1,6 @@
 //! `bsq encode`: photos to small files.
 
+use super::device::DeviceArgument;
 use super::error::{CliError, Context};
 use super::interrupt::uninterrupted;
 use super::model::ModelArgument;
@@ -53,6 +54,8 @@ pub struct Arguments {
     model: ModelArgument,
     #[command(flatten)]
     prior: PriorArgument,
+    #[command(flatten)]
+    device: DeviceArgument,
     /// Write every bit of every token, without a prior
     #[arg(long, conflicts_with_all = ["prior", "keep"])]
     raw: bool,
@@ -65,6 +68,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     check_all(&arguments.images)?;
     let given = arguments.output.as_deref();
     let outputs = paths::outputs(&arguments.images, given, paths::Kind::Stream)?;
+    let device = arguments.device.open(output)?;
     let tokenizer = arguments.model.open(output)?;
     let prior = match arguments.raw {
         true => None,
@@ -72,6 +76,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     let options = SessionOptions {
         threads: output.threads,
+        device,
         ..SessionOptions::default()
     };
     let mut codec = Codec::new(&tokenizer, prior.as_ref(), &options)?;

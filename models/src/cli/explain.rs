@@ -1,16 +1,20 @@
 //! `bsq explain`: every stage of the compiler, readable.
 
-use super::error::{CliError, Context};
+use super::Verdict;
+use super::device::{TargetArgument, Tf32Argument};
+use super::error::CliError;
+use super::functions::{Named, Subject};
 use super::interrupt::uninterrupted;
 use super::output::Output;
-use super::{Verdict, functions};
+use super::precision::PrecisionArgument;
 use bsq::image_io::write_atomically;
-use bsq::tokenizer::Tokenizer;
 use bsq_codegen::cpu::{clif, microkernel};
-use bsq_codegen::lower::lower;
+use bsq_codegen::lower::{self, Blocks, lower_with};
 use bsq_codegen::program::{BufferKind, Program};
+use bsq_codegen::ptx;
 use bsq_ir::rewrite::{self, Report};
 use bsq_ir::text::graphviz;
+use bsq_runtime::cuda::{PtxOptions, compile_ptx};
 use bsq_runtime::{CompileOptions, compile};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -31,17 +35,24 @@ memory and how many kernels the program has, and how long each part of compiling
   kernel    each kernel once, in Kernel IR
   clif      each kernel in Cranelift's IR
   asm       each kernel in machine instructions
+  ptx       each kernel once for a GPU, with its launch
 
-The text of `ir` and `fused` parses back. The program is the one that `bsq reconstruct` runs, or \
-with --train a whole training step.")]
+The text of `ir` and `fused` parses back. With --target, or where ptx is asked for, `schedule` and \
+`kernel` are those of the program for a GPU, whose work is cut in other blocks. No GPU and no driver \
+is needed.
+
+The program is the one that `bsq reconstruct` runs, of a prior the one that evaluates a whole section; \
+or with --train a whole training step.")]
 #[command(after_long_help = "\
 Examples:
   bsq explain default
   bsq explain default --stage ir,fused
   bsq explain config.toml --train --stage schedule | less
+  bsq explain default --stage ptx --target sm_89 --precision bf16
   bsq explain default --dot model.dot && dot -Tsvg model.dot > model.svg")]
 pub struct Arguments {
-    /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml)
+    /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml); of a
+    /// tokenizer or a prior
     #[arg(value_name = "MODEL")]
     model: String,
     /// Which stages to print, separated by commas
@@ -57,6 +68,12 @@ pub struct Arguments {
     /// step allows them anyway, unless its configuration says train.exact
     #[arg(long)]
     inexact: bool,
+    #[command(flatten)]
+    precision: PrecisionArgument,
+    #[command(flatten)]
+    target: TargetArgument,
+    #[command(flatten)]
+    tf32: Tf32Argument,
     /// Write the graph as Graphviz source: the one after rewriting, or with --stage ir the one
     /// before
     #[arg(long, value_name = "FILE")]
@@ -71,6 +88,7 @@ enum Stage {
     Kernel,
     Clif,
     Asm,
+    Ptx,
 }
 
 impl Stage {
@@ -81,20 +99,33 @@ impl Stage {
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    let config = functions::config_of(&arguments.model)?;
-    let tokenizer = Tokenizer::new(&config.model).in_(&arguments.model)?;
+    let target = arguments.target.options(arguments.tf32)?;
+    let precision = arguments.precision.get();
+    let model = Subject::open(&arguments.model)?;
     let batch = usize::from(arguments.batch);
-    let function = match arguments.train {
-        true => functions::training_step(&config, &tokenizer, batch),
-        false => functions::reconstruct(&tokenizer, batch),
+    let Named {
+        function, exact, ..
+    } = match arguments.train {
+        true => model.training_step(batch),
+        false => model.forward(batch),
     };
-    let exact = !arguments.inexact && (!arguments.train || config.train.exact);
+    let exact = exact && !arguments.inexact;
     let options = rewrite::Options {
         exact,
         ..Default::default()
     };
     let (fused, report) = rewrite::optimize(&function, &options);
-    let program = lower(&fused);
+    let lowered = |blocks| lower_with(&fused, &lower::Options { precision, blocks });
+    let on_gpu = arguments.target.is_given() || arguments.stage.contains(&Stage::Ptx);
+    let on_cpu = [Stage::Clif, Stage::Asm];
+    let on_cpu = arguments.stage.iter().any(|stage| on_cpu.contains(stage));
+    // Of both only if somebody looks at both.
+    let program = lowered(match on_gpu {
+        true => Blocks::GPU,
+        false => Blocks::CPU,
+    });
+    let cpu_program = (on_gpu && on_cpu).then(|| lowered(Blocks::CPU));
+    let cpu_program = cpu_program.as_ref().unwrap_or(&program);
     if let Some(path) = &arguments.dot {
         let drawn = match arguments.stage.as_slice() {
             [Stage::Ir] => &function,
@@ -111,8 +142,9 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             Stage::Fused => fused.to_string(),
             Stage::Schedule => schedule(&program),
             Stage::Kernel => kernels(&program, |kernel| Ok(kernel.to_string()))?,
-            Stage::Clif => kernels(&program, |kernel| Ok(listing(kernel)?.clif))?,
-            Stage::Asm => kernels(&program, |kernel| Ok(listing(kernel)?.assembly))?,
+            Stage::Clif => kernels(cpu_program, |kernel| Ok(listing(kernel)?.clif))?,
+            Stage::Asm => kernels(cpu_program, |kernel| Ok(listing(kernel)?.assembly))?,
+            Stage::Ptx => ptx_of(&program, &ptx::compile(&program, &target)?),
         };
         if arguments.stage.len() > 1 {
             output.say(format_args!("# stage {}", stage.name()))?;
@@ -132,10 +164,20 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         output.say(&sizes)?;
         let options = CompileOptions {
             exact,
+            precision,
             threads: output.threads,
             ..CompileOptions::default()
         };
-        output.say(compile(&function, &options)?.report())?;
+        if on_gpu {
+            let options = PtxOptions {
+                exact,
+                precision,
+                target,
+            };
+            output.say(compile_ptx(&function, &options)?.report)?;
+        } else {
+            output.say(compile(&function, &options)?.report())?;
+        }
     }
     output.value(&json!({
         "model": arguments.model,
@@ -147,6 +189,35 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         "stages": texts,
     }))?;
     Ok(Verdict::Good)
+}
+
+/// Each kernel's PTX below what it computes and how it is launched.
+fn ptx_of(program: &Program, entries: &[ptx::Entry]) -> String {
+    let mut result = String::new();
+    for (number, entry) in entries.iter().enumerate() {
+        let launches: Vec<_> = (program.launches.iter().enumerate())
+            .filter(|(_, launch)| launch.kernel == number)
+            .collect();
+        let label = launches.first().map_or("", |(_, launch)| &launch.label);
+        let times = launches.len();
+        result += &format!("// kernel {number}, {times} times: {label}\n");
+        result += &format!(
+            "// {} blocks of {} threads, {} bytes of shared memory each",
+            entry.blocks, entry.threads, entry.shared_bytes
+        );
+        if entry.workspace_bytes > 0 {
+            result += &format!(", a workspace of {} bytes", entry.workspace_bytes);
+        }
+        result += "\n// launches:";
+        for (index, launch) in launches {
+            let once = if launch.stable { " (once)" } else { "" };
+            result += &format!(" {index}{once}");
+        }
+        result += "\n";
+        result += entry.text.trim_end();
+        result += "\n\n";
+    }
+    result
 }
 
 fn listing(kernel: &bsq_codegen::kernel::Kernel) -> Result<clif::Listing, CliError> {

@@ -8,9 +8,11 @@ mod bench;
 mod check;
 mod decode;
 mod detokenize;
+mod device;
 mod encode;
 mod error;
 mod explain;
+mod export;
 mod functions;
 mod inspect;
 mod interrupt;
@@ -83,6 +85,7 @@ enum Command {
     Check(check::Arguments),
     Inspect(inspect::Arguments),
     Explain(explain::Arguments),
+    Export(export::Arguments),
     Bench(bench::Arguments),
 }
 
@@ -111,6 +114,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(arguments, &output),
         Command::Inspect(arguments) => inspect::run(arguments, &output),
         Command::Explain(arguments) => explain::run(arguments, &output),
+        Command::Export(arguments) => export::run(arguments, &output),
         Command::Bench(arguments) => bench::run(arguments, &output),
     };
     match result {

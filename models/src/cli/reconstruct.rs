@@ -1,5 +1,6 @@
 //! `bsq reconstruct`: photo to tokens to photo.
 
+use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
 use super::interrupt::uninterrupted;
 use super::model::ModelArgument;
@@ -35,7 +36,8 @@ Examples:
   bsq reconstruct photo.jpg -o out.png --side-by-side
   bsq reconstruct *.jpg -o folder --json          figures of many, for a program
   bsq reconstruct photo.jpg --model my.safetensors
-  bsq reconstruct photo.jpg --precision int8 -v   faster; and how far from f32")]
+  bsq reconstruct photo.jpg --precision int8 -v   faster; and how far from f32
+  bsq reconstruct photo.jpg --device cuda         on a GPU")]
 pub struct Arguments {
     /// PNG or JPEG pictures of any size
     #[arg(required = true, value_name = "IMAGE")]
@@ -47,6 +49,10 @@ pub struct Arguments {
     model: ModelArgument,
     #[command(flatten)]
     precision: PrecisionArgument,
+    #[command(flatten)]
+    device: DeviceArgument,
+    #[command(flatten)]
+    tf32: Tf32Argument,
     /// Write original, reconstruction and difference (four times as strong) in one picture
     #[arg(long)]
     side_by_side: bool,
@@ -59,16 +65,22 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     let outputs = paths::outputs(&arguments.images, arguments.output.as_deref(), kind)?;
     check_all(&arguments.images)?;
+    let device = arguments.device.open(output)?;
     let model = arguments.model.open(output)?;
     let bits = model.config.model.quantizer.bits_per_token();
-    let session = |precision| {
-        let threads = output.threads;
-        TokenizerSession::new(&model, SessionOptions { threads, precision })
+    let session = |precision, tf32| {
+        let options = SessionOptions {
+            threads: output.threads,
+            precision,
+            device,
+            tf32,
+        };
+        TokenizerSession::new(&model, options)
     };
-    let precision = arguments.precision.get();
-    let compares = output.is_verbose() && precision != Precision::F32;
-    let mut reference = compares.then(|| session(Precision::F32));
-    let mut session = session(precision);
+    let (precision, tf32) = (arguments.precision.get(), arguments.tf32.tf32);
+    let compares = output.is_verbose() && (precision != Precision::F32 || tf32);
+    let mut reference = compares.then(|| session(Precision::F32, false));
+    let mut session = session(precision, tf32);
     let mut results = Vec::new();
     for (input, path) in arguments.images.iter().zip(&outputs) {
         let original = load(input, output)?;
@@ -109,6 +121,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     output.value(&json!({
         "model": model.name,
         "precision": arguments.precision.name(),
+        "tf32": tf32,
+        "device": device.to_string(),
         "compile_seconds": session.compile_time().as_secs_f64(),
         "images": results,
     }))?;

@@ -1,5 +1,6 @@
 //! `bsq tokens`: photos to a file of tokens.
 
+use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
 use super::interrupt::uninterrupted;
 use super::model::ModelArgument;
@@ -40,16 +41,23 @@ pub struct Arguments {
     model: ModelArgument,
     #[command(flatten)]
     precision: PrecisionArgument,
+    #[command(flatten)]
+    device: DeviceArgument,
+    #[command(flatten)]
+    tf32: Tf32Argument,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     paths::check_folder(&arguments.output)?;
     check_all(&arguments.images)?;
+    let device = arguments.device.open(output)?;
     let model = arguments.model.open(output)?;
     let bits = model.config.model.quantizer.bits_per_token();
     let options = SessionOptions {
         threads: output.threads,
         precision: arguments.precision.get(),
+        device,
+        tf32: arguments.tf32.tf32,
     };
     let mut session = TokenizerSession::new(&model, options);
     let (mut pictures, mut results) = (Vec::new(), Vec::new());

@@ -1,12 +1,14 @@
 //! `bsq train`: from photos to a tokenizer, or to a prior of one.
 
 use super::Verdict;
+use super::device::DeviceArgument;
 use super::error::CliError;
 use super::interrupt;
 use super::model::ModelArgument;
 use super::output::Output;
 use bsq::config::{Config, PriorConfig};
 use bsq::train::{self, Bar, Progress, Silent, TokenSource, TrainOutcome, TrainRun};
+use bsq_runtime::Device;
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -29,6 +31,7 @@ Examples:
   bsq train config.toml --data photos --out run
   bsq train config.toml --data photos --out run --resume
   bsq train config.toml --data photos --out trial --steps 100
+  bsq train config.toml --data photos --out run --device cuda
   bsq train prior.toml --data photos --out run
   bsq train prior.toml --tokens all.safetensors --model my.safetensors --out run")]
 pub struct Arguments {
@@ -52,6 +55,8 @@ pub struct Arguments {
     /// Stop when N steps are done, counted from the very first; schedules stay as they are
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
+    #[command(flatten)]
+    device: DeviceArgument,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
@@ -61,10 +66,11 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         true => Box::new(Silent),
         false => Box::new(Bar::default()),
     };
+    let at = (arguments.device.open(output)?, output);
     let stop = interrupt::finish_first();
     let outcome = match PriorConfig::is_prior(&text) {
-        true => train_prior(&arguments, output, &mut *progress)?,
-        false => train_tokenizer(&arguments, output, &mut *progress)?,
+        true => train_prior(&arguments, at, &mut *progress)?,
+        false => train_tokenizer(&arguments, at, &mut *progress)?,
     };
     let interrupted = stop.load(std::sync::atomic::Ordering::Relaxed);
     output.say(format_args!(
@@ -86,12 +92,12 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
 
 fn train_tokenizer(
     arguments: &Arguments,
-    output: &Output,
+    at: (Device, &Output),
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
     let (config, notices) = Config::load(&arguments.config)?;
     for notice in notices {
-        output.note(format_args!("{}: {notice}", arguments.config.display()));
+        at.1.note(format_args!("{}: {notice}", arguments.config.display()));
     }
     if !arguments.tokens.is_empty() {
         let message = "--tokens is for priors: a configuration with a section [prior]";
@@ -106,15 +112,12 @@ fn train_tokenizer(
             "no pictures to train on: give --data, or data.train_root in the configuration";
         return Err(CliError::new(message));
     };
-    Ok(train::run(
-        &task(config, data, arguments, output),
-        progress,
-    )?)
+    Ok(train::run(&task(config, data, arguments, at), progress)?)
 }
 
 fn train_prior(
     arguments: &Arguments,
-    output: &Output,
+    at: (Device, &Output),
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
     let config = PriorConfig::load(&arguments.config)?;
@@ -130,12 +133,17 @@ fn train_prior(
             return Err(CliError::new(message));
         }
     };
-    let tokenizer = arguments.model.open(output)?;
-    let task = task(config, PathBuf::new(), arguments, output);
+    let tokenizer = arguments.model.open(at.1)?;
+    let task = task(config, PathBuf::new(), arguments, at);
     Ok(train::run_prior(&task, &tokenizer, &source, progress)?)
 }
 
-fn task<C>(config: C, data: PathBuf, arguments: &Arguments, output: &Output) -> TrainRun<C> {
+fn task<C>(
+    config: C,
+    data: PathBuf,
+    arguments: &Arguments,
+    (device, output): (Device, &Output),
+) -> TrainRun<C> {
     TrainRun {
         config,
         data,
@@ -143,6 +151,7 @@ fn task<C>(config: C, data: PathBuf, arguments: &Arguments, output: &Output) -> 
         resume: arguments.resume,
         steps: arguments.steps,
         threads: output.threads,
+        device,
         stop: interrupt::finish_first(),
     }
 }

@@ -6,7 +6,7 @@ use crate::image_io::Range;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::Function;
 use bsq_runtime::tensor_data::{Element, HostTensor, TensorError};
-use bsq_runtime::{CompileOptions, Precision, ProgramError, Session, compile};
+use bsq_runtime::{CompileOptions, Device, Precision, ProgramError, Session, compile};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ pub struct SessionOptions {
     /// The format of contractions and attention. All but f32 are outside the promise of the same
     /// results on every machine.
     pub precision: Precision,
+    /// Where to run.
+    pub device: Device,
+    /// On a GPU, contractions in f32 on the tensor cores: outside the promise, too.
+    pub tf32: bool,
 }
 
 /// Why pictures or tokens could not be processed.
@@ -235,6 +239,8 @@ impl Half {
             let options = CompileOptions {
                 threads: context.options.threads,
                 precision: context.options.precision,
+                device: context.options.device,
+                tf32: context.options.tf32,
                 ..CompileOptions::default()
             };
             let executable = compile(&function, &options)?;

@@ -6,7 +6,7 @@ use super::{
 use crate::pipeline::SessionOptions;
 use bsq_ir::Function;
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
-use bsq_runtime::{CompileOptions, ProgramError, Session, compile};
+use bsq_runtime::{CompileOptions, Device, ProgramError, Session, compile};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -46,6 +46,7 @@ pub struct PriorSession {
     model: PriorModel,
     parameters: BTreeMap<String, HostTensor>,
     threads: usize,
+    device: Device,
     section: Option<(usize, Session)>,
     wavefront: Option<(usize, Session)>,
     sub_token: Option<(usize, Session)>,
@@ -59,6 +60,7 @@ impl PriorSession {
             model: prior.model.clone(),
             parameters: prior.parameters.clone(),
             threads: options.threads,
+            device: options.device,
             section: None,
             wavefront: None,
             sub_token: None,
@@ -135,7 +137,7 @@ impl PriorSession {
             batch,
             || section_function(model, batch),
             &self.parameters,
-            self.threads,
+            (self.threads, self.device),
             &mut self.compile_time,
         )?;
         let mut outputs = session.run(&[("known", &known), ("tokens", &tokens)])?;
@@ -227,7 +229,7 @@ impl PriorSession {
             batch,
             || wavefront_function(model, batch),
             &self.parameters,
-            self.threads,
+            (self.threads, self.device),
             &mut self.compile_time,
         )?;
         let time = HostTensor::scalar(time as i32)?;
@@ -268,7 +270,7 @@ impl PriorSession {
             rows,
             || sub_token_function(model, rows),
             &self.parameters,
-            self.threads,
+            (self.threads, self.device),
             &mut self.compile_time,
         )?;
         let inputs = [("projected", &own), ("tokens", &tokens), ("index", &index)];
@@ -306,7 +308,7 @@ fn bind<'a>(
     size: usize,
     build: impl Fn() -> Function,
     parameters: &BTreeMap<String, HostTensor>,
-    threads: usize,
+    (threads, device): (usize, Device),
     compile_time: &mut Duration,
 ) -> Result<&'a mut Session, PriorSessionError> {
     if bound.as_ref().is_none_or(|(current, _)| *current != size) {
@@ -315,6 +317,7 @@ fn bind<'a>(
         let function = build();
         let options = CompileOptions {
             threads,
+            device,
             ..CompileOptions::default()
         };
         let executable = compile(&function, &options)?;

@@ -58,7 +58,7 @@ pub(super) fn save(
     ]);
     let more = identity.metadata.iter();
     metadata.extend(more.map(|(key, value)| (key.to_string(), value.clone())));
-    Ok(safetensors::save(path, session.parameters(), &metadata)?)
+    Ok(safetensors::save(path, session.parameters()?, &metadata)?)
 }
 
 impl TrainingCheckpoint {

@@ -8,7 +8,7 @@ use crate::image_io::{Picture, Range, Windows, load, to_planar};
 use crate::metrics::psnr;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::{DType, Graph, Scope};
-use bsq_runtime::{CompileOptions, Executable, HostTensor, Session, compile};
+use bsq_runtime::{CompileOptions, Device, Executable, HostTensor, Session, compile};
 use std::path::{Path, PathBuf};
 
 /// Windows that are reconstructed at once.
@@ -55,6 +55,7 @@ impl Evaluator {
         config: &TokenizerConfig,
         folder: &Path,
         threads: usize,
+        device: Device,
     ) -> Result<Evaluator, TrainError> {
         let tokenizer = Tokenizer::new(config)?;
         let graph = Graph::new();
@@ -63,6 +64,7 @@ impl Evaluator {
         let outputs = [("reconstruction", forward.decoded.reconstruction.id())];
         let options = CompileOptions {
             threads,
+            device,
             ..CompileOptions::default()
         };
         let executable = compile(&graph.function(outputs, []), &options)?;

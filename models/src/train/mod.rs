@@ -29,7 +29,7 @@ pub use checkpoint::{FILE_NAME, TrainingCheckpoint};
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Evaluator, PictureScore};
 pub use export::export_model;
-pub use prior::{TokenSource, prior_step_function, run_prior};
+pub use prior::{TokenSource, prior_step_function, prior_step_program, run_prior};
 pub use program::{AVERAGE_PREFIX, StepProgram};
 pub use progress::{Bar, Progress, Silent};
 pub use run::{TrainOutcome, TrainRun};

@@ -5,11 +5,13 @@ use super::run::{Program, Task, checkpoint_of, train};
 use super::{Progress, TrainError, TrainOutcome, TrainRun};
 use crate::config::{PriorConfig, TrainConfig};
 use crate::data::{TokenBatch, TokenDataset};
+use crate::executor::Tensors;
 use crate::optimizer::{AdamW, Step, adamw};
 use crate::pipeline::{ModelFile, TokenFile, identity};
 use crate::prior::{PriorFile, PriorModel, TOKENIZER, section_inputs, section_loss};
 use bsq_ir::{Function, Graph, Scope};
 use bsq_runtime::HostTensor;
+use bsq_runtime::tensor_data::TensorError;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -48,12 +50,9 @@ pub fn run_prior(
     };
     let own = identity(tokenizer.tokenizer.config(), &tokenizer.parameters);
     let prior = PriorFile::untrained("prior", config.clone(), &own)?;
-    let graph = Graph::new();
-    let step = build(&graph, config, &prior.model);
-    let mut start = prior.parameters;
-    start.extend(step.initial_state(&start)?);
+    let (function, start) = prior_step_program(config, prior.parameters)?;
     let program = Program {
-        function: step.function(),
+        function,
         start,
         scalars: vec!["loss", "bits_per_token"],
     };
@@ -69,6 +68,21 @@ pub fn run_prior(
 pub fn prior_step_function(config: &PriorConfig) -> Function {
     let graph = Graph::new();
     build(&graph, config, &PriorModel::new(&config.prior)).function()
+}
+
+/// [`prior_step_function`], and its parameters and the optimizer's state before the first step.
+///
+/// # Errors
+/// If memory runs out.
+pub fn prior_step_program(
+    config: &PriorConfig,
+    parameters: Tensors,
+) -> Result<(Function, Tensors), TensorError> {
+    let graph = Graph::new();
+    let step = build(&graph, config, &PriorModel::new(&config.prior));
+    let mut start = parameters;
+    start.extend(step.initial_state(&start)?);
+    Ok((step.function(), start))
 }
 
 fn build<'g>(graph: &'g Graph, config: &PriorConfig, model: &PriorModel) -> Step<'g> {

@@ -8,7 +8,7 @@ use crate::executor::Tensors;
 use crate::train_log::TrainLog;
 use bsq_ir::Function;
 use bsq_runtime::atomic_file::write_atomically;
-use bsq_runtime::{CompileOptions, HostTensor, Outputs, Session, compile};
+use bsq_runtime::{CompileOptions, Device, HostTensor, Outputs, Session, compile};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,8 @@ pub struct TrainRun<C = Config> {
     pub steps: Option<u64>,
     /// Threads that run kernels; 0 means as many as the CPU has.
     pub threads: usize,
+    /// Where steps and evaluations run. The bits of a training do not depend on it.
+    pub device: Device,
     /// When this becomes true, the training finishes its step, saves, and returns.
     pub stop: Arc<AtomicBool>,
 }
@@ -76,6 +78,9 @@ pub(super) struct Evaluated {
     pub scalars: Vec<(&'static str, f64)>,
 }
 
+/// Where a training stands; read from its device when it is asked for.
+pub(super) type State<'a> = &'a dyn Fn() -> Result<TrainingCheckpoint, TrainError>;
+
 /// What the loop does not know of what it trains.
 pub(super) trait Task {
     type Data: Batches;
@@ -94,10 +99,7 @@ pub(super) trait Task {
         batch: <Self::Data as Batches>::Batch,
     ) -> Result<Vec<(&'static str, HostTensor)>, TrainError>;
     /// Nothing where there is nothing to evaluate on.
-    fn evaluate(
-        &mut self,
-        _state: &dyn Fn() -> TrainingCheckpoint,
-    ) -> Result<Option<Evaluated>, TrainError> {
+    fn evaluate(&mut self, _state: State<'_>) -> Result<Option<Evaluated>, TrainError> {
         Ok(None)
     }
 }
@@ -132,6 +134,7 @@ pub(super) fn train<C, T: Task>(
     let options = CompileOptions {
         exact: task.settings().exact,
         threads: run.threads,
+        device: run.device,
         ..CompileOptions::default()
     };
     let executable = compile(&program.function, &options)?;
@@ -279,13 +282,15 @@ impl<T: Task> Training<T> {
 
     fn evaluate(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
         let (done, session) = (self.done, &self.session);
-        let state = || TrainingCheckpoint {
-            step: done,
-            config_text: String::new(),
-            tensors: session
-                .parameters()
-                .map(|(name, tensor)| (name.to_string(), tensor.clone()))
-                .collect(),
+        let state = || {
+            let parameters = session.parameters()?.into_iter();
+            Ok(TrainingCheckpoint {
+                step: done,
+                config_text: String::new(),
+                tensors: parameters
+                    .map(|(name, tensor)| (name.to_string(), tensor.clone()))
+                    .collect(),
+            })
         };
         if let Some(Evaluated { line, scalars }) = self.task.evaluate(&state)? {
             progress.note(&format!("step {done}: {line}"));

@@ -1,10 +1,9 @@
 //! Training a tokenizer on a folder of pictures.
 
 use super::checkpoint::Identity;
-use super::run::{Evaluated, Program, Task, checkpoint_of, train};
+use super::run::{Evaluated, Program, State, Task, checkpoint_of, train};
 use super::{
-    Evaluator, Progress, StepProgram, TrainError, TrainOutcome, TrainRun, TrainingCheckpoint,
-    transform_coding,
+    Evaluator, Progress, StepProgram, TrainError, TrainOutcome, TrainRun, transform_coding,
 };
 use crate::config::{Config, Initialisation, TrainConfig};
 use crate::data::{Batch, Dataset};
@@ -36,7 +35,10 @@ pub fn run(run: &TrainRun, progress: &mut dyn Progress) -> Result<TrainOutcome, 
     let program = StepProgram::new(config, &tokenizer, parameters)?;
     let evaluator = match (&config.data.val_root, config.train.eval_freq) {
         (None, _) | (_, 0) => None,
-        (Some(folder), _) => Some(Evaluator::new(&config.model, folder, run.threads)?),
+        (Some(folder), _) => {
+            let evaluator = Evaluator::new(&config.model, folder, run.threads, run.device)?;
+            Some(evaluator)
+        }
     };
     let task = TokenizerTask {
         config,
@@ -98,15 +100,12 @@ impl Task for TokenizerTask<'_> {
         Ok(inputs)
     }
 
-    fn evaluate(
-        &mut self,
-        state: &dyn Fn() -> TrainingCheckpoint,
-    ) -> Result<Option<Evaluated>, TrainError> {
+    fn evaluate(&mut self, state: State<'_>) -> Result<Option<Evaluated>, TrainError> {
         let Some(evaluator) = &mut self.evaluator else {
             return Ok(None);
         };
         let psnr = evaluator
-            .evaluate(&state().parameters(Weights::Ema))?
+            .evaluate(&state()?.parameters(Weights::Ema))?
             .psnr();
         Ok(Some(Evaluated {
             line: format!("{psnr:.3} dB"),

@@ -78,6 +78,7 @@ fn training(out: &Path, steps: Option<u64>, resume: bool) -> TrainRun<PriorConfi
         resume,
         steps,
         threads: 1,
+        device: bsq_runtime::Device::Cpu,
         stop: Arc::new(AtomicBool::new(false)),
     }
 }

@@ -2,12 +2,15 @@
 
 use super::ProgramError;
 use super::session::Session;
+use crate::cuda::{CudaCode, Gpu, PtxOptions, compile_ptx};
+use crate::device::Device;
 use crate::tensor_data::HostTensor;
 use crate::threads::available_threads;
 use bsq_codegen::cpu::clif::{self, Compiled};
 use bsq_codegen::cpu::microkernel::{self, Family};
 use bsq_codegen::lower::{self, Precision, lower_with};
 use bsq_codegen::program::Program;
+use bsq_codegen::ptx;
 use bsq_ir::Function;
 use bsq_ir::rewrite::{self, Report};
 use std::collections::BTreeMap;
@@ -25,8 +28,13 @@ pub struct CompileOptions {
     /// The format of contractions and attention. All but [`Precision::F32`] are outside the
     /// promise of the same bits everywhere.
     pub precision: Precision,
-    /// Threads that run kernels; 0 means as many as the CPU has.
+    /// Threads that run kernels on a CPU; 0 means as many as it has.
     pub threads: usize,
+    /// Where to run. In f32 without `tf32` results are the same bits on every device.
+    pub device: Device,
+    /// On a GPU, contractions in f32 on the tensor cores, their sides rounded to 10 bits of
+    /// mantissa: outside the promise of the same bits everywhere.
+    pub tf32: bool,
 }
 
 impl Default for CompileOptions {
@@ -36,19 +44,25 @@ impl Default for CompileOptions {
             family: None,
             precision: Precision::F32,
             threads: 0,
+            device: Device::Cpu,
+            tf32: false,
         }
     }
 }
 
-/// Machine code and the program that it belongs to; cheap to clone.
+/// Code and the program that it belongs to; cheap to clone.
 #[derive(Clone)]
 pub struct Executable {
     pub(super) program: Arc<Program>,
-    pub(super) code: Arc<Compiled>,
-    pub(super) threads: usize,
-    /// Scratch of one thread.
-    pub(super) scratch_bytes: usize,
+    pub(super) code: Code,
     report: Arc<CompileReport>,
+}
+
+/// What a device runs.
+#[derive(Clone)]
+pub(super) enum Code {
+    Cpu { code: Arc<Compiled>, threads: usize },
+    Cuda(Arc<CudaCode>),
 }
 
 /// What compilation did and how long each part took.
@@ -58,6 +72,7 @@ pub struct CompileReport {
     pub rewrite: Report,
     pub rewrite_time: Duration,
     pub lower_time: Duration,
+    /// For a GPU, that of the driver's assembler included.
     pub code_time: Duration,
     pub kernels: usize,
     pub launches: usize,
@@ -65,8 +80,21 @@ pub struct CompileReport {
     pub peak_bytes: usize,
 }
 
-/// Compiles a function for this machine.
+/// Compiles a function for this machine or a GPU in it.
+///
+/// # Errors
+/// If the machine lacks what was asked for, or cannot take the program.
 pub fn compile(function: &Function, options: &CompileOptions) -> Result<Executable, ProgramError> {
+    match options.device {
+        Device::Cpu => compile_for_cpu(function, options),
+        Device::Cuda { ordinal } => compile_for_gpu(function, options, ordinal),
+    }
+}
+
+fn compile_for_cpu(
+    function: &Function,
+    options: &CompileOptions,
+) -> Result<Executable, ProgramError> {
     let family = match options.family {
         Some(family) => family,
         None => microkernel::selected()?,
@@ -110,18 +138,48 @@ pub fn compile(function: &Function, options: &CompileOptions) -> Result<Executab
         launches: program.launches.len(),
         peak_bytes: program.peak_bytes(),
     };
-    let scratch = program
-        .kernels
-        .iter()
-        .map(|kernel| kernel.scratch_layout().1);
-    let scratch_bytes = scratch.max().unwrap_or(0);
-    let (program, code, report) = (Arc::new(program), Arc::new(code), Arc::new(report));
     Ok(Executable {
-        program,
-        code,
-        threads,
-        scratch_bytes,
-        report,
+        program: Arc::new(program),
+        code: Code::Cpu {
+            code: Arc::new(code),
+            threads,
+        },
+        report: Arc::new(report),
+    })
+}
+
+fn compile_for_gpu(
+    function: &Function,
+    options: &CompileOptions,
+    ordinal: u32,
+) -> Result<Executable, ProgramError> {
+    // The device is asked for first: what to generate depends on it, and there may be none.
+    let gpu = Gpu::open(ordinal)?;
+    let options = PtxOptions {
+        exact: options.exact,
+        precision: options.precision,
+        target: ptx::Options {
+            sm: gpu.target(),
+            tf32: options.tf32,
+        },
+    };
+    let compiled = compile_ptx(function, &options)?;
+    let start = Instant::now();
+    let code = gpu.load(&compiled)?;
+    let made = compiled.report;
+    let report = CompileReport {
+        rewrite: made.rewrite,
+        rewrite_time: made.rewrite_time,
+        lower_time: made.lower_time,
+        code_time: made.emit_time + start.elapsed(),
+        kernels: made.kernels,
+        launches: made.launches,
+        peak_bytes: made.peak_bytes,
+    };
+    Ok(Executable {
+        program: Arc::new(compiled.program),
+        code: Code::Cuda(Arc::new(code)),
+        report: Arc::new(report),
     })
 }
 

@@ -1,10 +1,12 @@
 //! What can go wrong between a function and its results.
 
 use crate::buffer::OutOfMemory;
+use crate::cuda::CudaError;
 use crate::tensor_data::TensorError;
 use crate::threads::PoolError;
 use bsq_codegen::cpu::clif::CodegenError;
 use bsq_codegen::cpu::microkernel::FamilyError;
+use bsq_codegen::ptx::PtxError;
 use bsq_ir::Type;
 
 /// Why a program cannot be compiled, bound or run.
@@ -14,6 +16,10 @@ pub enum ProgramError {
     Family(#[from] FamilyError),
     #[error(transparent)]
     Codegen(#[from] CodegenError),
+    #[error(transparent)]
+    Ptx(#[from] PtxError),
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
     #[error(transparent)]
     Pool(#[from] PoolError),
     #[error(transparent)]

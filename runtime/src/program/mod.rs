@@ -18,11 +18,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bound;
 mod compile;
+mod cpu;
 mod error;
 mod session;
 mod timeline;
 
+pub(crate) use bound::Bound;
 pub use compile::{CompileOptions, CompileReport, Executable, compile};
 pub use error::ProgramError;
 pub use session::{Outputs, Session};

@@ -1,28 +1,22 @@
 //! A program with its parameters and memory, ready to run.
 
-use super::ProgramError;
-use super::compile::Executable;
-use super::timeline::{LaunchTime, Timeline};
-use crate::buffer::AlignedBuffer;
+use super::compile::{Code, Executable};
+use super::cpu::CpuBound;
+use super::{Bound, LaunchTime, ProgramError};
+use crate::cuda::CudaBound;
 use crate::tensor_data::HostTensor;
-use crate::threads::WorkerPool;
-use bsq_codegen::program::{BufferId, BufferKind, Launch};
+use bsq_codegen::program::{BufferKind, Program};
 use bsq_ir::Type;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Results of a run by name.
 pub type Outputs = BTreeMap<String, HostTensor>;
 
 /// A bound program. Parameters that the program updates change with every run.
 pub struct Session {
-    executable: Executable,
-    pool: WorkerPool,
-    /// Memory of each buffer that is not a temporary.
-    owned: Vec<Option<HostTensor>>,
-    arena: AlignedBuffer,
-    /// Scratch of each thread, one after the other.
-    scratch: AlignedBuffer,
-    scratch_stride: usize,
+    program: Arc<Program>,
+    bound: Box<dyn Bound>,
     names: Names,
     /// Stable launches must run before the next run.
     stale: bool,
@@ -40,82 +34,70 @@ impl Session {
         executable: Executable,
         mut parameters: BTreeMap<String, HostTensor>,
     ) -> Result<Self, ProgramError> {
-        let program = &executable.program;
+        let program = executable.program;
         let mut names = Names::default();
-        let mut owned = Vec::with_capacity(program.buffers.len());
+        let mut values = BTreeMap::new();
         for (index, buffer) in program.buffers.iter().enumerate() {
-            let shape = buffer.ty.shape.to_vec();
-            owned.push(match &buffer.kind {
+            match &buffer.kind {
                 BufferKind::Input(name) => {
                     names.inputs.insert(name.clone(), index);
-                    Some(HostTensor::zeros(buffer.ty.dtype, shape)?)
                 }
                 BufferKind::Parameter(name) => {
                     names.parameters.insert(name.clone(), index);
-                    let wanted = buffer.ty.clone();
                     let tensor = parameters
                         .remove(name)
-                        .ok_or_else(|| ProgramError::Missing {
-                            kind: "parameter",
-                            name: name.clone(),
-                            wanted,
-                        })?;
+                        .ok_or_else(|| missing("parameter", name, &buffer.ty))?;
                     check("parameter", name, &buffer.ty, &tensor)?;
-                    Some(tensor)
+                    values.insert(index, tensor);
                 }
-                BufferKind::Constant(bytes) => {
-                    Some(HostTensor::from_bytes(buffer.ty.dtype, shape, bytes)?)
-                }
-                BufferKind::Stable => Some(HostTensor::zeros(buffer.ty.dtype, shape)?),
-                BufferKind::Temporary { .. } => None,
-            });
+                BufferKind::Constant(_) | BufferKind::Stable | BufferKind::Temporary { .. } => {}
+            }
         }
         if let Some(name) = parameters.into_keys().next() {
-            return Err(unexpected("parameter", name, &names.parameters));
+            return Err(unexpected("parameter", &name, &names.parameters));
         }
-        let scratch_stride = executable.scratch_bytes.next_multiple_of(4096);
-        let pool = WorkerPool::new(executable.threads)?;
-        let arena = AlignedBuffer::zeroed(program.arena_bytes)?;
-        let scratch = AlignedBuffer::zeroed(scratch_stride * executable.threads)?;
+        let bound: Box<dyn Bound> = match executable.code {
+            Code::Cpu { code, threads } => {
+                Box::new(CpuBound::new(program.clone(), code, threads, values)?)
+            }
+            Code::Cuda(code) => Box::new(CudaBound::new(program.clone(), code, &values)?),
+        };
         Ok(Session {
-            executable,
-            pool,
-            owned,
-            arena,
-            scratch,
-            scratch_stride,
+            program,
+            bound,
             names,
             stale: true,
         })
     }
 
     /// The current value of a parameter.
-    pub fn parameter(&self, name: &str) -> Option<&HostTensor> {
-        self.names
-            .parameters
-            .get(name)
-            .and_then(|&index| self.owned[index].as_ref())
+    ///
+    /// # Errors
+    /// If the program has no such parameter, or a device does not give it back.
+    pub fn parameter(&self, name: &str) -> Result<&HostTensor, ProgramError> {
+        match self.names.parameters.get(name) {
+            Some(&index) => self.bound.parameter(index),
+            None => Err(unexpected("parameter", name, &self.names.parameters)),
+        }
     }
 
     /// Every parameter with its current value, by name.
-    pub fn parameters(&self) -> impl Iterator<Item = (&str, &HostTensor)> {
-        let value = |&index: &usize| self.owned[index].as_ref().expect("parameters are owned");
-        self.names
-            .parameters
-            .iter()
-            .map(move |(name, index)| (name.as_str(), value(index)))
+    ///
+    /// # Errors
+    /// If a device does not give them back.
+    pub fn parameters(&self) -> Result<Vec<(&str, &HostTensor)>, ProgramError> {
+        let names = self.names.parameters.iter();
+        let values = names.map(|(name, &index)| Ok((&**name, self.bound.parameter(index)?)));
+        values.collect()
     }
 
     /// Replaces the value of a parameter.
     pub fn set_parameter(&mut self, name: &str, value: &HostTensor) -> Result<(), ProgramError> {
         let Some(&index) = self.names.parameters.get(name) else {
-            return Err(unexpected(
-                "parameter",
-                name.to_string(),
-                &self.names.parameters,
-            ));
+            return Err(unexpected("parameter", name, &self.names.parameters));
         };
-        self.write("parameter", name, index, value)?;
+        check("parameter", name, &self.program.buffers[index].ty, value)?;
+        self.bound.write_parameter(index, value)?;
         self.stale = true;
         Ok(())
     }
@@ -125,147 +107,43 @@ impl Session {
         self.run_with(inputs, None)
     }
 
-    /// Runs once and measures each launch, and in it each thread.
+    /// Runs once and measures each launch, and on a CPU in it each thread.
     pub fn profile(
         &mut self,
         inputs: &[(&str, &HostTensor)],
     ) -> Result<(Outputs, Vec<LaunchTime>), ProgramError> {
-        let mut timeline = Timeline::new(self.pool.threads());
-        let outputs = self.run_with(inputs, Some(&mut timeline))?;
-        Ok((outputs, timeline.into_launches()))
+        let mut launches = Vec::new();
+        let outputs = self.run_with(inputs, Some(&mut launches))?;
+        Ok((outputs, launches))
     }
 
     fn run_with(
         &mut self,
         inputs: &[(&str, &HostTensor)],
-        mut timeline: Option<&mut Timeline>,
+        profile: Option<&mut Vec<LaunchTime>>,
     ) -> Result<Outputs, ProgramError> {
         for &(name, value) in inputs {
             let Some(&index) = self.names.inputs.get(name) else {
-                return Err(unexpected("input", name.to_string(), &self.names.inputs));
+                return Err(unexpected("input", name, &self.names.inputs));
             };
-            self.write("input", name, index, value)?;
+            check("input", name, &self.program.buffers[index].ty, value)?;
+            self.bound.write_input(index, value)?;
         }
         let given = |name: &String| inputs.iter().any(|input| input.0 == name);
         if let Some((name, &index)) = self.names.inputs.iter().find(|(name, _)| !given(name)) {
-            let wanted = self.executable.program.buffers[index].ty.clone();
-            return Err(ProgramError::Missing {
-                kind: "input",
-                name: name.clone(),
-                wanted,
-            });
+            return Err(missing("input", name, &self.program.buffers[index].ty));
         }
-        let executable = self.executable.clone();
-        for (index, launch) in executable.program.launches.iter().enumerate() {
-            if launch.stable && !self.stale {
-                continue;
-            }
-            match timeline.as_deref_mut() {
-                None => self.launch(launch, None),
-                Some(timeline) => {
-                    timeline.begin();
-                    self.launch(launch, Some(&*timeline));
-                    timeline.end(index, launch);
-                }
-            }
-        }
+        let outputs = self.bound.run(self.stale, profile)?;
         self.stale = false;
-        for &(from, to) in &executable.program.copies {
-            let bytes = executable.program.buffer(from).ty.bytes();
-            let (from, to) = (self.address(from), self.address(to));
-            // SAFETY: both buffers have `bytes` bytes, are owned by this session, and differ.
-            unsafe { std::ptr::copy_nonoverlapping(from, to, bytes) };
-        }
-        let mut outputs = Outputs::new();
-        for (name, id) in &executable.program.outputs {
-            let ty = &executable.program.buffer(*id).ty;
-            // SAFETY: the buffer has the bytes of its type, and nothing writes to it now.
-            let bytes = unsafe { std::slice::from_raw_parts(self.address(*id), ty.bytes()) };
-            let tensor = HostTensor::from_bytes(ty.dtype, ty.shape.to_vec(), bytes)?;
-            outputs.insert(name.clone(), tensor);
-        }
         Ok(outputs)
     }
-
-    fn launch(&mut self, launch: &Launch, timeline: Option<&Timeline>) {
-        let arguments: Vec<*mut u8> = launch
-            .arguments
-            .iter()
-            .map(|&id| self.address(id))
-            .collect();
-        let kernel = &self.executable.program.kernels[launch.kernel];
-        let function = self.executable.code.entry(launch.kernel);
-        let scratch = Addresses(self.scratch.as_mut_ptr());
-        let arguments = Arguments(arguments);
-        let stride = self.scratch_stride;
-        self.pool.run(kernel.items(), &|worker, range| {
-            let _measured = timeline.map(|timeline| timeline.enter(worker));
-            let scratch = scratch.at(worker * stride);
-            // SAFETY: each argument has the elements that the kernel declares, the program's
-            // verifier has bounded every static access, items write to disjoint elements, and
-            // each worker has a scratch of its own.
-            unsafe { function(arguments.get(), scratch, range.start, range.end) };
-        });
-    }
-
-    fn write(
-        &mut self,
-        kind: &'static str,
-        name: &str,
-        index: usize,
-        value: &HostTensor,
-    ) -> Result<(), ProgramError> {
-        check(
-            kind,
-            name,
-            &self.executable.program.buffers[index].ty,
-            value,
-        )?;
-        let target = self.owned[index]
-            .as_mut()
-            .expect("inputs and parameters are owned");
-        target.bytes_mut().copy_from_slice(value.bytes());
-        Ok(())
-    }
-
-    fn address(&mut self, id: BufferId) -> *mut u8 {
-        let index = id.0 as usize;
-        match self.executable.program.buffers[index].kind {
-            BufferKind::Temporary { offset } => {
-                // SAFETY: the memory plan keeps every temporary inside the arena.
-                unsafe { self.arena.as_mut_ptr().add(offset) }
-            }
-            _ => {
-                let tensor = self.owned[index]
-                    .as_mut()
-                    .expect("only temporaries are not owned");
-                tensor.bytes_mut().as_mut_ptr()
-            }
-        }
-    }
 }
 
-/// A launch's argument pointers, shared by the threads that run it.
-struct Arguments(Vec<*mut u8>);
-
-// SAFETY: the pointers are only passed to a kernel whose items may run in parallel.
-unsafe impl Sync for Arguments {}
-
-impl Arguments {
-    fn get(&self) -> *const *mut u8 {
-        self.0.as_ptr()
-    }
-}
-
-/// The scratch of all threads.
-struct Addresses(*mut u8);
-
-// SAFETY: each worker uses only its own part.
-unsafe impl Sync for Addresses {}
-
-impl Addresses {
-    fn at(&self, offset: usize) -> *mut u8 {
-        self.0.wrapping_add(offset)
+fn missing(kind: &'static str, name: &str, wanted: &Type) -> ProgramError {
+    ProgramError::Missing {
+        kind,
+        name: name.to_string(),
+        wanted: wanted.clone(),
     }
 }
 
@@ -287,7 +165,7 @@ fn check(
     })
 }
 
-fn unexpected(kind: &'static str, name: String, known: &BTreeMap<String, usize>) -> ProgramError {
+fn unexpected(kind: &'static str, name: &str, known: &BTreeMap<String, usize>) -> ProgramError {
     let mut names: Vec<&str> = known.keys().map(String::as_str).collect();
     if names.len() > 8 {
         names.truncate(8);
@@ -295,7 +173,7 @@ fn unexpected(kind: &'static str, name: String, known: &BTreeMap<String, usize>)
     }
     ProgramError::Unexpected {
         kind,
-        name,
+        name: name.to_string(),
         known: names.join(", "),
     }
 }
