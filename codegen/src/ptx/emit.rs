@@ -275,6 +275,7 @@ impl<'k> Emitter<'k> {
             } => self.loop_(stmt, (*var, extent, body), team),
             Stmt::Reduce(reduce) => self.reduce(reduce, team),
             Stmt::Contract(contract) => self.contract(contract),
+            Stmt::Attend(attend) => self.attend(attend),
         }
         self.pending.include(&touched);
     }

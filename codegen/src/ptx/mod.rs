@@ -10,6 +10,7 @@
 //! ([`math`]); roundings are spelled, so that the assembler joins nothing. Narrower formats run
 //! on the tensor cores, whose order of summation is their own.
 
+mod attend;
 mod contract;
 mod emit;
 mod geometry;
