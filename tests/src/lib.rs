@@ -1,6 +1,7 @@
 //! What tests that cross crates share: models, pictures, hashes that depend on nothing, and an
 //! interpreter of PTX.
 
+pub mod gpu;
 pub mod ptx;
 
 use bsq::config::{Config, LossConfig, TokenizerConfig};

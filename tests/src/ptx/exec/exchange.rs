@@ -7,41 +7,57 @@ use crate::ptx::inst::{Op, Reg, Shuffle, Vote};
 
 /// The lanes that a `.sync` instruction names: exactly those that execute it.
 pub fn members(warp: &Warp<'_>, lanes: u32, mask: Reg) -> Result<u32> {
-    let masks = warp.read(mask, lanes)?;
+    match parties(warp, lanes, mask)?[..] {
+        [party] => Ok(party),
+        _ => bad_mask(
+            warp,
+            lanes,
+            mask,
+            lanes.trailing_zeros(),
+            "lanes name different masks",
+        ),
+    }
+}
+
+/// The groups of lanes that name one another. Several groups may execute an instruction at once,
+/// as the tiles of a warp do; each waits for its own lanes only.
+pub fn parties(warp: &Warp<'_>, lanes: u32, mask: Reg) -> Result<Vec<u32>> {
+    let masks = *warp.read(mask, lanes)?;
+    let mut parties = Vec::new();
     for lane in lanes_of(lanes) {
-        let mask = masks[lane as usize] as u32;
-        let reason = if mask >> lane & 1 == 0 {
+        let named = masks[lane as usize] as u32;
+        let reason = if named >> lane & 1 == 0 {
             "a lane that is not in it executes the instruction"
-        } else if mask & !lanes != 0 {
+        } else if named & !lanes != 0 {
             "it names lanes that do not execute the instruction"
+        } else if lanes_of(named).any(|other| masks[other as usize] as u32 != named) {
+            "lanes that it names name others"
         } else {
+            if named.trailing_zeros() == lane {
+                parties.push(named);
+            }
             continue;
         };
-        return trap(
-            lane,
-            FaultKind::BadMask {
-                mask,
-                active: lanes,
-                reason,
-            },
-        );
+        return bad_mask(warp, lanes, mask, lane, reason);
     }
-    let first = masks[lanes.trailing_zeros() as usize] as u32;
-    match lanes_of(lanes).find(|lane| masks[*lane as usize] as u32 & lanes != first & lanes) {
-        None => Ok(lanes),
-        Some(lane) => {
-            let mask = masks[lane as usize] as u32;
-            let reason = "lanes name different masks";
-            trap(
-                lane,
-                FaultKind::BadMask {
-                    mask,
-                    active: lanes,
-                    reason,
-                },
-            )
-        }
-    }
+    Ok(parties)
+}
+
+fn bad_mask<T>(
+    warp: &Warp<'_>,
+    lanes: u32,
+    mask: Reg,
+    lane: u32,
+    reason: &'static str,
+) -> Result<T> {
+    let mask = warp.read(mask, lanes)?[lane as usize] as u32;
+    let active = lanes;
+    let kind = FaultKind::BadMask {
+        mask,
+        active,
+        reason,
+    };
+    trap(lane, kind)
 }
 
 pub fn exchange(warp: &mut Warp<'_>, lanes: u32, op: &Op) -> Result<()> {
@@ -55,7 +71,7 @@ pub fn exchange(warp: &mut Warp<'_>, lanes: u32, op: &Op) -> Result<()> {
             c,
             mask,
         } => {
-            members(warp, lanes, mask)?;
+            let parties = parties(warp, lanes, mask)?;
             let (by, clamp) = (*warp.read(b, lanes)?, *warp.read(c, lanes)?);
             let values = *warp.read(a, lanes)?;
             let mut out = [0; 32];
@@ -63,7 +79,8 @@ pub fn exchange(warp: &mut Warp<'_>, lanes: u32, op: &Op) -> Result<()> {
             for lane in lanes_of(lanes) {
                 let (by, clamp) = (by[lane as usize] as u32, clamp[lane as usize] as u32);
                 let (source, valid) = source(mode, lane, by & 31, clamp);
-                if lanes >> source & 1 == 0 {
+                let party = parties.iter().find(|party| *party >> lane & 1 == 1);
+                if party.is_none_or(|party| party >> source & 1 == 0) {
                     return trap(lane, FaultKind::InactiveLane { lane: source });
                 }
                 out[lane as usize] = values[source as usize];

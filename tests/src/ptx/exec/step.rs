@@ -314,8 +314,9 @@ impl<'a> Block<'a> {
                 self.arrive(warp, id, count.transpose()?, !arrive)?;
             }
             Op::WarpSync { mask } => {
-                let members = super::exchange::members(warp, lanes, mask)?;
-                self.clocks.sync_warp(warp.index, members, warp.live);
+                for party in super::exchange::parties(warp, lanes, mask)? {
+                    self.clocks.sync_warp(warp.index, party, warp.live);
+                }
             }
             Op::Fence => {}
             Op::Branch { .. } | Op::Exit => unreachable!("control flow is handled by step"),
