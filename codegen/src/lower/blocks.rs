@@ -17,6 +17,9 @@ pub struct Blocks {
     /// Whether a left side whose rows lie side by side is copied block by block, because each
     /// step along a row would touch another cache line.
     pub copies_far_sides: bool,
+    /// Queries of attention in bf16 that takes keys block by block and stores no scores; `None`
+    /// for attention by strips of scores.
+    pub online_queries: Option<usize>,
 }
 
 impl Blocks {
@@ -35,6 +38,7 @@ impl Blocks {
         least_queries: 8,
         most_queries: 64,
         copies_far_sides: true,
+        online_queries: None,
     };
 
     /// For GPUs: a block's result fits shared memory several times over, and so do the scores of
@@ -48,5 +52,6 @@ impl Blocks {
         least_queries: 4,
         most_queries: 16,
         copies_far_sides: false,
+        online_queries: Some(64),
     };
 }

@@ -127,10 +127,9 @@ impl<'k> Emitter<'k> {
         let item = match slices {
             1 => block,
             _ => {
-                let operands = format_args!("{block}, {slices}");
-                let slice = self.t.def(Class::B32, "rem.u32", operands);
+                let (item, slice) = self.split(block, slices as usize);
                 self.slice = Some((slice, slices));
-                self.t.def(Class::B32, "div.u32", operands)
+                item
             }
         };
         self.grid(Index::Reg(item));
@@ -185,16 +184,9 @@ impl<'k> Emitter<'k> {
     }
 
     /// The number of this thread's tile in the block, and the tile.
-    fn tile_team(&mut self) -> (Reg, Team) {
+    pub fn tile_team(&mut self) -> (Reg, Team) {
         let tid = self.tid;
-        let lane = self
-            .t
-            .def(Class::B32, "and.b32", format_args!("{tid}, {}", TILE - 1));
-        let tile = self.t.def(
-            Class::B32,
-            "shr.u32",
-            format_args!("{tid}, {}", TILE.ilog2()),
-        );
+        let (tile, lane) = self.split(tid, TILE as usize);
         let half = self
             .t
             .def(Class::B32, "and.b32", format_args!("{tid}, {TILE}"));
@@ -220,14 +212,7 @@ impl<'k> Emitter<'k> {
             return (Index::Reg(self.tid), Team::ALONE);
         }
         let tid = self.tid;
-        let lane = self
-            .t
-            .def(Class::B32, "and.b32", format_args!("{tid}, {}", width - 1));
-        let number = self.t.def(
-            Class::B32,
-            "shr.u32",
-            format_args!("{tid}, {}", width.ilog2()),
-        );
+        let (number, lane) = self.split(tid, width as usize);
         let leader = self
             .t
             .def(Class::Predicate, "setp.eq.u32", format_args!("{lane}, 0"));
@@ -248,9 +233,11 @@ impl<'k> Emitter<'k> {
                 (0 | 1, _) => Index::Constant(0),
                 (_, 0) => rest,
                 (extent, _) => {
-                    let operands = format_args!("{rest}, {extent}");
-                    let index = self.t.def(Class::B32, "rem.u32", operands);
-                    rest = Index::Reg(self.t.def(Class::B32, "div.u32", operands));
+                    let (quotient, index) = match rest {
+                        Index::Reg(rest) => self.split(rest, extent),
+                        Index::Constant(_) => unreachable!("items are numbered at run time"),
+                    };
+                    rest = Index::Reg(quotient);
                     Index::Reg(index)
                 }
             };
@@ -288,6 +275,7 @@ impl<'k> Emitter<'k> {
             } => self.loop_(stmt, (*var, extent, body), team),
             Stmt::Reduce(reduce) => self.reduce(reduce, team),
             Stmt::Contract(contract) => self.contract(contract),
+            Stmt::Attend(attend) => self.attend(attend),
         }
         self.pending.include(&touched);
     }

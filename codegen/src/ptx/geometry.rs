@@ -1,11 +1,11 @@
 //! How a kernel's work items are spread over blocks of threads, and where its scratch is.
 
-use super::Options;
 use super::contract::Tiling;
 use super::independent::{Spread, contains_contract, contains_wide_reduce};
 use super::team::TILE;
+use super::{Options, attend};
 use crate::kernel::bounds::Ranges;
-use crate::kernel::{Contract, Extent, Kernel, Place, Stmt};
+use crate::kernel::{Attend, Contract, Extent, Kernel, Place, Stmt};
 use bsq_ir::order::CHUNK;
 
 /// Shared memory that a block may have on request.
@@ -62,6 +62,12 @@ pub struct Geometry {
 impl Geometry {
     pub fn new(kernel: &Kernel, options: &Options) -> Geometry {
         let items = kernel.items();
+        if let Some(attend) = attention(&kernel.body) {
+            let blocks = Items::Block { slices: 1 };
+            let mut geometry = Geometry::plain(blocks, attend::THREADS, items);
+            geometry.shared_bytes = attend::stage_bytes(attend);
+            return geometry;
+        }
         let contracts = contractions(&kernel.body);
         if !contracts.is_empty() {
             return Geometry::of_contractions(kernel, &contracts, options);
@@ -239,6 +245,14 @@ fn is_overlaid(kernel: &Kernel, contracts: &[&Contract], tilings: &[Tiling]) -> 
         && contract.c.at == crate::kernel::Affine::default()
         && unused(&contract.c.place)
         && bytes <= MOST_SHARED
+}
+
+/// A kernel that is one attention by blocks of keys.
+fn attention(body: &[Stmt]) -> Option<&Attend> {
+    body.iter().find_map(|stmt| match stmt {
+        Stmt::Attend(attend) => Some(&**attend),
+        _ => None,
+    })
 }
 
 fn contractions(body: &[Stmt]) -> Vec<&Contract> {

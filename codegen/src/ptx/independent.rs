@@ -1,7 +1,7 @@
 //! Which loops may run their iterations at the same time, and what a statement touches.
 
 use crate::kernel::bounds::Ranges;
-use crate::kernel::{Element, Extent, Inst, Kernel, Place, Stmt, Var};
+use crate::kernel::{Affine, Extent, Kernel, Place, Stmt, Var, for_each_access};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Arrays that statements read and write. Arrays that the kernel never writes are left out.
@@ -14,9 +14,9 @@ pub struct Touched {
 impl Touched {
     pub fn of(kernel: &Kernel, stmts: &[Stmt]) -> Touched {
         let mut touched = Touched::default();
-        for_each_element(stmts, &mut |element, written| {
+        for_each_access(stmts, &mut |element, access| {
             if kernel.array(element.place).written {
-                match written {
+                match access.written {
                     true => touched.writes.insert(element.place),
                     false => touched.reads.insert(element.place),
                 };
@@ -36,29 +36,6 @@ impl Touched {
         later.reads.iter().any(writes)
             || later.writes.iter().any(writes)
             || later.writes.iter().any(|place| self.reads.contains(place))
-    }
-}
-
-/// Every element that statements load (false) or store (true), contractions included.
-fn for_each_element(stmts: &[Stmt], visit: &mut impl FnMut(&Element, bool)) {
-    for stmt in stmts {
-        match stmt {
-            Stmt::Let {
-                inst: Inst::Load(from),
-                ..
-            } => visit(from, false),
-            Stmt::Let { .. } => {}
-            Stmt::Store { to, .. } => visit(to, true),
-            Stmt::Loop { body, .. } => for_each_element(body, visit),
-            Stmt::Reduce(reduce) => for_each_element(&reduce.body, visit),
-            Stmt::Contract(contract) => {
-                contract.reads().for_each(|element| visit(element, false));
-                if contract.accumulate {
-                    visit(&contract.c, false);
-                }
-                visit(&contract.c, true);
-            }
-        }
     }
 }
 
@@ -88,7 +65,7 @@ pub fn is_independent(kernel: &Kernel, ranges: &Ranges, var: Var, body: &[Stmt])
     // what they span must be less than it.
     let mut spans: BTreeMap<Place, Span> = BTreeMap::new();
     let mut independent = true;
-    for_each_element(body, &mut |element, _| {
+    for_each_access(body, &mut |element, _| {
         if !touched.writes.contains(&element.place) || !independent {
             return;
         }
@@ -101,7 +78,7 @@ pub fn is_independent(kernel: &Kernel, ranges: &Ranges, var: Var, body: &[Stmt])
             .copied()
             .filter(|term| term.0 != var)
             .partition(|term| ranges.is_bound(term.0));
-        let at = crate::kernel::Affine {
+        let at = Affine {
             constant: element.at.constant,
             terms: within,
         };
@@ -200,7 +177,7 @@ fn must_wait(kernel: &Kernel, body: &[Stmt]) -> bool {
 
 pub fn contains_contract(stmts: &[Stmt]) -> bool {
     stmts.iter().any(|stmt| match stmt {
-        Stmt::Contract(_) => true,
+        Stmt::Contract(_) | Stmt::Attend(_) => true,
         Stmt::Loop { body, .. } => contains_contract(body),
         _ => false,
     })

@@ -10,10 +10,12 @@
 //! ([`math`]); roundings are spelled, so that the assembler joins nothing. Narrower formats run
 //! on the tensor cores, whose order of summation is their own.
 
+mod attend;
 mod contract;
 mod emit;
 mod geometry;
 mod independent;
+mod integers;
 mod map;
 mod math;
 mod memory;
@@ -145,15 +147,14 @@ fn module(name: &str, kernel: &Kernel, geometry: &Geometry, options: &Options) -
         ".version {VERSION}\n.target sm_{}\n.address_size 64\n",
         options.sm
     );
-    match geometry.shared_bytes {
-        0 => {}
+    let shared = match geometry.shared_bytes {
+        0 => String::new(),
         bytes if bytes > STATIC_SHARED => {
             let _ = writeln!(text, ".extern .shared .align 16 .b8 shared[];\n");
+            String::new()
         }
-        bytes => {
-            let _ = writeln!(text, ".shared .align 16 .b8 shared[{bytes}];\n");
-        }
-    }
+        bytes => format!("    .shared .align 16 .b8 shared[{bytes}];\n"),
+    };
     let mut parameters: Vec<String> = Vec::new();
     for (index, array) in kernel.buffers.iter().enumerate() {
         let written = if array.written { ", written" } else { "" };
@@ -170,7 +171,7 @@ fn module(name: &str, kernel: &Kernel, geometry: &Geometry, options: &Options) -
     let threads = geometry.threads;
     let _ = writeln!(
         text,
-        ".visible .entry {name}(\n    {}\n)\n.maxntid {threads}, 1, 1\n{{\n{body}}}",
+        ".visible .entry {name}(\n    {}\n)\n.maxntid {threads}, 1, 1\n{{\n{shared}{body}}}",
         parameters.join(",\n    ")
     );
     text

@@ -277,25 +277,12 @@ impl Emitter<'_> {
     /// A whole block: tiles take chunks, and the chunks' sums are summed by the same rule until
     /// one is left, which every thread then reads.
     fn reduce_block(&mut self, reduce: &Reduce) -> Vec<Reg> {
-        let (tid, threads) = (self.tid, self.geometry.threads);
-        let lane = self
-            .t
-            .def(Class::B32, "and.b32", format_args!("{tid}, {}", TILE - 1));
-        let tile = self.t.def(
-            Class::B32,
-            "shr.u32",
-            format_args!("{tid}, {}", TILE.ilog2()),
-        );
-        let half = self
-            .t
-            .def(Class::B32, "and.b32", format_args!("{tid}, {TILE}"));
-        let all = self.t.def(Class::B32, "mov.b32", (1u32 << TILE) - 1);
-        let mask = self
-            .t
-            .def(Class::B32, "shl.b32", format_args!("{all}, {half}"));
-        let first = self
-            .t
-            .def(Class::Predicate, "setp.eq.u32", format_args!("{lane}, 0"));
+        let threads = self.geometry.threads;
+        let (tile, tiles) = self.tile_team();
+        let (lane, first) = (tiles.lane.expect("lanes"), tiles.leader);
+        let Sync::Warp(mask) = tiles.sync else {
+            unreachable!("a tile is part of a warp")
+        };
         // Results of an earlier reduction may still be read.
         self.t.op("bar.sync", 0);
         let mut extent = reduce.extent;
@@ -320,7 +307,7 @@ impl Emitter<'_> {
                 };
                 for (position, (result, sum)) in reduce.results.iter().zip(sums).enumerate() {
                     let address = e.partial(reduce, to, chunk, position);
-                    e.store(result.dtype, &address, sum, Some(first));
+                    e.store(result.dtype, &address, sum, first);
                 }
             });
             self.t.op("bar.sync", 0);

@@ -14,7 +14,7 @@ use super::pack::Operand;
 use super::{Attempt, Options};
 use crate::kernel::Format;
 use crate::schedule::{Group, Widenings};
-use bsq_ir::{Function, NodeId, Op};
+use bsq_ir::{Function, Mask, NodeId, Op};
 use strip::Strip;
 
 pub(super) fn lower(
@@ -69,17 +69,31 @@ pub(super) fn lower(
         };
         lowered.push(operand.pack(fresh, function)?);
     }
-    let attempt = Strip::new(
+    let mut blocks = options.blocks;
+    let online = format == Format::Bf16 && online_fits(mask, extent(q, 1), extent(v, 1));
+    let online = blocks.online_queries.filter(|_| online);
+    if let Some(queries) = online {
+        (blocks.least_queries, blocks.most_queries) = (queries, queries);
+    }
+    let strip = Strip::new(
         &mut builder,
         function,
         anchor,
         (scale, mask, format),
-        &options.blocks,
-    )
-    .and_then(|strip| match backward {
-        false => strip.forward(&mut builder),
-        true => strip.backward(&mut builder),
+        &blocks,
+    );
+    let attempt = strip.and_then(|strip| match (backward, online) {
+        (false, None) => strip.forward(&mut builder),
+        (false, Some(_)) => strip.online(&mut builder),
+        (true, _) => strip.backward(&mut builder),
     });
     lowered.push(attempt.map_err(|blocked| (blocked, builder.axes))?);
     Ok(lowered)
+}
+
+/// Whether attention can take keys block by block: whole steps of channels that fit registers,
+/// and a mask that is a limit.
+fn online_fits(mask: Mask, depth: usize, value_depth: usize) -> bool {
+    let fits = |depth: usize| depth.is_multiple_of(16) && depth <= 128;
+    fits(depth) && fits(value_depth) && !matches!(mask, Mask::Bias)
 }

@@ -2,7 +2,7 @@
 
 use super::Blocked;
 use super::strip::Strip;
-use crate::kernel::{Affine, Combine, Contract, Element, Extent, Format, Place, Stmt, Var};
+use crate::kernel::{Affine, Attend, Combine, Contract, Element, Extent, Format, Place, Stmt, Var};
 use crate::lower::Lowered;
 use crate::lower::access::Source;
 use crate::lower::builder::Builder;
@@ -76,6 +76,48 @@ impl Strip<'_> {
         let probabilities = self.strip_scratch(rounded);
         let c = (c, self.value_depth);
         b.push(self.product(&probabilities, values, c, self.value_depth, self.keys));
+        let body = b.close();
+        let grid: Vec<Var> = self.batch.iter().copied().chain([self.strip]).collect();
+        Ok(self.finish(b, grid, body, 2))
+    }
+
+    /// The forward pass without scores in memory.
+    pub(super) fn online(&self, b: &mut Builder) -> Result<Lowered, Blocked> {
+        let q = self.matrix(b, self.operand(0), true)?;
+        let (k, k_at, k_panel_stride) = self.packed(b, 0, self.keys, self.depth);
+        let (v, v_at, v_panel_stride) = self.packed(b, 1, self.value_depth, self.keys);
+        let [output, maxima, sums] = [0, 1, 2].map(|index| self.result(b, index));
+        let element = |place, at| Element {
+            place,
+            at,
+            dynamic: None,
+        };
+        let of_rows = |width: usize| {
+            let first = self.first.scale(width as i64);
+            self.batch_offset(self.queries * width).add(&first)
+        };
+        b.push(Stmt::Attend(Box::new(Attend {
+            q: element(q.place, self.strip_of(&q)),
+            q_row_stride: q.row_stride,
+            q_column_stride: q.column_stride,
+            k: element(k, k_at),
+            k_panel_stride,
+            v: element(v, v_at),
+            v_panel_stride,
+            output: element(output, of_rows(self.value_depth)),
+            maxima: element(maxima, of_rows(1)),
+            sums: element(sums, of_rows(1)),
+            rows: self.rows.clone(),
+            keys: self.keys,
+            depth: self.depth,
+            value_depth: self.value_depth,
+            scale: self.scale.to_bits(),
+            causal: match self.mask {
+                Mask::BlockCausal { size } => Some(size),
+                Mask::None | Mask::Bias => None,
+            },
+            first: self.first.clone(),
+        })));
         let body = b.close();
         let grid: Vec<Var> = self.batch.iter().copied().chain([self.strip]).collect();
         Ok(self.finish(b, grid, body, 2))

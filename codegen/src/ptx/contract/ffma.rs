@@ -43,14 +43,8 @@ impl Part {
 impl Emitter<'_> {
     pub(super) fn ffma_tile(&mut self, plan: &Plan) {
         let mut part = self.part(plan);
-        let row = self.t.def(
-            Class::B32,
-            "mad.lo.u32",
-            format_args!("{}, {}, 0", part.ty, part.tm),
-        );
-        let row = self
-            .t
-            .def(Class::B32, "add.s32", format_args!("{row}, {}", plan.row));
+        let row = self.times_plus(part.ty, part.tm, 0);
+        let row = self.plus(row, plan.row);
         let rows_of = plan.tiling.rows();
         let offsets: Vec<i64> = (0..part.tm as i64).collect();
         let rows = self.inside(row, &offsets, plan.m, rows_of);
@@ -59,11 +53,7 @@ impl Emitter<'_> {
             let first = group * part.group;
             let operands = format_args!("{}, {}, {first}", part.tx, part.together());
             let column = self.t.def(Class::B32, "mad.lo.u32", operands);
-            let column = self.t.def(
-                Class::B32,
-                "add.s32",
-                format_args!("{column}, {}", plan.column),
-            );
+            let column = self.plus(column, plan.column);
             let offsets: Vec<i64> = (0..part.together() as i64).collect();
             let inside = self.inside(column, &offsets, plan.n, plan.tiling.columns());
             groups.push((column, inside));
@@ -93,42 +83,18 @@ impl Emitter<'_> {
         let Unit::Ffma { tx, tm, tn, .. } = plan.tiling.unit else {
             unreachable!("a tile on the FMA units")
         };
-        let tid = self.tid;
-        let y = self
-            .t
-            .def(Class::B32, "shr.u32", format_args!("{tid}, {}", tx.ilog2()));
-        let x = self
-            .t
-            .def(Class::B32, "and.b32", format_args!("{tid}, {}", tx - 1));
+        let (y, x) = self.split(self.tid, tx);
         let pitch = plan.tiling.a_pitch();
-        let a = self.t.def(
-            Class::B32,
-            "mul.lo.u32",
-            format_args!("{y}, {}", tm * pitch),
-        );
+        let a = self.times(y, tm * pitch);
         let (_, _, b_row, panel_pitch) = plan.tiling.panel();
         let size = plan.contract.format.b().size();
         let together = tn.min(4);
         let mut b = Vec::new();
         for group in 0..tn / together {
             let first = group * tx * together;
-            let column = self.t.def(
-                Class::B32,
-                "mad.lo.u32",
-                format_args!("{x}, {together}, {first}"),
-            );
-            let shift = PANEL.ilog2();
-            let panel = self
-                .t
-                .def(Class::B32, "shr.u32", format_args!("{column}, {shift}"));
-            let lane = self.t.def(
-                Class::B32,
-                "and.b32",
-                format_args!("{column}, {}", PANEL - 1),
-            );
-            let lane = self
-                .t
-                .def(Class::B32, "mul.lo.u32", format_args!("{lane}, {size}"));
+            let column = self.times_plus(x, together, first);
+            let (panel, lane) = self.split(column, PANEL);
+            let lane = self.times(lane, size);
             let operands = format_args!("{panel}, {panel_pitch}, {lane}");
             b.push(self.t.def(Class::B32, "mad.lo.u32", operands));
         }
@@ -234,22 +200,14 @@ impl Emitter<'_> {
             space: Space::Shared,
             ..*stage
         };
-        let a_base = self.t.def(
-            Class::B32,
-            "add.u32",
-            format_args!("{}, {}", stage.base, part.a),
-        );
+        let a_base = self.plus(stage.base, part.a);
         let a = Address {
             base: a_base,
             ..stage
         };
         let mut b = Vec::new();
         for &group in &part.b {
-            let base = self.t.def(
-                Class::B32,
-                "add.u32",
-                format_args!("{}, {group}", stage.base),
-            );
+            let base = self.plus(stage.base, group);
             b.push(Address { base, ..stage });
         }
         let slab = match terms {

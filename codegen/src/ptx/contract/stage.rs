@@ -44,12 +44,7 @@ impl Stage {
     pub fn fill(&self, e: &mut Emitter, plan: &Plan, k: Reg, stage: &Address) {
         let slab = plan.tiling.slab() as i64;
         let whole = matches!(plan.k, Index::Constant(k) if k % slab == 0);
-        let number = match slab.count_ones() {
-            1 => {
-                e.t.def(Class::B32, "shr.u32", format_args!("{k}, {}", slab.ilog2()))
-            }
-            _ => e.t.def(Class::B32, "div.u32", format_args!("{k}, {slab}")),
-        };
+        let (number, _) = e.split(k, slab as usize);
         // Distances of slabs by their step: few differ.
         let mut steps: Vec<(i64, bool, Reg)> = Vec::new();
         for piece in self.a.iter().chain(&self.b) {
@@ -95,11 +90,7 @@ impl Piece {
             format_args!("{}, {distance}", self.from.base),
         );
         let from = Address { base, ..self.from };
-        let to = e.t.def(
-            Class::B32,
-            "add.u32",
-            format_args!("{}, {}", stage.base, self.to_thread),
-        );
+        let to = e.plus(stage.base, self.to_thread);
         let to = Address { base: to, ..*stage }.plus(self.to);
         let size = self.size(e, plan, (k, whole));
         let guard = self.exists.map_or(String::new(), |p| format!("@{p} "));
@@ -123,8 +114,7 @@ impl Piece {
     fn size(&self, e: &mut Emitter, plan: &Plan, (k, whole): (Reg, bool)) -> Option<Reg> {
         let mut size = None;
         if !whole {
-            let term =
-                e.t.def(Class::B32, "add.s32", format_args!("{k}, {}", self.term));
+            let term = e.plus(k, self.term);
             let rest = e.t.reg(Class::B32);
             match plan.k {
                 Index::Constant(k) => {
@@ -140,7 +130,7 @@ impl Piece {
                 "min.s32",
                 format_args!("{rest}, {}", self.terms),
             );
-            size = Some(e.t.def(Class::B32, "mul.lo.s32", format_args!("{rest}, {bytes}")));
+            size = Some(e.times(rest, bytes as usize));
         }
         match (size, self.inside) {
             (size, None) => size,
@@ -227,27 +217,8 @@ impl Piece {
 
 /// `(index / inner, index % inner)` of this thread's piece `number`.
 fn split(e: &mut Emitter, number: usize, inner: usize) -> (Reg, Reg) {
-    let threads = e.geometry.threads as usize;
-    let operands = format_args!("{}, {}", e.tid, number * threads);
-    let index = e.t.def(Class::B32, "add.u32", operands);
-    if inner.is_power_of_two() {
-        let outer = e.t.def(
-            Class::B32,
-            "shr.u32",
-            format_args!("{index}, {}", inner.ilog2()),
-        );
-        let within = e.t.def(
-            Class::B32,
-            "and.b32",
-            format_args!("{index}, {}", inner - 1),
-        );
-        return (outer, within);
-    }
-    let outer =
-        e.t.def(Class::B32, "div.u32", format_args!("{index}, {inner}"));
-    let within =
-        e.t.def(Class::B32, "rem.u32", format_args!("{index}, {inner}"));
-    (outer, within)
+    let index = e.plus(e.tid, number * e.geometry.threads as usize);
+    e.split(index, inner)
 }
 
 /// True for threads that have a piece of this number, `None` if all do.
@@ -283,14 +254,11 @@ fn a_rows(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
     for number in 0..pieces.div_ceil(e.geometry.threads as usize) {
         let (row, within) = split(e, number, per_row);
         let terms = bytes / size;
-        let term =
-            e.t.def(Class::B32, "mul.lo.u32", format_args!("{within}, {terms}"));
-        let to =
-            e.t.def(Class::B32, "mul.lo.u32", format_args!("{within}, {bytes}"));
+        let term = e.times(within, terms);
+        let to = e.times(within, bytes);
         let operands = format_args!("{row}, {}, {to}", plan.tiling.a_pitch());
         let to_thread = e.t.def(Class::B32, "mad.lo.u32", operands);
-        let of_tile =
-            e.t.def(Class::B32, "add.s32", format_args!("{row}, {}", plan.row));
+        let of_tile = e.plus(row, plan.row);
         let row_bytes = contract.a_row_stride * size as i64;
         let from = moved(e, &plan.a, (of_tile, row_bytes), (term, size as i64));
         all.push(Piece {
@@ -323,11 +291,10 @@ fn a_strided(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
             }
             _ => split(e, number, slab),
         };
-        let to = e.t.def(Class::B32, "mul.lo.u32", format_args!("{term}, 4"));
+        let to = e.times(term, 4);
         let operands = format_args!("{row}, {}, {to}", plan.tiling.a_pitch());
         let to_thread = e.t.def(Class::B32, "mad.lo.u32", operands);
-        let of_tile =
-            e.t.def(Class::B32, "add.s32", format_args!("{row}, {}", plan.row));
+        let of_tile = e.plus(row, plan.row);
         let (row_bytes, term_bytes) = (4 * contract.a_row_stride, 4 * contract.a_k_stride);
         let from = moved(e, &plan.a, (of_tile, row_bytes), (term, term_bytes));
         all.push(Piece {
@@ -355,52 +322,25 @@ fn b_panels(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
     let panel_bytes = plan.contract.b_panel_stride * size as i64;
     let first_panel = match plan.column {
         Index::Constant(column) => Index::Constant(column / PANEL as i64),
-        Index::Reg(column) => {
-            let operands = format_args!("{column}, {}", PANEL.ilog2());
-            Index::Reg(e.t.def(Class::B32, "shr.u32", operands))
-        }
+        Index::Reg(column) => Index::Reg(e.split(column, PANEL).0),
     };
     let panels = match plan.n {
         Index::Constant(n) => Index::Constant((n as usize).div_ceil(PANEL) as i64),
         Index::Reg(n) => {
-            let above =
-                e.t.def(Class::B32, "add.s32", format_args!("{n}, {}", PANEL - 1));
-            let operands = format_args!("{above}, {}", PANEL.ilog2());
-            Index::Reg(e.t.def(Class::B32, "shr.u32", operands))
+            let above = e.plus(n, PANEL - 1);
+            Index::Reg(e.split(above, PANEL).0)
         }
     };
     let mut all = Vec::new();
     for number in 0..pieces.div_ceil(e.geometry.threads as usize) {
         let (panel, within) = split(e, number, rows * per_row);
-        let (line, chunk) = match per_row {
-            1 => (within, None),
-            _ => {
-                let shift = per_row.ilog2();
-                let line =
-                    e.t.def(Class::B32, "shr.u32", format_args!("{within}, {shift}"));
-                let operands = format_args!("{within}, {}", per_row - 1);
-                (line, Some(e.t.def(Class::B32, "and.b32", operands)))
-            }
-        };
-        let mut to =
-            e.t.def(Class::B32, "mul.lo.u32", format_args!("{line}, {pitch}"));
-        if let Some(chunk) = chunk {
-            to =
-                e.t.def(Class::B32, "mad.lo.u32", format_args!("{chunk}, 16, {to}"));
-        }
-        let operands = format_args!("{panel}, {panel_pitch}, {to}");
-        let to_thread = e.t.def(Class::B32, "mad.lo.u32", operands);
-        let of_side = e.t.def(
-            Class::B32,
-            "add.s32",
-            format_args!("{panel}, {first_panel}"),
-        );
+        let (line, chunk) = e.split(within, per_row);
+        let to = e.times(line, pitch);
+        let to = e.times_plus(chunk, 16, to);
+        let to_thread = e.times_plus(panel, panel_pitch, to);
+        let of_side = e.plus(panel, first_panel);
         let from = moved(e, &plan.b, (of_side, panel_bytes), (within, 16));
-        let term = e.t.def(
-            Class::B32,
-            "mul.lo.u32",
-            format_args!("{line}, {terms_of_row}"),
-        );
+        let term = e.times(line, terms_of_row);
         all.push(Piece {
             from,
             to: plan.tiling.a_bytes() as i64,

@@ -21,39 +21,17 @@ impl Emitter<'_> {
         let Unit::Tensor { wx, mt, nt, .. } = plan.tiling.unit else {
             unreachable!("a tile on the tensor cores")
         };
-        let tid = self.tid;
-        let lane = self.t.def(Class::B32, "and.b32", format_args!("{tid}, 31"));
-        let warp = self.t.def(Class::B32, "shr.u32", format_args!("{tid}, 5"));
-        let wy = self
-            .t
-            .def(Class::B32, "div.u32", format_args!("{warp}, {wx}"));
-        let wx = self
-            .t
-            .def(Class::B32, "rem.u32", format_args!("{warp}, {wx}"));
-        let group = self.t.def(Class::B32, "shr.u32", format_args!("{lane}, 2"));
-        let four = self.t.def(Class::B32, "and.b32", format_args!("{lane}, 3"));
+        let (warp, lane) = self.split(self.tid, 32);
+        let (wy, wx) = self.split(warp, wx);
+        let (group, four) = self.split(lane, 4);
 
         // Rows and columns of the results: of fragment (i, j) rows g and g + 8, columns 4t to
         // 4t + 3.
-        let row = self.t.def(
-            Class::B32,
-            "mad.lo.u32",
-            format_args!("{wy}, {}, {group}", 16 * mt),
-        );
-        let row = self
-            .t
-            .def(Class::B32, "add.s32", format_args!("{row}, {}", plan.row));
-        let first = self
-            .t
-            .def(Class::B32, "mul.lo.u32", format_args!("{wx}, {}", 16 * nt));
-        let column = self
-            .t
-            .def(Class::B32, "mad.lo.u32", format_args!("{four}, 4, {first}"));
-        let column = self.t.def(
-            Class::B32,
-            "add.s32",
-            format_args!("{column}, {}", plan.column),
-        );
+        let row = self.times_plus(wy, 16 * mt, group);
+        let row = self.plus(row, plan.row);
+        let first = self.times(wx, 16 * nt);
+        let column = self.times_plus(four, 4, first);
+        let column = self.plus(column, plan.column);
         let row_offsets: Vec<i64> = (0..2 * mt as i64).map(|half| 8 * half).collect();
         let rows = self.inside(row, &row_offsets, plan.m, plan.tiling.rows());
         let column_offsets: Vec<i64> = (0..4 * nt as i64).map(|at| at / 4 * 16 + at % 4).collect();
@@ -86,43 +64,18 @@ impl Emitter<'_> {
 
     /// Offset of a lane's row for the loads of the left side's fragments.
     fn a_lane(&mut self, wy: Reg, lane: Reg, mt: usize) -> Reg {
-        let row = self
-            .t
-            .def(Class::B32, "and.b32", format_args!("{lane}, 15"));
-        let half = self.t.def(Class::B32, "shr.u32", format_args!("{lane}, 4"));
-        let row = self.t.def(
-            Class::B32,
-            "mad.lo.u32",
-            format_args!("{wy}, {}, {row}", 16 * mt),
-        );
-        let at = self
-            .t
-            .def(Class::B32, "mul.lo.u32", format_args!("{half}, 16"));
-        self.t.def(
-            Class::B32,
-            "mad.lo.u32",
-            format_args!("{row}, {PADDED_ROW}, {at}"),
-        )
+        let (half, row) = self.split(lane, 16);
+        let row = self.times_plus(wy, 16 * mt, row);
+        let at = self.times(half, 16);
+        self.times_plus(row, PADDED_ROW, at)
     }
 
     fn b_lane(&mut self, plan: &Plan, (wx, nt): (Reg, usize), (group, four): (Reg, Reg)) -> Reg {
         let (_, _, pitch, panel) = plan.tiling.panel();
         let start = plan.tiling.a_bytes();
-        let at = self.t.def(
-            Class::B32,
-            "mad.lo.u32",
-            format_args!("{group}, 8, {start}"),
-        );
-        let at = self.t.def(
-            Class::B32,
-            "mad.lo.u32",
-            format_args!("{four}, {pitch}, {at}"),
-        );
-        self.t.def(
-            Class::B32,
-            "mad.lo.u32",
-            format_args!("{wx}, {}, {at}", nt * panel),
-        )
+        let at = self.times_plus(group, 8, start);
+        let at = self.times_plus(four, pitch, at);
+        self.times_plus(wx, nt * panel, at)
     }
 
     /// Sums of fragments: zero, or what columns start from.
@@ -171,11 +124,7 @@ impl Emitter<'_> {
     ) {
         let at = |e: &mut Self, lane: Reg| Address {
             space: Space::Shared,
-            base: e.t.def(
-                Class::B32,
-                "add.u32",
-                format_args!("{}, {lane}", stage.base),
-            ),
+            base: e.plus(stage.base, lane),
             offset: stage.offset,
         };
         let (a, b) = (at(self, a_lane), at(self, b_lane));

@@ -49,7 +49,7 @@ impl Tiling {
         let tensor = match format {
             Format::Bf16 | Format::Int8 => true,
             // The tensor cores round the sides to 10 bits of mantissa.
-            Format::F32 => options.tf32 && contract.a_k_stride == 1,
+            Format::F32 => options.tf32 && !contract.accumulate,
             Format::Bf16Weights | Format::U8Weights => false,
         };
         let candidates = if tensor { tensor_units() } else { ffma_units() };
