@@ -1,8 +1,10 @@
 //! What tests that cross crates share: models, pictures, hashes that depend on nothing, and an
 //! interpreter of PTX.
 
+pub mod device_suite;
 pub mod gpu;
 pub mod ptx;
+pub mod ptxas;
 
 use bsq::config::{Config, LossConfig, TokenizerConfig};
 use bsq::losses::{TokenizerLoss, total};

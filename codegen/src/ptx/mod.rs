@@ -12,6 +12,7 @@
 
 mod attend;
 mod contract;
+pub mod cost;
 mod emit;
 mod geometry;
 mod independent;

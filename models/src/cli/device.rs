@@ -48,7 +48,7 @@ pub struct Tf32Argument {
 #[derive(Args, Clone, Debug)]
 pub struct TargetArgument {
     /// Compute capability of the GPU to generate code for: sm_80, sm_86, sm_87, sm_89, sm_90,
-    /// sm_100 or sm_120 [default: sm_86, where one is needed]
+    /// sm_100 or sm_120 [default: sm_86, where one is needed; of a device, its own]
     #[arg(long, value_name = "SM")]
     target: Option<String>,
 }
@@ -59,15 +59,18 @@ impl TargetArgument {
     }
 
     pub fn options(&self, tf32: Tf32Argument) -> Result<ptx::Options, CliError> {
-        let default = ptx::Options::default();
+        self.options_for(ptx::Options::default().sm, tf32)
+    }
+
+    /// The options for the target that was given, or for `sm`.
+    pub fn options_for(&self, sm: u32, tf32: Tf32Argument) -> Result<ptx::Options, CliError> {
         let sm = match &self.target {
-            None => default.sm,
+            None => sm,
             Some(name) => parse(name)?,
         };
         Ok(ptx::Options {
             sm,
             tf32: tf32.tf32,
-            ..default
         })
     }
 }

@@ -19,6 +19,7 @@ mod interrupt;
 mod model;
 mod output;
 mod paths;
+mod plan;
 mod precision;
 mod prior;
 mod progress;
@@ -86,6 +87,7 @@ enum Command {
     Inspect(inspect::Arguments),
     Explain(explain::Arguments),
     Export(export::Arguments),
+    Plan(plan::Arguments),
     Bench(bench::Arguments),
 }
 
@@ -115,6 +117,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(arguments, &output),
         Command::Explain(arguments) => explain::run(arguments, &output),
         Command::Export(arguments) => export::run(arguments, &output),
+        Command::Plan(arguments) => plan::run(arguments, &output),
         Command::Bench(arguments) => bench::run(arguments, &output),
     };
     match result {

@@ -24,6 +24,17 @@ mlp_ratio = 2
 dim_ffn_output = 32
 ";
 
+/// A prior of tokens of 12 bits, in sections of 4x4.
+pub const PRIOR: &str = "
+[prior]
+bits = 12
+side = 4
+width = 16
+layers = 1
+heads = 2
+head_width = 8
+";
+
 /// A folder of its own for a test.
 pub struct Bench {
     folder: TempDir,

@@ -40,6 +40,44 @@ fn every_stage_is_shown() {
 }
 
 #[test]
+fn ptx_is_shown_with_its_launches() {
+    let bench = Bench::new();
+    fs::write(bench.path("c.toml"), crate::common::CONFIG).unwrap();
+    fs::write(bench.path("p.toml"), crate::common::PRIOR).unwrap();
+    for model in ["c.toml", "p.toml"] {
+        for train in [&[][..], &["--train"]] {
+            let arguments = [
+                "explain", model, "--json", "--stage", "ptx", "--target", "sm_87",
+            ];
+            let ran = bench.good(&[&arguments[..], train].concat());
+            let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+            let text = value["stages"]["ptx"].as_str().unwrap();
+            let kernels = value["kernels"].as_u64().unwrap() as usize;
+            assert_eq!(text.matches(".visible .entry kernel_").count(), kernels);
+            assert_eq!(text.matches(".target sm_87").count(), kernels);
+            // Each launch belongs to one kernel.
+            let lines = text.lines();
+            let launches = lines.filter_map(|line| line.strip_prefix("// launches:"));
+            let mut launches: Vec<u64> = launches
+                .flat_map(str::split_whitespace)
+                .filter_map(|word| word.parse().ok())
+                .collect();
+            launches.sort_unstable();
+            let all: Vec<u64> = (0..value["launches"].as_u64().unwrap()).collect();
+            assert_eq!(launches, all);
+        }
+    }
+    let said = bench
+        .good(&["explain", "c.toml", "--target", "sm_86"])
+        .stdout;
+    assert!(said.contains("compiled to PTX in"), "{said}");
+    for target in ["sm_75", "86", "sm_"] {
+        let arguments = ["explain", "c.toml", "--target", target];
+        bench.refused(&arguments, &[target, "no such target", "sm_86"]);
+    }
+}
+
+#[test]
 fn a_case_that_is_off_fails_the_check() {
     let bench = Bench::new();
     let good = repository("tests/fixtures/parity/lr_schedule.json");

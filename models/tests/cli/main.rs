@@ -5,5 +5,6 @@ mod bench;
 mod codec;
 mod common;
 mod explain;
+mod gpu;
 mod pictures;
 mod training;

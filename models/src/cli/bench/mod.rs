@@ -3,16 +3,19 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `mod` | the command's options, and the order of samples |
+//! | `machine` | what runs the programs, and its peaks |
 //! | `measured` | a program that is ready to run, and the times of its samples |
 //! | `kernels` | what each kernel's part in a program is |
 //! | `report` | text and JSON |
 //! | `trace` | the file that Perfetto opens |
 
 mod kernels;
+mod machine;
 mod measured;
 mod report;
 mod trace;
 
+use super::device::DeviceArgument;
 use super::error::CliError;
 use super::interrupt::uninterrupted;
 use super::output::Output;
@@ -21,13 +24,13 @@ use super::precision::PrecisionArgument;
 use super::progress::Progress;
 use super::{Verdict, functions};
 use bsq::image_io::write_atomically;
-use bsq::machine::{Probe, cpu_name};
 use bsq::pipeline::{decode_function, encode_function};
 use bsq::tokenizer::Tokenizer;
 use bsq_codegen::cpu::microkernel::selected;
 use bsq_runtime::threads::available_threads;
 use bsq_runtime::{CompileOptions, Precision};
 use clap::Args;
+use machine::Machine;
 use measured::Measured;
 use report::Report;
 use std::path::PathBuf;
@@ -46,6 +49,9 @@ kernel whose data are in the caches can exceed the bandwidth of memory.
 With --precision bf16 or int8, encoding and decoding in f32 and in that format are measured side \
 by side, and the training step, which is always in f32, is left out.
 
+With --device cuda the programs run on a GPU, and are compared with the peaks of its data sheet, \
+where it is one that is known; a profile then has no threads.
+
 With --profile every kernel is listed, with its operations (those of contractions) and the bytes \
 that it reads and writes, and one run of each program is written as a Chrome trace: a slice for \
 each launch, and below it one for each thread. Open it at https://ui.perfetto.dev.")]
@@ -55,6 +61,7 @@ Examples:
   bsq bench --threads 1 --json
   bsq bench --model config.toml --batch 4 --samples 5
   bsq bench --precision int8
+  bsq bench --device cuda --batch 64
   bsq bench --batch 1 --profile trace.json")]
 pub struct Arguments {
     /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml); the
@@ -69,6 +76,8 @@ pub struct Arguments {
     samples: u16,
     #[command(flatten)]
     precision: PrecisionArgument,
+    #[command(flatten)]
+    device: DeviceArgument,
     /// List every kernel, and write a Chrome trace
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
@@ -78,6 +87,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     if let Some(path) = &arguments.profile {
         check_folder(path)?;
     }
+    let device = arguments.device.open(output)?;
     let config = functions::config_of(&arguments.model)?;
     let tokenizer = Tokenizer::new(&config.model)?;
     let threads = match output.threads {
@@ -112,15 +122,16 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             exact,
             threads,
             precision,
+            device,
             ..CompileOptions::default()
         };
         programs.push(Measured::new(name, &function, &parameters, &options)?);
     }
     let samples = usize::from(arguments.samples);
     let progress = Progress::new("measuring", "samples", samples);
-    let mut probe = Probe::new(family, threads);
+    let mut machine = Machine::new(device, family, threads)?;
     for sample in 0..samples {
-        probe.sample();
+        machine.sample();
         for program in &mut programs {
             program.sample()?;
         }
@@ -128,13 +139,10 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     }
     drop(progress);
     let report = Report {
-        cpu: cpu_name(),
-        family,
-        threads,
+        machine,
         batch,
         samples,
         precision: precision.name(),
-        machine: probe.rates(),
         programs: &programs,
         all_kernels: arguments.profile.is_some(),
     };

@@ -3,9 +3,8 @@
 use super::super::error::CliError;
 use super::super::output::Output;
 use super::kernels::KernelShare;
+use super::machine::Machine;
 use super::measured::Measured;
-use bsq::machine::Rates;
-use bsq_codegen::cpu::microkernel::Family;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -14,22 +13,22 @@ const LISTED: usize = 12;
 
 /// Everything that was measured.
 pub struct Report<'a> {
-    pub cpu: String,
-    pub family: Family,
-    pub threads: usize,
+    pub machine: Machine,
     pub batch: usize,
     pub samples: usize,
     pub precision: &'static str,
-    pub machine: Rates,
     pub programs: &'a [Measured],
     pub all_kernels: bool,
 }
 
 impl Report<'_> {
     pub fn say(&self, output: &Output) -> Result<(), CliError> {
+        let rates = self.machine.rates();
         output.say(format_args!(
-            "{}, {}, {} threads: peak {:.1} GFLOP/s, memory {:.1} GB/s",
-            self.cpu, self.family, self.threads, self.machine.gflops, self.machine.gbytes
+            "{}: peak {:.1} GFLOP/s, memory {:.1} GB/s",
+            self.machine.describe(),
+            rates.gflops,
+            rates.gbytes
         ))?;
         self.programs
             .iter()
@@ -57,7 +56,7 @@ impl Report<'_> {
             self.batch,
             seconds * 1e3,
             self.batch as f64 / seconds,
-            100.0 * gflops / self.machine.gflops,
+            100.0 * gflops / self.machine.rates().gflops,
             program.program().peak_bytes() as f64 / 1e6
         ))?;
         output.detail(format_args!(
@@ -81,8 +80,8 @@ impl Report<'_> {
                 share.calls,
                 share.flops as f64 / 1e9,
                 share.bytes as f64 / 1e6,
-                100.0 * rates.gflops / self.machine.gflops,
-                100.0 * rates.gbytes / self.machine.gbytes,
+                100.0 * rates.gflops / self.machine.rates().gflops,
+                100.0 * rates.gbytes / self.machine.rates().gbytes,
                 share.label
             ))?;
         }
@@ -91,18 +90,17 @@ impl Report<'_> {
 
     pub fn to_json(&self) -> Value {
         let programs = self.programs.iter().map(|p| self.program_json(p));
-        json!({
-            "cpu": self.cpu,
-            "family": self.family.to_string(),
-            "threads": self.threads,
+        let mut value = json!({
             "batch": self.batch,
             "samples": self.samples,
             "precision": self.precision,
             "times_as_fast_as_f32": self.ratios().collect::<BTreeMap<_, _>>(),
-            "peak_gflops": self.machine.gflops,
-            "memory_gbytes_per_second": self.machine.gbytes,
+            "peak_gflops": self.machine.rates().gflops,
+            "memory_gbytes_per_second": self.machine.rates().gbytes,
             "programs": programs.collect::<Vec<Value>>(),
-        })
+        });
+        self.machine.add_to(&mut value);
+        value
     }
 
     fn program_json(&self, program: &Measured) -> Value {
@@ -117,15 +115,15 @@ impl Report<'_> {
                 "share": share.seconds / total,
                 "flops": share.flops,
                 "bytes": share.bytes,
-                "of_peak": rates.gflops / self.machine.gflops,
-                "of_memory": rates.gbytes / self.machine.gbytes,
+                "of_peak": rates.gflops / self.machine.rates().gflops,
+                "of_memory": rates.gbytes / self.machine.rates().gbytes,
             })
         });
         json!({
             "name": program.name,
             "seconds": program.seconds(),
             "gflops": program.gflops(),
-            "of_peak": program.gflops() / self.machine.gflops,
+            "of_peak": program.gflops() / self.machine.rates().gflops,
             "compile_seconds": program.executable.report().total().as_secs_f64(),
             "peak_bytes": program.program().peak_bytes(),
             "kernels": kernels.collect::<Vec<Value>>(),

@@ -1,0 +1,140 @@
+//! Bytes and elementwise operations of a launch, from Kernel IR.
+
+use super::super::math::Written;
+use super::super::text::{Class, Text};
+use crate::kernel::{Element, Extent, Inst, Kernel, Place, Stmt};
+use bsq_ir::{DType, Op, math};
+
+/// What all items of a launch move and compute together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Traffic {
+    /// Every element that is touched, once for reading and once for writing: what a memory of
+    /// unlimited caches moves.
+    pub bytes: f64,
+    /// Every access of buffers counted, however often an element is accessed.
+    pub accessed: f64,
+    /// Elementwise operations and those of reductions; contractions are counted elsewhere.
+    pub operations: f64,
+}
+
+/// Operations of attention for each score beside the products: scale, maximum, exponential, sum.
+const OPERATIONS_OF_SCORE: f64 = 6.0;
+
+impl Traffic {
+    pub fn of(kernel: &Kernel) -> Traffic {
+        let mut count = Count {
+            kernel,
+            touched: vec![[0.0; 2]; kernel.buffers.len()],
+            operations: 0.0,
+        };
+        count.block(&kernel.body, kernel.items() as f64);
+        let mut traffic = Traffic {
+            operations: count.operations,
+            ..Traffic::default()
+        };
+        for (array, touched) in kernel.buffers.iter().zip(&count.touched) {
+            let whole = (array.elements * array.dtype.size()) as f64;
+            for &bytes in touched {
+                traffic.accessed += bytes;
+                traffic.bytes += bytes.min(whole);
+            }
+        }
+        traffic
+    }
+}
+
+struct Count<'k> {
+    kernel: &'k Kernel,
+    /// Bytes read and written, by buffer.
+    touched: Vec<[f64; 2]>,
+    operations: f64,
+}
+
+impl Count<'_> {
+    fn block(&mut self, body: &[Stmt], times: f64) {
+        for stmt in body {
+            match stmt {
+                Stmt::Let { inst, .. } => match inst {
+                    Inst::Load(from) => self.touch(from, false, times),
+                    Inst::Map(op, _) => self.operations += times * operations(op),
+                    Inst::Constant(_) | Inst::Index(_) => {}
+                },
+                Stmt::Store { to, .. } => self.touch(to, true, times),
+                Stmt::Loop { extent, body, .. } => self.block(body, times * average(extent)),
+                Stmt::Reduce(reduce) => {
+                    let times = times * reduce.extent as f64;
+                    self.block(&reduce.body, times);
+                    self.operations += times * reduce.results.len() as f64;
+                }
+                Stmt::Contract(c) => {
+                    let [m, n, k] = [&c.m, &c.n, &c.k].map(average);
+                    self.touch(&c.a, false, times * m * k);
+                    self.touch(&c.b, false, times * n * k);
+                    if let Some(columns) = &c.columns {
+                        self.touch(columns, false, times * n);
+                    }
+                    if c.accumulate {
+                        self.touch(&c.c, false, times * m * n);
+                    }
+                    self.touch(&c.c, true, times * m * n);
+                }
+                Stmt::Attend(a) => {
+                    let (rows, keys) = (average(&a.rows), a.keys as f64);
+                    let [depth, width] = [a.depth, a.value_depth].map(|n| n as f64);
+                    self.touch(&a.q, false, times * rows * depth);
+                    self.touch(&a.k, false, times * keys * depth);
+                    self.touch(&a.v, false, times * keys * width);
+                    self.touch(&a.output, true, times * rows * width);
+                    self.touch(&a.maxima, true, times * rows);
+                    self.touch(&a.sums, true, times * rows);
+                    self.operations += times * rows * keys * OPERATIONS_OF_SCORE;
+                }
+            }
+        }
+    }
+
+    /// Scratch is shared memory, or small enough for caches.
+    fn touch(&mut self, element: &Element, written: bool, times: f64) {
+        if let Place::Buffer(index) = element.place {
+            let size = self.kernel.array(element.place).dtype.size() as f64;
+            self.touched[index as usize][usize::from(written)] += times * size;
+        }
+    }
+}
+
+/// Iterations of a loop; of one that ends early in its last block, the mean over blocks.
+fn average(extent: &Extent) -> f64 {
+    match extent {
+        Extent::Static(extent) => *extent as f64,
+        Extent::Block { size, limit, .. } => {
+            *limit as f64 / limit.div_ceil((*size).max(1)).max(1) as f64
+        }
+    }
+}
+
+/// Instructions of an elementwise op, about: the functions by what is written for them.
+fn operations(op: &Op) -> f64 {
+    match op {
+        Op::Exp => written(|w, x| math::exp(w, x)),
+        Op::Log => written(|w, x| math::log(w, x)),
+        Op::Tanh => written(|w, x| math::tanh(w, x)),
+        Op::Erf => written(|w, x| math::erf(w, x)),
+        // Both are a subroutine of the assembler's: a first guess and its refinement.
+        Op::Div => 10.0,
+        Op::Sqrt => 10.0,
+        Op::Cast(DType::I64 | DType::U64) => 2.0,
+        Op::StopGradient => 0.0,
+        _ => 1.0,
+    }
+}
+
+fn written(
+    function: impl Fn(&mut Written<'_>, super::super::text::Reg) -> super::super::text::Reg,
+) -> f64 {
+    let mut text = Text::default();
+    let x = text.reg(Class::F32);
+    function(&mut Written(&mut text), x);
+    let text = text.finish();
+    let is_counted = |line: &&str| !line.contains(".reg") && !line.contains("mov.");
+    text.lines().filter(is_counted).count() as f64
+}

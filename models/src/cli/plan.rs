@@ -1,0 +1,298 @@
+//! `bsq plan`: how long a model should take on a GPU that is not there.
+
+use super::Verdict;
+use super::device::{TargetArgument, Tf32Argument};
+use super::error::CliError;
+use super::functions::{Named, Subject};
+use super::output::Output;
+use super::precision::PrecisionArgument;
+use bsq_codegen::ptx::cost::{Bound, DEVICES, Device, KernelCost, Unit};
+use bsq_runtime::cuda::{PtxOptions, PtxProgram, compile_ptx};
+use clap::Args;
+use serde_json::{Value, json};
+
+/// Kernels that are listed, unless all are asked for.
+const LISTED: usize = 12;
+/// Columns of the table that a label gets.
+const LABEL: usize = 28;
+
+/// Says how long a model should take on a GPU, by counting.
+#[derive(Args)]
+#[command(long_about = "\
+Says how long a model should take on a GPU, by counting. No GPU is needed, and none is asked.
+
+For each kernel: the bytes that it touches, its operations, the registers and the shared memory of a \
+block and with them the occupancy of a multiprocessor, and the instructions of its main loop in PTX. \
+A launch takes the longest of three times: arithmetic at the rate at which the main loop can issue it, \
+memory at the device's bandwidth, and 2.5 us for starting it. Caches, latencies and clocks are left \
+out: this is what to compare a measurement with, not one.
+
+`issue` is the share of the unit's peak that the main loop's instructions leave: the unit is fma (f32) \
+or tf32, bf16 or int8 on the tensor cores. -v lists all kernels, with the instructions of main loops.")]
+#[command(after_long_help = "\
+Examples:
+  bsq plan default
+  bsq plan models/configs/reference/bsq_256_b36g36.yaml --precision bf16
+  bsq plan config.toml --train --batch 32 --device-spec a100 --json")]
+pub struct Arguments {
+    /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml); of a
+    /// tokenizer or a prior
+    #[arg(value_name = "MODEL")]
+    model: String,
+    /// A training step, too
+    #[arg(long)]
+    train: bool,
+    /// Windows, or sections, in the batch
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+    /// The GPU to plan for: a5000, a6000, a100, h100 or rtx4090
+    #[arg(long, value_name = "NAME", default_value = "a5000")]
+    device_spec: String,
+    #[command(flatten)]
+    target: TargetArgument,
+    #[command(flatten)]
+    precision: PrecisionArgument,
+    #[command(flatten)]
+    tf32: Tf32Argument,
+}
+
+pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    let device = Device::find(&arguments.device_spec).ok_or_else(|| {
+        let known: Vec<&str> = DEVICES.iter().map(|device| device.key).collect();
+        CliError::new(format_args!(
+            "{}: no such device; there are {}",
+            arguments.device_spec,
+            known.join(", ")
+        ))
+    })?;
+    let target = arguments.target.options_for(device.sm, arguments.tf32)?;
+    let model = Subject::open(&arguments.model)?;
+    let batch = usize::from(arguments.batch);
+    let mut programs = model.inference(batch);
+    if arguments.train {
+        programs.push(model.training_step(batch));
+    }
+    let tera = |rate: f64| rate / 1e12;
+    output.say(format_args!(
+        "{} (sm_{}): {:.1} TFLOP/s f32, {:.1} tf32, {:.0} bf16, {:.0} int8; {:.0} GB/s; estimated",
+        device.name,
+        target.sm,
+        tera(device.fma),
+        tera(device.tf32),
+        tera(device.bf16),
+        tera(device.int8),
+        device.bytes_per_second / 1e9
+    ))?;
+    let mut planned = Vec::new();
+    for Named {
+        name,
+        function,
+        exact,
+    } in programs
+    {
+        let options = PtxOptions {
+            exact,
+            precision: arguments.precision.get(),
+            target,
+        };
+        let compiled = compile_ptx(&function, &options)?;
+        let plan = Plan::new(name, batch, &compiled, device);
+        plan.say(device, output)?;
+        planned.push(plan.to_json());
+    }
+    output.value(&json!({
+        "model": arguments.model,
+        "device": device.name,
+        "target": format!("sm_{}", target.sm),
+        "precision": arguments.precision.name(),
+        "tf32": target.tf32,
+        "batch": batch,
+        "programs": planned,
+    }))?;
+    Ok(Verdict::Good)
+}
+
+/// The estimate of one program.
+struct Plan {
+    name: &'static str,
+    batch: usize,
+    seconds: f64,
+    flops: u64,
+    launches: usize,
+    peak_bytes: usize,
+    /// Those that take longest first.
+    kernels: Vec<Share>,
+}
+
+/// A kernel's part.
+struct Share {
+    label: String,
+    calls: usize,
+    seconds: f64,
+    flops: u64,
+    /// What takes most of its launches' time.
+    bound: Bound,
+    threads: u32,
+    shared_bytes: usize,
+    cost: KernelCost,
+}
+
+impl Plan {
+    fn new(name: &'static str, batch: usize, compiled: &PtxProgram, device: &Device) -> Plan {
+        let program = &compiled.program;
+        let mut kernels = Vec::new();
+        for (index, entry) in compiled.entries.iter().enumerate() {
+            // What runs once is no part of a run.
+            let launches = program.launches.iter();
+            let launches = launches.filter(|launch| launch.kernel == index && !launch.stable);
+            let launches: Vec<_> = launches.filter(|_| entry.blocks > 0).collect();
+            let Some(first) = launches.first() else {
+                continue;
+            };
+            let cost = KernelCost::new(&program.kernels[index], entry, device);
+            let predictions = launches.iter().map(|l| cost.predict(l.flops, device));
+            kernels.push(Share {
+                label: first.label.clone(),
+                calls: launches.len(),
+                seconds: predictions.map(|prediction| prediction.seconds).sum(),
+                flops: launches.iter().map(|launch| launch.flops).sum(),
+                bound: cost.predict(first.flops, device).bound,
+                threads: entry.threads,
+                shared_bytes: entry.shared_bytes,
+                cost,
+            });
+        }
+        kernels.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        Plan {
+            name,
+            batch,
+            seconds: kernels.iter().map(|share| share.seconds).sum(),
+            flops: kernels.iter().map(|share| share.flops).sum(),
+            launches: kernels.iter().map(|share| share.calls).sum(),
+            peak_bytes: compiled.report.peak_bytes,
+            kernels,
+        }
+    }
+
+    /// The share of multiplications that run at a unit, in operations.
+    fn main_unit(&self) -> Unit {
+        let of = |unit| -> u64 {
+            let kernels = self.kernels.iter();
+            let kernels = kernels.filter(|k| k.cost.mix.as_ref().is_some_and(|m| m.unit == unit));
+            kernels.map(|kernel| kernel.flops).sum()
+        };
+        let units = [Unit::Fma, Unit::Tf32, Unit::Bf16, Unit::Int8];
+        let most = units.into_iter().max_by_key(|&unit| of(unit));
+        most.unwrap_or(Unit::Fma)
+    }
+
+    fn say(&self, device: &Device, output: &Output) -> Result<(), CliError> {
+        let unit = self.main_unit();
+        output.say(format_args!(
+            "\n{} of {}: {:.2} ms, {:.0} each second; {:.1} GFLOP, {:.0}% of the {} peak; {} launches, {:.1} MB",
+            self.name,
+            self.batch,
+            self.seconds * 1e3,
+            self.batch as f64 / self.seconds,
+            self.flops as f64 / 1e9,
+            100.0 * self.flops as f64 / self.seconds / device.peak(unit),
+            unit.name(),
+            self.launches,
+            self.peak_bytes as f64 / 1e6,
+        ))?;
+        output
+            .say("      us  share calls   GFLOP      MB  bound   regs   occ  unit issue  kernel")?;
+        let listed = match output.is_verbose() {
+            true => self.kernels.len(),
+            false => LISTED,
+        };
+        for share in self.kernels.iter().take(listed) {
+            let cost = &share.cost;
+            let (unit, issue) = match &cost.mix {
+                Some(mix) if share.flops > 0 => {
+                    (mix.unit.name(), format!("{:.0}%", 100.0 * mix.share))
+                }
+                _ => ("", String::new()),
+            };
+            output.say(format_args!(
+                "{:8.1} {:5.1}% {:5} {:7.2} {:7.2}  {:6} {:5} {:4.0}%  {unit:4} {issue:>5}  {}",
+                share.seconds * 1e6,
+                100.0 * share.seconds / self.seconds,
+                share.calls,
+                share.flops as f64 / 1e9,
+                share.calls as f64 * cost.traffic.bytes / 1e6,
+                share.bound.name(),
+                cost.registers,
+                100.0 * cost.occupancy,
+                shortened(&share.label),
+            ))?;
+            if let (true, Some(mix)) = (output.is_verbose() && share.flops > 0, &cost.mix) {
+                output.say(format_args!(
+                    "         main loop: {} {}, {} loads, {} copies, {} global, {} barriers, {} others",
+                    mix.multiplies,
+                    mix.unit.name(),
+                    mix.loads,
+                    mix.copies,
+                    mix.global,
+                    mix.barriers,
+                    mix.others
+                ))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn to_json(&self) -> Value {
+        let kernels = self.kernels.iter().map(|share| {
+            let cost = &share.cost;
+            let main_loop = cost.mix.as_ref().filter(|_| share.flops > 0).map(|mix| {
+                json!({
+                    "unit": mix.unit.name(),
+                    "multiplies": mix.multiplies,
+                    "loads": mix.loads,
+                    "copies": mix.copies,
+                    "global": mix.global,
+                    "barriers": mix.barriers,
+                    "others": mix.others,
+                    "unit_cycles": mix.unit_cycles,
+                    "issue_cycles": mix.issue_cycles,
+                    "shared_cycles": mix.shared_cycles,
+                    "share_of_peak": mix.share,
+                })
+            });
+            json!({
+                "label": share.label,
+                "calls": share.calls,
+                "seconds": share.seconds,
+                "flops": share.flops,
+                "bytes": cost.traffic.bytes,
+                "accessed_bytes": cost.traffic.accessed,
+                "operations": cost.traffic.operations,
+                "bound": share.bound.name(),
+                "blocks": cost.blocks,
+                "threads": share.threads,
+                "shared_bytes": share.shared_bytes,
+                "registers": cost.registers,
+                "resident_blocks": cost.resident_blocks,
+                "occupancy": cost.occupancy,
+                "main_loop": main_loop,
+            })
+        });
+        json!({
+            "name": self.name,
+            "seconds": self.seconds,
+            "flops": self.flops,
+            "launches": self.launches,
+            "peak_bytes": self.peak_bytes,
+            "kernels": kernels.collect::<Vec<Value>>(),
+        })
+    }
+}
+
+/// A label's beginning, of one line of the table.
+fn shortened(label: &str) -> String {
+    match label.chars().count() > LABEL {
+        false => label.to_string(),
+        true => label.chars().take(LABEL - 2).chain("..".chars()).collect(),
+    }
+}

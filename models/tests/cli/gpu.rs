@@ -1,0 +1,139 @@
+//! What there is of GPUs where there is none: exported programs, and refusals.
+
+use crate::common::Bench;
+use bsq_runtime::checkpoint::{self, Weights};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+
+fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value[key].as_array().unwrap()
+}
+
+fn number(value: &Value) -> usize {
+    value.as_u64().unwrap() as usize
+}
+
+/// A loader that trusts the manifest finds what it needs.
+#[test]
+fn an_exported_program_is_complete() {
+    let bench = Bench::new();
+    fs::write(bench.path("p.toml"), crate::common::PRIOR).unwrap();
+    for (model, options) in [
+        ("model.safetensors", &[][..]),
+        ("model.safetensors", &["--train", "--batch", "3"]),
+        ("model.safetensors", &["--precision", "bf16", "--tf32"]),
+        ("p.toml", &["--target", "sm_80"]),
+    ] {
+        let arguments = ["export", model, "-o", "out", "--force"];
+        bench.good(&[&arguments[..], options].concat());
+        let folder = bench.path("out");
+        let manifest = fs::read(folder.join("manifest.json")).unwrap();
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        let weights = checkpoint::load(folder.join("weights.safetensors"), Weights::Raw).unwrap();
+        let mut tensors: BTreeSet<&String> = weights.tensors.keys().collect();
+        let buffers = items(&manifest, "buffers");
+        for buffer in buffers {
+            let bytes = number(&buffer["bytes"]);
+            match buffer["kind"].as_str().unwrap() {
+                "parameter" | "constant" => {
+                    let name = buffer["name"].as_str().unwrap().to_string();
+                    assert_eq!(weights.tensors[&name].bytes().len(), bytes, "{name}");
+                    assert!(tensors.remove(&name), "{name} twice");
+                }
+                "temporary" => {
+                    let end = number(&buffer["offset"]) + bytes;
+                    assert!(end <= number(&manifest["arena_bytes"]));
+                }
+                "input" => assert!(buffer["name"].is_string()),
+                kind => assert_eq!(kind, "stable"),
+            }
+        }
+        assert!(tensors.is_empty(), "{tensors:?}");
+        let kernels = items(&manifest, "kernels");
+        for kernel in kernels {
+            let file = folder.join(kernel["file"].as_str().unwrap());
+            let text = fs::read_to_string(file).unwrap();
+            let name = kernel["name"].as_str().unwrap();
+            assert!(text.contains(&format!(".visible .entry {name}(")));
+            let parameters =
+                number(&kernel["buffers"]) + usize::from(number(&kernel["workspace_bytes"]) > 0);
+            assert_eq!(text.matches(".param .u64").count(), parameters);
+            assert!(number(&kernel["workspace_bytes"]) <= number(&manifest["workspace_bytes"]));
+            let target = format!(".target {}", manifest["target"].as_str().unwrap());
+            assert!(text.contains(&target));
+        }
+        for launch in items(&manifest, "launches") {
+            let given = items(launch, "buffers");
+            let kernel = &kernels[number(&launch["kernel"])];
+            assert_eq!(given.len(), number(&kernel["buffers"]));
+            assert!(given.iter().all(|id| number(id) < buffers.len()));
+        }
+        let outputs = items(&manifest, "outputs");
+        assert!(!outputs.is_empty());
+    }
+    let manifest = String::from_utf8(bench.bytes("out/manifest.json")).unwrap();
+    assert!(manifest.contains("sm_80"));
+}
+
+#[test]
+fn a_full_folder_is_kept() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("out")).unwrap();
+    fs::write(bench.path("out/mine"), "text").unwrap();
+    let arguments = ["export", "model.safetensors", "-o", "out"];
+    bench.refused(&arguments, &["out", "not empty", "--force"]);
+    assert_eq!(fs::read_dir(bench.path("out")).unwrap().count(), 1);
+    bench.good(&[&arguments[..], &["--force"]].concat());
+    assert_eq!(bench.bytes("out/mine"), b"text");
+    bench.refused(
+        &["export", "model.safetensors", "-o", "model.safetensors"],
+        &["model.safetensors"],
+    );
+    let target = [
+        "export",
+        "model.safetensors",
+        "-o",
+        "new",
+        "--target",
+        "sm_1",
+    ];
+    bench.refused(&target, &["sm_1: no such target"]);
+    let weights = bench.run(&["export", "c.toml", "-o", "new"]);
+    assert_eq!(weights.code, Some(2), "{}", weights.stderr);
+}
+
+/// Where the driver is missing, a device is refused in one line, before anything is written.
+#[test]
+fn a_machine_without_a_driver_says_so() {
+    let bench = Bench::new();
+    bench.picture("a.png", 16, 16);
+    bench.good(&[
+        "tokens",
+        "a.png",
+        "-o",
+        "t.safetensors",
+        "--model",
+        "model.safetensors",
+    ]);
+    let bad = ["reconstruct", "a.png", "--device"];
+    for device in ["gpu", "cuda:x", "cuda:"] {
+        bench.refused(&[&bad[..], &[device]].concat(), &[device, "cuda:N"]);
+    }
+    if bsq_runtime::cuda::gpu_info(0).is_ok() {
+        println!("skipped: this machine has a GPU");
+        return;
+    }
+    fs::write(bench.path("c.toml"), crate::common::CONFIG).unwrap();
+    for arguments in [
+        &["reconstruct", "a.png"][..],
+        &["tokens", "a.png", "-o", "new.safetensors"],
+        &["detokenize", "t.safetensors", "-o", "new.png"],
+        &["encode", "a.png", "--raw"],
+        &["train", "c.toml", "--data", ".", "--out", "new"],
+        &["bench"],
+    ] {
+        let arguments = [arguments, &["--device", "cuda"]].concat();
+        bench.refused(&arguments, &["driver"]);
+    }
+}

@@ -1,0 +1,271 @@
+//! NVIDIA's assembler takes every kernel of every configuration that ships, without spilling, and
+//! with at most the registers that the cost model predicts.
+//!
+//! `BSQ_PTXAS` names the assembler, else the path is searched; without one these tests say so and
+//! pass. After a change that is meant, `BSQ_BLESS=1 cargo test -p bsq-tests --test ptx_assembled`
+//! writes the table of kernels anew.
+
+use bsq::config::{Config, PriorConfig};
+use bsq::pipeline::{decode_function, encode_function};
+use bsq::prior::{PriorModel, section_function, sub_token_function, wavefront_function};
+use bsq::tokenizer::Tokenizer;
+use bsq::train::{StepProgram, prior_step_function};
+use bsq_codegen::ptx::cost::{Device, KernelCost};
+use bsq_ir::Function;
+use bsq_runtime::Precision;
+use bsq_runtime::cuda::{PtxOptions, compile_ptx};
+use bsq_tests::ptxas::{Assembled, Ptxas};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// A kernel that some programs have in common.
+struct Kernel {
+    /// Where it was seen first, and what it computes there.
+    origin: String,
+    label: String,
+    text: String,
+    threads: u32,
+    shared_bytes: usize,
+    dynamic_shared_bytes: usize,
+    cost: KernelCost,
+}
+
+/// Kernels by their text, all under one name.
+#[derive(Default)]
+struct Kernels(BTreeMap<String, Kernel>);
+
+impl Kernels {
+    fn add(&mut self, origin: &str, function: &Function, options: &PtxOptions) {
+        let compiled = compile_ptx(function, options).unwrap();
+        for (index, entry) in compiled.entries.iter().enumerate() {
+            let text = entry.text.replace(&format!("{}(", entry.name), "kernel(");
+            let launches = &compiled.program.launches;
+            let launch = launches.iter().find(|launch| launch.kernel == index);
+            self.0.entry(text.clone()).or_insert_with(|| Kernel {
+                origin: origin.to_string(),
+                label: launch.unwrap().label.clone(),
+                threads: entry.threads,
+                shared_bytes: entry.shared_bytes,
+                dynamic_shared_bytes: entry.dynamic_shared_bytes,
+                cost: KernelCost::new(&compiled.program.kernels[index], entry, device()),
+                text,
+            });
+        }
+    }
+
+    /// What the assembler says of each, in the order of `self`. The first refusal stops everything.
+    fn assemble(&self, ptxas: &Ptxas) -> Vec<Assembled> {
+        let next = Mutex::new(self.0.values().enumerate());
+        let done = Mutex::new(BTreeMap::new());
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while let Some((index, kernel)) = { next.lock().unwrap().next() } {
+                        let mut said = ptxas
+                            .assemble(&kernel.text, "sm_86")
+                            .unwrap_or_else(|error| panic!("{}: {error}", kernel.place()));
+                        assert_eq!(said.len(), 1);
+                        done.lock().unwrap().insert(index, said.remove(0));
+                    }
+                });
+            }
+        });
+        done.into_inner().unwrap().into_values().collect()
+    }
+}
+
+impl Kernel {
+    fn place(&self) -> String {
+        format!("{}: {}", self.origin, self.label)
+    }
+}
+
+fn device() -> &'static Device {
+    Device::find("a5000").unwrap()
+}
+
+fn configs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/configs")
+}
+
+fn options(precision: Precision, tf32: bool, exact: bool) -> PtxOptions {
+    let mut options = PtxOptions {
+        exact,
+        precision,
+        ..PtxOptions::default()
+    };
+    options.target.tf32 = tf32;
+    options
+}
+
+const FORMATS: [(&str, Precision, bool); 4] = [
+    ("f32", Precision::F32, false),
+    ("tf32", Precision::F32, true),
+    ("bf16", Precision::Bf16, false),
+    ("int8", Precision::Int8, false),
+];
+
+/// Encoding and decoding of a tokenizer in every format, and, if asked for, its training step.
+fn add_tokenizer(kernels: &mut Kernels, path: &Path, train: bool) {
+    let (config, _) = Config::load(path).unwrap();
+    let tokenizer = Tokenizer::new(&config.model).unwrap();
+    let name = path.file_name().unwrap().to_string_lossy();
+    for (format, precision, tf32) in FORMATS {
+        let options = options(precision, tf32, true);
+        for (half, function) in [
+            ("encode", encode_function(&tokenizer, 1)),
+            ("decode", decode_function(&tokenizer, 1)),
+        ] {
+            kernels.add(&format!("{name} {half} {format}"), &function, &options);
+        }
+    }
+    for (format, precision, tf32) in &FORMATS[..2] {
+        if train {
+            let mut config = config.clone();
+            config.data.batch_size = 4;
+            let function = StepProgram::function_of(&config, &tokenizer);
+            let options = options(*precision, *tf32, config.train.exact);
+            kernels.add(&format!("{name} training {format}"), &function, &options);
+        }
+    }
+}
+
+fn add_prior(kernels: &mut Kernels, path: &Path, train: bool) {
+    let mut config = PriorConfig::load(path).unwrap();
+    let model = PriorModel::new(&config.prior);
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    let exact = options(Precision::F32, false, true);
+    for (part, function) in [
+        ("section", section_function(&model, 1)),
+        ("wavefront", wavefront_function(&model, 1)),
+        (
+            "sub-token",
+            sub_token_function(&model, model.order().slots()),
+        ),
+    ] {
+        kernels.add(&format!("{name} {part}"), &function, &exact);
+    }
+    if train {
+        config.data.batch_size = 2;
+        let function = prior_step_function(&config);
+        let options = options(Precision::F32, false, config.train.exact);
+        kernels.add(&format!("{name} training"), &function, &options);
+    }
+}
+
+/// Of the largest model no training step: the smaller ones' have the same kernels in other sizes,
+/// and this test is to stay short.
+#[test]
+fn every_kernel_is_assembled_without_spilling() {
+    let Some(ptxas) = Ptxas::find_or_skip() else {
+        return;
+    };
+    let mut kernels = Kernels::default();
+    add_tokenizer(&mut kernels, &configs().join("default.toml"), true);
+    add_prior(&mut kernels, &configs().join("prior.toml"), true);
+    add_prior(&mut kernels, &configs().join("prior_paper.toml"), false);
+    let mut reference: Vec<PathBuf> = std::fs::read_dir(configs().join("reference"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    reference.sort();
+    for path in &reference {
+        let train = path.file_name().unwrap() == "bsq_128_b18.yaml";
+        add_tokenizer(&mut kernels, path, train);
+    }
+    let said = kernels.assemble(&ptxas);
+    let mut wrong = String::new();
+    let (mut predicted, mut taken) = (0, 0);
+    for (kernel, said) in kernels.0.values().zip(&said) {
+        let mut complain = |what: String| {
+            writeln!(wrong, "{}: {what}", kernel.place()).unwrap();
+        };
+        if (said.spill_stores, said.spill_loads, said.stack) != (0, 0, 0) {
+            let (stores, stack) = (said.spill_stores, said.stack);
+            complain(format!("{stores} bytes spilled, {stack} bytes of stack"));
+        }
+        if said.registers > kernel.cost.registers {
+            let (taken, predicted) = (said.registers, kernel.cost.registers);
+            complain(format!("{taken} registers, {predicted} were predicted"));
+        }
+        let declared = kernel.shared_bytes - kernel.dynamic_shared_bytes;
+        if said.shared as usize != declared {
+            let shared = said.shared;
+            complain(format!("{shared} bytes of shared memory, not {declared}"));
+        }
+        predicted += kernel.cost.registers;
+        taken += said.registers;
+    }
+    println!("{} kernels", said.len());
+    assert!(wrong.is_empty(), "\n{wrong}");
+    // A bound that is far off says nothing.
+    let ratio = f64::from(predicted) / f64::from(taken);
+    assert!(ratio < 2.0, "{ratio} times the registers are predicted");
+}
+
+/// Registers, shared memory and occupancy of two models' kernels, for people to review.
+#[test]
+fn the_table_of_kernels_is_as_recorded() {
+    let Some(ptxas) = Ptxas::find_or_skip() else {
+        return;
+    };
+    let mut table = String::from(
+        "# Kernels on sm_86: threads and registers (predicted) of a thread, bytes of shared memory,\n\
+         # and theoretical occupancy on an A5000. Written by BSQ_BLESS=1.\n",
+    );
+    for path in ["default.toml", "reference/bsq_128_b18.yaml"] {
+        for (format, precision, tf32) in [FORMATS[0], FORMATS[2]] {
+            let (config, _) = Config::load(configs().join(path)).unwrap();
+            let tokenizer = Tokenizer::new(&config.model).unwrap();
+            let mut kernels = Kernels::default();
+            let options = options(precision, tf32, true);
+            kernels.add("", &encode_function(&tokenizer, 1), &options);
+            kernels.add("", &decode_function(&tokenizer, 1), &options);
+            writeln!(table, "\n{path} {format}").unwrap();
+            let mut rows: Vec<String> = (kernels.0.values().zip(kernels.assemble(&ptxas)))
+                .map(|(kernel, said)| row(kernel, &said))
+                .collect();
+            rows.sort_by(|a, b| label(a).cmp(label(b)));
+            table += &rows.concat();
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("ptx_kernels.txt");
+    if std::env::var_os("BSQ_BLESS").is_some() {
+        std::fs::write(&path, &table).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap();
+    let differs = wanted.lines().zip(table.lines()).find(|(a, b)| a != b);
+    assert_eq!(differs, None);
+    assert_eq!(wanted.lines().count(), table.lines().count());
+}
+
+fn row(kernel: &Kernel, said: &Assembled) -> String {
+    let warps = kernel.threads.div_ceil(32);
+    let entry = bsq_codegen::ptx::Entry {
+        name: String::new(),
+        text: String::new(),
+        blocks: 1,
+        threads: kernel.threads,
+        shared_bytes: kernel.shared_bytes,
+        dynamic_shared_bytes: kernel.dynamic_shared_bytes,
+        workspace_bytes: 0,
+    };
+    let resident = device().resident_blocks(&entry, said.registers);
+    let occupancy = f64::from(resident * warps) / f64::from(device().threads_per_sm / 32);
+    format!(
+        "{:4} threads, {:3} ({:3}) registers, {:6} bytes, {:3.0}%  {}\n",
+        kernel.threads,
+        said.registers,
+        kernel.cost.registers,
+        kernel.shared_bytes,
+        100.0 * occupancy,
+        kernel.label
+    )
+}
+
+/// The label of a row: its order is that of the program.
+fn label(row: &str) -> &str {
+    row.split_once("%  ").map_or(row, |(_, label)| label)
+}
