@@ -44,7 +44,6 @@ struct Rows {
 
 impl Emitter<'_> {
     pub(super) fn attend(&mut self, a: &Attend) {
-        self.t.op("bar.sync", 0);
         let rows = self.extent(&a.rows);
         let (warp, lane) = self.split(self.tid, 32);
         let (group, four) = self.split(lane, 4);
@@ -103,7 +102,6 @@ impl Emitter<'_> {
             e.t.op("mov.b32", format_args!("{}, {swap}", other.base));
         });
         self.finish_rows(a, &outputs, &state, (row, four));
-        self.t.op("bar.sync", 0);
         self.pending = Default::default();
     }
 

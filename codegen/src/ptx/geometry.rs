@@ -3,6 +3,7 @@
 use super::contract::Tiling;
 use super::independent::{Spread, contains_contract, contains_wide_reduce};
 use super::team::TILE;
+use super::touched::{Lanes, Touched};
 use super::{Options, attend};
 use crate::kernel::bounds::Ranges;
 use crate::kernel::{Attend, Contract, Extent, Kernel, Place, Stmt};
@@ -238,12 +239,11 @@ fn is_overlaid(kernel: &Kernel, contracts: &[&Contract], tilings: &[Tiling]) -> 
     let Some(position) = at_top else {
         return false;
     };
-    let before = super::independent::Touched::of(kernel, &kernel.body[..position]);
-    let unused = |place| !before.reads.contains(place) && !before.writes.contains(place);
+    let before = Touched::of(kernel, &kernel.body[..position], Lanes::NONE);
     let bytes = contract.m.largest() * contract.c_row_stride as usize * 4;
     fits && !contract.accumulate
         && contract.c.at == crate::kernel::Affine::default()
-        && unused(&contract.c.place)
+        && !before.touches(contract.c.place)
         && bytes <= MOST_SHARED
 }
 

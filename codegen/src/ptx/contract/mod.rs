@@ -62,8 +62,6 @@ impl Emitter<'_> {
             tiling,
         };
         self.t.comment(format_args!("tiles of {}", plan.tiling));
-        // The stages may still be read by an earlier contraction.
-        self.t.op("bar.sync", 0);
         let (rows, columns) = (plan.tiling.rows() as u32, plan.tiling.columns() as u32);
         self.count(Index::Constant(0), m, rows, |e, row| {
             e.count(Index::Constant(0), n, columns, |e, column| {
@@ -75,7 +73,7 @@ impl Emitter<'_> {
                 });
             });
         });
-        // Tiles end with their stores: what follows waits for them.
+        // The loads of both sides are done, and other threads know it.
         self.pending = Default::default();
     }
 
@@ -166,8 +164,10 @@ impl Emitter<'_> {
             }
             _ => {}
         }
-        // The next tile, or the result in the same memory, overwrites the stages.
-        self.t.op("bar.sync", 0);
+        if self.geometry.overlaid || !plan.is_one_tile() {
+            // The result in the same memory, or the next tile, overwrites the stages.
+            self.t.op("bar.sync", 0);
+        }
     }
 
     /// Predicates of `index < limit` for `index = base + offset`, one for each offset; `None`
@@ -249,6 +249,11 @@ fn at(plan: &Plan, base: Reg) -> Address {
 }
 
 impl Plan<'_> {
+    fn is_one_tile(&self) -> bool {
+        let (m, n) = (self.contract.m.largest(), self.contract.n.largest());
+        m <= self.tiling.rows() && n <= self.tiling.columns()
+    }
+
     /// True if neighbouring columns of the result lie in one 16-byte word.
     pub fn result_is_aligned(&self) -> bool {
         let at = &self.contract.c.at;
