@@ -20,6 +20,9 @@ pub struct Blocks {
     /// Queries of attention in bf16 that takes keys block by block and stores no scores; `None`
     /// for attention by strips of scores.
     pub online_queries: Option<usize>,
+    /// Keys and queries of a step of attention's backward pass over blocks of keys; `None` for
+    /// one pass over all keys of a point of the batch.
+    pub backward_block: Option<usize>,
 }
 
 impl Blocks {
@@ -39,6 +42,7 @@ impl Blocks {
         most_queries: 64,
         copies_far_sides: true,
         online_queries: None,
+        backward_block: None,
     };
 
     /// For GPUs: a block's result fits shared memory several times over, and so do the scores of
@@ -53,5 +57,6 @@ impl Blocks {
         most_queries: 16,
         copies_far_sides: false,
         online_queries: Some(64),
+        backward_block: Some(64),
     };
 }
