@@ -30,7 +30,10 @@ fn run(
     );
     let options = Options {
         precision,
-        blocks: Blocks::GPU,
+        blocks: match precision {
+            Precision::F32 => Blocks::GPU,
+            _ => Blocks::GPU_TENSOR,
+        },
     };
     let (function, _) = bsq_ir::rewrite::optimize(function, &Default::default());
     let parameters = function
@@ -130,6 +133,17 @@ fn programs() -> Vec<(&'static str, Function, Precision)> {
         (
             "contraction in bf16",
             function(|g| contraction(g).matmul(g.parameter("v", F32, [150, 24]))),
+            Precision::Bf16,
+        ),
+        (
+            "large contraction in bf16",
+            function(|g| {
+                let x = g
+                    .input("x", F32, [130, 40])
+                    .matmul(g.parameter("w", F32, [40, 96]));
+                let y = x.matmul(g.parameter("v", F32, [96, 136])).gelu();
+                y.matmul(g.parameter("u", F32, [136, 8]))
+            }),
             Precision::Bf16,
         ),
         ("attention", function(attention), Precision::F32),

@@ -46,7 +46,7 @@ impl Blocks {
     };
 
     /// For GPUs: a block's result fits shared memory several times over, and so do the scores of
-    /// a strip of queries.
+    /// a strip of queries. See [`GPU_TENSOR`](Self::GPU_TENSOR).
     pub const GPU: Blocks = Blocks {
         rows: 64,
         row_unit: 16,
@@ -58,5 +58,11 @@ impl Blocks {
         copies_far_sides: false,
         online_queries: Some(64),
         backward_block: Some(64),
+    };
+
+    /// For the tensor cores of GPUs, whose contractions need larger blocks for memory to keep up.
+    pub const GPU_TENSOR: Blocks = Blocks {
+        rows: 128,
+        ..Blocks::GPU
     };
 }

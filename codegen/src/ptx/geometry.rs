@@ -125,10 +125,11 @@ impl Geometry {
     }
 
     fn of_contractions(kernel: &Kernel, contracts: &[&Contract], options: &Options) -> Geometry {
-        let tilings: Vec<Tiling> = contracts.iter().map(|c| Tiling::new(c, options)).collect();
-        let threads = tilings.iter().map(|tiling| tiling.threads()).max();
+        let threads = Tiling::threads(contracts, options);
+        let tiling = |contract: &&Contract| Tiling::new(contract, options, threads);
+        let tilings: Vec<Tiling> = contracts.iter().map(tiling).collect();
         let stage = tilings.iter().map(|tiling| tiling.stage_bytes()).max();
-        let (threads, stage) = (threads.unwrap_or(THREADS), stage.unwrap_or(0));
+        let stage = stage.unwrap_or(0);
         let blocks = kernel.items();
         let mut geometry = Geometry::plain(Items::Block { slices: 1 }, threads, blocks);
         geometry.overlaid = is_overlaid(kernel, contracts, &tilings);

@@ -4,8 +4,9 @@
 use super::super::emit::{Emitter, Index};
 use super::super::memory::{Address, Space};
 use super::super::text::{Class, Float, Reg};
+use super::Plan;
+use super::pipeline::Terms;
 use super::tiling::Unit;
-use super::{Plan, Terms};
 use crate::kernel::{Format, PANEL};
 use bsq_ir::DType;
 

@@ -67,7 +67,6 @@ impl Stage {
             };
             piece.copy(e, plan, (k, distance, whole), stage);
         }
-        e.t.bare("cp.async.commit_group");
     }
 }
 
