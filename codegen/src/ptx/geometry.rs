@@ -78,12 +78,17 @@ impl Geometry {
             let scratch = kernel.scratch_layout();
             let tiles = (THREADS_OF_ROWS / TILE) as usize;
             if longest <= TILE_EXTENT && items > 1 && scratch.1 * tiles <= MOST_SHARED / 2 {
+                // The two tiles of a warp in different banks.
+                let scratch_bytes = match scratch.1 {
+                    0 => 0,
+                    bytes => (bytes / 64 | 1) * 64,
+                };
                 let threads = THREADS_OF_ROWS.min((items as u32 * TILE).next_multiple_of(32));
                 let tiles = (threads / TILE) as usize;
                 let mut geometry = Geometry::plain(Items::Tile, threads, items.div_ceil(tiles));
                 geometry.scratch = scratch.0.into_iter().map(ScratchAt::Shared).collect();
-                geometry.scratch_bytes = scratch.1;
-                geometry.shared_bytes = scratch.1 * tiles;
+                geometry.scratch_bytes = scratch_bytes;
+                geometry.shared_bytes = scratch_bytes * tiles;
                 return geometry;
             }
             let mut geometry = Geometry::plain(Items::Block { slices: 1 }, THREADS, items);
