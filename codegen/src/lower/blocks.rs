@@ -51,7 +51,7 @@ impl Blocks {
         rows: 64,
         row_unit: 16,
         columns: 128,
-        few_rows_columns: 32,
+        few_rows_columns: 16,
         scores: 16_384,
         least_queries: 4,
         most_queries: 16,

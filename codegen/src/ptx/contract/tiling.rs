@@ -18,6 +18,9 @@ pub const PADDED_ROW: usize = TENSOR_ROW + 16;
 /// three rows, so that the four rows of a fragment fall into different banks.
 pub const TENSOR_PANEL_ROW: usize = 24;
 
+/// Terms of a slab for few rows.
+const LONG_SLAB: usize = 64;
+
 /// What multiplies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unit {
@@ -59,8 +62,7 @@ impl Tiling {
         };
         let tiling = |unit: Unit| Tiling {
             format,
-            // A large tile has a block by itself, so that copies have more time.
-            stages: if unit == LARGE_TENSOR { 3 } else { 2 },
+            stages: stages(&unit),
             unit,
         };
         let cost = |tiling: &Tiling| {
@@ -157,6 +159,17 @@ impl Tiling {
     }
 }
 
+/// Buffers: more where a block is by itself on its multiprocessor, or waits for memory only.
+fn stages(unit: &Unit) -> usize {
+    match unit {
+        Unit::Ffma {
+            slab: LONG_SLAB, ..
+        } => 3,
+        unit if *unit == LARGE_TENSOR => 3,
+        _ => 2,
+    }
+}
+
 fn on_tensor_cores(contract: &Contract, options: &Options) -> bool {
     match contract.format {
         Format::Bf16 | Format::Int8 => true,
@@ -184,6 +197,8 @@ fn ffma_units() -> Vec<Unit> {
     };
     let shapes = [
         (8, 16, 8, 8, 16),
+        // Few rows read the right side once: long slabs keep much of it on its way.
+        (8, 16, 1, 1, LONG_SLAB),
         (16, 8, 8, 8, 16),
         (4, 32, 8, 4, 16),
         (4, 32, 4, 8, 8),
