@@ -246,6 +246,34 @@ proptest! {
     }
 }
 
+/// Keys taken block by block: probabilities are rounded to bf16 before they are divided by their
+/// sum, on the CPU after it.
+#[test]
+fn attention_in_bf16() {
+    for length in [2, 20, 64, 70, 150] {
+        for causal in [false, true] {
+            let g = Graph::new();
+            let part = |name| g.input(name, F32, [1, 2, length, 32]);
+            let mask = causal.then(|| {
+                let query = g.iota(I32, [length, length], 0);
+                g.iota(I32, [length, length], 1).le(query)
+            });
+            let y = (part("q") * 3.0).attention(part("k"), part("v"), 0.7, mask);
+            let target = Target {
+                precision: Precision::Bf16,
+                tf32: false,
+            };
+            let (wanted, got) = in_format(&g.function([("y", y.id())], []), target);
+            for (x, y) in wanted.iter().zip(&got) {
+                assert!(
+                    (x - y).abs() <= 1.0 / 128.0,
+                    "{x} on the CPU, {y}: {length} {causal}"
+                );
+            }
+        }
+    }
+}
+
 /// Three linear layers, of which the middle one runs in a narrow format.
 fn layers(rows: usize, inputs: usize, outputs: usize) -> Function {
     let g = Graph::new();
