@@ -16,7 +16,10 @@ fn main() {
     };
     let options = Options {
         precision,
-        blocks: Blocks::GPU,
+        blocks: match format {
+            "f32" => Blocks::GPU,
+            _ => Blocks::GPU_TENSOR,
+        },
     };
     let program = lower_with(&function, &options);
     let options = ptx::Options {

@@ -44,7 +44,10 @@ impl Gpu {
         let (optimized, _) = rewrite::optimize(function, &rewriting);
         let options = lower::Options {
             precision: target.precision,
-            blocks: Blocks::GPU,
+            blocks: match target.tf32 || target.precision != Precision::F32 {
+                true => Blocks::GPU_TENSOR,
+                false => Blocks::GPU,
+            },
         };
         let program = lower_with(&optimized, &options);
         let options = ptx::Options {

@@ -1,11 +1,13 @@
 //! Whole models on an interpreted GPU: in f32 the bits of every other machine, in narrower
 //! formats within a bound.
 
+use bsq::config::PriorConfig;
+use bsq::prior::{PriorFile, section_function, sub_token_function, wavefront_function};
 use bsq::tokenizer::Tokenizer;
 use bsq_codegen::lower::Precision;
 use bsq_ir::{DType, Function, Graph, Scope};
 use bsq_runtime::{CompileOptions, HostTensor, compile};
-use bsq_tests::gpu::{Gpu, Target};
+use bsq_tests::gpu::{Gpu, Target, fill};
 use bsq_tests::{fnv1a, picture, small_config, training_step};
 use std::collections::BTreeMap;
 
@@ -56,6 +58,49 @@ fn training_has_the_bits_of_every_machine() {
     );
     let wanted = wanted_hashes();
     assert_eq!(wanted.lines().collect::<Vec<_>>(), lines);
+}
+
+/// Runs a function twice on both targets: outputs and parameters must be equal, bit for bit.
+fn same_on_both(function: &Function, given: &Tensors) {
+    let mut parameters = Tensors::new();
+    for (_, name, ty) in function.parameters() {
+        let zeros = || HostTensor::zeros(ty.dtype, ty.shape.to_vec()).unwrap();
+        let value = given.get(name).cloned().unwrap_or_else(zeros);
+        parameters.insert(name.to_string(), value);
+    }
+    let mut inputs = Vec::new();
+    for (_, name, ty) in function.inputs() {
+        inputs.push((name, fill(name, ty.dtype, &ty.shape)));
+    }
+    let inputs: Vec<(&str, &HostTensor)> = inputs.iter().map(|(n, x)| (*n, x)).collect();
+    let executable = compile(function, &CompileOptions::default()).unwrap();
+    let mut cpu = executable.bind(parameters.clone()).unwrap();
+    let mut gpu = Gpu::new(function, Target::default(), &parameters, 5);
+    for _ in 0..2 {
+        let wanted = cpu.run(&inputs).unwrap();
+        let got = gpu.run(&inputs).unwrap_or_else(|fault| panic!("{fault}"));
+        for (name, wanted) in &wanted {
+            assert_eq!(hash(wanted), hash(&got[name]), "{name}");
+        }
+    }
+    let got = gpu.parameters().unwrap();
+    for (name, wanted) in cpu.parameters() {
+        assert_eq!(hash(wanted), hash(&got[name]), "{name}");
+    }
+}
+
+/// All positions at once, a wavefront with its cache, and a sub-token.
+#[test]
+fn the_prior_has_the_bits_of_the_cpu() {
+    let config = PriorConfig::from_toml(
+        "[prior]\nbits = 12\nside = 4\nwidth = 32\nlayers = 2\nheads = 2\nhead_width = 16",
+    );
+    let prior = PriorFile::untrained("random", config.unwrap(), "none").unwrap();
+    for batch in [1, 2] {
+        same_on_both(&section_function(&prior.model, batch), &prior.parameters);
+        same_on_both(&wavefront_function(&prior.model, batch), &prior.parameters);
+        same_on_both(&sub_token_function(&prior.model, batch), &prior.parameters);
+    }
 }
 
 /// The small tokenizer's reconstruction, and its parameters.

@@ -1,9 +1,11 @@
 //! Programs for GPUs, executed by the interpreter of PTX: in f32 the bits of the CPU.
 
+use bsq_codegen::lower::Precision;
 use bsq_ir::DType::{BF16, F32, I32, U8, U64};
 use bsq_ir::{DType, Function, Graph, Tensor};
 use bsq_runtime::{CompileOptions, HostTensor, compile};
 use bsq_tests::gpu::{Gpu, Target, fill};
+use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 type Tensors = BTreeMap<String, HostTensor>;
@@ -203,14 +205,143 @@ fn casts() {
     }
 }
 
-#[test]
-fn stored_weights_are_widened() {
-    for rows in [1, 3, 20] {
-        check_output(|g| {
-            let w = g.input("w", BF16, [40, 33]).cast(F32);
-            g.input("x", F32, [rows, 40]).matmul(w)
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Linear layers on weights as f32, bf16 and bytes, with an epilogue or without.
+    #[test]
+    fn linear_layers(
+        rows in 1usize..150, inputs in 1usize..100, outputs in 1usize..200, epilogue: bool,
+    ) {
+        let g = Graph::new();
+        let x = g.input("x", F32, [rows, inputs]);
+        let whole = x.matmul_transposed(g.parameter("whole", F32, [outputs, inputs]));
+        let half = g.parameter("half", BF16, [outputs, inputs]).cast(F32);
+        let half = x.matmul_transposed(half);
+        let bytes = g.parameter("bytes", U8, [outputs, inputs]);
+        let bytes = bytes.dequantize(g.parameter("scales", F32, [outputs]), -1);
+        let bytes = x.matmul_transposed(bytes);
+        let bias = g.parameter("bias", F32, [outputs]);
+        let named = [("whole", whole), ("half", half), ("bytes", bytes)];
+        let named = named.map(|(name, y)| match epilogue {
+            true => (name, (y + bias).gelu().id()),
+            false => (name, y.id()),
         });
+        check(&g.function(named, []));
     }
+
+    /// Gradients of a layer norm and a linear layer: sums along columns, and updates.
+    #[test]
+    fn training_steps(rows in 1usize..80, width in 1usize..90, outputs in 1usize..40) {
+        let g = Graph::new();
+        let (gain, shift) = (g.parameter("gain", F32, [width]), g.parameter("shift", F32, [width]));
+        let weight = g.parameter("weight", F32, [outputs, width]);
+        let x = g.input("x", F32, [rows, width]).layer_norm(gain, shift, 1e-5);
+        let loss = x.matmul_transposed(weight).tanh().square().mean(..);
+        let parameters = [gain, shift, weight];
+        let gradients = bsq_ir::autodiff::gradients(loss, &parameters);
+        let updates = parameters.iter().zip(gradients);
+        let updates: Vec<_> = updates.map(|(p, d)| (p.id(), (*p - d * 0.1).id())).collect();
+        check(&g.function([("loss", loss.id())], updates));
+    }
+}
+
+/// Keys taken block by block: probabilities are rounded to bf16 before they are divided by their
+/// sum, on the CPU after it.
+#[test]
+fn attention_in_bf16() {
+    for length in [2, 20, 64, 70, 150] {
+        for causal in [false, true] {
+            let g = Graph::new();
+            let part = |name| g.input(name, F32, [1, 2, length, 32]);
+            let mask = causal.then(|| {
+                let query = g.iota(I32, [length, length], 0);
+                g.iota(I32, [length, length], 1).le(query)
+            });
+            let y = (part("q") * 3.0).attention(part("k"), part("v"), 0.7, mask);
+            let target = Target {
+                precision: Precision::Bf16,
+                tf32: false,
+            };
+            let (wanted, got) = in_format(&g.function([("y", y.id())], []), target);
+            for (x, y) in wanted.iter().zip(&got) {
+                assert!(
+                    (x - y).abs() <= 1.0 / 128.0,
+                    "{x} on the CPU, {y}: {length} {causal}"
+                );
+            }
+        }
+    }
+}
+
+/// Three linear layers, of which the middle one runs in a narrow format.
+fn layers(rows: usize, inputs: usize, outputs: usize) -> Function {
+    let g = Graph::new();
+    let x = g
+        .input("x", F32, [rows, 8])
+        .matmul(g.parameter("first", F32, [8, inputs]))
+        .tanh();
+    let y = x
+        .matmul(g.parameter("middle", F32, [inputs, outputs]))
+        .gelu();
+    let y = y.matmul(g.parameter("last", F32, [outputs, 4]));
+    g.function([("y", y.id())], [])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Sums of bytes are exact: tensor cores give the bits of the CPU.
+    #[test]
+    fn bytes_on_tensor_cores(rows in 1usize..150, inputs in 1usize..40, outputs in 1usize..150) {
+        let target = Target { precision: Precision::Int8All, tf32: false };
+        let (wanted, got) = in_format(&layers(rows, 4 * inputs, outputs), target);
+        prop_assert_eq!(wanted, got);
+    }
+
+    /// Of numbers rounded to 8 or 11 bits the sums differ by their order, or by the rounding too.
+    #[test]
+    fn floats_on_tensor_cores(rows in 1usize..150, inputs in 1usize..40, outputs in 1usize..150) {
+        let function = layers(rows, 4 * inputs, outputs);
+        for tf32 in [false, true] {
+            let precision = if tf32 { Precision::F32 } else { Precision::Bf16 };
+            let (wanted, got) = in_format(&function, Target { precision, tf32 });
+            let largest = wanted.iter().fold(0f32, |most, x| most.max(x.abs()));
+            for (x, y) in wanted.iter().zip(&got) {
+                prop_assert!((x - y).abs() <= largest / 256.0, "{x} on the CPU, {y}");
+            }
+        }
+    }
+}
+
+/// The one output of a function in a format, on the CPU and on the GPU.
+fn in_format(function: &Function, target: Target) -> (Vec<f32>, Vec<f32>) {
+    let inputs = given(
+        function
+            .inputs()
+            .map(|(_, n, ty)| (n, ty.dtype, ty.shape.to_vec())),
+    );
+    let parameters = function
+        .parameters()
+        .map(|(_, n, ty)| (n, ty.dtype, ty.shape.to_vec()));
+    let parameters = given(parameters);
+    let options = CompileOptions {
+        precision: target.precision,
+        ..Default::default()
+    };
+    let mut cpu = compile(function, &options)
+        .unwrap()
+        .bind(parameters.clone())
+        .unwrap();
+    let mut gpu = Gpu::new(function, target, &parameters, 2);
+    let inputs: Vec<(&str, &HostTensor)> = inputs.iter().map(|(n, x)| (n.as_str(), x)).collect();
+    let wanted = cpu.run(&inputs).unwrap();
+    let got = gpu.run(&inputs).unwrap_or_else(|fault| panic!("{fault}"));
+    let tensor_cores = gpu.stats.iter().flat_map(|stats| stats.opcodes.keys());
+    assert!(tensor_cores.filter(|name| name.starts_with("mma")).count() > 0);
+    [wanted, got]
+        .map(|outputs| outputs["y"].as_slice::<f32>().unwrap().to_vec())
+        .into()
 }
 
 #[test]

@@ -20,6 +20,9 @@ pub struct Blocks {
     /// Queries of attention in bf16 that takes keys block by block and stores no scores; `None`
     /// for attention by strips of scores.
     pub online_queries: Option<usize>,
+    /// Keys and queries of a step of attention's backward pass over blocks of keys; `None` for
+    /// one pass over all keys of a point of the batch.
+    pub backward_block: Option<usize>,
 }
 
 impl Blocks {
@@ -39,19 +42,27 @@ impl Blocks {
         most_queries: 64,
         copies_far_sides: true,
         online_queries: None,
+        backward_block: None,
     };
 
     /// For GPUs: a block's result fits shared memory several times over, and so do the scores of
-    /// a strip of queries.
+    /// a strip of queries. See [`GPU_TENSOR`](Self::GPU_TENSOR).
     pub const GPU: Blocks = Blocks {
         rows: 64,
         row_unit: 16,
         columns: 128,
-        few_rows_columns: 32,
+        few_rows_columns: 16,
         scores: 16_384,
         least_queries: 4,
         most_queries: 16,
         copies_far_sides: false,
         online_queries: Some(64),
+        backward_block: Some(64),
+    };
+
+    /// For the tensor cores of GPUs, whose contractions need larger blocks for memory to keep up.
+    pub const GPU_TENSOR: Blocks = Blocks {
+        rows: 128,
+        ..Blocks::GPU
     };
 }

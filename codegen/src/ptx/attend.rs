@@ -44,7 +44,6 @@ struct Rows {
 
 impl Emitter<'_> {
     pub(super) fn attend(&mut self, a: &Attend) {
-        self.t.op("bar.sync", 0);
         let rows = self.extent(&a.rows);
         let (warp, lane) = self.split(self.tid, 32);
         let (group, four) = self.split(lane, 4);
@@ -103,7 +102,6 @@ impl Emitter<'_> {
             e.t.op("mov.b32", format_args!("{}, {swap}", other.base));
         });
         self.finish_rows(a, &outputs, &state, (row, four));
-        self.t.op("bar.sync", 0);
         self.pending = Default::default();
     }
 
@@ -245,9 +243,13 @@ impl Emitter<'_> {
         let pieces = panels * rows * CHUNKS;
         let threads = THREADS as usize;
         for number in 0..pieces.div_ceil(threads) {
+            // Neighbouring threads take the same chunk of rows that lie in different banks.
+            let together = if pitch == K_PITCH { 4 } else { 8 };
             let index = self.plus(self.tid, number * threads);
-            let (panel, within) = self.split(index, rows * CHUNKS);
-            let (row, chunk) = self.split(within, CHUNKS);
+            let (rest, low) = self.split(index, together);
+            let (high, chunk) = self.split(rest, CHUNKS);
+            let row = self.times_plus(high, together, low);
+            let (panel, row) = self.split(row, rows);
             let to = self.times(row, 4 * pitch);
             let to = self.times_plus(chunk, 16, to);
             let to = self.times_plus(panel, 4 * pitch * rows, to);

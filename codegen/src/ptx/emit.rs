@@ -2,10 +2,11 @@
 
 use super::Options;
 use super::geometry::{self, Geometry, Items};
-use super::independent::{Spread, Touched};
+use super::independent::Spread;
 use super::memory::Address;
 use super::team::{Sync, TILE, Team};
 use super::text::{Class, Label, Reg, Text};
+use super::touched::{Lanes, PARTIALS, STAGE, Touched};
 use crate::kernel::bounds::Ranges;
 use crate::kernel::{Affine, Extent, Inst, Kernel, Place, Stmt, Value, Var};
 use bsq_ir::DType;
@@ -256,7 +257,17 @@ impl<'k> Emitter<'k> {
 
     fn statement(&mut self, stmt: &Stmt, team: &Team) {
         self.annotate(stmt);
-        let touched = Touched::of(self.kernel, std::slice::from_ref(stmt));
+        let lanes = match team.sync {
+            Sync::Block => Lanes::BLOCK,
+            Sync::Warp(_) => Lanes::TILE,
+            Sync::Never => Lanes::LOOPS,
+        };
+        let mut touched = Touched::of(self.kernel, std::slice::from_ref(stmt), lanes);
+        match stmt {
+            Stmt::Contract(_) | Stmt::Attend(_) => touched = touched.with(STAGE),
+            Stmt::Reduce(_) if team.is_block() => touched = touched.with(PARTIALS),
+            _ => {}
+        }
         if !matches!(stmt, Stmt::Loop { vector: false, .. }) {
             self.wait_for(&touched, team);
         }
@@ -329,7 +340,7 @@ impl<'k> Emitter<'k> {
             true => Spread::of(self.kernel, &self.ranges, stmt),
             false => Spread::Sequential,
         };
-        let touched = Touched::of(self.kernel, body);
+        let touched = Touched::of(self.kernel, body, Lanes::NONE);
         let threads = self.geometry.threads;
         match spread {
             Spread::Sequential | Spread::Lanes => {
@@ -339,7 +350,7 @@ impl<'k> Emitter<'k> {
                     e.vars.insert(var, index);
                     e.block(body, team);
                     // The next iteration may undo what this one needs.
-                    if e.pending.conflicts(&touched) {
+                    if e.pending.conflicts_again(&touched) {
                         e.wait(team);
                     }
                 });

@@ -3,6 +3,7 @@
 use super::contract::Tiling;
 use super::independent::{Spread, contains_contract, contains_wide_reduce};
 use super::team::TILE;
+use super::touched::{Lanes, Touched};
 use super::{Options, attend};
 use crate::kernel::bounds::Ranges;
 use crate::kernel::{Attend, Contract, Extent, Kernel, Place, Stmt};
@@ -77,12 +78,17 @@ impl Geometry {
             let scratch = kernel.scratch_layout();
             let tiles = (THREADS_OF_ROWS / TILE) as usize;
             if longest <= TILE_EXTENT && items > 1 && scratch.1 * tiles <= MOST_SHARED / 2 {
+                // The two tiles of a warp in different banks.
+                let scratch_bytes = match scratch.1 {
+                    0 => 0,
+                    bytes => (bytes / 64 | 1) * 64,
+                };
                 let threads = THREADS_OF_ROWS.min((items as u32 * TILE).next_multiple_of(32));
                 let tiles = (threads / TILE) as usize;
                 let mut geometry = Geometry::plain(Items::Tile, threads, items.div_ceil(tiles));
                 geometry.scratch = scratch.0.into_iter().map(ScratchAt::Shared).collect();
-                geometry.scratch_bytes = scratch.1;
-                geometry.shared_bytes = scratch.1 * tiles;
+                geometry.scratch_bytes = scratch_bytes;
+                geometry.shared_bytes = scratch_bytes * tiles;
                 return geometry;
             }
             let mut geometry = Geometry::plain(Items::Block { slices: 1 }, THREADS, items);
@@ -124,10 +130,11 @@ impl Geometry {
     }
 
     fn of_contractions(kernel: &Kernel, contracts: &[&Contract], options: &Options) -> Geometry {
-        let tilings: Vec<Tiling> = contracts.iter().map(|c| Tiling::new(c, options)).collect();
-        let threads = tilings.iter().map(|tiling| tiling.threads()).max();
+        let threads = Tiling::threads(contracts, options);
+        let tiling = |contract: &&Contract| Tiling::new(contract, options, threads);
+        let tilings: Vec<Tiling> = contracts.iter().map(tiling).collect();
         let stage = tilings.iter().map(|tiling| tiling.stage_bytes()).max();
-        let (threads, stage) = (threads.unwrap_or(THREADS), stage.unwrap_or(0));
+        let stage = stage.unwrap_or(0);
         let blocks = kernel.items();
         let mut geometry = Geometry::plain(Items::Block { slices: 1 }, threads, blocks);
         geometry.overlaid = is_overlaid(kernel, contracts, &tilings);
@@ -238,12 +245,11 @@ fn is_overlaid(kernel: &Kernel, contracts: &[&Contract], tilings: &[Tiling]) -> 
     let Some(position) = at_top else {
         return false;
     };
-    let before = super::independent::Touched::of(kernel, &kernel.body[..position]);
-    let unused = |place| !before.reads.contains(place) && !before.writes.contains(place);
+    let before = Touched::of(kernel, &kernel.body[..position], Lanes::NONE);
     let bytes = contract.m.largest() * contract.c_row_stride as usize * 4;
     fits && !contract.accumulate
         && contract.c.at == crate::kernel::Affine::default()
-        && unused(&contract.c.place)
+        && !before.touches(contract.c.place)
         && bytes <= MOST_SHARED
 }
 

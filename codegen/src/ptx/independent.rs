@@ -1,43 +1,9 @@
-//! Which loops may run their iterations at the same time, and what a statement touches.
+//! Which loops may run their iterations at the same time.
 
+use super::touched::{Lanes, Touched};
 use crate::kernel::bounds::Ranges;
 use crate::kernel::{Affine, Extent, Kernel, Place, Stmt, Var, for_each_access};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Arrays that statements read and write. Arrays that the kernel never writes are left out.
-#[derive(Clone, Debug, Default)]
-pub struct Touched {
-    pub reads: BTreeSet<Place>,
-    pub writes: BTreeSet<Place>,
-}
-
-impl Touched {
-    pub fn of(kernel: &Kernel, stmts: &[Stmt]) -> Touched {
-        let mut touched = Touched::default();
-        for_each_access(stmts, &mut |element, access| {
-            if kernel.array(element.place).written {
-                match access.written {
-                    true => touched.writes.insert(element.place),
-                    false => touched.reads.insert(element.place),
-                };
-            }
-        });
-        touched
-    }
-
-    pub fn include(&mut self, other: &Touched) {
-        self.reads.extend(&other.reads);
-        self.writes.extend(&other.writes);
-    }
-
-    /// True if running `later` must wait for this.
-    pub fn conflicts(&self, later: &Touched) -> bool {
-        let writes = |place| self.writes.contains(place);
-        later.reads.iter().any(writes)
-            || later.writes.iter().any(writes)
-            || later.writes.iter().any(|place| self.reads.contains(place))
-    }
-}
 
 /// The loops inside statements, as ranges.
 fn bind_inner(stmts: &[Stmt], ranges: &mut Ranges) -> bool {
@@ -55,8 +21,13 @@ fn bind_inner(stmts: &[Stmt], ranges: &mut Ranges) -> bool {
 
 /// True if the iterations of a loop over `var` touch different elements of every array that the
 /// body writes, so that they may run in any order or at once.
-pub fn is_independent(kernel: &Kernel, ranges: &Ranges, var: Var, body: &[Stmt]) -> bool {
-    let touched = Touched::of(kernel, body);
+pub fn is_independent(
+    kernel: &Kernel,
+    ranges: &Ranges,
+    (var, extent): (Var, usize),
+    body: &[Stmt],
+) -> bool {
+    let written: BTreeSet<Place> = Touched::of(kernel, body, Lanes::NONE).written().collect();
     let mut inner = ranges.clone();
     if contains_contract(body) || !bind_inner(body, &mut inner) {
         return false;
@@ -66,7 +37,7 @@ pub fn is_independent(kernel: &Kernel, ranges: &Ranges, var: Var, body: &[Stmt])
     let mut spans: BTreeMap<Place, Span> = BTreeMap::new();
     let mut independent = true;
     for_each_access(body, &mut |element, _| {
-        if !touched.writes.contains(&element.place) || !independent {
+        if !written.contains(&element.place) || !independent {
             return;
         }
         independent &= element.dynamic.is_none();
@@ -88,6 +59,7 @@ pub fn is_independent(kernel: &Kernel, ranges: &Ranges, var: Var, body: &[Stmt])
             step: element.at.coefficient(var),
             low,
             high,
+            only: Some(element.at.clone()),
         };
         match spans.get_mut(&element.place) {
             None => {
@@ -96,10 +68,53 @@ pub fn is_independent(kernel: &Kernel, ranges: &Ranges, var: Var, body: &[Stmt])
             Some(known) => independent &= known.join(&span),
         }
     });
-    independent
-        && spans
-            .values()
-            .all(|span| span.high - span.low < span.step.abs())
+    let extent = ranges_of(body, var, extent);
+    let apart = |span: &Span| {
+        let at = span.only.as_ref();
+        span.high - span.low < span.step.abs()
+            || at.is_some_and(|at| span.step != 0 && is_injective(at, &extent))
+    };
+    independent && spans.values().all(apart)
+}
+
+/// The largest extents of a loop and of the loops in its body.
+fn ranges_of(body: &[Stmt], var: Var, extent: usize) -> Vec<(Var, usize)> {
+    let mut extents = vec![(var, extent)];
+    for stmt in body {
+        match stmt {
+            Stmt::Loop {
+                var, extent, body, ..
+            } => extents.extend(ranges_of(body, *var, extent.largest())),
+            Stmt::Reduce(reduce) => {
+                extents.extend(ranges_of(&reduce.body, reduce.var, reduce.extent));
+            }
+            _ => {}
+        }
+    }
+    extents
+}
+
+/// True if different values of the variables give different elements: each term steps over all
+/// that the smaller ones reach.
+fn is_injective(at: &Affine, extents: &[(Var, usize)]) -> bool {
+    let extent = |var| {
+        extents
+            .iter()
+            .find(|known| known.0 == var)
+            .map(|known| known.1)
+    };
+    let mut terms: Vec<(i64, i64)> = at
+        .terms
+        .iter()
+        .filter_map(|&(var, factor)| Some((factor.abs(), extent(var)? as i64)))
+        .collect();
+    terms.sort_unstable();
+    let mut reach = 0;
+    terms.into_iter().all(|(factor, extent)| {
+        let apart = factor > reach;
+        reach += factor * (extent - 1);
+        apart
+    })
 }
 
 /// Offsets of one array.
@@ -108,12 +123,17 @@ struct Span {
     step: i64,
     low: i64,
     high: i64,
+    /// The element, where it is the only one of its array.
+    only: Option<Affine>,
 }
 
 impl Span {
     fn join(&mut self, other: &Span) -> bool {
         self.low = self.low.min(other.low);
         self.high = self.high.max(other.high);
+        if self.only != other.only {
+            self.only = None;
+        }
         self.step == other.step && self.outer == other.outer
     }
 }
@@ -135,7 +155,10 @@ impl Spread {
     /// For a loop in a block's own code; `ranges` are those of the loops around it.
     pub fn of(kernel: &Kernel, ranges: &Ranges, stmt: &Stmt) -> Spread {
         let Stmt::Loop {
-            var, vector, body, ..
+            var,
+            vector,
+            extent,
+            body,
         } = stmt
         else {
             return Spread::Sequential;
@@ -143,28 +166,38 @@ impl Spread {
         if *vector {
             return Spread::Lanes;
         }
-        if !is_independent(kernel, ranges, *var, body) {
+        let largest = (*var, extent.largest());
+        if !is_independent(kernel, ranges, largest, body) {
             return Spread::Sequential;
         }
-        match contains_wide_reduce(body) || must_wait(kernel, body) {
+        match contains_wide_reduce(body) || must_wait(kernel, ranges, largest, body) {
             true => Spread::Tiles,
             false => Spread::Groups,
         }
     }
 }
 
-/// True if a statement must wait for an earlier one of the same body, or a loop for its own last
-/// iteration.
-fn must_wait(kernel: &Kernel, body: &[Stmt]) -> bool {
+/// True if, in an iteration of a loop, a statement must wait for an earlier one, or a loop for
+/// its own last iteration.
+fn must_wait(kernel: &Kernel, ranges: &Ranges, (var, extent): (Var, usize), body: &[Stmt]) -> bool {
+    let mut ranges = ranges.clone();
+    if ranges.bind(var, Extent::Static(extent)).is_err() {
+        return true;
+    }
     let mut before = Touched::default();
     for stmt in body {
-        let touched = Touched::of(kernel, std::slice::from_ref(stmt));
+        let touched = Touched::of(kernel, std::slice::from_ref(stmt), Lanes::LOOPS);
         let again = match stmt {
             Stmt::Loop {
                 vector: false,
+                var,
+                extent,
                 body,
-                ..
-            } => touched.conflicts(&touched) || must_wait(kernel, body),
+            } => {
+                let largest = (*var, extent.largest());
+                !is_independent(kernel, &ranges, largest, body)
+                    || must_wait(kernel, &ranges, largest, body)
+            }
             _ => false,
         };
         if again || before.conflicts(&touched) {

@@ -23,6 +23,7 @@ mod memory;
 mod reduce;
 mod team;
 mod text;
+mod touched;
 
 pub use geometry::MOST_SHARED;
 

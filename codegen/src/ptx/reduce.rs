@@ -283,8 +283,6 @@ impl Emitter<'_> {
         let Sync::Warp(mask) = tiles.sync else {
             unreachable!("a tile is part of a warp")
         };
-        // Results of an earlier reduction may still be read.
-        self.t.op("bar.sync", 0);
         let mut extent = reduce.extent;
         let mut from: Option<i64> = None;
         let mut free = self.geometry.partials as i64;

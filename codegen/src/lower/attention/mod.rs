@@ -4,7 +4,8 @@
 //! the bits are those of the spelled-out graph. The backward pass recomputes the probabilities
 //! and adds each strip's share to the gradients of keys and values in ascending query order.
 
-mod passes;
+mod backward;
+mod forward;
 mod rows;
 mod strip;
 
@@ -75,19 +76,29 @@ pub(super) fn lower(
     if let Some(queries) = online {
         (blocks.least_queries, blocks.most_queries) = (queries, queries);
     }
-    let strip = Strip::new(
-        &mut builder,
-        function,
-        anchor,
-        (scale, mask, format),
-        &blocks,
-    );
+    let kind = (scale, mask, format);
+    let mut by_keys = None;
+    if let Some(size) = blocks.backward_block.filter(|_| backward) {
+        let fresh = Builder::new(function, builder.stored(), Axes::default());
+        by_keys = Some((fresh, size));
+    }
+    let strip = Strip::new(&mut builder, function, anchor, kind, &blocks);
     let attempt = strip.and_then(|strip| match (backward, online) {
         (false, None) => strip.forward(&mut builder),
         (false, Some(_)) => strip.online(&mut builder),
+        (true, _) if by_keys.is_some() => strip.backward_queries(&mut builder),
         (true, _) => strip.backward(&mut builder),
     });
     lowered.push(attempt.map_err(|blocked| (blocked, builder.axes))?);
+    if let Some((mut b, size)) = by_keys {
+        (blocks.least_queries, blocks.most_queries) = (size, size);
+        let strip = Strip::new(&mut b, function, anchor, kind, &blocks);
+        let attempt = strip.and_then(|strip| {
+            let (strip, block) = strip.in_blocks_of_keys(&mut b, size);
+            strip.backward_keys(&mut b, block)
+        });
+        lowered.push(attempt.map_err(|blocked| (blocked, b.axes))?);
+    }
     Ok(lowered)
 }
 

@@ -35,6 +35,9 @@ pub(super) struct Strip<'f> {
     /// The query of the first row.
     pub(super) first: Affine,
     pub(super) size: usize,
+    /// The keys of a row of scores: all of them, or a block from this one on.
+    pub(super) row_keys: Extent,
+    pub(super) first_key: Affine,
     /// Elements from one row of scores to the next.
     pub(super) stride: usize,
     pub(super) queries: usize,
@@ -87,12 +90,30 @@ impl<'f> Strip<'f> {
             rows,
             first,
             size,
+            row_keys: Extent::Static(keys),
+            first_key: Affine::default(),
             stride: apart(keys),
             queries,
             keys,
             depth,
             value_depth,
         })
+    }
+
+    /// Rows of scores become blocks of `size` keys.
+    pub(super) fn in_blocks_of_keys(mut self, b: &mut Builder, size: usize) -> (Self, Var) {
+        let block = b.axes.var(self.keys.div_ceil(size));
+        self.first_key = Affine::var(block).scale(size as i64);
+        self.row_keys = match self.keys.is_multiple_of(size) {
+            true => Extent::Static(size),
+            false => Extent::Block {
+                size,
+                start: self.first_key.clone(),
+                limit: self.keys,
+            },
+        };
+        self.stride = apart(size);
+        (self, block)
     }
 
     pub(super) fn operand(&self, index: usize) -> NodeId {
@@ -167,7 +188,7 @@ impl<'f> Strip<'f> {
         a: &Matrix,
         packed: (Place, Affine, i64),
         (c, c_row_stride): (Element, usize),
-        n: usize,
+        n: Extent,
         k: usize,
     ) -> Stmt {
         let (place, at, panel_stride) = packed;
@@ -190,7 +211,7 @@ impl<'f> Strip<'f> {
             c,
             c_row_stride: c_row_stride as i64,
             m: self.rows.clone(),
-            n: Extent::Static(n),
+            n,
             k: Extent::Static(k),
             accumulate: false,
         }))

@@ -4,10 +4,14 @@
 use super::super::emit::{Emitter, Index};
 use super::super::memory::{Address, Space};
 use super::super::text::{Class, Float, Reg};
+use super::Plan;
+use super::pipeline::Terms;
 use super::tiling::Unit;
-use super::{Plan, Terms};
 use crate::kernel::{Format, PANEL};
 use bsq_ir::DType;
+
+/// The first of some neighbouring columns, and which of them are part of the result.
+type Group = (Reg, Vec<Option<Reg>>);
 
 /// What a thread knows of its part of a tile.
 struct Part {
@@ -132,12 +136,7 @@ impl Emitter<'_> {
         to
     }
 
-    fn own_values(
-        &mut self,
-        plan: &Plan,
-        part: &Part,
-        groups: &[(Reg, Vec<Option<Reg>>)],
-    ) -> Vec<Reg> {
+    fn own_values(&mut self, plan: &Plan, part: &Part, groups: &[Group]) -> Vec<Reg> {
         let Some(columns) = plan.columns else {
             return Vec::new();
         };
@@ -165,7 +164,7 @@ impl Emitter<'_> {
         plan: &Plan,
         part: &Part,
         results: &[Address],
-        (rows, groups): (&[Option<Reg>], &[(Reg, Vec<Option<Reg>>)]),
+        (rows, groups): (&[Option<Reg>], &[Group]),
     ) -> Vec<Reg> {
         let mut sums = Vec::new();
         for (index, row) in rows.iter().enumerate() {

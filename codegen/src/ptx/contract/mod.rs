@@ -2,6 +2,7 @@
 //! memory while the slab before is multiplied, on the FMA units or on the tensor cores.
 
 mod ffma;
+mod pipeline;
 mod stage;
 mod tensor;
 mod tiling;
@@ -14,7 +15,6 @@ use super::memory::{Address, Space};
 use super::text::{Class, Reg};
 use crate::kernel::Contract;
 use bsq_ir::DType;
-use stage::Stage;
 
 /// What all tiles of one contraction share.
 pub(super) struct Plan<'c> {
@@ -37,7 +37,7 @@ pub(super) struct Plan<'c> {
 
 impl Emitter<'_> {
     pub(super) fn contract(&mut self, contract: &Contract) {
-        let tiling = Tiling::new(contract, self.options);
+        let tiling = Tiling::new(contract, self.options, self.geometry.threads);
         let [m, n, k] = [&contract.m, &contract.n, &contract.k].map(|extent| self.extent(extent));
         let shared = self.shared.expect("contractions stage in shared memory");
         let plan = Plan {
@@ -62,8 +62,6 @@ impl Emitter<'_> {
             tiling,
         };
         self.t.comment(format_args!("tiles of {}", plan.tiling));
-        // The stages may still be read by an earlier contraction.
-        self.t.op("bar.sync", 0);
         let (rows, columns) = (plan.tiling.rows() as u32, plan.tiling.columns() as u32);
         self.count(Index::Constant(0), m, rows, |e, row| {
             e.count(Index::Constant(0), n, columns, |e, column| {
@@ -75,7 +73,7 @@ impl Emitter<'_> {
                 });
             });
         });
-        // Tiles end with their stores: what follows waits for them.
+        // The loads of both sides are done, and other threads know it.
         self.pending = Default::default();
     }
 
@@ -84,90 +82,6 @@ impl Emitter<'_> {
             Unit::Ffma { .. } => self.ffma_tile(&plan),
             Unit::Tensor { .. } => self.tensor_tile(&plan),
         }
-    }
-
-    /// The loop over slabs: `compute` takes the stage's offset and how many terms it holds, as far
-    /// as they are known.
-    fn slabs(&mut self, plan: &Plan, compute: &mut dyn FnMut(&mut Self, &Address, Terms)) {
-        let slab = plan.tiling.slab() as i64;
-        let bytes = plan.tiling.stage_bytes() as i64 / 2;
-        let stage = Stage::new(self, plan);
-        let first = self.t.def(Class::B32, "mov.b32", 0);
-        // The buffer that is computed from, as an offset; the other one is filled meanwhile.
-        let buffer = self.t.def(
-            Class::B32,
-            "add.u32",
-            format_args!("{}, 0", plan.stage.base),
-        );
-        let end = self.t.def(
-            Class::B32,
-            "add.u32",
-            format_args!("{}, {bytes}", plan.stage.base),
-        );
-        let other = self.t.def(Class::B32, "mov.b32", end);
-        stage.fill(self, plan, first, &at(plan, buffer));
-        let whole = match plan.k {
-            Index::Constant(k) => Index::Constant(k / slab * slab),
-            Index::Reg(k) => {
-                let rest = self
-                    .t
-                    .def(Class::B32, "and.b32", format_args!("{k}, {}", slab - 1));
-                Index::Reg(
-                    self.t
-                        .def(Class::B32, "sub.s32", format_args!("{k}, {rest}")),
-                )
-            }
-        };
-        let body = |e: &mut Self,
-                    k: Index,
-                    terms: Terms,
-                    compute: &mut dyn FnMut(&mut Self, &Address, Terms)| {
-            e.t.op("cp.async.wait_group", 0);
-            e.t.op("bar.sync", 0);
-            let k = e.index_reg(k);
-            if terms == Terms::Slab {
-                let next = e.t.def(Class::B32, "add.s32", format_args!("{k}, {slab}"));
-                let operands = format_args!("{next}, {}", plan.k);
-                let none = e.t.def(Class::Predicate, "setp.ge.s32", operands);
-                let skip = e.t.label();
-                e.t.branch(none, true, skip);
-                stage.fill(e, plan, next, &at(plan, other));
-                e.t.place(skip);
-            }
-            compute(e, &at(plan, buffer), terms);
-        };
-        self.count(Index::Constant(0), whole, slab as u32, |e, k| {
-            body(e, k, Terms::Slab, compute);
-            // Each buffer takes the other's part.
-            let swap = e.t.def(Class::B32, "mov.b32", buffer);
-            e.t.op("mov.b32", format_args!("{buffer}, {other}"));
-            e.t.op("mov.b32", format_args!("{other}, {swap}"));
-        });
-        match (plan.k, whole) {
-            (Index::Constant(k), Index::Constant(whole)) if k > whole => {
-                body(
-                    self,
-                    Index::Constant(whole),
-                    Terms::Known(k - whole),
-                    compute,
-                );
-            }
-            (Index::Reg(k), _) => {
-                let rest = self
-                    .t
-                    .def(Class::B32, "and.b32", format_args!("{k}, {}", slab - 1));
-                let none = self
-                    .t
-                    .def(Class::Predicate, "setp.eq.s32", format_args!("{rest}, 0"));
-                let skip = self.t.label();
-                self.t.branch(none, true, skip);
-                body(self, whole, Terms::Counted(rest), compute);
-                self.t.place(skip);
-            }
-            _ => {}
-        }
-        // The next tile, or the result in the same memory, overwrites the stages.
-        self.t.op("bar.sync", 0);
     }
 
     /// Predicates of `index < limit` for `index = base + offset`, one for each offset; `None`
@@ -236,19 +150,22 @@ impl Emitter<'_> {
     }
 }
 
-/// How many terms a stage holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Terms {
-    Slab,
-    Known(i64),
-    Counted(Reg),
-}
-
-fn at(plan: &Plan, base: Reg) -> Address {
-    Address { base, ..plan.stage }
-}
-
 impl Plan<'_> {
+    /// True if the result is no larger than a tile.
+    fn is_one_tile(&self) -> bool {
+        let (m, n) = (self.contract.m.largest(), self.contract.n.largest());
+        m <= self.tiling.rows() && n <= self.tiling.columns()
+    }
+
+    /// True if the last slab is in the buffer that the next tile fills only after it has waited.
+    fn ends_in_last_buffer(&self) -> bool {
+        let Index::Constant(k) = self.k else {
+            return false;
+        };
+        let slabs = (k as usize).div_ceil(self.tiling.slab());
+        slabs.is_multiple_of(self.tiling.stages)
+    }
+
     /// True if neighbouring columns of the result lie in one 16-byte word.
     pub fn result_is_aligned(&self) -> bool {
         let at = &self.contract.c.at;

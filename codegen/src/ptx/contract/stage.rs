@@ -67,7 +67,6 @@ impl Stage {
             };
             piece.copy(e, plan, (k, distance, whole), stage);
         }
-        e.t.bare("cp.async.commit_group");
     }
 }
 
@@ -221,6 +220,14 @@ fn split(e: &mut Emitter, number: usize, inner: usize) -> (Reg, Reg) {
     e.split(index, inner)
 }
 
+/// The row of this thread's piece `number`, and which of the row's pieces it is: neighbouring
+/// threads take the same piece of `together` rows, which lie in different banks.
+fn split_rows(e: &mut Emitter, number: usize, per_row: usize, together: usize) -> (Reg, Reg) {
+    let (rest, low) = split(e, number, together);
+    let (high, within) = e.split(rest, per_row);
+    (e.times_plus(high, together, low), within)
+}
+
 /// True for threads that have a piece of this number, `None` if all do.
 fn exists(e: &mut Emitter, number: usize, pieces: usize) -> Option<Reg> {
     let threads = e.geometry.threads as usize;
@@ -252,7 +259,8 @@ fn a_rows(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
     let pieces = rows * per_row;
     let mut all = Vec::new();
     for number in 0..pieces.div_ceil(e.geometry.threads as usize) {
-        let (row, within) = split(e, number, per_row);
+        let together = if rows.is_multiple_of(8) { 8 } else { 1 };
+        let (row, within) = split_rows(e, number, per_row, together);
         let terms = bytes / size;
         let term = e.times(within, terms);
         let to = e.times(within, bytes);
@@ -333,8 +341,11 @@ fn b_panels(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
     };
     let mut all = Vec::new();
     for number in 0..pieces.div_ceil(e.geometry.threads as usize) {
-        let (panel, within) = split(e, number, rows * per_row);
-        let (line, chunk) = e.split(within, per_row);
+        // Rows are padded where they are read four at a time.
+        let together = if pitch == row { 1 } else { 4 };
+        let (line, chunk) = split_rows(e, number, per_row, together);
+        let (panel, line) = e.split(line, rows);
+        let within = e.times_plus(line, per_row, chunk);
         let to = e.times(line, pitch);
         let to = e.times_plus(chunk, 16, to);
         let to_thread = e.times_plus(panel, panel_pitch, to);

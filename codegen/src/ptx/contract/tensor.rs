@@ -8,8 +8,9 @@
 use super::super::emit::Emitter;
 use super::super::memory::{Address, Space};
 use super::super::text::{Class, Float, Reg};
+use super::Plan;
+use super::pipeline::Terms;
 use super::tiling::{PADDED_ROW, TENSOR_PANEL_ROW, TENSOR_ROW, Unit};
-use super::{Plan, Terms};
 use crate::kernel::Format;
 use bsq_ir::DType;
 

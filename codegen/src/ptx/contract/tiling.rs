@@ -4,8 +4,11 @@ use super::super::Options;
 use crate::kernel::{Contract, Format, PANEL};
 use std::fmt;
 
-/// Threads of every block that contracts.
-const THREADS: usize = 128;
+/// Threads of a block that contracts, and of one with a large tile on the tensor cores.
+const THREADS: u32 = 128;
+const MANY_THREADS: u32 = 256;
+/// Least rows and columns of a contraction whose block has many threads.
+const LARGE: usize = 128;
 /// Bytes of a row of the left side in one slab on the tensor cores: two steps of 32.
 pub const TENSOR_ROW: usize = 64;
 /// Bytes between rows of 64: an odd number of 16-byte words, so that eight rows fall into
@@ -14,6 +17,9 @@ pub const PADDED_ROW: usize = TENSOR_ROW + 16;
 /// Words between rows of a staged panel on the tensor cores: 8 more than a multiple of 32 after
 /// three rows, so that the four rows of a fragment fall into different banks.
 pub const TENSOR_PANEL_ROW: usize = 24;
+
+/// Terms of a slab for few rows.
+const LONG_SLAB: usize = 64;
 
 /// What multiplies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,36 +46,45 @@ pub enum Unit {
 pub struct Tiling {
     pub format: Format,
     pub unit: Unit,
+    /// Buffers of staged slabs.
+    pub stages: usize,
 }
 
 impl Tiling {
-    pub fn new(contract: &Contract, options: &Options) -> Tiling {
+    /// The tile for a block of so many threads.
+    pub fn new(contract: &Contract, options: &Options, threads: u32) -> Tiling {
         let format = contract.format;
         let (m, n) = (contract.m.largest().max(1), contract.n.largest().max(1));
-        let tensor = match format {
-            Format::Bf16 | Format::Int8 => true,
-            // The tensor cores round the sides to 10 bits of mantissa.
-            Format::F32 => options.tf32 && !contract.accumulate,
-            Format::Bf16Weights | Format::U8Weights => false,
+        let candidates = match (on_tensor_cores(contract, options), threads) {
+            (true, MANY_THREADS) => vec![LARGE_TENSOR],
+            (true, _) => tensor_units(),
+            (false, _) => ffma_units(),
         };
-        let candidates = if tensor { tensor_units() } else { ffma_units() };
-        let cost = |unit: &Unit| {
-            let tiling = Tiling {
-                format,
-                unit: unit.clone(),
-            };
+        let tiling = |unit: Unit| Tiling {
+            format,
+            stages: stages(&unit),
+            unit,
+        };
+        let cost = |tiling: &Tiling| {
             let tiles = m.div_ceil(tiling.rows()) * n.div_ceil(tiling.columns());
             tiles * tiling.work()
         };
-        let unit = candidates.into_iter().min_by_key(cost);
-        Tiling {
-            format,
-            unit: unit.expect("there are tilings"),
-        }
+        let best = candidates.into_iter().map(tiling).min_by_key(cost);
+        best.expect("there are tilings")
     }
 
-    pub fn threads(&self) -> u32 {
-        THREADS as u32
+    /// Threads of a block that runs these contractions.
+    pub fn threads(contracts: &[&Contract], options: &Options) -> u32 {
+        match contracts {
+            [contract]
+                if on_tensor_cores(contract, options)
+                    && contract.m.largest() >= LARGE
+                    && contract.n.largest() >= LARGE =>
+            {
+                MANY_THREADS
+            }
+            _ => THREADS,
+        }
     }
 
     pub fn rows(&self) -> usize {
@@ -134,11 +149,43 @@ impl Tiling {
         (self.rows() * self.a_pitch()).next_multiple_of(64)
     }
 
-    /// Bytes of both buffers.
+    /// Bytes of one buffer, and of all.
+    pub fn buffer_bytes(&self) -> usize {
+        (self.a_bytes() + self.panels() * self.panel().3).next_multiple_of(64)
+    }
+
     pub fn stage_bytes(&self) -> usize {
-        2 * (self.a_bytes() + self.panels() * self.panel().3).next_multiple_of(64)
+        self.stages * self.buffer_bytes()
     }
 }
+
+/// Buffers: more where a block is by itself on its multiprocessor, or waits for memory only.
+fn stages(unit: &Unit) -> usize {
+    match unit {
+        Unit::Ffma {
+            slab: LONG_SLAB, ..
+        } => 3,
+        unit if *unit == LARGE_TENSOR => 3,
+        _ => 2,
+    }
+}
+
+fn on_tensor_cores(contract: &Contract, options: &Options) -> bool {
+    match contract.format {
+        Format::Bf16 | Format::Int8 => true,
+        // The tensor cores round the sides to 10 bits of mantissa.
+        Format::F32 => options.tf32 && !contract.accumulate,
+        Format::Bf16Weights | Format::U8Weights => false,
+    }
+}
+
+/// 128 x 128.
+const LARGE_TENSOR: Unit = Unit::Tensor {
+    wy: 2,
+    wx: 4,
+    mt: 4,
+    nt: 2,
+};
 
 fn ffma_units() -> Vec<Unit> {
     let unit = |(ty, tx, tm, tn, slab)| Unit::Ffma {
@@ -150,6 +197,8 @@ fn ffma_units() -> Vec<Unit> {
     };
     let shapes = [
         (8, 16, 8, 8, 16),
+        // Few rows read the right side once: long slabs keep much of it on its way.
+        (8, 16, 1, 1, LONG_SLAB),
         (16, 8, 8, 8, 16),
         (4, 32, 8, 4, 16),
         (4, 32, 4, 8, 8),
@@ -159,6 +208,9 @@ fn ffma_units() -> Vec<Unit> {
         (1, 128, 4, 1, 16),
         (1, 128, 1, 1, 16),
         (4, 32, 2, 1, 16),
+        (16, 8, 4, 4, 16),
+        (32, 4, 2, 4, 16),
+        (16, 8, 1, 4, 16),
     ];
     shapes.map(unit).into()
 }
