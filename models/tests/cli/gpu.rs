@@ -103,6 +103,52 @@ fn a_full_folder_is_kept() {
     assert_eq!(weights.code, Some(2), "{}", weights.stderr);
 }
 
+/// The parts of an estimate fit one another, and the counted bytes and operations are those of the
+/// model.
+#[test]
+fn an_estimate_adds_up() {
+    let bench = Bench::new();
+    fs::write(bench.path("p.toml"), crate::common::PRIOR).unwrap();
+    for (model, options, names) in [
+        ("model.safetensors", &["--train"][..], &["encode", "decode", "training step"][..]),
+        ("model.safetensors", &["--device-spec", "a100", "--tf32"], &["encode", "decode"]),
+        ("p.toml", &["--precision", "bf16"], &["section", "wavefront", "sub-token"]),
+    ] {
+        let arguments = ["plan", model, "--json", "--batch", "2"];
+        let ran = bench.good(&[&arguments[..], options].concat());
+        let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let programs = items(&value, "programs");
+        let named: Vec<&str> = programs.iter().map(|p| p["name"].as_str().unwrap()).collect();
+        assert_eq!(named, names);
+        for program in programs {
+            let kernels = items(program, "kernels");
+            let real = |value: &Value| value.as_f64().unwrap();
+            let sum = |key: &str| kernels.iter().map(|k| real(&k[key])).sum::<f64>();
+            assert!((sum("seconds") / real(&program["seconds"]) - 1.0).abs() < 1e-9);
+            assert_eq!(sum("flops"), real(&program["flops"]));
+            assert_eq!(sum("calls"), real(&program["launches"]));
+            for kernel in kernels {
+                assert!(real(&kernel["bytes"]) > 0.0);
+                assert!(real(&kernel["bytes"]) <= real(&kernel["accessed_bytes"]));
+                assert!((0.0..=1.0).contains(&real(&kernel["occupancy"])));
+                let main_loop = &kernel["main_loop"];
+                assert_eq!(main_loop.is_object(), number(&kernel["flops"]) > 0, "{kernel}");
+                if main_loop.is_object() {
+                    let share = real(&main_loop["share_of_peak"]);
+                    assert!(share > 0.0 && share <= 1.0);
+                }
+            }
+        }
+    }
+    let said = bench.good(&["plan", "model.safetensors", "-v"]).stdout;
+    assert!(said.lines().all(|line| line.chars().count() <= 100), "{said}");
+    assert!(said.contains("main loop:"), "{said}");
+    bench.refused(
+        &["plan", "model.safetensors", "--device-spec", "voodoo"],
+        &["voodoo", "a5000"],
+    );
+}
+
 /// Where the driver is missing, a device is refused in one line, before anything is written.
 #[test]
 fn a_machine_without_a_driver_says_so() {

@@ -15,7 +15,6 @@ pub struct Listing<'t> {
 pub struct Instruction<'t> {
     /// Without its guard.
     pub opcode: &'t str,
-    pub operands: &'t str,
     /// It may leave its results as they were.
     pub guarded: bool,
     pub defined: Vec<usize>,
@@ -61,7 +60,6 @@ impl<'t> Listing<'t> {
             }
             instructions.push(Instruction {
                 opcode,
-                operands,
                 guarded: !guard.is_empty(),
                 defined,
                 used,
