@@ -27,6 +27,7 @@ mod touched;
 pub use geometry::MOST_SHARED;
 
 use crate::kernel::Kernel;
+use crate::lower::Blocks;
 use crate::program::Program;
 use emit::Emitter;
 use geometry::Geometry;
@@ -56,6 +57,29 @@ impl Default for Options {
         Options {
             sm: 86,
             tf32: false,
+        }
+    }
+}
+
+impl Options {
+    /// How the program must be lowered: a block's result fits shared memory several times over,
+    /// and so do the scores of a strip of queries.
+    pub fn blocks(&self) -> Blocks {
+        Blocks {
+            of_contraction: if self.tf32 {
+                contract::block_tf32
+            } else {
+                contract::block
+            },
+            row_unit: 16,
+            most_results: 128 * 128,
+            scores: 16_384,
+            least_queries: 4,
+            most_queries: 16,
+            copies_far_sides: false,
+            groups_uneven_sides: true,
+            online_queries: Some(64),
+            backward_block: Some(64),
         }
     }
 }
@@ -172,7 +196,7 @@ fn module(name: &str, kernel: &Kernel, geometry: &Geometry, options: &Options) -
     let threads = geometry.threads;
     let _ = writeln!(
         text,
-        ".visible .entry {name}(\n    {}\n)\n.maxntid {threads}, 1, 1\n{{\n{shared}{body}}}",
+        ".visible .entry {name}(\n    {}\n)\n.maxntid {threads}, 1, 1\n.minnctapersm 1\n{{\n{shared}{body}}}",
         parameters.join(",\n    ")
     );
     text
