@@ -1,5 +1,6 @@
 //! Hand-written kernels in the PTX interpreter: right results, and every injected fault found.
 
+mod products;
 mod simple;
 
 use bsq_tests::ptx::{Device, Error, Module, Options};
