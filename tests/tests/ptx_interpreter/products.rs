@@ -78,11 +78,7 @@ fn a_bf16_product_is_right_and_has_no_bank_conflicts() {
         for result in every_seed(|device| matmul_bf16(device, &module, size)) {
             let product = result.unwrap();
             assert!(product.right, "{size:?}");
-            assert_eq!(
-                product.stats.bank_conflicts, 0,
-                "{:?}",
-                product.stats.conflicts_by_line
-            );
+            assert_eq!(ldmatrix_conflicts(&text, &product.stats), 0);
         }
     }
 }
