@@ -142,6 +142,8 @@ pub enum FaultKind {
         that: &'static str,
         other: Other,
     },
+    #[error("ld.global.nc reads address {address:#x}, which {other} writes in the same launch")]
+    ReadOnlyLoad { address: u64, other: Other },
     #[error(
         "{space} address {address:#x} belongs to a cp.async of thread {owner} that has not been \
          waited for"

@@ -8,6 +8,7 @@ use super::{Result, lanes_of, trap};
 use crate::ptx::error::FaultKind;
 use crate::ptx::inst::{Logic, Op, Special};
 use crate::ptx::lanes::Lanes;
+use crate::ptx::memory::Use;
 use crate::ptx::round::truncate;
 
 /// Whether the warp's turn may go on.
@@ -241,11 +242,13 @@ impl<'a> Block<'a> {
                 warp.write_predicate(dst, lanes, value);
             }
             Op::Load {
+                read_only,
                 ref registers,
                 ref element,
                 ref address,
             } => {
-                self.load(warp, lanes, registers, element, address)?;
+                let how = if read_only { Use::ReadOnly } else { Use::Read };
+                self.load(warp, lanes, how, registers, element, address)?;
             }
             Op::Store {
                 ref registers,

@@ -38,6 +38,12 @@ fn fault(space: Space, address: u64, this: Use, conflict: Conflict) -> FaultKind
             owner: that.thread(),
         };
     }
+    if this == Use::ReadOnly {
+        return FaultKind::ReadOnlyLoad {
+            address,
+            other: that.other(),
+        };
+    }
     let (this, that_is) = (this.name(), conflict.that.name());
     FaultKind::Race {
         space,
