@@ -115,6 +115,9 @@ floats!(
     f16, u16, "b16", f16::from_f64; bf16, u16, "b16", bf16::from_f64
 );
 
+/// The result for the bits of the operands; `None` where it is not specified.
+type Wanted = Box<dyn Fn(&[u64]) -> Option<u64>>;
+
 /// An instruction, and what it must give.
 pub struct Case {
     /// `opcode`, or `opcode | what follows the operands`.
@@ -123,7 +126,7 @@ pub struct Case {
     /// Bytes of the result, then of each operand.
     bytes: Vec<usize>,
     values: Vec<Vec<u64>>,
-    wanted: Box<dyn Fn(&[u64]) -> Option<u64>>,
+    wanted: Wanted,
     same: fn(u64, u64) -> bool,
 }
 

@@ -1,9 +1,14 @@
 //! Hand-written kernels in the PTX interpreter: right results, and every injected fault found.
 
+mod approximations;
 mod arithmetic;
 mod case;
+mod control;
+mod faults;
 mod products;
 mod simple;
+mod small;
+mod text;
 
 use bsq_tests::ptx::{Device, Error, Module, Options};
 use bsq_tests::ptxas::Ptxas;

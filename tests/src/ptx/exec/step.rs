@@ -1,6 +1,5 @@
 //! One instruction of a warp.
 
-use super::access::combine;
 use super::block::Block;
 use super::convert::{convert, pair};
 use super::warp::{State, Warp};
@@ -289,22 +288,11 @@ impl<'a> Block<'a> {
                 whole(warp, lanes, "mma.sync")?;
                 super::matrix::mma(warp, mma)?;
             }
-            Op::Shuffle { .. } | Op::Vote { .. } | Op::Ballot { .. } | Op::ActiveMask { .. } => {
-                super::exchange::exchange(warp, lanes, op)?;
-            }
-            Op::Reduce {
-                op,
-                ty,
-                dst,
-                a,
-                mask,
-            } => {
-                let members = super::exchange::members(warp, lanes, mask)?;
-                let a = *warp.read(a, members)?;
-                let values = lanes_of(members).map(|lane| a[lane as usize]);
-                let total = values.reduce(|x, y| combine(op, ty, x, y, 0)).unwrap_or(0);
-                warp.write(dst, members, &[total; 32]);
-            }
+            Op::Shuffle { .. }
+            | Op::Vote { .. }
+            | Op::Ballot { .. }
+            | Op::Reduce { .. }
+            | Op::ActiveMask { .. } => super::exchange::exchange(warp, lanes, op)?,
             Op::Barrier { id, count, arrive } => {
                 if lanes != warp.live {
                     let (active, live) = (lanes, warp.live);
@@ -317,8 +305,9 @@ impl<'a> Block<'a> {
                 self.arrive(warp, id, count.transpose()?, !arrive)?;
             }
             Op::WarpSync { mask } => {
-                let members = super::exchange::members(warp, lanes, mask)?;
-                self.clocks.sync_warp(warp.index, members, warp.live);
+                for group in super::exchange::groups(warp, lanes, mask)? {
+                    self.clocks.sync_warp(warp.index, group, warp.live);
+                }
             }
             Op::Fence => {}
             Op::Branch { .. } | Op::Exit => unreachable!("control flow is handled by step"),
