@@ -1,6 +1,7 @@
 //! What tests that cross crates share: models, pictures, hashes that depend on nothing, an
 //! interpreter of PTX, and where NVIDIA's assembler is.
 
+pub mod gpu;
 pub mod ptx;
 pub mod ptxas;
 

@@ -74,6 +74,7 @@ fn statement(f: &mut Formatter<'_>, stmt: &Stmt, depth: usize) -> Result {
             Ok(())
         }
         Stmt::Contract(contract) => writeln!(f, "{contract}"),
+        Stmt::Attend(attend) => writeln!(f, "{attend}"),
     }
 }
 

@@ -12,13 +12,17 @@
 //! - at most one loop of a nest is a vector loop, and a vector `Reduce` is not inside one;
 //! - static offsets stay inside their buffers.
 
+mod access;
 mod affine;
+mod attend;
 pub mod bounds;
 mod display;
 mod format;
 pub mod verify;
 
+pub use access::{Access, for_each_access};
 pub use affine::{Affine, Var};
+pub use attend::Attend;
 pub use format::Format;
 
 use bsq_ir::{DType, Op, Type};
@@ -108,6 +112,8 @@ pub enum Stmt {
     /// with `var` as the index. `body` stores nothing.
     Reduce(Reduce),
     Contract(Box<Contract>),
+    /// For targets that like it: see [`lower::Blocks`](crate::lower::Blocks).
+    Attend(Box<Attend>),
 }
 
 /// A loop whose iterations are combined.

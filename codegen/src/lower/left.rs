@@ -1,8 +1,8 @@
 //! The left side of a contraction: read where it is, or copied block by block.
 
 use super::access::{Blocked, Source};
+use super::blocks::Blocks;
 use super::builder::Builder;
-use super::contraction::ROWS;
 use super::sides::operand_index;
 use crate::kernel::{Affine, Element, Extent, Format, Inst, PANEL, Place, Stmt, Var};
 use crate::schedule::Widenings;
@@ -80,9 +80,11 @@ impl Left {
         rows: &Extent,
         strides: Option<(i64, i64)>,
         start: Affine,
+        blocks: &Blocks,
     ) -> LeftBlock {
         let together = self.format.terms() > 1;
-        let transposed = !together && strides.is_some_and(|(row, k)| row == 1 && k > FAR);
+        let far = |(row, k)| blocks.copies_far_sides && row == 1 && k > FAR;
+        let transposed = !together && strides.is_some_and(far);
         let apart = together && strides.is_some_and(|(_, k)| k != 1);
         let in_place = !transposed && !apart;
         if let (Some((row_stride, k_stride)), true) = (strides, in_place) {
@@ -115,11 +117,11 @@ impl Left {
                     .add(&Affine::var(var))
             });
         let (row_stride, k_stride, elements) = match transposed {
-            true => (1, ROWS as i64, k * ROWS),
+            true => (1, blocks.rows as i64, k * blocks.rows),
             // An odd number of cache lines, so that rows do not fall into the same cache sets.
             false => {
                 let stride = k.next_multiple_of(PANEL) + PANEL;
-                (stride as i64, 1, ROWS * stride)
+                (stride as i64, 1, blocks.rows * stride)
             }
         };
         let dtype = self.format.a();
