@@ -181,6 +181,8 @@ pub enum FaultKind {
     BarrierCount { barrier: u32, this: u32, that: u32 },
     #[error("{budget} instructions were not enough: an endless loop?")]
     Budget { budget: u64 },
+    #[error("a warp waits at more than {limit} barriers; the interpreter tells no more apart")]
+    Barriers { limit: u32 },
     #[error("the kernel runs past its last instruction")]
     NoReturn,
 }

@@ -1,7 +1,7 @@
 //! Diverging lanes, barriers, and exchanges among lanes.
 
 use super::small::{assert_fault, run, run_blocks};
-use bsq_tests::ptx::FaultKind;
+use bsq_tests::ptx::{Device, FaultKind};
 
 #[test]
 fn lanes_that_loop_for_different_times_meet_again() {
@@ -234,4 +234,18 @@ fn blocks_know_their_place() {
         (words[0], words[63], words[64], words[128]),
         (20, 20, 64, 21)
     );
+}
+
+#[test]
+fn more_barriers_than_can_be_told_apart_are_a_fault() {
+    let module = super::small::module(
+        "mov.u32 %r1, 0;
+    LOOP:
+        bar.warp.sync -1;
+        add.u32 %r1, %r1, 1; setp.lt.u32 %p1, %r1, 140000;
+        @%p1 bra LOOP;",
+    );
+    let error = super::small::run_on(&mut Device::new(), &module, 1).unwrap_err();
+    let found = matches!(error.fault(), Some(FaultKind::Barriers { .. }));
+    assert!(found, "{error}");
 }

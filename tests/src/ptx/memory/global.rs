@@ -10,8 +10,8 @@ use crate::ptx::types::Space;
 
 const FIRST: u64 = 0x7f00_0000_0000;
 const ALIGN: u64 = 256;
-/// Bytes behind an allocation that belong to none.
-const GUARD: u64 = 4096;
+/// Bytes behind an allocation that belong to none: more than a 32-bit offset reaches.
+const GUARD: u64 = 1 << 33;
 
 #[derive(Debug)]
 struct Allocation {

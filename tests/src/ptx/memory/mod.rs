@@ -15,7 +15,7 @@ pub use clocks::Clocks;
 pub use global::GlobalMemory;
 pub use shadow::{Conflict, Use};
 pub use shared::SharedMemory;
-pub use stamp::{MAX_BLOCKS, MAX_LAUNCHES, Stamp};
+pub use stamp::{MAX_BLOCKS, MAX_CLOCK, MAX_LAUNCHES, Stamp};
 
 use super::error::FaultKind;
 use super::types::Space;
