@@ -1,5 +1,5 @@
-//! What tests that cross crates share: models, pictures, hashes that depend on nothing, and an
-//! interpreter of PTX.
+//! What tests that cross crates share: models, pictures, hashes that depend on nothing, an
+//! interpreter of PTX, and where NVIDIA's assembler is.
 
 pub mod device_suite;
 pub mod gpu;

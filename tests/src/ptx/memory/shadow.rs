@@ -12,6 +12,8 @@ use super::stamp::Stamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     Read,
+    /// A read that must not see what this launch writes.
+    ReadOnly,
     Write,
     Atomic,
     /// The write of a copy that has not been waited for.
@@ -21,7 +23,7 @@ pub enum Use {
 impl Use {
     pub fn name(self) -> &'static str {
         match self {
-            Use::Read => "read",
+            Use::Read | Use::ReadOnly => "read",
             Use::Write => "write",
             Use::Atomic => "atomic operation",
             Use::Pending => "copy",
@@ -93,7 +95,7 @@ impl Shadow {
         for index in first..first + count {
             let granule = &mut self.granules[index];
             let found = match how {
-                Use::Read => granule.read(me, clocks, self.private),
+                Use::Read | Use::ReadOnly => granule.read(how, me, clocks, self.private),
                 _ => granule.write(how, me, clocks, self.private),
             };
             if let Err((that, other)) = found {
@@ -132,8 +134,15 @@ impl Granule {
         }
     }
 
-    fn read(&mut self, me: Stamp, clocks: &Clocks, private: bool) -> Result<(), (Use, Stamp)> {
-        if Granule::unordered(self.writer, me, clocks, private) {
+    fn read(
+        &mut self,
+        how: Use,
+        me: Stamp,
+        clocks: &Clocks,
+        private: bool,
+    ) -> Result<(), (Use, Stamp)> {
+        let stale = how == Use::ReadOnly && self.writer.same_launch(me);
+        if stale || Granule::unordered(self.writer, me, clocks, private) {
             return Err((self.written_as(), self.writer));
         }
         if self.readers[0] == me {
