@@ -121,7 +121,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let on_cpu = arguments.stage.iter().any(|stage| on_cpu.contains(stage));
     // Of both only if somebody looks at both.
     let program = lowered(match on_gpu {
-        true => Blocks::GPU,
+        true => target.blocks(),
         false => Blocks::CPU,
     });
     let cpu_program = (on_gpu && on_cpu).then(|| lowered(Blocks::CPU));

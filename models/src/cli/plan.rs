@@ -174,7 +174,7 @@ impl Plan {
         }
     }
 
-    /// The share of multiplications that run at a unit, in operations.
+    /// The unit of most operations of contractions.
     fn main_unit(&self) -> Unit {
         let of = |unit| -> u64 {
             let kernels = self.kernels.iter();
@@ -189,7 +189,7 @@ impl Plan {
     fn say(&self, device: &Device, output: &Output) -> Result<(), CliError> {
         let unit = self.main_unit();
         output.say(format_args!(
-            "\n{} of {}: {:.2} ms, {:.0} each second; {:.1} GFLOP, {:.0}% of the {} peak; {} launches, {:.1} MB",
+            "\n{} of {}: {:.2} ms, {:.0}/s; {:.1} GFLOP, {:.0}% of the {} peak; {} launches, {:.1} MB",
             self.name,
             self.batch,
             self.seconds * 1e3,

@@ -1,6 +1,6 @@
 //! From a function to PTX: rewriting, lowering, emission; each with its time. Needs no driver.
 
-use bsq_codegen::lower::{self, Blocks, Precision, lower_with};
+use bsq_codegen::lower::{self, Precision, lower_with};
 use bsq_codegen::program::Program;
 use bsq_codegen::ptx::{self, Entry, PtxError};
 use bsq_ir::Function;
@@ -80,7 +80,7 @@ pub fn compile_ptx(function: &Function, options: &PtxOptions) -> Result<PtxProgr
     let start = Instant::now();
     let lowering = lower::Options {
         precision: options.precision,
-        blocks: Blocks::GPU,
+        blocks: options.target.blocks(),
     };
     let program = lower_with(&optimized, &lowering);
     let lower_time = start.elapsed();

@@ -119,6 +119,9 @@ driver! {
             false => Err(INVALID_HANDLE),
         })
     }
+    cuCtxSynchronize() {
+        call(|gpu| gpu.alive())
+    }
     cuMemGetInfo_v2(free: *mut usize, total: *mut usize) {
         unsafe {
             giving(total, |_| Ok(TOTAL_BYTES));

@@ -40,6 +40,7 @@ impl Memory {
             // SAFETY: the memory has this many bytes.
             let set = unsafe { result::memset_d8_sync(memory.start, 0, bytes) };
             checked("cuMemsetD8", set)?;
+            context.synchronize()?;
         }
         Ok(memory)
     }
@@ -60,7 +61,8 @@ impl Memory {
         // SAFETY: `range` has checked that the bytes are inside.
         checked("cuMemcpyHtoD", unsafe {
             result::memcpy_htod_sync(to, bytes)
-        })
+        })?;
+        self.context.synchronize()
     }
 
     /// Copies bytes from the device and waits for it.

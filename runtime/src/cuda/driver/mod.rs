@@ -112,6 +112,12 @@ impl Context {
         })
     }
 
+    /// Waits for everything. Calls that set or upload memory return before the device is done, and
+    /// the streams here do not wait for it.
+    fn synchronize(&self) -> Result<(), CudaError> {
+        checked("cuCtxSynchronize", result::ctx::synchronize())
+    }
+
     /// Bytes that can be had now.
     pub fn free_bytes(&self) -> Result<usize, CudaError> {
         self.make_current()?;
