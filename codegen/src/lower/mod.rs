@@ -51,7 +51,11 @@ pub fn lower_with(function: &Function, precision: Precision) -> Program {
         let mut kernels = Vec::new();
         let mut blocked = BTreeSet::new();
         for &group in &order {
-            match lower_group(&function, &mut schedule, group, (&in_place, precision)) {
+            let options = GroupOptions {
+                in_place: &in_place,
+                precision,
+            };
+            match lower_group(&function, &mut schedule, group, options) {
                 Ok(lowered) => kernels.extend(lowered),
                 Err(node) => {
                     blocked.insert(node);
@@ -71,12 +75,21 @@ pub fn lower_with(function: &Function, precision: Precision) -> Program {
     }
 }
 
+/// What holds for every group of a function.
+#[derive(Clone, Copy)]
+struct GroupOptions<'a> {
+    /// Values that may take the place of the parameters that they update.
+    in_place: &'a BTreeSet<NodeId>,
+    /// The format of attention; contractions say theirs in the graph.
+    precision: Precision,
+}
+
 /// The kernels of one group, or the node that needs a buffer of its own first.
 fn lower_group(
     function: &Function,
     schedule: &mut Schedule,
     index: usize,
-    context: (&BTreeSet<NodeId>, Precision),
+    options: GroupOptions<'_>,
 ) -> Result<Vec<Lowered>, NodeId> {
     let group = schedule.groups[index].clone();
     // Inside its own kernel a node is computed, not loaded.
@@ -88,7 +101,7 @@ fn lower_group(
         &schedule.stored,
         &group,
         &schedule.widened,
-        context,
+        options,
     );
     for member in &group.stored {
         schedule.stored[member.index()] = true;
@@ -101,7 +114,7 @@ fn lower_members(
     stored: &[bool],
     group: &Group,
     widened: &Widenings,
-    (in_place, precision): (&BTreeSet<NodeId>, Precision),
+    options: GroupOptions<'_>,
 ) -> Result<Vec<Lowered>, NodeId> {
     let mut axes = Axes::default();
     loop {
@@ -110,9 +123,9 @@ fn lower_members(
             None => rows::lower(builder, function, group),
             Some(Op::DotGeneral(_)) => contraction::lower(builder, function, group, widened),
             Some(Op::Attention { .. } | Op::AttentionBackward { .. }) => {
-                attention::lower(builder, function, group, precision)
+                attention::lower(builder, function, group, options.precision)
             }
-            Some(_) => moves::lower(builder, function, group, in_place),
+            Some(_) => moves::lower(builder, function, group, options.in_place),
         };
         match attempt {
             Ok(lowered) => return Ok(lowered),
