@@ -4,6 +4,7 @@
 //! the bits are those of the spelled-out graph. The backward pass recomputes the probabilities
 //! and adds each strip's share to the gradients of keys and values in ascending query order.
 
+mod narrow;
 mod passes;
 mod rows;
 mod strip;
@@ -71,9 +72,10 @@ pub(super) fn lower(
     }
     let attempt =
         Strip::new(&mut builder, function, anchor, scale, mask, format).and_then(|strip| {
-            match backward {
-                false => strip.forward(&mut builder),
-                true => strip.backward(&mut builder),
+            match (backward, format) {
+                (false, Format::F32) => strip.forward(&mut builder),
+                (false, _) => strip.forward_narrow(&mut builder),
+                (true, _) => strip.backward(&mut builder),
             }
         });
     lowered.push(attempt.map_err(|blocked| (blocked, builder.axes))?);

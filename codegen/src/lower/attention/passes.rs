@@ -12,7 +12,6 @@ use bsq_ir::{DType, Mask, Op};
 impl Strip<'_> {
     pub(super) fn forward(&self, b: &mut Builder) -> Result<Lowered, Blocked> {
         let q = self.matrix(b, self.operand(0), true)?;
-        let q = self.rows_of(b, q, self.depth);
         let keys = self.packed(b, 0, self.keys, self.depth);
         let values = self.packed(b, 1, self.value_depth, self.keys);
         let (output, maxima, sums) = (self.result(b, 0), self.result(b, 1), self.result(b, 2));
@@ -49,18 +48,10 @@ impl Strip<'_> {
         })?;
         let sum = self.reduce(b, Combine::Sum, load);
         let reciprocal = self.reciprocal(b, sum);
-        let rounded = match self.format {
-            Format::F32 => scores,
-            _ => b.scratch(self.format.a(), self.size * self.stride),
-        };
         self.for_each_key(b, |b, _, at| {
             let exp = load(b, at.clone());
-            let mut p = b.map(Op::Mul, DType::F32, &[exp, reciprocal]);
-            if rounded != scores {
-                let dtype = self.format.a();
-                p = b.map(Op::Cast(dtype), dtype, &[p]);
-            }
-            b.store(rounded, at, p);
+            let p = b.map(Op::Mul, DType::F32, &[exp, reciprocal]);
+            b.store(scores, at, p);
             Ok(())
         })?;
         b.store(maxima, self.row_at(), maximum);
@@ -73,7 +64,7 @@ impl Strip<'_> {
             at,
             dynamic: None,
         };
-        let probabilities = self.strip_scratch(rounded);
+        let probabilities = self.strip_scratch(scores);
         let c = (c, self.value_depth);
         b.push(self.product(&probabilities, values, c, self.value_depth, self.keys));
         let body = b.close();

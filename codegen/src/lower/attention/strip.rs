@@ -198,11 +198,8 @@ impl<'f> Strip<'f> {
         }))
     }
 
-    /// The strip's rows of a matrix as the products take them: in place, or a copy.
+    /// The strip's rows of a matrix, copied as bf16.
     pub(super) fn rows_of(&self, b: &mut Builder, matrix: Matrix, columns: usize) -> Matrix {
-        if self.format == Format::F32 {
-            return matrix;
-        }
         let copy = b.scratch(DType::BF16, self.size * apart(columns));
         let column = b.axes.var(columns);
         b.open(&[self.row]);
