@@ -1,4 +1,8 @@
-//! What tests that cross crates share: models, pictures and hashes that depend on nothing.
+//! What tests that cross crates share: models, pictures, hashes that depend on nothing, and an
+//! interpreter of PTX.
+
+pub mod gpu;
+pub mod ptx;
 
 use bsq::config::{Config, LossConfig, TokenizerConfig};
 use bsq::losses::{TokenizerLoss, total};

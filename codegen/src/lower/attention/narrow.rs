@@ -28,7 +28,7 @@ impl Strip<'_> {
             &q,
             keys,
             (start_of(scores), self.stride),
-            self.keys,
+            Extent::Static(self.keys),
             self.depth,
         ));
         self.open_rows(b);
@@ -64,7 +64,8 @@ impl Strip<'_> {
 
         let probabilities = self.strip_scratch(rounded);
         let c = (start_of(product), self.value_depth);
-        b.push(self.product(&probabilities, values, c, self.value_depth, self.keys));
+        let columns = Extent::Static(self.value_depth);
+        b.push(self.product(&probabilities, values, c, columns, self.keys));
         self.open_rows(b);
         let reciprocal = self.load_row(b, reciprocals, of_row.clone());
         let channel = b.axes.var(self.value_depth);
