@@ -68,12 +68,21 @@ impl Blocks {
 
 /// A block of the left side and one of panels fit the second-level cache; rows are a multiple of
 /// every microkernel's tile. Few rows take a tile of columns at a time, so that threads share them
-/// evenly.
+/// evenly; a small result, such as one of a single window of a small model, is cut until there is
+/// a block for each of some threads.
 fn on_cpu(extents: &Extents) -> (usize, usize) {
-    match extents.m <= Blocks::FEW_ROWS {
-        true => (96, 48),
-        false => (96, 192),
+    const ROWS: usize = 96;
+    const TILE: usize = 48;
+    const SOME_BLOCKS: usize = 8;
+    if extents.m <= Blocks::FEW_ROWS {
+        return (ROWS, TILE);
     }
+    let rows = extents.batch * extents.m.div_ceil(ROWS);
+    let mut columns = 4 * TILE;
+    while columns > TILE && rows * extents.n.div_ceil(columns) < SOME_BLOCKS {
+        columns /= 2;
+    }
+    (ROWS, columns)
 }
 
 /// Block sizes of about equal work: a multiple of `unit`, at most `most`.

@@ -110,15 +110,30 @@ fn an_estimate_adds_up() {
     let bench = Bench::new();
     fs::write(bench.path("p.toml"), crate::common::PRIOR).unwrap();
     for (model, options, names) in [
-        ("model.safetensors", &["--train"][..], &["encode", "decode", "training step"][..]),
-        ("model.safetensors", &["--device-spec", "a100", "--tf32"], &["encode", "decode"]),
-        ("p.toml", &["--precision", "bf16"], &["section", "wavefront", "sub-token"]),
+        (
+            "model.safetensors",
+            &["--train"][..],
+            &["encode", "decode", "training step"][..],
+        ),
+        (
+            "model.safetensors",
+            &["--device-spec", "a100", "--tf32"],
+            &["encode", "decode"],
+        ),
+        (
+            "p.toml",
+            &["--precision", "bf16"],
+            &["section", "wavefront", "sub-token"],
+        ),
     ] {
         let arguments = ["plan", model, "--json", "--batch", "2"];
         let ran = bench.good(&[&arguments[..], options].concat());
         let value: Value = serde_json::from_str(&ran.stdout).unwrap();
         let programs = items(&value, "programs");
-        let named: Vec<&str> = programs.iter().map(|p| p["name"].as_str().unwrap()).collect();
+        let named: Vec<&str> = programs
+            .iter()
+            .map(|p| p["name"].as_str().unwrap())
+            .collect();
         assert_eq!(named, names);
         for program in programs {
             let kernels = items(program, "kernels");
@@ -132,7 +147,11 @@ fn an_estimate_adds_up() {
                 assert!(real(&kernel["bytes"]) <= real(&kernel["accessed_bytes"]));
                 assert!((0.0..=1.0).contains(&real(&kernel["occupancy"])));
                 let main_loop = &kernel["main_loop"];
-                assert_eq!(main_loop.is_object(), number(&kernel["flops"]) > 0, "{kernel}");
+                assert_eq!(
+                    main_loop.is_object(),
+                    number(&kernel["flops"]) > 0,
+                    "{kernel}"
+                );
                 if main_loop.is_object() {
                     let share = real(&main_loop["share_of_peak"]);
                     assert!(share > 0.0 && share <= 1.0);
@@ -141,7 +160,10 @@ fn an_estimate_adds_up() {
         }
     }
     let said = bench.good(&["plan", "model.safetensors", "-v"]).stdout;
-    assert!(said.lines().all(|line| line.chars().count() <= 100), "{said}");
+    assert!(
+        said.lines().all(|line| line.chars().count() <= 100),
+        "{said}"
+    );
     assert!(said.contains("main loop:"), "{said}");
     bench.refused(
         &["plan", "model.safetensors", "--device-spec", "voodoo"],

@@ -163,7 +163,7 @@ impl CudaBound {
 
     /// Starts one run.
     fn start(&mut self, stale: bool) -> Result<(), CudaError> {
-        // SAFETY: `inputs` is written by `write_input` alone, and every run is waited for.
+        // SAFETY: `inputs` is written at the start of a run alone, and every run is waited for.
         unsafe { self.stream.write(&self.resident, 0, &self.inputs)? };
         if stale {
             self.give(&self.stream, true)?;
@@ -225,12 +225,6 @@ impl CudaBound {
 }
 
 impl Bound for CudaBound {
-    fn write_input(&mut self, buffer: usize, value: &HostTensor) -> Result<(), ProgramError> {
-        let bytes = value.bytes();
-        self.inputs[self.places[buffer]..][..bytes.len()].copy_from_slice(bytes);
-        Ok(())
-    }
-
     fn write_parameter(&mut self, buffer: usize, value: &HostTensor) -> Result<(), ProgramError> {
         self.resident.write(self.places[buffer], value.bytes())?;
         self.read[buffer].take();
@@ -250,9 +244,14 @@ impl Bound for CudaBound {
 
     fn run(
         &mut self,
+        inputs: &[(usize, &HostTensor)],
         stale: bool,
         profile: Option<&mut Vec<LaunchTime>>,
     ) -> Result<Outputs, ProgramError> {
+        for &(buffer, value) in inputs {
+            let bytes = value.bytes();
+            self.inputs[self.places[buffer]..][..bytes.len()].copy_from_slice(bytes);
+        }
         self.code.context.make_current()?;
         self.read.iter_mut().for_each(|value| {
             value.take();

@@ -6,18 +6,16 @@ use crate::tensor_data::HostTensor;
 /// A program with its parameters and memory on a device. Buffers are given by their position in
 /// the program; values have been checked.
 pub(crate) trait Bound: Send {
-    /// For the next run.
-    fn write_input(&mut self, buffer: usize, value: &HostTensor) -> Result<(), ProgramError>;
-
     fn write_parameter(&mut self, buffer: usize, value: &HostTensor) -> Result<(), ProgramError>;
 
     /// The current value.
     fn parameter(&self, buffer: usize) -> Result<&HostTensor, ProgramError>;
 
-    /// Runs once; stable launches too if parameters have changed since they last ran. With a
+    /// Runs once with all inputs; stable launches too if parameters have changed since they last ran. With a
     /// profile, each launch is measured and added to it.
     fn run(
         &mut self,
+        inputs: &[(usize, &HostTensor)],
         stale: bool,
         profile: Option<&mut Vec<LaunchTime>>,
     ) -> Result<Outputs, ProgramError>;

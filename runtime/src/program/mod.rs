@@ -18,8 +18,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod addresses;
 mod bound;
 mod compile;
+mod compile;
+mod cpu;
 mod cpu;
 mod error;
 mod session;

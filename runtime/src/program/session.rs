@@ -122,18 +122,20 @@ impl Session {
         inputs: &[(&str, &HostTensor)],
         profile: Option<&mut Vec<LaunchTime>>,
     ) -> Result<Outputs, ProgramError> {
+        let mut given = Vec::with_capacity(inputs.len());
         for &(name, value) in inputs {
             let Some(&index) = self.names.inputs.get(name) else {
                 return Err(unexpected("input", name, &self.names.inputs));
             };
             check("input", name, &self.program.buffers[index].ty, value)?;
-            self.bound.write_input(index, value)?;
+            given.push((index, value));
         }
-        let given = |name: &String| inputs.iter().any(|input| input.0 == name);
-        if let Some((name, &index)) = self.names.inputs.iter().find(|(name, _)| !given(name)) {
+        let is_given = |index: usize| given.iter().any(|input| input.0 == index);
+        let missing_one = self.names.inputs.iter().find(|input| !is_given(*input.1));
+        if let Some((name, &index)) = missing_one {
             return Err(missing("input", name, &self.program.buffers[index].ty));
         }
-        let outputs = self.bound.run(self.stale, profile)?;
+        let outputs = self.bound.run(&given, self.stale, profile)?;
         self.stale = false;
         Ok(outputs)
     }
