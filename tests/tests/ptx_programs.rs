@@ -16,7 +16,7 @@ fn on_cpu(function: &Function, inputs: &Tensors, parameters: &Tensors) -> (Tenso
     let mut session = executable.bind(parameters.clone()).unwrap();
     let given: Vec<(&str, &HostTensor)> = inputs.iter().map(|(n, x)| (n.as_str(), x)).collect();
     let outputs = session.run(&given).unwrap();
-    let updated = session.parameters();
+    let updated = session.parameters().unwrap().into_iter();
     let updated = updated.map(|(name, x)| (name.to_string(), x.clone()));
     (outputs, updated.collect())
 }

@@ -9,12 +9,11 @@ use super::output::Output;
 use super::precision::PrecisionArgument;
 use bsq::image_io::write_atomically;
 use bsq_codegen::cpu::{clif, microkernel};
-use bsq_codegen::lower::{self, Blocks, lower_with};
+use bsq_codegen::lower::{self, lower_with};
 use bsq_codegen::program::{BufferKind, Program};
-use bsq_codegen::ptx;
 use bsq_ir::rewrite::{self, Report};
 use bsq_ir::text::graphviz;
-use bsq_runtime::cuda::{PtxOptions, compile_ptx};
+use bsq_runtime::cuda::{PtxOptions, PtxProgram, compile_ptx};
 use bsq_runtime::{CompileOptions, compile};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -115,17 +114,27 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         ..Default::default()
     };
     let (fused, report) = rewrite::optimize(&function, &options);
-    let lowered = |blocks| lower_with(&fused, &lower::Options { precision, blocks });
     let on_gpu = arguments.target.is_given() || arguments.stage.contains(&Stage::Ptx);
     let on_cpu = [Stage::Clif, Stage::Asm];
     let on_cpu = arguments.stage.iter().any(|stage| on_cpu.contains(stage));
+    let for_gpu = PtxOptions {
+        exact,
+        precision,
+        target,
+    };
+    let for_gpu = match on_gpu {
+        true => Some(compile_ptx(&function, &for_gpu)?),
+        false => None,
+    };
+    let for_cpu = lower::Options {
+        precision,
+        ..Default::default()
+    };
     // Of both only if somebody looks at both.
-    let program = lowered(match on_gpu {
-        true => target.blocks(),
-        false => Blocks::CPU,
-    });
-    let cpu_program = (on_gpu && on_cpu).then(|| lowered(Blocks::CPU));
-    let cpu_program = cpu_program.as_ref().unwrap_or(&program);
+    let for_cpu = (!on_gpu || on_cpu).then(|| lower_with(&fused, &for_cpu));
+    let programs = (for_gpu.iter().map(|compiled| &compiled.program)).chain(&for_cpu);
+    let program = programs.clone().next().expect("there is one for the one or the other");
+    let cpu_program = programs.last().expect("as above");
     if let Some(path) = &arguments.dot {
         let drawn = match arguments.stage.as_slice() {
             [Stage::Ir] => &function,
@@ -140,11 +149,11 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         let text = match stage {
             Stage::Ir => function.to_string(),
             Stage::Fused => fused.to_string(),
-            Stage::Schedule => schedule(&program),
-            Stage::Kernel => kernels(&program, |kernel| Ok(kernel.to_string()))?,
+            Stage::Schedule => schedule(program),
+            Stage::Kernel => kernels(program, |kernel| Ok(kernel.to_string()))?,
             Stage::Clif => kernels(cpu_program, |kernel| Ok(listing(kernel)?.clif))?,
             Stage::Asm => kernels(cpu_program, |kernel| Ok(listing(kernel)?.assembly))?,
-            Stage::Ptx => ptx_of(&program, &ptx::compile(&program, &target)?),
+            Stage::Ptx => for_gpu.as_ref().map_or_else(String::new, ptx_of),
         };
         if arguments.stage.len() > 1 {
             output.say(format_args!("# stage {}", stage.name()))?;
@@ -162,22 +171,20 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     if arguments.stage.is_empty() {
         output.say(report.to_string().trim_end())?;
         output.say(&sizes)?;
-        let options = CompileOptions {
-            exact,
-            precision,
-            threads: output.threads,
-            ..CompileOptions::default()
-        };
-        if on_gpu {
-            let options = PtxOptions {
-                exact,
-                precision,
-                target,
-            };
-            output.say(compile_ptx(&function, &options)?.report)?;
-        } else {
-            output.say(compile(&function, &options)?.report())?;
+        match &for_gpu {
+            Some(compiled) => output.say(&compiled.report)?,
+            None => {
+                let options = CompileOptions {
+                    exact,
+                    precision,
+                    threads: output.threads,
+                    ..CompileOptions::default()
+                };
+                output.say(compile(&function, &options)?.report())?;
+            }
         }
+    } else if let Some(compiled) = &for_gpu {
+        output.note(&compiled.report);
     }
     output.value(&json!({
         "model": arguments.model,
@@ -186,16 +193,17 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         "launches": program.launches.len(),
         "flops": program.flops(),
         "peak_bytes": program.peak_bytes(),
+        "ptx_seconds": for_gpu.map(|compiled| compiled.report.total().as_secs_f64()),
         "stages": texts,
     }))?;
     Ok(Verdict::Good)
 }
 
 /// Each kernel's PTX below what it computes and how it is launched.
-fn ptx_of(program: &Program, entries: &[ptx::Entry]) -> String {
+fn ptx_of(compiled: &PtxProgram) -> String {
     let mut result = String::new();
-    for (number, entry) in entries.iter().enumerate() {
-        let launches: Vec<_> = (program.launches.iter().enumerate())
+    for (number, entry) in compiled.entries.iter().enumerate() {
+        let launches: Vec<_> = (compiled.program.launches.iter().enumerate())
             .filter(|(_, launch)| launch.kernel == number)
             .collect();
         let label = launches.first().map_or("", |(_, launch)| &launch.label);

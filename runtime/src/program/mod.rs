@@ -21,8 +21,6 @@
 mod addresses;
 mod bound;
 mod compile;
-mod compile;
-mod cpu;
 mod cpu;
 mod error;
 mod session;
