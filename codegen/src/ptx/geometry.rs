@@ -81,7 +81,7 @@ impl Geometry {
                 // The two tiles of a warp in different banks.
                 let scratch_bytes = match scratch.1 {
                     0 => 0,
-                    bytes => (bytes / 64 | 1) * 64,
+                    bytes => ((bytes / 64) | 1) * 64,
                 };
                 let threads = THREADS_OF_ROWS.min((items as u32 * TILE).next_multiple_of(32));
                 let tiles = (threads / TILE) as usize;
