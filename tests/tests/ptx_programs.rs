@@ -246,8 +246,8 @@ proptest! {
     }
 }
 
-/// Keys taken block by block: probabilities are rounded to bf16 before they are divided by their
-/// sum, on the CPU after it.
+/// Keys taken block by block: the largest score so far is another one than on the CPU, and with it
+/// how a probability is rounded to bf16.
 #[test]
 fn attention_in_bf16() {
     for length in [2, 20, 64, 70, 150] {
@@ -353,4 +353,14 @@ fn parameters_are_updated() {
     let p2 = p * 0.9 + y.mean(..) * 0.1;
     let q2 = q + p.sum([0]);
     check(&g.function([("y", y.id())], [(p.id(), p2.id()), (q.id(), q2.id())]));
+}
+
+/// Old and new value are one buffer: all threads must have loaded before one stores.
+#[test]
+fn one_value_is_updated_in_place() {
+    let g = Graph::new();
+    let p = g.parameter("p", F32, [1]);
+    let x = g.input("x", F32, [67]);
+    let new = p - (x * x).sum([0]) * 0.1;
+    check(&g.function([], [(p.id(), new.id())]));
 }

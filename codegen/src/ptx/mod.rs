@@ -10,17 +10,21 @@
 //! ([`math`]); roundings are spelled, so that the assembler joins nothing. Narrower formats run
 //! on the tensor cores, whose order of summation is their own.
 
+mod arrays;
 mod attend;
 mod contract;
 mod emit;
 mod geometry;
 mod independent;
 mod integers;
+mod items;
+mod loops;
 mod map;
 mod math;
 mod memory;
 mod reduce;
 mod team;
+mod tensor_cores;
 mod text;
 mod touched;
 
@@ -29,6 +33,7 @@ pub use geometry::MOST_SHARED;
 use crate::kernel::Kernel;
 use crate::lower::Blocks;
 use crate::program::Program;
+use arrays::Arrays;
 use emit::Emitter;
 use geometry::Geometry;
 use std::fmt::Write;
@@ -123,13 +128,14 @@ pub fn compile(program: &Program, options: &Options) -> Result<Vec<Entry>, PtxEr
             known: known.join(", "),
         });
     }
-    let kernels = program.kernels.iter().enumerate();
-    kernels
-        .map(|(index, kernel)| entry(index, kernel, options))
+    (0..program.kernels.len())
+        .map(|index| entry(program, index, options))
         .collect()
 }
 
-fn entry(index: usize, kernel: &Kernel, options: &Options) -> Result<Entry, PtxError> {
+fn entry(program: &Program, index: usize, options: &Options) -> Result<Entry, PtxError> {
+    let kernel = &program.kernels[index];
+    let arrays = Arrays::new(program, index);
     let items = kernel.items();
     if i32::try_from(items).is_err() {
         return Err(PtxError::Items {
@@ -137,7 +143,7 @@ fn entry(index: usize, kernel: &Kernel, options: &Options) -> Result<Entry, PtxE
             items,
         });
     }
-    let geometry = Geometry::new(kernel, options);
+    let geometry = Geometry::new(kernel, &arrays, options);
     if geometry.shared_bytes > MOST_SHARED {
         return Err(PtxError::Shared {
             kernel: index,
@@ -151,7 +157,8 @@ fn entry(index: usize, kernel: &Kernel, options: &Options) -> Result<Entry, PtxE
         false => 0,
     };
     let workspace_bytes = geometry.workspace_bytes * geometry.blocks as usize;
-    let text = module(&name, kernel, &geometry, options);
+    let body = Emitter::new(kernel, &arrays, &geometry, options).run();
+    let text = module(&name, kernel, &geometry, (options, &body));
     Ok(Entry {
         name,
         text,
@@ -163,8 +170,12 @@ fn entry(index: usize, kernel: &Kernel, options: &Options) -> Result<Entry, PtxE
     })
 }
 
-fn module(name: &str, kernel: &Kernel, geometry: &Geometry, options: &Options) -> String {
-    let body = Emitter::new(kernel, geometry, options).run();
+fn module(
+    name: &str,
+    kernel: &Kernel,
+    geometry: &Geometry,
+    (options, body): (&Options, &str),
+) -> String {
     let mut text = String::with_capacity(body.len() + 1024);
     // Writing to a string cannot fail.
     let _ = writeln!(

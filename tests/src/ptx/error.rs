@@ -142,6 +142,8 @@ pub enum FaultKind {
         that: &'static str,
         other: Other,
     },
+    #[error("ld.global.nc reads address {address:#x}, which {other} writes in the same launch")]
+    ReadOnlyLoad { address: u64, other: Other },
     #[error(
         "{space} address {address:#x} belongs to a cp.async of thread {owner} that has not been \
          waited for"
@@ -179,6 +181,8 @@ pub enum FaultKind {
     BarrierCount { barrier: u32, this: u32, that: u32 },
     #[error("{budget} instructions were not enough: an endless loop?")]
     Budget { budget: u64 },
+    #[error("a warp waits at more than {limit} barriers; the interpreter tells no more apart")]
+    Barriers { limit: u32 },
     #[error("the kernel runs past its last instruction")]
     NoReturn,
 }

@@ -261,6 +261,8 @@ pub enum Op {
         b: Guard,
     },
     Load {
+        /// .nc: through a cache that does not see writes.
+        read_only: bool,
         registers: Registers,
         element: Element,
         address: Address,

@@ -117,7 +117,7 @@ impl Piece {
         let size = self.size(e, plan, (k, whole));
         let guard = self.exists.map_or(String::new(), |p| format!("@{p} "));
         match self.from.space {
-            Space::Shared => self.copy_shared(e, &from, &to, size, &guard),
+            Space::Shared => self.copy_words(e, &from, &to, size, &guard),
             _ if self.bytes >= 4 => {
                 let cache = if self.bytes == 16 { "cg" } else { "ca" };
                 let name = format!("{guard}cp.async.{cache}.shared.global");
@@ -128,7 +128,7 @@ impl Piece {
                     }
                 }
             }
-            _ => self.copy_small(e, &from, &to, size, &guard),
+            _ => self.copy_words(e, &from, &to, size, &guard),
         }
     }
 
@@ -166,8 +166,9 @@ impl Piece {
         }
     }
 
-    /// From scratch that is in shared memory already. Pieces there are whole words.
-    fn copy_shared(
+    /// Through registers, word by word: from scratch that is in shared memory already, and pieces
+    /// too small to be copied asynchronously.
+    fn copy_words(
         &self,
         e: &mut Emitter,
         from: &Address,
@@ -175,65 +176,27 @@ impl Piece {
         size: Option<Reg>,
         guard: &str,
     ) {
-        let words = (self.bytes / 4).max(1);
-        if self.bytes < 4 {
-            return self.copy_small(e, from, to, size, guard);
-        }
-        for word in 0..words {
-            let (from, to) = (from.plus(4 * word), to.plus(4 * word));
+        let word = self.bytes.min(4);
+        let (load, bits) = (from.space.load(), 8 * word);
+        for at in (0..self.bytes).step_by(word as usize) {
             let value = e.t.def(Class::B32, "mov.b32", 0);
-            let load = match size {
-                None => format!("{guard}ld.shared.b32"),
+            let inside = match size {
+                None => guard.to_string(),
                 Some(size) => {
-                    let operands = format_args!("{size}, {}", 4 * word);
+                    let operands = format_args!("{size}, {at}");
                     let mut inside = e.t.def(Class::Predicate, "setp.gt.s32", operands);
                     if let Some(exists) = self.exists {
                         let operands = format_args!("{inside}, {exists}");
                         inside = e.t.def(Class::Predicate, "and.pred", operands);
                     }
-                    format!("@{inside} ld.shared.b32")
+                    format!("@{inside} ")
                 }
             };
-            e.t.op(&load, format_args!("{value}, {from}"));
-            e.t.op(
-                &format!("{guard}st.shared.b32"),
-                format_args!("{to}, {value}"),
-            );
+            let name = format!("{inside}{load}.u{bits}");
+            e.t.op(&name, format_args!("{value}, {}", from.plus(at)));
+            let name = format!("{guard}st.shared.b{bits}");
+            e.t.op(&name, format_args!("{}, {value}", to.plus(at)));
         }
-    }
-
-    /// Pieces too small to be copied asynchronously.
-    fn copy_small(
-        &self,
-        e: &mut Emitter,
-        from: &Address,
-        to: &Address,
-        size: Option<Reg>,
-        guard: &str,
-    ) {
-        let bits = 8 * self.bytes;
-        let value = e.t.def(Class::B32, "mov.b32", 0);
-        let load = from.space.load();
-        let inside = match size {
-            None => guard.to_string(),
-            Some(size) => {
-                let mut inside =
-                    e.t.def(Class::Predicate, "setp.gt.s32", format_args!("{size}, 0"));
-                if let Some(exists) = self.exists {
-                    let operands = format_args!("{inside}, {exists}");
-                    inside = e.t.def(Class::Predicate, "and.pred", operands);
-                }
-                format!("@{inside} ")
-            }
-        };
-        e.t.op(
-            &format!("{inside}{load}.u{bits}"),
-            format_args!("{value}, {from}"),
-        );
-        e.t.op(
-            &format!("{guard}st.shared.b{bits}"),
-            format_args!("{to}, {value}"),
-        );
     }
 }
 

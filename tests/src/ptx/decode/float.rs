@@ -47,7 +47,7 @@ pub fn decode(d: &mut Decoder<'_, '_>, name: &str) -> Result<Op> {
                 let f: Map3 = if double {
                     lanes!(f64, f64, |a, b, c| a.mul_add(b, c))
                 } else {
-                    single!(modes, |a, b, c| a.mul_add(b, c))
+                    single!(modes, |a, b, c| fused(a, b, c))
                 };
                 Op::Map3 {
                     f,
@@ -190,5 +190,77 @@ fn nan_or(a: f32, b: f32, result: f32) -> f32 {
         f32::NAN
     } else {
         result
+    }
+}
+
+/// a * b + c, rounded once. `f32::mul_add` would be a call per lane where the compiler may not
+/// assume an FMA unit; this is straight code.
+///
+/// The product is exact in f64. The sum is rounded to odd, from its error by TwoSum, and then
+/// rounding it once more to f32 is as good as rounding once (Boldo, Melquiond: Emulation of a FMA
+/// and correctly rounded sums).
+#[inline]
+fn fused(a: f32, b: f32, c: f32) -> f32 {
+    let (product, c) = (f64::from(a) * f64::from(b), f64::from(c));
+    let sum = product + c;
+    let part = sum - product;
+    let error = (product - (sum - part)) + (c - part);
+    // Infinite and undefined sums have an undefined error.
+    let inexact = error.abs() > 0.0;
+    let bits = sum.to_bits();
+    let step = if (error > 0.0) == (sum > 0.0) {
+        1
+    } else {
+        u64::MAX
+    };
+    let odd = if inexact & (bits & 1 == 0) {
+        bits.wrapping_add(step)
+    } else {
+        bits
+    };
+    f64::from_bits(odd) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fused;
+
+    #[test]
+    fn a_fused_sum_is_rounded_once() {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state
+                .wrapping_mul(0x5851_f42d_4c95_7f2d)
+                .wrapping_add(0x1405_7b7e_f767_814f);
+            let bits = (state >> 32) as u32;
+            // Half of them near one another, so that sums cancel and round to halves.
+            let near = bits & 0x807f_ffff | (120 + (bits >> 23 & 15)) << 23;
+            f32::from_bits(if state & 0x8000_0000 == 0 { near } else { bits })
+        };
+        let special = [
+            0.0,
+            -0.0,
+            1.0,
+            f32::INFINITY,
+            -f32::INFINITY,
+            f32::NAN,
+            1e-45,
+            f32::MAX,
+        ];
+        for i in 0..3_000_000 {
+            let (mut a, mut b, mut c) = (next(), next(), next());
+            match i % 16 {
+                0 => a = special[i / 16 % 8],
+                1 => b = special[i / 16 % 8],
+                2 => c = special[i / 16 % 8],
+                3 => c = -(a * b),
+                4 => c = a * b * 2f32.powi(24) * 1.5,
+                5 => (a, b) = (a * 1e-20, b * 1e-20),
+                _ => {}
+            }
+            let (found, wanted) = (fused(a, b, c), a.mul_add(b, c));
+            let same = found.to_bits() == wanted.to_bits() || (found.is_nan() && wanted.is_nan());
+            assert!(same, "{a:e} * {b:e} + {c:e}: {found:e}, not {wanted:e}");
+        }
     }
 }

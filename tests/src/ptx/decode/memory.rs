@@ -39,7 +39,8 @@ pub fn access(d: &mut Decoder<'_, '_>, name: &str) -> Result<Op> {
     let load = name == "ld";
     let space = space(d);
     drop_cache_hints(d, load);
-    if d.take("nc") && space != Space::Global {
+    let read_only = load && d.take("nc");
+    if read_only && space != Space::Global {
         return Err(d.error("`.nc` is for global memory"));
     }
     if !load && matches!(space, Space::Param | Space::Const) {
@@ -71,6 +72,7 @@ pub fn access(d: &mut Decoder<'_, '_>, name: &str) -> Result<Op> {
             register_bits: width,
         };
         return Ok(Op::Load {
+            read_only,
             registers,
             element,
             address: d.address(space)?,

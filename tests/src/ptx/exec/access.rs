@@ -6,7 +6,7 @@ use super::{AtLane, LOCAL_WINDOW, Result, SHARED_WINDOW, WINDOW, lanes_of};
 use crate::ptx::error::FaultKind;
 use crate::ptx::inst::{Address, Atomic, Element, Reg, Registers};
 use crate::ptx::lanes::Lanes;
-use crate::ptx::memory::{Stamp, number};
+use crate::ptx::memory::{Stamp, Use, number};
 use crate::ptx::round::{sign_extend, truncate};
 use crate::ptx::types::{Kind, Space, Type};
 
@@ -54,6 +54,7 @@ impl<'a> Block<'a> {
         &mut self,
         warp: &mut Warp<'a>,
         lanes: u32,
+        how: Use,
         registers: &Registers,
         element: &Element,
         at: &Address,
@@ -71,7 +72,7 @@ impl<'a> Block<'a> {
             let bytes = &mut buffer[..total as usize];
             let me = stamp.lane(lane);
             match space {
-                Space::Global => self.memory.read(address, bytes, me, &self.clocks),
+                Space::Global => self.memory.read(address, bytes, how, me, &self.clocks),
                 Space::Shared => self.shared.read(address, bytes, me, &self.clocks),
                 Space::Local => read_local(warp, lane, address, bytes),
                 _ => self.read_param(address, bytes),

@@ -7,7 +7,7 @@ use super::warp::{State, Warp};
 use super::{Result, trap};
 use crate::ptx::device::Options;
 use crate::ptx::error::FaultKind;
-use crate::ptx::memory::{Clocks, GlobalMemory, SharedMemory, Stamp};
+use crate::ptx::memory::{Clocks, GlobalMemory, MAX_CLOCK, SharedMemory, Stamp};
 use crate::ptx::module::Kernel;
 use crate::ptx::stats::Counters;
 
@@ -122,6 +122,10 @@ impl<'a> Block<'a> {
             if warp.executed > self.options.budget {
                 let budget = self.options.budget;
                 return trap(warp.active.trailing_zeros(), FaultKind::Budget { budget });
+            }
+            if self.clocks.now(warp.index) >= MAX_CLOCK {
+                let limit = MAX_CLOCK;
+                return trap(warp.active.trailing_zeros(), FaultKind::Barriers { limit });
             }
             match self.step(warp)? {
                 Flow::Next => {}

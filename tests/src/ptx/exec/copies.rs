@@ -5,7 +5,7 @@ use super::warp::Warp;
 use super::{AtLane, Result, lanes_of, trap};
 use crate::ptx::error::FaultKind;
 use crate::ptx::inst::{Address, Reg};
-use crate::ptx::memory::Stamp;
+use crate::ptx::memory::{Stamp, Use};
 use crate::ptx::types::Space;
 
 /// A copy under way.
@@ -143,7 +143,9 @@ impl<'a> Block<'a> {
             let place = &mut out[done as usize..(done + piece) as usize];
             let address = src + u64::from(done);
             match me {
-                Some(me) => self.memory.read(address, place, me, &self.clocks)?,
+                Some(me) => self
+                    .memory
+                    .read(address, place, Use::Read, me, &self.clocks)?,
                 None => place.copy_from_slice(self.memory.get(address, piece as usize)?),
             }
             done += piece;

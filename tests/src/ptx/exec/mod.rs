@@ -17,9 +17,9 @@ pub use launch::{Setup, run};
 use super::error::FaultKind;
 
 /// Generic addresses of shared memory start here.
-pub const SHARED_WINDOW: u64 = 1 << 48;
+pub const SHARED_WINDOW: u64 = 1 << 60;
 /// Generic addresses of local memory start here.
-pub const LOCAL_WINDOW: u64 = 1 << 49;
+pub const LOCAL_WINDOW: u64 = 1 << 61;
 /// Bytes of a window.
 const WINDOW: u64 = 1 << 24;
 

@@ -1,6 +1,5 @@
 //! One instruction of a warp.
 
-use super::access::combine;
 use super::block::Block;
 use super::convert::{convert, pair};
 use super::warp::{State, Warp};
@@ -8,6 +7,7 @@ use super::{Result, lanes_of, trap};
 use crate::ptx::error::FaultKind;
 use crate::ptx::inst::{Logic, Op, Special};
 use crate::ptx::lanes::Lanes;
+use crate::ptx::memory::Use;
 use crate::ptx::round::truncate;
 
 /// Whether the warp's turn may go on.
@@ -241,11 +241,13 @@ impl<'a> Block<'a> {
                 warp.write_predicate(dst, lanes, value);
             }
             Op::Load {
+                read_only,
                 ref registers,
                 ref element,
                 ref address,
             } => {
-                self.load(warp, lanes, registers, element, address)?;
+                let how = if read_only { Use::ReadOnly } else { Use::Read };
+                self.load(warp, lanes, how, registers, element, address)?;
             }
             Op::Store {
                 ref registers,
@@ -286,22 +288,11 @@ impl<'a> Block<'a> {
                 whole(warp, lanes, "mma.sync")?;
                 super::matrix::mma(warp, mma)?;
             }
-            Op::Shuffle { .. } | Op::Vote { .. } | Op::Ballot { .. } | Op::ActiveMask { .. } => {
-                super::exchange::exchange(warp, lanes, op)?;
-            }
-            Op::Reduce {
-                op,
-                ty,
-                dst,
-                a,
-                mask,
-            } => {
-                let members = super::exchange::members(warp, lanes, mask)?;
-                let a = *warp.read(a, members)?;
-                let values = lanes_of(members).map(|lane| a[lane as usize]);
-                let total = values.reduce(|x, y| combine(op, ty, x, y, 0)).unwrap_or(0);
-                warp.write(dst, members, &[total; 32]);
-            }
+            Op::Shuffle { .. }
+            | Op::Vote { .. }
+            | Op::Ballot { .. }
+            | Op::Reduce { .. }
+            | Op::ActiveMask { .. } => super::exchange::exchange(warp, lanes, op)?,
             Op::Barrier { id, count, arrive } => {
                 if lanes != warp.live {
                     let (active, live) = (lanes, warp.live);
@@ -314,8 +305,8 @@ impl<'a> Block<'a> {
                 self.arrive(warp, id, count.transpose()?, !arrive)?;
             }
             Op::WarpSync { mask } => {
-                for party in super::exchange::parties(warp, lanes, mask)? {
-                    self.clocks.sync_warp(warp.index, party, warp.live);
+                for group in super::exchange::groups(warp, lanes, mask)? {
+                    self.clocks.sync_warp(warp.index, group, warp.live);
                 }
             }
             Op::Fence => {}

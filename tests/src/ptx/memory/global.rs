@@ -10,8 +10,8 @@ use crate::ptx::types::Space;
 
 const FIRST: u64 = 0x7f00_0000_0000;
 const ALIGN: u64 = 256;
-/// Bytes behind an allocation that belong to none.
-const GUARD: u64 = 4096;
+/// Bytes behind an allocation that belong to none: more than a 32-bit offset reaches.
+const GUARD: u64 = 1 << 33;
 
 #[derive(Debug)]
 struct Allocation {
@@ -127,6 +127,7 @@ impl GlobalMemory {
         &mut self,
         address: u64,
         out: &mut [u8],
+        how: Use,
         me: Stamp,
         clocks: &Clocks,
     ) -> Result<(), FaultKind> {
@@ -136,8 +137,8 @@ impl GlobalMemory {
         one.check_written(offset, len)?;
         // Nobody writes constants, so they need no shadow.
         if !one.constant {
-            let found = one.shadow.access(offset, len, Use::Read, me, clocks);
-            found.map_err(|conflict| fault(Space::Global, address, Use::Read, conflict))?;
+            let found = one.shadow.access(offset, len, how, me, clocks);
+            found.map_err(|conflict| fault(Space::Global, address, how, conflict))?;
         }
         out.copy_from_slice(&one.bytes[offset..offset + len]);
         Ok(())

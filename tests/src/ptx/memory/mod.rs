@@ -15,7 +15,7 @@ pub use clocks::Clocks;
 pub use global::GlobalMemory;
 pub use shadow::{Conflict, Use};
 pub use shared::SharedMemory;
-pub use stamp::{MAX_BLOCKS, MAX_LAUNCHES, Stamp};
+pub use stamp::{MAX_BLOCKS, MAX_CLOCK, MAX_LAUNCHES, Stamp};
 
 use super::error::FaultKind;
 use super::types::Space;
@@ -36,6 +36,12 @@ fn fault(space: Space, address: u64, this: Use, conflict: Conflict) -> FaultKind
             space,
             address,
             owner: that.thread(),
+        };
+    }
+    if this == Use::ReadOnly {
+        return FaultKind::ReadOnlyLoad {
+            address,
+            other: that.other(),
         };
     }
     let (this, that_is) = (this.name(), conflict.that.name());
