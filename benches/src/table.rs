@@ -3,6 +3,13 @@
 use super::compare::Work;
 use bsq::machine::Probe;
 
+/// What the work consists of.
+#[derive(Clone, Copy)]
+pub struct Items {
+    pub count: f64,
+    pub unit: &'static str,
+}
+
 /// A contestant's samples, in seconds.
 pub struct Row {
     pub median: f64,
@@ -10,7 +17,13 @@ pub struct Row {
 }
 
 /// Prints medians beside what the machine could do while they were taken.
-pub fn print(name: &str, work: Work, probe: &Probe, names: &[&str], rows: &[Row]) {
+pub fn print(
+    name: &str,
+    (work, items): (Work, Option<Items>),
+    probe: &Probe,
+    names: &[&str],
+    rows: &[Row],
+) {
     let machine = probe.rates();
     println!(
         "\n{name}: {:.3} GFLOP, {:.2} MB; peak {:.1} GFLOP/s, memory {:.1} GB/s",
@@ -19,10 +32,14 @@ pub fn print(name: &str, work: Work, probe: &Probe, names: &[&str], rows: &[Row]
         machine.gflops,
         machine.gbytes
     );
-    println!("   median ms    best ms  of peak  of memory  ratio");
+    let unit = items.map_or(String::new(), |items| format!("{:>14}/s", items.unit));
+    println!("   median ms    best ms  of peak  of memory  ratio{unit}");
     for (contestant, row) in names.iter().zip(rows) {
+        let rate = items.map_or(String::new(), |items| {
+            format!("{:16.0}", items.count / row.median)
+        });
         println!(
-            "  {:10.4} {:10.4} {:7.0}% {:9.0}%  {:5.2}  {contestant}",
+            "  {:10.4} {:10.4} {:7.0}% {:9.0}%  {:5.2}{rate}  {contestant}",
             row.median * 1e3,
             row.best * 1e3,
             100.0 * work.flops / row.median / 1e9 / machine.gflops,
