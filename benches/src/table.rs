@@ -3,6 +3,9 @@
 use super::compare::Work;
 use bsq::machine::Probe;
 
+/// In seconds.
+const MILLISECOND: f64 = 1e-3;
+
 /// What the work consists of.
 #[derive(Clone, Copy)]
 pub struct Items {
@@ -32,16 +35,20 @@ pub fn print(
         machine.gflops,
         machine.gbytes
     );
-    let unit = items.map_or(String::new(), |items| format!("{:>14}/s", items.unit));
-    println!("   median ms    best ms  of peak  of memory  ratio{unit}");
+    let (unit, scale) = match rows.iter().all(|row| row.median < MILLISECOND / 10.0) {
+        true => ("us", 1e6),
+        false => ("ms", 1e3),
+    };
+    let per_second = items.map_or(String::new(), |items| format!("{:>14}/s", items.unit));
+    println!("   median {unit}    best {unit}  of peak  of memory  ratio{per_second}");
     for (contestant, row) in names.iter().zip(rows) {
         let rate = items.map_or(String::new(), |items| {
             format!("{:16.0}", items.count / row.median)
         });
         println!(
             "  {:10.4} {:10.4} {:7.0}% {:9.0}%  {:5.2}{rate}  {contestant}",
-            row.median * 1e3,
-            row.best * 1e3,
+            row.median * scale,
+            row.best * scale,
             100.0 * work.flops / row.median / 1e9 / machine.gflops,
             100.0 * work.bytes / row.median / 1e9 / machine.gbytes,
             row.median / rows[0].median,

@@ -6,4 +6,5 @@ pub mod kernel;
 pub mod lower;
 pub mod memory;
 pub mod program;
+pub mod ptx;
 pub mod schedule;

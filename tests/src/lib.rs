@@ -1,4 +1,9 @@
-//! What tests that cross crates share: models, pictures and hashes that depend on nothing.
+//! What tests that cross crates share: models, pictures, hashes that depend on nothing, an
+//! interpreter of PTX, and where NVIDIA's assembler is.
+
+pub mod gpu;
+pub mod ptx;
+pub mod ptxas;
 
 use bsq::config::{Config, LossConfig, TokenizerConfig};
 use bsq::losses::{TokenizerLoss, total};

@@ -1,5 +1,6 @@
 //! The reference interpreter of Kernel IR: obvious and slow, the oracle of every backend.
 
+mod attend;
 mod contract;
 mod elementwise;
 #[cfg(test)]
@@ -80,6 +81,7 @@ impl Item<'_, '_> {
             }
             Stmt::Reduce(reduce) => self.reduce(reduce),
             Stmt::Contract(contract) => self.contract(contract),
+            Stmt::Attend(attend) => self.attend(attend),
         }
     }
 

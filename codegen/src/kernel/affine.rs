@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Var(pub u32);
 
 /// `constant + sum of coefficient * variable`; terms ascend by variable, no coefficient is 0.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Affine {
     pub constant: i64,
     pub terms: Vec<(Var, i64)>,

@@ -74,6 +74,7 @@ fn statement(f: &mut Formatter<'_>, stmt: &Stmt, depth: usize) -> Result {
             Ok(())
         }
         Stmt::Contract(contract) => writeln!(f, "{contract}"),
+        Stmt::Attend(attend) => writeln!(f, "{attend}"),
     }
 }
 
@@ -101,6 +102,9 @@ impl fmt::Display for Contract {
             self.b,
             self.b_panel_stride,
         )?;
+        if let Some(groups) = &self.a_groups {
+            write!(f, " groups {} by {}", groups.terms, groups.stride)?;
+        }
         if let Some(columns) = &self.columns {
             write!(f, " columns {columns}")?;
         }

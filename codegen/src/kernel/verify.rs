@@ -1,7 +1,9 @@
 //! Checks the invariants of Kernel IR.
 
 use super::bounds::Ranges;
-use super::{Affine, Combine, Contract, Element, Extent, Inst, Kernel, PANEL, Stmt, Value, Var};
+use super::{
+    Affine, Attend, Combine, Contract, Element, Extent, Inst, Kernel, PANEL, Stmt, Value, Var,
+};
 use bsq_ir::{DType, Op, Type, op::infer};
 use std::collections::HashMap;
 
@@ -160,6 +162,7 @@ impl Verifier<'_> {
                 results.try_for_each(|result| self.define(result.value, result.dtype))
             }
             Stmt::Contract(contract) => self.contract(contract),
+            Stmt::Attend(attend) => self.attend(attend),
         }
     }
 
@@ -245,8 +248,8 @@ impl Verifier<'_> {
             return Err(format!("{} is not marked as written", c.c.place));
         }
         // The elements touched are those of loops over row, column and term.
-        let [row, column, panel, step, within, term] =
-            [0, 1, 2, 3, 4, 5].map(|i| Var(u32::MAX - i));
+        let [row, column, panel, step, within, term, group, member] =
+            [0, 1, 2, 3, 4, 5, 6, 7].map(|i| Var(u32::MAX - i));
         let extents = [
             (row, c.m.clone()),
             (column, c.n.clone()),
@@ -263,11 +266,28 @@ impl Verifier<'_> {
             at: parts.iter().fold(element.at.clone(), |at, p| at.add(p)),
             ..element.clone()
         };
-        let a = [
-            along(row, c.a_row_stride),
-            along(step, c.a_k_stride * terms as i64),
-            along(term, c.a_k_stride),
-        ];
+        let a = match c.a_groups {
+            None => vec![
+                along(row, c.a_row_stride),
+                along(step, c.a_k_stride * terms as i64),
+                along(term, c.a_k_stride),
+            ],
+            Some(groups) => {
+                let (Extent::Static(k), true) = (&c.k, groups.terms > 0) else {
+                    return Err("groups of a number of terms that is not known".into());
+                };
+                if !k.is_multiple_of(groups.terms) {
+                    return Err(format!("{k} terms in groups of {}", groups.terms));
+                }
+                self.ranges.bind(group, Extent::Static(k / groups.terms))?;
+                self.ranges.bind(member, Extent::Static(groups.terms))?;
+                vec![
+                    along(row, c.a_row_stride),
+                    along(group, groups.stride),
+                    along(member, c.a_k_stride),
+                ]
+            }
+        };
         let b = [
             along(panel, c.b_panel_stride),
             along(step, (PANEL * terms) as i64),
@@ -283,6 +303,70 @@ impl Verifier<'_> {
         for (var, _) in extents {
             self.ranges.unbind(var);
         }
+        self.ranges.unbind(group);
+        self.ranges.unbind(member);
+        Ok(())
+    }
+
+    fn attend(&mut self, a: &Attend) -> Outcome {
+        if self.within.vector || self.within.reduce {
+            return Err("attention inside a vector loop or a reduction".into());
+        }
+        self.extent(&a.rows)?;
+        self.affine(&a.first)?;
+        let typed = a
+            .reads()
+            .into_iter()
+            .zip([DType::F32, DType::BF16, DType::BF16]);
+        for (element, dtype) in typed.chain(a.writes().map(|element| (element, DType::F32))) {
+            let array = self.kernel.array(element.place);
+            if array.dtype != dtype {
+                return Err(format!("{} is {}, not {dtype}", element.place, array.dtype));
+            }
+        }
+        if let Some(to) = a
+            .writes()
+            .iter()
+            .find(|to| !self.kernel.array(to.place).written)
+        {
+            return Err(format!("{} is not marked as written", to.place));
+        }
+        let [row, x, y] = [0, 1, 2].map(|i| Var(u32::MAX - i));
+        self.ranges.bind(row, a.rows.clone())?;
+        let panel = |terms: usize| terms.next_multiple_of(2) * PANEL;
+        let value_depth = a.value_depth as i64;
+        // Each element with its row stride, and two ranges and their strides beside rows.
+        let touched = [
+            (&a.q, a.q_row_stride, (1, 0), (a.depth, a.q_column_stride)),
+            (
+                &a.k,
+                0,
+                (a.keys.div_ceil(PANEL), a.k_panel_stride),
+                (panel(a.depth), 1),
+            ),
+            (
+                &a.v,
+                0,
+                (a.value_depth.div_ceil(PANEL), a.v_panel_stride),
+                (panel(a.keys), 1),
+            ),
+            (&a.output, value_depth, (1, 0), (a.value_depth, 1)),
+            (&a.maxima, 1, (1, 0), (1, 0)),
+            (&a.sums, 1, (1, 0), (1, 0)),
+        ];
+        for (element, row_stride, outer, inner) in touched {
+            self.ranges.bind(x, Extent::Static(outer.0))?;
+            self.ranges.bind(y, Extent::Static(inner.0))?;
+            let moving = [(row, row_stride), (x, outer.1), (y, inner.1)];
+            let add = |at: Affine, (var, stride)| at.add(&Affine::var(var).scale(stride));
+            self.element(&Element {
+                at: moving.into_iter().fold(element.at.clone(), add),
+                ..element.clone()
+            })?;
+            self.ranges.unbind(x);
+            self.ranges.unbind(y);
+        }
+        self.ranges.unbind(row);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::Lowered;
 use super::builder::Shared;
-use crate::kernel::{Affine, Element, Inst, Kernel, Place, Stmt};
+use crate::kernel::{Affine, Kernel, Place, for_each_access};
 use crate::memory;
 use crate::program::{Buffer, BufferId, BufferKind, Launch, Program};
 use bsq_ir::{Function, NodeId, Op, Type};
@@ -173,44 +173,18 @@ fn reads_where_it_writes(
     let mut stores = BTreeSet::new();
     let mut plain = true;
     let key = |at: &Affine| (at.constant, at.terms.clone());
-    each_access(
-        &lowered.kernel.body,
-        &mut |element: &Element, store: bool| {
-            if element.place == old || element.place == new {
-                plain &= element.dynamic.is_none();
-                let set = if store { &mut stores } else { &mut loads };
-                set.insert(key(&element.at));
-            }
-        },
-    );
-    plain && stores.len() == 1 && loads.iter().all(|load| stores.contains(load))
-}
-
-fn each_access(body: &[Stmt], visit: &mut impl FnMut(&Element, bool)) {
-    for stmt in body {
-        match stmt {
-            Stmt::Let {
-                inst: Inst::Load(from),
-                ..
-            } => visit(from, false),
-            Stmt::Let { .. } => {}
-            Stmt::Store { to, .. } => visit(to, true),
-            Stmt::Loop { body, .. } => each_access(body, visit),
-            Stmt::Reduce(reduce) => each_access(&reduce.body, visit),
-            Stmt::Contract(contract) => {
-                // A block contraction reads and writes ranges: never in place.
-                contract.reads().for_each(|element| visit(element, false));
-                visit(&contract.c, true);
-                visit(
-                    &Element {
-                        at: contract.c.at.offset(1),
-                        ..contract.c.clone()
-                    },
-                    true,
-                );
-            }
+    for_each_access(&lowered.kernel.body, &mut |element, access| {
+        if element.place == old || element.place == new {
+            plain &= element.dynamic.is_none() && access.single;
+            let set = if access.written {
+                &mut stores
+            } else {
+                &mut loads
+            };
+            set.insert(key(&element.at));
         }
-    }
+    });
+    plain && stores.len() == 1 && loads.iter().all(|load| stores.contains(load))
 }
 
 /// Marks launches whose every input stays the same from run to run.

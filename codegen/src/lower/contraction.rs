@@ -5,6 +5,7 @@
 //! and its contracted axes step evenly, otherwise a block of it is copied to scratch first.
 
 use super::access::{Blocked, Source, flatten};
+use super::blocks::{Blocks, Extents};
 use super::builder::{Axes, Builder, Shared};
 use super::left::Left;
 use super::nest::{Nest, block_of};
@@ -15,23 +16,15 @@ use crate::kernel::{Affine, Contract, Element, Extent, Format, Kernel, PANEL, Pl
 use crate::schedule::{Group, Widenings};
 use bsq_ir::{DotAxes, Function, NodeId, Op};
 
-/// Rows of a block: a multiple of every microkernel's tile.
-pub(super) const ROWS: usize = 96;
-/// Columns of a block.
-const COLUMNS: usize = 192;
-/// Rows up to which reading the right side takes all the time, and the columns of a block then: a
-/// tile's, so that threads share them evenly.
-const FEW_ROWS: usize = 8;
-const FEW_ROWS_COLUMNS: usize = 48;
-
 pub(super) fn lower(
     mut builder: Builder,
     function: &Function,
     group: &Group,
     widened: &Widenings,
+    blocks: &Blocks,
 ) -> Attempt {
     let anchor = group.anchor.expect("a contraction");
-    let attempt = Plan::new(&mut builder, function, group, anchor, widened)
+    let attempt = Plan::new(&mut builder, function, (group, anchor), widened, blocks)
         .and_then(|plan| plan.emit(&mut builder));
     let stored = builder.stored();
     let lowered = attempt.map_err(|blocked| (blocked, builder.axes))?;
@@ -48,6 +41,7 @@ struct Plan<'f> {
     anchor: NodeId,
     dot: &'f DotAxes,
     widened: &'f Widenings,
+    blocks: &'f Blocks,
     sides: Sides,
     /// The index of the root in terms of its variables, and of the contraction's result.
     root_index: Vec<Affine>,
@@ -61,9 +55,9 @@ impl<'f> Plan<'f> {
     fn new(
         b: &mut Builder,
         function: &'f Function,
-        group: &'f Group,
-        anchor: NodeId,
+        (group, anchor): (&'f Group, NodeId),
         widened: &'f Widenings,
+        blocks: &'f Blocks,
     ) -> Result<Self, Blocked> {
         let Op::DotGeneral(dot) = &function.node(anchor).op else {
             unreachable!("a contraction's anchor contracts")
@@ -88,6 +82,7 @@ impl<'f> Plan<'f> {
             anchor,
             dot,
             widened,
+            blocks,
             sides: Sides::new(function, anchor, widened),
             root_index,
             batch,
@@ -115,13 +110,14 @@ impl<'f> Plan<'f> {
     ) -> Result<Lowered, Blocked> {
         let row = rows.as_ref().map(|rows| rows.0);
         let c_dtype = self.sides.format.c();
-        let c_scratch = (!alone).then(|| b.scratch(c_dtype, ROWS * COLUMNS));
+        let elements = self.blocks.most_results;
+        let c_scratch = (!alone).then(|| b.scratch(c_dtype, elements));
         // The epilogue, in terms of whole rows and columns.
         let row_scope: Vec<Var> = row.into_iter().collect();
         b.open(&row_scope);
         b.open(&self.columns);
         // A variable for the element's place inside the block, replaced once blocks are known.
-        let local = b.axes.var(ROWS * COLUMNS);
+        let local = b.axes.var(elements);
         if let Some(place) = c_scratch {
             let at = Affine::var(local);
             let element = Element {
@@ -206,29 +202,32 @@ impl<'f> Plan<'f> {
         let result_strides = (n as i64, 1);
         let mut c_at = self.result_offset(b, &shape, &outer, row, column, result_strides);
 
-        let left_strides = left.strides(b, row);
-        let (row_block, m_extent) = block_of(
-            &mut nest,
-            row,
-            balanced(m, ROWS, 24),
-            b,
-            &mut [&mut left.at, &mut c_at],
-        );
-        let most = match m <= FEW_ROWS {
-            true => FEW_ROWS_COLUMNS,
-            false => COLUMNS,
+        let left_strides = left.strides(b, row, self.blocks);
+        let counted = |vars: &[Var]| -> usize { vars.iter().map(|&v| b.axes.extent(v)).product() };
+        let extents = Extents {
+            batch: counted(&self.batch) * counted(&outer),
+            m,
+            n,
+            format,
         };
-        let (column_block, n_extent) =
-            block_of(&mut nest, column, balanced(n, most, PANEL), b, &mut {
-                let mut moved = factor_at(&mut factor);
-                moved.push(&mut c_at);
-                moved
-            });
+        let (rows, columns) = self.blocks.balanced(&extents);
+        let mut moved: [&mut Affine; 2] = [&mut left.at, &mut c_at];
+        let (row_block, m_extent) = block_of(&mut nest, row, rows, b, &mut moved);
+        let mut moved = factor_at(&mut factor);
+        moved.push(&mut c_at);
+        let (column_block, n_extent) = block_of(&mut nest, column, columns, b, &mut moved);
         let block_columns = b.axes.extent(column);
         let zero = Affine::default();
         let in_block = |at: &Affine| at.substitute(row, &zero).substitute(column, &zero);
 
-        let block = left.read(b, row, &m_extent, left_strides, in_block(&left.at));
+        let block = left.read(
+            b,
+            row,
+            &m_extent,
+            left_strides,
+            in_block(&left.at),
+            (rows, self.blocks.copies_far_sides),
+        );
         let panel = block_columns.div_ceil(PANEL) as i64;
         let b_at = panels
             .batch_offset(&self.batch, &b.axes)
@@ -278,8 +277,9 @@ impl<'f> Plan<'f> {
         let contract = Contract {
             format,
             a: block.from,
-            a_row_stride: block.row_stride,
-            a_k_stride: block.k_stride,
+            a_row_stride: block.strides.row,
+            a_k_stride: block.strides.k,
+            a_groups: block.strides.groups,
             b: Element {
                 place: packed,
                 at: b_at,
@@ -360,12 +360,6 @@ impl<'f> Plan<'f> {
 /// Where the factor of columns is, if there is one.
 fn factor_at(factor: &mut Option<(NodeId, Affine)>) -> Vec<&mut Affine> {
     factor.iter_mut().map(|(_, at)| at).collect()
-}
-
-/// Block sizes of about equal work: a multiple of `unit`, at most `most`.
-fn balanced(extent: usize, most: usize, unit: usize) -> usize {
-    let blocks = extent.div_ceil(most);
-    extent.div_ceil(blocks).next_multiple_of(unit).min(most)
 }
 
 /// The index at which `target` is reached from element `index` of `from`; it must be unique.

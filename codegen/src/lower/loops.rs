@@ -22,6 +22,15 @@ pub fn for_each_index(stmts: &mut [Stmt], visit: &mut impl FnMut(&mut Affine)) {
                 for_each_index(body, visit);
             }
             Stmt::Reduce(reduce) => for_each_index(&mut reduce.body, visit),
+            Stmt::Attend(attend) => {
+                let elements = [&mut attend.q, &mut attend.k, &mut attend.v];
+                let results = [&mut attend.output, &mut attend.maxima, &mut attend.sums];
+                for element in elements.into_iter().chain(results) {
+                    visit(&mut element.at);
+                }
+                visit(&mut attend.first);
+                for_extent(&mut attend.rows, visit);
+            }
             Stmt::Contract(contract) => {
                 let elements = [&mut contract.a, &mut contract.b, &mut contract.c];
                 for element in elements.into_iter().chain(&mut contract.columns) {

@@ -3,10 +3,11 @@
 mod access;
 mod assemble;
 mod attention;
+mod blocks;
 mod builder;
 mod contraction;
 mod left;
-mod loops;
+pub(crate) mod loops;
 mod moves;
 mod nest;
 mod pack;
@@ -19,6 +20,7 @@ use crate::kernel::Kernel;
 use crate::program::Program;
 use crate::schedule::{Group, Schedule, Widenings, order, schedule};
 use access::Blocked;
+pub use blocks::{Blocks, Extents};
 use bsq_ir::{Function, NodeId, Op, Type};
 use builder::{Axes, Builder, Shared};
 pub use precision::Precision;
@@ -34,13 +36,32 @@ pub(crate) struct Lowered {
     pub flops: u64,
 }
 
-/// Lowers a function, in f32. Every function that verifies can be lowered.
-pub fn lower(function: &Function) -> Program {
-    lower_with(function, Precision::F32)
+/// How to lower.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The format of contractions and attention.
+    pub precision: Precision,
+    pub blocks: Blocks,
 }
 
-/// Lowers a function whose contractions and attention may run in another format.
-pub fn lower_with(function: &Function, precision: Precision) -> Program {
+impl Default for Options {
+    /// In f32, for a CPU.
+    fn default() -> Self {
+        Options {
+            precision: Precision::F32,
+            blocks: Blocks::CPU,
+        }
+    }
+}
+
+/// Lowers a function, in f32 for a CPU. Every function that verifies can be lowered.
+pub fn lower(function: &Function) -> Program {
+    lower_with(function, &Options::default())
+}
+
+/// Lowers a function.
+pub fn lower_with(function: &Function, options: &Options) -> Program {
+    let precision = options.precision;
     let function = precision.apply(prepare::prepare(function));
     let narrow = precision != Precision::F32;
     let late = prepare::computed_again(&function);
@@ -48,10 +69,14 @@ pub fn lower_with(function: &Function, precision: Precision) -> Program {
     loop {
         let mut schedule = schedule(&function, &forced, narrow);
         let (order, in_place) = order(&function, &schedule, &late);
+        let context = Context {
+            in_place: &in_place,
+            options,
+        };
         let mut kernels = Vec::new();
         let mut blocked = BTreeSet::new();
         for &group in &order {
-            match lower_group(&function, &mut schedule, group, (&in_place, precision)) {
+            match lower_group(&function, &mut schedule, group, &context) {
                 Ok(lowered) => kernels.extend(lowered),
                 Err(node) => {
                     blocked.insert(node);
@@ -71,12 +96,19 @@ pub fn lower_with(function: &Function, precision: Precision) -> Program {
     }
 }
 
+/// What lowering a group depends on beside its schedule.
+struct Context<'a> {
+    /// Values that may take the place of the parameters that they update.
+    in_place: &'a BTreeSet<NodeId>,
+    options: &'a Options,
+}
+
 /// The kernels of one group, or the node that needs a buffer of its own first.
 fn lower_group(
     function: &Function,
     schedule: &mut Schedule,
     index: usize,
-    context: (&BTreeSet<NodeId>, Precision),
+    context: &Context,
 ) -> Result<Vec<Lowered>, NodeId> {
     let group = schedule.groups[index].clone();
     // Inside its own kernel a node is computed, not loaded.
@@ -101,18 +133,20 @@ fn lower_members(
     stored: &[bool],
     group: &Group,
     widened: &Widenings,
-    (in_place, precision): (&BTreeSet<NodeId>, Precision),
+    context: &Context,
 ) -> Result<Vec<Lowered>, NodeId> {
     let mut axes = Axes::default();
     loop {
         let builder = Builder::new(function, stored, axes.clone());
         let attempt = match group.anchor.map(|anchor| &function.node(anchor).op) {
             None => rows::lower(builder, function, group),
-            Some(Op::DotGeneral(_)) => contraction::lower(builder, function, group, widened),
-            Some(Op::Attention { .. } | Op::AttentionBackward { .. }) => {
-                attention::lower(builder, function, group, precision)
+            Some(Op::DotGeneral(_)) => {
+                contraction::lower(builder, function, group, widened, &context.options.blocks)
             }
-            Some(_) => moves::lower(builder, function, group, in_place),
+            Some(Op::Attention { .. } | Op::AttentionBackward { .. }) => {
+                attention::lower(builder, function, group, context.options)
+            }
+            Some(_) => moves::lower(builder, function, group, context.in_place),
         };
         match attempt {
             Ok(lowered) => return Ok(lowered),

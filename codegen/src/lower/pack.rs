@@ -184,7 +184,12 @@ impl Operand<'_> {
         }
         let mut body = Vec::new();
         if !columns.full || !packed.k.is_multiple_of(format.terms()) {
-            body.push(zeros(b, (to, format.b()), panel_at, packed.stride));
+            body.push(zeros(
+                b,
+                (to, format.b()),
+                panel_at,
+                Extent::Static(packed.stride),
+            ));
         }
         body.append(&mut nest);
         body.extend(starts);
@@ -439,14 +444,14 @@ impl Columns {
     }
 }
 
-/// A loop that fills `elements` with zero.
+/// A loop that fills elements with zero.
 pub(super) fn zeros(
     b: &mut Builder,
     (place, dtype): (Place, DType),
     start: Affine,
-    elements: usize,
+    extent: Extent,
 ) -> Stmt {
-    let (var, zero) = (b.axes.var(elements), b.fresh());
+    let (var, zero) = (b.axes.var(extent.largest()), b.fresh());
     let at = start.add(&Affine::var(var));
     let body = vec![
         Stmt::Let {
@@ -465,7 +470,7 @@ pub(super) fn zeros(
     ];
     Stmt::Loop {
         var,
-        extent: Extent::Static(elements),
+        extent,
         vector: true,
         body,
     }

@@ -6,7 +6,7 @@ use crate::tensor_data::HostTensor;
 use crate::threads::available_threads;
 use bsq_codegen::cpu::clif::{self, Compiled};
 use bsq_codegen::cpu::microkernel::{self, Family};
-use bsq_codegen::lower::{Precision, lower_with};
+use bsq_codegen::lower::{self, Precision, lower_with};
 use bsq_codegen::program::Program;
 use bsq_ir::Function;
 use bsq_ir::rewrite::{self, Report};
@@ -80,7 +80,11 @@ pub fn compile(function: &Function, options: &CompileOptions) -> Result<Executab
     let rewrite_time = start.elapsed();
 
     let start = Instant::now();
-    let program = lower_with(&optimized, options.precision);
+    let lowering = lower::Options {
+        precision: options.precision,
+        ..Default::default()
+    };
+    let program = lower_with(&optimized, &lowering);
     let lower_time = start.elapsed();
 
     let start = Instant::now();

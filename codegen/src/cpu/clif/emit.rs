@@ -3,7 +3,7 @@
 use super::lanes::Lanes;
 use super::wide::WideFunctions;
 use crate::cpu::microkernel::Family;
-use crate::kernel::{Affine, Element, Extent, Inst, Kernel, Place, Stmt, Value, Var};
+use crate::kernel::{Affine, Extent, Kernel, Place, Stmt, Value, Var, for_each_access};
 use bsq_ir::DType;
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, types};
 use cranelift_frontend::FunctionBuilder;
@@ -74,7 +74,7 @@ impl<'k, 'f> Emitter<'k, 'f> {
     /// known from here on, so that each is computed in the outermost loop that it varies in.
     pub fn enter(&mut self, var: Var, value: ir::Value, body: &[Stmt]) {
         self.vars.push((var, value));
-        visit_accesses(body, &mut |element| {
+        for_each_access(body, &mut |element, _| {
             if element.at.coefficient(var) != 0 {
                 self.address(element.place, &element.at);
             }
@@ -199,27 +199,6 @@ impl<'k, 'f> Emitter<'k, 'f> {
 
     pub fn value(&self, value: Value) -> (DType, Repr) {
         self.values[&value].clone()
-    }
-}
-
-/// Every element that a block loads or stores.
-pub(super) fn visit_accesses(body: &[Stmt], visit: &mut impl FnMut(&Element)) {
-    for stmt in body {
-        match stmt {
-            Stmt::Let {
-                inst: Inst::Load(element),
-                ..
-            } => visit(element),
-            Stmt::Let { .. } => {}
-            Stmt::Store { to, .. } => visit(to),
-            Stmt::Loop { body, .. } => visit_accesses(body, visit),
-            Stmt::Reduce(reduce) => visit_accesses(&reduce.body, visit),
-            Stmt::Contract(contract) => {
-                for element in contract.reads().chain([&contract.c]) {
-                    visit(element);
-                }
-            }
-        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! A kernel's function: its arguments, and the loop over its work items.
 
-use super::emit::{ACCESS, Emitter, visit_accesses};
+use super::emit::{ACCESS, Emitter};
 use super::statements::Range;
 use super::wide::WideFunctions;
 use crate::cpu::microkernel::Family;
-use crate::kernel::{Kernel, Place, Var};
+use crate::kernel::{Kernel, Place, Var, for_each_access};
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, condcodes::IntCC, types};
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -44,7 +44,9 @@ impl Emitter<'_, '_> {
     /// The address of each array that the kernel uses.
     fn find_arrays(&mut self, buffers: ir::Value, scratch: ir::Value) {
         let mut places = Vec::new();
-        visit_accesses(&self.kernel.body, &mut |element| places.push(element.place));
+        for_each_access(&self.kernel.body, &mut |element, _| {
+            places.push(element.place)
+        });
         places.sort();
         places.dedup();
         let (offsets, _) = self.kernel.scratch_layout();

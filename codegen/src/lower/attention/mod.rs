@@ -4,24 +4,26 @@
 //! the bits are those of the spelled-out graph. The backward pass recomputes the probabilities
 //! and adds each strip's share to the gradients of keys and values in ascending query order.
 
-mod passes;
+mod backward;
+mod forward;
+mod narrow;
 mod rows;
 mod strip;
 
 use super::access::Blocked;
 use super::builder::{Axes, Builder};
 use super::pack::Operand;
-use super::{Attempt, Precision};
+use super::{Attempt, Options};
 use crate::kernel::Format;
 use crate::schedule::{Group, Widenings};
-use bsq_ir::{Function, NodeId, Op};
+use bsq_ir::{Function, Mask, NodeId, Op};
 use strip::Strip;
 
 pub(super) fn lower(
     mut builder: Builder,
     function: &Function,
     group: &Group,
-    precision: Precision,
+    options: &Options,
 ) -> Attempt {
     let anchor = group.anchor.expect("attention");
     let node = function.node(anchor);
@@ -40,7 +42,7 @@ pub(super) fn lower(
         let shape = function.node(node).shape();
         shape[shape.rank() - from_end]
     };
-    let format = match precision.narrows_attention(function) && !backward {
+    let format = match options.precision.narrows_attention(function) && !backward {
         // Terms come in pairs, of channels and then of keys.
         true if extent(q, 1) % 2 == 0 && extent(k, 2) % 2 == 0 => Format::Bf16,
         _ => Format::F32,
@@ -69,13 +71,44 @@ pub(super) fn lower(
         };
         lowered.push(operand.pack(fresh, function)?);
     }
-    let attempt =
-        Strip::new(&mut builder, function, anchor, scale, mask, format).and_then(|strip| {
-            match backward {
-                false => strip.forward(&mut builder),
-                true => strip.backward(&mut builder),
-            }
-        });
+    let mut blocks = options.blocks;
+    let on_cpu = blocks.online_queries.is_none();
+    let online = format == Format::Bf16 && online_fits(mask, extent(q, 1), extent(v, 1));
+    let online = blocks.online_queries.filter(|_| online);
+    if let Some(queries) = online {
+        (blocks.least_queries, blocks.most_queries) = (queries, queries);
+    }
+    let kind = (scale, mask, format);
+    let mut by_keys = None;
+    if let Some(size) = blocks.backward_block.filter(|_| backward) {
+        let fresh = Builder::new(function, builder.stored(), Axes::default());
+        by_keys = Some((fresh, size));
+    }
+    let strip = Strip::new(&mut builder, function, anchor, kind, &blocks);
+    let attempt = strip.and_then(|strip| match (backward, online) {
+        // Elsewhere scratch is too dear for what this keeps there.
+        (false, None) if format == Format::Bf16 && on_cpu => strip.forward_narrow(&mut builder),
+        (false, None) => strip.forward(&mut builder),
+        (false, Some(_)) => strip.online(&mut builder),
+        (true, _) if by_keys.is_some() => strip.backward_queries(&mut builder),
+        (true, _) => strip.backward(&mut builder),
+    });
     lowered.push(attempt.map_err(|blocked| (blocked, builder.axes))?);
+    if let Some((mut b, size)) = by_keys {
+        (blocks.least_queries, blocks.most_queries) = (size, size);
+        let strip = Strip::new(&mut b, function, anchor, kind, &blocks);
+        let attempt = strip.and_then(|strip| {
+            let (strip, block) = strip.in_blocks_of_keys(&mut b, size);
+            strip.backward_keys(&mut b, block)
+        });
+        lowered.push(attempt.map_err(|blocked| (blocked, b.axes))?);
+    }
     Ok(lowered)
+}
+
+/// Whether attention can take keys block by block: whole steps of channels that fit registers,
+/// and a mask that is a limit.
+fn online_fits(mask: Mask, depth: usize, value_depth: usize) -> bool {
+    let fits = |depth: usize| depth.is_multiple_of(16) && depth <= 128;
+    fits(depth) && fits(value_depth) && !matches!(mask, Mask::Bias)
 }

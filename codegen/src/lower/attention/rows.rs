@@ -2,7 +2,7 @@
 
 use super::Blocked;
 use super::strip::Strip;
-use crate::kernel::{Affine, Combine, Element, Extent, Place, Reduce, Reduction, Stmt, Value, Var};
+use crate::kernel::{Affine, Combine, Element, Place, Reduce, Reduction, Stmt, Value, Var};
 use crate::lower::builder::Builder;
 use bsq_ir::{DType, Mask, Op};
 
@@ -14,11 +14,11 @@ impl Strip<'_> {
         b: &mut Builder,
         body: impl FnOnce(&mut Builder, Var, Affine) -> Result<(), Blocked>,
     ) -> Result<(), Blocked> {
-        let key = b.axes.var(self.keys);
+        let key = b.axes.var(self.row_keys.largest());
         b.open(&[key]);
         body(b, key, self.score_at(key))?;
         let body = b.close();
-        let extent = Extent::Static(self.keys);
+        let extent = self.row_keys.clone();
         b.push(Stmt::Loop {
             var: key,
             extent,
@@ -94,13 +94,14 @@ impl Strip<'_> {
             let score = b.load_here(from, DType::F32);
             let mut score = b.map(Op::Mul, DType::F32, &[score, scale]);
             if let Some(limit) = limit {
-                let key = b.index(DType::I32, &Affine::var(key));
+                let key = b.index(DType::I32, &self.first_key.add(&Affine::var(key)));
                 let visible = b.map(Op::Less, DType::Bool, &[key, limit]);
                 score = b.map(Op::Select, DType::F32, &[visible, score, masked]);
             }
             if let Some(bias) = &bias {
                 let at = bias.at.add(&query.scale(bias.row_stride));
-                let at = at.add(&Affine::var(key).scale(bias.column_stride));
+                let key = self.first_key.add(&Affine::var(key));
+                let at = at.add(&key.scale(bias.column_stride));
                 let bias = b.load(bias.place, at, None, DType::F32);
                 score = b.map(Op::Add, DType::F32, &[score, bias]);
             }

@@ -6,11 +6,8 @@ use crate::lower::access::{Source, flatten};
 use crate::lower::builder::{Builder, Shared};
 use crate::lower::pack::Packed;
 use crate::lower::rows::root_axes;
-use crate::lower::{Lowered, loops};
+use crate::lower::{Blocks, Lowered, loops};
 use bsq_ir::{DType, Function, Mask, NodeId, Op, Shape, Type};
-
-/// Scores of one strip.
-const STRIP: usize = 65_536;
 
 /// A matrix `[rows, columns]` for each point of the batch.
 pub(super) struct Matrix {
@@ -38,6 +35,9 @@ pub(super) struct Strip<'f> {
     /// The query of the first row.
     pub(super) first: Affine,
     pub(super) size: usize,
+    /// The keys of a row of scores: all of them, or a block from this one on.
+    pub(super) row_keys: Extent,
+    pub(super) first_key: Affine,
     /// Elements from one row of scores to the next.
     pub(super) stride: usize,
     pub(super) queries: usize,
@@ -51,9 +51,8 @@ impl<'f> Strip<'f> {
         b: &mut Builder,
         function: &'f Function,
         anchor: NodeId,
-        scale: f32,
-        mask: Mask,
-        format: Format,
+        (scale, mask, format): (f32, Mask, Format),
+        blocks: &Blocks,
     ) -> Result<Self, Blocked> {
         let node = function.node(anchor);
         let shape = |operand: usize| function.node(node.operands[operand]).shape();
@@ -63,7 +62,9 @@ impl<'f> Strip<'f> {
         let (batch_index, batch) = root_axes(&mut b.axes, &batch_shape);
         let (queries, depth, keys, value_depth) =
             (q[rank - 2], q[rank - 1], v[rank - 2], v[rank - 1]);
-        let size = (STRIP / keys).clamp(8, 64).min(queries);
+        let size = (blocks.scores / keys)
+            .clamp(blocks.least_queries, blocks.most_queries)
+            .min(queries);
         let strip = b.axes.var(queries.div_ceil(size));
         let row = b.axes.var(size);
         let first = Affine::var(strip).scale(size as i64);
@@ -89,12 +90,30 @@ impl<'f> Strip<'f> {
             rows,
             first,
             size,
+            row_keys: Extent::Static(keys),
+            first_key: Affine::default(),
             stride: apart(keys),
             queries,
             keys,
             depth,
             value_depth,
         })
+    }
+
+    /// Rows of scores become blocks of `size` keys.
+    pub(super) fn in_blocks_of_keys(mut self, b: &mut Builder, size: usize) -> (Self, Var) {
+        let block = b.axes.var(self.keys.div_ceil(size));
+        self.first_key = Affine::var(block).scale(size as i64);
+        self.row_keys = match self.keys.is_multiple_of(size) {
+            true => Extent::Static(size),
+            false => Extent::Block {
+                size,
+                start: self.first_key.clone(),
+                limit: self.keys,
+            },
+        };
+        self.stride = apart(size);
+        (self, block)
     }
 
     pub(super) fn operand(&self, index: usize) -> NodeId {
@@ -169,7 +188,7 @@ impl<'f> Strip<'f> {
         a: &Matrix,
         packed: (Place, Affine, i64),
         (c, c_row_stride): (Element, usize),
-        n: usize,
+        n: Extent,
         k: usize,
     ) -> Stmt {
         let (place, at, panel_stride) = packed;
@@ -182,6 +201,7 @@ impl<'f> Strip<'f> {
             },
             a_row_stride: a.row_stride,
             a_k_stride: a.column_stride,
+            a_groups: None,
             b: Element {
                 place,
                 at,
@@ -192,7 +212,7 @@ impl<'f> Strip<'f> {
             c,
             c_row_stride: c_row_stride as i64,
             m: self.rows.clone(),
-            n: Extent::Static(n),
+            n,
             k: Extent::Static(k),
             accumulate: false,
         }))

@@ -4,7 +4,7 @@ use super::super::{Options, explain};
 use super::run::{check, check_moderate};
 use crate::cpu::microkernel::Family;
 use crate::kernel::{Format, Stmt};
-use crate::lower::{Precision, lower, lower_with};
+use crate::lower::{self, Precision, lower, lower_with};
 use bsq_ir::autodiff::gradients;
 use bsq_ir::rewrite::{Options as Rewriting, optimize};
 use bsq_ir::tensor::Init;
@@ -80,7 +80,12 @@ fn kernels_in_narrow_formats_equal_the_interpreter() {
         let y = x.linear(&(&model / "head"), 13);
         let function = graph.function([("y", y.id())], []);
         let mut found = BTreeSet::new();
-        for kernel in lower_with(&optimize(&function, &Rewriting::default()).0, precision).kernels {
+        let options = lower::Options {
+            precision,
+            ..Default::default()
+        };
+        let (optimized, _) = optimize(&function, &Rewriting::default());
+        for kernel in lower_with(&optimized, &options).kernels {
             formats(&kernel.body, &mut found);
             check_moderate(&kernel, 3).unwrap();
         }

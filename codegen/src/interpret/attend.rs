@@ -1,0 +1,68 @@
+//! Attention of a block of queries, row by row.
+
+use super::Item;
+use crate::kernel::{Affine, Attend, Element, PANEL};
+use bsq_ir::DType;
+
+impl Item<'_, '_> {
+    pub(super) fn attend(&mut self, a: &Attend) {
+        let rows = self.extent(&a.rows) as i64;
+        let first = self.affine(&a.first);
+        let scale = f32::from_bits(a.scale);
+        for row in 0..rows {
+            let position = (first + row) as usize;
+            let visible = match a.causal {
+                Some(size) => ((position / size + 1) * size).min(a.keys),
+                None => a.keys,
+            };
+            let q: Vec<f32> = (0..a.depth as i64)
+                .map(|i| {
+                    let at = row * a.q_row_stride + i * a.q_column_stride;
+                    let q = self.load(&shifted(&a.q, at), DType::F32) as u32;
+                    half::bf16::from_f32(f32::from_bits(q)).to_f32()
+                })
+                .collect();
+            let mut scores = Vec::with_capacity(visible);
+            for key in 0..visible {
+                let terms = q.iter().enumerate();
+                let products = terms.map(|(i, q)| q * self.packed(&a.k, a.k_panel_stride, key, i));
+                scores.push(products.sum::<f32>() * scale);
+            }
+            let maximum = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let exps: Vec<f32> = scores.iter().map(|score| (score - maximum).exp()).collect();
+            let sum: f32 = exps.iter().sum();
+            for column in 0..a.value_depth {
+                let terms = exps.iter().enumerate();
+                let products = terms.map(|(key, exp)| {
+                    let p = half::bf16::from_f32(*exp).to_f32();
+                    p * self.packed(&a.v, a.v_panel_stride, column, key)
+                });
+                let value = products.sum::<f32>() / sum;
+                let at = row * a.value_depth as i64 + column as i64;
+                self.put(&shifted(&a.output, at), value);
+            }
+            self.put(&shifted(&a.maxima, row), maximum);
+            self.put(&shifted(&a.sums, row), sum);
+        }
+    }
+
+    /// Term `k` of a column of a packed side.
+    fn packed(&mut self, side: &Element, stride: i64, column: usize, k: usize) -> f32 {
+        let panel = (column / PANEL) as i64 * stride;
+        let within = (k / 2 * PANEL + column % PANEL) * 2 + k % 2;
+        let bits = self.load(&shifted(side, panel + within as i64), DType::BF16);
+        f32::from_bits((bits as u32) << 16)
+    }
+
+    fn put(&mut self, to: &Element, value: f32) {
+        let at = 4 * self.offset(to);
+        self.bytes(to.place)[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+fn shifted(element: &Element, by: i64) -> Element {
+    Element {
+        at: element.at.add(&Affine::constant(by)),
+        ..element.clone()
+    }
+}

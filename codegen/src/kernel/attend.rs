@@ -1,0 +1,78 @@
+//! Attention of a block of queries that takes keys block by block.
+
+use super::{Affine, Element, Extent};
+use std::fmt;
+
+/// `softmax(scale * Q K^T) V` for some rows of Q, in bf16 with sums in f32.
+///
+/// The maximum and the sum of a row are corrected as further blocks of keys are seen, so that no
+/// row of scores is ever stored. Blocks, and with them roundings, are the target's choice.
+///
+/// K is packed as [`Contract`](super::Contract) packs the right side of `Q K^T`, V as that of
+/// `P V`, both in [`Format::Bf16`](super::Format::Bf16).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Attend {
+    /// f32, rounded to bf16 when it is read.
+    pub q: Element,
+    pub q_row_stride: i64,
+    pub q_column_stride: i64,
+    pub k: Element,
+    pub k_panel_stride: i64,
+    pub v: Element,
+    pub v_panel_stride: i64,
+    /// f32, its rows `value_depth` apart.
+    pub output: Element,
+    /// f32, of every row: its largest scaled score, and the sum of exponentials.
+    pub maxima: Element,
+    pub sums: Element,
+    pub rows: Extent,
+    pub keys: usize,
+    pub depth: usize,
+    pub value_depth: usize,
+    /// Bits of the f32 that scores are multiplied with.
+    pub scale: u32,
+    /// Queries see the keys up to the end of their own block of this size; `None` sees all.
+    pub causal: Option<usize>,
+    /// The first row's position among all queries.
+    pub first: Affine,
+}
+
+impl Attend {
+    pub fn reads(&self) -> [&Element; 3] {
+        [&self.q, &self.k, &self.v]
+    }
+
+    pub fn writes(&self) -> [&Element; 3] {
+        [&self.output, &self.maxima, &self.sums]
+    }
+}
+
+impl fmt::Display for Attend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "attend {}, {}, {} = {} by ({}, {}), keys {} by {}, values {} by {}",
+            self.output,
+            self.maxima,
+            self.sums,
+            self.q,
+            self.q_row_stride,
+            self.q_column_stride,
+            self.k,
+            self.k_panel_stride,
+            self.v,
+            self.v_panel_stride,
+        )?;
+        let scale = f32::from_bits(self.scale);
+        let (rows, keys) = (&self.rows, self.keys);
+        write!(
+            f,
+            " scale {scale} rows {rows} keys {keys} depth {}",
+            self.depth
+        )?;
+        match self.causal {
+            Some(size) => write!(f, " causal {size} from {}", self.first),
+            None => Ok(()),
+        }
+    }
+}

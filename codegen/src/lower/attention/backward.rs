@@ -1,0 +1,322 @@
+//! The backward pass of a strip, and its two halves for targets with many blocks of threads.
+//!
+//! Gradients of keys and values are sums over all queries in ascending order. One kernel for each
+//! point of the batch adds them up strip by strip. Where that leaves most of a machine idle, one
+//! kernel has a strip of queries against all keys, and gives the gradient of queries; another has
+//! a block of keys against one strip after the other, and computes the scores again.
+
+use super::Blocked;
+use super::strip::{Matrix, Strip};
+use crate::kernel::{
+    Affine, Combine, Contract, Element, Extent, Format, PANEL, Place, Stmt, Value, Var,
+};
+use crate::lower::Lowered;
+use crate::lower::access::Source;
+use crate::lower::builder::{Builder, Shared};
+use crate::lower::pack;
+use bsq_ir::{DType, Op, Type};
+
+/// The slot of what the first half computes for the second: of every query, the sum of its
+/// probabilities times their gradients.
+const INNER: usize = 5;
+
+/// A packed side: where it is, its first element, elements from one panel to the next.
+type Packed = (Place, Affine, i64);
+
+/// What both halves read.
+struct Sides {
+    q: Matrix,
+    g: Matrix,
+    keys_t: Packed,
+    values_t: Packed,
+    /// Of the current row: the largest score, and the sum of exponentials.
+    maxima: (Place, Affine),
+    sums: (Place, Affine),
+}
+
+/// Rows of scores in scratch: probabilities, and the gradients of scores.
+#[derive(Clone, Copy)]
+struct Rows {
+    p: Place,
+    ds: Place,
+}
+
+/// Gradients that are sums over strips, and the packed sides of what is added.
+struct Share {
+    dk: Place,
+    dv: Place,
+    queries: Packed,
+    gradients: Packed,
+}
+
+fn start_of(place: Place) -> Element {
+    Element {
+        place,
+        at: Affine::default(),
+        dynamic: None,
+    }
+}
+
+impl Strip<'_> {
+    /// All of it in one kernel.
+    pub(super) fn backward(&self, b: &mut Builder) -> Result<Lowered, Blocked> {
+        let sides = self.sides(b)?;
+        let keys = self.packed(b, 2, self.depth, self.keys);
+        let (dq, share) = (self.result(b, 0), self.share(b));
+        let rows = self.rows_in_scratch(b);
+        self.zero(b, &share);
+        b.open(&[self.strip]);
+        self.gradients_of_scores(b, &sides, rows, None)?;
+        self.gradient_of_queries(b, rows, keys, dq);
+        self.add_share(b, rows, &share);
+        self.close_strips(b);
+        let body = b.close();
+        Ok(self.finish(b, self.batch.clone(), body, 5))
+    }
+
+    /// The first half: a strip of queries.
+    pub(super) fn backward_queries(&self, b: &mut Builder) -> Result<Lowered, Blocked> {
+        let sides = self.sides(b)?;
+        let keys = self.packed(b, 2, self.depth, self.keys);
+        let dq = self.result(b, 0);
+        let rows = self.rows_in_scratch(b);
+        let ty = self.inner_type();
+        let inner = b.buffer(Shared::Extra(self.anchor, INNER), &ty, true);
+        self.gradients_of_scores(b, &sides, rows, Some(inner))?;
+        self.gradient_of_queries(b, rows, keys, dq);
+        let body = b.close();
+        let grid: Vec<Var> = self.batch.iter().copied().chain([self.strip]).collect();
+        let mut lowered = self.finish(b, grid, body, 3);
+        lowered.extras.push((Shared::Extra(self.anchor, INNER), ty));
+        Ok(lowered)
+    }
+
+    /// The second half: the block of keys that this strip's rows are about.
+    pub(super) fn backward_keys(&self, b: &mut Builder, block: Var) -> Result<Lowered, Blocked> {
+        let mut sides = self.sides(b)?;
+        for side in [&mut sides.keys_t, &mut sides.values_t] {
+            let panels = self.row_keys.largest() / PANEL;
+            side.1 = side
+                .1
+                .add(&Affine::var(block).scale(panels as i64 * side.2));
+        }
+        let share = self.share(b);
+        let rows = self.rows_in_scratch(b);
+        let ty = self.inner_type();
+        let inner = b.buffer(Shared::Extra(self.anchor, INNER), &ty, false);
+        self.zero(b, &share);
+        b.open(&[self.strip]);
+        self.scores(b, &sides, rows);
+        self.open_rows(b);
+        self.probabilities(b, &sides, rows)?;
+        let inner = self.load_row(b, inner, self.row_at());
+        self.scaled_gradients(b, rows, inner)?;
+        self.close_rows(b);
+        self.add_share(b, rows, &share);
+        self.close_strips(b);
+        let body = b.close();
+        let grid: Vec<Var> = self.batch.iter().copied().chain([block]).collect();
+        Ok(self.finish(b, grid, body, 2))
+    }
+
+    fn inner_type(&self) -> Type {
+        Type::new(DType::F32, [self.batch_shape.elements(), self.queries])
+    }
+
+    fn sides(&self, b: &mut Builder) -> Result<Sides, Blocked> {
+        Ok(Sides {
+            q: self.matrix(b, self.operand(0), true)?,
+            g: self.matrix(b, self.operand(5), true)?,
+            keys_t: self.packed(b, 0, self.keys, self.depth),
+            values_t: self.packed(b, 1, self.keys, self.value_depth),
+            maxima: self.row_operand(b, 3)?,
+            sums: self.row_operand(b, 4)?,
+        })
+    }
+
+    fn rows_in_scratch(&self, b: &mut Builder) -> Rows {
+        let elements = self.size * self.stride;
+        Rows {
+            p: b.scratch(DType::F32, elements),
+            ds: b.scratch(DType::F32, elements),
+        }
+    }
+
+    /// Scores, and gradients of probabilities.
+    fn scores(&self, b: &mut Builder, sides: &Sides, rows: Rows) {
+        let products = [
+            (&sides.q, &sides.keys_t, rows.p, self.depth),
+            (&sides.g, &sides.values_t, rows.ds, self.value_depth),
+        ];
+        for (left, right, place, depth) in products {
+            let c = (start_of(place), self.stride);
+            let keys = self.row_keys.clone();
+            b.push(self.product(left, right.clone(), c, keys, depth));
+        }
+    }
+
+    /// The current row's probabilities in place of its scores.
+    fn probabilities(&self, b: &mut Builder, sides: &Sides, rows: Rows) -> Result<(), Blocked> {
+        self.scale_and_mask(b, rows.p)?;
+        let maximum = self.load_row(b, sides.maxima.0, sides.maxima.1.clone());
+        let sum = self.load_row(b, sides.sums.0, sides.sums.1.clone());
+        let reciprocal = self.reciprocal(b, sum);
+        self.for_each_key(b, |b, _, at| {
+            let score = self.load_row(b, rows.p, at.clone());
+            let shifted = b.map(Op::Sub, DType::F32, &[score, maximum]);
+            let exp = b.map(Op::Exp, DType::F32, &[shifted]);
+            let p = b.map(Op::Mul, DType::F32, &[exp, reciprocal]);
+            b.store(rows.p, at, p);
+            Ok(())
+        })
+    }
+
+    /// The current row's gradients of scores in place of those of probabilities.
+    fn scaled_gradients(&self, b: &mut Builder, rows: Rows, inner: Value) -> Result<(), Blocked> {
+        let scale = b.constant(DType::F32, u64::from(self.scale.to_bits()));
+        self.for_each_key(b, |b, _, at| {
+            let dp = self.load_row(b, rows.ds, at.clone());
+            let p = self.load_row(b, rows.p, at.clone());
+            let centred = b.map(Op::Sub, DType::F32, &[dp, inner]);
+            let ds = b.map(Op::Mul, DType::F32, &[p, centred]);
+            let ds = b.map(Op::Mul, DType::F32, &[ds, scale]);
+            b.store(rows.ds, at, ds);
+            Ok(())
+        })
+    }
+
+    /// Both for every row of a strip against all keys; the sums on the way are kept in `inner`.
+    fn gradients_of_scores(
+        &self,
+        b: &mut Builder,
+        sides: &Sides,
+        rows: Rows,
+        kept: Option<Place>,
+    ) -> Result<(), Blocked> {
+        self.scores(b, sides, rows);
+        self.open_rows(b);
+        self.probabilities(b, sides, rows)?;
+        let inner = self.reduce(b, Combine::Sum, |b, at| {
+            let dp = self.load_row(b, rows.ds, at.clone());
+            let p = self.load_row(b, rows.p, at);
+            b.map(Op::Mul, DType::F32, &[dp, p])
+        });
+        if let Some(kept) = kept {
+            b.store(kept, self.row_at(), inner);
+        }
+        self.scaled_gradients(b, rows, inner)?;
+        self.close_rows(b);
+        Ok(())
+    }
+
+    fn gradient_of_queries(&self, b: &mut Builder, rows: Rows, keys: Packed, dq: Place) {
+        let at = self.batch_offset(self.queries * self.depth);
+        let c = Element {
+            place: dq,
+            at: at.add(&self.first.scale(self.depth as i64)),
+            dynamic: None,
+        };
+        let (ds, columns) = (self.strip_scratch(rows.ds), Extent::Static(self.depth));
+        b.push(self.product(&ds, keys, (c, self.depth), columns, self.keys));
+    }
+
+    fn close_strips(&self, b: &mut Builder) {
+        let body = b.close();
+        let extent = Extent::Static(b.axes.extent(self.strip));
+        b.push(Stmt::Loop {
+            var: self.strip,
+            extent,
+            vector: false,
+            body,
+        });
+    }
+
+    /// An operand with one element for each query, at the current row.
+    fn row_operand(&self, b: &mut Builder, operand: usize) -> Result<(Place, Affine), Blocked> {
+        let node = self.operand(operand);
+        let mut index = self.batch_index.clone();
+        let query = b.axes.var(self.queries);
+        index.push(Affine::var(query));
+        match b.places().locate(node, index) {
+            Ok(Source::Stored(stored, at)) => {
+                let row = self.first.add(&Affine::var(self.row));
+                Ok((b.node_buffer(stored, false), at.substitute(query, &row)))
+            }
+            _ => Err(Blocked::Store(node)),
+        }
+    }
+
+    fn share(&self, b: &mut Builder) -> Share {
+        Share {
+            dk: self.result(b, 1),
+            dv: self.result(b, 2),
+            queries: self.packed(b, 3, self.depth, self.queries),
+            gradients: self.packed(b, 4, self.value_depth, self.queries),
+        }
+    }
+
+    /// Fills the gradients of this row's keys and of their values with zero.
+    fn zero(&self, b: &mut Builder, share: &Share) {
+        for (place, width) in [(share.dk, self.depth), (share.dv, self.value_depth)] {
+            let first = self.first_key.scale(width as i64);
+            let extent = match &self.row_keys {
+                Extent::Static(keys) => Extent::Static(keys * width),
+                Extent::Block { size, limit, .. } => Extent::Block {
+                    size: size * width,
+                    start: first.clone(),
+                    limit: limit * width,
+                },
+            };
+            let at = self.batch_offset(self.keys * width).add(&first);
+            let zeros = pack::zeros(b, (place, DType::F32), at, extent);
+            b.push(zeros);
+        }
+    }
+
+    /// Adds the strip's share to both.
+    fn add_share(&self, b: &mut Builder, rows: Rows, share: &Share) {
+        let (queries, gradients) = (share.queries.clone(), share.gradients.clone());
+        b.push(self.accumulate(rows.ds, queries, share.dk, self.depth));
+        b.push(self.accumulate(rows.p, gradients, share.dv, self.value_depth));
+    }
+
+    /// Adds the strip's share, `strip^T * B`, to the gradient of keys or values.
+    fn accumulate(
+        &self,
+        strip: Place,
+        (packed, at, panel_stride): (Place, Affine, i64),
+        to: Place,
+        width: usize,
+    ) -> Stmt {
+        let first_row = self.first.scale(PANEL as i64);
+        let to_at = self.batch_offset(self.keys * width);
+        Stmt::Contract(Box::new(Contract {
+            format: Format::F32,
+            a: Element {
+                place: strip,
+                at: Affine::default(),
+                dynamic: None,
+            },
+            a_row_stride: 1,
+            a_k_stride: self.stride as i64,
+            a_groups: None,
+            b: Element {
+                place: packed,
+                at: at.add(&first_row),
+                dynamic: None,
+            },
+            b_panel_stride: panel_stride,
+            columns: None,
+            c: Element {
+                place: to,
+                at: to_at.add(&self.first_key.scale(width as i64)),
+                dynamic: None,
+            },
+            c_row_stride: width as i64,
+            m: self.row_keys.clone(),
+            n: Extent::Static(width),
+            k: self.rows.clone(),
+            accumulate: true,
+        }))
+    }
+}

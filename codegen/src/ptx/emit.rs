@@ -1,0 +1,195 @@
+//! The body of one kernel: statements by the team that runs them.
+
+use super::Options;
+use super::arrays::Arrays;
+use super::geometry::{self, Geometry, Items};
+use super::memory::Address;
+use super::team::{Sync, Team};
+use super::text::{Class, Reg, Text};
+use super::touched::{Lanes, PARTIALS, STAGE, Touched};
+use crate::kernel::bounds::Ranges;
+use crate::kernel::{Inst, Kernel, Place, Stmt, Value, Var};
+use bsq_ir::DType;
+use std::collections::HashMap;
+
+/// A loop variable, as `s32`.
+#[derive(Clone, Copy, Debug)]
+pub enum Index {
+    Constant(i64),
+    Reg(Reg),
+}
+
+impl std::fmt::Display for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Index::Constant(value) => write!(f, "{value}"),
+            Index::Reg(reg) => write!(f, "{reg}"),
+        }
+    }
+}
+
+/// What an address has of terms that change, by where it is.
+pub(super) type Bases = HashMap<(Place, Vec<(Var, i64)>, Option<Value>), Address>;
+
+pub(super) struct Emitter<'k> {
+    pub kernel: &'k Kernel,
+    pub arrays: &'k Arrays,
+    pub options: &'k Options,
+    pub geometry: &'k Geometry,
+    pub t: Text,
+    pub ranges: Ranges,
+    pub vars: HashMap<Var, Index>,
+    pub values: HashMap<Value, (DType, Reg)>,
+    /// Global addresses of buffers.
+    pub buffers: Vec<Reg>,
+    /// Shared memory of this item, and the workspace of this block.
+    pub shared: Option<Reg>,
+    pub workspace: Option<Reg>,
+    pub tid: Reg,
+    /// Addresses computed so far in the blocks around.
+    pub bases: Bases,
+    /// What the team has touched since it last waited.
+    pub pending: Touched,
+    /// This block's part of the item's one loop, and of how many.
+    pub slice: Option<(Reg, u32)>,
+}
+
+impl<'k> Emitter<'k> {
+    pub fn new(
+        kernel: &'k Kernel,
+        arrays: &'k Arrays,
+        geometry: &'k Geometry,
+        options: &'k Options,
+    ) -> Self {
+        let mut t = Text::default();
+        let tid = t.def(Class::B32, "mov.u32", "%tid.x");
+        Emitter {
+            kernel,
+            arrays,
+            options,
+            geometry,
+            t,
+            ranges: geometry::ranges(kernel),
+            vars: HashMap::new(),
+            values: HashMap::new(),
+            buffers: Vec::new(),
+            shared: None,
+            workspace: None,
+            tid,
+            bases: HashMap::new(),
+            pending: Touched::default(),
+            slice: None,
+        }
+    }
+
+    /// The whole kernel.
+    pub fn run(mut self) -> String {
+        for index in 0..self.kernel.buffers.len() {
+            let pointer = self
+                .t
+                .def(Class::B64, "ld.param.u64", format_args!("[b{index}]"));
+            let address = self.t.def(Class::B64, "cvta.to.global.u64", pointer);
+            self.buffers.push(address);
+        }
+        let block = self.t.def(Class::B32, "mov.u32", "%ctaid.x");
+        if self.geometry.shared_bytes > 0 {
+            self.shared = Some(self.t.def(Class::B32, "mov.u32", "shared"));
+        }
+        if self.geometry.workspace_bytes > 0 {
+            self.resident(block);
+        } else {
+            match self.geometry.items {
+                Items::Block { slices } => self.block_item(block, slices),
+                Items::Tile => self.tile_item(block),
+                Items::Thread => self.thread_item(block),
+            }
+        }
+        self.t.bare("ret");
+        self.t.finish()
+    }
+
+    /// Runs statements; what they define is gone after them.
+    pub fn block(&mut self, stmts: &[Stmt], team: &Team) {
+        let bases = self.bases.clone();
+        for stmt in stmts {
+            self.statement(stmt, team);
+        }
+        self.bases = bases;
+    }
+
+    fn statement(&mut self, stmt: &Stmt, team: &Team) {
+        self.annotate(stmt);
+        let lanes = match team.sync {
+            Sync::Block => Lanes::BLOCK,
+            Sync::Warp(_) => Lanes::TILE,
+            Sync::Never => Lanes::LOOPS,
+        };
+        let mut touched = Touched::of(self.arrays, std::slice::from_ref(stmt), lanes);
+        match stmt {
+            Stmt::Contract(_) | Stmt::Attend(_) => touched = touched.with(STAGE),
+            Stmt::Reduce(_) if team.is_block() => touched = touched.with(PARTIALS),
+            _ => {}
+        }
+        if !matches!(stmt, Stmt::Loop { vector: false, .. }) {
+            self.wait_for(&touched, team);
+        }
+        match stmt {
+            Stmt::Let { value, dtype, inst } => {
+                let reg = self.inst(*dtype, inst);
+                self.values.insert(*value, (*dtype, reg));
+            }
+            Stmt::Store { to, value } => {
+                let (dtype, reg) = self.values[value];
+                let address = self.address(to);
+                self.store(dtype, &address, reg, team.leader);
+            }
+            Stmt::Loop {
+                var, extent, body, ..
+            } => self.loop_(stmt, (*var, extent, body), team),
+            Stmt::Reduce(reduce) => self.reduce(reduce, team),
+            Stmt::Contract(contract) => self.contract(contract),
+            Stmt::Attend(attend) => self.attend(attend),
+        }
+        self.pending.include(&touched);
+    }
+
+    /// The statement in Kernel IR, of loops the head.
+    fn annotate(&mut self, stmt: &Stmt) {
+        let text = stmt.to_string();
+        self.t.comment(text.lines().next().unwrap_or_default());
+    }
+
+    fn inst(&mut self, dtype: DType, inst: &Inst) -> Reg {
+        match inst {
+            Inst::Constant(bits) => self.constant(dtype, *bits),
+            Inst::Index(at) => {
+                let class = super::memory::class(dtype);
+                self.affine(at, class)
+            }
+            Inst::Load(from) => {
+                let address = self.address(from);
+                self.load(dtype, &address)
+            }
+            Inst::Map(op, operands) => {
+                let operands: Vec<_> = operands.iter().map(|value| self.values[value]).collect();
+                self.map(op, dtype, &operands)
+            }
+        }
+    }
+
+    /// Waits if a statement needs what others of the team have done, or may overwrite it.
+    pub fn wait_for(&mut self, touched: &Touched, team: &Team) {
+        if team.width > 1 && self.pending.conflicts(touched) {
+            self.wait(team);
+        }
+    }
+
+    pub fn wait(&mut self, team: &Team) {
+        match team.sync {
+            Sync::Block => self.t.op("bar.sync", 0),
+            Sync::Warp(mask) => self.t.op("bar.warp.sync", mask),
+            Sync::Never => return,
+        }
+        self.pending = Touched::default();
+    }
+}

@@ -1,0 +1,334 @@
+//! How a kernel's work items are spread over blocks of threads, and where its scratch is.
+
+use super::arrays::Arrays;
+use super::contract::Tiling;
+use super::independent::{Spread, contains_contract, contains_wide_reduce};
+use super::team::TILE;
+use super::touched::{Lanes, Touched};
+use super::{Options, attend};
+use crate::kernel::bounds::Ranges;
+use crate::kernel::{Attend, Contract, Extent, Kernel, Place, Stmt};
+use bsq_ir::order::CHUNK;
+
+/// Shared memory that a block may have on request.
+pub const MOST_SHARED: usize = 99 * 1024;
+/// Longest reduction of one tile, and of which a block's sums are kept in shared memory.
+const TILE_EXTENT: usize = 8192;
+const THREADS_OF_ROWS: u32 = 128;
+const THREADS: u32 = 256;
+/// Elements of a vector loop that a thread should take at most, before more blocks share it.
+const ELEMENTS_OF_THREAD: usize = 4;
+/// Blocks that run at once where each needs scratch in global memory.
+const RESIDENT_BLOCKS: usize = 128;
+
+/// Who runs an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Items {
+    /// A block each; several blocks where the item is a loop whose iterations are independent.
+    Block { slices: u32 },
+    /// A tile of 16 lanes each.
+    Tile,
+    /// A thread each.
+    Thread,
+}
+
+/// Where a scratch array is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScratchAt {
+    /// Bytes into the item's part of shared memory.
+    Shared(usize),
+    /// Bytes into the block's part of the workspace in global memory.
+    Workspace(usize),
+}
+
+/// The launch of a kernel.
+#[derive(Clone, Debug)]
+pub struct Geometry {
+    pub items: Items,
+    pub threads: u32,
+    pub blocks: u32,
+    pub scratch: Vec<ScratchAt>,
+    /// Bytes of an item's scratch in shared memory, and of a block's in the workspace.
+    pub scratch_bytes: usize,
+    pub workspace_bytes: usize,
+    /// Where a block's reductions leave partial results, and how many bytes they have.
+    pub partials: usize,
+    pub partial_bytes: usize,
+    /// Where contractions stage their sides.
+    pub stage: usize,
+    /// The one contraction's result takes the place of its stages.
+    pub overlaid: bool,
+    pub shared_bytes: usize,
+}
+
+impl Geometry {
+    pub fn new(kernel: &Kernel, arrays: &Arrays, options: &Options) -> Geometry {
+        let items = kernel.items();
+        if let Some(attend) = attention(&kernel.body) {
+            let blocks = Items::Block { slices: 1 };
+            let mut geometry = Geometry::plain(blocks, attend::THREADS, items);
+            geometry.shared_bytes = attend::stage_bytes(attend);
+            return geometry;
+        }
+        let contracts = contractions(&kernel.body);
+        if !contracts.is_empty() {
+            return Geometry::of_contractions(kernel, arrays, &contracts, options);
+        }
+        if contains_wide_reduce(&kernel.body) {
+            let longest = longest_reduce(&kernel.body);
+            let scratch = kernel.scratch_layout();
+            let tiles = (THREADS_OF_ROWS / TILE) as usize;
+            if longest <= TILE_EXTENT && items > 1 && scratch.1 * tiles <= MOST_SHARED / 2 {
+                // The two tiles of a warp in different banks.
+                let scratch_bytes = match scratch.1 {
+                    0 => 0,
+                    bytes => ((bytes / 64) | 1) * 64,
+                };
+                let threads = THREADS_OF_ROWS.min((items as u32 * TILE).next_multiple_of(32));
+                let tiles = (threads / TILE) as usize;
+                let mut geometry = Geometry::plain(Items::Tile, threads, items.div_ceil(tiles));
+                geometry.scratch = scratch.0.into_iter().map(ScratchAt::Shared).collect();
+                geometry.scratch_bytes = scratch_bytes;
+                geometry.shared_bytes = scratch_bytes * tiles;
+                return geometry;
+            }
+            let mut geometry = Geometry::plain(Items::Block { slices: 1 }, THREADS, items);
+            geometry.place_scratch(kernel, MOST_SHARED / 2);
+            geometry.add_partials(&kernel.body);
+            return geometry;
+        }
+        let work = most_parallel(&kernel.body);
+        if work <= 1 && kernel.scratch.is_empty() {
+            let threads = (items as u32).next_multiple_of(32).min(THREADS_OF_ROWS);
+            return Geometry::plain(Items::Thread, threads, items.div_ceil(threads as usize));
+        }
+        let threads = (work.next_power_of_two() as u32).clamp(32, THREADS);
+        let slices = match is_one_loop(kernel, arrays) {
+            true => work.div_ceil(threads as usize * ELEMENTS_OF_THREAD),
+            false => 1,
+        };
+        let slices = slices.max(1) as u32;
+        let mut geometry =
+            Geometry::plain(Items::Block { slices }, threads, items * slices as usize);
+        geometry.place_scratch(kernel, MOST_SHARED / 2);
+        geometry
+    }
+
+    fn plain(items: Items, threads: u32, blocks: usize) -> Geometry {
+        Geometry {
+            items,
+            threads: threads.max(32),
+            blocks: blocks as u32,
+            scratch: Vec::new(),
+            scratch_bytes: 0,
+            workspace_bytes: 0,
+            partials: 0,
+            partial_bytes: 0,
+            stage: 0,
+            overlaid: false,
+            shared_bytes: 0,
+        }
+    }
+
+    fn of_contractions(
+        kernel: &Kernel,
+        arrays: &Arrays,
+        contracts: &[&Contract],
+        options: &Options,
+    ) -> Geometry {
+        let threads = Tiling::threads(contracts, options);
+        let tiling = |contract: &&Contract| Tiling::new(contract, options, threads);
+        let tilings: Vec<Tiling> = contracts.iter().map(tiling).collect();
+        let stage = tilings.iter().map(|tiling| tiling.stage_bytes()).max();
+        let stage = stage.unwrap_or(0);
+        let blocks = kernel.items();
+        let mut geometry = Geometry::plain(Items::Block { slices: 1 }, threads, blocks);
+        geometry.overlaid = is_overlaid(kernel, arrays, contracts, &tilings);
+        match geometry.overlaid {
+            true => {
+                let (offsets, _) = kernel.scratch_layout();
+                let Place::Scratch(result) = contracts[0].c.place else {
+                    unreachable!("an overlaid result is scratch")
+                };
+                let tiling = &tilings[0];
+                let bytes = contracts[0].m.largest() * contracts[0].c_row_stride as usize * 4;
+                debug_assert!(bytes <= tiling.rows() * tiling.columns() * 4 + offsets.len() * 64);
+                // The result at the front, other arrays behind what it and the stages take.
+                geometry.scratch = vec![ScratchAt::Shared(0); kernel.scratch.len()];
+                let mut end = bytes.max(stage).next_multiple_of(64);
+                for (index, array) in kernel.scratch.iter().enumerate() {
+                    if index != result as usize {
+                        let bytes = (array.elements * array.dtype.size()).next_multiple_of(64);
+                        geometry.place_one(index, bytes, &mut end, MOST_SHARED);
+                    }
+                }
+                geometry.stage = 0;
+                geometry.scratch_bytes = end;
+                geometry.shared_bytes = end;
+            }
+            false => {
+                geometry.place_scratch(kernel, MOST_SHARED - stage);
+                geometry.stage = geometry.shared_bytes;
+                geometry.shared_bytes += stage;
+            }
+        }
+        geometry.add_partials(&kernel.body);
+        geometry.limit_residents(kernel);
+        geometry
+    }
+
+    /// Scratch in shared memory as long as it fits, and in the workspace beyond.
+    fn place_scratch(&mut self, kernel: &Kernel, most: usize) {
+        let mut end = 0;
+        self.scratch = vec![ScratchAt::Shared(0); kernel.scratch.len()];
+        for (index, array) in kernel.scratch.iter().enumerate() {
+            let bytes = (array.elements * array.dtype.size()).next_multiple_of(64);
+            self.place_one(index, bytes, &mut end, most);
+        }
+        self.scratch_bytes = end;
+        self.shared_bytes = end;
+        self.limit_residents(kernel);
+    }
+
+    fn place_one(&mut self, index: usize, bytes: usize, end: &mut usize, most: usize) {
+        self.scratch[index] = match *end + bytes <= most {
+            true => {
+                *end += bytes;
+                ScratchAt::Shared(*end - bytes)
+            }
+            false => {
+                self.workspace_bytes += bytes;
+                ScratchAt::Workspace(self.workspace_bytes - bytes)
+            }
+        };
+    }
+
+    fn limit_residents(&mut self, kernel: &Kernel) {
+        if self.workspace_bytes > 0 {
+            self.blocks = kernel.items().min(RESIDENT_BLOCKS) as u32;
+            self.items = Items::Block { slices: 1 };
+        }
+    }
+
+    fn add_partials(&mut self, body: &[Stmt]) {
+        self.partials = self.shared_bytes;
+        self.partial_bytes = partials(body).next_multiple_of(16);
+        self.shared_bytes += self.partial_bytes;
+    }
+}
+
+/// Bytes of partial results that a block's reductions need at a time.
+fn partials(body: &[Stmt]) -> usize {
+    let of = |stmt: &Stmt| match stmt {
+        Stmt::Reduce(reduce) => {
+            let chunks = reduce.extent.div_ceil(CHUNK).max(1);
+            (chunks + chunks.div_ceil(CHUNK) + 1) * 8 * reduce.results.len()
+        }
+        Stmt::Loop {
+            vector: false,
+            body,
+            ..
+        } => partials(body),
+        _ => 0,
+    };
+    body.iter().map(of).max().unwrap_or(0)
+}
+
+/// True if the kernel's one contraction leaves its result in scratch that nothing else uses
+/// before, so that stages and result can share their memory.
+fn is_overlaid(
+    kernel: &Kernel,
+    arrays: &Arrays,
+    contracts: &[&Contract],
+    tilings: &[Tiling],
+) -> bool {
+    let ([contract], [tiling]) = (contracts, tilings) else {
+        return false;
+    };
+    let Place::Scratch(_) = contract.c.place else {
+        return false;
+    };
+    let fits = contract.m.largest() <= tiling.rows() && contract.n.largest() <= tiling.columns();
+    let at_top = kernel
+        .body
+        .iter()
+        .position(|stmt| matches!(stmt, Stmt::Contract(_)));
+    let Some(position) = at_top else {
+        return false;
+    };
+    let before = Touched::of(arrays, &kernel.body[..position], Lanes::NONE);
+    let bytes = contract.m.largest() * contract.c_row_stride as usize * 4;
+    fits && !contract.accumulate
+        && contract.c.at == crate::kernel::Affine::default()
+        && !before.touches(contract.c.place)
+        && bytes <= MOST_SHARED
+}
+
+/// A kernel that is one attention by blocks of keys.
+fn attention(body: &[Stmt]) -> Option<&Attend> {
+    body.iter().find_map(|stmt| match stmt {
+        Stmt::Attend(attend) => Some(&**attend),
+        _ => None,
+    })
+}
+
+fn contractions(body: &[Stmt]) -> Vec<&Contract> {
+    let mut found = Vec::new();
+    for stmt in body {
+        match stmt {
+            Stmt::Contract(contract) => found.push(&**contract),
+            Stmt::Loop { body, .. } if contains_contract(body) => found.extend(contractions(body)),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn longest_reduce(body: &[Stmt]) -> usize {
+    let of = |stmt: &Stmt| match stmt {
+        Stmt::Reduce(reduce) => reduce.extent,
+        Stmt::Loop {
+            vector: false,
+            body,
+            ..
+        } => longest_reduce(body),
+        _ => 0,
+    };
+    body.iter().map(of).max().unwrap_or(0)
+}
+
+/// Iterations of the largest nest of loops.
+fn most_parallel(body: &[Stmt]) -> usize {
+    let of = |stmt: &Stmt| match stmt {
+        Stmt::Loop { extent, body, .. } => Extent::largest(extent) * most_parallel(body).max(1),
+        _ => 1,
+    };
+    body.iter().map(of).max().unwrap_or(0)
+}
+
+/// True if an item is one loop, of which several blocks can take their parts.
+fn is_one_loop(kernel: &Kernel, arrays: &Arrays) -> bool {
+    let is_loop = |stmt: &&Stmt| matches!(stmt, Stmt::Loop { .. });
+    let loops: Vec<&Stmt> = kernel.body.iter().filter(is_loop).collect();
+    let lets = kernel
+        .body
+        .iter()
+        .filter(|stmt| matches!(stmt, Stmt::Let { .. }));
+    if loops.len() != 1 || loops.len() + lets.count() != kernel.body.len() {
+        return false;
+    }
+    !matches!(
+        Spread::of(arrays, &ranges(kernel), loops[0]),
+        Spread::Sequential
+    )
+}
+
+/// The ranges of a grid's variables.
+pub fn ranges(kernel: &Kernel) -> Ranges {
+    let mut ranges = Ranges::default();
+    for axis in &kernel.grid {
+        let bound = ranges.bind(axis.var, Extent::Static(axis.extent));
+        bound.expect("a verified kernel has each variable once");
+    }
+    ranges
+}

@@ -1,0 +1,221 @@
+//! Addresses, loads and stores.
+
+use super::emit::{Emitter, Index};
+use super::geometry::ScratchAt;
+use super::text::{Class, Reg};
+use crate::kernel::{Affine, Element, Place};
+use bsq_ir::DType;
+
+/// State space of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    Global,
+    /// Global, and never written by the kernel: may go through the read-only cache.
+    ReadOnly,
+    Shared,
+}
+
+impl Space {
+    pub fn load(self) -> &'static str {
+        match self {
+            Space::Global => "ld.global",
+            Space::ReadOnly => "ld.global.nc",
+            Space::Shared => "ld.shared",
+        }
+    }
+
+    pub fn store(self) -> &'static str {
+        match self {
+            Space::Shared => "st.shared",
+            _ => "st.global",
+        }
+    }
+}
+
+/// `[base + offset]`, the offset in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Address {
+    pub space: Space,
+    pub base: Reg,
+    pub offset: i64,
+}
+
+impl Address {
+    pub fn plus(self, bytes: i64) -> Address {
+        Address {
+            offset: self.offset + bytes,
+            ..self
+        }
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.offset {
+            0 => write!(f, "[{}]", self.base),
+            offset => write!(f, "[{} + {offset}]", self.base),
+        }
+    }
+}
+
+/// The registers that hold elements of a type. Bytes are zero-extended.
+pub fn class(dtype: DType) -> Class {
+    match dtype {
+        DType::F32 => Class::F32,
+        DType::F16 | DType::BF16 => Class::B16,
+        DType::I32 | DType::U32 | DType::U8 => Class::B32,
+        DType::I64 | DType::U64 => Class::B64,
+        DType::Bool => Class::Predicate,
+    }
+}
+
+impl Emitter<'_> {
+    pub fn space(&self, place: Place) -> Space {
+        match place {
+            Place::Buffer(_) if !self.arrays.is_written(place) => Space::ReadOnly,
+            Place::Buffer(_) => Space::Global,
+            Place::Scratch(index) => match self.geometry.scratch[index as usize] {
+                ScratchAt::Shared(_) => Space::Shared,
+                ScratchAt::Workspace(_) => Space::Global,
+            },
+        }
+    }
+
+    /// Where an array starts.
+    pub fn start(&self, place: Place) -> Address {
+        let space = self.space(place);
+        let (base, offset) = match place {
+            Place::Buffer(index) => (self.buffers[index as usize], 0),
+            Place::Scratch(index) => match self.geometry.scratch[index as usize] {
+                ScratchAt::Shared(offset) => (self.shared.expect("scratch is shared"), offset),
+                ScratchAt::Workspace(offset) => {
+                    (self.workspace.expect("scratch is in the workspace"), offset)
+                }
+            },
+        };
+        Address {
+            space,
+            base,
+            offset: offset as i64,
+        }
+    }
+
+    pub fn address(&mut self, element: &Element) -> Address {
+        let size = self.kernel.array(element.place).dtype.size() as i64;
+        let key = (element.place, element.at.terms.clone(), element.dynamic);
+        let base = match self.bases.get(&key) {
+            Some(&base) => base,
+            None => {
+                let base = self.base(element, size);
+                self.bases.insert(key, base);
+                base
+            }
+        };
+        base.plus(element.at.constant * size)
+    }
+
+    /// The address but for the constant.
+    fn base(&mut self, element: &Element, size: i64) -> Address {
+        let start = self.start(element.place);
+        let moving = Affine {
+            constant: 0,
+            terms: element.at.terms.clone(),
+        };
+        let (low, high) = self.ranges.at(&moving);
+        let wide = start.space != Space::Shared
+            && (low * size < i64::from(i32::MIN) || high * size > i64::from(i32::MAX));
+        let class = if wide { Class::B64 } else { Class::B32 };
+        let mut at = start;
+        if let Some(terms) = self.linear(&moving.terms, class) {
+            at.base = self.scaled(&at, terms, size);
+        }
+        if let Some(dynamic) = element.dynamic {
+            let (_, offset) = self.values[&dynamic];
+            at.base = match at.space {
+                Space::Shared => {
+                    let offset = self.t.def(Class::B32, "cvt.u32.u64", offset);
+                    self.scaled(&at, offset, size)
+                }
+                _ => self.scaled(&at, offset, size),
+            };
+        }
+        at
+    }
+
+    /// `base + elements * size`.
+    pub fn scaled(&mut self, at: &Address, elements: Reg, size: i64) -> Reg {
+        let operands = format_args!("{elements}, {size}, {}", at.base);
+        match (at.space, elements.class) {
+            (Space::Shared, _) => self.t.def(Class::B32, "mad.lo.s32", operands),
+            (_, Class::B64) => self.t.def(Class::B64, "mad.lo.s64", operands),
+            _ => self.t.def(Class::B64, "mad.wide.s32", operands),
+        }
+    }
+
+    pub fn load(&mut self, dtype: DType, from: &Address) -> Reg {
+        let load = from.space.load();
+        let (class, ty) = match dtype {
+            DType::Bool => {
+                let byte = self.t.def(Class::B32, &format!("{load}.u8"), from);
+                return self
+                    .t
+                    .def(Class::Predicate, "setp.ne.u32", format_args!("{byte}, 0"));
+            }
+            DType::U8 => (Class::B32, "u8"),
+            _ => (class(dtype), memory_type(dtype)),
+        };
+        self.t.def(class, &format!("{load}.{ty}"), from)
+    }
+
+    /// Stores where `leader` holds.
+    pub fn store(&mut self, dtype: DType, to: &Address, value: Reg, leader: Option<Reg>) {
+        let value = match dtype {
+            DType::Bool => self
+                .t
+                .def(Class::B32, "selp.u32", format_args!("1, 0, {value}")),
+            _ => value,
+        };
+        let guard = leader.map_or(String::new(), |leader| format!("@{leader} "));
+        let (store, ty) = (to.space.store(), memory_type(dtype));
+        self.t.op(
+            &format!("{guard}{store}.{ty}"),
+            format_args!("{to}, {value}"),
+        );
+    }
+
+    pub fn constant(&mut self, dtype: DType, bits: u64) -> Reg {
+        match dtype {
+            DType::F32 => self.t.def(
+                Class::F32,
+                "mov.f32",
+                super::text::Float(f32::from_bits(bits as u32)),
+            ),
+            DType::Bool => {
+                let byte = self.t.def(Class::B32, "mov.b32", bits);
+                self.t
+                    .def(Class::Predicate, "setp.ne.u32", format_args!("{byte}, 0"))
+            }
+            DType::F16 | DType::BF16 => self.t.def(Class::B16, "mov.b16", bits),
+            DType::I64 | DType::U64 => self.t.def(Class::B64, "mov.b64", bits as i64),
+            _ => self.t.def(Class::B32, "mov.b32", bits as u32 as i32),
+        }
+    }
+
+    /// An index as a register.
+    pub fn index_reg(&mut self, index: Index) -> Reg {
+        match index {
+            Index::Reg(reg) => reg,
+            Index::Constant(value) => self.t.def(Class::B32, "mov.b32", value),
+        }
+    }
+}
+
+fn memory_type(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F32 => "f32",
+        DType::U8 | DType::Bool => "b8",
+        DType::F16 | DType::BF16 => "b16",
+        DType::I32 | DType::U32 => "b32",
+        DType::I64 | DType::U64 => "b64",
+    }
+}

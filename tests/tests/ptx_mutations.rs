@@ -1,0 +1,242 @@
+//! Generated kernels with one line changed: the interpreter must notice.
+
+use bsq_codegen::lower::{Options, Precision, lower_with};
+use bsq_codegen::ptx;
+use bsq_ir::DType::{self, F32};
+use bsq_ir::{Function, Graph, Tensor};
+use bsq_runtime::HostTensor;
+use bsq_tests::gpu::{Gpu, fill};
+use std::collections::BTreeMap;
+
+type Tensors = BTreeMap<String, HostTensor>;
+
+fn given<'a>(tensors: impl Iterator<Item = (&'a str, DType, Vec<usize>)>) -> Tensors {
+    tensors
+        .map(|(name, dtype, shape)| (name.to_string(), fill(name, dtype, &shape)))
+        .collect()
+}
+
+/// What a program gives with some kernel's text changed, or the fault.
+fn run(
+    function: &Function,
+    precision: Precision,
+    change: impl Fn(&mut Vec<ptx::Entry>),
+    seed: u64,
+) -> Result<Tensors, String> {
+    let inputs = given(
+        function
+            .inputs()
+            .map(|(_, n, ty)| (n, ty.dtype, ty.shape.to_vec())),
+    );
+    let options = Options {
+        precision,
+        blocks: ptx::Options::default().blocks(),
+    };
+    let (function, _) = bsq_ir::rewrite::optimize(function, &Default::default());
+    let parameters = function
+        .parameters()
+        .map(|(_, n, ty)| (n, ty.dtype, ty.shape.to_vec()));
+    let parameters = given(parameters);
+    let program = lower_with(&function, &options);
+    let mut entries = ptx::compile(&program, &ptx::Options::default()).unwrap();
+    change(&mut entries);
+    let mut gpu = Gpu::load(program, entries, &parameters, seed);
+    let inputs: Vec<(&str, &HostTensor)> = inputs.iter().map(|(n, x)| (n.as_str(), x)).collect();
+    gpu.run(&inputs)
+}
+
+/// Lines of the kernels that `wanted` picks, by kernel.
+fn lines(function: &Function, precision: Precision, wanted: &str) -> Vec<(usize, usize, String)> {
+    let found = std::cell::RefCell::new(Vec::new());
+    let _ = run(
+        function,
+        precision,
+        |entries| {
+            for (kernel, entry) in entries.iter().enumerate() {
+                // Packing is not looked at: its fill with zeros and its copies are spread in
+                // different ways that give a thread the same elements in some shapes.
+                let is_main = ["contract", "attend", "reduce"]
+                    .iter()
+                    .any(|k| entry.text.contains(k));
+                for (line, text) in entry.text.lines().enumerate() {
+                    if is_main && text.contains(wanted) {
+                        found
+                            .borrow_mut()
+                            .push((kernel, line, text.trim().to_string()));
+                    }
+                }
+            }
+        },
+        0,
+    );
+    found.into_inner()
+}
+
+fn replace(entry: &mut ptx::Entry, line: usize, by: &str) {
+    let mut lines: Vec<&str> = entry.text.lines().collect();
+    lines[line] = by;
+    entry.text = lines.join("\n");
+}
+
+/// Every line with `wanted` is changed in turn; the ones that nothing notices.
+fn unnoticed(
+    function: &Function,
+    precision: Precision,
+    wanted: &str,
+    change: impl Fn(&str) -> String,
+) -> (usize, Vec<String>) {
+    let right = run(function, precision, |_| {}, 0).unwrap_or_else(|fault| panic!("{fault}"));
+    let lines = lines(function, precision, wanted);
+    let mut missed = Vec::new();
+    for (kernel, line, text) in &lines {
+        let by = change(text);
+        let noticed = (0..4).any(|seed| {
+            let changed =
+                |entries: &mut Vec<ptx::Entry>| replace(&mut entries[*kernel], *line, &by);
+            match run(function, precision, changed, seed) {
+                Err(_) => true,
+                Ok(got) => got.iter().any(|(name, x)| x.bytes() != right[name].bytes()),
+            }
+        });
+        if !noticed {
+            missed.push(format!("kernel {kernel}, line {}: {text}", line + 1));
+        }
+    }
+    (lines.len(), missed)
+}
+
+fn contraction(g: &Graph) -> Tensor<'_> {
+    let y = g
+        .input("x", F32, [70, 40])
+        .matmul(g.parameter("w", F32, [40, 150]));
+    (y + g.input("b", F32, [150])).gelu()
+}
+
+fn attention(g: &Graph) -> Tensor<'_> {
+    let part = |name| g.input(name, F32, [1, 2, 80, 16]);
+    part("q").attention(part("k"), part("v"), 0.25, None)
+}
+
+fn function(build: impl for<'g> Fn(&'g Graph) -> Tensor<'g>) -> Function {
+    let g = Graph::new();
+    let y = build(&g);
+    g.function([("y", y.id())], [])
+}
+
+/// Programs whose kernels between them have every kind of main loop.
+fn programs() -> Vec<(&'static str, Function, Precision)> {
+    vec![
+        ("contraction", function(contraction), Precision::F32),
+        (
+            "contraction in bf16",
+            function(|g| contraction(g).matmul(g.parameter("v", F32, [150, 24]))),
+            Precision::Bf16,
+        ),
+        (
+            "large contraction in bf16",
+            function(|g| {
+                let x = g
+                    .input("x", F32, [130, 40])
+                    .matmul(g.parameter("w", F32, [40, 96]));
+                let y = x.matmul(g.parameter("v", F32, [96, 136])).gelu();
+                y.matmul(g.parameter("u", F32, [136, 8]))
+            }),
+            Precision::Bf16,
+        ),
+        ("attention", function(attention), Precision::F32),
+        ("attention in bf16", function(attention), Precision::Bf16),
+        (
+            "softmax",
+            function(|g| g.input("x", F32, [3, 2100]).softmax()),
+            Precision::F32,
+        ),
+        (
+            "mean",
+            function(|g| g.input("x", F32, [70, 300]).mean(..)),
+            Precision::F32,
+        ),
+        (
+            "one row",
+            function(|g| g.input("x", F32, [1, 9000]).softmax()),
+            Precision::F32,
+        ),
+    ]
+}
+
+/// Changes every line with `wanted` in every program: each must be noticed.
+fn all_noticed(wanted: &str, change: impl Fn(&str) -> String) {
+    let mut count = 0;
+    for (name, function, precision) in programs() {
+        let (changed, missed) = unnoticed(&function, precision, wanted, &change);
+        count += changed;
+        assert!(missed.is_empty(), "{name}: {missed:#?}");
+    }
+    assert!(count > 0, "no line has {wanted}");
+}
+
+/// The compiler places no barrier that a program could do without.
+#[test]
+fn removed_barriers() {
+    all_noticed("bar.", |_| String::new());
+}
+
+#[test]
+fn removed_waits_for_copies() {
+    all_noticed("cp.async.wait_group", |_| String::new());
+}
+
+#[test]
+fn swapped_fragments() {
+    all_noticed("mma.sync", |line| {
+        let (head, rest) = line.split_once("}, {").unwrap();
+        let (left, rest) = rest.split_once('}').unwrap();
+        let mut registers: Vec<&str> = left.split(", ").collect();
+        registers.swap(0, 1);
+        format!("{head}}}, {{{}}}{rest}", registers.join(", "))
+    });
+}
+
+/// In a sum, that is: a maximum may be in several lanes.
+#[test]
+fn exchanges_that_exchange_nothing() {
+    let function = function(|g| g.input("x", F32, [70, 300]).mean(..));
+    let (count, missed) = unnoticed(&function, Precision::F32, "shfl.sync", |line| {
+        let parts: Vec<&str> = line.split(", ").collect();
+        [parts[0], parts[1], "0", parts[3], parts[4]].join(", ")
+    });
+    assert!(count > 0 && missed.is_empty(), "{missed:#?}");
+}
+
+#[test]
+fn stores_in_the_wrong_place() {
+    all_noticed("st.global", |line| {
+        let (head, rest) = line.split_once('[').unwrap();
+        let (address, rest) = rest.split_once(']').unwrap();
+        let (base, offset) = address.split_once(" + ").unwrap_or((address, "0"));
+        let offset: i64 = offset.parse().unwrap();
+        format!("{head}[{base} + {}]{rest}", offset + 16)
+    });
+}
+
+/// Rows and columns beyond the result: all bounds of a kernel at once, as each one alone may
+/// concern elements that are far inside.
+#[test]
+fn bounds_off_by_one() {
+    let function = function(|g| {
+        g.input("x", F32, [70, 40])
+            .matmul(g.parameter("w", F32, [40, 150]))
+    });
+    let changed = |entries: &mut Vec<ptx::Entry>| {
+        let further = |line: &str| match line.contains("setp.lt.s32") {
+            true => line.replace("setp.lt", "setp.le"),
+            false => line.to_string(),
+        };
+        let lines: Vec<String> = entries[1].text.lines().map(further).collect();
+        entries[1].text = lines.join("\n");
+    };
+    let fault = run(&function, Precision::F32, changed, 0).unwrap_err();
+    let named = ["bounds", "race"]
+        .iter()
+        .any(|what| fault.lines().next().unwrap().contains(what));
+    assert!(named, "{fault}");
+}
