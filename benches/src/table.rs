@@ -3,6 +3,9 @@
 use super::compare::Work;
 use bsq::machine::Probe;
 
+/// In seconds.
+const MILLISECOND: f64 = 1e-3;
+
 /// A contestant's samples, in seconds.
 pub struct Row {
     pub median: f64,
@@ -19,12 +22,16 @@ pub fn print(name: &str, work: Work, probe: &Probe, names: &[&str], rows: &[Row]
         machine.gflops,
         machine.gbytes
     );
-    println!("   median ms    best ms  of peak  of memory  ratio");
+    let (unit, scale) = match rows.iter().all(|row| row.median < MILLISECOND / 10.0) {
+        true => ("us", 1e6),
+        false => ("ms", 1e3),
+    };
+    println!("   median {unit}    best {unit}  of peak  of memory  ratio");
     for (contestant, row) in names.iter().zip(rows) {
         println!(
             "  {:10.4} {:10.4} {:7.0}% {:9.0}%  {:5.2}  {contestant}",
-            row.median * 1e3,
-            row.best * 1e3,
+            row.median * scale,
+            row.best * scale,
             100.0 * work.flops / row.median / 1e9 / machine.gflops,
             100.0 * work.bytes / row.median / 1e9 / machine.gbytes,
             row.median / rows[0].median,

@@ -1,7 +1,7 @@
 //! Writes the PTX of a function: `emit_ptx FUNCTION.ir FOLDER [f32|tf32|bf16|int8]`, where the function is what `bsq explain
 //! --stage fused` prints.
 
-use bsq_codegen::lower::{Blocks, Options, Precision, lower_with};
+use bsq_codegen::lower::{Options, Precision, lower_with};
 use bsq_codegen::ptx;
 
 fn main() {
@@ -14,18 +14,15 @@ fn main() {
         "int8" => Precision::Int8,
         _ => Precision::F32,
     };
-    let options = Options {
-        precision,
-        blocks: match format {
-            "f32" => Blocks::GPU,
-            _ => Blocks::GPU_TENSOR,
-        },
-    };
-    let program = lower_with(&function, &options);
     let options = ptx::Options {
         tf32: format == "tf32",
         ..Default::default()
     };
+    let lowering = Options {
+        precision,
+        blocks: options.blocks(),
+    };
+    let program = lower_with(&function, &lowering);
     let start = std::time::Instant::now();
     let entries = ptx::compile(&program, &options).expect("PTX");
     println!("{} kernels in {:?}", entries.len(), start.elapsed());

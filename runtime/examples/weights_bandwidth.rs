@@ -24,7 +24,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let threads = available_threads();
     let pool = WorkerPool::new(threads)?;
-    let memory = vec![1u64; READ / 8];
+    // In huge pages, as weights are.
+    let mut memory = HostTensor::zeros(DType::U64, [READ / 8])?;
+    memory.as_mut_slice::<u64>()?.fill(1);
+    let memory = memory.as_slice::<u64>()?;
     let formats = [DType::F32, DType::BF16, DType::U8];
     let mut decoders = Vec::new();
     for format in formats {
@@ -32,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut rates = vec![Vec::new(); formats.len() + 1];
     for _ in 0..samples {
-        rates[0].push(read(&pool, &memory));
+        rates[0].push(read(&pool, memory));
         for (decoder, rates) in decoders.iter_mut().zip(&mut rates[1..]) {
             rates.push(decoder.run()?);
         }

@@ -1,5 +1,6 @@
-//! Zeroed memory on a cache-line boundary.
+//! Zeroed memory on a cache-line boundary, in huge pages where it is large.
 
+use memmap2::MmapMut;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -17,10 +18,20 @@ use std::ptr::NonNull;
 /// assert_eq!(buffer.as_ptr().addr() % AlignedBuffer::ALIGNMENT, 0);
 /// # Ok::<(), bsq_runtime::buffer::OutOfMemory>(())
 /// ```
+///
+/// Large buffers ask the system for pages of 2 MB: a pass over weights crosses a page every few
+/// microseconds otherwise, where the CPU's prefetching ends and an address must be translated anew.
 pub struct AlignedBuffer {
     start: NonNull<u8>,
     len: usize,
+    /// What holds the bytes of a large buffer; others are on the heap.
+    mapping: Option<MmapMut>,
 }
+
+/// The size of a huge page of x86-64, and of many other systems.
+const HUGE_PAGE: usize = 2 << 20;
+/// Buffers from this size on are mapped: smaller ones gain little and would waste addresses.
+const MAPPED: usize = 2 * HUGE_PAGE;
 
 /// The system cannot provide this much memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +56,9 @@ impl AlignedBuffer {
     /// [`OutOfMemory`] when the system refuses.
     pub fn zeroed(len: usize) -> Result<Self, OutOfMemory> {
         let refused = OutOfMemory { bytes: len };
+        if len >= MAPPED {
+            return Self::mapped(len).ok_or(refused);
+        }
         let layout = Layout::from_size_align(len, Self::ALIGNMENT).map_err(|_| refused)?;
         let start = if len == 0 {
             layout.dangling_ptr()
@@ -52,7 +66,36 @@ impl AlignedBuffer {
             // SAFETY: the size is not zero.
             NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(refused)?
         };
-        Ok(AlignedBuffer { start, len })
+        Ok(AlignedBuffer {
+            start,
+            len,
+            mapping: None,
+        })
+    }
+
+    /// A mapping that starts at a huge page, and asks for such pages as far as it fills them: a
+    /// last one that is partly used would cost memory.
+    fn mapped(len: usize) -> Option<Self> {
+        let mut mapping = MmapMut::map_anon(len.checked_add(HUGE_PAGE)?).ok()?;
+        let skipped = mapping.as_ptr().addr().wrapping_neg() % HUGE_PAGE;
+        #[cfg(target_os = "linux")]
+        {
+            // A system without huge pages refuses, and small ones do as well.
+            let whole = len / HUGE_PAGE * HUGE_PAGE;
+            let _ = mapping.advise_range(memmap2::Advice::HugePage, skipped, whole);
+        }
+        let start = NonNull::new(mapping.as_mut_ptr().wrapping_add(skipped))?;
+        Some(AlignedBuffer {
+            start,
+            len,
+            mapping: Some(mapping),
+        })
+    }
+
+    /// The first byte, for code that shares the buffer by address. It stays the same for as long
+    /// as the buffer lives, also when the buffer is moved.
+    pub(crate) fn address(&self) -> *mut u8 {
+        self.start.as_ptr()
     }
 
     /// A copy of `bytes`.
@@ -68,7 +111,7 @@ impl AlignedBuffer {
 
 impl Drop for AlignedBuffer {
     fn drop(&mut self) {
-        if self.len != 0 {
+        if self.len != 0 && self.mapping.is_none() {
             // SAFETY: allocated in `zeroed` with this very layout, which was valid there.
             unsafe {
                 let layout = Layout::from_size_align_unchecked(self.len, Self::ALIGNMENT);
@@ -106,12 +149,26 @@ mod tests {
 
     #[test]
     fn buffers_are_aligned_and_zero() {
-        for len in [0, 1, 63, 64, 65, 5000] {
+        for len in [0, 1, 63, 64, 65, 5000, MAPPED - 1, MAPPED, MAPPED + 1] {
             let buffer = AlignedBuffer::zeroed(len).unwrap();
             assert_eq!(buffer.len(), len);
             assert_eq!(buffer.as_ptr().addr() % 64, 0);
             assert!(buffer.iter().all(|&byte| byte == 0));
         }
+    }
+
+    #[test]
+    fn a_large_buffer_starts_at_a_huge_page_and_can_be_written() {
+        let mut buffer = AlignedBuffer::zeroed(MAPPED + 5).unwrap();
+        assert_eq!(buffer.as_ptr().addr() % HUGE_PAGE, 0);
+        let address = buffer.address();
+        buffer.fill(3);
+        let moved = Box::new(buffer);
+        assert_eq!(moved.address(), address);
+        assert_eq!(
+            moved.iter().map(|&byte| usize::from(byte)).sum::<usize>(),
+            3 * moved.len()
+        );
     }
 
     #[test]

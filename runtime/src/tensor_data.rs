@@ -180,6 +180,11 @@ impl HostTensor {
         &mut self.bytes
     }
 
+    /// The first byte, for launches; see [`AlignedBuffer::address`].
+    pub(crate) fn address(&self) -> *mut u8 {
+        self.bytes.address()
+    }
+
     /// The elements in row-major order.
     ///
     /// # Errors

@@ -6,8 +6,10 @@
 //! microsecond, and then sleep, so that an idle program uses no CPU.
 //!
 //! A region hands out its items in chunks from a shared counter: a thread that the system delays
-//! takes fewer chunks, and one that wakes too late for a region is not waited for. Which thread
-//! computes which item is therefore not determined; a kernel must not let it show in its results.
+//! takes fewer chunks, and one that wakes too late for a region is not waited for. A chunk is a
+//! fixed part of what is left, so the last ones are single items and threads end together. Which
+//! thread computes which item is therefore not determined; a kernel must not let it show in its
+//! results.
 //!
 //! # How a region runs
 //!
@@ -29,9 +31,9 @@ use std::time::{Duration, Instant};
 /// How long a thread spins before it sleeps: a few times what waking a sleeping thread costs.
 const SPIN: Duration = Duration::from_micros(50);
 
-/// Chunks per thread: enough that a late thread leaves little behind, few enough that claiming
-/// them is cheap.
-const CHUNKS_PER_THREAD: usize = 8;
+/// A chunk is what is left for each thread divided by this: enough that a late thread leaves little
+/// behind, little enough that claiming chunks is cheap.
+const CHUNKS_PER_THREAD: usize = 4;
 
 /// The gate's bits: workers inside, the open bit, the stop bit, and the region's number above.
 const INSIDE: u64 = 0xffff;
@@ -70,7 +72,8 @@ type Body<'a> = dyn Fn(usize, Range<usize>) + Sync + 'a;
 struct Region {
     body: *const Body<'static>,
     items: usize,
-    chunk: usize,
+    /// Which part of what is left is a chunk: one in so many, and one item at least.
+    parts: usize,
 }
 
 /// What the caller and the workers share.
@@ -214,8 +217,7 @@ impl WorkerPool {
             return;
         }
         let turn = self.take_turn();
-        let chunk = items.div_ceil(self.threads() * CHUNKS_PER_THREAD);
-        self.open(items, chunk, body);
+        self.open(items, body);
         self.shared.claim_chunks(0);
         self.shared.close_and_wait();
         let panic = lock(&self.shared.panic).take();
@@ -229,12 +231,13 @@ impl WorkerPool {
         lock(&self.caller)
     }
 
-    /// Publishes a region, opens the gate and wakes as many sleeping workers as it has chunks for.
-    fn open(&self, items: usize, chunk: usize, body: &Body<'_>) {
+    /// Publishes a region, opens the gate and wakes as many sleeping workers as it has items for.
+    fn open(&self, items: usize, body: &Body<'_>) {
         // SAFETY: only the lifetime changes. `run` returns, by unwinding too, only after
         // `close_and_wait`, and nobody uses the pointer after that.
         let body = unsafe { std::mem::transmute::<*const Body<'_>, *const Body<'static>>(body) };
-        let region = Region { body, items, chunk };
+        let parts = self.threads() * CHUNKS_PER_THREAD;
+        let region = Region { body, items, parts };
         // SAFETY: the caller's turn is taken, the gate is shut and nobody is inside.
         unsafe { *self.shared.region.get() = Some(region) };
         self.shared.next.0.store(0, Ordering::Relaxed);
@@ -245,8 +248,7 @@ impl WorkerPool {
         self.shared
             .gate
             .store(gate.wrapping_add(REGION) | OPEN, Ordering::SeqCst);
-        let helpers = items.div_ceil(chunk) - 1;
-        for worker in self.workers.iter().take(helpers) {
+        for worker in self.workers.iter().take(items - 1) {
             worker.wake();
         }
     }
@@ -324,19 +326,31 @@ impl Shared {
         // SAFETY: the caller keeps the body alive until everyone has left.
         let body = unsafe { &*region.body };
         let result = catch_unwind(AssertUnwindSafe(|| {
-            loop {
-                let start = self.next.0.fetch_add(region.chunk, Ordering::Relaxed);
-                if start >= region.items {
-                    break;
-                }
-                let end = start + region.chunk.min(region.items - start);
-                body(worker, start..end);
+            while let Some(chunk) = self.claim(&region) {
+                body(worker, chunk);
             }
         }));
         if let Err(payload) = result {
             self.next.0.store(region.items, Ordering::Relaxed);
             lock(&self.panic).get_or_insert(payload);
         }
+    }
+
+    /// The next chunk; `None` when there are no more.
+    fn claim(&self, region: &Region) -> Option<Range<usize>> {
+        let mut start = self.next.0.load(Ordering::Relaxed);
+        while start < region.items {
+            let end = start + ((region.items - start) / region.parts).max(1);
+            let claimed =
+                self.next
+                    .0
+                    .compare_exchange_weak(start, end, Ordering::Relaxed, Ordering::Relaxed);
+            match claimed {
+                Ok(_) => return Some(start..end),
+                Err(now) => start = now,
+            }
+        }
+        None
     }
 
     /// Leaves the region; wakes a caller that sleeps until everyone has.

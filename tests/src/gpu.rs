@@ -1,7 +1,7 @@
 //! Runs programs for GPUs in the interpreter of PTX.
 
 use crate::ptx::{Device, Launch, Module, Options, Param, Stats};
-use bsq_codegen::lower::{Blocks, Precision, lower_with};
+use bsq_codegen::lower::{Precision, lower_with};
 use bsq_codegen::program::{BufferId, BufferKind, Program};
 use bsq_codegen::{lower, ptx};
 use bsq_ir::rewrite;
@@ -42,18 +42,15 @@ impl Gpu {
             ..Default::default()
         };
         let (optimized, _) = rewrite::optimize(function, &rewriting);
-        let options = lower::Options {
-            precision: target.precision,
-            blocks: match target.tf32 || target.precision != Precision::F32 {
-                true => Blocks::GPU_TENSOR,
-                false => Blocks::GPU,
-            },
-        };
-        let program = lower_with(&optimized, &options);
         let options = ptx::Options {
             tf32: target.tf32,
             ..Default::default()
         };
+        let lowering = lower::Options {
+            precision: target.precision,
+            blocks: options.blocks(),
+        };
+        let program = lower_with(&optimized, &lowering);
         let entries = ptx::compile(&program, &options).expect("a kernel for every launch");
         Gpu::load(program, entries, parameters, seed)
     }

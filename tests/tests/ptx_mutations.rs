@@ -1,6 +1,6 @@
 //! Generated kernels with one line changed: the interpreter must notice.
 
-use bsq_codegen::lower::{Blocks, Options, Precision, lower_with};
+use bsq_codegen::lower::{Options, Precision, lower_with};
 use bsq_codegen::ptx;
 use bsq_ir::DType::{self, F32};
 use bsq_ir::{Function, Graph, Tensor};
@@ -30,10 +30,7 @@ fn run(
     );
     let options = Options {
         precision,
-        blocks: match precision {
-            Precision::F32 => Blocks::GPU,
-            _ => Blocks::GPU_TENSOR,
-        },
+        blocks: ptx::Options::default().blocks(),
     };
     let (function, _) = bsq_ir::rewrite::optimize(function, &Default::default());
     let parameters = function

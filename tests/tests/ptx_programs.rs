@@ -354,3 +354,13 @@ fn parameters_are_updated() {
     let q2 = q + p.sum([0]);
     check(&g.function([("y", y.id())], [(p.id(), p2.id()), (q.id(), q2.id())]));
 }
+
+/// Old and new value are one buffer: all threads must have loaded before one stores.
+#[test]
+fn one_value_is_updated_in_place() {
+    let g = Graph::new();
+    let p = g.parameter("p", F32, [1]);
+    let x = g.input("x", F32, [67]);
+    let new = p - (x * x).sum([0]) * 0.1;
+    check(&g.function([], [(p.id(), new.id())]));
+}

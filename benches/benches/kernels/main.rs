@@ -4,6 +4,7 @@ mod attention;
 mod block;
 mod contraction;
 mod elementwise;
+mod launch;
 mod quantizer;
 
 use bsq_benches::Suite;
@@ -15,5 +16,6 @@ fn main() {
     elementwise::compare(&mut suite);
     quantizer::compare(&mut suite);
     block::compare(&mut suite);
+    launch::compare(&mut suite);
     suite.finish();
 }

@@ -23,7 +23,7 @@ impl Item<'_, '_> {
                 for step in 0..k.div_ceil(terms) {
                     // Of the terms side by side, the last one first.
                     for term in (0..terms).rev() {
-                        let at = (step * terms + term) as i64 * c.a_k_stride;
+                        let at = c.a_term(step * terms + term);
                         let a = shifted(&c.a, row * c.a_row_stride + at);
                         let at = (step * PANEL + lane) * terms + term;
                         let b = shifted(&c.b, panel + at as i64);

@@ -102,6 +102,9 @@ impl fmt::Display for Contract {
             self.b,
             self.b_panel_stride,
         )?;
+        if let Some(groups) = &self.a_groups {
+            write!(f, " groups {} by {}", groups.terms, groups.stride)?;
+        }
         if let Some(columns) = &self.columns {
             write!(f, " columns {columns}")?;
         }

@@ -189,6 +189,9 @@ pub struct Contract {
     pub a: Element,
     pub a_row_stride: i64,
     pub a_k_stride: i64,
+    /// Terms of A come in groups: `a_k_stride` is the distance inside one. For targets that like
+    /// it: see [`lower::Blocks`](crate::lower::Blocks).
+    pub a_groups: Option<Groups>,
     pub b: Element,
     pub b_panel_stride: i64,
     /// What the first column has of its own, where the format says so; one element per column.
@@ -202,10 +205,30 @@ pub struct Contract {
     pub accumulate: bool,
 }
 
+/// Contracted indices whose elements do not step evenly, such as heads and their channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Groups {
+    /// Terms of a group; the number of terms is a multiple.
+    pub terms: usize,
+    /// Elements from the first term of one to the first of the next.
+    pub stride: i64,
+}
+
 /// Columns of a packed panel of B.
 pub const PANEL: usize = 16;
 
 impl Contract {
+    /// Elements from the first term of a row of A to the one of this number.
+    pub fn a_term(&self, k: usize) -> i64 {
+        match self.a_groups {
+            None => k as i64 * self.a_k_stride,
+            Some(groups) => {
+                let (group, within) = (k / groups.terms, k % groups.terms);
+                group as i64 * groups.stride + within as i64 * self.a_k_stride
+            }
+        }
+    }
+
     /// What is read: A, B, and what columns have of their own.
     pub fn reads(&self) -> impl Iterator<Item = &Element> {
         [&self.a, &self.b].into_iter().chain(&self.columns)

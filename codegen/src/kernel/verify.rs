@@ -248,8 +248,8 @@ impl Verifier<'_> {
             return Err(format!("{} is not marked as written", c.c.place));
         }
         // The elements touched are those of loops over row, column and term.
-        let [row, column, panel, step, within, term] =
-            [0, 1, 2, 3, 4, 5].map(|i| Var(u32::MAX - i));
+        let [row, column, panel, step, within, term, group, member] =
+            [0, 1, 2, 3, 4, 5, 6, 7].map(|i| Var(u32::MAX - i));
         let extents = [
             (row, c.m.clone()),
             (column, c.n.clone()),
@@ -266,11 +266,28 @@ impl Verifier<'_> {
             at: parts.iter().fold(element.at.clone(), |at, p| at.add(p)),
             ..element.clone()
         };
-        let a = [
-            along(row, c.a_row_stride),
-            along(step, c.a_k_stride * terms as i64),
-            along(term, c.a_k_stride),
-        ];
+        let a = match c.a_groups {
+            None => vec![
+                along(row, c.a_row_stride),
+                along(step, c.a_k_stride * terms as i64),
+                along(term, c.a_k_stride),
+            ],
+            Some(groups) => {
+                let (Extent::Static(k), true) = (&c.k, groups.terms > 0) else {
+                    return Err("groups of a number of terms that is not known".into());
+                };
+                if !k.is_multiple_of(groups.terms) {
+                    return Err(format!("{k} terms in groups of {}", groups.terms));
+                }
+                self.ranges.bind(group, Extent::Static(k / groups.terms))?;
+                self.ranges.bind(member, Extent::Static(groups.terms))?;
+                vec![
+                    along(row, c.a_row_stride),
+                    along(group, groups.stride),
+                    along(member, c.a_k_stride),
+                ]
+            }
+        };
         let b = [
             along(panel, c.b_panel_stride),
             along(step, (PANEL * terms) as i64),
@@ -286,6 +303,8 @@ impl Verifier<'_> {
         for (var, _) in extents {
             self.ranges.unbind(var);
         }
+        self.ranges.unbind(group);
+        self.ranges.unbind(member);
         Ok(())
     }
 

@@ -1,15 +1,25 @@
 //! How a target likes its work cut: block sizes of contractions and attention.
 
+use crate::kernel::{Format, PANEL};
+
+/// Rows and columns of a contraction's result, and how many results there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Extents {
+    pub batch: usize,
+    pub m: usize,
+    pub n: usize,
+    pub format: Format,
+}
+
 /// Block sizes. They decide only when terms are added, never in which order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub struct Blocks {
-    /// Rows of a contraction's block, and what they are a multiple of.
-    pub rows: usize,
+    /// Most rows and columns of a contraction's block, by its extents.
+    pub of_contraction: fn(&Extents) -> (usize, usize),
+    /// What blocks' rows are a multiple of.
     pub row_unit: usize,
-    /// Columns of a contraction's block.
-    pub columns: usize,
-    /// Columns of a block with at most [`FEW_ROWS`](Self::FEW_ROWS) rows.
-    pub few_rows_columns: usize,
+    /// Results of the largest block.
+    pub most_results: usize,
     /// Scores that attention keeps at a time, and the least and most queries that they belong to.
     pub scores: usize,
     pub least_queries: usize,
@@ -17,6 +27,9 @@ pub struct Blocks {
     /// Whether a left side whose rows lie side by side is copied block by block, because each
     /// step along a row would touch another cache line.
     pub copies_far_sides: bool,
+    /// Whether a left side whose contracted axes do not step evenly is read where it is; otherwise
+    /// it is copied too.
+    pub groups_uneven_sides: bool,
     /// Queries of attention in bf16 that takes keys block by block and stores no scores; `None`
     /// for attention by strips of scores.
     pub online_queries: Option<usize>,
@@ -29,40 +42,51 @@ impl Blocks {
     /// Rows up to which reading the right side takes all the time.
     pub const FEW_ROWS: usize = 8;
 
-    /// For CPUs: a block of the left side and one of panels fit the second-level cache; rows are
-    /// a multiple of every microkernel's tile. Few rows take a tile of columns at a time, so that
-    /// threads share them evenly.
+    /// For CPUs.
     pub const CPU: Blocks = Blocks {
-        rows: 96,
+        of_contraction: on_cpu,
         row_unit: 24,
-        columns: 192,
-        few_rows_columns: 48,
+        most_results: 96 * 192,
         scores: 65_536,
         least_queries: 8,
         most_queries: 64,
         copies_far_sides: true,
+        groups_uneven_sides: false,
         online_queries: None,
         backward_block: None,
     };
 
-    /// For GPUs: a block's result fits shared memory several times over, and so do the scores of
-    /// a strip of queries. See [`GPU_TENSOR`](Self::GPU_TENSOR).
-    pub const GPU: Blocks = Blocks {
-        rows: 64,
-        row_unit: 16,
-        columns: 128,
-        few_rows_columns: 16,
-        scores: 16_384,
-        least_queries: 4,
-        most_queries: 16,
-        copies_far_sides: false,
-        online_queries: Some(64),
-        backward_block: Some(64),
-    };
+    /// Rows and columns of a contraction's block: of about equal work.
+    pub(super) fn balanced(&self, extents: &Extents) -> (usize, usize) {
+        let (rows, columns) = (self.of_contraction)(extents);
+        (
+            balanced(extents.m, rows, self.row_unit),
+            balanced(extents.n, columns, PANEL),
+        )
+    }
+}
 
-    /// For the tensor cores of GPUs, whose contractions need larger blocks for memory to keep up.
-    pub const GPU_TENSOR: Blocks = Blocks {
-        rows: 128,
-        ..Blocks::GPU
-    };
+/// A block of the left side and one of panels fit the second-level cache; rows are a multiple of
+/// every microkernel's tile. Few rows take a tile of columns at a time, so that threads share them
+/// evenly; a small result, such as one of a single window of a small model, is cut until there is
+/// a block for each of some threads.
+fn on_cpu(extents: &Extents) -> (usize, usize) {
+    const ROWS: usize = 96;
+    const TILE: usize = 48;
+    const SOME_BLOCKS: usize = 8;
+    if extents.m <= Blocks::FEW_ROWS {
+        return (ROWS, TILE);
+    }
+    let rows = extents.batch * extents.m.div_ceil(ROWS);
+    let mut columns = 4 * TILE;
+    while columns > TILE && rows * extents.n.div_ceil(columns) < SOME_BLOCKS {
+        columns /= 2;
+    }
+    (ROWS, columns)
+}
+
+/// Block sizes of about equal work: a multiple of `unit`, at most `most`.
+fn balanced(extent: usize, most: usize, unit: usize) -> usize {
+    let blocks = extent.div_ceil(most);
+    extent.div_ceil(blocks).next_multiple_of(unit).min(most)
 }

@@ -2,6 +2,7 @@
 
 use super::access::{Blocked, Places, Source};
 use crate::kernel::{Affine, Array, Element, Inst, Place, Stmt, Value, Var};
+use crate::schedule::{Role, role};
 use bsq_ir::op::Family;
 use bsq_ir::{DType, Function, NodeId, Op, Type};
 use std::collections::{BTreeMap, HashMap};
@@ -393,6 +394,10 @@ impl<'a> Builder<'a> {
         probed[axis] = Affine::var(probe);
         let stride = match self.places().locate(node, probed)? {
             Source::Stored(_, at) => at.coefficient(probe),
+            // A leaf has no buffer of its own: the view of it gets one.
+            Source::Computed(leaf, _) if role(&self.function.node(leaf).op) == Role::Leaf => {
+                return Err(Blocked::Store(node));
+            }
             Source::Computed(node, _) => return Err(Blocked::Store(node)),
         };
         let Source::Stored(stored, at) = self.places().locate(node, index)? else {

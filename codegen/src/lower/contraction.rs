@@ -5,7 +5,7 @@
 //! and its contracted axes step evenly, otherwise a block of it is copied to scratch first.
 
 use super::access::{Blocked, Source, flatten};
-use super::blocks::Blocks;
+use super::blocks::{Blocks, Extents};
 use super::builder::{Axes, Builder, Shared};
 use super::left::Left;
 use super::nest::{Nest, block_of};
@@ -110,7 +110,7 @@ impl<'f> Plan<'f> {
     ) -> Result<Lowered, Blocked> {
         let row = rows.as_ref().map(|rows| rows.0);
         let c_dtype = self.sides.format.c();
-        let elements = self.blocks.rows * self.blocks.columns;
+        let elements = self.blocks.most_results;
         let c_scratch = (!alone).then(|| b.scratch(c_dtype, elements));
         // The epilogue, in terms of whole rows and columns.
         let row_scope: Vec<Var> = row.into_iter().collect();
@@ -202,24 +202,20 @@ impl<'f> Plan<'f> {
         let result_strides = (n as i64, 1);
         let mut c_at = self.result_offset(b, &shape, &outer, row, column, result_strides);
 
-        let left_strides = left.strides(b, row);
-        let (row_block, m_extent) = block_of(
-            &mut nest,
-            row,
-            balanced(m, self.blocks.rows, self.blocks.row_unit),
-            b,
-            &mut [&mut left.at, &mut c_at],
-        );
-        let most = match m <= Blocks::FEW_ROWS {
-            true => self.blocks.few_rows_columns,
-            false => self.blocks.columns,
+        let left_strides = left.strides(b, row, self.blocks);
+        let counted = |vars: &[Var]| -> usize { vars.iter().map(|&v| b.axes.extent(v)).product() };
+        let extents = Extents {
+            batch: counted(&self.batch) * counted(&outer),
+            m,
+            n,
+            format,
         };
-        let (column_block, n_extent) =
-            block_of(&mut nest, column, balanced(n, most, PANEL), b, &mut {
-                let mut moved = factor_at(&mut factor);
-                moved.push(&mut c_at);
-                moved
-            });
+        let (rows, columns) = self.blocks.balanced(&extents);
+        let mut moved: [&mut Affine; 2] = [&mut left.at, &mut c_at];
+        let (row_block, m_extent) = block_of(&mut nest, row, rows, b, &mut moved);
+        let mut moved = factor_at(&mut factor);
+        moved.push(&mut c_at);
+        let (column_block, n_extent) = block_of(&mut nest, column, columns, b, &mut moved);
         let block_columns = b.axes.extent(column);
         let zero = Affine::default();
         let in_block = |at: &Affine| at.substitute(row, &zero).substitute(column, &zero);
@@ -230,7 +226,7 @@ impl<'f> Plan<'f> {
             &m_extent,
             left_strides,
             in_block(&left.at),
-            self.blocks,
+            (rows, self.blocks.copies_far_sides),
         );
         let panel = block_columns.div_ceil(PANEL) as i64;
         let b_at = panels
@@ -281,8 +277,9 @@ impl<'f> Plan<'f> {
         let contract = Contract {
             format,
             a: block.from,
-            a_row_stride: block.row_stride,
-            a_k_stride: block.k_stride,
+            a_row_stride: block.strides.row,
+            a_k_stride: block.strides.k,
+            a_groups: block.strides.groups,
             b: Element {
                 place: packed,
                 at: b_at,
@@ -363,12 +360,6 @@ impl<'f> Plan<'f> {
 /// Where the factor of columns is, if there is one.
 fn factor_at(factor: &mut Option<(NodeId, Affine)>) -> Vec<&mut Affine> {
     factor.iter_mut().map(|(_, at)| at).collect()
-}
-
-/// Block sizes of about equal work: a multiple of `unit`, at most `most`.
-fn balanced(extent: usize, most: usize, unit: usize) -> usize {
-    let blocks = extent.div_ceil(most);
-    extent.div_ceil(blocks).next_multiple_of(unit).min(most)
 }
 
 /// The index at which `target` is reached from element `index` of `from`; it must be unique.

@@ -4,7 +4,7 @@ use super::access::{Blocked, Source};
 use super::blocks::Blocks;
 use super::builder::Builder;
 use super::sides::operand_index;
-use crate::kernel::{Affine, Element, Extent, Format, Inst, PANEL, Place, Stmt, Var};
+use crate::kernel::{Affine, Element, Extent, Format, Groups, Inst, PANEL, Place, Stmt, Var};
 use crate::schedule::Widenings;
 use bsq_ir::{DotAxes, Function, NodeId};
 
@@ -53,20 +53,35 @@ impl Left {
         }
     }
 
-    /// Row and k strides if the left side can be read in place.
-    pub fn strides(&self, b: &Builder, row: Var) -> Option<(i64, i64)> {
-        let mut step = None;
-        let mut inner = 1;
+    /// How the left side can be read in place, if it can; contracted variables in groups only
+    /// where the target likes them.
+    pub fn strides(&self, b: &Builder, row: Var, blocks: &Blocks) -> Option<Strides> {
+        let mut strides = Strides {
+            row: self.at.coefficient(row),
+            k: 1,
+            groups: None,
+        };
+        let mut inner: usize = 1;
         for &var in self.contracted.iter().rev() {
             let coefficient = self.at.coefficient(var);
-            match step {
-                None => step = Some(coefficient),
-                Some(step) if coefficient == step * inner => {}
-                Some(_) => return None,
+            let even = match &strides.groups {
+                None => coefficient == strides.k * inner as i64,
+                Some(groups) => coefficient == groups.stride * (inner / groups.terms) as i64,
+            };
+            match strides.groups {
+                _ if inner == 1 => strides.k = coefficient,
+                _ if even => {}
+                None if blocks.groups_uneven_sides => {
+                    strides.groups = Some(Groups {
+                        terms: inner,
+                        stride: coefficient,
+                    });
+                }
+                _ => return None,
             }
-            inner *= b.axes.extent(var) as i64;
+            inner *= b.axes.extent(var);
         }
-        Some((self.at.coefficient(row), step.unwrap_or(1)))
+        Some(strides)
     }
 
     /// Where the block contraction reads the left side, and what runs before it.
@@ -78,16 +93,16 @@ impl Left {
         b: &mut Builder,
         row: Var,
         rows: &Extent,
-        strides: Option<(i64, i64)>,
+        strides: Option<Strides>,
         start: Affine,
-        blocks: &Blocks,
+        (block_rows, copies_far): (usize, bool),
     ) -> LeftBlock {
         let together = self.format.terms() > 1;
-        let far = |(row, k)| blocks.copies_far_sides && row == 1 && k > FAR;
+        let far = |strides: Strides| copies_far && strides.row == 1 && strides.k > FAR;
         let transposed = !together && strides.is_some_and(far);
-        let apart = together && strides.is_some_and(|(_, k)| k != 1);
+        let apart = together && strides.is_some_and(|strides| strides.k != 1);
         let in_place = !transposed && !apart;
-        if let (Some((row_stride, k_stride)), true) = (strides, in_place) {
+        if let (Some(strides), true) = (strides, in_place) {
             let zero = Affine::default();
             let first = |at: Affine, &var: &Var| at.substitute(var, &zero);
             let at = self.contracted.iter().fold(start, first);
@@ -98,8 +113,7 @@ impl Left {
             };
             return LeftBlock {
                 from,
-                row_stride,
-                k_stride,
+                strides,
                 prologue: Vec::new(),
             };
         }
@@ -117,11 +131,11 @@ impl Left {
                     .add(&Affine::var(var))
             });
         let (row_stride, k_stride, elements) = match transposed {
-            true => (1, blocks.rows as i64, k * blocks.rows),
+            true => (1, block_rows as i64, k * block_rows),
             // An odd number of cache lines, so that rows do not fall into the same cache sets.
             false => {
                 let stride = k.next_multiple_of(PANEL) + PANEL;
-                (stride as i64, 1, blocks.rows * stride)
+                (stride as i64, 1, block_rows * stride)
             }
         };
         let dtype = self.format.a();
@@ -167,8 +181,11 @@ impl Left {
         };
         LeftBlock {
             from,
-            row_stride,
-            k_stride,
+            strides: Strides {
+                row: row_stride,
+                k: k_stride,
+                groups: None,
+            },
             prologue,
         }
     }
@@ -189,11 +206,18 @@ impl Left {
     }
 }
 
+/// Elements from one row to the next, and from one contracted index to the next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Strides {
+    pub row: i64,
+    pub k: i64,
+    pub groups: Option<Groups>,
+}
+
 /// A block of the left side.
 pub(super) struct LeftBlock {
     pub from: Element,
-    pub row_stride: i64,
-    pub k_stride: i64,
+    pub strides: Strides,
     /// Statements that make it.
     pub prologue: Vec<Stmt>,
 }

@@ -20,7 +20,7 @@ use crate::kernel::Kernel;
 use crate::program::Program;
 use crate::schedule::{Group, Schedule, Widenings, order, schedule};
 use access::Blocked;
-pub use blocks::Blocks;
+pub use blocks::{Blocks, Extents};
 use bsq_ir::{Function, NodeId, Op, Type};
 use builder::{Axes, Builder, Shared};
 pub use precision::Precision;

@@ -22,8 +22,9 @@ pub enum Precision {
     /// Weights and activations in bf16, sums in f32.
     Bf16,
     /// Weights in 8 bits with a scale for each output channel, activations in 8 bits with a scale
-    /// for each row, sums in 32-bit integers; attention in bf16. What a sign, a comparison or an
-    /// index depends on is in bf16 too: a tokenizer's bits.
+    /// for each row, sums in 32-bit integers; attention in bf16. Where a sign, a comparison or an
+    /// index depends on them, as a tokenizer's bits do, one contraction is in bf16 too: the first
+    /// that reads what an activation function gave. Its input has the widest range.
     Int8,
     /// As `Int8`, without the exception: for models whose decisions bear it.
     Int8All,
@@ -35,7 +36,8 @@ impl Precision {
         if self == Precision::F32 {
             return function;
         }
-        let (chosen, decisive) = (chosen(&function), decisive(&function));
+        let chosen = chosen(&function);
+        let wide = wide_ranged(&function, &chosen);
         let mut next = 0;
         function.transform(|graph, node, operands| {
             let at = next;
@@ -47,7 +49,7 @@ impl Precision {
                 return keep(graph, node, operands);
             }
             let format = match self {
-                Precision::Int8 if decisive[at] => Precision::Bf16,
+                Precision::Int8 if wide == Some(at) => Precision::Bf16,
                 format => format,
             };
             let narrow =
@@ -150,6 +152,25 @@ fn decisive(function: &Function) -> Vec<bool> {
         }
     }
     decisive
+}
+
+/// The first narrow contraction whose left side an activation function has bent since the
+/// contraction before, if a decision depends on it. Where few channels are far larger than all
+/// others, one scale for a row leaves the others few bits: in the default model this contraction
+/// alone costs 9 dB in 8 bits, and all others together 0.1 dB.
+fn wide_ranged(function: &Function, chosen: &[bool]) -> Option<usize> {
+    let decisive = decisive(function);
+    let mut bent: Vec<bool> = Vec::with_capacity(function.nodes().len());
+    for (_, node) in function.iter() {
+        let bends = matches!(node.op, Op::Erf | Op::Tanh | Op::Gelu);
+        let passes = |id: &NodeId| bent[id.index()] && !mixes(&node.op);
+        bent.push(bends || node.operands.iter().any(passes));
+    }
+    let mut nodes = function.iter();
+    let found = nodes.find(|(id, node)| {
+        chosen[id.index()] && decisive[id.index()] && bent[node.operands[0].index()]
+    });
+    found.map(|(id, _)| id.index())
 }
 
 fn mixes(op: &Op) -> bool {

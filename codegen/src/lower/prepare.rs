@@ -32,6 +32,14 @@ pub(super) fn prepare(function: &Function) -> Function {
         });
         let operands: Vec<NodeId> = match role(&node.op) {
             Role::Anchor => operands.map(|id| viewed(&graph, id)).collect(),
+            _ if reads_by_position(&node.op) => {
+                let operands = operands.enumerate();
+                let read = operands.map(|(operand, id)| match operand {
+                    0 => viewed(&graph, id),
+                    _ => id,
+                });
+                read.collect()
+            }
             _ => operands.collect(),
         };
         let build = || rebuild(&graph, node, &operands, &mut several);
@@ -49,6 +57,12 @@ pub(super) fn prepare(function: &Function) -> Function {
         .map(|&(p, value)| (new[p.index()], result(value)));
     let updates: Vec<_> = updates.collect();
     graph.function(outputs, updates)
+}
+
+/// True for ops that read their first operand at positions known only when they run: it must be in
+/// memory, also where it is a constant.
+fn reads_by_position(op: &Op) -> bool {
+    matches!(op, Op::Gather { .. } | Op::DynamicSlice { .. })
 }
 
 /// True for what is computed again where it is needed far from where it was first: keeping it would

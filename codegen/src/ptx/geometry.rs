@@ -1,5 +1,6 @@
 //! How a kernel's work items are spread over blocks of threads, and where its scratch is.
 
+use super::arrays::Arrays;
 use super::contract::Tiling;
 use super::independent::{Spread, contains_contract, contains_wide_reduce};
 use super::team::TILE;
@@ -61,7 +62,7 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    pub fn new(kernel: &Kernel, options: &Options) -> Geometry {
+    pub fn new(kernel: &Kernel, arrays: &Arrays, options: &Options) -> Geometry {
         let items = kernel.items();
         if let Some(attend) = attention(&kernel.body) {
             let blocks = Items::Block { slices: 1 };
@@ -71,7 +72,7 @@ impl Geometry {
         }
         let contracts = contractions(&kernel.body);
         if !contracts.is_empty() {
-            return Geometry::of_contractions(kernel, &contracts, options);
+            return Geometry::of_contractions(kernel, arrays, &contracts, options);
         }
         if contains_wide_reduce(&kernel.body) {
             let longest = longest_reduce(&kernel.body);
@@ -81,7 +82,7 @@ impl Geometry {
                 // The two tiles of a warp in different banks.
                 let scratch_bytes = match scratch.1 {
                     0 => 0,
-                    bytes => (bytes / 64 | 1) * 64,
+                    bytes => ((bytes / 64) | 1) * 64,
                 };
                 let threads = THREADS_OF_ROWS.min((items as u32 * TILE).next_multiple_of(32));
                 let tiles = (threads / TILE) as usize;
@@ -102,7 +103,7 @@ impl Geometry {
             return Geometry::plain(Items::Thread, threads, items.div_ceil(threads as usize));
         }
         let threads = (work.next_power_of_two() as u32).clamp(32, THREADS);
-        let slices = match is_one_loop(kernel) {
+        let slices = match is_one_loop(kernel, arrays) {
             true => work.div_ceil(threads as usize * ELEMENTS_OF_THREAD),
             false => 1,
         };
@@ -129,7 +130,12 @@ impl Geometry {
         }
     }
 
-    fn of_contractions(kernel: &Kernel, contracts: &[&Contract], options: &Options) -> Geometry {
+    fn of_contractions(
+        kernel: &Kernel,
+        arrays: &Arrays,
+        contracts: &[&Contract],
+        options: &Options,
+    ) -> Geometry {
         let threads = Tiling::threads(contracts, options);
         let tiling = |contract: &&Contract| Tiling::new(contract, options, threads);
         let tilings: Vec<Tiling> = contracts.iter().map(tiling).collect();
@@ -137,7 +143,7 @@ impl Geometry {
         let stage = stage.unwrap_or(0);
         let blocks = kernel.items();
         let mut geometry = Geometry::plain(Items::Block { slices: 1 }, threads, blocks);
-        geometry.overlaid = is_overlaid(kernel, contracts, &tilings);
+        geometry.overlaid = is_overlaid(kernel, arrays, contracts, &tilings);
         match geometry.overlaid {
             true => {
                 let (offsets, _) = kernel.scratch_layout();
@@ -230,7 +236,12 @@ fn partials(body: &[Stmt]) -> usize {
 
 /// True if the kernel's one contraction leaves its result in scratch that nothing else uses
 /// before, so that stages and result can share their memory.
-fn is_overlaid(kernel: &Kernel, contracts: &[&Contract], tilings: &[Tiling]) -> bool {
+fn is_overlaid(
+    kernel: &Kernel,
+    arrays: &Arrays,
+    contracts: &[&Contract],
+    tilings: &[Tiling],
+) -> bool {
     let ([contract], [tiling]) = (contracts, tilings) else {
         return false;
     };
@@ -245,7 +256,7 @@ fn is_overlaid(kernel: &Kernel, contracts: &[&Contract], tilings: &[Tiling]) -> 
     let Some(position) = at_top else {
         return false;
     };
-    let before = Touched::of(kernel, &kernel.body[..position], Lanes::NONE);
+    let before = Touched::of(arrays, &kernel.body[..position], Lanes::NONE);
     let bytes = contract.m.largest() * contract.c_row_stride as usize * 4;
     fits && !contract.accumulate
         && contract.c.at == crate::kernel::Affine::default()
@@ -296,7 +307,7 @@ fn most_parallel(body: &[Stmt]) -> usize {
 }
 
 /// True if an item is one loop, of which several blocks can take their parts.
-fn is_one_loop(kernel: &Kernel) -> bool {
+fn is_one_loop(kernel: &Kernel, arrays: &Arrays) -> bool {
     let is_loop = |stmt: &&Stmt| matches!(stmt, Stmt::Loop { .. });
     let loops: Vec<&Stmt> = kernel.body.iter().filter(is_loop).collect();
     let lets = kernel
@@ -307,7 +318,7 @@ fn is_one_loop(kernel: &Kernel) -> bool {
         return false;
     }
     !matches!(
-        Spread::of(kernel, &ranges(kernel), loops[0]),
+        Spread::of(arrays, &ranges(kernel), loops[0]),
         Spread::Sequential
     )
 }

@@ -1,8 +1,9 @@
 //! Which loops may run their iterations at the same time.
 
+use super::arrays::Arrays;
 use super::touched::{Lanes, Touched};
 use crate::kernel::bounds::Ranges;
-use crate::kernel::{Affine, Extent, Kernel, Place, Stmt, Var, for_each_access};
+use crate::kernel::{Affine, Extent, Place, Stmt, Var, for_each_access};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The loops inside statements, as ranges.
@@ -22,12 +23,12 @@ fn bind_inner(stmts: &[Stmt], ranges: &mut Ranges) -> bool {
 /// True if the iterations of a loop over `var` touch different elements of every array that the
 /// body writes, so that they may run in any order or at once.
 pub fn is_independent(
-    kernel: &Kernel,
+    arrays: &Arrays,
     ranges: &Ranges,
     (var, extent): (Var, usize),
     body: &[Stmt],
 ) -> bool {
-    let written: BTreeSet<Place> = Touched::of(kernel, body, Lanes::NONE).written().collect();
+    let written: BTreeSet<Place> = Touched::of(arrays, body, Lanes::NONE).written().collect();
     let mut inner = ranges.clone();
     if contains_contract(body) || !bind_inner(body, &mut inner) {
         return false;
@@ -37,7 +38,8 @@ pub fn is_independent(
     let mut spans: BTreeMap<Place, Span> = BTreeMap::new();
     let mut independent = true;
     for_each_access(body, &mut |element, _| {
-        if !written.contains(&element.place) || !independent {
+        let place = arrays.memory(element.place);
+        if !written.contains(&place) || !independent {
             return;
         }
         independent &= element.dynamic.is_none();
@@ -61,9 +63,9 @@ pub fn is_independent(
             high,
             only: Some(element.at.clone()),
         };
-        match spans.get_mut(&element.place) {
+        match spans.get_mut(&place) {
             None => {
-                spans.insert(element.place, span);
+                spans.insert(place, span);
             }
             Some(known) => independent &= known.join(&span),
         }
@@ -153,7 +155,7 @@ pub enum Spread {
 
 impl Spread {
     /// For a loop in a block's own code; `ranges` are those of the loops around it.
-    pub fn of(kernel: &Kernel, ranges: &Ranges, stmt: &Stmt) -> Spread {
+    pub fn of(arrays: &Arrays, ranges: &Ranges, stmt: &Stmt) -> Spread {
         let Stmt::Loop {
             var,
             vector,
@@ -167,10 +169,10 @@ impl Spread {
             return Spread::Lanes;
         }
         let largest = (*var, extent.largest());
-        if !is_independent(kernel, ranges, largest, body) {
+        if !is_independent(arrays, ranges, largest, body) {
             return Spread::Sequential;
         }
-        match contains_wide_reduce(body) || must_wait(kernel, ranges, largest, body) {
+        match contains_wide_reduce(body) || must_wait(arrays, ranges, largest, body) {
             true => Spread::Tiles,
             false => Spread::Groups,
         }
@@ -179,14 +181,14 @@ impl Spread {
 
 /// True if, in an iteration of a loop, a statement must wait for an earlier one, or a loop for
 /// its own last iteration.
-fn must_wait(kernel: &Kernel, ranges: &Ranges, (var, extent): (Var, usize), body: &[Stmt]) -> bool {
+fn must_wait(arrays: &Arrays, ranges: &Ranges, (var, extent): (Var, usize), body: &[Stmt]) -> bool {
     let mut ranges = ranges.clone();
     if ranges.bind(var, Extent::Static(extent)).is_err() {
         return true;
     }
     let mut before = Touched::default();
     for stmt in body {
-        let touched = Touched::of(kernel, std::slice::from_ref(stmt), Lanes::LOOPS);
+        let touched = Touched::of(arrays, std::slice::from_ref(stmt), Lanes::LOOPS);
         let again = match stmt {
             Stmt::Loop {
                 vector: false,
@@ -195,8 +197,8 @@ fn must_wait(kernel: &Kernel, ranges: &Ranges, (var, extent): (Var, usize), body
                 body,
             } => {
                 let largest = (*var, extent.largest());
-                !is_independent(kernel, &ranges, largest, body)
-                    || must_wait(kernel, &ranges, largest, body)
+                !is_independent(arrays, &ranges, largest, body)
+                    || must_wait(arrays, &ranges, largest, body)
             }
             _ => false,
         };

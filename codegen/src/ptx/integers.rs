@@ -2,6 +2,7 @@
 
 use super::emit::{Emitter, Index};
 use super::text::{Class, Reg};
+use crate::kernel::{Affine, Var};
 
 impl From<Reg> for Index {
     fn from(reg: Reg) -> Self {
@@ -61,5 +62,66 @@ impl Emitter<'_> {
         let quotient = self.t.def(Class::B32, div, format_args!("{x}, {}", by.0));
         let rest = self.t.def(Class::B32, rem, format_args!("{x}, {}", by.1));
         (quotient, rest)
+    }
+
+    /// `constant + sum of terms`, in 32 or 64 bits.
+    pub fn affine(&mut self, at: &Affine, class: Class) -> Reg {
+        let terms = self.linear(&at.terms, class);
+        let (mov, add) = match class {
+            Class::B64 => ("mov.b64", "add.s64"),
+            _ => ("mov.b32", "add.s32"),
+        };
+        match (terms, at.constant) {
+            (None, constant) => self.t.def(class, mov, constant),
+            (Some(terms), 0) => terms,
+            (Some(terms), constant) => self.t.def(class, add, format_args!("{terms}, {constant}")),
+        }
+    }
+
+    /// The sum of terms, `None` for nothing.
+    pub fn linear(&mut self, terms: &[(Var, i64)], class: Class) -> Option<Reg> {
+        let mut sum: Option<Reg> = None;
+        let mut constant = 0;
+        for &(var, factor) in terms {
+            let reg = match self.vars[&var] {
+                Index::Constant(value) => {
+                    constant += factor * value;
+                    continue;
+                }
+                Index::Reg(reg) => reg,
+            };
+            sum = Some(match (class, sum, factor) {
+                (Class::B64, None, _) => {
+                    self.t
+                        .def(class, "mul.wide.s32", format_args!("{reg}, {factor}"))
+                }
+                (Class::B64, Some(sum), _) => self.t.def(
+                    class,
+                    "mad.wide.s32",
+                    format_args!("{reg}, {factor}, {sum}"),
+                ),
+                (_, None, 1) => reg,
+                (_, None, _) => self
+                    .t
+                    .def(class, "mul.lo.s32", format_args!("{reg}, {factor}")),
+                (_, Some(sum), 1) => self.t.def(class, "add.s32", format_args!("{reg}, {sum}")),
+                (_, Some(sum), _) => {
+                    self.t
+                        .def(class, "mad.lo.s32", format_args!("{reg}, {factor}, {sum}"))
+                }
+            });
+        }
+        match (sum, constant) {
+            (sum, 0) => sum,
+            (None, constant) => Some(self.affine(&Affine::constant(constant), class)),
+            (Some(sum), constant) => {
+                let add = if class == Class::B64 {
+                    "add.s64"
+                } else {
+                    "add.s32"
+                };
+                Some(self.t.def(class, add, format_args!("{sum}, {constant}")))
+            }
+        }
     }
 }

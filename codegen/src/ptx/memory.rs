@@ -72,7 +72,7 @@ pub fn class(dtype: DType) -> Class {
 impl Emitter<'_> {
     pub fn space(&self, place: Place) -> Space {
         match place {
-            Place::Buffer(_) if !self.kernel.array(place).written => Space::ReadOnly,
+            Place::Buffer(_) if !self.arrays.is_written(place) => Space::ReadOnly,
             Place::Buffer(_) => Space::Global,
             Place::Scratch(index) => match self.geometry.scratch[index as usize] {
                 ScratchAt::Shared(_) => Space::Shared,

@@ -10,24 +10,30 @@
 //! ([`math`]); roundings are spelled, so that the assembler joins nothing. Narrower formats run
 //! on the tensor cores, whose order of summation is their own.
 
+mod arrays;
 mod attend;
 mod contract;
 mod emit;
 mod geometry;
 mod independent;
 mod integers;
+mod items;
+mod loops;
 mod map;
 mod math;
 mod memory;
 mod reduce;
 mod team;
+mod tensor_cores;
 mod text;
 mod touched;
 
 pub use geometry::MOST_SHARED;
 
 use crate::kernel::Kernel;
+use crate::lower::Blocks;
 use crate::program::Program;
+use arrays::Arrays;
 use emit::Emitter;
 use geometry::Geometry;
 use std::fmt::Write;
@@ -56,6 +62,29 @@ impl Default for Options {
         Options {
             sm: 86,
             tf32: false,
+        }
+    }
+}
+
+impl Options {
+    /// How the program must be lowered: a block's result fits shared memory several times over,
+    /// and so do the scores of a strip of queries.
+    pub fn blocks(&self) -> Blocks {
+        Blocks {
+            of_contraction: if self.tf32 {
+                contract::block_tf32
+            } else {
+                contract::block
+            },
+            row_unit: 16,
+            most_results: 128 * 128,
+            scores: 16_384,
+            least_queries: 4,
+            most_queries: 16,
+            copies_far_sides: false,
+            groups_uneven_sides: true,
+            online_queries: Some(64),
+            backward_block: Some(64),
         }
     }
 }
@@ -99,13 +128,14 @@ pub fn compile(program: &Program, options: &Options) -> Result<Vec<Entry>, PtxEr
             known: known.join(", "),
         });
     }
-    let kernels = program.kernels.iter().enumerate();
-    kernels
-        .map(|(index, kernel)| entry(index, kernel, options))
+    (0..program.kernels.len())
+        .map(|index| entry(program, index, options))
         .collect()
 }
 
-fn entry(index: usize, kernel: &Kernel, options: &Options) -> Result<Entry, PtxError> {
+fn entry(program: &Program, index: usize, options: &Options) -> Result<Entry, PtxError> {
+    let kernel = &program.kernels[index];
+    let arrays = Arrays::new(program, index);
     let items = kernel.items();
     if i32::try_from(items).is_err() {
         return Err(PtxError::Items {
@@ -113,7 +143,7 @@ fn entry(index: usize, kernel: &Kernel, options: &Options) -> Result<Entry, PtxE
             items,
         });
     }
-    let geometry = Geometry::new(kernel, options);
+    let geometry = Geometry::new(kernel, &arrays, options);
     if geometry.shared_bytes > MOST_SHARED {
         return Err(PtxError::Shared {
             kernel: index,
@@ -127,7 +157,8 @@ fn entry(index: usize, kernel: &Kernel, options: &Options) -> Result<Entry, PtxE
         false => 0,
     };
     let workspace_bytes = geometry.workspace_bytes * geometry.blocks as usize;
-    let text = module(&name, kernel, &geometry, options);
+    let body = Emitter::new(kernel, &arrays, &geometry, options).run();
+    let text = module(&name, kernel, &geometry, (options, &body));
     Ok(Entry {
         name,
         text,
@@ -139,8 +170,12 @@ fn entry(index: usize, kernel: &Kernel, options: &Options) -> Result<Entry, PtxE
     })
 }
 
-fn module(name: &str, kernel: &Kernel, geometry: &Geometry, options: &Options) -> String {
-    let body = Emitter::new(kernel, geometry, options).run();
+fn module(
+    name: &str,
+    kernel: &Kernel,
+    geometry: &Geometry,
+    (options, body): (&Options, &str),
+) -> String {
     let mut text = String::with_capacity(body.len() + 1024);
     // Writing to a string cannot fail.
     let _ = writeln!(
@@ -172,7 +207,7 @@ fn module(name: &str, kernel: &Kernel, geometry: &Geometry, options: &Options) -
     let threads = geometry.threads;
     let _ = writeln!(
         text,
-        ".visible .entry {name}(\n    {}\n)\n.maxntid {threads}, 1, 1\n{{\n{shared}{body}}}",
+        ".visible .entry {name}(\n    {}\n)\n.maxntid {threads}, 1, 1\n.minnctapersm 1\n{{\n{shared}{body}}}",
         parameters.join(",\n    ")
     );
     text

@@ -1,6 +1,7 @@
 //! What statements touch, by the threads that do: where others must be waited for.
 
-use crate::kernel::{Affine, Element, Kernel, Place, Stmt, Var, for_each_access};
+use super::arrays::Arrays;
+use crate::kernel::{Affine, Element, Place, Stmt, Var, for_each_access};
 use std::collections::BTreeSet;
 
 /// Which statements give an index to a lane by its remainder.
@@ -56,15 +57,15 @@ pub struct Touched {
 }
 
 impl Touched {
-    pub fn of(kernel: &Kernel, stmts: &[Stmt], lanes: Lanes) -> Touched {
+    pub fn of(arrays: &Arrays, stmts: &[Stmt], lanes: Lanes) -> Touched {
         let mut touched = Touched::default();
         for stmt in stmts {
-            touched.add(kernel, stmt, lanes);
+            touched.add(arrays, stmt, lanes);
         }
         touched
     }
 
-    fn add(&mut self, kernel: &Kernel, stmt: &Stmt, lanes: Lanes) {
+    fn add(&mut self, arrays: &Arrays, stmt: &Stmt, lanes: Lanes) {
         let (var, body) = match stmt {
             Stmt::Loop {
                 vector: true,
@@ -78,11 +79,11 @@ impl Touched {
                 body,
                 ..
             } if lanes.in_step => {
-                return body.iter().for_each(|stmt| self.add(kernel, stmt, lanes));
+                return body.iter().for_each(|stmt| self.add(arrays, stmt, lanes));
             }
             _ => {
                 let visit = &mut |element: &Element, access: crate::kernel::Access| {
-                    self.touch(kernel, element.place, None, access.written);
+                    self.touch(arrays, element.place, None, access.written);
                 };
                 return for_each_access(std::slice::from_ref(stmt), visit);
             }
@@ -90,12 +91,13 @@ impl Touched {
         for_each_access(body, &mut |element, access| {
             let own = element.dynamic.is_none() && element.at.coefficient(var) != 0;
             let at = own.then(|| element.at.substitute(var, &Affine::var(LANE)));
-            self.touch(kernel, element.place, at, access.written);
+            self.touch(arrays, element.place, at, access.written);
         });
     }
 
-    fn touch(&mut self, kernel: &Kernel, place: Place, at: Option<Affine>, written: bool) {
-        if kernel.array(place).written {
+    fn touch(&mut self, arrays: &Arrays, place: Place, at: Option<Affine>, written: bool) {
+        if arrays.is_written(place) {
+            let place = arrays.memory(place);
             match written {
                 true => self.writes.insert((place, at)),
                 false => self.reads.insert((place, at)),

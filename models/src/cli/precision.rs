@@ -19,7 +19,8 @@ enum Format {
     F32,
     /// Weights and activations in bf16, sums in f32
     Bf16,
-    /// Weights and activations in 8 bits; attention, and what an encoder's bits depend on, in bf16
+    /// Weights and activations in 8 bits; attention, and the one layer of an encoder whose range is
+    /// widest, in bf16
     Int8,
     /// As int8, the encoder too: for models whose bits bear it
     Int8All,

@@ -1,12 +1,13 @@
 //! A program with its parameters and memory, ready to run.
 
 use super::ProgramError;
+use super::addresses::Addresses;
 use super::compile::Executable;
 use super::timeline::{LaunchTime, Timeline};
 use crate::buffer::AlignedBuffer;
 use crate::tensor_data::HostTensor;
 use crate::threads::WorkerPool;
-use bsq_codegen::program::{BufferId, BufferKind, Launch};
+use bsq_codegen::program::BufferKind;
 use bsq_ir::Type;
 use std::collections::BTreeMap;
 
@@ -17,12 +18,15 @@ pub type Outputs = BTreeMap<String, HostTensor>;
 pub struct Session {
     executable: Executable,
     pool: WorkerPool,
-    /// Memory of each buffer that is not a temporary.
+    /// Memory of parameters, constants and what is kept between runs. Launches know it by address:
+    /// it stays where it is.
     owned: Vec<Option<HostTensor>>,
-    arena: AlignedBuffer,
+    /// Memory of temporaries, which launches know by address too.
+    _arena: AlignedBuffer,
     /// Scratch of each thread, one after the other.
     scratch: AlignedBuffer,
     scratch_stride: usize,
+    addresses: Addresses,
     names: Names,
     /// Stable launches must run before the next run.
     stale: bool,
@@ -48,7 +52,7 @@ impl Session {
             owned.push(match &buffer.kind {
                 BufferKind::Input(name) => {
                     names.inputs.insert(name.clone(), index);
-                    Some(HostTensor::zeros(buffer.ty.dtype, shape)?)
+                    None
                 }
                 BufferKind::Parameter(name) => {
                     names.parameters.insert(name.clone(), index);
@@ -77,11 +81,20 @@ impl Session {
         let pool = WorkerPool::new(executable.threads)?;
         let arena = AlignedBuffer::zeroed(program.arena_bytes)?;
         let scratch = AlignedBuffer::zeroed(scratch_stride * executable.threads)?;
+        let located = program.buffers.iter().zip(&owned);
+        let located = located.map(|(buffer, tensor)| match (&buffer.kind, tensor) {
+            // The memory plan keeps every temporary inside the arena.
+            (&BufferKind::Temporary { offset }, _) => arena.address().wrapping_add(offset),
+            (_, Some(tensor)) => tensor.address(),
+            (_, None) => std::ptr::null_mut(),
+        });
+        let addresses = Addresses::new(program, located.collect());
         Ok(Session {
             executable,
             pool,
             owned,
-            arena,
+            _arena: arena,
+            addresses,
             scratch,
             scratch_stride,
             names,
@@ -115,7 +128,10 @@ impl Session {
                 &self.names.parameters,
             ));
         };
-        self.write("parameter", name, index, value)?;
+        let wanted = &self.executable.program.buffers[index].ty;
+        check("parameter", name, wanted, value)?;
+        let target = self.owned[index].as_mut().expect("parameters are owned");
+        target.bytes_mut().copy_from_slice(value.bytes());
         self.stale = true;
         Ok(())
     }
@@ -144,7 +160,9 @@ impl Session {
             let Some(&index) = self.names.inputs.get(name) else {
                 return Err(unexpected("input", name.to_string(), &self.names.inputs));
             };
-            self.write("input", name, index, value)?;
+            let wanted = &self.executable.program.buffers[index].ty;
+            check("input", name, wanted, value)?;
+            self.addresses.lend(index, value.address());
         }
         let given = |name: &String| inputs.iter().any(|input| input.0 == name);
         if let Some((name, &index)) = self.names.inputs.iter().find(|(name, _)| !given(name)) {
@@ -155,117 +173,55 @@ impl Session {
                 wanted,
             });
         }
-        let executable = self.executable.clone();
-        for (index, launch) in executable.program.launches.iter().enumerate() {
+        // From here on every input is lent, by a tensor that lives until this returns.
+        for (index, launch) in self.executable.program.launches.iter().enumerate() {
             if launch.stable && !self.stale {
                 continue;
             }
             match timeline.as_deref_mut() {
-                None => self.launch(launch, None),
+                None => self.launch(index, None),
                 Some(timeline) => {
                     timeline.begin();
-                    self.launch(launch, Some(&*timeline));
+                    self.launch(index, Some(&*timeline));
                     timeline.end(index, launch);
                 }
             }
         }
         self.stale = false;
-        for &(from, to) in &executable.program.copies {
-            let bytes = executable.program.buffer(from).ty.bytes();
-            let (from, to) = (self.address(from), self.address(to));
-            // SAFETY: both buffers have `bytes` bytes, are owned by this session, and differ.
+        let program = &self.executable.program;
+        for &(from, to) in &program.copies {
+            let bytes = program.buffer(from).ty.bytes();
+            let (from, to) = (self.addresses.buffer(from), self.addresses.buffer(to));
+            // SAFETY: both buffers have `bytes` bytes and differ; this session may write to `to`.
             unsafe { std::ptr::copy_nonoverlapping(from, to, bytes) };
         }
         let mut outputs = Outputs::new();
-        for (name, id) in &executable.program.outputs {
-            let ty = &executable.program.buffer(*id).ty;
+        for (name, id) in &program.outputs {
+            let (ty, at) = (&program.buffer(*id).ty, self.addresses.buffer(*id));
             // SAFETY: the buffer has the bytes of its type, and nothing writes to it now.
-            let bytes = unsafe { std::slice::from_raw_parts(self.address(*id), ty.bytes()) };
+            let bytes = unsafe { std::slice::from_raw_parts(at, ty.bytes()) };
             let tensor = HostTensor::from_bytes(ty.dtype, ty.shape.to_vec(), bytes)?;
             outputs.insert(name.clone(), tensor);
         }
         Ok(outputs)
     }
 
-    fn launch(&mut self, launch: &Launch, timeline: Option<&Timeline>) {
-        let arguments: Vec<*mut u8> = launch
-            .arguments
-            .iter()
-            .map(|&id| self.address(id))
-            .collect();
-        let kernel = &self.executable.program.kernels[launch.kernel];
-        let function = self.executable.code.entry(launch.kernel);
-        let scratch = Addresses(self.scratch.as_mut_ptr());
-        let arguments = Arguments(arguments);
+    /// Runs one launch. Every input is lent.
+    fn launch(&self, index: usize, timeline: Option<&Timeline>) {
+        let program = &self.executable.program;
+        let kernel = program.launches[index].kernel;
+        let function = self.executable.code.entry(kernel);
         let stride = self.scratch_stride;
-        self.pool.run(kernel.items(), &|worker, range| {
-            let _measured = timeline.map(|timeline| timeline.enter(worker));
-            let scratch = scratch.at(worker * stride);
-            // SAFETY: each argument has the elements that the kernel declares, the program's
-            // verifier has bounded every static access, items write to disjoint elements, and
-            // each worker has a scratch of its own.
-            unsafe { function(arguments.get(), scratch, range.start, range.end) };
-        });
-    }
-
-    fn write(
-        &mut self,
-        kind: &'static str,
-        name: &str,
-        index: usize,
-        value: &HostTensor,
-    ) -> Result<(), ProgramError> {
-        check(
-            kind,
-            name,
-            &self.executable.program.buffers[index].ty,
-            value,
-        )?;
-        let target = self.owned[index]
-            .as_mut()
-            .expect("inputs and parameters are owned");
-        target.bytes_mut().copy_from_slice(value.bytes());
-        Ok(())
-    }
-
-    fn address(&mut self, id: BufferId) -> *mut u8 {
-        let index = id.0 as usize;
-        match self.executable.program.buffers[index].kind {
-            BufferKind::Temporary { offset } => {
-                // SAFETY: the memory plan keeps every temporary inside the arena.
-                unsafe { self.arena.as_mut_ptr().add(offset) }
-            }
-            _ => {
-                let tensor = self.owned[index]
-                    .as_mut()
-                    .expect("only temporaries are not owned");
-                tensor.bytes_mut().as_mut_ptr()
-            }
-        }
-    }
-}
-
-/// A launch's argument pointers, shared by the threads that run it.
-struct Arguments(Vec<*mut u8>);
-
-// SAFETY: the pointers are only passed to a kernel whose items may run in parallel.
-unsafe impl Sync for Arguments {}
-
-impl Arguments {
-    fn get(&self) -> *const *mut u8 {
-        self.0.as_ptr()
-    }
-}
-
-/// The scratch of all threads.
-struct Addresses(*mut u8);
-
-// SAFETY: each worker uses only its own part.
-unsafe impl Sync for Addresses {}
-
-impl Addresses {
-    fn at(&self, offset: usize) -> *mut u8 {
-        self.0.wrapping_add(offset)
+        self.pool
+            .run(program.kernels[kernel].items(), &|worker, range| {
+                let _measured = timeline.map(|timeline| timeline.enter(worker));
+                let arguments = self.addresses.arguments(index);
+                let scratch = self.scratch.address().wrapping_add(worker * stride);
+                // SAFETY: each argument has the elements that the kernel declares, the program's
+                // verifier has bounded every static access, items write to disjoint elements of what
+                // this session owns, and each worker has a scratch of its own.
+                unsafe { function(arguments, scratch, range.start, range.end) };
+            });
     }
 }
 

@@ -162,6 +162,27 @@ fn indexing_and_padding() {
     check_output(|g| g.input("x", DType::F32, [2, 11]).window(1, 3, 2, 1).sum(-1));
 }
 
+/// Constants of one value, and positions, have no buffer of their own.
+#[test]
+fn indexing_into_constants() {
+    check_output(|g| {
+        let x = g.input("x", DType::F32, [9, 4]);
+        let start = g.input("s", DType::I32, []);
+        x.full_like(1.5).dynamic_slice(0, start, 3) + x.dynamic_slice(0, start, 3)
+    });
+    check_output(|g| {
+        let start = g.input("s", DType::I32, []);
+        let counted = g.iota(DType::F32, [9, 4], 0);
+        let repeated = g.iota(DType::F32, [9], 0).broadcast_to([4, 9]);
+        counted.dynamic_slice(0, start, 3) + repeated.swap_axes(0, 1).dynamic_slice(0, start, 3)
+    });
+    check_output(|g| {
+        let indices = g.input("i", DType::I32, [3]);
+        let x = g.input("x", DType::F32, [3, 5]);
+        g.iota(DType::F32, [7, 5], 1).gather(0, indices) + x.full_like(2.0).gather(0, indices)
+    });
+}
+
 #[test]
 fn random_bits() {
     check_output(|g| {

@@ -8,6 +8,10 @@ use std::mem::offset_of;
 
 impl Emitter<'_, '_> {
     pub fn contract(&mut self, c: &Contract) {
+        assert!(
+            c.a_groups.is_none(),
+            "groups are for targets that like them"
+        );
         let bytes = size_of::<ContractArgs>() as u32;
         let data = StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 4);
         let slot = self.b.create_sized_stack_slot(data);

@@ -2,7 +2,8 @@
 //!
 //! The instructions `maxps` and `minps` give their second operand if either is NaN or both are
 //! zero. Taken in both orders they differ only there: for zeros, joining the bits gives the right
-//! sign; where a NaN has been is kept beside in a mask, which the result gets in the end.
+//! sign; where a NaN has been is kept beside in a mask, which the result gets in the end. Wide loops
+//! keep the greatest magnitude instead, from which the mask is made.
 
 use super::emit::Emitter;
 use crate::kernel::{Combine, Reduction};

@@ -24,6 +24,9 @@ pub(super) struct WideFunctions<'f> {
 /// called that can be.
 const WORTH_A_CALL: usize = if cfg!(test) { 1 } else { 32 };
 
+/// What the bits of a NaN without the sign are above.
+const INFINITY_WITHOUT_SIGN: u32 = f32::INFINITY.to_bits() << 1;
+
 /// The signature of [`WideLoop`]'s function.
 pub(super) fn signature() -> ir::Signature {
     let mut signature = ir::Signature::new(CallConv::SystemV);
@@ -127,7 +130,10 @@ impl Emitter<'_, '_> {
                     return lanes;
                 }
                 let at = place(index + 1, group);
-                let nan = self.b.ins().load(types::I32X4, ACCESS, call.record, at);
+                let magnitude = self.b.ins().load(types::I32X4, ACCESS, call.record, at);
+                let infinity = self.lanes_of(types::I32X4, [INFINITY_WITHOUT_SIGN; GROUP]);
+                let above = IntCC::UnsignedGreaterThan;
+                let nan = self.b.ins().icmp(above, magnitude, infinity);
                 self.with_nan(lanes, nan)
             });
             results.push(lanes.collect());

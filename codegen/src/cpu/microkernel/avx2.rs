@@ -1,8 +1,8 @@
 //! The AVX2 tile: 6 rows x 1 panel in 12 of the 16 registers, on f32 and on widened weights.
 
 use std::arch::x86_64::{
-    __m256, __m256i, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128, _mm_prefetch, _mm_set1_epi8,
-    _mm_xor_si128, _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_cvtepi8_epi32,
+    __m256, __m256i, _MM_HINT_T0, _MM_HINT_T1, _mm_loadl_epi64, _mm_loadu_si128, _mm_prefetch,
+    _mm_set1_epi8, _mm_xor_si128, _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_cvtepi8_epi32,
     _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_fmadd_ps, _mm256_loadu_ps,
     _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps,
     _mm256_setr_epi32, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps,
@@ -80,8 +80,10 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
     // chain of additions as long as the step's multiply-adds.
     let rows: [isize; ROWS] = black_box(from_fn(|row| row as isize * tile.a_row_stride));
     let size = widened(FORMAT).b().size();
-    let (mut a, mut b) = (tile.a, tile.b);
+    let (mut a, mut b, mut next_group) = (tile.a, tile.b, tile.ahead);
     for _ in 0..tile.steps {
+        _mm_prefetch::<_MM_HINT_T1>(next_group.cast());
+        next_group = next_group.wrapping_add(PANEL_WIDTH * size);
         // SAFETY: a panel is readable over its full width for every k.
         let b_row = unsafe {
             [

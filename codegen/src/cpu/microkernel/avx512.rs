@@ -1,11 +1,11 @@
 //! The AVX-512 tile: 8 rows x 3 panels in 24 of the 32 registers, on f32 and on widened weights.
 
 use std::arch::x86_64::{
-    __m512, __mmask16, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm_set1_epi8, _mm_xor_si128,
-    _mm256_loadu_si256, _mm512_castsi512_ps, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps,
-    _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
-    _mm512_storeu_ps,
+    __m512, __mmask16, _MM_HINT_T0, _MM_HINT_T1, _mm_loadu_si128, _mm_prefetch, _mm_set1_epi8,
+    _mm_xor_si128, _mm256_loadu_si256, _mm512_castsi512_ps, _mm512_cvtepi8_epi32,
+    _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_slli_epi32, _mm512_storeu_ps,
 };
 
 use super::blocks::{self, Tile, TileFn, Tiles};
@@ -84,7 +84,7 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize>(tile: &
     // panel of the next tile is fetched instead.
     let last = (PREFETCH / step).min(tile.steps);
     let next = PREFETCH as isize + (PANELS as isize - 1) * tile.b_panel_stride;
-    let (mut a, mut b) = (tile.a, tile.b);
+    let (mut a, mut b, mut next_group) = (tile.a, tile.b, tile.ahead);
     for (steps, ahead) in [(tile.steps - last, PREFETCH as isize), (last, next)] {
         for _ in 0..steps {
             let mut b_row = [_mm512_setzero_ps(); PANELS];
@@ -104,6 +104,10 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize>(tile: &
                 for (sum, &b) in sums.iter_mut().zip(&b_row) {
                     *sum = _mm512_fmadd_ps(a, b, *sum);
                 }
+            }
+            if ROWS > FEW_ROWS {
+                _mm_prefetch::<_MM_HINT_T1>(next_group.cast());
+                next_group = next_group.wrapping_add(step);
             }
             a = a.wrapping_offset(tile.a_step_stride);
             b = b.wrapping_add(step);

@@ -2,8 +2,9 @@
 //! and groups of four bytes (`vpdpbusd`). 8 rows x 3 panels, as in f32.
 
 use std::arch::x86_64::{
-    __m512, __m512bh, __m512i, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_dpbf16_ps,
-    _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_ps,
+    __m512, __m512bh, __m512i, _MM_HINT_T1, _mm_prefetch, _mm512_castps_si512, _mm512_castsi512_ps,
+    _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi32,
+    _mm512_setzero_ps,
 };
 
 use super::avx512::{load, sizes, store};
@@ -58,8 +59,10 @@ macro_rules! pairs {
                 }
             }
 
-            let (mut a, mut b) = (tile.a, tile.b);
+            let (mut a, mut b, mut next_group) = (tile.a, tile.b, tile.ahead);
             for _ in 0..tile.steps {
+                _mm_prefetch::<_MM_HINT_T1>(next_group.cast());
+                next_group = next_group.wrapping_add(STEP);
                 let mut b_row = [_mm512_castps_si512(_mm512_setzero_ps()); PANELS];
                 for (panel, b_row) in b_row.iter_mut().enumerate() {
                     let b = b.wrapping_offset(panel as isize * tile.b_panel_stride);

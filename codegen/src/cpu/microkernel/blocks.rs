@@ -1,8 +1,9 @@
 //! The loops around a register tile: groups of B panels, blocks of k, tiles of rows.
 //!
-//! For each group of panels and each block of k, all row tiles run before the next: that part of
-//! B stays in the nearest cache, and A is read again from the second-level cache once per group.
-//! A block of k after the first reloads C, which changes no bit.
+//! For each block of k and each group of panels, all row tiles run before the next: that part of B
+//! stays in the second-level cache, and so does the block of A, which is read once per group. A
+//! block of k after the first reloads C, which changes no bit. The first row tiles also fetch what
+//! the next group reads: it comes from farther away, and they would all wait for it.
 //!
 //! k is counted in steps here: a step is as many terms as lie side by side in a panel.
 
@@ -27,6 +28,8 @@ pub(super) struct Tile {
     pub steps: usize,
     /// Start from C instead of from zero, or from the columns' own values in `Int8`.
     pub reload: bool,
+    /// What to fetch meanwhile, a step of a panel with each step: only a hint.
+    pub ahead: *const u8,
 }
 
 /// Runs a tile. Safe to call under the conditions of [`super::ContractFn`] for the tile's part.
@@ -63,15 +66,29 @@ pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
         true => steps.max(1),
         false => T::K_BLOCK,
     };
-    for (panel, panels) in pieces(args.n.div_ceil(PANEL_WIDTH), T::PANELS) {
-        let column = panel * PANEL_WIDTH;
-        let columns = (panels * PANEL_WIDTH).min(args.n - column);
-        let b = args.b.wrapping_offset(panel as isize * b_panel_stride);
-        let mut done = 0;
-        // Runs once for k = 0, which has to set C.
-        loop {
-            let count = piece(steps - done, k_block);
+    let all_panels = args.n.div_ceil(PANEL_WIDTH);
+    let mut done = 0;
+    // Runs once for k = 0, which has to set C.
+    loop {
+        let count = piece(steps - done, k_block);
+        for (panel, panels) in pieces(all_panels, T::PANELS) {
+            let column = panel * PANEL_WIDTH;
+            let columns = (panels * PANEL_WIDTH).min(args.n - column);
+            let panel_at = |panel: usize, step: usize| {
+                args.b
+                    .wrapping_offset(panel as isize * b_panel_stride)
+                    .wrapping_add(step * b_step)
+            };
+            let b = panel_at(panel, done);
+            let (last_group, last_block) = (panel + panels >= all_panels, done + count >= steps);
+            let next = match (last_group, last_block) {
+                (false, _) => panel_at(panel + panels, done),
+                (true, false) => panel_at(0, done + count),
+                // What a caller reads next that goes on to the columns beside these.
+                (true, true) => panel_at(panel + panels, 0),
+            };
             for (row, rows) in pieces(args.m, T::ROWS) {
+                let number = row / T::ROWS;
                 let tile = Tile {
                     a: args
                         .a
@@ -79,7 +96,7 @@ pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
                         .wrapping_offset(done as isize * a_step_stride),
                     a_row_stride,
                     a_step_stride,
-                    b: b.wrapping_add(done * b_step),
+                    b,
                     b_panel_stride,
                     own: args.columns.cast::<f32>().wrapping_add(column),
                     c: args
@@ -91,15 +108,19 @@ pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
                     columns,
                     steps: count,
                     reload: args.accumulate != 0 || done != 0,
+                    ahead: match number < T::PANELS {
+                        true => next.wrapping_offset(number as isize * b_panel_stride),
+                        false => b,
+                    },
                 };
                 // SAFETY: the tile's rows, columns and terms lie within those of `args`, for which
                 // the caller vouches, and `rows` and `panels` are what the function was chosen for.
                 unsafe { T::tile(rows, panels)(&tile) };
             }
-            done += count;
-            if done >= steps {
-                break;
-            }
+        }
+        done += count;
+        if done >= steps {
+            break;
         }
     }
 }

@@ -302,8 +302,10 @@ impl<'k> Builder<'k> {
                 let forth = self.binary(pick, best, term);
                 let back = self.binary(pick, term, best);
                 self.again(best, join, forth, back);
-                let is_nan = self.compare(Predicate::Unordered, term, term);
-                self.again(nan, Binary::Or, nan, is_nan);
+                // The greatest magnitude, as bits without the sign: above infinity are NaNs alone.
+                // A comparison would do, but its masks are slow to make lanes of.
+                let magnitude = self.binary(Binary::AddInt, term, term);
+                self.again(nan, Binary::MaxUnsigned, nan, magnitude);
             }
             _ => return Err(Unsupported),
         }

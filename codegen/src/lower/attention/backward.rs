@@ -299,6 +299,7 @@ impl Strip<'_> {
             },
             a_row_stride: 1,
             a_k_stride: self.stride as i64,
+            a_groups: None,
             b: Element {
                 place: packed,
                 at: at.add(&first_row),

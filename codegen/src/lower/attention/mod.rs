@@ -6,6 +6,7 @@
 
 mod backward;
 mod forward;
+mod narrow;
 mod rows;
 mod strip;
 
@@ -71,6 +72,7 @@ pub(super) fn lower(
         lowered.push(operand.pack(fresh, function)?);
     }
     let mut blocks = options.blocks;
+    let on_cpu = blocks.online_queries.is_none();
     let online = format == Format::Bf16 && online_fits(mask, extent(q, 1), extent(v, 1));
     let online = blocks.online_queries.filter(|_| online);
     if let Some(queries) = online {
@@ -84,6 +86,8 @@ pub(super) fn lower(
     }
     let strip = Strip::new(&mut builder, function, anchor, kind, &blocks);
     let attempt = strip.and_then(|strip| match (backward, online) {
+        // Elsewhere scratch is too dear for what this keeps there.
+        (false, None) if format == Format::Bf16 && on_cpu => strip.forward_narrow(&mut builder),
         (false, None) => strip.forward(&mut builder),
         (false, Some(_)) => strip.online(&mut builder),
         (true, _) if by_keys.is_some() => strip.backward_queries(&mut builder),

@@ -201,6 +201,7 @@ impl<'f> Strip<'f> {
             },
             a_row_stride: a.row_stride,
             a_k_stride: a.column_stride,
+            a_groups: None,
             b: Element {
                 place,
                 at,

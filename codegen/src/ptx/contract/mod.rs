@@ -1,12 +1,14 @@
 //! Block contractions by a whole block of threads: slabs of both sides are staged in shared
 //! memory while the slab before is multiplied, on the FMA units or on the tensor cores.
 
+mod choice;
 mod ffma;
 mod pipeline;
 mod stage;
 mod tensor;
 mod tiling;
 
+pub use choice::{block, block_tf32};
 pub use tiling::Tiling;
 use tiling::Unit;
 

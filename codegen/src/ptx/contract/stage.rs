@@ -22,12 +22,23 @@ struct Piece {
     /// Their first term in a slab, and terms in them.
     term: Reg,
     terms: i64,
-    /// Bytes from one slab's piece to the next one's.
-    step: i64,
+    step: Step,
     /// False where the row or panel is not part of the tile.
     inside: Option<Reg>,
     /// The thread has such a piece.
     exists: Option<Reg>,
+}
+
+/// How far a slab's piece is from the first slab's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Bytes from one slab to the next.
+    Even(i64),
+    /// Bytes from one group of terms to the next, and from one term to the next; a slab is part
+    /// of a group.
+    Groups { terms: usize, group: i64, term: i64 },
+    /// The same, where a piece is part of a group: the distance is that of its first term.
+    OwnGroup { terms: usize, group: i64, term: i64 },
 }
 
 impl Stage {
@@ -44,23 +55,16 @@ impl Stage {
     pub fn fill(&self, e: &mut Emitter, plan: &Plan, k: Reg, stage: &Address) {
         let slab = plan.tiling.slab() as i64;
         let whole = matches!(plan.k, Index::Constant(k) if k % slab == 0);
-        let (number, _) = e.split(k, slab as usize);
         // Distances of slabs by their step: few differ.
-        let mut steps: Vec<(i64, bool, Reg)> = Vec::new();
+        let mut steps: Vec<(Step, bool, Reg)> = Vec::new();
         for piece in self.a.iter().chain(&self.b) {
             let shared = piece.from.space == Space::Shared;
-            let known = steps
-                .iter()
-                .find(|step| (step.0, step.1) == (piece.step, shared));
-            let distance = match known {
-                Some(step) => step.2,
-                None => {
-                    let (class, mul) = match shared {
-                        true => (Class::B32, "mul.lo.u32"),
-                        false => (Class::B64, "mul.wide.u32"),
-                    };
-                    let distance =
-                        e.t.def(class, mul, format_args!("{number}, {}", piece.step));
+            let same = |step: &&(Step, bool, Reg)| (step.0, step.1) == (piece.step, shared);
+            let own = matches!(piece.step, Step::OwnGroup { .. });
+            let distance = match steps.iter().find(same) {
+                Some(step) if !own => step.2,
+                _ => {
+                    let distance = piece.distance(e, plan, k);
                     steps.push((piece.step, shared, distance));
                     distance
                 }
@@ -71,6 +75,25 @@ impl Stage {
 }
 
 impl Piece {
+    /// How far the piece of the slab at `k` is from the first slab's, in bytes.
+    fn distance(&self, e: &mut Emitter, plan: &Plan, k: Reg) -> Reg {
+        let (class, mul, mad) = match self.from.space {
+            Space::Shared => (Class::B32, "mul.lo.u32", "mad.lo.u32"),
+            _ => (Class::B64, "mul.wide.u32", "mad.wide.u32"),
+        };
+        let (first, (terms, group, term)) = match self.step {
+            Step::Even(bytes) => {
+                let (number, _) = e.split(k, plan.tiling.slab());
+                return e.t.def(class, mul, format_args!("{number}, {bytes}"));
+            }
+            Step::Groups { terms, group, term } => (k, (terms, group, term)),
+            Step::OwnGroup { terms, group, term } => (e.plus(k, self.term), (terms, group, term)),
+        };
+        let (number, within) = e.split(first, terms);
+        let of_group = e.t.def(class, mul, format_args!("{number}, {group}"));
+        e.t.def(class, mad, format_args!("{within}, {term}, {of_group}"))
+    }
+
     fn copy(
         &self,
         e: &mut Emitter,
@@ -94,7 +117,7 @@ impl Piece {
         let size = self.size(e, plan, (k, whole));
         let guard = self.exists.map_or(String::new(), |p| format!("@{p} "));
         match self.from.space {
-            Space::Shared => self.copy_shared(e, &from, &to, size, &guard),
+            Space::Shared => self.copy_words(e, &from, &to, size, &guard),
             _ if self.bytes >= 4 => {
                 let cache = if self.bytes == 16 { "cg" } else { "ca" };
                 let name = format!("{guard}cp.async.{cache}.shared.global");
@@ -105,7 +128,7 @@ impl Piece {
                     }
                 }
             }
-            _ => self.copy_small(e, &from, &to, size, &guard),
+            _ => self.copy_words(e, &from, &to, size, &guard),
         }
     }
 
@@ -143,8 +166,9 @@ impl Piece {
         }
     }
 
-    /// From scratch that is in shared memory already. Pieces there are whole words.
-    fn copy_shared(
+    /// Through registers, word by word: from scratch that is in shared memory already, and pieces
+    /// too small to be copied asynchronously.
+    fn copy_words(
         &self,
         e: &mut Emitter,
         from: &Address,
@@ -152,65 +176,27 @@ impl Piece {
         size: Option<Reg>,
         guard: &str,
     ) {
-        let words = (self.bytes / 4).max(1);
-        if self.bytes < 4 {
-            return self.copy_small(e, from, to, size, guard);
-        }
-        for word in 0..words {
-            let (from, to) = (from.plus(4 * word), to.plus(4 * word));
+        let word = self.bytes.min(4);
+        let (load, bits) = (from.space.load(), 8 * word);
+        for at in (0..self.bytes).step_by(word as usize) {
             let value = e.t.def(Class::B32, "mov.b32", 0);
-            let load = match size {
-                None => format!("{guard}ld.shared.b32"),
+            let inside = match size {
+                None => guard.to_string(),
                 Some(size) => {
-                    let operands = format_args!("{size}, {}", 4 * word);
+                    let operands = format_args!("{size}, {at}");
                     let mut inside = e.t.def(Class::Predicate, "setp.gt.s32", operands);
                     if let Some(exists) = self.exists {
                         let operands = format_args!("{inside}, {exists}");
                         inside = e.t.def(Class::Predicate, "and.pred", operands);
                     }
-                    format!("@{inside} ld.shared.b32")
+                    format!("@{inside} ")
                 }
             };
-            e.t.op(&load, format_args!("{value}, {from}"));
-            e.t.op(
-                &format!("{guard}st.shared.b32"),
-                format_args!("{to}, {value}"),
-            );
+            let name = format!("{inside}{load}.u{bits}");
+            e.t.op(&name, format_args!("{value}, {}", from.plus(at)));
+            let name = format!("{guard}st.shared.b{bits}");
+            e.t.op(&name, format_args!("{}, {value}", to.plus(at)));
         }
-    }
-
-    /// Pieces too small to be copied asynchronously.
-    fn copy_small(
-        &self,
-        e: &mut Emitter,
-        from: &Address,
-        to: &Address,
-        size: Option<Reg>,
-        guard: &str,
-    ) {
-        let bits = 8 * self.bytes;
-        let value = e.t.def(Class::B32, "mov.b32", 0);
-        let load = from.space.load();
-        let inside = match size {
-            None => guard.to_string(),
-            Some(size) => {
-                let mut inside =
-                    e.t.def(Class::Predicate, "setp.gt.s32", format_args!("{size}, 0"));
-                if let Some(exists) = self.exists {
-                    let operands = format_args!("{inside}, {exists}");
-                    inside = e.t.def(Class::Predicate, "and.pred", operands);
-                }
-                format!("@{inside} ")
-            }
-        };
-        e.t.op(
-            &format!("{inside}{load}.u{bits}"),
-            format_args!("{value}, {from}"),
-        );
-        e.t.op(
-            &format!("{guard}st.shared.b{bits}"),
-            format_args!("{to}, {value}"),
-        );
     }
 }
 
@@ -250,6 +236,9 @@ fn a_rows(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
             && contract.a.dynamic.is_none()
             && contract.a.at.terms.iter().all(|term| whole(term.1))
             && (slab * size).is_multiple_of(bytes)
+            && contract.a_groups.is_none_or(|groups| {
+                whole(groups.stride) && (groups.terms * size).is_multiple_of(bytes)
+            })
     };
     let bytes = [16, 8, 4, 2]
         .into_iter()
@@ -268,7 +257,11 @@ fn a_rows(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
         let to_thread = e.t.def(Class::B32, "mad.lo.u32", operands);
         let of_tile = e.plus(row, plan.row);
         let row_bytes = contract.a_row_stride * size as i64;
-        let from = moved(e, &plan.a, (of_tile, row_bytes), (term, size as i64));
+        let step = a_step(plan, terms);
+        let from = match step {
+            Step::OwnGroup { .. } => moved(e, &plan.a, &[(of_tile, row_bytes)]),
+            _ => moved(e, &plan.a, &[(of_tile, row_bytes), (term, size as i64)]),
+        };
         all.push(Piece {
             from,
             to: 0,
@@ -276,7 +269,7 @@ fn a_rows(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
             bytes: bytes as i64,
             term,
             terms: terms as i64,
-            step: (slab * size) as i64,
+            step,
             inside: e.inside(of_tile, &[0], plan.m, rows)[0],
             exists: exists(e, number, pieces),
         });
@@ -304,7 +297,11 @@ fn a_strided(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
         let to_thread = e.t.def(Class::B32, "mad.lo.u32", operands);
         let of_tile = e.plus(row, plan.row);
         let (row_bytes, term_bytes) = (4 * contract.a_row_stride, 4 * contract.a_k_stride);
-        let from = moved(e, &plan.a, (of_tile, row_bytes), (term, term_bytes));
+        let step = a_step(plan, 1);
+        let from = match step {
+            Step::OwnGroup { .. } => moved(e, &plan.a, &[(of_tile, row_bytes)]),
+            _ => moved(e, &plan.a, &[(of_tile, row_bytes), (term, term_bytes)]),
+        };
         all.push(Piece {
             from,
             to: 0,
@@ -312,7 +309,7 @@ fn a_strided(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
             bytes: 4,
             term,
             terms: 1,
-            step: slab as i64 * term_bytes,
+            step,
             inside: e.inside(of_tile, &[0], plan.m, rows)[0],
             exists: exists(e, number, pieces),
         });
@@ -350,7 +347,7 @@ fn b_panels(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
         let to = e.times_plus(chunk, 16, to);
         let to_thread = e.times_plus(panel, panel_pitch, to);
         let of_side = e.plus(panel, first_panel);
-        let from = moved(e, &plan.b, (of_side, panel_bytes), (within, 16));
+        let from = moved(e, &plan.b, &[(of_side, panel_bytes), (within, 16)]);
         let term = e.times(line, terms_of_row);
         all.push(Piece {
             from,
@@ -360,7 +357,7 @@ fn b_panels(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
             term,
             // A row of terms is there as a whole: panels are padded.
             terms: 1,
-            step: (rows * row) as i64,
+            step: Step::Even((rows * row) as i64),
             inside: e.inside(of_side, &[0], panels, plan.tiling.panels())[0],
             exists: exists(e, number, pieces),
         });
@@ -368,10 +365,26 @@ fn b_panels(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
     all
 }
 
-/// An address moved by two products.
-fn moved(e: &mut Emitter, from: &Address, x: (Reg, i64), y: (Reg, i64)) -> Address {
+/// The step of the left side's pieces of so many terms.
+fn a_step(plan: &Plan, piece: usize) -> Step {
+    let (contract, slab) = (plan.contract, plan.tiling.slab());
+    let size = contract.format.a().size() as i64;
+    let term = contract.a_k_stride * size;
+    let Some(groups) = contract.a_groups else {
+        return Step::Even(slab as i64 * term);
+    };
+    let (terms, group) = (groups.terms, groups.stride * size);
+    debug_assert!(terms.is_multiple_of(piece));
+    match terms.is_multiple_of(slab) {
+        true => Step::Groups { terms, group, term },
+        false => Step::OwnGroup { terms, group, term },
+    }
+}
+
+/// An address moved by some products.
+fn moved(e: &mut Emitter, from: &Address, by: &[(Reg, i64)]) -> Address {
     let mut base = from.base;
-    for (reg, factor) in [x, y] {
+    for (reg, factor) in by {
         let operands = format_args!("{reg}, {factor}, {base}");
         base = match from.space {
             Space::Shared => e.t.def(Class::B32, "mad.lo.s32", operands),

@@ -139,8 +139,8 @@ impl Emitter<'_> {
             }
             for j in 0..nt {
                 let from = b.plus(j as i64 * panel + (step * STEP / 4) as i64 * row);
-                let low = self.two_words(format, &from);
-                let high = self.two_words(format, &from.plus(4 * row));
+                let low = self.rounded_words(format, &from);
+                let high = self.rounded_words(format, &from.plus(4 * row));
                 for (i, left) in left.iter().enumerate() {
                     for which in 0..2 {
                         let sum = &sums[(i * nt + j) * 2 + which];
@@ -160,13 +160,6 @@ impl Emitter<'_> {
         words.map(|word| self.rounded(format, word))
     }
 
-    fn two_words(&mut self, format: Format, from: &Address) -> [Reg; 2] {
-        let words = [0; 2].map(|_| self.t.reg(Class::B32));
-        let operands = format_args!("{{{}, {}}}, {from}", words[0], words[1]);
-        self.t.op("ld.shared.v2.b32", operands);
-        words.map(|word| self.rounded(format, word))
-    }
-
     /// `f32` as tf32, rounded to nearest; other formats are what they are.
     fn rounded(&mut self, format: Format, word: Reg) -> Reg {
         match format {
@@ -178,19 +171,8 @@ impl Emitter<'_> {
         }
     }
 
-    fn multiply(&mut self, format: Format, sum: &[Reg; 4], left: &[Reg; 4], right: [Reg; 2]) {
-        let name = match format {
-            Format::F32 => "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32",
-            Format::Int8 => "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32",
-            _ => "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",
-        };
-        let [s0, s1, s2, s3] = sum;
-        let [a0, a1, a2, a3] = left;
-        let [b0, b1] = right;
-        let sum = format!("{{{s0}, {s1}, {s2}, {s3}}}");
-        self.t.op(
-            name,
-            format_args!("{sum}, {{{a0}, {a1}, {a2}, {a3}}}, {{{b0}, {b1}}}, {sum}"),
-        );
+    fn rounded_words(&mut self, format: Format, from: &Address) -> [Reg; 2] {
+        let words = self.two_words(from);
+        words.map(|word| self.rounded(format, word))
     }
 }

@@ -53,9 +53,15 @@ pub struct Tiling {
 impl Tiling {
     /// The tile for a block of so many threads.
     pub fn new(contract: &Contract, options: &Options, threads: u32) -> Tiling {
-        let format = contract.format;
-        let (m, n) = (contract.m.largest().max(1), contract.n.largest().max(1));
-        let candidates = match (on_tensor_cores(contract, options), threads) {
+        let tensor = on_tensor_cores(contract, options);
+        let (m, n) = (contract.m.largest(), contract.n.largest());
+        Tiling::of(contract.format, tensor, (m, n), threads)
+    }
+
+    /// The tile for a block of `m` rows and `n` columns.
+    pub fn of(format: Format, tensor: bool, (m, n): (usize, usize), threads: u32) -> Tiling {
+        let (m, n) = (m.max(1), n.max(1));
+        let candidates = match (tensor, threads) {
             (true, MANY_THREADS) => vec![LARGE_TENSOR],
             (true, _) => tensor_units(),
             (false, _) => ffma_units(),
@@ -76,14 +82,18 @@ impl Tiling {
     /// Threads of a block that runs these contractions.
     pub fn threads(contracts: &[&Contract], options: &Options) -> u32 {
         match contracts {
-            [contract]
-                if on_tensor_cores(contract, options)
-                    && contract.m.largest() >= LARGE
-                    && contract.n.largest() >= LARGE =>
-            {
-                MANY_THREADS
+            [contract] if on_tensor_cores(contract, options) => {
+                Tiling::threads_of(true, (contract.m.largest(), contract.n.largest()))
             }
             _ => THREADS,
+        }
+    }
+
+    /// Threads of a block with one contraction.
+    pub fn threads_of(tensor: bool, (m, n): (usize, usize)) -> u32 {
+        match tensor && m >= LARGE && n >= LARGE {
+            true => MANY_THREADS,
+            false => THREADS,
         }
     }
 
@@ -101,12 +111,13 @@ impl Tiling {
         }
     }
 
-    /// Instructions of a step, about.
-    fn work(&self) -> usize {
+    /// Instructions of a thread for a step of one term, or of 32 bytes on the tensor cores, whose
+    /// instructions take 16 cycles each: about.
+    pub fn work(&self) -> usize {
         match self.unit {
             // Per term: multiplications, and loads from shared memory at a quarter of their rate.
             Unit::Ffma { tm, tn, .. } => tm * tn + 2 * (tm + tn),
-            Unit::Tensor { mt, nt, .. } => 32 * mt * nt + 16 * (mt + nt),
+            Unit::Tensor { mt, nt, .. } => 32 * mt * nt + 2 * (mt + nt),
         }
     }
 
@@ -197,6 +208,7 @@ fn ffma_units() -> Vec<Unit> {
     };
     let shapes = [
         (8, 16, 8, 8, 16),
+        (8, 16, 8, 4, 16),
         // Few rows read the right side once: long slabs keep much of it on its way.
         (8, 16, 1, 1, LONG_SLAB),
         (16, 8, 8, 8, 16),
@@ -219,6 +231,7 @@ fn tensor_units() -> Vec<Unit> {
     let unit = |(wy, wx, mt, nt)| Unit::Tensor { wy, wx, mt, nt };
     let shapes = [
         (2, 2, 2, 4),
+        (2, 2, 2, 2),
         (4, 1, 2, 4),
         (2, 2, 1, 4),
         (1, 4, 1, 4),

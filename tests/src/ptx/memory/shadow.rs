@@ -43,7 +43,40 @@ pub struct Conflict {
 #[derive(Debug, Clone, Copy, Default)]
 struct Granule {
     writer: Stamp,
-    readers: [Stamp; 2],
+    readers: [Readers; 2],
+}
+
+/// Lanes of one warp that have read, and when the last of them did.
+#[derive(Debug, Clone, Copy, Default)]
+struct Readers {
+    last: Stamp,
+    lanes: u32,
+}
+
+impl Readers {
+    fn one(reader: Stamp) -> Readers {
+        Readers {
+            last: reader,
+            lanes: 1 << reader.lane_index(),
+        }
+    }
+
+    /// As if all had read when the last one did.
+    fn unordered(self, me: Stamp, clocks: &Clocks, private: bool) -> bool {
+        if !self.last.same_block(me) || self.last.warp() != me.warp() {
+            return Granule::unordered(self.last, me, clocks, private);
+        }
+        let lanes = (0..32).filter(|lane| self.lanes >> lane & 1 == 1);
+        let mut readers = lanes.map(|lane| self.last.of_lane(lane));
+        readers.any(|reader| !clocks.ordered(reader, me))
+    }
+
+    fn stamp(self) -> Stamp {
+        match self.lanes.count_ones() {
+            0 | 1 => self.last,
+            _ => self.last.several(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -145,21 +178,22 @@ impl Granule {
         if stale || Granule::unordered(self.writer, me, clocks, private) {
             return Err((self.written_as(), self.writer));
         }
-        if self.readers[0] == me {
+        if self.readers[0].last == me && self.readers[0].lanes.count_ones() == 1 {
             return Ok(());
         }
         // Who is ordered after me is ordered after whom I am ordered after: I may replace those.
         for reader in &mut self.readers {
-            if !Granule::unordered(*reader, me, clocks, private) {
-                *reader = me;
+            if !reader.unordered(me, clocks, private) {
+                *reader = Readers::one(me);
                 return Ok(());
             }
-            if reader.same_block(me) && reader.warp() == me.warp() {
-                *reader = me.several();
+            if reader.last.same_block(me) && reader.last.warp() == me.warp() {
+                reader.last = me;
+                reader.lanes |= 1 << me.lane_index();
                 return Ok(());
             }
         }
-        self.readers[1] = me;
+        self.readers[1] = Readers::one(me);
         Ok(())
     }
 
@@ -176,11 +210,11 @@ impl Granule {
             return Err((self.written_as(), self.writer));
         }
         for reader in self.readers {
-            if Granule::unordered(reader, me, clocks, private) {
-                return Err((Use::Read, reader));
+            if reader.unordered(me, clocks, private) {
+                return Err((Use::Read, reader.stamp()));
             }
         }
-        self.readers = [Stamp::default(); 2];
+        self.readers = [Readers::default(); 2];
         self.writer = match how {
             Use::Pending => me.pending(),
             // An atomic operation of another block stays known: nothing orders it in this launch.

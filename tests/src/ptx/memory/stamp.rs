@@ -34,6 +34,11 @@ impl Stamp {
         Stamp(self.0 | u64::from(lane) << LANE)
     }
 
+    /// The same event as of another lane, whichever it is of.
+    pub fn of_lane(self, lane: u32) -> Stamp {
+        Stamp(self.0 & !31 | u64::from(lane) << LANE)
+    }
+
     /// Several lanes of the warp took part.
     pub fn several(self) -> Stamp {
         Stamp(self.0 | SEVERAL)

@@ -46,6 +46,7 @@ fn blocked([m, n, k]: [usize; 3], rows: usize, terms: usize, format: Format) -> 
             ),
             a_row_stride: row_stride as i64,
             a_k_stride: k_stride as i64,
+            a_groups: None,
             b: element(1, first.scale(PANEL as i64)),
             b_panel_stride: (whole * PANEL) as i64,
             columns: format.columns().map(|_| element(3, Affine::constant(0))),

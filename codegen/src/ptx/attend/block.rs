@@ -1,0 +1,194 @@
+//! What is done with a block of keys: scores, exponentials, and their products with values.
+
+use super::super::emit::Emitter;
+use super::super::memory::Address;
+use super::super::text::{Class, Float, Reg};
+use super::{K_PITCH, KEYS, Pair, Rows, V_PITCH, k_bytes};
+use crate::kernel::{Attend, Format, PANEL};
+
+const ALL: u32 = u32::MAX;
+const LOG2_E: f32 = std::f32::consts::LOG2_E;
+
+impl Emitter<'_> {
+    pub(super) fn attend_block(
+        &mut self,
+        a: &Attend,
+        (queries, outputs): (&[[Reg; 4]], &[Pair]),
+        rows: &mut Rows,
+        (block, group, four): (Reg, Reg, Reg),
+        stage: &Address,
+    ) {
+        let lane = self.times(group, 8);
+        let k_lane = self.times_plus(four, 4 * K_PITCH, lane);
+        let v_lane = self.times_plus(four, 2 * 4 * V_PITCH, lane);
+        let k = Address {
+            base: self.plus(stage.base, k_lane),
+            ..*stage
+        };
+        let v = Address {
+            base: self.plus(stage.base, v_lane),
+            ..*stage
+        }
+        .plus(k_bytes(a) as i64);
+
+        let scores = self.scores(a, queries, &k);
+        let scores = self.masked(a, scores, rows, (block, four));
+        let probabilities = self.exponentials(&scores, rows, outputs);
+        for (panel, output) in outputs.iter().enumerate() {
+            for (step, p) in probabilities.iter().enumerate() {
+                // Rows of words 2t and 2t + 1 of these 16 keys.
+                let row = panel * KEYS / 2 + step * PANEL / 2;
+                let from = v.plus((4 * V_PITCH * row) as i64);
+                let low = self.two_words(&from);
+                let high = self.two_words(&from.plus(4 * V_PITCH as i64));
+                for which in 0..2 {
+                    self.multiply(Format::Bf16, &output[which], p, [low[which], high[which]]);
+                }
+            }
+        }
+    }
+
+    /// Scaled scores of a block: for each 16 keys a pair of fragments.
+    fn scores(&mut self, a: &Attend, queries: &[[Reg; 4]], k: &Address) -> Vec<Pair> {
+        let mut scores = Vec::new();
+        for panel in 0..KEYS / PANEL {
+            let sums = self.zero_pair();
+            for (step, q) in queries.iter().enumerate() {
+                let row = panel * a.depth / 2 + step * PANEL / 2;
+                let from = k.plus((4 * K_PITCH * row) as i64);
+                let low = self.two_words(&from);
+                let high = self.two_words(&from.plus(4 * 4 * K_PITCH as i64));
+                for which in 0..2 {
+                    self.multiply(Format::Bf16, &sums[which], q, [low[which], high[which]]);
+                }
+            }
+            let scale = Float(f32::from_bits(a.scale));
+            scores.push(sums.map(|fragment| {
+                fragment.map(|sum| {
+                    self.t
+                        .def(Class::F32, "mul.rn.f32", format_args!("{sum}, {scale}"))
+                })
+            }));
+        }
+        scores
+    }
+
+    /// Scores of keys that a row does not see become negative infinity.
+    fn masked(
+        &mut self,
+        a: &Attend,
+        scores: Vec<Pair>,
+        rows: &Rows,
+        (block, four): (Reg, Reg),
+    ) -> Vec<Pair> {
+        if a.causal.is_none() && a.keys.is_multiple_of(KEYS) {
+            return scores;
+        }
+        let start = self.times(block, KEYS);
+        let start = self.times_plus(four, 4, start);
+        let hidden = Float(f32::NEG_INFINITY);
+        let mut masked = Vec::new();
+        for (panel, pair) in scores.into_iter().enumerate() {
+            masked.push([0, 1].map(|odd| {
+                [0, 1, 2, 3].map(|at| {
+                    let (half, second) = (at / 2, at % 2);
+                    let key = self.plus(start, panel * PANEL + 2 * second + odd);
+                    let operands = format_args!("{key}, {}", rows.limits[half]);
+                    let seen = self.t.def(Class::Predicate, "setp.lt.s32", operands);
+                    let operands = format_args!("{}, {hidden}, {seen}", pair[odd][at]);
+                    self.t.def(Class::F32, "selp.f32", operands)
+                })
+            }));
+        }
+        masked
+    }
+
+    /// Corrects what is known of the rows, and gives the exponentials as left sides of 16 keys.
+    fn exponentials(
+        &mut self,
+        scores: &[Pair],
+        rows: &mut Rows,
+        outputs: &[Pair],
+    ) -> Vec<[Reg; 4]> {
+        let log2_e = Float(LOG2_E);
+        let mut shifts = [rows.maxima[0]; 2];
+        for (half, shift) in shifts.iter_mut().enumerate() {
+            let mut maximum = rows.maxima[half];
+            for fragment in scores.iter().flatten() {
+                for value in &fragment[2 * half..2 * half + 2] {
+                    let operands = format_args!("{maximum}, {value}");
+                    maximum = self.t.def(Class::F32, "max.f32", operands);
+                }
+            }
+            // The four threads of a row.
+            let maximum = self.over_row(maximum, "max.f32");
+            let old = rows.maxima[half];
+            let down = self
+                .t
+                .def(Class::F32, "sub.rn.f32", format_args!("{old}, {maximum}"));
+            let down = self
+                .t
+                .def(Class::F32, "mul.rn.f32", format_args!("{down}, {log2_e}"));
+            let factor = self.t.def(Class::F32, "ex2.approx.ftz.f32", down);
+            self.t.op("mov.f32", format_args!("{old}, {maximum}"));
+            let sum = rows.sums[half];
+            self.t
+                .op("mul.rn.f32", format_args!("{sum}, {sum}, {factor}"));
+            for fragment in outputs.iter().flatten() {
+                for value in &fragment[2 * half..2 * half + 2] {
+                    self.t
+                        .op("mul.rn.f32", format_args!("{value}, {value}, {factor}"));
+                }
+            }
+            let minus = Float(-LOG2_E);
+            *shift = self
+                .t
+                .def(Class::F32, "mul.rn.f32", format_args!("{maximum}, {minus}"));
+        }
+        let mut left = Vec::new();
+        for pair in scores {
+            let exps = pair.map(|fragment| {
+                [0, 1, 2, 3].map(|at| {
+                    let operands = format_args!("{}, {log2_e}, {}", fragment[at], shifts[at / 2]);
+                    let power = self.t.def(Class::F32, "fma.rn.f32", operands);
+                    let exp = self.t.def(Class::F32, "ex2.approx.ftz.f32", power);
+                    let sum = rows.sums[at / 2];
+                    self.t.op("add.rn.f32", format_args!("{sum}, {sum}, {exp}"));
+                    exp
+                })
+            });
+            // Keys 4t, 4t + 1 and 4t + 2, 4t + 3 of both rows.
+            let [even, odd] = exps;
+            left.push(
+                [(0, 0), (2, 0), (0, 1), (2, 1)]
+                    .map(|(row, second)| self.pack([even[row + second], odd[row + second]])),
+            );
+        }
+        left
+    }
+
+    /// A value combined over the four threads that share a row.
+    pub(super) fn over_row(&mut self, mut value: Reg, combine: &str) -> Reg {
+        for distance in [1, 2] {
+            let operands = format_args!("{value}, {distance}, 31, {}", ALL as i32);
+            let other = self.t.def(Class::F32, "shfl.sync.bfly.b32", operands);
+            value = self
+                .t
+                .def(Class::F32, combine, format_args!("{value}, {other}"));
+        }
+        value
+    }
+
+    pub(super) fn zero_pair(&mut self) -> Pair {
+        [0; 2].map(|_| [0; 4].map(|_| self.t.def(Class::F32, "mov.f32", Float(0.0))))
+    }
+
+    /// Two numbers as one word of bf16, the first in the low half.
+    pub(super) fn pack(&mut self, [low, high]: [Reg; 2]) -> Reg {
+        self.t.def(
+            Class::B32,
+            "cvt.rn.bf16x2.f32",
+            format_args!("{high}, {low}"),
+        )
+    }
+}

@@ -1,0 +1,153 @@
+//! Work items: which threads run one, and what they know of it.
+
+use super::emit::{Emitter, Index};
+use super::team::{Sync, TILE, Team};
+use super::text::{Class, Label, Reg};
+use super::touched::Touched;
+
+impl Emitter<'_> {
+    /// One item after the other, each with the block's scratch in global memory.
+    pub(super) fn resident(&mut self, block: Reg) {
+        let pointer = self.t.def(Class::B64, "ld.param.u64", "[workspace]");
+        let start = self.t.def(Class::B64, "cvta.to.global.u64", pointer);
+        let bytes = self.geometry.workspace_bytes;
+        let operands = format_args!("{block}, {bytes}, {start}");
+        self.workspace = Some(self.t.def(Class::B64, "mad.wide.u32", operands));
+        let (items, blocks) = (self.kernel.items(), self.geometry.blocks);
+        let team = self.block_team();
+        self.count(
+            Index::Reg(block),
+            Index::Constant(items as i64),
+            blocks,
+            |e, item| {
+                e.grid(item);
+                e.block(&e.kernel.body, &team);
+                // The next item takes the same scratch.
+                e.t.op("bar.sync", 0);
+                e.pending = Touched::default();
+            },
+        );
+    }
+
+    pub(super) fn block_item(&mut self, block: Reg, slices: u32) {
+        let item = match slices {
+            1 => block,
+            _ => {
+                let (item, slice) = self.split(block, slices as usize);
+                self.slice = Some((slice, slices));
+                item
+            }
+        };
+        self.grid(Index::Reg(item));
+        let team = self.block_team();
+        self.block(&self.kernel.body, &team);
+    }
+
+    pub(super) fn tile_item(&mut self, block: Reg) {
+        let tiles = self.geometry.threads / TILE;
+        let (tile, team) = self.tile_team();
+        let operands = format_args!("{block}, {tiles}, {tile}");
+        let item = self.t.def(Class::B32, "mad.lo.u32", operands);
+        let end = self.guard_item(item);
+        if let Some(shared) = self.shared {
+            let operands = format_args!("{tile}, {}, {shared}", self.geometry.scratch_bytes);
+            self.shared = Some(self.t.def(Class::B32, "mad.lo.u32", operands));
+        }
+        self.grid(Index::Reg(item));
+        self.block(&self.kernel.body, &team);
+        self.t.place(end);
+    }
+
+    pub(super) fn thread_item(&mut self, block: Reg) {
+        let operands = format_args!("{block}, {}, {}", self.geometry.threads, self.tid);
+        let item = self.t.def(Class::B32, "mad.lo.u32", operands);
+        let end = self.guard_item(item);
+        self.grid(Index::Reg(item));
+        self.block(&self.kernel.body, &Team::ALONE);
+        self.t.place(end);
+    }
+
+    fn guard_item(&mut self, item: Reg) -> Label {
+        let end = self.t.label();
+        let operands = format_args!("{item}, {}", self.kernel.items());
+        let outside = self.t.def(Class::Predicate, "setp.ge.u32", operands);
+        self.t.branch(outside, true, end);
+        end
+    }
+
+    pub fn block_team(&mut self) -> Team {
+        let leader = self.t.def(
+            Class::Predicate,
+            "setp.eq.u32",
+            format_args!("{}, 0", self.tid),
+        );
+        Team {
+            width: self.geometry.threads,
+            lane: Some(self.tid),
+            leader: Some(leader),
+            sync: Sync::Block,
+        }
+    }
+
+    /// The number of this thread's tile in the block, and the tile.
+    pub fn tile_team(&mut self) -> (Reg, Team) {
+        let tid = self.tid;
+        let (tile, lane) = self.split(tid, TILE as usize);
+        let half = self
+            .t
+            .def(Class::B32, "and.b32", format_args!("{tid}, {TILE}"));
+        let all = self.t.def(Class::B32, "mov.b32", (1u32 << TILE) - 1);
+        let mask = self
+            .t
+            .def(Class::B32, "shl.b32", format_args!("{all}, {half}"));
+        let leader = self
+            .t
+            .def(Class::Predicate, "setp.eq.u32", format_args!("{lane}, 0"));
+        let team = Team {
+            width: TILE,
+            lane: Some(lane),
+            leader: Some(leader),
+            sync: Sync::Warp(mask),
+        };
+        (tile, team)
+    }
+
+    /// Groups of `width` threads that never wait for one another: the group's number, the group.
+    pub(super) fn group_team(&mut self, width: u32) -> (Index, Team) {
+        if width == 1 {
+            return (Index::Reg(self.tid), Team::ALONE);
+        }
+        let tid = self.tid;
+        let (number, lane) = self.split(tid, width as usize);
+        let leader = self
+            .t
+            .def(Class::Predicate, "setp.eq.u32", format_args!("{lane}, 0"));
+        let team = Team {
+            width,
+            lane: Some(lane),
+            leader: Some(leader),
+            sync: Sync::Never,
+        };
+        (Index::Reg(number), team)
+    }
+
+    /// The grid's variables from an item's number.
+    fn grid(&mut self, item: Index) {
+        let mut rest = item;
+        for (position, axis) in self.kernel.grid.iter().enumerate().rev() {
+            let index = match (axis.extent, position) {
+                (0 | 1, _) => Index::Constant(0),
+                (_, 0) => rest,
+                (extent, _) => {
+                    let (quotient, index) = match rest {
+                        Index::Reg(rest) => self.split(rest, extent),
+                        Index::Constant(_) => unreachable!("items are numbered at run time"),
+                    };
+                    rest = Index::Reg(quotient);
+                    Index::Reg(index)
+                }
+            };
+            self.vars.insert(axis.var, index);
+        }
+    }
+}
