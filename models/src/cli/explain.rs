@@ -1,11 +1,11 @@
 //! `bsq explain`: every stage of the compiler, readable.
 
 use super::error::{CliError, Context};
+use super::functions::{PriorProgram, Subject};
 use super::interrupt::uninterrupted;
 use super::output::Output;
 use super::{Verdict, functions};
 use bsq::image_io::write_atomically;
-use bsq::tokenizer::Tokenizer;
 use bsq_codegen::cpu::{clif, microkernel};
 use bsq_codegen::lower::lower;
 use bsq_codegen::program::{BufferKind, Program};
@@ -33,24 +33,30 @@ memory and how many kernels the program has, and how long each part of compiling
   asm       each kernel in machine instructions
 
 The text of `ir` and `fused` parses back. The program is the one that `bsq reconstruct` runs, or \
-with --train a whole training step.")]
+with --train a whole training step. Of a prior it is the one that `bsq encode` runs, or with \
+--program one of those of `bsq decode`.")]
 #[command(after_long_help = "\
 Examples:
   bsq explain default
   bsq explain default --stage ir,fused
   bsq explain config.toml --train --stage schedule | less
+  bsq explain prior.toml --program wavefront
   bsq explain default --dot model.dot && dot -Tsvg model.dot > model.svg")]
 pub struct Arguments {
-    /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml)
+    /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml); a
+    /// tokenizer or a prior
     #[arg(value_name = "MODEL")]
     model: String,
+    /// Which program of a prior [default: all]
+    #[arg(long, value_enum, value_name = "PROGRAM", conflicts_with = "train")]
+    program: Option<PriorProgram>,
     /// Which stages to print, separated by commas
     #[arg(long, value_enum, value_delimiter = ',', value_name = "STAGE,...")]
     stage: Vec<Stage>,
     /// A training step instead of a reconstruction
     #[arg(long)]
     train: bool,
-    /// Windows in the batch
+    /// Windows in the batch; of a prior, sections
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     /// Allow rewrites that round differently, such as folding a gain into a weight; a training
@@ -81,14 +87,20 @@ impl Stage {
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    let config = functions::config_of(&arguments.model)?;
-    let tokenizer = Tokenizer::new(&config.model).in_(&arguments.model)?;
+    let subject = Subject::open(&arguments.model)?;
     let batch = usize::from(arguments.batch);
-    let function = match arguments.train {
-        true => functions::training_step(&config, &tokenizer, batch),
-        false => functions::reconstruct(&tokenizer, batch),
+    let function = match (&subject, arguments.program) {
+        (Subject::Tokenizer(..), Some(_)) => {
+            let message = "--program is for priors: a configuration with a section [prior]";
+            return Err(CliError::new(message)).in_(&arguments.model);
+        }
+        _ if arguments.train => subject.training_step(batch),
+        (Subject::Tokenizer(_, tokenizer), None) => functions::reconstruct(tokenizer, batch),
+        (Subject::Prior(_, model), program) => {
+            program.unwrap_or(PriorProgram::All).function(model, batch)
+        }
     };
-    let exact = !arguments.inexact && (!arguments.train || config.train.exact);
+    let exact = !arguments.inexact && (!arguments.train || subject.trains_exactly());
     let options = rewrite::Options {
         exact,
         ..Default::default()

@@ -1,23 +1,131 @@
 //! The functions of a model that `explain` shows and `bench` measures.
 
-use super::error::CliError;
-use bsq::config::Config;
+use super::error::{CliError, Context};
+use bsq::config::{Config, PriorConfig};
+use bsq::executor::Tensors;
 use bsq::pipeline::ModelFile;
+use bsq::prior::{
+    PriorError, PriorFile, PriorModel, section_function, sub_token_function, wavefront_function,
+};
 use bsq::tokenizer::Tokenizer;
-use bsq::train::StepProgram;
+use bsq::train::{StepProgram, prior_step_function};
 use bsq_ir::{DType, Function, Graph, Scope};
+use clap::ValueEnum;
 use std::path::Path;
 
-/// The configuration of a model: a configuration file's own, or that of weights.
-pub fn config_of(name: &str) -> Result<Config, CliError> {
-    let extension = Path::new(name).extension().map(|e| e.to_ascii_lowercase());
-    let is_config = extension.is_some_and(|e| ["toml", "yaml", "yml"].iter().any(|x| e == *x));
-    match is_config {
-        true => Ok(Config::load(name)?.0),
-        false => {
-            let ModelFile { config, .. } = super::model::open(name)?;
-            Ok(config)
+/// What `explain` shows and `bench` measures.
+pub enum Subject {
+    Tokenizer(Box<Config>, Box<Tokenizer>),
+    Prior(Box<PriorConfig>, Box<PriorModel>),
+}
+
+/// The programs of a prior.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PriorProgram {
+    /// All positions of known sections at once: what encoding runs
+    All,
+    /// One wavefront with a cache of keys and values: a step of decoding
+    Wavefront,
+    /// One sub-token of a wavefront's tokens: a part of that step
+    SubToken,
+}
+
+impl PriorProgram {
+    pub const EVERY: [PriorProgram; 3] = [
+        PriorProgram::All,
+        PriorProgram::Wavefront,
+        PriorProgram::SubToken,
+    ];
+
+    pub fn function(self, model: &PriorModel, batch: usize) -> Function {
+        match self {
+            PriorProgram::All => section_function(model, batch),
+            PriorProgram::Wavefront => wavefront_function(model, batch, model.order().times()),
+            PriorProgram::SubToken => sub_token_function(model, batch * model.order().slots()),
         }
+    }
+
+    pub fn title(self) -> &'static str {
+        match self {
+            PriorProgram::All => "all positions",
+            PriorProgram::Wavefront => "a wavefront",
+            PriorProgram::SubToken => "a sub-token of a wavefront",
+        }
+    }
+}
+
+impl Subject {
+    /// A configuration file's model, or that of weights; both of a tokenizer or of a prior.
+    pub fn open(name: &str) -> Result<Subject, CliError> {
+        let extension = Path::new(name).extension().map(|e| e.to_ascii_lowercase());
+        let is_config = extension.is_some_and(|e| ["toml", "yaml", "yml"].iter().any(|x| e == *x));
+        // A file that cannot be read is reported by whoever reads it in earnest.
+        let text = || std::fs::read_to_string(name).unwrap_or_default();
+        let prior = |config: PriorConfig| {
+            let model = PriorModel::new(&config.prior);
+            Ok(Subject::Prior(Box::new(config), Box::new(model)))
+        };
+        if is_config && PriorConfig::is_prior(&text()) {
+            return prior(PriorConfig::load(name)?);
+        }
+        if !is_config && Path::new(name).is_file() {
+            match PriorFile::open(Path::new(name)) {
+                Ok(file) => return prior(file.config),
+                Err(PriorError::NotAPrior { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let config = match is_config {
+            true => Config::load(name)?.0,
+            false => {
+                let ModelFile { config, .. } = super::model::open(name)?;
+                config
+            }
+        };
+        let tokenizer = Tokenizer::new(&config.model).in_(name)?;
+        Ok(Subject::Tokenizer(Box::new(config), Box::new(tokenizer)))
+    }
+
+    /// A whole training step: forward, loss, backward, AdamW and the moving average.
+    pub fn training_step(&self, batch: usize) -> Function {
+        match self {
+            Subject::Tokenizer(config, tokenizer) => {
+                let mut config = (**config).clone();
+                config.data.batch_size = batch;
+                StepProgram::function_of(&config, tokenizer)
+            }
+            Subject::Prior(config, _) => {
+                let mut config = (**config).clone();
+                config.data.batch_size = batch;
+                prior_step_function(&config)
+            }
+        }
+    }
+
+    /// Whether training keeps every bit of the spelled-out gradients.
+    pub fn trains_exactly(&self) -> bool {
+        match self {
+            Subject::Tokenizer(config, _) => config.train.exact,
+            Subject::Prior(config, _) => config.train.exact,
+        }
+    }
+
+    /// What a batch consists of.
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Subject::Tokenizer(..) => "windows",
+            Subject::Prior(..) => "sections",
+        }
+    }
+
+    /// Parameters as training starts.
+    pub fn init(&self) -> Result<Tensors, CliError> {
+        Ok(match self {
+            Subject::Tokenizer(_, tokenizer) => tokenizer.init(0)?,
+            Subject::Prior(config, _) => {
+                PriorFile::untrained("", (**config).clone(), "")?.parameters
+            }
+        })
     }
 }
 
@@ -33,11 +141,4 @@ pub fn reconstruct(tokenizer: &Tokenizer, batch: usize) -> Function {
         ("reconstruction", decoded.reconstruction.id()),
     ];
     g.function(outputs, [])
-}
-
-/// A whole training step: forward, loss, backward, AdamW and the moving average.
-pub fn training_step(config: &Config, tokenizer: &Tokenizer, batch: usize) -> Function {
-    let mut config = config.clone();
-    config.data.batch_size = batch;
-    StepProgram::function_of(&config, tokenizer)
 }
