@@ -7,7 +7,6 @@ use bsq::data::list_images;
 use bsq::pipeline::SessionOptions;
 use bsq::pretrained;
 use bsq::rate_distortion::{Choice, Ours, compare, markdown_table};
-use bsq_benches::threads;
 use bsq_runtime::checkpoint::Weights;
 use std::error::Error;
 use std::path::Path;
@@ -50,8 +49,9 @@ fn figures(folder: &Path) -> Result<String, Box<dyn Error>> {
     let mut progress = |done, total| eprint!("\r{done} of {total} files");
     let comparison = compare(&mut ours, &RUNGS, &pictures, &Choice::ALL, &mut progress)?;
     eprintln!();
-    let mut text = markdown_table(&comparison, &[0, 1, 2]);
-    text += &format!("\n{} photos, {} threads.", pictures.len(), threads());
+    // Times are the machine's affair: `bsq bench codec` prints them.
+    let mut text = markdown_table(&comparison, &[0, 1, 2], false);
+    text += &format!("\n{} photos.", pictures.len());
     for codec in &comparison.codecs {
         let missing = if codec.missing { "not measured: " } else { "" };
         text += &format!(" {}: {missing}{}.", codec.name, codec.description);

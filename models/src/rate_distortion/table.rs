@@ -3,12 +3,14 @@
 use super::Comparison;
 use std::fmt::Write;
 
-/// A line for each codec at each of the rungs with these positions.
-pub fn markdown_table(comparison: &Comparison, rungs: &[usize]) -> String {
-    let mut text = String::from(
-        "| sub-tokens | codec | bits per pixel | PSNR, dB | MS-SSIM | encoding, s | decoding, s |\n\
-         |---|---|---|---|---|---|---|\n",
-    );
+/// A line for each codec at each of the rungs with these positions; with `times`, also how long
+/// files took.
+pub fn markdown_table(comparison: &Comparison, rungs: &[usize], times: bool) -> String {
+    let mut text = String::from("| sub-tokens | codec | bits per pixel | PSNR, dB | MS-SSIM |");
+    text += match times {
+        true => " encoding, s | decoding, s |\n|---|---|---|---|---|---|---|\n",
+        false => "\n|---|---|---|---|---|\n",
+    };
     let mut line = |first: &str, rest: &str| {
         writeln!(text, "| {first} | {rest} |").expect("a String takes all");
     };
@@ -24,17 +26,23 @@ pub fn markdown_table(comparison: &Comparison, rungs: &[usize]) -> String {
                     true => "missing",
                     false => "no file as small for every picture",
                 };
-                line(&first, &format!("{name} | {reason} | | | |"));
+                let rest = if times { " | |" } else { "" };
+                line(&first, &format!("{name} | {reason} | |{rest}"));
                 continue;
             };
             let ms_ssim = mean.ms_ssim.map_or("-".into(), |x| format!("{x:.4}"));
-            line(
-                &first,
-                &format!(
-                    "{name} | {:.3} | {:.2} | {ms_ssim} | {:.3} | {:.3}",
-                    mean.bits_per_pixel, mean.psnr, mean.encoding_seconds, mean.decoding_seconds
-                ),
+            let rates = format!(
+                "{name} | {:.3} | {:.2} | {ms_ssim}",
+                mean.bits_per_pixel, mean.psnr
             );
+            let times = match times {
+                true => format!(
+                    " | {:.3} | {:.3}",
+                    mean.encoding_seconds, mean.decoding_seconds
+                ),
+                false => String::new(),
+            };
+            line(&first, &(rates + &times));
         }
     }
     text

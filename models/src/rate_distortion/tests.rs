@@ -129,13 +129,20 @@ fn json_is_of_compressais_schema() {
 #[test]
 fn every_form_names_what_is_missing() {
     let comparison = comparison();
-    let table = markdown_table(&comparison, &[0, 1]);
+    let table = markdown_table(&comparison, &[0, 1], true);
     assert!(
         table.contains("| 9 | bsq | 0.500 | 35.00 | 0.7000 | 0.500 | 0.250 |"),
         "{table}"
     );
     assert!(table.contains("JPEG | no file as small"), "{table}");
     assert!(table.contains("WebP | missing"), "{table}");
+    // Every line has the columns of the first, with times and without.
+    for times in [true, false] {
+        let table = markdown_table(&comparison, &[0, 1], times);
+        let mut columns = table.lines().map(|line| line.matches('|').count());
+        let first = columns.next().unwrap();
+        assert!(columns.all(|count| count == first), "{table}");
+    }
     let plot = svg_plot(&comparison);
     assert!(plot.contains("WebP (missing)"), "{plot}");
     let page = html_page(&comparison);

@@ -175,7 +175,7 @@ fn report(comparison: &Comparison, output: &Output) -> Result<(), CliError> {
     output.say(format_args!(
         "\nmeans over {} pictures\n\n{}",
         comparison.pictures.len(),
-        markdown_table(comparison, &rungs).trim_end()
+        markdown_table(comparison, &rungs, true).trim_end()
     ))
 }
 
