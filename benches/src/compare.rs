@@ -6,7 +6,7 @@
 //! saved baselines and filters as usual.
 
 use super::entrant::{Contestant, Entrant};
-use super::table::{Row, print};
+use super::table::{Items, Row, print};
 use super::threads::{tell_everybody, threads};
 use bsq::machine::{Probe, cpu_name, median};
 use bsq_codegen::cpu::microkernel::selected;
@@ -78,6 +78,18 @@ impl Suite {
     /// # Panics
     /// If results do not agree.
     pub fn compare(&mut self, comparison: Comparison<'_>) {
+        self.compare_with(comparison, None);
+    }
+
+    /// The same for work on a number of items, of which the table says how many a second are done.
+    ///
+    /// # Panics
+    /// If results do not agree.
+    pub fn compare_items(&mut self, comparison: Comparison<'_>, count: f64, unit: &'static str) {
+        self.compare_with(comparison, Some(Items { count, unit }));
+    }
+
+    fn compare_with(&mut self, comparison: Comparison<'_>, items: Option<Items>) {
         let Suite {
             criterion,
             probe,
@@ -115,7 +127,7 @@ impl Suite {
                     let rounds = if *test { None } else { Some(rounds) };
                     recorded = take_turns(&mut contestants, probe, rounds);
                     drop(contestants);
-                    print(name, work, probe, &names, &rows(&recorded));
+                    print(name, (work, items), probe, &names, &rows(&recorded));
                 }
                 bencher.iter_custom(|iterations| {
                     let samples = &recorded[index];

@@ -6,6 +6,13 @@ use bsq::machine::Probe;
 /// In seconds.
 const MILLISECOND: f64 = 1e-3;
 
+/// What the work consists of.
+#[derive(Clone, Copy)]
+pub struct Items {
+    pub count: f64,
+    pub unit: &'static str,
+}
+
 /// A contestant's samples, in seconds.
 pub struct Row {
     pub median: f64,
@@ -13,7 +20,13 @@ pub struct Row {
 }
 
 /// Prints medians beside what the machine could do while they were taken.
-pub fn print(name: &str, work: Work, probe: &Probe, names: &[&str], rows: &[Row]) {
+pub fn print(
+    name: &str,
+    (work, items): (Work, Option<Items>),
+    probe: &Probe,
+    names: &[&str],
+    rows: &[Row],
+) {
     let machine = probe.rates();
     println!(
         "\n{name}: {:.3} GFLOP, {:.2} MB; peak {:.1} GFLOP/s, memory {:.1} GB/s",
@@ -26,10 +39,14 @@ pub fn print(name: &str, work: Work, probe: &Probe, names: &[&str], rows: &[Row]
         true => ("us", 1e6),
         false => ("ms", 1e3),
     };
-    println!("   median {unit}    best {unit}  of peak  of memory  ratio");
+    let per_second = items.map_or(String::new(), |items| format!("{:>14}/s", items.unit));
+    println!("   median {unit}    best {unit}  of peak  of memory  ratio{per_second}");
     for (contestant, row) in names.iter().zip(rows) {
+        let rate = items.map_or(String::new(), |items| {
+            format!("{:16.0}", items.count / row.median)
+        });
         println!(
-            "  {:10.4} {:10.4} {:7.0}% {:9.0}%  {:5.2}  {contestant}",
+            "  {:10.4} {:10.4} {:7.0}% {:9.0}%  {:5.2}{rate}  {contestant}",
             row.median * scale,
             row.best * scale,
             100.0 * work.flops / row.median / 1e9 / machine.gflops,

@@ -15,6 +15,7 @@ pub mod optimizer;
 pub mod pipeline;
 pub mod pretrained;
 pub mod prior;
+pub mod rate_distortion;
 pub mod schedule;
 pub mod tokenizer;
 pub mod train;

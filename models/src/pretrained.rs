@@ -13,11 +13,18 @@ const SHIPPED: [(&str, &[u8]); 1] = [(
     include_bytes!("../pretrained/default/model.safetensors"),
 )];
 
-/// Names of the priors that ship, and their files.
-const SHIPPED_PRIORS: [(&str, &[u8]); 1] = [(
-    "default",
-    include_bytes!("../pretrained/prior/prior.safetensors"),
-)];
+/// Names of the priors that ship, and their files. Those that were the default once stay: streams
+/// that were coded with them decode for ever.
+const SHIPPED_PRIORS: [(&str, &[u8]); 2] = [
+    (
+        "default",
+        include_bytes!("../pretrained/prior/prior.safetensors"),
+    ),
+    (
+        "default-1",
+        include_bytes!("../pretrained/prior/earlier/default-1.safetensors"),
+    ),
+];
 
 /// Names of the models that ship.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -78,6 +85,20 @@ pub fn open_prior(name: &str) -> Result<PriorFile, PriorError> {
     }
 }
 
+/// The prior of that [`identity`](PriorFile::identity), if it is one that ships.
+///
+/// # Errors
+/// [`PriorError`], if memory runs out.
+pub fn prior_with_identity(identity: u64) -> Result<Option<PriorFile>, PriorError> {
+    for name in prior_names() {
+        let prior = open_prior(name)?;
+        if prior.identity() == identity {
+            return Ok(Some(prior));
+        }
+    }
+    Ok(None)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +110,19 @@ mod tests {
             assert_eq!(model.name, name);
             assert!(model.parameter_count() > 100_000);
         }
+    }
+
+    /// Streams name priors by these numbers: they must never change.
+    #[test]
+    fn priors_are_found_by_identity() {
+        for (name, identity) in [
+            ("default", 0x9806_5d6e_bb05_610e),
+            ("default-1", 0x3f0a_13c2_aa3a_1108),
+        ] {
+            let prior = prior_with_identity(identity).unwrap().unwrap();
+            assert_eq!(prior.name, name);
+        }
+        assert!(prior_with_identity(1).unwrap().is_none());
     }
 
     #[test]

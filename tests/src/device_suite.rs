@@ -128,7 +128,7 @@ pub fn prior(device: Device) {
         ("section", section_function(&model, 2), &prior.parameters),
         (
             "wavefront",
-            wavefront_function(&model, 2),
+            wavefront_function(&model, 2, model.order().times()),
             &prior.parameters,
         ),
         (

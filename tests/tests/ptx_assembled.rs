@@ -139,7 +139,10 @@ fn add_prior(kernels: &mut Kernels, path: &Path, train: bool) {
     let exact = options(Precision::F32, false, true);
     for (part, function) in [
         ("section", section_function(&model, 1)),
-        ("wavefront", wavefront_function(&model, 1)),
+        (
+            "wavefront",
+            wavefront_function(&model, 1, model.order().times()),
+        ),
         (
             "sub-token",
             sub_token_function(&model, model.order().slots()),

@@ -8,11 +8,13 @@ use super::output::Output;
 use super::prior::PriorArgument;
 use super::progress::Progress;
 use super::{Verdict, paths};
-use bsq::codec::{Codec, Coding, Decoder, FrameReader, picture_tokens};
+use bsq::codec::{Codec, Coding, Decoder, FrameReader, Header, picture_tokens};
 use bsq::image_io::save_png;
 use bsq::pipeline::{SessionOptions, TokenizerSession};
 use clap::Args;
 use serde_json::json;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -23,7 +25,8 @@ use std::time::Instant;
 #[command(long_about = "\
 Files that `bsq encode` wrote back to photos.
 
-The tokenizer and the prior must be those that the file was coded with, down to the last bit. The \
+The tokenizer and the prior must be those that the file was coded with, down to the last bit; a file \
+of an earlier default prior is decoded with that one. The \
 tokens are then those that were coded, on every machine and with any number of threads.
 
 A file with a damaged section is an error, unless --recover is given: then the good sections are \
@@ -64,26 +67,29 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         let frames = FrameReader::new(open(path)?, arguments.recover).in_(path.display())?;
         streams.push(frames);
     }
-    let coded = streams
-        .iter()
-        .any(|frames| frames.header().coding != Coding::Raw);
     let device = arguments.device.open(output)?;
     let tokenizer = arguments.model.open(output)?;
-    let prior = match coded {
-        true => Some(arguments.prior.open(output)?),
-        false => None,
-    };
     let options = SessionOptions {
         threads: output.threads,
         device,
         ..SessionOptions::default()
     };
-    let mut codec = Codec::new(&tokenizer, prior.as_ref(), &options)?;
+    // One for each prior that a stream names; all before the first picture is written.
+    let mut codecs = BTreeMap::new();
+    for frames in &streams {
+        if let Entry::Vacant(place) = codecs.entry(prior_of(frames.header())) {
+            let prior = place.key().map(|its| arguments.prior.open_for(its, output));
+            let prior = prior.transpose()?;
+            place.insert(Codec::new(&tokenizer, prior.as_ref(), &options)?);
+        }
+    }
     let mut session = TokenizerSession::new(&tokenizer, options);
     let (mut results, mut verdict) = (Vec::new(), Verdict::Good);
     for ((input, frames), path) in arguments.files.iter().zip(streams).zip(&outputs) {
         let (start, name) = (Instant::now(), input.display().to_string());
-        let mut decoder = Decoder::of_frames(&mut codec, frames).in_(&name)?;
+        let codec = codecs.get_mut(&prior_of(frames.header()));
+        let codec = codec.expect("made for each stream above");
+        let mut decoder = Decoder::of_frames(codec, frames).in_(&name)?;
         let header = decoder.header().clone();
         let progress = Progress::new(&name, "sections", header.sections());
         let mut rows = Vec::new();
@@ -139,6 +145,14 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     }
     output.value(&json!({ "model": tokenizer.name, "images": results }))?;
     Ok(verdict)
+}
+
+/// The identity of the prior that a stream was coded with.
+fn prior_of(header: &Header) -> Option<u64> {
+    match header.coding {
+        Coding::Raw => None,
+        Coding::Prior { identity, .. } => Some(identity),
+    }
 }
 
 fn open(path: &Path) -> Result<BufReader<File>, CliError> {

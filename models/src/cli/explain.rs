@@ -2,8 +2,8 @@
 
 use super::Verdict;
 use super::device::{TargetArgument, Tf32Argument};
-use super::error::CliError;
-use super::functions::{Named, Subject};
+use super::error::{CliError, Context};
+use super::functions::{PriorProgram, Subject};
 use super::interrupt::uninterrupted;
 use super::output::Output;
 use super::precision::PrecisionArgument;
@@ -40,27 +40,31 @@ The text of `ir` and `fused` parses back. With --target, or where ptx is asked f
 `kernel` are those of the program for a GPU, whose work is cut in other blocks. No GPU and no driver \
 is needed.
 
-The program is the one that `bsq reconstruct` runs, of a prior the one that evaluates a whole section; \
-or with --train a whole training step.")]
+The program is the one that `bsq reconstruct` runs, or with --train a whole training step. Of a prior \
+it is the one that `bsq encode` runs, or with --program one of those of `bsq decode`.")]
 #[command(after_long_help = "\
 Examples:
   bsq explain default
   bsq explain default --stage ir,fused
   bsq explain config.toml --train --stage schedule | less
   bsq explain default --stage ptx --target sm_89 --precision bf16
+  bsq explain prior.toml --program wavefront
   bsq explain default --dot model.dot && dot -Tsvg model.dot > model.svg")]
 pub struct Arguments {
-    /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml); of a
+    /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml); a
     /// tokenizer or a prior
     #[arg(value_name = "MODEL")]
     model: String,
+    /// Which program of a prior [default: all]
+    #[arg(long, value_enum, value_name = "PROGRAM", conflicts_with = "train")]
+    program: Option<PriorProgram>,
     /// Which stages to print, separated by commas
     #[arg(long, value_enum, value_delimiter = ',', value_name = "STAGE,...")]
     stage: Vec<Stage>,
     /// A training step instead of a reconstruction
     #[arg(long)]
     train: bool,
-    /// Windows in the batch
+    /// Windows in the batch; of a prior, sections
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     /// Allow rewrites that round differently, such as folding a gain into a weight; a training
@@ -100,15 +104,20 @@ impl Stage {
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let target = arguments.target.options(arguments.tf32)?;
     let precision = arguments.precision.get();
-    let model = Subject::open(&arguments.model)?;
+    let subject = Subject::open(&arguments.model)?;
     let batch = usize::from(arguments.batch);
-    let Named {
-        function, exact, ..
-    } = match arguments.train {
-        true => model.training_step(batch),
-        false => model.forward(batch),
+    let function = match (&subject, arguments.program) {
+        (Subject::Tokenizer(..), Some(_)) => {
+            let message = "--program is for priors: a configuration with a section [prior]";
+            return Err(CliError::new(message)).in_(&arguments.model);
+        }
+        _ if arguments.train => subject.training_step(batch),
+        (Subject::Tokenizer(..), None) => subject.forward(batch).function,
+        (Subject::Prior(_, model), program) => {
+            program.unwrap_or(PriorProgram::All).function(model, batch)
+        }
     };
-    let exact = exact && !arguments.inexact;
+    let exact = !arguments.inexact && (!arguments.train || subject.trains_exactly());
     let options = rewrite::Options {
         exact,
         ..Default::default()
@@ -133,7 +142,10 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     // Of both only if somebody looks at both.
     let for_cpu = (!on_gpu || on_cpu).then(|| lower_with(&fused, &for_cpu));
     let programs = (for_gpu.iter().map(|compiled| &compiled.program)).chain(&for_cpu);
-    let program = programs.clone().next().expect("there is one for the one or the other");
+    let program = programs
+        .clone()
+        .next()
+        .expect("there is one for the one or the other");
     let cpu_program = programs.last().expect("as above");
     if let Some(path) = &arguments.dot {
         let drawn = match arguments.stage.as_slice() {

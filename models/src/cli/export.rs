@@ -65,16 +65,23 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let folder = &arguments.output;
     check_folder(folder, arguments.force)?;
     let model = Subject::open(&arguments.model)?;
-    if !model.has_weights() {
-        output.note(format_args!(
-            "{}: no weights: exported with those that a training starts from",
-            arguments.model
-        ));
-    }
+    let weights = match model.weights(&arguments.model)? {
+        Some(weights) => weights,
+        None => {
+            output.note(format_args!(
+                "{}: no weights: exported with those that a training starts from",
+                arguments.model
+            ));
+            model.init()?
+        }
+    };
     let batch = usize::from(arguments.batch);
     let (program, parameters) = match arguments.train {
-        true => (model.training_step(batch), model.start_of_training(batch)?),
-        false => (model.forward(batch), model.weights()?),
+        true => (
+            model.training(batch),
+            model.start_of_training(batch, weights)?,
+        ),
+        false => (model.forward(batch), weights),
     };
     let options = PtxOptions {
         exact: program.exact,

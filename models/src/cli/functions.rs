@@ -1,27 +1,22 @@
-//! The functions of a model that commands show, export, estimate and measure.
+//! The functions of a model that `explain` shows and `bench` measures.
 
 use super::error::{CliError, Context};
 use bsq::config::{Config, PriorConfig};
 use bsq::executor::Tensors;
 use bsq::pipeline::{ModelFile, decode_function, encode_function};
-use bsq::prior::{PriorFile, PriorModel, section_function, sub_token_function, wavefront_function};
+use bsq::prior::{
+    PriorError, PriorFile, PriorModel, section_function, sub_token_function, wavefront_function,
+};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::{StepProgram, prior_step_function, prior_step_program};
 use bsq_ir::{DType, Function, Graph, Scope};
+use clap::ValueEnum;
 use std::path::Path;
 
-/// A tokenizer or a prior, with its weights if it was given by them.
+/// What `explain` shows, `bench` measures, `export` writes and `plan` estimates.
 pub enum Subject {
-    Tokenizer {
-        config: Box<Config>,
-        tokenizer: Box<Tokenizer>,
-        weights: Option<Tensors>,
-    },
-    Prior {
-        config: Box<PriorConfig>,
-        model: Box<PriorModel>,
-        weights: Option<Tensors>,
-    },
+    Tokenizer(Box<Config>, Box<Tokenizer>),
+    Prior(Box<PriorConfig>, Box<PriorModel>),
 }
 
 /// A function with its name, and whether rewrites must keep every bit.
@@ -31,77 +26,114 @@ pub struct Named {
     pub exact: bool,
 }
 
+/// The programs of a prior.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PriorProgram {
+    /// All positions of known sections at once: what encoding runs
+    All,
+    /// One wavefront with a cache of keys and values: a step of decoding
+    Wavefront,
+    /// One sub-token of a wavefront's tokens: a part of that step
+    SubToken,
+}
+
+impl PriorProgram {
+    pub const EVERY: [PriorProgram; 3] = [
+        PriorProgram::All,
+        PriorProgram::Wavefront,
+        PriorProgram::SubToken,
+    ];
+
+    pub fn function(self, model: &PriorModel, batch: usize) -> Function {
+        match self {
+            PriorProgram::All => section_function(model, batch),
+            PriorProgram::Wavefront => wavefront_function(model, batch, model.order().times()),
+            PriorProgram::SubToken => sub_token_function(model, batch * model.order().slots()),
+        }
+    }
+
+    pub fn title(self) -> &'static str {
+        match self {
+            PriorProgram::All => "all positions",
+            PriorProgram::Wavefront => "a wavefront",
+            PriorProgram::SubToken => "a sub-token of a wavefront",
+        }
+    }
+}
+
 impl Subject {
-    /// A configuration of either, weights of either, or a tokenizer that ships.
+    /// A configuration file's model, or that of weights; both of a tokenizer or of a prior.
     pub fn open(name: &str) -> Result<Subject, CliError> {
-        if is_config(name) {
-            // A file that cannot be read is reported by whoever reads it in earnest.
-            let text = std::fs::read_to_string(name).unwrap_or_default();
-            return match PriorConfig::is_prior(&text) {
-                true => Ok(Subject::prior(PriorConfig::load(name)?, None)),
-                false => Subject::tokenizer(name, Config::load(name)?.0, None),
-            };
+        let is_config = is_config(name);
+        // A file that cannot be read is reported by whoever reads it in earnest.
+        let text = || std::fs::read_to_string(name).unwrap_or_default();
+        let prior = |config: PriorConfig| {
+            let model = PriorModel::new(&config.prior);
+            Ok(Subject::Prior(Box::new(config), Box::new(model)))
+        };
+        if is_config && PriorConfig::is_prior(&text()) {
+            return prior(PriorConfig::load(name)?);
         }
-        match super::model::open(name) {
-            Ok(model) => Subject::tokenizer(name, model.config, Some(model.parameters)),
-            Err(error) => match PriorFile::open(Path::new(name)) {
-                Ok(prior) => Ok(Subject::prior(prior.config, Some(prior.parameters))),
-                Err(_) => Err(error),
-            },
+        if !is_config && Path::new(name).is_file() {
+            match PriorFile::open(Path::new(name)) {
+                Ok(file) => return prior(file.config),
+                Err(PriorError::NotAPrior { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let config = match is_config {
+            true => Config::load(name)?.0,
+            false => {
+                let ModelFile { config, .. } = super::model::open(name)?;
+                config
+            }
+        };
+        let tokenizer = Tokenizer::new(&config.model).in_(name)?;
+        Ok(Subject::Tokenizer(Box::new(config), Box::new(tokenizer)))
+    }
+
+    /// A whole training step: forward, loss, backward, AdamW and the moving average.
+    pub fn training_step(&self, batch: usize) -> Function {
+        match self {
+            Subject::Tokenizer(config, tokenizer) => {
+                let mut config = (**config).clone();
+                config.data.batch_size = batch;
+                StepProgram::function_of(&config, tokenizer)
+            }
+            Subject::Prior(config, _) => {
+                let mut config = (**config).clone();
+                config.data.batch_size = batch;
+                prior_step_function(&config)
+            }
         }
     }
 
-    fn tokenizer(
-        name: &str,
-        config: Config,
-        weights: Option<Tensors>,
-    ) -> Result<Subject, CliError> {
-        Ok(Subject::Tokenizer {
-            tokenizer: Box::new(Tokenizer::new(&config.model).in_(name)?),
-            config: Box::new(config),
-            weights,
-        })
+    /// Whether training keeps every bit of the spelled-out gradients.
+    pub fn trains_exactly(&self) -> bool {
+        match self {
+            Subject::Tokenizer(config, _) => config.train.exact,
+            Subject::Prior(config, _) => config.train.exact,
+        }
     }
 
-    fn prior(config: PriorConfig, weights: Option<Tensors>) -> Subject {
-        Subject::Prior {
-            model: Box::new(PriorModel::new(&config.prior)),
-            config: Box::new(config),
-            weights,
+    /// What a batch consists of.
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Subject::Tokenizer(..) => "windows",
+            Subject::Prior(..) => "sections",
         }
     }
 
     /// A tokenizer's pictures to indices and to pictures again; of a prior, all of a section.
     pub fn forward(&self, batch: usize) -> Named {
-        match self {
-            Subject::Tokenizer { tokenizer, .. } => Named {
-                name: "reconstruct",
-                function: reconstruct(tokenizer, batch),
-                exact: true,
-            },
-            Subject::Prior { model, .. } => Named {
-                name: "section",
-                function: section_function(model, batch),
-                exact: true,
-            },
-        }
-    }
-
-    /// A whole training step: forward, loss, backward, AdamW and the moving average.
-    pub fn training_step(&self, batch: usize) -> Named {
-        let (function, exact) = match self {
-            Subject::Tokenizer {
-                config, tokenizer, ..
-            } => (training_step(config, tokenizer, batch), config.train.exact),
-            Subject::Prior { config, .. } => (
-                prior_step_function(&of_batch(config, batch)),
-                config.train.exact,
-            ),
+        let (name, function) = match self {
+            Subject::Tokenizer(_, tokenizer) => ("reconstruct", reconstruct(tokenizer, batch)),
+            Subject::Prior(_, model) => ("section", section_function(model, batch)),
         };
         Named {
-            name: "training step",
+            name,
             function,
-            exact,
+            exact: true,
         }
     }
 
@@ -113,88 +145,68 @@ impl Subject {
             exact: true,
         };
         match self {
-            Subject::Tokenizer { tokenizer, .. } => vec![
-                named(("encode", encode_function(tokenizer, batch))),
-                named(("decode", decode_function(tokenizer, batch))),
-            ],
-            Subject::Prior { model, .. } => {
-                let rows = batch * model.order().slots();
-                vec![
-                    named(("section", section_function(model, batch))),
-                    named(("wavefront", wavefront_function(model, batch))),
-                    named(("sub-token", sub_token_function(model, rows))),
-                ]
-            }
+            Subject::Tokenizer(_, tokenizer) => [
+                ("encode", encode_function(tokenizer, batch)),
+                ("decode", decode_function(tokenizer, batch)),
+            ]
+            .map(named)
+            .into(),
+            Subject::Prior(_, model) => PriorProgram::EVERY
+                .map(|program| named((program.title(), program.function(model, batch))))
+                .into(),
         }
     }
 
-    /// What parameters are before the first run; random where only a configuration was given.
-    pub fn weights(&self) -> Result<Tensors, CliError> {
-        Ok(match self {
-            Subject::Tokenizer {
-                weights: Some(weights),
-                ..
-            }
-            | Subject::Prior {
-                weights: Some(weights),
-                ..
-            } => weights.clone(),
-            Subject::Tokenizer {
-                config, tokenizer, ..
-            } => tokenizer.init(config.train.seed)?,
-            Subject::Prior { config, .. } => {
-                PriorFile::untrained("prior", (**config).clone(), "")?.parameters
-            }
-        })
-    }
-
-    /// Whether [`weights`](Self::weights) were given.
-    pub fn has_weights(&self) -> bool {
-        match self {
-            Subject::Tokenizer { weights, .. } | Subject::Prior { weights, .. } => {
-                weights.is_some()
-            }
+    /// [`training_step`](Self::training_step) with its name.
+    pub fn training(&self, batch: usize) -> Named {
+        Named {
+            name: "training step",
+            function: self.training_step(batch),
+            exact: self.trains_exactly(),
         }
     }
 
-    /// Parameters and the optimizer's state before the first step.
-    pub fn start_of_training(&self, batch: usize) -> Result<Tensors, CliError> {
-        let weights = self.weights()?;
+    /// Parameters and the optimizer's state before the first step, for a model with these weights.
+    pub fn start_of_training(&self, batch: usize, weights: Tensors) -> Result<Tensors, CliError> {
         Ok(match self {
-            Subject::Tokenizer {
-                config, tokenizer, ..
-            } => {
+            Subject::Tokenizer(config, tokenizer) => {
                 let mut config = (**config).clone();
                 config.data.batch_size = batch;
                 StepProgram::new(&config, tokenizer, weights)?.start
             }
-            Subject::Prior { config, .. } => {
-                prior_step_program(&of_batch(config, batch), weights)?.1
+            Subject::Prior(config, _) => {
+                let mut config = (**config).clone();
+                config.data.batch_size = batch;
+                prior_step_program(&config, weights)?.1
             }
         })
     }
-}
 
-fn of_batch(config: &PriorConfig, batch: usize) -> PriorConfig {
-    let mut config = config.clone();
-    config.data.batch_size = batch;
-    config
+    /// The weights of the model of that name; none if it is a configuration.
+    pub fn weights(&self, name: &str) -> Result<Option<Tensors>, CliError> {
+        if is_config(name) {
+            return Ok(None);
+        }
+        Ok(Some(match self {
+            Subject::Tokenizer(..) => super::model::open(name)?.parameters,
+            Subject::Prior(..) => PriorFile::open(Path::new(name))?.parameters,
+        }))
+    }
+
+    /// Parameters as training starts.
+    pub fn init(&self) -> Result<Tensors, CliError> {
+        Ok(match self {
+            Subject::Tokenizer(_, tokenizer) => tokenizer.init(0)?,
+            Subject::Prior(config, _) => {
+                PriorFile::untrained("", (**config).clone(), "")?.parameters
+            }
+        })
+    }
 }
 
 fn is_config(name: &str) -> bool {
     let extension = Path::new(name).extension().map(|e| e.to_ascii_lowercase());
     extension.is_some_and(|e| ["toml", "yaml", "yml"].iter().any(|x| e == *x))
-}
-
-/// The configuration of a tokenizer: a configuration file's own, or that of weights.
-pub fn config_of(name: &str) -> Result<Config, CliError> {
-    match is_config(name) {
-        true => Ok(Config::load(name)?.0),
-        false => {
-            let ModelFile { config, .. } = super::model::open(name)?;
-            Ok(config)
-        }
-    }
 }
 
 /// Pictures to indices and to pictures again.
@@ -209,11 +221,4 @@ pub fn reconstruct(tokenizer: &Tokenizer, batch: usize) -> Function {
         ("reconstruction", decoded.reconstruction.id()),
     ];
     g.function(outputs, [])
-}
-
-/// A whole training step: forward, loss, backward, AdamW and the moving average.
-pub fn training_step(config: &Config, tokenizer: &Tokenizer, batch: usize) -> Function {
-    let mut config = config.clone();
-    config.data.batch_size = batch;
-    StepProgram::function_of(&config, tokenizer)
 }

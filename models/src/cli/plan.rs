@@ -70,7 +70,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let batch = usize::from(arguments.batch);
     let mut programs = model.inference(batch);
     if arguments.train {
-        programs.push(model.training_step(batch));
+        programs.push(model.training(batch));
     }
     let tera = |rate: f64| rate / 1e12;
     output.say(format_args!(

@@ -7,11 +7,13 @@ use bsq::prior::PriorFile;
 use clap::Args;
 use std::path::Path;
 
+const DEFAULT: &str = "default";
+
 /// Which prior to use.
 #[derive(Args, Clone, Debug)]
 pub struct PriorArgument {
     /// A prior that ships (default), or a file that `bsq train` wrote
-    #[arg(long, value_name = "NAME|PATH", default_value = "default")]
+    #[arg(long, value_name = "NAME|PATH", default_value = DEFAULT)]
     prior: String,
 }
 
@@ -25,13 +27,27 @@ impl PriorArgument {
                 shipped.join(", ")
             )));
         }
-        let prior = pretrained::open_prior(&self.prior)?;
-        output.detail(format_args!(
-            "prior {}: {} parameters, identity {:016x}",
-            prior.name,
-            prior.parameter_count(),
-            prior.identity()
-        ));
-        Ok(prior)
+        Ok(detailed(pretrained::open_prior(&self.prior)?, output))
     }
+
+    /// The prior for a stream that names it by its identity. The default is whatever it was when
+    /// the stream was coded.
+    pub fn open_for(&self, identity: u64, output: &Output) -> Result<PriorFile, CliError> {
+        if self.prior == DEFAULT
+            && let Some(prior) = pretrained::prior_with_identity(identity)?
+        {
+            return Ok(detailed(prior, output));
+        }
+        self.open(output)
+    }
+}
+
+fn detailed(prior: PriorFile, output: &Output) -> PriorFile {
+    output.detail(format_args!(
+        "prior {}: {} parameters, identity {:016x}",
+        prior.name,
+        prior.parameter_count(),
+        prior.identity()
+    ));
+    prior
 }

@@ -76,3 +76,4 @@ pub use header::{
 };
 pub use models::{Codec, SectionReport};
 pub use picture::{grid_rows, picture_tokens};
+pub use range_coder::{SymbolDecoder, SymbolEncoder};

@@ -10,11 +10,16 @@ use constriction::stream::{Decode, Encode};
 pub struct SymbolEncoder(DefaultRangeEncoder);
 
 impl SymbolEncoder {
+    /// Appends a value.
+    ///
+    /// # Panics
+    /// If the counts are of fewer values.
     pub fn encode(&mut self, value: usize, counts: &Counts) {
         let coded = self.0.encode_symbol(value, counts);
         coded.expect("every value below the number of counts can be coded");
     }
 
+    /// The bytes of all values.
     pub fn finish(self) -> Vec<u8> {
         let words = self.0.into_compressed().expect("memory takes everything");
         let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
@@ -28,6 +33,7 @@ impl SymbolEncoder {
 pub struct SymbolDecoder(DefaultRangeDecoder);
 
 impl SymbolDecoder {
+    /// The values of these bytes, one by one.
     pub fn new(bytes: &[u8]) -> SymbolDecoder {
         let word = |part: &[u8]| {
             let mut four = [0; 4];

@@ -1,6 +1,6 @@
 //! Trained priors as files: weights, their configuration, and the tokenizer that they are for.
 
-use super::{PriorModel, parameter_specs};
+use super::{PriorModel, Storage, parameter_specs, store, stored_types};
 use crate::config::{ConfigError, PositionEncoding, PriorConfig, PriorModelConfig};
 use crate::init::init;
 use crate::pipeline::Fnv;
@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 /// Keys of the metadata.
 const CONFIG: &str = "config";
 pub(crate) const TOKENIZER: &str = "tokenizer";
+const STORAGE: &str = "storage";
 
 /// A prior with its weights.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub struct PriorFile {
     pub config: PriorConfig,
     /// The architecture.
     pub model: PriorModel,
-    /// Every parameter, `f32`, by name.
+    /// Every parameter by name, as [`stored_types`] says.
     pub parameters: BTreeMap<String, HostTensor>,
     /// The [`identity`](crate::pipeline::identity) of the tokenizer whose tokens it knows.
     pub tokenizer: String,
@@ -41,6 +42,12 @@ pub enum PriorError {
     /// It is some other file of weights.
     #[error("{path}: not a prior: `bsq train` makes one from a configuration with a section [prior]", path = path.display())]
     NotAPrior {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It keeps its weights in a way that this program does not know.
+    #[error("{path}: weights stored in a format that this version does not know", path = path.display())]
+    Storage {
         /// The file.
         path: PathBuf,
     },
@@ -100,7 +107,12 @@ impl PriorFile {
             path: path.into(),
             error: Box::new(error),
         })?;
-        let model = PriorModel::new(&config.prior);
+        let storage = match text(STORAGE).map(Storage::from_name) {
+            None => Storage::F32,
+            Some(Some(storage)) => storage,
+            Some(None) => return Err(PriorError::Storage { path: path.into() }),
+        };
+        let model = PriorModel::stored_as(&config.prior, storage);
         let weights = match TrainingCheckpoint::of(path, checkpoint) {
             Ok(training) => Checkpoint {
                 tensors: training.parameters(Weights::Ema),
@@ -108,16 +120,32 @@ impl PriorFile {
             },
             Err(_) => checkpoint.clone(),
         };
-        let specs = parameter_specs(&model);
-        let expected = specs.iter().map(|spec| (&spec.name, &spec.ty.shape[..]));
-        let tensors = match_parameters(&weights, expected, &[]);
-        let tensors = tensors.map_err(|error| PriorError::Mismatch {
+        let types = stored_types(&model);
+        let (bytes, floats): (Vec<_>, Vec<_>) =
+            types.iter().partition(|(_, ty)| ty.dtype == DType::U8);
+        let expected = floats.iter().map(|(name, ty)| (name, &ty.shape[..]));
+        let byte_names: Vec<&str> = bytes.iter().map(|(name, _)| name.as_str()).collect();
+        let mismatch = |error: Mismatch| PriorError::Mismatch {
             path: path.into(),
             error: Box::new(error),
-        })?;
+        };
+        let tensors = match_parameters(&weights, expected, &byte_names).map_err(mismatch)?;
         let mut parameters = BTreeMap::new();
-        for (spec, tensor) in specs.iter().zip(tensors) {
-            parameters.insert(spec.name.clone(), tensor.to_dtype(DType::F32)?);
+        for ((name, ty), tensor) in floats.iter().zip(tensors) {
+            parameters.insert(name.clone(), tensor.to_dtype(ty.dtype)?);
+        }
+        for (name, ty) in bytes {
+            let tensor = weights.tensors.get(name);
+            let right = |tensor: &&HostTensor| {
+                tensor.dtype() == DType::U8 && *tensor.shape() == ty.shape[..]
+            };
+            let Some(tensor) = tensor.filter(right) else {
+                return Err(mismatch(Mismatch {
+                    missing: vec![(name.clone(), ty.shape.to_vec())],
+                    ..Mismatch::default()
+                }));
+            };
+            parameters.insert(name.clone(), tensor.clone());
         }
         Ok(PriorFile {
             name: name.to_string(),
@@ -147,20 +175,41 @@ impl PriorFile {
         })
     }
 
+    /// The prior whose weight matrices are these, rounded to be kept in another way. It is
+    /// another prior: its probabilities differ.
+    ///
+    /// # Errors
+    /// If the weights are bytes already, or memory runs out.
+    pub fn stored_as(&self, storage: Storage) -> Result<PriorFile, TensorError> {
+        Ok(PriorFile {
+            model: PriorModel::stored_as(&self.config.prior, storage),
+            parameters: store(&self.parameters, storage)?,
+            ..self.clone()
+        })
+    }
+
     /// Writes a safetensors file that [`open`](PriorFile::open) reads, whole or not at all, with
-    /// the weights rounded to `dtype`.
+    /// what is `f32` rounded to `dtype`.
     ///
     /// # Errors
     /// If `dtype` is no floating-point format, or the file cannot be written.
     pub fn save(&self, path: &Path, dtype: DType) -> Result<(), PriorError> {
-        let metadata = BTreeMap::from([
+        let mut metadata = BTreeMap::from([
             ("format".to_string(), "bsq prior".to_string()),
             (CONFIG.to_string(), self.config.to_toml()),
             (TOKENIZER.to_string(), self.tokenizer.clone()),
         ]);
+        let storage = self.model.storage();
+        if storage != Storage::F32 {
+            metadata.insert(STORAGE.to_string(), storage.name().to_string());
+        }
         let mut rounded = BTreeMap::new();
         for (name, tensor) in &self.parameters {
-            rounded.insert(name.clone(), tensor.to_dtype(dtype)?);
+            let written = match tensor.dtype() {
+                DType::F32 => tensor.to_dtype(dtype)?,
+                _ => tensor.clone(),
+            };
+            rounded.insert(name.clone(), written);
         }
         Ok(checkpoint::safetensors::save(path, &rounded, &metadata)?)
     }
@@ -191,6 +240,10 @@ impl PriorFile {
             PositionEncoding::Learned => 0,
             PositionEncoding::Rotary => 1,
         });
+        // Nothing for f32: priors from before there was a choice keep their identities.
+        if self.model.storage() != Storage::F32 {
+            hash.bytes(self.model.storage().name().as_bytes());
+        }
         hash.bytes(self.tokenizer.as_bytes());
         hash.parameters(&self.parameters);
         hash.0

@@ -62,8 +62,8 @@ fn section_logits<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usize) -> Te
 /// One wavefront: `time` (`i32[]`) and `known` (`i32[batch, slots, neighbours, sub_tokens]`) to
 /// `projected` (`f32[batch, slots, sub_tokens, hidden]`), from which [`sub_token_function`]
 /// predicts. Keys and values of the wavefront are added to the caches, parameters that are
-/// updated in place.
-pub fn wavefront_function(model: &PriorModel, batch: usize) -> Function {
+/// updated in place; they hold the first `times` wavefronts of a section.
+pub fn wavefront_function(model: &PriorModel, batch: usize, times: usize) -> Function {
     let g = Graph::new();
     let scope = Scope::root(&g);
     let order = model.order();
@@ -71,9 +71,10 @@ pub fn wavefront_function(model: &PriorModel, batch: usize) -> Function {
     let start = time * order.slots() as f64;
     let known = known_input(model, &g, batch, order.slots());
     let positions = model.positions(&g).some(start, order.slots());
-    let key = g.iota(DType::I32, [order.positions()], 0);
-    let mask = key.lt((start + order.slots() as f64).broadcast_to([order.positions()]));
-    let specs = cache_specs(model, batch);
+    let held = times * order.slots();
+    let key = g.iota(DType::I32, [held], 0);
+    let mask = key.lt((start + order.slots() as f64).broadcast_to([held]));
+    let specs = cache_specs(model, batch, times);
     let mut updates = Vec::new();
     let features = model.features(&scope, known, &positions, &mut |layer, heads| {
         let mut cached = |which: usize, new: Tensor<'_>| {
@@ -91,10 +92,10 @@ pub fn wavefront_function(model: &PriorModel, batch: usize) -> Function {
 }
 
 /// The caches of [`wavefront_function`]: keys and values of each layer, in this order.
-pub fn cache_specs(model: &PriorModel, batch: usize) -> Vec<ParameterSpec> {
+pub fn cache_specs(model: &PriorModel, batch: usize, times: usize) -> Vec<ParameterSpec> {
     let config = model.config();
     let d = config.width / config.heads;
-    let shape = [batch, config.heads, model.order().positions(), d];
+    let shape = [batch, config.heads, times * model.order().slots(), d];
     let spec = |layer: usize, kind: &str| ParameterSpec {
         name: format!("{CACHE_PREFIX}{layer}.{kind}"),
         ty: Type::new(DType::F32, shape),
@@ -118,11 +119,12 @@ pub fn sub_token_function(model: &PriorModel, rows: usize) -> Function {
     g.function([("probabilities", logits.softmax().id())], [])
 }
 
-/// Parameters of the model, by the names that its functions give them.
+/// Parameters of the model in `f32`, by the names that its functions give them: what training
+/// starts from. [`stored_types`](super::stored_types) has them as they are kept.
 pub fn parameter_specs(model: &PriorModel) -> Vec<ParameterSpec> {
     let g = Graph::new();
     let scope = Scope::root(&g);
-    section_logits(model, &scope, 1);
+    section_logits(&PriorModel::new(model.config()), &scope, 1);
     scope.specs()
 }
 

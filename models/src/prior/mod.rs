@@ -54,6 +54,8 @@ mod model;
 mod order;
 mod section;
 mod session;
+mod steps;
+mod storage;
 
 pub(crate) use file::TOKENIZER;
 pub use file::{PriorError, PriorFile};
@@ -67,3 +69,4 @@ pub use order::Order;
 pub use section::SectionTokens;
 pub(crate) use session::section_inputs;
 pub use session::{Ask, Place, PriorSession, PriorSessionError};
+pub use storage::{Storage, store, stored_types};

@@ -3,7 +3,8 @@
 //! Shapes: B sections, N positions, D features, K sub-tokens of C classes, H hidden features of a
 //! sub-token, M neighbours. Sub-tokens are `i32`; -1 stands for one that is not known.
 
-use super::Order;
+use super::storage::scales_name;
+use super::{Order, Storage};
 use crate::config::{PositionEncoding, PriorModelConfig};
 use bsq_ir::op::Constant;
 use bsq_ir::shape::Type;
@@ -24,6 +25,7 @@ pub struct PriorModel {
     config: PriorModelConfig,
     order: Order,
     neighbours: Vec<(isize, isize)>,
+    storage: Storage,
 }
 
 /// What attention needs besides its block's input.
@@ -44,8 +46,13 @@ pub(super) struct Positions<'g> {
 }
 
 impl PriorModel {
-    /// The architecture of a configuration, which has been checked.
+    /// The architecture of a configuration, which has been checked; its weights are `f32`.
     pub fn new(config: &PriorModelConfig) -> PriorModel {
+        PriorModel::stored_as(config, Storage::F32)
+    }
+
+    /// The same with weights that are kept in another way.
+    pub fn stored_as(config: &PriorModelConfig, storage: Storage) -> PriorModel {
         let order = Order {
             side: config.side,
             slope: config.slope,
@@ -54,11 +61,17 @@ impl PriorModel {
             neighbours: order.neighbours(config.neighbours),
             config: config.clone(),
             order,
+            storage,
         }
     }
 
     pub fn config(&self) -> &PriorModelConfig {
         &self.config
+    }
+
+    /// How its weights are kept.
+    pub fn storage(&self) -> Storage {
+        self.storage
     }
 
     /// The order in which the tokens of a section are coded.
@@ -131,7 +144,7 @@ impl PriorModel {
         let shape = known.shape();
         let inputs = shape[2] * shape[3] * self.config.classes();
         let seen = self.one_hot(known).reshape([shape[0], shape[1], inputs]);
-        let mut x = linear(&(scope / "stem"), seen, width, NORMAL);
+        let mut x = self.linear(&(scope / "stem"), seen, width);
         if self.config.position == PositionEncoding::Learned {
             let table = |name: &str, indices: Tensor<'g>| {
                 let table = scope.parameter(name, [self.config.side, width], NORMAL);
@@ -151,20 +164,35 @@ impl PriorModel {
                 let heads = self.heads(&(&scope / "attn"), normalised, positions);
                 let attended = attend(layer, heads);
                 let joined = attended.transpose(&[0, 2, 1, 3]).reshape(x.shape());
-                let x = x + linear(&(&scope / "attn" / "out_proj"), joined, width, NORMAL);
+                let x = x + self.linear(&(&scope / "attn" / "out_proj"), joined, width);
                 let normalised = layer_norm(&(&scope / "ln_2"), x);
                 let mlp = &scope / "mlp";
-                let hidden = linear(&(&mlp / "fc"), normalised, self.config.mlp_width(), NORMAL);
-                x + linear(&(&mlp / "proj"), hidden.gelu(), width, NORMAL)
+                let hidden = self.linear(&(&mlp / "fc"), normalised, self.config.mlp_width());
+                x + self.linear(&(&mlp / "proj"), hidden.gelu(), width)
             });
         }
         layer_norm(&(scope / "ln_post"), x)
     }
 
+    fn linear<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, outputs: usize) -> Tensor<'g> {
+        let inputs = x.shape()[x.rank() - 1];
+        let (graph, name) = (scope.graph(), format!("{}.weight", scope.path()));
+        let narrow = |dtype: DType| graph.parameter(&name, dtype, [outputs, inputs]);
+        let weight = match self.storage {
+            Storage::F32 => scope.parameter("weight", [outputs, inputs], NORMAL),
+            Storage::Bf16 => narrow(DType::BF16).cast(DType::F32),
+            Storage::U8 => {
+                let scales = graph.parameter(&scales_name(&name), DType::F32, [outputs]);
+                narrow(DType::U8).dequantize(scales, -1)
+            }
+        };
+        x.matmul_transposed(weight) + scope.parameter("bias", [outputs], ZERO)
+    }
+
     fn heads<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, positions: &Positions<'g>) -> Heads<'g> {
         let shape = x.shape();
         let (heads, d) = (self.config.heads, self.config.width / self.config.heads);
-        let projected = linear(&(scope / "in_proj"), x, 3 * self.config.width, NORMAL);
+        let projected = self.linear(&(scope / "in_proj"), x, 3 * self.config.width);
         let by_head = [shape[0], shape[1], heads, d];
         let parts = projected.chunk(3, -1).into_iter();
         let parts = parts.map(|part| part.reshape(by_head).transpose(&[0, 2, 1, 3]));
@@ -190,13 +218,8 @@ impl PriorModel {
     pub(super) fn projected<'g>(&self, scope: &Scope<'g>, features: Tensor<'g>) -> Tensor<'g> {
         let (sub_tokens, hidden) = (self.config.sub_tokens(), self.config.head_width);
         let shape = features.shape();
-        linear(
-            &(scope / "head" / "input"),
-            features,
-            sub_tokens * hidden,
-            NORMAL,
-        )
-        .reshape([shape[0], shape[1], sub_tokens, hidden])
+        self.linear(&(scope / "head" / "input"), features, sub_tokens * hidden)
+            .reshape([shape[0], shape[1], sub_tokens, hidden])
     }
 
     /// Logits `[K, B, N, C]` of every sub-token, given the token's earlier ones out of
@@ -325,10 +348,4 @@ fn layer_norm<'g>(scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
     let weight = scope.parameter("weight", [width], ONE);
     let bias = scope.parameter("bias", [width], ZERO);
     x.layer_norm(weight, bias, EPSILON)
-}
-
-fn linear<'g>(scope: &Scope<'g>, x: Tensor<'g>, outputs: usize, weight: Init) -> Tensor<'g> {
-    let inputs = x.shape()[x.rank() - 1];
-    let weight = scope.parameter("weight", [outputs, inputs], weight);
-    x.matmul_transposed(weight) + scope.parameter("bias", [outputs], ZERO)
 }

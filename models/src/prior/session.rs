@@ -1,8 +1,7 @@
 //! A prior ready to run: probabilities of known sections, or of sections as they become known.
 
-use super::{
-    PriorFile, PriorModel, SectionTokens, section_function, sub_token_function, wavefront_function,
-};
+use super::steps::{Parts, Steps};
+use super::{PriorFile, PriorModel, SectionTokens, section_function, sub_token_function};
 use crate::pipeline::SessionOptions;
 use bsq_ir::Function;
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
@@ -48,7 +47,8 @@ pub struct PriorSession {
     threads: usize,
     device: Device,
     section: Option<(usize, Session)>,
-    wavefront: Option<(usize, Session)>,
+    steps: Option<Steps>,
+    rungs: Option<usize>,
     sub_token: Option<(usize, Session)>,
     compile_time: Duration,
 }
@@ -62,7 +62,8 @@ impl PriorSession {
             threads: options.threads,
             device: options.device,
             section: None,
-            wavefront: None,
+            steps: None,
+            rungs: None,
             sub_token: None,
             compile_time: Duration::ZERO,
         }
@@ -75,6 +76,12 @@ impl PriorSession {
     /// Time spent on compiling so far.
     pub fn compile_time(&self) -> Duration {
         self.compile_time
+    }
+
+    /// How many programs with caches of growing length run the wavefronts of a section; `None`
+    /// leaves it to what is worth compiling. It changes speed, never results.
+    pub fn set_rungs(&mut self, rungs: Option<usize>) {
+        self.rungs = rungs;
     }
 
     /// Sections that are best run together.
@@ -132,7 +139,7 @@ impl PriorSession {
         let (known, tokens) = section_inputs(&self.model, sections)?;
         let batch = sections.len();
         let model = &self.model;
-        let session = bind(
+        let session = bound(
             &mut self.section,
             batch,
             || section_function(model, batch),
@@ -174,9 +181,17 @@ impl PriorSession {
             .iter()
             .map(|&(rows, columns)| order.times_of(rows, columns));
         let times = times.max().unwrap_or(0);
+        let old = self.steps.take();
+        let mut steps = Steps::of(
+            old,
+            &self.model,
+            &self.parameters,
+            self.rungs,
+            (batch, times),
+        );
         for time in 0..times {
             let slots = &tokens[time * order.slots()..(time + 1) * order.slots()];
-            let projected = self.wavefront(&seen, slots, time)?;
+            let projected = self.wavefront(&mut steps, &seen, slots, time)?;
             let projected = projected.as_slice::<f32>().map_err(from_tensor)?;
             for index in 0..model.config().sub_tokens() {
                 let probabilities = self.sub_token(projected, &decided, slots, index)?;
@@ -203,13 +218,14 @@ impl PriorSession {
             }
             progress((time + 1) as f64 / times as f64);
         }
-        debug_assert_eq!(decided.len(), batch);
+        self.steps = Some(steps);
         Ok(decided)
     }
 
     /// `f32[sections, slots, sub_tokens, hidden]`; time 0 comes first and the others follow.
     fn wavefront(
         &mut self,
+        steps: &mut Steps,
         sections: &[SectionTokens],
         slots: &[Option<(usize, usize)>],
         time: usize,
@@ -223,20 +239,13 @@ impl PriorSession {
         }
         let (neighbours, depth) = (self.model.neighbours().len(), config.sub_tokens());
         let known = HostTensor::from_slice([batch, slots.len(), neighbours, depth], &known)?;
-        let model = &self.model;
-        let session = bind(
-            &mut self.wavefront,
-            batch,
-            || wavefront_function(model, batch),
-            &self.parameters,
-            (self.threads, self.device),
-            &mut self.compile_time,
-        )?;
-        let time = HostTensor::scalar(time as i32)?;
-        let mut outputs = session.run(&[("time", &time), ("known", &known)])?;
-        Ok(outputs
-            .remove("projected")
-            .expect("an output of the function"))
+        let parts = Parts {
+            model: &self.model,
+            parameters: &self.parameters,
+            at: (self.threads, self.device),
+            compile_time: &mut self.compile_time,
+        };
+        steps.run(parts, time, &known)
     }
 
     /// `f32[sections * slots, classes]`.
@@ -265,7 +274,7 @@ impl PriorSession {
         let own = HostTensor::from_slice([rows, hidden], &own)?;
         let index = HostTensor::scalar(index as i32)?;
         let model = &self.model;
-        let session = bind(
+        let session = bound(
             &mut self.sub_token,
             rows,
             || sub_token_function(model, rows),
@@ -303,38 +312,48 @@ pub(crate) fn section_inputs(
 }
 
 /// The session of a program for this size, compiled if the one at hand is for another.
-fn bind<'a>(
+fn bound<'a>(
     bound: &'a mut Option<(usize, Session)>,
     size: usize,
     build: impl Fn() -> Function,
     parameters: &BTreeMap<String, HostTensor>,
-    (threads, device): (usize, Device),
+    at: (usize, Device),
     compile_time: &mut Duration,
 ) -> Result<&'a mut Session, PriorSessionError> {
     if bound.as_ref().is_none_or(|(current, _)| *current != size) {
         // The old program's memory is free before the new one's is taken.
         *bound = None;
-        let function = build();
-        let options = CompileOptions {
-            threads,
-            device,
-            ..CompileOptions::default()
-        };
-        let executable = compile(&function, &options)?;
-        *compile_time += executable.report().total();
-        let mut own = BTreeMap::new();
-        for (_, name, ty) in function.parameters() {
-            let tensor = match parameters.get(name) {
-                Some(tensor) => tensor.clone(),
-                // A cache. What it holds does not matter: nothing reads a time before it is
-                // written, but it must be finite, as a masked key counts zero times its value.
-                None => HostTensor::zeros(ty.dtype, ty.shape.to_vec())?,
-            };
-            own.insert(name.to_string(), tensor);
-        }
-        *bound = Some((size, executable.bind(own)?));
+        let session = bind(&build(), parameters, at, compile_time)?;
+        *bound = Some((size, session));
     }
     Ok(&mut bound.as_mut().expect("bound above").1)
+}
+
+/// A program with those of the parameters that it has.
+pub(super) fn bind(
+    function: &Function,
+    parameters: &BTreeMap<String, HostTensor>,
+    (threads, device): (usize, Device),
+    compile_time: &mut Duration,
+) -> Result<Session, PriorSessionError> {
+    let options = CompileOptions {
+        threads,
+        device,
+        ..CompileOptions::default()
+    };
+    let executable = compile(function, &options)?;
+    *compile_time += executable.report().total();
+    let mut own = BTreeMap::new();
+    for (_, name, ty) in function.parameters() {
+        let tensor = match parameters.get(name) {
+            Some(tensor) => tensor.clone(),
+            // A cache. What it holds does not matter: nothing reads a time before it is
+            // written, but it must be finite, as a masked key counts zero times its value.
+            None => HostTensor::zeros(ty.dtype, ty.shape.to_vec())?,
+        };
+        own.insert(name.to_string(), tensor);
+    }
+    Ok(executable.bind(own)?)
 }
 
 fn from_tensor<E: From<PriorSessionError>>(error: TensorError) -> E {

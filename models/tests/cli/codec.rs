@@ -1,6 +1,6 @@
 //! `bsq encode`, `bsq decode`, and `bsq inspect` of streams.
 
-use crate::common::Bench;
+use crate::common::{Bench, repository};
 use bsq::config::PriorConfig;
 use bsq::pipeline::identity;
 use bsq::prior::PriorFile;
@@ -100,6 +100,22 @@ fn decoding_gives_the_reconstruction_whatever_machine_encodes_and_decodes() {
             "{family} {threads}"
         );
     }
+}
+
+/// The default prior is another one now; its older streams still decode, also beside new ones.
+#[test]
+fn streams_of_an_earlier_default_prior_decode() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("back")).unwrap();
+    let stream = |name: &str| repository(&format!("models/tests/streams/{name}"));
+    let (old, new) = (stream("flower.bsq"), stream("flower-2.bsq"));
+    let [old, new] = [&old, &new].map(|path| path.to_str().unwrap());
+    bench.good(&["decode", old, new, "-o", "back"]);
+    let [a, b] = ["back/flower.bsq.png", "back/flower-2.bsq.png"].map(|name| bench.bytes(name));
+    assert!(a == b, "one picture's tokens, coded with two priors");
+    // A prior that was asked for by name is taken at its word.
+    let arguments = ["decode", new, "--prior", "default-1", "-o", "x.png"];
+    bench.refused(&arguments, &["98065d6ebb05610e", "3f0a13c2aa3a1108"]);
 }
 
 #[test]

@@ -39,6 +39,61 @@ fn every_stage_is_shown() {
     );
 }
 
+const PRIOR: &str = "[prior]\nbits = 12\nsub_token_bits = 3\nside = 4\nwidth = 16\nlayers = 1\n\
+                     heads = 2\nhead_width = 8\n";
+
+#[test]
+fn priors_are_explained_and_measured_too() {
+    let bench = Bench::new();
+    fs::write(bench.path("prior.toml"), PRIOR).unwrap();
+    for (more, output) in [
+        (&[][..], "probabilities"),
+        (&["--program", "wavefront", "--batch", "3"], "projected"),
+        (&["--program", "sub-token"], "probabilities"),
+        (&["--train"], "bits_per_token"),
+    ] {
+        let arguments = ["explain", "prior.toml", "--stage", "schedule"];
+        let said = bench.good(&[&arguments[..], more].concat()).stdout;
+        let line = format!("output \"{output}\"");
+        assert!(said.contains(&line), "{more:?}: {said}");
+    }
+    let arguments = ["explain", "model.safetensors", "--program", "wavefront"];
+    bench.refused(&arguments, &["model.safetensors", "for priors"]);
+
+    let arguments = ["bench", "--model", "prior.toml", "--samples", "1"];
+    let ran = bench.good(&[&arguments[..], &["--json", "--threads", "1"]].concat());
+    let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let programs = value["programs"].as_array().unwrap();
+    let names: Vec<&Value> = programs.iter().map(|program| &program["name"]).collect();
+    let expected = [
+        "all positions",
+        "a wavefront",
+        "a sub-token of a wavefront",
+        "training step",
+    ];
+    assert_eq!(names, expected);
+    let said = bench.good(&arguments).stdout;
+    assert!(said.contains("all positions of 1 sections"), "{said}");
+    bench.refused(
+        &[&arguments[..], &["--precision", "bf16"]].concat(),
+        &["f32 only"],
+    );
+}
+
+/// A file of a prior's weights is known by what is in it.
+#[test]
+fn weights_of_a_prior_are_a_prior() {
+    let bench = Bench::new();
+    let config = bsq::config::PriorConfig::from_toml(PRIOR).unwrap();
+    let prior = bsq::prior::PriorFile::untrained("prior", config, "of nobody").unwrap();
+    prior
+        .save(&bench.path("prior.safetensors"), bsq_ir::DType::F16)
+        .unwrap();
+    let arguments = ["explain", "prior.safetensors", "--stage", "schedule"];
+    let said = bench.good(&arguments).stdout;
+    assert!(said.contains("output \"probabilities\""), "{said}");
+}
+
 #[test]
 fn ptx_is_shown_with_its_launches() {
     let bench = Bench::new();

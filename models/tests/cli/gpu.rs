@@ -123,7 +123,7 @@ fn an_estimate_adds_up() {
         (
             "p.toml",
             &["--precision", "bf16"],
-            &["section", "wavefront", "sub-token"],
+            &["all positions", "a wavefront", "a sub-token of a wavefront"],
         ),
     ] {
         let arguments = ["plan", model, "--json", "--batch", "2"];

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod bench_codec;
 mod codec;
 mod common;
 mod explain;

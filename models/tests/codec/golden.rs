@@ -68,21 +68,42 @@ fn golden_streams_without_a_prior() {
     );
 }
 
-/// The models that ship, on the photo that ships.
+/// The models that ship, on the photo that ships; also the priors that were the default before.
 #[test]
-fn golden_streams_of_the_default_prior() {
+fn golden_streams_of_the_default_priors() {
+    for (prior, name) in [("default", "flower-2"), ("default-1", "flower")] {
+        let (mut codec, rows) = default_models(prior, 160, 120);
+        let size = (160, 120);
+        check(&format!("{name}.bsq"), &mut codec, size, &rows, None);
+        check(
+            &format!("{name}-kept-6.bsq"),
+            &mut codec,
+            size,
+            &rows,
+            Some(6),
+        );
+    }
+}
+
+/// One window: what an emulated CPU manages in minutes.
+#[test]
+fn a_small_golden_stream_of_the_default_prior() {
+    let (mut codec, rows) = default_models("default", 40, 24);
+    check("flower-2-small.bsq", &mut codec, (40, 24), &rows, None);
+}
+
+/// The codec of the models that ship, and the tokens of the upper left part of the photo.
+fn default_models(prior: &str, width: usize, height: usize) -> (Codec, Vec<u64>) {
     let tokenizer = pretrained::open("default", Weights::Ema).unwrap();
-    let prior = pretrained::open_prior("default").unwrap();
+    let prior = pretrained::open_prior(prior).unwrap();
     let options = SessionOptions::default();
-    let mut codec = Codec::new(&tokenizer, Some(&prior), &options).unwrap();
+    let codec = Codec::new(&tokenizer, Some(&prior), &options).unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/flower.jpg");
     let picture = image_io::load(path).unwrap().picture;
-    let size = (picture.width.min(160), picture.height.min(120));
-    let picture = image_io::crop(&picture, 0, 0, size.0, size.1);
+    let picture = image_io::crop(&picture, 0, 0, width, height);
     let mut session = TokenizerSession::new(&tokenizer, options);
     let tokens = session.encode_picture(&picture, &mut |_| {}).unwrap();
-    let (columns, _) = codec.header(size.0, size.1, None).unwrap().grid();
+    let (columns, _) = codec.header(width, height, None).unwrap().grid();
     let rows = grid_rows(&tokens, codec.window(), columns);
-    check("flower.bsq", &mut codec, size, &rows, None);
-    check("flower-kept-6.bsq", &mut codec, size, &rows, Some(6));
+    (codec, rows)
 }

@@ -3,4 +3,5 @@
 mod common;
 mod damage;
 mod golden;
+mod photos;
 mod round_trip;

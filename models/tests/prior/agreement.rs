@@ -2,7 +2,8 @@
 
 use bsq::config::PriorConfig;
 use bsq::pipeline::SessionOptions;
-use bsq::prior::{Place, PriorFile, PriorSession, PriorSessionError, SectionTokens};
+use bsq::prior::{Place, PriorFile, PriorSession, PriorSessionError, SectionTokens, Storage};
+use bsq_ir::DType;
 use bsq_ir::philox::random_word;
 use proptest::prelude::*;
 
@@ -67,6 +68,7 @@ fn step_by_step(
     sections: &[SectionTokens],
     kept: usize,
     threads: usize,
+    rungs: Option<usize>,
 ) -> Asked {
     let mut session = PriorSession::new(
         prior,
@@ -75,6 +77,7 @@ fn step_by_step(
             ..Default::default()
         },
     );
+    session.set_rungs(rungs);
     let areas: Vec<(usize, usize)> = sections.iter().map(|s| (s.rows, s.columns)).collect();
     let mut last = Asked::new();
     for round in 0..2 {
@@ -138,8 +141,10 @@ proptest! {
         sizes in prop::collection::vec((1..=9_usize, 1..=9_usize), 1..4),
         (one, other) in prop::sample::select(vec![(1, 1), (1, 2), (2, 1), (2, 2)]),
         kept in 1..=40_usize,
+        storage in prop::sample::select(Storage::ALL.to_vec()),
+        rungs in prop::option::of(1..6_usize),
     ) {
-        let prior = prior(&text, seed);
+        let prior = prior(&text, seed).stored_as(storage).unwrap();
         let (side, depth) = (prior.config.prior.side, prior.config.prior.sub_tokens());
         let kept = (kept - 1) % depth + 1;
         let sections: Vec<SectionTokens> = sizes.iter().enumerate()
@@ -150,10 +155,65 @@ proptest! {
         let parallel = all_at_once(&prior, &sections, kept, one);
         let tokens: usize = sections.iter().map(|s| s.rows * s.columns).sum();
         prop_assert_eq!(parallel.len(), tokens * kept);
-        prop_assert_eq!(step_by_step(&prior, &sections, kept, other), parallel.clone());
+        prop_assert_eq!(step_by_step(&prior, &sections, kept, other, rungs), parallel.clone());
         // A section alone has the probabilities that it has in company.
         let alone = all_at_once(&prior, &sections[..1], kept, other);
         let first: Asked = parallel.into_iter().filter(|(place, _)| place.section == 0).collect();
         prop_assert_eq!(alone, first);
     }
+}
+
+const STORED: &str = "[prior]\nbits = 12\nsub_token_bits = 4\nside = 6\nwidth = 24\nheads = 3\n\
+                      layers = 2\nhead_width = 8\n";
+
+/// Narrow weights are widened to the numbers that they stand for, and nothing else changes.
+#[test]
+fn narrow_weights_have_the_bits_of_the_numbers_that_they_stand_for() {
+    let wide = prior(STORED, 1);
+    let sections = [section(&wide, 6, 5, 3, 9)];
+    let plain = all_at_once(&wide, &sections, 3, 1);
+    let mut identities = vec![wide.identity()];
+    for storage in [Storage::Bf16, Storage::U8] {
+        let narrow = wide.stored_as(storage).unwrap();
+        let mut widened = wide.clone();
+        for (name, tensor) in &mut widened.parameters {
+            let kept = &narrow.parameters[name];
+            *tensor = match kept.dtype() {
+                DType::U8 => {
+                    let scales = &narrow.parameters[&format!("{name}_scales")];
+                    let scales = scales.as_slice::<f32>().unwrap();
+                    let row = tensor.shape()[1];
+                    let bytes = kept.as_slice::<u8>().unwrap().iter().enumerate();
+                    let values = bytes.map(|(i, &x)| (f32::from(x) - 128.0) * scales[i / row]);
+                    let values: Vec<f32> = values.collect();
+                    bsq_runtime::HostTensor::from_slice(tensor.shape(), &values).unwrap()
+                }
+                _ => kept.to_dtype(DType::F32).unwrap(),
+            };
+            // Rounded, but not to something else.
+            let (old, new) = (&wide.parameters[name], &*tensor);
+            for (a, b) in old
+                .as_slice::<f32>()
+                .unwrap()
+                .iter()
+                .zip(new.as_slice().unwrap())
+            {
+                let b: &f32 = b;
+                assert!((a - b).abs() <= 0.01, "{name}: {a} {b}");
+            }
+        }
+        let asked = all_at_once(&narrow, &sections, 3, 1);
+        assert_eq!(asked, all_at_once(&widened, &sections, 3, 1), "{storage:?}");
+        assert_ne!(asked, plain, "{storage:?}");
+        // Files keep them as they are.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("prior.safetensors");
+        narrow.save(&path, DType::F32).unwrap();
+        let read = PriorFile::open(&path).unwrap();
+        assert_eq!(read.model.storage(), storage);
+        assert_eq!(read.parameters, narrow.parameters);
+        identities.push(read.identity());
+    }
+    identities.dedup();
+    assert_eq!(identities.len(), 3);
 }

@@ -8,37 +8,44 @@
 //! | `kernels` | what each kernel's part in a program is |
 //! | `report` | text and JSON |
 //! | `trace` | the file that Perfetto opens |
+//! | `codec` | `bsq bench codec`: files beside those of other codecs |
 
+mod codec;
 mod kernels;
 mod machine;
 mod measured;
 mod report;
 mod trace;
 
+use super::Verdict;
 use super::device::DeviceArgument;
 use super::error::CliError;
+use super::functions::{PriorProgram, Subject};
 use super::interrupt::uninterrupted;
 use super::output::Output;
 use super::paths::check_folder;
 use super::precision::PrecisionArgument;
 use super::progress::Progress;
-use super::{Verdict, functions};
 use bsq::image_io::write_atomically;
 use bsq::pipeline::{decode_function, encode_function};
-use bsq::tokenizer::Tokenizer;
 use bsq_codegen::cpu::microkernel::selected;
+use bsq_ir::Function;
 use bsq_runtime::threads::available_threads;
 use bsq_runtime::{CompileOptions, Precision};
-use clap::Args;
+use clap::{Args, Subcommand};
 use machine::Machine;
 use measured::Measured;
 use report::Report;
 use std::path::PathBuf;
 
-/// Measures this machine, and a model on it.
+/// Windows of a batch, unless the user says otherwise.
+const DEFAULT_WINDOWS: usize = 16;
+
+/// Measures this machine and a model on it, or our files beside those of other codecs.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(long_about = "\
-Measures this machine, and a model on it.
+Measures this machine and a model on it, or with `codec` our files beside those of other codecs.
 
 First the peak of fused multiply-adds with all operands in registers and the bandwidth of copying \
 memory, both with as many threads as the model gets. Then encoding, decoding and a training step, \
@@ -52,6 +59,10 @@ by side, and the training step, which is always in f32, is left out.
 With --device cuda the programs run on a GPU, and are compared with the peaks of its data sheet, \
 where it is one that is known; a profile then has no threads.
 
+Of a prior (a configuration with a section [prior]) it measures all positions at once, as encoding \
+runs them, a wavefront with its cache and one sub-token of it, as decoding does, and a training \
+step. Priors run in f32 only: coding needs the same bits everywhere.
+
 With --profile every kernel is listed, with its operations (those of contractions) and the bytes \
 that it reads and writes, and one run of each program is written as a Chrome trace: a slice for \
 each launch, and below it one for each thread. Open it at https://ui.perfetto.dev.")]
@@ -62,15 +73,18 @@ Examples:
   bsq bench --model config.toml --batch 4 --samples 5
   bsq bench --precision int8
   bsq bench --device cuda --batch 64
-  bsq bench --batch 1 --profile trace.json")]
+  bsq bench --batch 1 --profile trace.json
+  bsq bench codec --data photos")]
 pub struct Arguments {
-    /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml); the
-    /// weights are random
+    #[command(subcommand)]
+    what: Option<What>,
+    /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml), of a
+    /// tokenizer or of a prior; the weights are random
     #[arg(long, value_name = "MODEL", default_value = "default")]
     model: String,
-    /// Windows in the batch
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
-    batch: u16,
+    /// Windows in the batch [default: 16]; of a prior, sections [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    batch: Option<u16>,
     /// Samples to take the median of
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
     samples: u16,
@@ -83,39 +97,33 @@ pub struct Arguments {
     profile: Option<PathBuf>,
 }
 
+#[derive(Subcommand)]
+enum What {
+    Codec(codec::Arguments),
+}
+
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    if let Some(What::Codec(arguments)) = arguments.what {
+        return codec::run(arguments, output);
+    }
     if let Some(path) = &arguments.profile {
         check_folder(path)?;
     }
     let device = arguments.device.open(output)?;
-    let config = functions::config_of(&arguments.model)?;
-    let tokenizer = Tokenizer::new(&config.model)?;
+    let subject = Subject::open(&arguments.model)?;
     let threads = match output.threads {
         0 => available_threads(),
         threads => threads,
     };
     let family = selected()?;
-    let batch = usize::from(arguments.batch);
-    let (precision, f32) = (arguments.precision, Precision::F32);
-    let encode = || encode_function(&tokenizer, batch);
-    let decode = || decode_function(&tokenizer, batch);
-    let mut built = vec![
-        ("encode".to_string(), encode(), true, f32),
-        ("decode".to_string(), decode(), true, f32),
-    ];
-    match precision.get() {
-        Precision::F32 => built.push((
-            "training step".to_string(),
-            functions::training_step(&config, &tokenizer, batch),
-            config.train.exact,
-            f32,
-        )),
-        faster => {
-            built.push((precision.title("encode"), encode(), true, faster));
-            built.push((precision.title("decode"), decode(), true, faster));
-        }
-    }
-    let parameters = tokenizer.init(0)?;
+    let batch = match (arguments.batch, &subject) {
+        (Some(batch), _) => usize::from(batch),
+        (None, Subject::Tokenizer(..)) => DEFAULT_WINDOWS,
+        (None, Subject::Prior(..)) => 1,
+    };
+    let precision = arguments.precision;
+    let built = programs(&subject, batch, precision)?;
+    let parameters = subject.init()?;
     let mut programs = Vec::new();
     for (name, function, exact, precision) in built {
         let options = CompileOptions {
@@ -141,6 +149,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let report = Report {
         machine,
         batch,
+        unit: subject.unit(),
         samples,
         precision: precision.name(),
         programs: &programs,
@@ -154,4 +163,50 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     }
     output.value(&report.to_json())?;
     Ok(Verdict::Good)
+}
+
+/// A program's name, and whether it keeps every bit.
+type Built = (String, Function, bool, Precision);
+
+fn programs(
+    subject: &Subject,
+    batch: usize,
+    precision: PrecisionArgument,
+) -> Result<Vec<Built>, CliError> {
+    let f32 = Precision::F32;
+    let mut built: Vec<Built> = match subject {
+        Subject::Tokenizer(_, tokenizer) => {
+            let (encode, decode) = (
+                encode_function(tokenizer, batch),
+                decode_function(tokenizer, batch),
+            );
+            let faster = precision.get();
+            let mut built = vec![
+                ("encode".to_string(), encode.clone(), true, f32),
+                ("decode".to_string(), decode.clone(), true, f32),
+            ];
+            if faster != f32 {
+                built.push((precision.title("encode"), encode, true, faster));
+                built.push((precision.title("decode"), decode, true, faster));
+            }
+            built
+        }
+        Subject::Prior(..) if precision.get() != f32 => {
+            let message = "--precision: a prior runs in f32 only, as both sides of a stream need \
+                           the same bits";
+            return Err(CliError::new(message));
+        }
+        Subject::Prior(_, model) => PriorProgram::EVERY
+            .map(|program| {
+                let function = program.function(model, batch);
+                (program.title().to_string(), function, true, f32)
+            })
+            .into(),
+    };
+    if precision.get() == f32 {
+        let function = subject.training_step(batch);
+        let exact = subject.trains_exactly();
+        built.push(("training step".to_string(), function, exact, f32));
+    }
+    Ok(built)
 }

@@ -15,6 +15,8 @@ const LISTED: usize = 12;
 pub struct Report<'a> {
     pub machine: Machine,
     pub batch: usize,
+    /// What a batch consists of.
+    pub unit: &'static str,
     pub samples: usize,
     pub precision: &'static str,
     pub programs: &'a [Measured],
@@ -51,11 +53,13 @@ impl Report<'_> {
     fn say_program(&self, program: &Measured, output: &Output) -> Result<(), CliError> {
         let (seconds, gflops) = (program.seconds(), program.gflops());
         output.say(format_args!(
-            "\n{} of {} windows: {:.2} ms, {:.1} windows/s, {gflops:.1} GFLOP/s, {:.0}% of peak; {:.1} MB at most",
+            "\n{} of {} {}: {:.2} ms, {:.1} {}/s, {gflops:.1} GFLOP/s, {:.0}% of peak; {:.1} MB at most",
             program.name,
             self.batch,
+            self.unit,
             seconds * 1e3,
             self.batch as f64 / seconds,
+            self.unit,
             100.0 * gflops / self.machine.rates().gflops,
             program.program().peak_bytes() as f64 / 1e6
         ))?;

@@ -1,0 +1,184 @@
+//! All positions at once, and step by step with a cache.
+
+use bsq::pipeline::SessionOptions;
+use bsq::prior::{
+    PriorFile, PriorModel, PriorSession, PriorSessionError, SectionTokens, Storage,
+    section_function, sub_token_function, wavefront_function,
+};
+use bsq_benches::{Agreement, Comparison, Contestant, Entrant, Suite, Work, threads};
+use bsq_ir::Function;
+use bsq_ir::philox::random_word;
+use bsq_ir::rewrite;
+use std::time::{Duration, Instant};
+
+/// Bits of all tokens may differ by this much between ways to keep weights.
+const ROUNDING: f64 = 0.02;
+
+/// A prior, and the sections that it is run on.
+pub struct Case<'a> {
+    pub name: &'a str,
+    pub model: PriorModel,
+    /// Called only if the group is selected.
+    pub make: &'a dyn Fn(Storage) -> PriorFile,
+    pub storages: &'a [Storage],
+    /// Rows and columns of each section.
+    pub sections: Vec<(usize, usize)>,
+    pub rounds: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Pass {
+    TeacherForced,
+    Cached,
+}
+
+/// The two groups of a case.
+pub fn compare(suite: &mut Suite, case: &Case<'_>) {
+    for pass in [Pass::TeacherForced, Pass::Cached] {
+        let (what, work) = match pass {
+            Pass::TeacherForced => ("teacher-forced", whole(case)),
+            Pass::Cached => ("cached", steps(case)),
+        };
+        let entrants = case.storages.iter().map(|&storage| {
+            let name = match storage {
+                Storage::F32 => "bsq, weights f32",
+                Storage::Bf16 => "bsq, weights bf16",
+                Storage::U8 => "bsq, weights u8",
+            };
+            Entrant::new(name, move || Run::new(case, pass, storage))
+        });
+        let comparison = Comparison {
+            name: &format!("prior {}, {what}, batch {}", case.name, case.sections.len()),
+            work,
+            agreement: Agreement::Within(ROUNDING),
+            rounds: case.rounds,
+            entrants: entrants.collect(),
+        };
+        suite.compare_items(comparison, tokens(case) as f64, "tokens");
+    }
+}
+
+fn tokens(case: &Case<'_>) -> usize {
+    case.sections
+        .iter()
+        .map(|(rows, columns)| rows * columns)
+        .sum()
+}
+
+/// All positions of a section, with those that hold no token; weights are read once.
+fn whole(case: &Case<'_>) -> Work {
+    let function = section_function(&case.model, case.sections.len());
+    Work {
+        flops: flops(&function),
+        bytes: weight_bytes(&function),
+    }
+}
+
+/// Each step reads all weights as `f32`, and keys and values of the positions before it.
+fn steps(case: &Case<'_>) -> Work {
+    let (model, batch) = (&case.model, case.sections.len());
+    let (order, config) = (model.order(), model.config());
+    // A step has half of the positions before it, on average.
+    let half = order.times().div_ceil(2);
+    let wavefront = wavefront_function(model, batch, half);
+    let sub_token = sub_token_function(model, batch * order.slots());
+    let times = case
+        .sections
+        .iter()
+        .map(|&(rows, columns)| order.times_of(rows, columns));
+    let times = times.max().unwrap_or(0);
+    let step = flops(&wavefront) + config.sub_tokens() as f64 * flops(&sub_token);
+    // The weights of the chain are used one slice at a time, each slice once a step.
+    let weights = weight_bytes(&wavefront) + weight_bytes(&sub_token);
+    let kept = 2 * config.layers * config.width * size_of::<f32>() * batch;
+    let cache: usize = (1..=times).map(|time| time * order.slots() * kept).sum();
+    Work {
+        flops: times as f64 * step,
+        bytes: times as f64 * weights + cache as f64,
+    }
+}
+
+fn flops(function: &Function) -> f64 {
+    let (optimised, _) = rewrite::optimize(function, &rewrite::Options::default());
+    bsq_codegen::lower::lower(&optimised).flops() as f64
+}
+
+fn weight_bytes(function: &Function) -> f64 {
+    let weights = function.parameters();
+    let weights = weights.filter(|(_, name, _)| !name.starts_with(bsq::prior::CACHE_PREFIX));
+    weights.map(|(_, _, ty)| ty.bytes()).sum::<usize>() as f64
+}
+
+/// One way to run a prior. The result is the bits that each section's tokens cost.
+struct Run {
+    pass: Pass,
+    session: PriorSession,
+    sections: Vec<SectionTokens>,
+    bits: Vec<f64>,
+}
+
+impl Run {
+    fn new(case: &Case<'_>, pass: Pass, storage: Storage) -> Run {
+        let prior = (case.make)(storage);
+        let bits = prior.config.prior.bits;
+        let token = |i: u64| {
+            let word = |half| u64::from(random_word(3, 0, 2 * i + half));
+            (word(0) << 32 | word(1)) >> (64 - bits)
+        };
+        let section = |(number, &(rows, columns)): (usize, &(usize, usize))| {
+            let first = (number * rows * columns) as u64;
+            let tokens: Vec<u64> = (0..(rows * columns) as u64)
+                .map(|i| token(first + i))
+                .collect();
+            let depth = prior.config.prior.sub_tokens();
+            SectionTokens::new(&prior.model, rows, columns, &tokens, depth)
+        };
+        let options = SessionOptions {
+            threads: threads(),
+            ..SessionOptions::default()
+        };
+        Run {
+            pass,
+            session: PriorSession::new(&prior, &options),
+            sections: case.sections.iter().enumerate().map(section).collect(),
+            bits: Vec::new(),
+        }
+    }
+}
+
+impl Contestant for Run {
+    fn run(&mut self) -> Duration {
+        let Run {
+            pass,
+            session,
+            sections,
+            bits,
+        } = self;
+        bits.clear();
+        bits.resize(sections.len(), 0.0);
+        let depth = session.model().config().sub_tokens();
+        let sizes: Vec<_> = sections.iter().map(|s| (s.rows, s.columns)).collect();
+        let mut decide = |place: bsq::prior::Place, probabilities: &[f32]| {
+            let token = sections[place.section].token(place.row, place.column);
+            let value = token[place.index] as usize;
+            bits[place.section] -= f64::from(probabilities[value]).log2();
+            Ok::<_, PriorSessionError>(value)
+        };
+        let start = Instant::now();
+        match pass {
+            Pass::TeacherForced => session
+                .teacher_forced(sections, depth, &mut |place, p| decide(place, p).map(drop))
+                .expect("the program runs"),
+            Pass::Cached => drop(
+                session
+                    .step_by_step(&sizes, depth, &mut decide, &mut |_| {})
+                    .expect("the programs run"),
+            ),
+        }
+        start.elapsed()
+    }
+
+    fn result(&mut self) -> Vec<f64> {
+        self.bits.clone()
+    }
+}

@@ -1,0 +1,58 @@
+//! Figures in the schema of CompressAI's `results` folder, which its plotting programs read.
+//!
+//! ```json
+//! { "name": "JPEG", "description": "...", "results": {
+//!     "psnr-rgb": [28.1, 30.9], "ms-ssim-rgb": [0.91, 0.95], "bpp": [0.21, 0.35],
+//!     "encoding_time": [0.01, 0.01], "decoding_time": [0.004, 0.005] } }
+//! ```
+//!
+//! The lists run in parallel, by ascending rate; each value is a mean over all pictures. A codec
+//! that is missing has empty lists, and its description says why.
+
+use super::{Comparison, Figures, Measured};
+use serde_json::{Value, json};
+
+/// The codec at the rungs of our rate ladder; rungs that it has not for every picture are left
+/// out.
+pub fn same_size_json(comparison: &Comparison, figures: &Figures) -> Value {
+    // The ladder descends.
+    let means = (0..comparison.rungs.len()).rev();
+    schema(
+        figures,
+        means.filter_map(|rung| figures.mean(rung)).collect(),
+    )
+}
+
+/// The codec along its own settings; ours at the rungs of its ladder.
+pub fn sweep_json(comparison: &Comparison, figures: &Figures) -> Value {
+    match figures.sweep.is_empty() {
+        true => same_size_json(comparison, figures),
+        false => {
+            let means = figures.sweep.iter();
+            schema(
+                figures,
+                means.filter_map(|(_, all)| Measured::mean(all)).collect(),
+            )
+        }
+    }
+}
+
+fn schema(figures: &Figures, means: Vec<Measured>) -> Value {
+    let list = |value: fn(&Measured) -> f64| means.iter().map(value).collect::<Vec<f64>>();
+    let mut results = json!({
+        "psnr-rgb": list(|one| one.psnr),
+        "bpp": list(|one| one.bits_per_pixel),
+        "encoding_time": list(|one| one.encoding_seconds),
+        "decoding_time": list(|one| one.decoding_seconds),
+    });
+    // A list with holes would not be the schema's: below 256 pixels there is no MS-SSIM.
+    let ms_ssim: Option<Vec<f64>> = means.iter().map(|one| one.ms_ssim).collect();
+    if let Some(ms_ssim) = ms_ssim {
+        results["ms-ssim-rgb"] = json!(ms_ssim);
+    }
+    json!({
+        "name": figures.name,
+        "description": figures.description,
+        "results": results,
+    })
+}

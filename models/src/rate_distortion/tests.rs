@@ -1,0 +1,161 @@
+//! Searching, files between programs, and what is written of figures that are given.
+
+use super::page::base64;
+use super::search::largest_within;
+use super::tool::{from_ppm, to_ppm};
+use super::*;
+use proptest::prelude::*;
+
+fn file(length: usize) -> Encoded {
+    Encoded {
+        bytes: vec![0; length],
+        seconds: 0.0,
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_largest_file_that_fits_is_found(
+        mut sizes in prop::collection::vec(0_usize..1000, 1..120),
+        limit in 0_usize..1000,
+    ) {
+        sizes.sort_unstable();
+        let encode = |setting: usize| Ok::<_, ()>(file(sizes[setting]));
+        let found = largest_within(sizes.len(), limit, encode).unwrap();
+        let best = sizes.iter().copied().filter(|&size| size <= limit).max();
+        prop_assert_eq!(found.map(|file| file.bytes.len()), best);
+    }
+
+    #[test]
+    fn ppm_files_come_back(width in 1_usize..9, height in 1_usize..9, seed in any::<u8>()) {
+        let samples = (0..3 * width * height).map(|i| (i as u8).wrapping_mul(37) ^ seed);
+        let picture = Picture::new(width, height, samples.collect());
+        prop_assert_eq!(from_ppm(&to_ppm(&picture)), Some(picture));
+    }
+}
+
+#[test]
+fn ppm_files_of_other_programs() {
+    let white = b"P6 # by somebody\n# else\n2 1\n255\n\x20\x09\x0A\x0D\x00\xFF";
+    let samples = vec![0x20, 0x09, 0x0A, 0x0D, 0x00, 0xFF];
+    assert_eq!(from_ppm(white), Some(Picture::new(2, 1, samples)));
+    for bad in [
+        &b"P5 1 1 255\n..."[..],
+        b"P6 1 1 65535\n......",
+        b"P6 2 1 255\n...",
+        b"P6",
+        b"",
+    ] {
+        assert_eq!(from_ppm(bad), None);
+    }
+    assert_eq!(from_ppm(b"P6 99999999999 99999999999 255\n"), None);
+}
+
+#[test]
+fn base64_as_in_rfc_4648() {
+    for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v")] {
+        assert_eq!(base64(bytes.as_bytes()), text);
+    }
+    assert_eq!(base64(&[0xFB, 0xEF, 0xFF]), "++//");
+}
+
+fn point(bytes: usize, psnr: f64) -> Measured {
+    Measured {
+        bytes,
+        bits_per_pixel: bytes as f64 / 100.0,
+        psnr,
+        ms_ssim: Some(psnr / 50.0),
+        encoding_seconds: 0.5,
+        decoding_seconds: 0.25,
+    }
+}
+
+/// Two pictures, two rungs; one codec that has all, one that lacks a file, one that is missing.
+fn comparison() -> Comparison {
+    let view = Picture::new(1, 1, vec![1, 2, 3]);
+    let figures = |id, name, rungs: Vec<Rung>| Figures {
+        id,
+        name,
+        description: "<made up>".to_string(),
+        missing: false,
+        rungs,
+        sweep: Vec::new(),
+        views: vec![Some(view.clone()), None],
+    };
+    let own = vec![
+        vec![Some(point(40, 30.0)), Some(point(60, 40.0))],
+        vec![Some(point(20, 20.0)), Some(point(20, 24.0))],
+    ];
+    let mut small = figures("jpeg", "JPEG", own.clone());
+    small.rungs[1][1] = None;
+    small.sweep = vec![(5.0, vec![point(30, 26.0), point(50, 28.0)])];
+    let mut missing = figures("webp", "WebP", vec![vec![None; 2]; 2]);
+    missing.missing = true;
+    Comparison {
+        pictures: vec![("a".into(), view.clone()), ("b".into(), view.clone())],
+        rungs: vec![9, 5],
+        codecs: vec![figures("bsq", "bsq", own), small, missing],
+    }
+}
+
+#[test]
+fn json_is_of_compressais_schema() {
+    let comparison = comparison();
+    let of = |codec: usize| same_size_json(&comparison, &comparison.codecs[codec]);
+    let ours = of(0);
+    assert_eq!(ours["name"], "bsq");
+    let results = ours["results"].as_object().unwrap();
+    let mut keys: Vec<&String> = results.keys().collect();
+    keys.sort();
+    let expected = [
+        "bpp",
+        "decoding_time",
+        "encoding_time",
+        "ms-ssim-rgb",
+        "psnr-rgb",
+    ];
+    assert_eq!(keys, expected);
+    assert_eq!(results["psnr-rgb"], serde_json::json!([22.0, 35.0]));
+    assert_eq!(results["bpp"], serde_json::json!([0.2, 0.5]));
+    assert_eq!(results["encoding_time"], serde_json::json!([0.5, 0.5]));
+    // A mean over some of the pictures would be no figure of all.
+    assert_eq!(of(1)["results"]["bpp"], serde_json::json!([0.5]));
+    assert_eq!(of(2)["results"]["bpp"], serde_json::json!([]));
+    let curve = sweep_json(&comparison, &comparison.codecs[1]);
+    assert_eq!(curve["results"]["psnr-rgb"], serde_json::json!([27.0]));
+    assert_eq!(sweep_json(&comparison, &comparison.codecs[0]), ours);
+}
+
+#[test]
+fn every_form_names_what_is_missing() {
+    let comparison = comparison();
+    let table = markdown_table(&comparison, &[0, 1], true);
+    assert!(
+        table.contains("| 9 | bsq | 0.500 | 35.00 | 0.7000 | 0.500 | 0.250 |"),
+        "{table}"
+    );
+    assert!(table.contains("JPEG | no file as small"), "{table}");
+    assert!(table.contains("WebP | missing"), "{table}");
+    // Every line has the columns of the first, with times and without.
+    for times in [true, false] {
+        let table = markdown_table(&comparison, &[0, 1], times);
+        let mut columns = table.lines().map(|line| line.matches('|').count());
+        let first = columns.next().unwrap();
+        assert!(columns.all(|count| count == first), "{table}");
+    }
+    let plot = svg_plot(&comparison);
+    assert!(plot.contains("WebP (missing)"), "{plot}");
+    let page = html_page(&comparison);
+    for word in [
+        "not measured: &lt;made up&gt;",
+        "no file as small",
+        "<svg",
+        "data:image/png",
+    ] {
+        assert!(page.contains(word), "{word}");
+    }
+    assert!(
+        !page.contains("http://") || page.matches("http://").count() == 1,
+        "only the SVG's name space"
+    );
+}

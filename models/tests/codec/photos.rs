@@ -1,0 +1,92 @@
+//! Whole photos through the models that ship, to files and back.
+//!
+//!     BSQ_PHOTOS=FOLDER cargo test --release -p bsq --test codec photos -- --ignored --nocapture
+//!
+//! With `BSQ_STREAMS=FOLDER` the streams are kept there, and streams that are there already must
+//! have the same bytes: run it again with another `BSQ_CPU`, other `BSQ_THREADS`, on another
+//! machine. `BSQ_COUNT=N` takes only the first N photos.
+
+use bsq::codec::{Codec, Decoder, Encoder, HEADER_BYTES, grid_rows};
+use bsq::data::list_images;
+use bsq::image_io::load;
+use bsq::pipeline::{SessionOptions, TokenizerSession};
+use bsq::pretrained;
+use bsq_runtime::checkpoint::Weights;
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::PathBuf;
+
+fn number(name: &str) -> Option<usize> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().expect("a number"))
+}
+
+#[test]
+#[ignore = "takes minutes, and photos that are not in the repository"]
+fn photos_come_back_and_cost_what_the_model_says() {
+    let photos = std::env::var_os("BSQ_PHOTOS").expect("BSQ_PHOTOS names a folder");
+    let temporary = tempfile::tempdir().unwrap();
+    let kept = std::env::var_os("BSQ_STREAMS").map(PathBuf::from);
+    let streams = kept.as_deref().unwrap_or(temporary.path());
+    fs::create_dir_all(streams).unwrap();
+    let options = SessionOptions {
+        threads: number("BSQ_THREADS").unwrap_or(0),
+        ..Default::default()
+    };
+    let tokenizer = pretrained::open("default", Weights::Ema).unwrap();
+    let prior = pretrained::open_prior("default").unwrap();
+    let mut codec = Codec::new(&tokenizer, Some(&prior), &options).unwrap();
+    let mut session = TokenizerSession::new(&tokenizer, options);
+    let mut paths = list_images(PathBuf::from(photos)).unwrap();
+    paths.truncate(number("BSQ_COUNT").unwrap_or(usize::MAX));
+    let (mut all, mut coded, mut raw, mut model, mut compared) = (0, 0, 0.0, 0.0, 0);
+    for path in &paths {
+        let picture = load(path).unwrap().picture;
+        let (width, height) = (picture.width, picture.height);
+        let tokens = session.encode_picture(&picture, &mut |_| {}).unwrap();
+        let (columns, _) = codec.header(width, height, None).unwrap().grid();
+        let rows = grid_rows(&tokens, codec.window(), columns);
+        let mut encoder = Encoder::new(&mut codec, Vec::new(), width, height, None).unwrap();
+        encoder.write(&rows).unwrap();
+        let (stream, report) = encoder.finish().unwrap();
+        let name = path.file_name().unwrap().to_string_lossy();
+        let file = streams.join(format!("{name}.bsq"));
+        match fs::read(&file) {
+            Ok(there) => {
+                assert!(
+                    there == stream,
+                    "{name}: other bytes than those that are there"
+                );
+                compared += 1;
+            }
+            Err(_) => fs::write(&file, &stream).unwrap(),
+        }
+        let reader = BufReader::new(File::open(&file).unwrap());
+        let mut decoder = Decoder::new(&mut codec, reader, false).unwrap();
+        let mut back = Vec::new();
+        while let Some(more) = decoder.next_rows().unwrap() {
+            back.extend(more);
+        }
+        assert!(back == rows, "{name}: other tokens");
+        let cross_entropy = report.cross_entropy_bits() / 8.0;
+        // What is coded; header and frames of the container, 52 bytes and 6 a section, come on top.
+        let payloads: usize = report.sections.iter().map(|section| section.bytes).sum();
+        let limit = cross_entropy * 1.005 + 64.0;
+        assert!((payloads as f64) < limit, "{name}: {payloads} of {limit}");
+        println!(
+            "{name}: {} bytes, {payloads} coded in {} sections, cross-entropy {cross_entropy:.1}",
+            stream.len(),
+            report.sections.len()
+        );
+        all += stream.len();
+        coded += payloads;
+        raw += HEADER_BYTES as f64 + rows.len() as f64 * 36.0 / 8.0;
+        model += cross_entropy;
+    }
+    println!(
+        "{} photos, {compared} compared: {all} bytes, {coded} of them coded, raw {raw:.0}, \
+         cross-entropy {model:.0} ({:+.3} %)",
+        paths.len(),
+        100.0 * (coded as f64 / model - 1.0)
+    );
+}
