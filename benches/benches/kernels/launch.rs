@@ -8,8 +8,8 @@ use bsq_runtime::{CompileOptions, HostTensor, Outputs, Session, compile};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Launches that a sample is divided by.
-const LAUNCHES: usize = 256;
+/// Launches that the time of a run is divided by: few, as samples repeat what takes so little.
+const LAUNCHES: usize = 64;
 /// Widths of a row times a matrix: one work item, two, and sixteen.
 const WIDTHS: [usize; 3] = [16, 96, 768];
 
@@ -21,7 +21,7 @@ pub fn compare(suite: &mut Suite) {
             bytes: 0.0,
         },
         agreement: Agreement::EqualBut(0.0),
-        rounds: 30,
+        rounds: 10,
         entrants: vec![
             Entrant::new("all threads", || Region::new(threads())),
             Entrant::new("one thread", || Region::new(1)),
@@ -36,7 +36,7 @@ pub fn compare(suite: &mut Suite) {
                 bytes: 4.0 * weights,
             },
             agreement: Agreement::EqualBut(0.0),
-            rounds: 30,
+            rounds: 10,
             entrants: vec![
                 Entrant::new("all threads", move || Chain::new(width, threads())),
                 Entrant::new("one thread", move || Chain::new(width, 1)),
