@@ -246,8 +246,8 @@ proptest! {
     }
 }
 
-/// Keys taken block by block: probabilities are rounded to bf16 before they are divided by their
-/// sum, on the CPU after it.
+/// Keys taken block by block: the largest score so far is another one than on the CPU, and with it
+/// how a probability is rounded to bf16.
 #[test]
 fn attention_in_bf16() {
     for length in [2, 20, 64, 70, 150] {

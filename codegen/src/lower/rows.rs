@@ -172,7 +172,13 @@ impl<'f> Plan<'f> {
                 .flat_map(|at| at.terms.iter().map(|term| term.0))
                 .collect();
             let covered: usize = vars.iter().map(|&var| b.axes.extent(var)).product();
-            if covered != self.function.node(id).shape().elements() {
+            // Work items that differ in another variable would all store the same.
+            let mut outer = self
+                .root_vars
+                .iter()
+                .filter(|var| !self.reduced.contains(var));
+            let once = outer.all(|&var| b.axes.extent(var) == 1 || vars.contains(&var));
+            if !once || covered != self.function.node(id).shape().elements() {
                 return Err(Blocked::Store(id));
             }
         }

@@ -80,10 +80,9 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
     // chain of additions as long as the step's multiply-adds.
     let rows: [isize; ROWS] = black_box(from_fn(|row| row as isize * tile.a_row_stride));
     let size = widened(FORMAT).b().size();
-    let (mut a, mut b, mut next_group) = (tile.a, tile.b, tile.ahead);
+    let (mut a, mut b) = (tile.a, tile.b);
     for _ in 0..tile.steps {
-        _mm_prefetch::<_MM_HINT_T1>(next_group.cast());
-        next_group = next_group.wrapping_add(PANEL_WIDTH * size);
+        _mm_prefetch::<_MM_HINT_T1>(b.wrapping_offset(tile.ahead).cast());
         // SAFETY: a panel is readable over its full width for every k.
         let b_row = unsafe {
             [

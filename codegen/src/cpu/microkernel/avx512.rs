@@ -84,7 +84,7 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize>(tile: &
     // panel of the next tile is fetched instead.
     let last = (PREFETCH / step).min(tile.steps);
     let next = PREFETCH as isize + (PANELS as isize - 1) * tile.b_panel_stride;
-    let (mut a, mut b, mut next_group) = (tile.a, tile.b, tile.ahead);
+    let (mut a, mut b) = (tile.a, tile.b);
     for (steps, ahead) in [(tile.steps - last, PREFETCH as isize), (last, next)] {
         for _ in 0..steps {
             let mut b_row = [_mm512_setzero_ps(); PANELS];
@@ -106,8 +106,7 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize>(tile: &
                 }
             }
             if ROWS > FEW_ROWS {
-                _mm_prefetch::<_MM_HINT_T1>(next_group.cast());
-                next_group = next_group.wrapping_add(step);
+                _mm_prefetch::<_MM_HINT_T1>(b.wrapping_offset(tile.ahead).cast());
             }
             a = a.wrapping_offset(tile.a_step_stride);
             b = b.wrapping_add(step);

@@ -59,10 +59,9 @@ macro_rules! pairs {
                 }
             }
 
-            let (mut a, mut b, mut next_group) = (tile.a, tile.b, tile.ahead);
+            let (mut a, mut b) = (tile.a, tile.b);
             for _ in 0..tile.steps {
-                _mm_prefetch::<_MM_HINT_T1>(next_group.cast());
-                next_group = next_group.wrapping_add(STEP);
+                _mm_prefetch::<_MM_HINT_T1>(b.wrapping_offset(tile.ahead).cast());
                 let mut b_row = [_mm512_castps_si512(_mm512_setzero_ps()); PANELS];
                 for (panel, b_row) in b_row.iter_mut().enumerate() {
                     let b = b.wrapping_offset(panel as isize * tile.b_panel_stride);

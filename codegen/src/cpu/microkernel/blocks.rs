@@ -28,8 +28,8 @@ pub(super) struct Tile {
     pub steps: usize,
     /// Start from C instead of from zero, or from the columns' own values in `Int8`.
     pub reload: bool,
-    /// What to fetch meanwhile, a step of a panel with each step: only a hint.
-    pub ahead: *const u8,
+    /// Bytes from a step of B to what to fetch meanwhile: only a hint.
+    pub ahead: isize,
 }
 
 /// Runs a tile. Safe to call under the conditions of [`super::ContractFn`] for the tile's part.
@@ -109,8 +109,11 @@ pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
                     steps: count,
                     reload: args.accumulate != 0 || done != 0,
                     ahead: match number < T::PANELS {
-                        true => next.wrapping_offset(number as isize * b_panel_stride),
-                        false => b,
+                        true => {
+                            let distance = next.addr().wrapping_sub(b.addr()) as isize;
+                            distance + number as isize * b_panel_stride
+                        }
+                        false => 0,
                     },
                 };
                 // SAFETY: the tile's rows, columns and terms lie within those of `args`, for which

@@ -256,6 +256,11 @@ mod tests {
                 3 => c = -(a * b),
                 4 => c = a * b * 2f32.powi(24) * 1.5,
                 5 => (a, b) = (a * 1e-20, b * 1e-20),
+                // Just below half a unit of c: rounding twice would make it a tie.
+                6 => {
+                    c = f32::from_bits(0x4b80_0000 | c.to_bits() & 0x7f_ffff);
+                    (a, b) = (1.0 + f32::EPSILON, 1.0 - f32::EPSILON);
+                }
                 _ => {}
             }
             let (found, wanted) = (fused(a, b, c), a.mul_add(b, c));
