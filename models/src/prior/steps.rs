@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Programs of a section, each a part longer than the one before.
 const RUNGS: usize = 4;
-/// Numbers in the caches of keys below which compiling more programs takes longer than they save.
+/// Numbers in the caches of keys below which compiling several programs takes longer than they save.
 const WORTH_WHILE: usize = 1 << 19;
 /// Bytes of weights above which a program goes when the next one comes: each has its own copy.
 const HEAVY: usize = 32 << 20;
@@ -25,6 +25,9 @@ pub(super) struct Steps {
     /// Wavefronts that the cache of each program holds, ascending.
     lengths: Vec<usize>,
     programs: Vec<Option<Session>>,
+    /// The program to begin with: one that is long enough for all steps, where more are not worth
+    /// compiling.
+    first: usize,
     /// The program of the last step.
     current: usize,
     heavy: bool,
@@ -50,29 +53,31 @@ impl Steps {
         (batch, times): (usize, usize),
     ) -> Steps {
         let (order, config) = (model.order(), model.config());
-        let numbers = batch * order.positions() * config.width * config.layers;
-        let default = if numbers >= WORTH_WHILE { RUNGS } else { 1 };
-        let mut lengths: Vec<usize> = match rungs.unwrap_or(default) {
-            0 | 1 => vec![times],
-            // The same for sections of all sizes: programs are used again.
-            rungs => (1..=rungs)
-                .map(|rung| (rung * order.times()).div_ceil(rungs))
-                .collect(),
-        };
+        let count = rungs.unwrap_or(RUNGS).max(1);
+        // The same for sections of all sizes: programs are used again.
+        let mut lengths: Vec<usize> = (1..=count)
+            .map(|rung| (rung * order.times()).div_ceil(count))
+            .collect();
         lengths.dedup();
-        match old {
-            Some(old) if old.batch == batch && old.lengths == lengths => old,
-            _ => {
-                let weights = parameters.values().map(|tensor| tensor.bytes().len());
-                Steps {
-                    batch,
-                    programs: lengths.iter().map(|_| None).collect(),
-                    lengths,
-                    current: 0,
-                    heavy: weights.sum::<usize>() > HEAVY,
-                }
+        let numbers = batch * order.positions() * config.width * config.layers;
+        let first = match rungs.is_some() || numbers >= WORTH_WHILE {
+            true => 0,
+            false => lengths.partition_point(|&length| length < times),
+        };
+        let steps = old.filter(|old| old.batch == batch && old.lengths == lengths);
+        let mut steps = steps.unwrap_or_else(|| {
+            let weights = parameters.values().map(|tensor| tensor.bytes().len());
+            Steps {
+                batch,
+                programs: lengths.iter().map(|_| None).collect(),
+                lengths,
+                first: 0,
+                current: 0,
+                heavy: weights.sum::<usize>() > HEAVY,
             }
-        }
+        });
+        steps.first = first;
+        steps
     }
 
     /// `f32[batch, slots, sub_tokens, hidden]` of a wavefront whose `known` are given; time 0
@@ -84,7 +89,7 @@ impl Steps {
         known: &HostTensor,
     ) -> Result<HostTensor, PriorSessionError> {
         let rung = self.lengths.iter().position(|&length| time < length);
-        let rung = rung.expect("a time of the section");
+        let rung = rung.expect("a time of the section").max(self.first);
         if self.programs[rung].is_none() {
             let (model, batch, length) = (parts.model, self.batch, self.lengths[rung]);
             let function = wavefront_function(model, batch, length);
