@@ -48,8 +48,7 @@ pub fn most_alive(listing: &Listing) -> u32 {
     let after = |block: usize, alive_at_start: &[Vec<u64>]| {
         let mut alive = vec![0u64; words];
         let last = &instructions[end_of(block) - 1];
-        let falls_through =
-            !matches!(last.opcode, "ret" | "exit") && !(last.opcode == "bra" && !last.guarded);
+        let falls_through = last.guarded || !matches!(last.opcode, "ret" | "exit" | "bra");
         let next = (falls_through && block + 1 < starts.len()).then_some(block + 1);
         let jump = last.target.filter(|&at| at < instructions.len());
         for successor in next.into_iter().chain(jump.and_then(block_of)) {
@@ -75,9 +74,9 @@ pub fn most_alive(listing: &Listing) -> u32 {
         }
     }
     let mut most = 0;
-    for block in 0..starts.len() {
+    for (block, &start) in starts.iter().enumerate() {
         let mut alive = after(block, &alive_at_start);
-        for at in (starts[block]..end_of(block)).rev() {
+        for at in (start..end_of(block)).rev() {
             // Results need a place at the instruction that makes them, even if nobody wants them.
             let mut here = alive.clone();
             for &register in &instructions[at].defined {
