@@ -35,7 +35,8 @@ impl<'t> Listing<'t> {
                 continue;
             }
             // Directives, comments, braces and the list of parameters are no instructions.
-            let Some(line) = line.strip_suffix(';').filter(|line| !line.starts_with('.')) else {
+            let other = line.starts_with('.') || line.starts_with("//");
+            let Some(line) = line.strip_suffix(';').filter(|_| !other) else {
                 continue;
             };
             let (guard, rest) = match line.strip_prefix('@') {
