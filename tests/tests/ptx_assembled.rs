@@ -306,3 +306,29 @@ fn row(kernel: &Kernel, said: &Assembled) -> String {
 fn label(row: &str) -> &str {
     row.split_once("%  ").map_or(row, |(_, label)| label)
 }
+
+/// The version of PTX is one that knows the target.
+#[test]
+fn every_target_is_known_to_the_assembler() {
+    let Some(ptxas) = Ptxas::find_or_skip() else {
+        return;
+    };
+    let g = bsq_ir::Graph::new();
+    let x = g.input("x", bsq_ir::DType::F32, [70, 40]);
+    let y = x
+        .matmul(g.parameter("w", bsq_ir::DType::F32, [40, 150]))
+        .softmax();
+    let function = g.function([("y", y.id())], []);
+    for sm in bsq_codegen::ptx::TARGETS {
+        for tf32 in [false, true] {
+            let options = PtxOptions {
+                target: bsq_codegen::ptx::Options { sm, tf32 },
+                ..PtxOptions::default()
+            };
+            for entry in compile_ptx(&function, &options).unwrap().entries {
+                let assembled = ptxas.assemble(&entry.text, &format!("sm_{sm}"));
+                assert!(assembled.is_ok(), "sm_{sm}: {:?}", assembled.err());
+            }
+        }
+    }
+}

@@ -42,8 +42,17 @@ use std::fmt::Write;
 /// Compute capabilities that the generated code runs on, as `sm_86` names them.
 pub const TARGETS: [u32; 7] = [80, 86, 87, 89, 90, 100, 120];
 
-/// The oldest version of PTX that has what is used here: CUDA 11.4, driver 470.
-const VERSION: &str = "7.4";
+/// The oldest version of PTX that has what is used here, or the first that knows the target: that
+/// of CUDA 11.4 (driver 470), 11.8, 12.7 and 12.8.
+fn version(sm: u32) -> &'static str {
+    match sm {
+        ..=87 => "7.4",
+        88..=90 => "7.8",
+        91..=100 => "8.6",
+        _ => "8.7",
+    }
+}
+
 /// Shared memory that needs no request at the launch.
 const STATIC_SHARED: usize = 48 * 1024;
 
@@ -181,7 +190,8 @@ fn module(
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        ".version {VERSION}\n.target sm_{}\n.address_size 64\n",
+        ".version {}\n.target sm_{}\n.address_size 64\n",
+        version(options.sm),
         options.sm
     );
     let shared = match geometry.shared_bytes {
