@@ -1,9 +1,9 @@
 //! Checks the invariants of Kernel IR.
 
+mod blocks;
+
 use super::bounds::Ranges;
-use super::{
-    Affine, Attend, Combine, Contract, Element, Extent, Inst, Kernel, PANEL, Stmt, Value, Var,
-};
+use super::{Affine, Combine, Element, Extent, Inst, Kernel, Stmt, Value};
 use bsq_ir::{DType, Op, Type, op::infer};
 use std::collections::HashMap;
 
@@ -214,162 +214,6 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn contract(&mut self, c: &Contract) -> Outcome {
-        if self.within.vector || self.within.reduce {
-            return Err("a contraction inside a vector loop or a reduction".into());
-        }
-        for extent in [&c.m, &c.n, &c.k] {
-            self.extent(extent)?;
-        }
-        let format = c.format;
-        let types = [format.a(), format.b(), format.c()];
-        let mut typed: Vec<_> = [&c.a, &c.b, &c.c].into_iter().zip(types).collect();
-        match (&c.columns, format.columns()) {
-            (Some(columns), Some(dtype)) => typed.push((columns, dtype)),
-            (None, None) => {}
-            _ => {
-                return Err(format!(
-                    "{} with or without columns' own values",
-                    format.name()
-                ));
-            }
-        }
-        for (element, dtype) in typed {
-            let array = self.kernel.array(element.place);
-            if array.dtype != dtype {
-                return Err(format!("{} is {}, not {dtype}", element.place, array.dtype));
-            }
-        }
-        let terms = format.terms();
-        if terms > 1 && c.a_k_stride != 1 {
-            return Err(format!("terms of A are {} apart, not 1", c.a_k_stride));
-        }
-        if !self.kernel.array(c.c.place).written {
-            return Err(format!("{} is not marked as written", c.c.place));
-        }
-        // The elements touched are those of loops over row, column and term.
-        let [row, column, panel, step, within, term, group, member] =
-            [0, 1, 2, 3, 4, 5, 6, 7].map(|i| Var(u32::MAX - i));
-        let extents = [
-            (row, c.m.clone()),
-            (column, c.n.clone()),
-            (panel, panels(&c.n)),
-            (step, steps(&c.k, terms)?),
-            (within, Extent::Static(PANEL * terms)),
-            (term, Extent::Static(terms)),
-        ];
-        for (var, extent) in extents.clone() {
-            self.ranges.bind(var, extent)?;
-        }
-        let along = |var, stride| Affine::var(var).scale(stride);
-        let shifted = |element: &Element, parts: &[Affine]| Element {
-            at: parts.iter().fold(element.at.clone(), |at, p| at.add(p)),
-            ..element.clone()
-        };
-        let a = match c.a_groups {
-            None => vec![
-                along(row, c.a_row_stride),
-                along(step, c.a_k_stride * terms as i64),
-                along(term, c.a_k_stride),
-            ],
-            Some(groups) => {
-                let (Extent::Static(k), true) = (&c.k, groups.terms > 0) else {
-                    return Err("groups of a number of terms that is not known".into());
-                };
-                if !k.is_multiple_of(groups.terms) {
-                    return Err(format!("{k} terms in groups of {}", groups.terms));
-                }
-                self.ranges.bind(group, Extent::Static(k / groups.terms))?;
-                self.ranges.bind(member, Extent::Static(groups.terms))?;
-                vec![
-                    along(row, c.a_row_stride),
-                    along(group, groups.stride),
-                    along(member, c.a_k_stride),
-                ]
-            }
-        };
-        let b = [
-            along(panel, c.b_panel_stride),
-            along(step, (PANEL * terms) as i64),
-            along(within, 1),
-        ];
-        let to = [along(row, c.c_row_stride), along(column, 1)];
-        self.element(&shifted(&c.a, &a))?;
-        self.element(&shifted(&c.b, &b))?;
-        self.element(&shifted(&c.c, &to))?;
-        if let Some(columns) = &c.columns {
-            self.element(&shifted(columns, &[along(column, 1)]))?;
-        }
-        for (var, _) in extents {
-            self.ranges.unbind(var);
-        }
-        self.ranges.unbind(group);
-        self.ranges.unbind(member);
-        Ok(())
-    }
-
-    fn attend(&mut self, a: &Attend) -> Outcome {
-        if self.within.vector || self.within.reduce {
-            return Err("attention inside a vector loop or a reduction".into());
-        }
-        self.extent(&a.rows)?;
-        self.affine(&a.first)?;
-        let typed = a
-            .reads()
-            .into_iter()
-            .zip([DType::F32, DType::BF16, DType::BF16]);
-        for (element, dtype) in typed.chain(a.writes().map(|element| (element, DType::F32))) {
-            let array = self.kernel.array(element.place);
-            if array.dtype != dtype {
-                return Err(format!("{} is {}, not {dtype}", element.place, array.dtype));
-            }
-        }
-        if let Some(to) = a
-            .writes()
-            .iter()
-            .find(|to| !self.kernel.array(to.place).written)
-        {
-            return Err(format!("{} is not marked as written", to.place));
-        }
-        let [row, x, y] = [0, 1, 2].map(|i| Var(u32::MAX - i));
-        self.ranges.bind(row, a.rows.clone())?;
-        let panel = |terms: usize| terms.next_multiple_of(2) * PANEL;
-        let value_depth = a.value_depth as i64;
-        // Each element with its row stride, and two ranges and their strides beside rows.
-        let touched = [
-            (&a.q, a.q_row_stride, (1, 0), (a.depth, a.q_column_stride)),
-            (
-                &a.k,
-                0,
-                (a.keys.div_ceil(PANEL), a.k_panel_stride),
-                (panel(a.depth), 1),
-            ),
-            (
-                &a.v,
-                0,
-                (a.value_depth.div_ceil(PANEL), a.v_panel_stride),
-                (panel(a.keys), 1),
-            ),
-            (&a.output, value_depth, (1, 0), (a.value_depth, 1)),
-            (&a.maxima, 1, (1, 0), (1, 0)),
-            (&a.sums, 1, (1, 0), (1, 0)),
-        ];
-        for (element, row_stride, outer, inner) in touched {
-            self.ranges.bind(x, Extent::Static(outer.0))?;
-            self.ranges.bind(y, Extent::Static(inner.0))?;
-            let moving = [(row, row_stride), (x, outer.1), (y, inner.1)];
-            let add = |at: Affine, (var, stride)| at.add(&Affine::var(var).scale(stride));
-            self.element(&Element {
-                at: moving.into_iter().fold(element.at.clone(), add),
-                ..element.clone()
-            })?;
-            self.ranges.unbind(x);
-            self.ranges.unbind(y);
-        }
-        self.ranges.unbind(row);
-        Ok(())
-    }
-
     fn element(&self, element: &Element) -> Outcome {
         self.affine(&element.at)?;
         let arrays = match element.place {
@@ -440,56 +284,6 @@ impl Verifier<'_> {
             Some(&dtype) if self.visible.contains(&value) => Ok(dtype),
             Some(_) => Err(format!("{value} is not visible here")),
             None => Err(format!("{value} is used before its definition")),
-        }
-    }
-}
-
-/// Panels of B that a contraction over `n` columns reads.
-fn panels(n: &Extent) -> Extent {
-    let panel = PANEL as i64;
-    match n {
-        Extent::Static(n) => Extent::Static(n.div_ceil(PANEL)),
-        Extent::Block { size, start, limit } => {
-            let aligned = start.constant % panel == 0
-                && start.terms.iter().all(|(_, factor)| factor % panel == 0);
-            if !aligned {
-                return Extent::Static(size.div_ceil(PANEL));
-            }
-            let terms = start.terms.iter().map(|&(v, factor)| (v, factor / panel));
-            Extent::Block {
-                size: size.div_ceil(PANEL),
-                start: Affine {
-                    constant: start.constant / panel,
-                    terms: terms.collect(),
-                },
-                limit: limit.div_ceil(PANEL),
-            }
-        }
-    }
-}
-
-/// Steps of `terms` terms each.
-fn steps(k: &Extent, terms: usize) -> Result<Extent, String> {
-    match k {
-        k if terms == 1 => Ok(k.clone()),
-        Extent::Static(k) => Ok(Extent::Static(k.div_ceil(terms))),
-        Extent::Block { size, start, limit } => {
-            let whole = |factor: i64| factor % terms as i64 == 0;
-            let aligned =
-                whole(start.constant) && start.terms.iter().all(|&(_, factor)| whole(factor));
-            if !aligned || !whole(*size as i64) {
-                return Err(format!("blocks of terms that are no multiples of {terms}"));
-            }
-            let scaled = start.terms.iter();
-            let scaled = scaled.map(|&(var, factor)| (var, factor / terms as i64));
-            Ok(Extent::Block {
-                size: size / terms,
-                start: Affine {
-                    constant: start.constant / terms as i64,
-                    terms: scaled.collect(),
-                },
-                limit: limit.div_ceil(terms),
-            })
         }
     }
 }
