@@ -5,7 +5,7 @@ use bsq_codegen::lower::{Precision, lower_with};
 use bsq_codegen::program::{BufferId, BufferKind, Program};
 use bsq_codegen::{lower, ptx};
 use bsq_ir::rewrite;
-use bsq_ir::{DType, Function};
+use bsq_ir::{DType, Function, Type};
 use bsq_runtime::{HostTensor, Outputs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -207,6 +207,20 @@ fn numbered(text: &str) -> String {
     lines
         .map(|(number, line)| format!("{:4} {line}\n", number + 1))
         .collect()
+}
+
+/// Numbers for every input of a function.
+pub fn inputs(function: &Function) -> BTreeMap<String, HostTensor> {
+    let filled =
+        |(_, name, ty): (_, &str, &Type)| (name.to_string(), fill(name, ty.dtype, &ty.shape));
+    function.inputs().map(filled).collect()
+}
+
+/// Numbers for every parameter of a function.
+pub fn parameters(function: &Function) -> BTreeMap<String, HostTensor> {
+    let filled =
+        |(_, name, ty): (_, &str, &Type)| (name.to_string(), fill(name, ty.dtype, &ty.shape));
+    function.parameters().map(filled).collect()
 }
 
 /// Uneven numbers of both signs from a name and an index, as an input or a parameter.

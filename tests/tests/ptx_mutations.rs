@@ -2,19 +2,13 @@
 
 use bsq_codegen::lower::{Options, Precision, lower_with};
 use bsq_codegen::ptx;
-use bsq_ir::DType::{self, F32};
+use bsq_ir::DType::F32;
 use bsq_ir::{Function, Graph, Tensor};
 use bsq_runtime::HostTensor;
-use bsq_tests::gpu::{Gpu, fill};
+use bsq_tests::gpu::{self, Gpu};
 use std::collections::BTreeMap;
 
 type Tensors = BTreeMap<String, HostTensor>;
-
-fn given<'a>(tensors: impl Iterator<Item = (&'a str, DType, Vec<usize>)>) -> Tensors {
-    tensors
-        .map(|(name, dtype, shape)| (name.to_string(), fill(name, dtype, &shape)))
-        .collect()
-}
 
 /// What a program gives with some kernel's text changed, or the fault.
 fn run(
@@ -23,20 +17,13 @@ fn run(
     change: impl Fn(&mut Vec<ptx::Entry>),
     seed: u64,
 ) -> Result<Tensors, String> {
-    let inputs = given(
-        function
-            .inputs()
-            .map(|(_, n, ty)| (n, ty.dtype, ty.shape.to_vec())),
-    );
+    let inputs = gpu::inputs(function);
     let options = Options {
         precision,
         blocks: ptx::Options::default().blocks(),
     };
     let (function, _) = bsq_ir::rewrite::optimize(function, &Default::default());
-    let parameters = function
-        .parameters()
-        .map(|(_, n, ty)| (n, ty.dtype, ty.shape.to_vec()));
-    let parameters = given(parameters);
+    let parameters = gpu::parameters(&function);
     let program = lower_with(&function, &options);
     let mut entries = ptx::compile(&program, &ptx::Options::default()).unwrap();
     change(&mut entries);

@@ -4,7 +4,7 @@ use bsq_codegen::lower::Precision;
 use bsq_ir::DType::{BF16, F32, I32, U8, U64};
 use bsq_ir::{DType, Function, Graph, Tensor};
 use bsq_runtime::{CompileOptions, HostTensor, compile};
-use bsq_tests::gpu::{Gpu, Target, fill};
+use bsq_tests::gpu::{self, Gpu, Target};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -21,22 +21,10 @@ fn on_cpu(function: &Function, inputs: &Tensors, parameters: &Tensors) -> (Tenso
     (outputs, updated.collect())
 }
 
-fn given<'a>(tensors: impl Iterator<Item = (&'a str, DType, Vec<usize>)>) -> Tensors {
-    tensors
-        .map(|(name, dtype, shape)| (name.to_string(), fill(name, dtype, &shape)))
-        .collect()
-}
-
 /// Runs a function on both; everything must be equal, bit for bit.
 fn check(function: &Function) {
-    let inputs = function
-        .inputs()
-        .map(|(_, n, ty)| (n, ty.dtype, ty.shape.to_vec()));
-    let inputs = given(inputs);
-    let parameters = function
-        .parameters()
-        .map(|(_, n, ty)| (n, ty.dtype, ty.shape.to_vec()));
-    let parameters = given(parameters);
+    let inputs = gpu::inputs(function);
+    let parameters = gpu::parameters(function);
     let (outputs, updated) = on_cpu(function, &inputs, &parameters);
     let mut gpu = Gpu::new(function, Target::default(), &parameters, 1);
     let given: Vec<(&str, &HostTensor)> = inputs.iter().map(|(n, x)| (n.as_str(), x)).collect();
@@ -274,6 +262,19 @@ fn attention_in_bf16() {
     }
 }
 
+/// A penalty on a gradient, as discriminators have: derivatives of derivatives.
+#[test]
+fn second_derivatives() {
+    let g = Graph::new();
+    let x = g.input("x", F32, [9, 20]);
+    let w = g.parameter("w", F32, [20, 12]);
+    let y = x.matmul(w).gelu().softmax().square().sum(..);
+    let slope = bsq_ir::autodiff::gradients(y, &[x])[0];
+    let penalty = slope.square().sum(..);
+    let d = bsq_ir::autodiff::gradients(penalty, &[w])[0];
+    check(&g.function([("penalty", penalty.id())], [(w.id(), (w - d * 0.1).id())]));
+}
+
 /// Three linear layers, of which the middle one runs in a narrow format.
 fn layers(rows: usize, inputs: usize, outputs: usize) -> Function {
     let g = Graph::new();
@@ -316,15 +317,8 @@ proptest! {
 
 /// The one output of a function in a format, on the CPU and on the GPU.
 fn in_format(function: &Function, target: Target) -> (Vec<f32>, Vec<f32>) {
-    let inputs = given(
-        function
-            .inputs()
-            .map(|(_, n, ty)| (n, ty.dtype, ty.shape.to_vec())),
-    );
-    let parameters = function
-        .parameters()
-        .map(|(_, n, ty)| (n, ty.dtype, ty.shape.to_vec()));
-    let parameters = given(parameters);
+    let inputs = gpu::inputs(function);
+    let parameters = gpu::parameters(function);
     let options = CompileOptions {
         precision: target.precision,
         ..Default::default()

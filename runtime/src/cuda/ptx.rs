@@ -1,10 +1,11 @@
 //! From a function to PTX: rewriting, lowering, emission; each with its time. Needs no driver.
 
-use bsq_codegen::lower::{self, Precision, lower_with};
+use crate::program::front::{Lowered, lowered};
+use bsq_codegen::lower::{self, Precision};
 use bsq_codegen::program::Program;
 use bsq_codegen::ptx::{self, Entry, PtxError};
 use bsq_ir::Function;
-use bsq_ir::rewrite::{self, Report};
+use bsq_ir::rewrite::Report;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -69,21 +70,16 @@ pub struct PtxReport {
 /// # Errors
 /// If the target is not known, or a kernel does not fit it.
 pub fn compile_ptx(function: &Function, options: &PtxOptions) -> Result<PtxProgram, PtxError> {
-    let start = Instant::now();
-    let rewriting = rewrite::Options {
-        exact: options.exact,
-        ..Default::default()
-    };
-    let (optimized, rewrite) = rewrite::optimize(function, &rewriting);
-    let rewrite_time = start.elapsed();
-
-    let start = Instant::now();
     let lowering = lower::Options {
         precision: options.precision,
         blocks: options.target.blocks(),
     };
-    let program = lower_with(&optimized, &lowering);
-    let lower_time = start.elapsed();
+    let Lowered {
+        program,
+        rewrite,
+        rewrite_time,
+        lower_time,
+    } = lowered(function, options.exact, &lowering);
 
     let start = Instant::now();
     let entries = ptx::compile(&program, &options.target)?;

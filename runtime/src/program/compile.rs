@@ -1,6 +1,7 @@
 //! Compilation: rewriting, lowering, machine code; each with its time.
 
 use super::ProgramError;
+use super::front::{Lowered, lowered};
 use super::session::Session;
 use crate::cuda::{CudaCode, Gpu, PtxOptions, compile_ptx};
 use crate::device::Device;
@@ -8,11 +9,11 @@ use crate::tensor_data::HostTensor;
 use crate::threads::available_threads;
 use bsq_codegen::cpu::clif::{self, Compiled};
 use bsq_codegen::cpu::microkernel::{self, Family};
-use bsq_codegen::lower::{self, Precision, lower_with};
+use bsq_codegen::lower::{self, Precision};
 use bsq_codegen::program::Program;
 use bsq_codegen::ptx;
 use bsq_ir::Function;
-use bsq_ir::rewrite::{self, Report};
+use bsq_ir::rewrite::Report;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -99,21 +100,16 @@ fn compile_for_cpu(
         Some(family) => family,
         None => microkernel::selected()?,
     };
-    let start = Instant::now();
-    let rewriting = rewrite::Options {
-        exact: options.exact,
-        ..Default::default()
-    };
-    let (optimized, rewrite) = rewrite::optimize(function, &rewriting);
-    let rewrite_time = start.elapsed();
-
-    let start = Instant::now();
     let lowering = lower::Options {
         precision: options.precision,
         ..Default::default()
     };
-    let program = lower_with(&optimized, &lowering);
-    let lower_time = start.elapsed();
+    let Lowered {
+        program,
+        rewrite,
+        rewrite_time,
+        lower_time,
+    } = lowered(function, options.exact, &lowering);
 
     let start = Instant::now();
     let code = clif::compile(

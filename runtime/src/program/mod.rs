@@ -23,6 +23,7 @@ mod bound;
 mod compile;
 mod cpu;
 mod error;
+pub(crate) mod front;
 mod session;
 mod timeline;
 
