@@ -1,7 +1,7 @@
 //! Each invariant, broken.
 
 use super::*;
-use crate::kernel::{Array, Axis, Place, Reduce, Reduction};
+use crate::kernel::{Array, Axis, Place, Reduce, Reduction, Var};
 
 fn load(value: u32, at: Affine) -> Stmt {
     Stmt::Let {
