@@ -10,9 +10,8 @@ use std::arch::x86_64::{
 use std::array::from_fn;
 use std::hint::black_box;
 
-use super::blocks::{self, Tile, TileFn, Tiles};
-use super::{BF16_WEIGHTS, ContractArgs, F32, PANEL_WIDTH, U8_WEIGHTS, widened};
-use crate::kernel::Format;
+use super::blocks::{self, Layout, Tile, TileFn, Tiles};
+use super::{BF16_WEIGHTS, ContractArgs, F32, PANEL_WIDTH, U8_WEIGHTS, one_term};
 
 struct Avx2<const FORMAT: u8>;
 
@@ -36,7 +35,7 @@ impl<const FORMAT: u8> Avx2<FORMAT> {
 }
 
 impl<const FORMAT: u8> Tiles for Avx2<FORMAT> {
-    const FORMAT: Format = widened(FORMAT);
+    const LAYOUT: Layout = Layout::of(one_term(FORMAT));
     const ROWS: usize = 6;
     const PANELS: usize = 1;
     const K_BLOCK: usize = 1024;
@@ -64,22 +63,17 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
             let c = tile.c.wrapping_offset(row as isize * tile.c_row_stride);
             for (half, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: only columns of C are loaded.
-                *sum = unsafe { load(c, tile, half) };
+                *sum = unsafe { load(c, tile.columns, half) };
             }
         }
     }
-    let mut scales = [_mm256_setzero_ps(); 2];
-    if FORMAT == U8_WEIGHTS {
-        for (half, scale) in scales.iter_mut().enumerate() {
-            // SAFETY: each of the tile's columns has a scale.
-            *scale = unsafe { load(tile.own, tile, half) };
-        }
-    }
+    // SAFETY: each of the tile's columns has a scale where the format says so.
+    let scales = unsafe { scales::<FORMAT>(tile.own, tile.columns) };
 
     // Opaque to the compiler, which would otherwise step from row to row by adding the stride: a
     // chain of additions as long as the step's multiply-adds.
     let rows: [isize; ROWS] = black_box(from_fn(|row| row as isize * tile.a_row_stride));
-    let size = widened(FORMAT).b().size();
+    let size = one_term(FORMAT).b().size();
     let (mut a, mut b) = (tile.a, tile.b);
     for _ in 0..tile.steps {
         _mm_prefetch::<_MM_HINT_T1>(b.wrapping_offset(tile.ahead).cast());
@@ -108,8 +102,22 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
         let c = tile.c.wrapping_offset(row as isize * tile.c_row_stride);
         for (half, &sum) in sums.iter().enumerate() {
             // SAFETY: only columns of C are stored.
-            unsafe { store(c, tile, half, sum) };
+            unsafe { store(c, tile.columns, half, sum) };
         }
+    }
+}
+
+/// The scales of a panel's columns, where the format has some.
+///
+/// # Safety
+/// Then `columns` scales are readable at `own`.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn scales<const FORMAT: u8>(own: *const f32, columns: usize) -> [__m256; 2] {
+    match FORMAT {
+        // SAFETY: passed on from the caller.
+        U8_WEIGHTS => [0, 1].map(|half| unsafe { load(own, columns, half) }),
+        _ => [_mm256_setzero_ps(); 2],
     }
 }
 
@@ -119,7 +127,7 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
 /// 8 elements of the format are readable at `b`.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn widen<const FORMAT: u8>(b: *const u8, scale: __m256) -> __m256 {
+pub(super) unsafe fn widen<const FORMAT: u8>(b: *const u8, scale: __m256) -> __m256 {
     // SAFETY: passed on from the caller.
     unsafe {
         match FORMAT {
@@ -140,28 +148,28 @@ unsafe fn widen<const FORMAT: u8>(b: *const u8, scale: __m256) -> __m256 {
 /// All ones in the lanes of a half panel that belong to C.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn mask(tile: &Tile, half: usize) -> __m256i {
-    let columns = tile.columns.saturating_sub(half * LANES).min(LANES) as i32;
+fn mask(columns: usize, half: usize) -> __m256i {
+    let columns = columns.saturating_sub(half * LANES).min(LANES) as i32;
     _mm256_cmpgt_epi32(
         _mm256_set1_epi32(columns),
         _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
     )
 }
 
-/// Loads half a panel's columns of a row; zero in those that are not the tile's.
+/// Loads half a panel's columns of a row; zero in those that are beyond `columns`.
 ///
 /// # Safety
-/// The tile's columns are readable at `row`.
+/// `columns` elements are readable at `row`, at most a panel's.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn load(row: *const f32, tile: &Tile, half: usize) -> __m256 {
+pub(super) unsafe fn load(row: *const f32, columns: usize, half: usize) -> __m256 {
     let row = row.wrapping_add(half * LANES);
     // SAFETY: passed on from the caller.
     unsafe {
-        if tile.columns == PANEL_WIDTH {
+        if columns >= PANEL_WIDTH {
             _mm256_loadu_ps(row)
         } else {
-            _mm256_maskload_ps(row, mask(tile, half))
+            _mm256_maskload_ps(row, mask(columns, half))
         }
     }
 }
@@ -169,17 +177,17 @@ pub(super) unsafe fn load(row: *const f32, tile: &Tile, half: usize) -> __m256 {
 /// Stores half a panel's columns of a row. A masked store is much slower than a full one.
 ///
 /// # Safety
-/// The tile's columns are writable at `row`.
+/// `columns` elements are writable at `row`, at most a panel's.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn store(row: *mut f32, tile: &Tile, half: usize, sum: __m256) {
+pub(super) unsafe fn store(row: *mut f32, columns: usize, half: usize, sum: __m256) {
     let row = row.wrapping_add(half * LANES);
     // SAFETY: passed on from the caller.
     unsafe {
-        if tile.columns == PANEL_WIDTH {
+        if columns >= PANEL_WIDTH {
             _mm256_storeu_ps(row, sum)
         } else {
-            _mm256_maskstore_ps(row, mask(tile, half), sum)
+            _mm256_maskstore_ps(row, mask(columns, half), sum)
         }
     }
 }

@@ -8,9 +8,8 @@ use std::arch::x86_64::{
     _mm512_slli_epi32, _mm512_storeu_ps,
 };
 
-use super::blocks::{self, Tile, TileFn, Tiles};
-use super::{BF16_WEIGHTS, ContractArgs, F32, PANEL_WIDTH, U8_WEIGHTS, widened};
-use crate::kernel::Format;
+use super::blocks::{self, Layout, Tile, TileFn, Tiles};
+use super::{BF16_WEIGHTS, ContractArgs, F32, PANEL_WIDTH, U8_WEIGHTS, one_term};
 
 /// Rows up to which a tile is bound by memory, not by arithmetic: those fetch ahead.
 const FEW_ROWS: usize = 4;
@@ -39,7 +38,7 @@ impl<const FORMAT: u8> Avx512<FORMAT> {
 }
 
 impl<const FORMAT: u8> Tiles for Avx512<FORMAT> {
-    const FORMAT: Format = widened(FORMAT);
+    const LAYOUT: Layout = Layout::of(one_term(FORMAT));
     const ROWS: usize = 8;
     const PANELS: usize = 3;
     const K_BLOCK: usize = 1024;
@@ -79,7 +78,7 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize>(tile: &
         }
     }
 
-    let step = PANEL_WIDTH * widened(FORMAT).b().size();
+    let step = PANEL_WIDTH * one_term(FORMAT).b().size();
     // The end of a panel is followed by the next one, which is being read already: there the first
     // panel of the next tile is fetched instead.
     let last = (PREFETCH / step).min(tile.steps);

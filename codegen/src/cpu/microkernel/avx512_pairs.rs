@@ -8,7 +8,7 @@ use std::arch::x86_64::{
 };
 
 use super::avx512::{load, sizes, store};
-use super::blocks::{self, Tile, TileFn, Tiles};
+use super::blocks::{self, Layout, Tile, TileFn, Tiles};
 use super::{ContractArgs, PANEL_WIDTH};
 use crate::kernel::Format;
 
@@ -21,7 +21,7 @@ macro_rules! pairs {
         struct $tiles;
 
         impl Tiles for $tiles {
-            const FORMAT: Format = $format;
+            const LAYOUT: Layout = Layout::of($format);
             const ROWS: usize = 8;
             const PANELS: usize = 3;
             const K_BLOCK: usize = 1024;

@@ -35,9 +35,29 @@ pub(super) struct Tile {
 /// Runs a tile. Safe to call under the conditions of [`super::ContractFn`] for the tile's part.
 pub(super) type TileFn = unsafe fn(&Tile);
 
+/// How the sides of a contraction lie in memory.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    /// Terms side by side.
+    pub terms: usize,
+    /// Bytes of an element of A and of B.
+    pub a_size: usize,
+    pub b_size: usize,
+}
+
+impl Layout {
+    pub const fn of(format: Format) -> Layout {
+        Layout {
+            terms: format.terms(),
+            a_size: format.a().size(),
+            b_size: format.b().size(),
+        }
+    }
+}
+
 /// What a family provides: its tile in every size up to the full one.
 pub(super) trait Tiles {
-    const FORMAT: Format;
+    const LAYOUT: Layout;
     /// Rows of a full tile.
     const ROWS: usize;
     /// Panels of a full tile.
@@ -54,8 +74,11 @@ pub(super) trait Tiles {
 /// # Safety
 /// Those of [`super::ContractFn`].
 pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
-    let terms = T::FORMAT.terms();
-    let (a_size, b_size) = (T::FORMAT.a().size(), T::FORMAT.b().size());
+    let Layout {
+        terms,
+        a_size,
+        b_size,
+    } = T::LAYOUT;
     let a_row_stride = args.a_row_stride * a_size as isize;
     let a_step_stride = args.a_k_stride * (terms * a_size) as isize;
     let b_panel_stride = args.b_panel_stride * b_size as isize;

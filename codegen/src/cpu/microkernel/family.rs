@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::{BF16, BF16_WEIGHTS, ContractFn, F32, INT8, U8_WEIGHTS, portable};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, avx2_pairs, avx512, avx512_pairs};
+use super::{avx2, avx512, avx512_pairs, widened};
 use crate::kernel::Format;
 
 /// Name of the environment variable that forces a family.
@@ -75,8 +75,7 @@ impl Family {
             .collect()
     }
 
-    /// The family's contraction in a format. A CPU with AVX-512F alone takes the tiles of AVX2
-    /// for `bf16` and `int8`.
+    /// The family's contraction in a format.
     ///
     /// # Panics
     /// If this CPU lacks the family's instructions: ask [`Family::is_supported`] first, or take
@@ -94,23 +93,24 @@ impl Family {
             #[cfg(target_arch = "x86_64")]
             Family::Avx2 => match format {
                 Format::F32 => avx2::contract::<F32>,
-                Format::Bf16Weights => avx2::contract::<BF16_WEIGHTS>,
-                Format::U8Weights => avx2::contract::<U8_WEIGHTS>,
-                Format::Bf16 => avx2_pairs::contract_bf16,
-                Format::Int8 => avx2_pairs::contract_int8,
+                Format::Bf16Weights => widened::contract::<BF16_WEIGHTS, false>,
+                Format::U8Weights => widened::contract::<U8_WEIGHTS, false>,
+                Format::Bf16 => widened::contract::<BF16, false>,
+                Format::Int8 => widened::contract::<INT8, false>,
             },
             #[cfg(target_arch = "x86_64")]
             Family::Avx512 => match format {
                 Format::F32 => avx512::contract::<F32>,
-                Format::Bf16Weights => avx512::contract::<BF16_WEIGHTS>,
-                Format::U8Weights => avx512::contract::<U8_WEIGHTS>,
+                Format::Bf16Weights => widened::contract::<BF16_WEIGHTS, true>,
+                Format::U8Weights => widened::contract::<U8_WEIGHTS, true>,
                 Format::Bf16 if is_x86_feature_detected!("avx512bf16") => {
                     avx512_pairs::contract_bf16
                 }
                 Format::Int8 if is_x86_feature_detected!("avx512vnni") => {
                     avx512_pairs::contract_int8
                 }
-                Format::Bf16 | Format::Int8 => Family::Avx2.contract(format),
+                Format::Bf16 => widened::contract::<BF16, true>,
+                Format::Int8 => widened::contract::<INT8, true>,
             },
             #[cfg(not(target_arch = "x86_64"))]
             Family::Avx2 | Family::Avx512 => unreachable!("supported on x86-64 only"),

@@ -20,7 +20,8 @@
 //! | `family` | which families there are, which one this CPU gets, `BSQ_CPU` |
 //! | `blocks` | the loops over cache blocks and tiles, shared by all families |
 //! | `avx512`, `avx2`, `portable` | one register tile each, on f32 and on widened weights |
-//! | `avx512_pairs`, `avx2_pairs` | the tiles of `bf16` and `int8` |
+//! | `avx512_pairs` | the tiles of `bf16` and `int8` |
+//! | `widened`, `avx2_pairs` | blocks of narrow sides, widened once; the tile for widened bytes |
 //! | `peak` | the multiply-add rate of one thread, to compare with |
 
 #[cfg(target_arch = "x86_64")]
@@ -37,6 +38,8 @@ mod peak;
 mod portable;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod widened;
 
 pub use family::{Family, FamilyError, detect, selected};
 pub use peak::fma_peak;
@@ -108,7 +111,7 @@ const fn format(parameter: u8) -> Format {
 }
 
 /// The format of a parameter of tiles on f32 and on widened weights.
-const fn widened(parameter: u8) -> Format {
+const fn one_term(parameter: u8) -> Format {
     assert!(parameter <= U8_WEIGHTS, "a format with one term at a time");
     format(parameter)
 }

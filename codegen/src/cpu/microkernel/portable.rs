@@ -3,9 +3,8 @@
 //! Where the instruction set of the build has a fused multiply-add (AArch64), the compiler
 //! vectorises it; elsewhere it is a call into the mathematical library.
 
-use super::blocks::{self, Tile, TileFn, Tiles};
+use super::blocks::{self, Layout, Tile, TileFn, Tiles};
 use super::{BF16, BF16_WEIGHTS, ContractArgs, F32, INT8, PANEL_WIDTH, U8_WEIGHTS, format};
-use crate::kernel::Format;
 
 struct Portable<const FORMAT: u8>;
 
@@ -27,7 +26,7 @@ impl<const FORMAT: u8> Portable<FORMAT> {
 }
 
 impl<const FORMAT: u8> Tiles for Portable<FORMAT> {
-    const FORMAT: Format = format(FORMAT);
+    const LAYOUT: Layout = Layout::of(format(FORMAT));
     const ROWS: usize = 4;
     const PANELS: usize = 1;
     const K_BLOCK: usize = 256;

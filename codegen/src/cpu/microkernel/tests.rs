@@ -333,6 +333,11 @@ proptest! {
     fn families_equal_the_definition_over_long_sums(problem in problem(19, 40, 3000), cut in any::<usize>()) {
         check(&problem, cut);
     }
+
+    #[test]
+    fn families_equal_the_definition_over_many_rows(problem in problem(210, 20, 40), cut in any::<usize>()) {
+        check(&problem, cut);
+    }
 }
 
 #[test]
