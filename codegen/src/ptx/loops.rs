@@ -153,6 +153,9 @@ impl Emitter<'_> {
         }
         self.t.place(head);
         self.t.indent();
+        // What should be unrolled is unrolled here, where it is counted; the assembler would take
+        // registers for more.
+        self.t.bare(".pragma \"nounroll\"");
         body(self, Index::Reg(index));
         self.t
             .op("add.s32", format_args!("{index}, {index}, {step}"));
