@@ -32,7 +32,7 @@ def main():
     parser.add_argument("--ours", required=True, help="the program `prior_contestant`")
     parser.add_argument("--model", default=str(HERE / "../../models/configs/prior_paper.toml"))
     parser.add_argument("--side", type=int, default=8)
-    parser.add_argument("--rows", type=int, default=2)
+    parser.add_argument("--rows", type=int, default=8, help="fewer are less work for PyTorch only")
     parser.add_argument("--batches", default="1,16")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))

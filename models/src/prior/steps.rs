@@ -16,7 +16,9 @@ use std::time::Duration;
 const RUNGS: usize = 4;
 /// Numbers in the caches of keys below which compiling several programs takes longer than they save.
 const WORTH_WHILE: usize = 1 << 19;
-/// Bytes of weights above which a program goes when the next one comes: each has its own copy.
+/// Bytes of weights above which a program goes when the next one comes: each has its own copy. There
+/// is only one where all keys and values are less than the weights: a step reads both, and packing
+/// the weights anew would take longer than reading fewer keys saves.
 const HEAVY: usize = 32 << 20;
 
 /// The programs for a number of sections, compiled as they are needed.
@@ -53,28 +55,31 @@ impl Steps {
         (batch, times): (usize, usize),
     ) -> Steps {
         let (order, config) = (model.order(), model.config());
-        let count = rungs.unwrap_or(RUNGS).max(1);
+        let numbers = batch * order.positions() * config.width * config.layers;
+        let weights: usize = parameters.values().map(|tensor| tensor.bytes().len()).sum();
+        let heavy = weights > HEAVY;
+        let count = match heavy && 2 * numbers * size_of::<f32>() < weights {
+            true => 1,
+            false => RUNGS,
+        };
+        let count = rungs.unwrap_or(count).max(1);
         // The same for sections of all sizes: programs are used again.
         let mut lengths: Vec<usize> = (1..=count)
             .map(|rung| (rung * order.times()).div_ceil(count))
             .collect();
         lengths.dedup();
-        let numbers = batch * order.positions() * config.width * config.layers;
         let first = match rungs.is_some() || numbers >= WORTH_WHILE {
             true => 0,
             false => lengths.partition_point(|&length| length < times),
         };
         let steps = old.filter(|old| old.batch == batch && old.lengths == lengths);
-        let mut steps = steps.unwrap_or_else(|| {
-            let weights = parameters.values().map(|tensor| tensor.bytes().len());
-            Steps {
-                batch,
-                programs: lengths.iter().map(|_| None).collect(),
-                lengths,
-                first: 0,
-                current: 0,
-                heavy: weights.sum::<usize>() > HEAVY,
-            }
+        let mut steps = steps.unwrap_or_else(|| Steps {
+            batch,
+            programs: lengths.iter().map(|_| None).collect(),
+            lengths,
+            first: 0,
+            current: 0,
+            heavy,
         });
         steps.first = first;
         steps
