@@ -7,14 +7,9 @@ use super::functions::Subject;
 use super::interrupt::uninterrupted;
 use super::output::Output;
 use super::precision::PrecisionArgument;
-use bsq::image_io::write_atomically;
-use bsq_codegen::program::BufferKind;
-use bsq_runtime::HostTensor;
-use bsq_runtime::checkpoint::safetensors;
-use bsq_runtime::cuda::{Manifest, PtxOptions, PtxProgram, compile_ptx};
+use bsq_runtime::cuda::{Manifest, PtxOptions, compile_ptx};
 use clap::Args;
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -98,7 +93,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         options: &options,
         compiled: &compiled,
     };
-    uninterrupted(|| write(folder, &manifest, &parameters))?;
+    uninterrupted(|| manifest.write(folder, &parameters))?;
     output.say(format_args!(
         "{}: {} kernels, {} launches for {}, {:.1} MB of memory",
         folder.display(),
@@ -133,54 +128,4 @@ fn check_folder(folder: &Path, force: bool) -> Result<(), CliError> {
             folder.display()
         ))),
     }
-}
-
-/// The manifest comes last: where it is, everything is.
-fn write(
-    folder: &Path,
-    manifest: &Manifest<'_>,
-    parameters: &BTreeMap<String, HostTensor>,
-) -> Result<(), CliError> {
-    std::fs::create_dir_all(folder).in_(folder.display())?;
-    let path = folder.join("manifest.json");
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).in_(path.display()),
-        _ => Ok(()),
-    }?;
-    for entry in &manifest.compiled.entries {
-        let path = folder.join(Manifest::file_of(entry));
-        write_atomically(&path, entry.text.as_bytes())?;
-    }
-    let constants = constants(manifest.compiled)?;
-    let named = manifest.compiled.program.buffers.iter();
-    let named = named.filter_map(|buffer| match &buffer.kind {
-        BufferKind::Parameter(name) => Some((name.clone(), parameters.get(name)?)),
-        _ => None,
-    });
-    let tensors = named.chain(
-        constants
-            .iter()
-            .map(|(name, tensor)| (name.clone(), tensor)),
-    );
-    safetensors::save(
-        &folder.join("weights.safetensors"),
-        tensors,
-        &BTreeMap::new(),
-    )?;
-    let text = format!("{:#}\n", manifest.to_json());
-    write_atomically(&path, text.as_bytes())?;
-    Ok(())
-}
-
-/// Constants under the names that the manifest gives them.
-fn constants(compiled: &PtxProgram) -> Result<BTreeMap<String, HostTensor>, CliError> {
-    let mut constants = BTreeMap::new();
-    for (index, buffer) in compiled.program.buffers.iter().enumerate() {
-        if let BufferKind::Constant(bytes) = &buffer.kind {
-            let shape = buffer.ty.shape.to_vec();
-            let tensor = HostTensor::from_bytes(buffer.ty.dtype, shape, bytes)?;
-            constants.insert(Manifest::constant(index), tensor);
-        }
-    }
-    Ok(constants)
 }

@@ -10,7 +10,7 @@
 //! | `driver` | the driver's calls, each behind a safe type: all of the unsafe code |
 //! | `code` | a program's kernels, assembled by the driver for one device |
 //! | `bound` | a program with its memory on a device |
-//! | `manifest` | a program as data, for other loaders |
+//! | `manifest`, `export` | a program as data and as files, for other loaders |
 //! | `error` | what can go wrong |
 //!
 //! The driver keeps what it has assembled in a cache of its own, by the text of the PTX and its
@@ -22,6 +22,7 @@ mod bound;
 mod code;
 mod driver;
 mod error;
+mod export;
 mod manifest;
 mod ptx;
 

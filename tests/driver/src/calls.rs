@@ -179,11 +179,17 @@ driver! {
         }
         unsafe { cuMemcpyDtoH_v2(to, from, bytes) }
     }
+    cuMemcpyDtoD_v2(to: u64, from: u64, bytes: usize) {
+        unsafe { cuMemcpyDtoDAsync_v2(to, from, bytes, 0) }
+    }
     cuMemcpyDtoDAsync_v2(to: u64, from: u64, bytes: usize, stream: Handle) {
         if !is_stream(stream) {
             return INVALID_HANDLE;
         }
         call(|gpu| gpu.give(Work::Copy { to, from, bytes }))
+    }
+    cuModuleLoadData(module: *mut Handle, image: *const c_char) {
+        unsafe { cuModuleLoadDataEx(module, image, 0, std::ptr::null(), std::ptr::null()) }
     }
     cuModuleLoadDataEx(
         module: *mut Handle,
@@ -352,8 +358,13 @@ driver! {
     }
 }
 
+/// The stream that is always there is for those who make none: beside others it would wait for
+/// them, or not.
 fn is_stream(stream: Handle) -> bool {
     let gpu = Gpu::get();
+    if stream == 0 {
+        return gpu.as_ref().is_some_and(|gpu| gpu.streams.is_empty());
+    }
     let streams = gpu.as_ref().map(|gpu| &gpu.streams);
     let alive = streams.and_then(|streams| streams.get(stream.checked_sub(1)?));
     alive.copied().unwrap_or(false)

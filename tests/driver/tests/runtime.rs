@@ -5,37 +5,16 @@
 
 use bsq_ir::{DType, Graph};
 use bsq_runtime::{CompileOptions, Device, HostTensor, ProgramError, Session, compile};
-use bsq_test_driver::VARIABLE;
+use bsq_test_driver::{VARIABLE, install};
 use bsq_tests::device_suite;
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
 const GPU: Device = Device::Cuda { ordinal: 0 };
 
-/// The library of this package: beside this test's own folder.
-fn library() -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    let name = format!(
-        "{}bsq_test_driver{}",
-        std::env::consts::DLL_PREFIX,
-        std::env::consts::DLL_SUFFIX
-    );
-    let folders = own.ancestors().skip(1).take(2);
-    let found = folders
-        .map(|folder| folder.join(&name))
-        .find(|path| path.is_file());
-    found.expect("cargo builds the library before its tests")
-}
-
 /// Runs one of the ignored tests below with the driver and some trouble.
 fn on_driver(test: &str, trouble: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
-    let name = format!(
-        "{}cuda{}",
-        std::env::consts::DLL_PREFIX,
-        std::env::consts::DLL_SUFFIX
-    );
-    std::fs::copy(library(), folder.path().join(name)).unwrap();
+    install(folder.path());
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--ignored", "--exact", test, "--nocapture"])
