@@ -47,7 +47,14 @@ fn figures(folder: &Path) -> Result<String, Box<dyn Error>> {
     let mut ours = Ours::new(&tokenizer, &prior, &SessionOptions::default())?;
     let pictures = list_images(folder)?;
     let mut progress = |done, total| eprint!("\r{done} of {total} files");
-    let comparison = compare(&mut ours, &RUNGS, &pictures, &Choice::ALL, &mut progress)?;
+    let comparison = compare(
+        &mut ours,
+        &RUNGS,
+        &pictures,
+        &Choice::ALL,
+        None,
+        &mut progress,
+    )?;
     eprintln!();
     // Times are the machine's affair: `bsq bench codec` prints them.
     let mut text = markdown_table(&comparison, &[0, 1, 2], false);

@@ -8,6 +8,7 @@ mod arithmetic;
 mod axes;
 mod broadcasting;
 mod contraction;
+mod images;
 mod indexing;
 mod movement;
 mod nn;

@@ -11,10 +11,13 @@
 //! | [`psnr`] | decibels | infinite |
 //! | [`ssim`] | -1..1 | 1 |
 //! | [`ms_ssim`] | 0..1 | 1 |
+//! | [`Lpips`] | 0.. | 0; needs weights that are not part of this program |
 
 mod gaussian;
+mod lpips;
 mod ssim;
 
+pub use lpips::{Lpips, LpipsError};
 pub use ssim::{MS_SSIM_SMALLEST_SIDE, ms_ssim, ssim};
 
 /// Peak signal-to-noise ratio in decibels, `20 log10(255 / sqrt(MSE))` over all values;

@@ -4,7 +4,8 @@ use super::jpeg::Jpeg;
 use super::jpeg2000::Jpeg2000;
 use super::webp::WebP;
 use super::{Encoded, Measured, Ours, PeerCodec, RateDistortionError};
-use crate::image_io::{Picture, center_crop, load};
+use crate::image_io::{Picture, Range, center_crop, load, to_planar};
+use crate::metrics::{Lpips, LpipsError};
 use std::path::{Path, PathBuf};
 
 /// Side of the cuts that are kept for looking at.
@@ -98,7 +99,7 @@ impl Figures {
     }
 }
 
-/// Measures. `progress` hears how much is done and of how much.
+/// Measures, LPIPS too if it is given. `progress` hears how much is done and of how much.
 ///
 /// # Errors
 /// If a picture cannot be read or coded, or a codec's program fails; not if it is missing.
@@ -107,6 +108,7 @@ pub fn compare(
     rungs: &[usize],
     paths: &[PathBuf],
     choices: &[Choice],
+    mut lpips: Option<&mut Lpips>,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Comparison, RateDistortionError> {
     let description = ours.description().to_string();
@@ -154,6 +156,7 @@ pub fn compare(
             own.rungs[rung].push(Some(Measured {
                 encoding_seconds,
                 decoding_seconds,
+                lpips: distance(lpips.as_deref_mut(), &picture, &decoded)?,
                 ..Measured::of(&picture, &decoded, stream.len())
             }));
             if rung == 0 {
@@ -169,7 +172,8 @@ pub fn compare(
             };
             for (rung, &bytes) in sizes.iter().enumerate() {
                 let found = codec.within(&picture, bytes)?;
-                let found = found.map(|file| measured(&mut **codec, &picture, file));
+                let found =
+                    found.map(|file| measured(&mut **codec, &picture, file, lpips.as_deref_mut()));
                 let (measured, decoded) = found.transpose()?.unzip();
                 figures.rungs[rung].push(measured);
                 if rung == 0 {
@@ -179,7 +183,7 @@ pub fn compare(
             }
             for (setting, all) in &mut figures.sweep {
                 let file = codec.encode(&picture, *setting)?;
-                all.push(measured(&mut **codec, &picture, file)?.0);
+                all.push(measured(&mut **codec, &picture, file, lpips.as_deref_mut())?.0);
                 step();
             }
         }
@@ -197,14 +201,26 @@ fn measured(
     codec: &mut dyn PeerCodec,
     picture: &Picture,
     file: Encoded,
+    lpips: Option<&mut Lpips>,
 ) -> Result<(Measured, Picture), RateDistortionError> {
     let (decoded, decoding_seconds) = codec.decode(&file.bytes)?;
     let figures = Measured {
         encoding_seconds: file.seconds,
         decoding_seconds,
+        lpips: distance(lpips, picture, &decoded)?,
         ..Measured::of(picture, &decoded, file.bytes.len())
     };
     Ok((figures, decoded))
+}
+
+fn distance(
+    lpips: Option<&mut Lpips>,
+    original: &Picture,
+    decoded: &Picture,
+) -> Result<Option<f64>, LpipsError> {
+    let Some(lpips) = lpips else { return Ok(None) };
+    let [a, b] = [original, decoded].map(|picture| to_planar(picture, Range::MinusOneToOne));
+    lpips.distance(&a, &b, [original.height, original.width])
 }
 
 /// The middle of a picture, for looking at.

@@ -46,9 +46,14 @@ fn schema(figures: &Figures, means: Vec<Measured>) -> Value {
         "decoding_time": list(|one| one.decoding_seconds),
     });
     // A list with holes would not be the schema's: below 256 pixels there is no MS-SSIM.
-    let ms_ssim: Option<Vec<f64>> = means.iter().map(|one| one.ms_ssim).collect();
-    if let Some(ms_ssim) = ms_ssim {
-        results["ms-ssim-rgb"] = json!(ms_ssim);
+    // Without weights there is no LPIPS.
+    let all = |value: fn(&Measured) -> Option<f64>| means.iter().map(value).collect();
+    let (ms_ssim, lpips): (Option<Vec<f64>>, Option<Vec<f64>>) =
+        (all(|one| one.ms_ssim), all(|one| one.lpips));
+    for (name, values) in [("ms-ssim-rgb", ms_ssim), ("lpips-rgb", lpips)] {
+        if let Some(values) = values {
+            results[name] = json!(values);
+        }
     }
     json!({
         "name": figures.name,

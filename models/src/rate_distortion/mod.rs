@@ -44,7 +44,7 @@ pub use table::markdown_table;
 use crate::codec::CodecError;
 use crate::data::DataError;
 use crate::image_io::{ImageError, Picture, Range, to_planar};
-use crate::metrics::{bits_per_pixel, ms_ssim, psnr};
+use crate::metrics::{LpipsError, bits_per_pixel, ms_ssim, psnr};
 use crate::pipeline::PipelineError;
 
 /// Why a comparison stopped. A codec that is not there is no error.
@@ -58,6 +58,8 @@ pub enum RateDistortionError {
     Tokenizer(#[from] PipelineError),
     #[error(transparent)]
     Codec(#[from] CodecError),
+    #[error(transparent)]
+    Lpips(#[from] LpipsError),
     /// The JPEG encoder refuses.
     #[error("JPEG: {0}")]
     Jpeg(#[from] jpeg_encoder::EncodingError),
@@ -106,12 +108,14 @@ pub struct Measured {
     pub psnr: f64,
     /// `None` for pictures with a side below 256 pixels.
     pub ms_ssim: Option<f64>,
+    /// `None` without weights, and for pictures that are too small.
+    pub lpips: Option<f64>,
     pub encoding_seconds: f64,
     pub decoding_seconds: f64,
 }
 
 impl Measured {
-    /// A file of so many bytes that decodes to a picture; without times.
+    /// A file of so many bytes that decodes to a picture; without times and LPIPS.
     pub fn of(original: &Picture, decoded: &Picture, bytes: usize) -> Measured {
         let shape = [3, original.height, original.width];
         let range = Range::MinusOneToOne;
@@ -121,6 +125,7 @@ impl Measured {
             bits_per_pixel: bits_per_pixel(8 * bytes as u64, original.width, original.height),
             psnr: psnr(&a, &b),
             ms_ssim: ms_ssim(&a, &b, shape),
+            lpips: None,
             encoding_seconds: 0.0,
             decoding_seconds: 0.0,
         }
@@ -130,12 +135,16 @@ impl Measured {
     pub fn mean(all: &[Measured]) -> Option<Measured> {
         let count = all.len() as f64;
         let mean = |value: fn(&Measured) -> f64| all.iter().map(value).sum::<f64>() / count;
-        let ms_ssim: Option<Vec<f64>> = all.iter().map(|one| one.ms_ssim).collect();
+        let mean_of_all = |value: fn(&Measured) -> Option<f64>| {
+            let values: Option<Vec<f64>> = all.iter().map(value).collect();
+            values.map(|values| values.iter().sum::<f64>() / count)
+        };
         (!all.is_empty()).then(|| Measured {
             bytes: all.iter().map(|one| one.bytes).sum::<usize>() / all.len(),
             bits_per_pixel: mean(|one| one.bits_per_pixel),
             psnr: mean(|one| one.psnr),
-            ms_ssim: ms_ssim.map(|values| values.iter().sum::<f64>() / count),
+            ms_ssim: mean_of_all(|one| one.ms_ssim),
+            lpips: mean_of_all(|one| one.lpips),
             encoding_seconds: mean(|one| one.encoding_seconds),
             decoding_seconds: mean(|one| one.decoding_seconds),
         })

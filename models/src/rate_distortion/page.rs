@@ -59,36 +59,43 @@ pub fn html_page(comparison: &Comparison) -> String {
 fn caption(codec: &Figures, figures: Option<Measured>) -> String {
     match figures {
         Some(one) => format!(
-            "{} bytes, {:.3} bits per pixel, {:.2} dB{}",
+            "{} bytes, {:.3} bits per pixel, {:.2} dB{}{}",
             one.bytes,
             one.bits_per_pixel,
             one.psnr,
             one.ms_ssim
-                .map_or(String::new(), |x| format!(", MS-SSIM {x:.4}"))
+                .map_or(String::new(), |x| format!(", MS-SSIM {x:.4}")),
+            one.lpips
+                .map_or(String::new(), |x| format!(", LPIPS {x:.4}"))
         ),
         None if codec.missing => "not measured".to_string(),
         None => "no file as small".to_string(),
     }
 }
 
+fn share(value: Option<f64>) -> String {
+    value.map_or("-".to_string(), |x| format!("{x:.4}"))
+}
+
 /// Every rung of one picture.
 fn details(comparison: &Comparison, number: usize) -> String {
     let mut table = String::from(
         "<details open><summary>all rates</summary><table><tr><th>sub-tokens</th><th>codec</th>\
-         <th>bytes</th><th>bits per pixel</th><th>PSNR, dB</th><th>MS-SSIM</th>\
+         <th>bytes</th><th>bits per pixel</th><th>PSNR, dB</th><th>MS-SSIM</th><th>LPIPS</th>\
          <th>encoding, s</th><th>decoding, s</th></tr>",
     );
     for (rung, kept) in comparison.rungs.iter().enumerate() {
         for codec in &comparison.codecs {
             let first = format!("<tr><td>{kept}</td><td>{}</td>", codec.name);
             let rest = match codec.rungs[rung][number] {
-                None => format!("<td colspan=\"6\">{}</td>", caption(codec, None)),
+                None => format!("<td colspan=\"7\">{}</td>", caption(codec, None)),
                 Some(one) => format!(
-                    "<td>{}</td><td>{:.4}</td><td>{:.2}</td><td>{}</td><td>{:.3}</td><td>{:.3}</td>",
+                    "<td>{}</td><td>{:.4}</td><td>{:.2}</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{:.3}</td>",
                     one.bytes,
                     one.bits_per_pixel,
                     one.psnr,
-                    one.ms_ssim.map_or("-".to_string(), |x| format!("{x:.4}")),
+                    share(one.ms_ssim),
+                    share(one.lpips),
                     one.encoding_seconds,
                     one.decoding_seconds
                 ),

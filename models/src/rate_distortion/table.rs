@@ -4,13 +4,27 @@ use super::Comparison;
 use std::fmt::Write;
 
 /// A line for each codec at each of the rungs with these positions; with `times`, also how long
-/// files took.
+/// files took. LPIPS has a column where it was measured.
 pub fn markdown_table(comparison: &Comparison, rungs: &[usize], times: bool) -> String {
-    let mut text = String::from("| sub-tokens | codec | bits per pixel | PSNR, dB | MS-SSIM |");
-    text += match times {
-        true => " encoding, s | decoding, s |\n|---|---|---|---|---|---|---|\n",
-        false => "\n|---|---|---|---|---|\n",
-    };
+    let mut columns = vec![
+        "sub-tokens",
+        "codec",
+        "bits per pixel",
+        "PSNR, dB",
+        "MS-SSIM",
+    ];
+    let ours = &comparison.codecs[0];
+    let lpips = ours.rungs.iter().flatten().flatten();
+    let lpips = lpips.clone().any(|one| one.lpips.is_some());
+    columns.extend(lpips.then_some("LPIPS"));
+    if times {
+        columns.extend(["encoding, s", "decoding, s"]);
+    }
+    let mut text = format!(
+        "| {} |\n|{}\n",
+        columns.join(" | "),
+        "---|".repeat(columns.len())
+    );
     let mut line = |first: &str, rest: &str| {
         writeln!(text, "| {first} | {rest} |").expect("a String takes all");
     };
@@ -26,15 +40,22 @@ pub fn markdown_table(comparison: &Comparison, rungs: &[usize], times: bool) -> 
                     true => "missing",
                     false => "no file as small for every picture",
                 };
-                let rest = if times { " | |" } else { "" };
-                line(&first, &format!("{name} | {reason} | |{rest}"));
+                line(
+                    &first,
+                    &format!("{name} | {reason} |{}", " |".repeat(columns.len() - 4)),
+                );
                 continue;
             };
-            let ms_ssim = mean.ms_ssim.map_or("-".into(), |x| format!("{x:.4}"));
-            let rates = format!(
-                "{name} | {:.3} | {:.2} | {ms_ssim}",
-                mean.bits_per_pixel, mean.psnr
+            let share = |value: Option<f64>| value.map_or("-".into(), |x| format!("{x:.4}"));
+            let mut rates = format!(
+                "{name} | {:.3} | {:.2} | {}",
+                mean.bits_per_pixel,
+                mean.psnr,
+                share(mean.ms_ssim)
             );
+            if lpips {
+                rates += &format!(" | {}", share(mean.lpips));
+            }
             let times = match times {
                 true => format!(
                     " | {:.3} | {:.3}",

@@ -65,6 +65,7 @@ fn point(bytes: usize, psnr: f64) -> Measured {
         bits_per_pixel: bytes as f64 / 100.0,
         psnr,
         ms_ssim: Some(psnr / 50.0),
+        lpips: None,
         encoding_seconds: 0.5,
         decoding_seconds: 0.25,
     }
@@ -96,6 +97,29 @@ fn comparison() -> Comparison {
         rungs: vec![9, 5],
         codecs: vec![figures("bsq", "bsq", own), small, missing],
     }
+}
+
+#[test]
+fn lpips_is_shown_where_it_was_measured() {
+    let mut comparison = comparison();
+    let without = markdown_table(&comparison, &[0, 1], true);
+    assert!(!without.contains("LPIPS"), "{without}");
+    for figures in &mut comparison.codecs[..2] {
+        for one in figures.rungs.iter_mut().flatten().flatten() {
+            one.lpips = Some(one.psnr / 100.0);
+        }
+    }
+    let with = markdown_table(&comparison, &[0, 1], true);
+    let lines: Vec<&str> = with.lines().collect();
+    assert!(lines[2].contains("| 35.00 | 0.7000 | 0.3500 |"), "{with}");
+    let widths = lines.iter().map(|line| line.matches('|').count());
+    assert!(widths.clone().all(|width| width == 9), "{with}");
+    let json = same_size_json(&comparison, &comparison.codecs[0]);
+    assert_eq!(
+        json["results"]["lpips-rgb"],
+        serde_json::json!([0.22, 0.35])
+    );
+    assert!(html_page(&comparison).contains("LPIPS 0.3000"));
 }
 
 #[test]

@@ -207,3 +207,12 @@ fn what_cannot_be_measured_is_refused() {
     *none.last_mut().unwrap() = "nowhere";
     bench.refused(&none, &["nowhere"]);
 }
+
+#[test]
+fn weights_that_are_not_those_of_lpips_are_refused() {
+    let bench = bench([(32, 32), (40, 33)]);
+    let ran = run(&bench, &["--lpips", "model.safetensors"], None);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no weights of LPIPS"), "{}", ran.stderr);
+    assert!(!bench.path("bench-codec").exists());
+}

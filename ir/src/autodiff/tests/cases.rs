@@ -170,6 +170,8 @@ pub(super) const CASES: &[(&str, Build)] = &[
         let windows = i.float([1, a, 5, 6]).window(2, 3, 2, 1).window(4, 2, b, 1);
         windows.dot_general(i.float([c, a, 3, 2]), &[], &[(1, 1), (3, 2), (5, 3)])
     }),
+    ("conv2d", |i, [a, b, c, _]| i.float([1, a, 4, 5]).conv2d(i.float([c, a, 3, 2]), b, 1)),
+    ("max_pool2d", |i, [a, ..]| i.float([1, a, 5, 7]).max_pool2d(3, 2)),
     ("a block", |i, [a, b, c, _]| {
         let (x, width) = (i.float([a + 1, b]), b);
         let y = x.layer_norm(i.float([width]), i.float([width]), 0.1);

@@ -9,6 +9,7 @@ use super::super::progress::Progress;
 use super::super::{Verdict, paths};
 use bsq::data::list_images;
 use bsq::image_io::write_atomically;
+use bsq::metrics::Lpips;
 use bsq::pipeline::SessionOptions;
 use bsq::rate_distortion::{
     Choice, Comparison, Ours, compare, html_page, markdown_table, same_size_json, svg_plot,
@@ -36,12 +37,14 @@ Written to the folder:
 
 Whole files are counted. PSNR is that of 8-bit RGB; MS-SSIM has five scales, an 11-tap Gaussian \
 window and the weights of Wang et al. (2003), per RGB channel; pictures with a side below 256 \
-pixels have none. Times are single runs, without compiling; those of programs include their start \
+pixels have none. LPIPS (AlexNet) needs its weights, which are not part of this program: with Python, \
+torch.save(lpips.LPIPS(net='alex').state_dict(), 'lpips.pt'), then --lpips lpips.pt. Times are single runs, without compiling; those of programs include their start \
 and their files.")]
 #[command(after_long_help = "\
 Examples:
   bsq bench codec --data photos
   bsq bench codec --data photos --out figures --codecs jpeg,webp
+  bsq bench codec --data photos --lpips lpips.pt
   bsq bench codec --data photos --keep 9,7,5 --model tokenizer.safetensors --prior prior.safetensors")]
 pub struct Arguments {
     /// Folder of PNG and JPEG pictures, searched to the bottom
@@ -62,6 +65,9 @@ pub struct Arguments {
     /// Sub-tokens that our files keep [default: every number, all of them first]
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     keep: Vec<usize>,
+    /// Weights of LPIPS: the state of lpips.LPIPS(net='alex') as a PyTorch or safetensors file
+    #[arg(long, value_name = "FILE")]
+    lpips: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgument,
     #[command(flatten)]
@@ -101,6 +107,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         threads: output.threads,
         ..SessionOptions::default()
     };
+    let lpips = arguments.lpips.as_deref();
+    let mut lpips = lpips.map(|path| Lpips::open(path, &options)).transpose()?;
     let mut ours = Ours::new(&tokenizer, &prior, &options)?;
     let rungs = rungs(&arguments.keep, ours.sub_tokens())?;
     let mut choices = Vec::new();
@@ -114,7 +122,14 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         let bar = bar.get_or_insert_with(|| Progress::new("measuring", "files", total));
         bar.set(done);
     };
-    let comparison = compare(&mut ours, &rungs, &pictures, &choices, &mut progress)?;
+    let comparison = compare(
+        &mut ours,
+        &rungs,
+        &pictures,
+        &choices,
+        lpips.as_mut(),
+        &mut progress,
+    )?;
     drop(bar);
     report(&comparison, output)?;
     std::fs::create_dir_all(out)
