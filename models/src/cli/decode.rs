@@ -8,15 +8,17 @@ use super::output::Output;
 use super::prior::PriorArgument;
 use super::progress::Progress;
 use super::{Verdict, paths};
-use bsq::codec::{Codec, Coding, Decoder, FrameReader, Header, picture_tokens};
+use bsq::codec::{
+    Codec, Coding, DecodedStream, FrameReader, Header, decode_together, picture_tokens,
+};
 use bsq::image_io::save_png;
 use bsq::pipeline::{SessionOptions, TokenizerSession};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -30,7 +32,10 @@ of an earlier default prior is decoded with that one. The \
 tokens are then those that were coded, on every machine and with any number of threads.
 
 A file with a damaged section is an error, unless --recover is given: then the good sections are \
-decoded, the others are filled with what is beside them, and the exit code is 1.")]
+decoded, the others are filled with what is beside them, and the exit code is 1.
+
+Several files are decoded together, which takes less time for small pictures than one by one. One \
+that cannot be decoded does not keep the others from being written.")]
 #[command(after_long_help = "\
 Examples:
   bsq decode photo.bsq                    writes photo.bsq.png
@@ -57,6 +62,9 @@ pub struct Arguments {
 
 /// Damaged sections that are named one by one.
 const NAMED: usize = 8;
+/// Sections of files that are decoded together: some batches, and a part of a second at most passes
+/// before the first picture is written.
+const TOGETHER: usize = 64;
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let given = arguments.output.as_deref();
@@ -84,67 +92,127 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         }
     }
     let mut session = TokenizerSession::new(&tokenizer, options);
-    let (mut results, mut verdict) = (Vec::new(), Verdict::Good);
-    for ((input, frames), path) in arguments.files.iter().zip(streams).zip(&outputs) {
-        let (start, name) = (Instant::now(), input.display().to_string());
-        let codec = codecs.get_mut(&prior_of(frames.header()));
+    let (mut results, mut verdict, mut failed) = (Vec::new(), Verdict::Good, None);
+    let mut token_seconds = 0.0;
+    let mut names = arguments.files.iter().zip(&outputs);
+    for group in groups(streams) {
+        let start = Instant::now();
+        let codec = codecs.get_mut(&prior_of(group[0].header()));
         let codec = codec.expect("made for each stream above");
-        let mut decoder = Decoder::of_frames(codec, frames).in_(&name)?;
-        let header = decoder.header().clone();
-        let progress = Progress::new(&name, "sections", header.sections());
-        let mut rows = Vec::new();
-        while let Some(more) = decoder.next_rows().in_(&name)? {
-            rows.extend(more);
-            progress.set(decoder.sections_done());
-        }
+        let sections = group.iter().map(|frames| frames.header().sections()).sum();
+        let own: Vec<_> = names.by_ref().take(group.len()).collect();
+        let label = match own[..] {
+            [(input, _)] => input.display().to_string(),
+            _ => format!("{} files", own.len()),
+        };
+        let progress = Progress::new(&label, "sections", sections);
+        let decoded = decode_together(codec, group, &mut |done| progress.set(done))?;
         drop(progress);
-        let damage = decoder.damage().to_vec();
-        let token_seconds = start.elapsed().as_secs_f64();
-        let tokens = picture_tokens(&header, &rows);
-        let windows = session.windows(tokens.width, tokens.height).count();
-        let progress = Progress::new(&name, "windows", windows);
-        let picture = session.decode_picture(&tokens, &mut |done| progress.set(done))?;
-        drop(progress);
-        uninterrupted(|| save_png(&picture, path))?;
+        let count = |stream: &Result<DecodedStream, _>| stream.as_ref().map_or(0, |s| s.rows.len());
         let seconds = start.elapsed().as_secs_f64();
-        output.say(format_args!(
-            "{name} -> {}: {}x{}",
-            path.display(),
-            picture.width,
-            picture.height
-        ))?;
+        token_seconds += seconds;
         output.detail(format_args!(
-            "{} tokens in {token_seconds:.2} s, the picture in {:.2} s",
-            rows.len(),
-            seconds - token_seconds
+            "{label}: {} tokens in {seconds:.2} s",
+            decoded.iter().map(count).sum::<usize>(),
         ));
-        for damage in damage.iter().take(NAMED) {
-            output.note(format_args!(
-                "{name}: {damage} was damaged and is filled in"
-            ));
+        for ((input, path), stream) in own.into_iter().zip(decoded) {
+            let name = input.display().to_string();
+            // A file that cannot be decoded does not keep the others from being written.
+            match stream.in_(&name) {
+                Ok(stream) => {
+                    if !stream.damage.is_empty() {
+                        verdict = Verdict::CheckFailed;
+                    }
+                    results.push(picture(&mut session, &stream, (&name, path), output)?);
+                }
+                Err(CliError::Message(message)) if failed.is_some() => output.note(message),
+                Err(error) => failed = Some(error),
+            }
         }
-        if damage.len() > NAMED {
-            let more = damage.len() - NAMED;
-            output.note(format_args!(
-                "{name}: so were {more} more (--json lists all)"
-            ));
-        }
-        if !damage.is_empty() {
-            verdict = Verdict::CheckFailed;
-        }
-        results.push(json!({
-            "input": name,
-            "output": path.display().to_string(),
-            "width": picture.width,
-            "height": picture.height,
-            "tokens": rows.len(),
-            "damaged_sections": damage.iter().map(|damage| damage.section).collect::<Vec<_>>(),
-            "token_seconds": token_seconds,
-            "seconds": seconds,
-        }));
     }
-    output.value(&json!({ "model": tokenizer.name, "images": results }))?;
-    Ok(verdict)
+    match failed {
+        Some(error) => Err(error),
+        None => {
+            output.value(&json!({
+                "model": tokenizer.name,
+                "token_seconds": token_seconds,
+                "images": results,
+            }))?;
+            Ok(verdict)
+        }
+    }
+}
+
+/// Streams that are decoded together: neighbours with the same prior, until they are a few batches.
+fn groups<R: Read>(streams: Vec<FrameReader<R>>) -> Vec<Vec<FrameReader<R>>> {
+    let mut groups: Vec<Vec<FrameReader<R>>> = Vec::new();
+    let mut sections = 0;
+    for frames in streams {
+        let own = frames.header().sections();
+        match groups.last_mut() {
+            Some(group)
+                if prior_of(group[0].header()) == prior_of(frames.header())
+                    && sections + own <= TOGETHER =>
+            {
+                group.push(frames);
+                sections += own;
+            }
+            _ => {
+                groups.push(vec![frames]);
+                sections = own;
+            }
+        }
+    }
+    groups
+}
+
+/// Writes a picture, and says what became of it.
+fn picture(
+    session: &mut TokenizerSession,
+    stream: &DecodedStream,
+    (name, path): (&str, &Path),
+    output: &Output,
+) -> Result<Value, CliError> {
+    let start = Instant::now();
+    let DecodedStream {
+        header,
+        rows,
+        damage,
+    } = stream;
+    let tokens = picture_tokens(header, rows);
+    let windows = session.windows(tokens.width, tokens.height).count();
+    let progress = Progress::new(name, "windows", windows);
+    let picture = session.decode_picture(&tokens, &mut |done| progress.set(done))?;
+    drop(progress);
+    uninterrupted(|| save_png(&picture, path))?;
+    let seconds = start.elapsed().as_secs_f64();
+    output.say(format_args!(
+        "{name} -> {}: {}x{}",
+        path.display(),
+        picture.width,
+        picture.height
+    ))?;
+    output.detail(format_args!("the picture in {seconds:.2} s"));
+    for damage in damage.iter().take(NAMED) {
+        output.note(format_args!(
+            "{name}: {damage} was damaged and is filled in"
+        ));
+    }
+    if damage.len() > NAMED {
+        let more = damage.len() - NAMED;
+        output.note(format_args!(
+            "{name}: so were {more} more (--json lists all)"
+        ));
+    }
+    Ok(json!({
+        "input": name,
+        "output": path.display().to_string(),
+        "width": picture.width,
+        "height": picture.height,
+        "tokens": rows.len(),
+        "damaged_sections": damage.iter().map(|damage| damage.section).collect::<Vec<_>>(),
+        "picture_seconds": seconds,
+    }))
 }
 
 /// The identity of the prior that a stream was coded with.

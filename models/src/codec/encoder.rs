@@ -115,9 +115,7 @@ impl<'c, W: Write> Encoder<'c, W> {
         let Some(&(last, _)) = pending.last() else {
             return Ok(());
         };
-        let limit = self.codec.batch_limit();
-        let size = pending.len().div_ceil(pending.len().div_ceil(limit));
-        for batch in pending.chunks(size) {
+        for batch in pending.chunks(self.codec.batch_size(pending.len())) {
             for (frame, report) in self.codec.encode(&self.header, batch)? {
                 write_frame(&mut self.writer, self.done, &frame)?;
                 self.reports.push(report);

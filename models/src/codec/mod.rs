@@ -11,6 +11,7 @@
 //! | How do probabilities become integers? | `counts` |
 //! | Which bytes does the coder write? | `range_coder` |
 //! | Who asks the prior? | `models` |
+//! | Where do a section's tokens go, and what fills a lost one? | `bands` |
 //!
 //! Probabilities come from programs compiled in exact mode, so they are equal on every machine;
 //! see [`prior`](crate::prior). Everything after them is integer arithmetic.
@@ -55,6 +56,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bands;
 mod counts;
 mod decoder;
 mod encoder;
@@ -64,6 +66,7 @@ mod header;
 mod models;
 mod picture;
 mod range_coder;
+mod together;
 
 pub use counts::{Counts, PRECISION};
 pub use crc32c::crc32c;
@@ -77,3 +80,4 @@ pub use header::{
 pub use models::{Codec, SectionReport};
 pub use picture::{grid_rows, picture_tokens};
 pub use range_coder::{SymbolDecoder, SymbolEncoder};
+pub use together::{DecodedStream, decode_together};

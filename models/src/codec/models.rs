@@ -1,5 +1,6 @@
 //! Tokenizer and prior as a coder sees them, and the coding of a batch of sections.
 
+use super::bands::ReadSection;
 use super::counts::{Counts, most_probable};
 use super::range_coder::{SymbolDecoder, SymbolEncoder, pack_bits, unpack_bits};
 use super::{CodecError, Coding, Frame, Header, RAW_SIDE, SectionArea};
@@ -183,11 +184,18 @@ impl Codec {
         }
     }
 
-    /// Sections that are best coded together.
-    pub(super) fn batch_limit(&self) -> usize {
+    /// Sections that are best coded together, of one picture or of several.
+    pub fn batch_limit(&self) -> usize {
         self.prior
             .as_ref()
             .map_or(64, |prior| prior.session.batch_limit())
+    }
+
+    /// Sections of a batch when so many are coded: batches of about one size, none too large.
+    pub(super) fn batch_size(&self, sections: usize) -> usize {
+        sections
+            .div_ceil(sections.div_ceil(self.batch_limit()).max(1))
+            .max(1)
     }
 
     /// Codes some sections of a picture.
@@ -257,8 +265,33 @@ impl Codec {
         Ok(finished.collect())
     }
 
-    /// The tokens of some sections; `None` for one whose payload no encoder has written.
+    /// The tokens of some sections, in batches; `None` for one that is damaged, or whose payload
+    /// no encoder has written. They may be of several pictures, whose headers differ in the size
+    /// only. `done` hears of the sections of each batch.
     pub(super) fn decode(
+        &mut self,
+        header: &Header,
+        sections: &[ReadSection],
+        done: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Option<Tokens>>, CodecError> {
+        let good: Vec<(SectionArea, &Frame)> = sections
+            .iter()
+            .filter_map(|(area, frame)| Some((*area, frame.as_ref()?)))
+            .collect();
+        done(sections.len() - good.len());
+        let mut decoded = Vec::new();
+        for batch in good.chunks(self.batch_size(good.len())) {
+            decoded.extend(self.decode_batch(header, batch)?);
+            done(batch.len());
+        }
+        let mut decoded = decoded.into_iter();
+        let in_order = sections
+            .iter()
+            .map(|(_, frame)| frame.as_ref().and_then(|_| decoded.next().flatten()));
+        Ok(in_order.collect())
+    }
+
+    fn decode_batch(
         &mut self,
         header: &Header,
         sections: &[(SectionArea, &Frame)],

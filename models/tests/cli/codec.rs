@@ -119,6 +119,36 @@ fn streams_of_an_earlier_default_prior_decode() {
 }
 
 #[test]
+fn files_decoded_together_are_those_decoded_alone_and_a_bad_one_fails_alone() {
+    let bench = bench();
+    fs::create_dir(bench.path("all")).unwrap();
+    let pictures = [("a", 70, 35), ("b", 16, 16), ("c", 40, 90)];
+    for (name, width, height) in pictures {
+        bench.picture(&format!("{name}.png"), width, height);
+        bench.good(&with(&["encode", &format!("{name}.png")]));
+    }
+    bench.good(&with(&["decode", "a.bsq", "-o", "a.bsq.png"]));
+    bench.good(&with(&["decode", "c.bsq", "-o", "c.bsq.png"]));
+    let mut bytes = bench.bytes("b.bsq");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(bench.path("b.bsq"), &bytes).unwrap();
+    let files = ["decode", "a.bsq", "b.bsq", "c.bsq", "-o", "all"];
+    let ran = bench.run(&with(&files));
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    let error = "bsq: b.bsq: section 1 of 1 (columns 0..15, rows 0..15) is damaged";
+    assert!(ran.stderr.starts_with(error), "{}", ran.stderr);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    assert!(!bench.path("all/b.bsq.png").exists());
+    for name in ["a.bsq.png", "c.bsq.png"] {
+        assert!(
+            bench.bytes(name) == bench.bytes(&format!("all/{name}")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn raw_streams_need_no_prior() {
     let bench = bench();
     bench.picture("a.png", 33, 20);

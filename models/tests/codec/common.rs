@@ -46,8 +46,13 @@ pub fn tokenizer() -> ModelFile {
 
 /// A random prior that has opinions: weights five times as large as training starts with.
 pub fn prior(tokenizer: &ModelFile) -> PriorFile {
+    prior_of(PRIOR, tokenizer)
+}
+
+/// The same of another configuration.
+pub fn prior_of(config: &str, tokenizer: &ModelFile) -> PriorFile {
     let own = identity(tokenizer.tokenizer.config(), &tokenizer.parameters);
-    let config = PriorConfig::from_toml(PRIOR).unwrap();
+    let config = PriorConfig::from_toml(config).unwrap();
     let mut prior = PriorFile::untrained("prior", config, &own).unwrap();
     for tensor in prior.parameters.values_mut() {
         for x in tensor.as_mut_slice::<f32>().unwrap() {
@@ -133,7 +138,7 @@ pub fn recover(codec: &mut Codec, stream: &[u8]) -> Result<(Vec<u64>, Vec<Damage
     decode_with(codec, stream, true)
 }
 
-fn decode_with(
+pub fn decode_with(
     codec: &mut Codec,
     stream: &[u8],
     recover: bool,

@@ -197,3 +197,17 @@ fn streams_of_other_models_are_refused() {
         .unwrap();
     assert!(error.to_string().contains("--raw"), "{error}");
 }
+
+#[test]
+fn a_lost_row_of_sections_becomes_the_row_above() {
+    let (mut codec, tokens, good) = stream(false);
+    let starts = starts(&good);
+    // Three sections side by side; those below them are lost.
+    let recovered = recover(&mut codec, &good[..starts[3]]).unwrap();
+    assert_eq!(recovered.1.len(), 3);
+    check_recovered(&tokens, &recovered, 10);
+    let (above, below) = recovered.0.split_at(4 * 10);
+    for row in below.chunks_exact(10) {
+        assert_eq!(row, &above[30..]);
+    }
+}

@@ -5,3 +5,4 @@ mod damage;
 mod golden;
 mod photos;
 mod round_trip;
+mod together;

@@ -1,0 +1,99 @@
+//! Several streams at once: sections are independent, whatever picture they are of.
+
+use super::bands::{Bands, ReadSection};
+use super::{Codec, CodecError, Damage, FrameReader, Header};
+use std::io::Read;
+
+/// What a whole stream holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodedStream {
+    pub header: Header,
+    /// The tokens, row by row of the grid.
+    pub rows: Vec<u64>,
+    /// Sections that were damaged, and are filled in.
+    pub damage: Vec<Damage>,
+}
+
+/// A stream that has been read to its end.
+struct Whole<R> {
+    /// Which of the streams.
+    number: usize,
+    bands: Bands<R>,
+    sections: Vec<ReadSection>,
+}
+
+/// The tokens of several streams of the same models, whose sections are decoded in common batches:
+/// small pictures take less time together than one by one. Streams beside one another share
+/// batches if they keep the same number of sub-tokens.
+///
+/// Each stream has the tokens that a [`Decoder`](super::Decoder) finds in it, bit for bit, and its
+/// own error: one that is damaged, or of other models, costs the others nothing. All of them are
+/// in memory at once. `progress` hears how many sections are done, of all streams.
+///
+/// # Errors
+/// If the prior cannot be run; what is wrong with a stream is in its own result.
+pub fn decode_together<R: Read>(
+    codec: &mut Codec,
+    streams: impl IntoIterator<Item = FrameReader<R>>,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<Result<DecodedStream, CodecError>>, CodecError> {
+    let (mut results, mut good) = (Vec::new(), Vec::new());
+    for (number, frames) in streams.into_iter().enumerate() {
+        match read(codec, number, frames) {
+            Ok(stream) => {
+                good.push(stream);
+                results.push(None);
+            }
+            Err(error) => results.push(Some(Err(error))),
+        }
+    }
+    let mut done = 0;
+    let coding = |stream: &Whole<R>| stream.bands.header().coding;
+    for group in good.chunk_by_mut(|a, b| coding(a) == coding(b)) {
+        let header = group[0].bands.header().clone();
+        let sections: Vec<ReadSection> = group
+            .iter_mut()
+            .flat_map(|stream| std::mem::take(&mut stream.sections))
+            .collect();
+        let tokens = codec.decode(&header, &sections, &mut |more| {
+            done += more;
+            progress(done);
+        })?;
+        let areas = sections.iter().map(|(area, _)| *area);
+        let mut tokens = areas.zip(tokens);
+        for stream in group {
+            let own: Vec<_> = tokens
+                .by_ref()
+                .take(stream.bands.header().sections())
+                .collect();
+            let decoded = stream
+                .bands
+                .rows(own.into_iter())
+                .map(|rows| DecodedStream {
+                    header: stream.bands.header().clone(),
+                    rows,
+                    damage: stream.bands.damage().to_vec(),
+                });
+            results[stream.number] = Some(decoded);
+        }
+    }
+    let all = results
+        .into_iter()
+        .map(|result| result.expect("each stream is in a group"));
+    Ok(all.collect())
+}
+
+/// All sections of a stream, and nothing behind them.
+fn read<R: Read>(
+    codec: &Codec,
+    number: usize,
+    frames: FrameReader<R>,
+) -> Result<Whole<R>, CodecError> {
+    let mut bands = Bands::new(codec, frames)?;
+    let sections = bands.read_all()?;
+    Ok(Whole {
+        number,
+        bands,
+        sections,
+    })
+}
