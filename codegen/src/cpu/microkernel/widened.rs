@@ -248,10 +248,10 @@ unsafe fn widen_b<const FORMAT: u8>(
             _ => {
                 let scales: [__m256; 2] = avx2::scales::<FORMAT>(own, columns);
                 let size = format(FORMAT).b().size();
-                for half in 0..2 {
+                for (half, &scale) in scales.iter().enumerate() {
                     for term in 0..terms {
                         let from = from.wrapping_add((term * PANEL_WIDTH + half * LANES) * size);
-                        let wide = avx2::widen::<FORMAT>(from, scales[half]);
+                        let wide = avx2::widen::<FORMAT>(from, scale);
                         _mm256_storeu_ps(to.wrapping_add(term * ROW + half * HALF).cast(), wide);
                     }
                 }
