@@ -30,9 +30,9 @@ pub struct Blocks {
     /// Whether a left side whose contracted axes do not step evenly is read where it is; otherwise
     /// it is copied too.
     pub groups_uneven_sides: bool,
-    /// Queries of attention in bf16 that takes keys block by block and stores no scores; `None`
-    /// for attention by strips of scores.
-    pub online_queries: Option<usize>,
+    /// Queries of attention that takes keys block by block and stores no scores, by the format of
+    /// its products; `None` for attention by strips of scores.
+    pub online_queries: fn(Format) -> Option<usize>,
     /// Keys and queries of a step of attention's backward pass over blocks of keys; `None` for
     /// one pass over all keys of a point of the batch.
     pub backward_block: Option<usize>,
@@ -52,7 +52,7 @@ impl Blocks {
         most_queries: 64,
         copies_far_sides: true,
         groups_uneven_sides: false,
-        online_queries: None,
+        online_queries: |_| None,
         backward_block: None,
     };
 

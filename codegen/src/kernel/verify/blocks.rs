@@ -105,10 +105,8 @@ impl Verifier<'_> {
         }
         self.extent(&a.rows)?;
         self.affine(&a.first)?;
-        let typed = a
-            .reads()
-            .into_iter()
-            .zip([DType::F32, DType::BF16, DType::BF16]);
+        let side = a.format.b();
+        let typed = a.reads().into_iter().zip([DType::F32, side, side]);
         for (element, dtype) in typed.chain(a.writes().map(|element| (element, DType::F32))) {
             let array = self.kernel.array(element.place);
             if array.dtype != dtype {
@@ -124,7 +122,7 @@ impl Verifier<'_> {
         }
         let [row, x, y] = [0, 1, 2].map(|i| Var(u32::MAX - i));
         self.ranges.bind(row, a.rows.clone())?;
-        let panel = |terms: usize| terms.next_multiple_of(2) * PANEL;
+        let panel = |terms: usize| terms.next_multiple_of(a.format.terms()) * PANEL;
         let value_depth = a.value_depth as i64;
         // Each element with its row stride, and two ranges and their strides beside rows.
         let touched = [

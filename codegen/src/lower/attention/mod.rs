@@ -72,9 +72,10 @@ pub(super) fn lower(
         lowered.push(operand.pack(fresh, function)?);
     }
     let mut blocks = options.blocks;
-    let on_cpu = blocks.online_queries.is_none();
-    let online = format == Format::Bf16 && online_fits(mask, extent(q, 1), extent(v, 1));
-    let online = blocks.online_queries.filter(|_| online);
+    let online = (blocks.online_queries)(format);
+    let by_strips = online.is_none();
+    let fits = !backward && online_fits(mask, extent(q, 1), extent(v, 1));
+    let online = online.filter(|_| fits);
     if let Some(queries) = online {
         (blocks.least_queries, blocks.most_queries) = (queries, queries);
     }
@@ -87,7 +88,7 @@ pub(super) fn lower(
     let strip = Strip::new(&mut builder, function, anchor, kind, &blocks);
     let attempt = strip.and_then(|strip| match (backward, online) {
         // Elsewhere scratch is too dear for what this keeps there.
-        (false, None) if format == Format::Bf16 && on_cpu => strip.forward_narrow(&mut builder),
+        (false, None) if format == Format::Bf16 && by_strips => strip.forward_narrow(&mut builder),
         (false, None) => strip.forward(&mut builder),
         (false, Some(_)) => strip.online(&mut builder),
         (true, _) if by_keys.is_some() => strip.backward_queries(&mut builder),

@@ -3,7 +3,8 @@
 //! A warp has 16 queries and keeps their sums in registers. Blocks of keys and values are staged
 //! in shared memory while the block before is used. Scores of 16 keys leave a thread with four
 //! neighbouring keys of two rows, which are the left side of the second product as they are, if
-//! the rows of V are taken in the same order.
+//! the rows of V are taken in the same order. As in contractions, all is counted in words: one term
+//! of tf32, two of bf16.
 
 mod block;
 mod stage;
@@ -11,27 +12,67 @@ mod stage;
 use super::emit::{Emitter, Index};
 use super::memory::{Address, Space};
 use super::text::{Class, Float, Reg};
-use crate::kernel::{Attend, PANEL};
+use crate::kernel::{Attend, Format, PANEL};
 
 pub const THREADS: u32 = 128;
-/// Keys of a block.
-const KEYS: usize = 64;
+/// Queries of a block of threads.
+pub const QUERIES: usize = WARP_ROWS * THREADS as usize / 32;
+/// Rows of words of V that are staged at a time.
+const ROWS: usize = 32;
+/// Rows of words that a product takes.
+const STEP: usize = 8;
 const WARP_ROWS: usize = 16;
-/// Words between staged rows, such that the rows of a fragment fall into different banks: those
-/// of K follow one another, of V every second one is taken.
-const K_PITCH: usize = 24;
-const V_PITCH: usize = 20;
+/// Words between staged rows, such that the rows of a fragment fall into different banks, where
+/// they follow one another and where every second one is taken.
+const NEXT_PITCH: usize = 24;
+const SECOND_PITCH: usize = 20;
 
 /// A 16 x 16 part of a result: the fragments of even and of odd columns.
 type Pair = [[Reg; 4]; 2];
 
 /// Bytes of staged keys, and of both buffers of keys and values.
 pub fn stage_bytes(attend: &Attend) -> usize {
-    2 * (k_bytes(attend) + attend.value_depth.div_ceil(PANEL) * KEYS / 2 * V_PITCH * 4)
+    let panels = attend.value_depth.div_ceil(PANEL);
+    2 * (k_bytes(attend) + panels * ROWS * Values::of(attend).pitch * 4)
 }
 
 fn k_bytes(attend: &Attend) -> usize {
-    KEYS / PANEL * attend.depth / 2 * K_PITCH * 4
+    keys(attend) / PANEL * attend.depth / attend.format.terms() * NEXT_PITCH * 4
+}
+
+/// Keys of a block.
+fn keys(attend: &Attend) -> usize {
+    ROWS * attend.format.terms()
+}
+
+/// How rows of words of V are staged. Of 16 keys a thread has four neighbours, and so a fragment
+/// takes rows that are apart.
+struct Values {
+    pitch: usize,
+    /// Rows from a lane's first one to the next lane's, and to its own second one.
+    lane: usize,
+    second: usize,
+    /// Of 16 rows, every fourth one together.
+    gathered: bool,
+}
+
+impl Values {
+    fn of(attend: &Attend) -> Values {
+        match attend.format {
+            Format::F32 => Values {
+                pitch: NEXT_PITCH,
+                lane: 1,
+                second: 4,
+                gathered: true,
+            },
+            _ => Values {
+                pitch: SECOND_PITCH,
+                lane: 2,
+                second: 1,
+                gathered: false,
+            },
+        }
+    }
 }
 
 /// What a thread knows of its rows.
@@ -115,7 +156,7 @@ impl Emitter<'_> {
         ))
     }
 
-    /// The left side of `Q K^T`: for each 16 channels the four registers of a fragment.
+    /// The left side of `Q K^T`: for each 8 words of channels the four registers of a fragment.
     fn query_fragments(
         &mut self,
         a: &Attend,
@@ -124,7 +165,8 @@ impl Emitter<'_> {
         inside: [Option<Reg>; 2],
     ) -> Vec<[Reg; 4]> {
         let q = self.address(&a.q);
-        let column = self.times(four, 2);
+        let terms = a.format.terms();
+        let column = self.times(four, terms);
         let mut base = q.base;
         for (reg, stride) in [(row, a.q_row_stride), (column, a.q_column_stride)] {
             let operands = format_args!("{reg}, {}, {base}", 4 * stride);
@@ -132,21 +174,31 @@ impl Emitter<'_> {
         }
         let q = Address { base, ..q };
         let mut fragments = Vec::new();
-        for step in 0..(a.depth / 16) as i64 {
-            // Rows g and g + 8, channels 2t and 2t + 8.
-            let places = [(0, 0), (1, 0), (0, 8), (1, 8)];
-            fragments.push(places.map(|(half, channel)| {
-                let pair = [0, 1].map(|odd| {
-                    let at =
-                        8 * half * a.q_row_stride + (16 * step + channel + odd) * a.q_column_stride;
+        let terms = terms as i64;
+        for step in 0..a.depth as i64 / (STEP as i64 * terms) {
+            // Rows g and g + 8, words t and t + 4.
+            let places = [(0, 0), (1, 0), (0, 4), (1, 4)];
+            fragments.push(places.map(|(half, word)| {
+                let channel = terms * (STEP as i64 * step + word);
+                let mut term = |odd: i64| {
+                    let at = 8 * half * a.q_row_stride + (channel + odd) * a.q_column_stride;
                     let from = q.plus(4 * at);
                     let value = self.t.def(Class::F32, "mov.f32", Float(0.0));
                     let guard = inside[half as usize].map_or(String::new(), |p| format!("@{p} "));
                     let name = format!("{guard}{}.f32", from.space.load());
                     self.t.op(&name, format_args!("{value}, {from}"));
                     value
-                });
-                self.pack(pair)
+                };
+                match a.format {
+                    Format::F32 => {
+                        let value = term(0);
+                        self.tf32(value)
+                    }
+                    _ => {
+                        let pair = [0, 1].map(term);
+                        self.pack(pair)
+                    }
+                }
             }));
         }
         fragments
@@ -156,7 +208,8 @@ impl Emitter<'_> {
     fn limits(&mut self, a: &Attend, row: Reg, rows: Index) -> ([Index; 2], Index) {
         let Some(size) = a.causal else {
             let keys = Index::Constant(a.keys as i64);
-            return ([keys; 2], Index::Constant(a.keys.div_ceil(KEYS) as i64));
+            let blocks = a.keys.div_ceil(self::keys(a));
+            return ([keys; 2], Index::Constant(blocks as i64));
         };
         let first = self.affine(&a.first, Class::B32);
         let visible = |e: &mut Self, row: Reg| {
@@ -173,8 +226,8 @@ impl Emitter<'_> {
         let last = self.t.def(Class::B32, "sub.s32", format_args!("{rows}, 1"));
         let most = visible(self, last);
         let most = self.index_reg(most);
-        let above = self.plus(most, KEYS - 1);
-        let (blocks, _) = self.split(above, KEYS);
+        let above = self.plus(most, keys(a) - 1);
+        let (blocks, _) = self.split(above, keys(a));
         (limits, Index::Reg(blocks))
     }
 
