@@ -121,6 +121,16 @@ fn attention(g: &Graph) -> Tensor<'_> {
     part("q").attention(part("k"), part("v"), 0.25, None)
 }
 
+/// The gradients of keys and values, and with them those of queries.
+fn attention_backward() -> Function {
+    let g = Graph::new();
+    let [q, k, v] = ["q", "k", "v"].map(|name| g.input(name, F32, [1, 1, 80, 16]));
+    let y = q.attention(k, v, 0.25, None).square().sum(..);
+    let gradients = bsq_ir::autodiff::gradients(y, &[q, k, v]);
+    let named = ["q", "k", "v"].into_iter().zip(gradients);
+    g.function(named.map(|(name, d)| (name, d.id())), [])
+}
+
 fn function(build: impl for<'g> Fn(&'g Graph) -> Tensor<'g>) -> Function {
     let g = Graph::new();
     let y = build(&g);
@@ -150,6 +160,7 @@ fn programs() -> Vec<(&'static str, Function, Target)> {
         ("attention", function(attention), F32_BITS),
         ("attention in bf16", function(attention), BF16),
         ("attention in tf32", function(attention), TF32),
+        ("gradients of attention in tf32", attention_backward(), TF32),
         (
             "softmax",
             function(|g| g.input("x", F32, [3, 2100]).softmax()),

@@ -65,7 +65,7 @@ impl Item<'_, '_> {
         }
     }
 
-    fn put(&mut self, to: &Element, value: f32) {
+    pub(super) fn put(&mut self, to: &Element, value: f32) {
         let at = 4 * self.offset(to);
         self.bytes(to.place)[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
@@ -79,7 +79,7 @@ fn rounded(format: Format, x: f32) -> f32 {
     }
 }
 
-fn shifted(element: &Element, by: i64) -> Element {
+pub(super) fn shifted(element: &Element, by: i64) -> Element {
     Element {
         at: element.at.add(&Affine::constant(by)),
         ..element.clone()

@@ -36,6 +36,9 @@ pub struct Blocks {
     /// Keys and queries of a step of attention's backward pass over blocks of keys; `None` for
     /// one pass over all keys of a point of the batch.
     pub backward_block: Option<usize>,
+    /// Rows of a block of attention's backward pass that computes scores where they are used;
+    /// `None` for scores in scratch.
+    pub backward_tiles: Option<usize>,
 }
 
 impl Blocks {
@@ -54,6 +57,7 @@ impl Blocks {
         groups_uneven_sides: false,
         online_queries: |_| None,
         backward_block: None,
+        backward_tiles: None,
     };
 
     /// Rows and columns of a contraction's block: of about equal work.

@@ -99,6 +99,7 @@ impl Options {
                 false => |format| (format != Format::F32).then_some(attend::QUERIES),
             },
             backward_block: Some(64),
+            backward_tiles: self.tf32.then_some(attend::QUERIES),
         }
     }
 }

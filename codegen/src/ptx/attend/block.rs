@@ -3,11 +3,10 @@
 use super::super::emit::Emitter;
 use super::super::memory::Address;
 use super::super::text::{Class, Float, Reg};
-use super::{NEXT_PITCH, Pair, ROWS, Rows, STEP, Values, k_bytes, keys};
+use super::{LOG2_E, NEXT_PITCH, Pair, ROWS, Rows, STEP, Values, k_bytes, keys};
 use crate::kernel::{Attend, Format, PANEL};
 
 const ALL: u32 = u32::MAX;
-const LOG2_E: f32 = std::f32::consts::LOG2_E;
 
 impl Emitter<'_> {
     pub(super) fn attend_block(

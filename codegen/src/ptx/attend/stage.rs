@@ -48,7 +48,7 @@ impl Emitter<'_> {
 
     /// Copies panels of rows of 16 words; of the axis that starts at `first`, what lies beyond
     /// `limit` is filled with zeros. `gathered`: of 16 rows, 0, 4, 8 and 12 come first.
-    fn copy_panels(
+    pub(super) fn copy_panels(
         &mut self,
         from: &Address,
         panel_bytes: i64,
