@@ -89,14 +89,20 @@ fn contractions_in_narrow_formats() {
 
 #[test]
 fn attention_by_blocks_of_keys() {
-    let target = Target {
+    let narrow = Target {
         precision: Precision::Bf16,
         tf32: false,
     };
-    check("attend", target, |g| {
-        let part = |name| g.input(name, F32, [1, 2, 128, 64]);
-        part("q").attention(part("k"), part("v"), 0.25, None)
-    });
+    let tf32 = Target {
+        tf32: true,
+        ..f32()
+    };
+    for target in [narrow, tf32] {
+        check("attend", target, |g| {
+            let part = |name| g.input(name, F32, [1, 2, 128, 64]);
+            part("q").attention(part("k"), part("v"), 0.25, None)
+        });
+    }
 }
 
 #[test]

@@ -5,27 +5,44 @@ use bsq_codegen::ptx;
 use bsq_ir::DType::F32;
 use bsq_ir::{Function, Graph, Tensor};
 use bsq_runtime::HostTensor;
-use bsq_tests::gpu::{self, Gpu};
+use bsq_tests::gpu::{self, Gpu, Target};
 use std::collections::BTreeMap;
 
 type Tensors = BTreeMap<String, HostTensor>;
 
+const F32_BITS: Target = Target {
+    precision: Precision::F32,
+    tf32: false,
+};
+const TF32: Target = Target {
+    tf32: true,
+    ..F32_BITS
+};
+const BF16: Target = Target {
+    precision: Precision::Bf16,
+    ..F32_BITS
+};
+
 /// What a program gives with some kernel's text changed, or the fault.
 fn run(
     function: &Function,
-    precision: Precision,
+    target: Target,
     change: impl Fn(&mut Vec<ptx::Entry>),
     seed: u64,
 ) -> Result<Tensors, String> {
     let inputs = gpu::inputs(function);
+    let generation = ptx::Options {
+        tf32: target.tf32,
+        ..Default::default()
+    };
     let options = Options {
-        precision,
-        blocks: ptx::Options::default().blocks(),
+        precision: target.precision,
+        blocks: generation.blocks(),
     };
     let (function, _) = bsq_ir::rewrite::optimize(function, &Default::default());
     let parameters = gpu::parameters(&function);
     let program = lower_with(&function, &options);
-    let mut entries = ptx::compile(&program, &ptx::Options::default()).unwrap();
+    let mut entries = ptx::compile(&program, &generation).unwrap();
     change(&mut entries);
     let mut gpu = Gpu::load(program, entries, &parameters, seed);
     let inputs: Vec<(&str, &HostTensor)> = inputs.iter().map(|(n, x)| (n.as_str(), x)).collect();
@@ -33,11 +50,11 @@ fn run(
 }
 
 /// Lines of the kernels that `wanted` picks, by kernel.
-fn lines(function: &Function, precision: Precision, wanted: &str) -> Vec<(usize, usize, String)> {
+fn lines(function: &Function, target: Target, wanted: &str) -> Vec<(usize, usize, String)> {
     let found = std::cell::RefCell::new(Vec::new());
     let _ = run(
         function,
-        precision,
+        target,
         |entries| {
             for (kernel, entry) in entries.iter().enumerate() {
                 // Packing is not looked at: its fill with zeros and its copies are spread in
@@ -68,19 +85,19 @@ fn replace(entry: &mut ptx::Entry, line: usize, by: &str) {
 /// Every line with `wanted` is changed in turn; the ones that nothing notices.
 fn unnoticed(
     function: &Function,
-    precision: Precision,
+    target: Target,
     wanted: &str,
     change: impl Fn(&str) -> String,
 ) -> (usize, Vec<String>) {
-    let right = run(function, precision, |_| {}, 0).unwrap_or_else(|fault| panic!("{fault}"));
-    let lines = lines(function, precision, wanted);
+    let right = run(function, target, |_| {}, 0).unwrap_or_else(|fault| panic!("{fault}"));
+    let lines = lines(function, target, wanted);
     let mut missed = Vec::new();
     for (kernel, line, text) in &lines {
         let by = change(text);
         let noticed = (0..4).any(|seed| {
             let changed =
                 |entries: &mut Vec<ptx::Entry>| replace(&mut entries[*kernel], *line, &by);
-            match run(function, precision, changed, seed) {
+            match run(function, target, changed, seed) {
                 Err(_) => true,
                 Ok(got) => got.iter().any(|(name, x)| x.bytes() != right[name].bytes()),
             }
@@ -104,6 +121,16 @@ fn attention(g: &Graph) -> Tensor<'_> {
     part("q").attention(part("k"), part("v"), 0.25, None)
 }
 
+/// The gradients of keys and values, and with them those of queries.
+fn attention_backward() -> Function {
+    let g = Graph::new();
+    let [q, k, v] = ["q", "k", "v"].map(|name| g.input(name, F32, [1, 1, 80, 16]));
+    let y = q.attention(k, v, 0.25, None).square().sum(..);
+    let gradients = bsq_ir::autodiff::gradients(y, &[q, k, v]);
+    let named = ["q", "k", "v"].into_iter().zip(gradients);
+    g.function(named.map(|(name, d)| (name, d.id())), [])
+}
+
 fn function(build: impl for<'g> Fn(&'g Graph) -> Tensor<'g>) -> Function {
     let g = Graph::new();
     let y = build(&g);
@@ -111,13 +138,13 @@ fn function(build: impl for<'g> Fn(&'g Graph) -> Tensor<'g>) -> Function {
 }
 
 /// Programs whose kernels between them have every kind of main loop.
-fn programs() -> Vec<(&'static str, Function, Precision)> {
+fn programs() -> Vec<(&'static str, Function, Target)> {
     vec![
-        ("contraction", function(contraction), Precision::F32),
+        ("contraction", function(contraction), F32_BITS),
         (
             "contraction in bf16",
             function(|g| contraction(g).matmul(g.parameter("v", F32, [150, 24]))),
-            Precision::Bf16,
+            BF16,
         ),
         (
             "large contraction in bf16",
@@ -128,24 +155,26 @@ fn programs() -> Vec<(&'static str, Function, Precision)> {
                 let y = x.matmul(g.parameter("v", F32, [96, 136])).gelu();
                 y.matmul(g.parameter("u", F32, [136, 8]))
             }),
-            Precision::Bf16,
+            BF16,
         ),
-        ("attention", function(attention), Precision::F32),
-        ("attention in bf16", function(attention), Precision::Bf16),
+        ("attention", function(attention), F32_BITS),
+        ("attention in bf16", function(attention), BF16),
+        ("attention in tf32", function(attention), TF32),
+        ("gradients of attention in tf32", attention_backward(), TF32),
         (
             "softmax",
             function(|g| g.input("x", F32, [3, 2100]).softmax()),
-            Precision::F32,
+            F32_BITS,
         ),
         (
             "mean",
             function(|g| g.input("x", F32, [70, 300]).mean(..)),
-            Precision::F32,
+            F32_BITS,
         ),
         (
             "one row",
             function(|g| g.input("x", F32, [1, 9000]).softmax()),
-            Precision::F32,
+            F32_BITS,
         ),
     ]
 }
@@ -153,8 +182,8 @@ fn programs() -> Vec<(&'static str, Function, Precision)> {
 /// Changes every line with `wanted` in every program: each must be noticed.
 fn all_noticed(wanted: &str, change: impl Fn(&str) -> String) {
     let mut count = 0;
-    for (name, function, precision) in programs() {
-        let (changed, missed) = unnoticed(&function, precision, wanted, &change);
+    for (name, function, target) in programs() {
+        let (changed, missed) = unnoticed(&function, target, wanted, &change);
         count += changed;
         assert!(missed.is_empty(), "{name}: {missed:#?}");
     }
@@ -187,7 +216,7 @@ fn swapped_fragments() {
 #[test]
 fn exchanges_that_exchange_nothing() {
     let function = function(|g| g.input("x", F32, [70, 300]).mean(..));
-    let (count, missed) = unnoticed(&function, Precision::F32, "shfl.sync", |line| {
+    let (count, missed) = unnoticed(&function, F32_BITS, "shfl.sync", |line| {
         let parts: Vec<&str> = line.split(", ").collect();
         [parts[0], parts[1], "0", parts[3], parts[4]].join(", ")
     });
@@ -221,7 +250,7 @@ fn bounds_off_by_one() {
         let lines: Vec<String> = entries[1].text.lines().map(further).collect();
         entries[1].text = lines.join("\n");
     };
-    let fault = run(&function, Precision::F32, changed, 0).unwrap_err();
+    let fault = run(&function, F32_BITS, changed, 0).unwrap_err();
     let named = ["bounds", "race"]
         .iter()
         .any(|what| fault.lines().next().unwrap().contains(what));

@@ -1,7 +1,7 @@
 //! Attention of a block of queries, row by row.
 
 use super::Item;
-use crate::kernel::{Affine, Attend, Element, PANEL};
+use crate::kernel::{Affine, Attend, Element, Format, PANEL};
 use bsq_ir::DType;
 
 impl Item<'_, '_> {
@@ -19,13 +19,14 @@ impl Item<'_, '_> {
                 .map(|i| {
                     let at = row * a.q_row_stride + i * a.q_column_stride;
                     let q = self.load(&shifted(&a.q, at), DType::F32) as u32;
-                    half::bf16::from_f32(f32::from_bits(q)).to_f32()
+                    rounded(a.format, f32::from_bits(q))
                 })
                 .collect();
             let mut scores = Vec::with_capacity(visible);
             for key in 0..visible {
                 let terms = q.iter().enumerate();
-                let products = terms.map(|(i, q)| q * self.packed(&a.k, a.k_panel_stride, key, i));
+                let products =
+                    terms.map(|(i, q)| q * self.packed(a.format, (&a.k, a.k_panel_stride), key, i));
                 scores.push(products.sum::<f32>() * scale);
             }
             let maximum = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -34,8 +35,8 @@ impl Item<'_, '_> {
             for column in 0..a.value_depth {
                 let terms = exps.iter().enumerate();
                 let products = terms.map(|(key, exp)| {
-                    let p = half::bf16::from_f32(*exp).to_f32();
-                    p * self.packed(&a.v, a.v_panel_stride, column, key)
+                    let p = rounded(a.format, *exp);
+                    p * self.packed(a.format, (&a.v, a.v_panel_stride), column, key)
                 });
                 let value = products.sum::<f32>() / sum;
                 let at = row * a.value_depth as i64 + column as i64;
@@ -47,20 +48,38 @@ impl Item<'_, '_> {
     }
 
     /// Term `k` of a column of a packed side.
-    fn packed(&mut self, side: &Element, stride: i64, column: usize, k: usize) -> f32 {
+    fn packed(
+        &mut self,
+        format: Format,
+        (side, stride): (&Element, i64),
+        column: usize,
+        k: usize,
+    ) -> f32 {
         let panel = (column / PANEL) as i64 * stride;
-        let within = (k / 2 * PANEL + column % PANEL) * 2 + k % 2;
-        let bits = self.load(&shifted(side, panel + within as i64), DType::BF16);
-        f32::from_bits((bits as u32) << 16)
+        let terms = format.terms();
+        let within = (k / terms * PANEL + column % PANEL) * terms + k % terms;
+        let bits = self.load(&shifted(side, panel + within as i64), format.b());
+        match format {
+            Format::Bf16 => f32::from_bits((bits as u32) << 16),
+            _ => f32::from_bits(bits as u32),
+        }
     }
 
-    fn put(&mut self, to: &Element, value: f32) {
+    pub(super) fn put(&mut self, to: &Element, value: f32) {
         let at = 4 * self.offset(to);
         self.bytes(to.place)[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
 }
 
-fn shifted(element: &Element, by: i64) -> Element {
+/// A number of a left side.
+fn rounded(format: Format, x: f32) -> f32 {
+    match format {
+        Format::Bf16 => half::bf16::from_f32(x).to_f32(),
+        _ => x,
+    }
+}
+
+pub(super) fn shifted(element: &Element, by: i64) -> Element {
     Element {
         at: element.at.add(&Affine::constant(by)),
         ..element.clone()

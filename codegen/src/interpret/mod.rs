@@ -1,6 +1,7 @@
 //! The reference interpreter of Kernel IR: obvious and slow, the oracle of every backend.
 
 mod attend;
+mod attend_backward;
 mod contract;
 mod elementwise;
 #[cfg(test)]
@@ -82,6 +83,7 @@ impl Item<'_, '_> {
             Stmt::Reduce(reduce) => self.reduce(reduce),
             Stmt::Contract(contract) => self.contract(contract),
             Stmt::Attend(attend) => self.attend(attend),
+            Stmt::AttendBackward(backward) => self.attend_backward(backward),
         }
     }
 

@@ -50,6 +50,11 @@ pub fn for_each_access(body: &[Stmt], visit: &mut impl FnMut(&Element, Access)) 
                 }
                 visit(&contract.c, Access::WRITE);
             }
+            Stmt::AttendBackward(backward) => {
+                let (reads, writes) = (backward.reads(), backward.writes());
+                reads.into_iter().for_each(|x| visit(x, Access::READ));
+                writes.into_iter().for_each(|x| visit(x, Access::WRITE));
+            }
             Stmt::Attend(attend) => {
                 attend
                     .reads()

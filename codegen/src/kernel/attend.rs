@@ -1,18 +1,20 @@
 //! Attention of a block of queries that takes keys block by block.
 
-use super::{Affine, Element, Extent};
+use super::{Affine, Element, Extent, Format};
 use std::fmt;
 
-/// `softmax(scale * Q K^T) V` for some rows of Q, in bf16 with sums in f32.
+/// `softmax(scale * Q K^T) V` for some rows of Q, with sums in f32.
 ///
 /// The maximum and the sum of a row are corrected as further blocks of keys are seen, so that no
 /// row of scores is ever stored. Blocks, and with them roundings, are the target's choice.
 ///
 /// K is packed as [`Contract`](super::Contract) packs the right side of `Q K^T`, V as that of
-/// `P V`, both in [`Format::Bf16`](super::Format::Bf16).
+/// `P V`, both in the [`Format`] of the products: `F32` or `Bf16`. Q and the probabilities are
+/// rounded to what it says of a left side.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attend {
-    /// f32, rounded to bf16 when it is read.
+    pub format: Format,
+    /// f32, rounded when it is read.
     pub q: Element,
     pub q_row_stride: i64,
     pub q_column_stride: i64,
@@ -51,7 +53,8 @@ impl fmt::Display for Attend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "attend {}, {}, {} = {} by ({}, {}), keys {} by {}, values {} by {}",
+            "attend {} {}, {}, {} = {} by ({}, {}), keys {} by {}, values {} by {}",
+            self.format.name(),
             self.output,
             self.maxima,
             self.sums,

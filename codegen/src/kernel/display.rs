@@ -75,6 +75,7 @@ fn statement(f: &mut Formatter<'_>, stmt: &Stmt, depth: usize) -> Result {
         }
         Stmt::Contract(contract) => writeln!(f, "{contract}"),
         Stmt::Attend(attend) => writeln!(f, "{attend}"),
+        Stmt::AttendBackward(backward) => writeln!(f, "{backward}"),
     }
 }
 

@@ -15,6 +15,7 @@
 mod access;
 mod affine;
 mod attend;
+mod attend_backward;
 pub mod bounds;
 mod display;
 mod format;
@@ -23,6 +24,7 @@ pub mod verify;
 pub use access::{Access, for_each_access};
 pub use affine::{Affine, Var};
 pub use attend::Attend;
+pub use attend_backward::{AttendBackward, Panels, Side};
 pub use format::Format;
 
 use bsq_ir::{DType, Op, Type};
@@ -114,6 +116,8 @@ pub enum Stmt {
     Contract(Box<Contract>),
     /// For targets that like it: see [`lower::Blocks`](crate::lower::Blocks).
     Attend(Box<Attend>),
+    /// For the same.
+    AttendBackward(Box<AttendBackward>),
 }
 
 /// A loop whose iterations are combined.

@@ -163,6 +163,7 @@ impl Verifier<'_> {
             }
             Stmt::Contract(contract) => self.contract(contract),
             Stmt::Attend(attend) => self.attend(attend),
+            Stmt::AttendBackward(backward) => self.attend_backward(backward),
         }
     }
 

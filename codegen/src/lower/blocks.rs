@@ -30,12 +30,15 @@ pub struct Blocks {
     /// Whether a left side whose contracted axes do not step evenly is read where it is; otherwise
     /// it is copied too.
     pub groups_uneven_sides: bool,
-    /// Queries of attention in bf16 that takes keys block by block and stores no scores; `None`
-    /// for attention by strips of scores.
-    pub online_queries: Option<usize>,
+    /// Queries of attention that takes keys block by block and stores no scores, by the format of
+    /// its products; `None` for attention by strips of scores.
+    pub online_queries: fn(Format) -> Option<usize>,
     /// Keys and queries of a step of attention's backward pass over blocks of keys; `None` for
     /// one pass over all keys of a point of the batch.
     pub backward_block: Option<usize>,
+    /// Rows of a block of attention's backward pass that computes scores where they are used;
+    /// `None` for scores in scratch.
+    pub backward_tiles: Option<usize>,
 }
 
 impl Blocks {
@@ -52,8 +55,9 @@ impl Blocks {
         most_queries: 64,
         copies_far_sides: true,
         groups_uneven_sides: false,
-        online_queries: None,
+        online_queries: |_| None,
         backward_block: None,
+        backward_tiles: None,
     };
 
     /// Rows and columns of a contraction's block: of about equal work.

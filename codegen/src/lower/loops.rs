@@ -22,6 +22,10 @@ pub fn for_each_index(stmts: &mut [Stmt], visit: &mut impl FnMut(&mut Affine)) {
                 for_each_index(body, visit);
             }
             Stmt::Reduce(reduce) => for_each_index(&mut reduce.body, visit),
+            Stmt::AttendBackward(backward) => {
+                backward.indices().into_iter().for_each(&mut *visit);
+                for_extent(&mut backward.rows, visit);
+            }
             Stmt::Attend(attend) => {
                 let elements = [&mut attend.q, &mut attend.k, &mut attend.v];
                 let results = [&mut attend.output, &mut attend.maxima, &mut attend.sums];

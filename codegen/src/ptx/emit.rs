@@ -126,7 +126,9 @@ impl<'k> Emitter<'k> {
         };
         let mut touched = Touched::of(self.arrays, std::slice::from_ref(stmt), lanes);
         match stmt {
-            Stmt::Contract(_) | Stmt::Attend(_) => touched = touched.with(STAGE),
+            Stmt::Contract(_) | Stmt::Attend(_) | Stmt::AttendBackward(_) => {
+                touched = touched.with(STAGE)
+            }
             Stmt::Reduce(_) if team.is_block() => touched = touched.with(PARTIALS),
             _ => {}
         }
@@ -149,6 +151,7 @@ impl<'k> Emitter<'k> {
             Stmt::Reduce(reduce) => self.reduce(reduce, team),
             Stmt::Contract(contract) => self.contract(contract),
             Stmt::Attend(attend) => self.attend(attend),
+            Stmt::AttendBackward(backward) => self.attend_backward(backward),
         }
         self.pending.include(&touched);
     }

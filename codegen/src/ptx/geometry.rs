@@ -7,7 +7,7 @@ use super::team::TILE;
 use super::touched::{Lanes, Touched};
 use super::{Options, attend};
 use crate::kernel::bounds::Ranges;
-use crate::kernel::{Attend, Contract, Extent, Kernel, Place, Stmt};
+use crate::kernel::{Contract, Extent, Kernel, Place, Stmt};
 use bsq_ir::order::CHUNK;
 
 /// Shared memory that a block may have on request.
@@ -64,10 +64,10 @@ pub struct Geometry {
 impl Geometry {
     pub fn new(kernel: &Kernel, arrays: &Arrays, options: &Options) -> Geometry {
         let items = kernel.items();
-        if let Some(attend) = attention(&kernel.body) {
+        if let Some(bytes) = attention(&kernel.body) {
             let blocks = Items::Block { slices: 1 };
             let mut geometry = Geometry::plain(blocks, attend::THREADS, items);
-            geometry.shared_bytes = attend::stage_bytes(attend);
+            geometry.shared_bytes = bytes;
             return geometry;
         }
         let contracts = contractions(&kernel.body);
@@ -264,10 +264,11 @@ fn is_overlaid(
         && bytes <= MOST_SHARED
 }
 
-/// A kernel that is one attention by blocks of keys.
-fn attention(body: &[Stmt]) -> Option<&Attend> {
+/// The bytes that a kernel stages that is one attention by blocks.
+fn attention(body: &[Stmt]) -> Option<usize> {
     body.iter().find_map(|stmt| match stmt {
-        Stmt::Attend(attend) => Some(&**attend),
+        Stmt::Attend(attend) => Some(attend::stage_bytes(attend)),
+        Stmt::AttendBackward(backward) => Some(attend::backward::stage_bytes(backward)),
         _ => None,
     })
 }

@@ -212,7 +212,7 @@ fn must_wait(arrays: &Arrays, ranges: &Ranges, (var, extent): (Var, usize), body
 
 pub fn contains_contract(stmts: &[Stmt]) -> bool {
     stmts.iter().any(|stmt| match stmt {
-        Stmt::Contract(_) | Stmt::Attend(_) => true,
+        Stmt::Contract(_) | Stmt::Attend(_) | Stmt::AttendBackward(_) => true,
         Stmt::Loop { body, .. } => contains_contract(body),
         _ => false,
     })

@@ -31,7 +31,7 @@ mod touched;
 
 pub use geometry::MOST_SHARED;
 
-use crate::kernel::Kernel;
+use crate::kernel::{Format, Kernel};
 use crate::lower::Blocks;
 use crate::program::Program;
 use arrays::Arrays;
@@ -93,8 +93,13 @@ impl Options {
             most_queries: 16,
             copies_far_sides: false,
             groups_uneven_sides: true,
-            online_queries: Some(64),
+            online_queries: match self.tf32 {
+                true => |_| Some(attend::QUERIES),
+                // In f32 the order of sums is that of other targets.
+                false => |format| (format != Format::F32).then_some(attend::QUERIES),
+            },
             backward_block: Some(64),
+            backward_tiles: self.tf32.then_some(attend::QUERIES),
         }
     }
 }

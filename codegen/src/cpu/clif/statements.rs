@@ -42,7 +42,9 @@ impl Emitter<'_, '_> {
                 }
                 Stmt::Reduce(reduce) => self.reduce(reduce),
                 Stmt::Contract(contract) => self.contract(contract),
-                Stmt::Attend(_) => unreachable!("lowered for targets that like it"),
+                Stmt::Attend(_) | Stmt::AttendBackward(_) => {
+                    unreachable!("lowered for targets that like it")
+                }
             }
         }
     }
@@ -242,7 +244,7 @@ fn visit_values(body: &[Stmt], read: &mut impl FnMut(Value), define: &mut impl F
                     define(result.value);
                 }
             }
-            Stmt::Contract(_) | Stmt::Attend(_) => {}
+            Stmt::Contract(_) | Stmt::Attend(_) | Stmt::AttendBackward(_) => {}
         }
     }
 }
@@ -259,7 +261,7 @@ pub(super) fn shapes(var: Var, body: &[Stmt]) -> bool {
             start.is_some_and(|start| start.coefficient(var) != 0) || shapes(var, body)
         }
         Stmt::Reduce(reduce) => shapes(var, &reduce.body),
-        Stmt::Contract(_) | Stmt::Attend(_) => true,
+        Stmt::Contract(_) | Stmt::Attend(_) | Stmt::AttendBackward(_) => true,
         Stmt::Let { .. } | Stmt::Store { .. } => false,
     })
 }

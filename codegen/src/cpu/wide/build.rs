@@ -112,9 +112,11 @@ impl<'k> Builder<'k> {
                 self.code.lines.push(Line { to: None, inst });
                 Ok(())
             }
-            Stmt::Loop { .. } | Stmt::Reduce(_) | Stmt::Contract(_) | Stmt::Attend(_) => {
-                Err(Unsupported)
-            }
+            Stmt::Loop { .. }
+            | Stmt::Reduce(_)
+            | Stmt::Contract(_)
+            | Stmt::Attend(_)
+            | Stmt::AttendBackward(_) => Err(Unsupported),
         }
     }
 

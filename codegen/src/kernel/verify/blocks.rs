@@ -1,6 +1,6 @@
 //! Checks of statements that touch blocks: contractions and attention.
 
-use super::super::{Affine, Attend, Contract, Element, Extent, PANEL, Var};
+use super::super::{Affine, Attend, AttendBackward, Contract, Element, Extent, PANEL, Var};
 use super::{Outcome, Verifier};
 use bsq_ir::DType;
 
@@ -105,10 +105,8 @@ impl Verifier<'_> {
         }
         self.extent(&a.rows)?;
         self.affine(&a.first)?;
-        let typed = a
-            .reads()
-            .into_iter()
-            .zip([DType::F32, DType::BF16, DType::BF16]);
+        let side = a.format.b();
+        let typed = a.reads().into_iter().zip([DType::F32, side, side]);
         for (element, dtype) in typed.chain(a.writes().map(|element| (element, DType::F32))) {
             let array = self.kernel.array(element.place);
             if array.dtype != dtype {
@@ -122,11 +120,8 @@ impl Verifier<'_> {
         {
             return Err(format!("{} is not marked as written", to.place));
         }
-        let [row, x, y] = [0, 1, 2].map(|i| Var(u32::MAX - i));
-        self.ranges.bind(row, a.rows.clone())?;
-        let panel = |terms: usize| terms.next_multiple_of(2) * PANEL;
+        let panel = |terms: usize| terms.next_multiple_of(a.format.terms()) * PANEL;
         let value_depth = a.value_depth as i64;
-        // Each element with its row stride, and two ranges and their strides beside rows.
         let touched = [
             (&a.q, a.q_row_stride, (1, 0), (a.depth, a.q_column_stride)),
             (
@@ -145,7 +140,58 @@ impl Verifier<'_> {
             (&a.maxima, 1, (1, 0), (1, 0)),
             (&a.sums, 1, (1, 0), (1, 0)),
         ];
-        for (element, row_stride, outer, inner) in touched {
+        self.ranges_of_rows(&a.rows, &touched)
+    }
+
+    pub(super) fn attend_backward(&mut self, a: &AttendBackward) -> Outcome {
+        if self.within.vector || self.within.reduce {
+            return Err("attention inside a vector loop or a reduction".into());
+        }
+        self.extent(&a.rows)?;
+        self.affine(&a.first)?;
+        for element in a.reads().into_iter().chain(a.writes()) {
+            let dtype = self.kernel.array(element.place).dtype;
+            if dtype != DType::F32 {
+                return Err(format!("{} is {dtype}, not f32", element.place));
+            }
+        }
+        if let Some(to) = a
+            .writes()
+            .into_iter()
+            .find(|to| !self.kernel.array(to.place).written)
+        {
+            return Err(format!("{} is not marked as written", to.place));
+        }
+        if a.results.len() != 1 + usize::from(a.by_keys) {
+            return Err(format!(
+                "{} results of attention's backward pass",
+                a.results.len()
+            ));
+        }
+        let mut touched = Vec::new();
+        for ((side, panels), width) in a.left.iter().zip(&a.right).zip(a.depths) {
+            let along = (width, side.column_stride);
+            touched.push((&side.first, side.row_stride, (1, 0), along));
+            let outer = (width.div_ceil(PANEL), panels.stride);
+            touched.push((&panels.first, 0, outer, (a.columns * PANEL, 1)));
+        }
+        for of_queries in [&a.maxima, &a.sums, &a.inner] {
+            touched.push(match a.by_keys {
+                true => (of_queries, 0, (1, 0), (a.columns, 1)),
+                false => (of_queries, 1, (1, 0), (1, 0)),
+            });
+        }
+        for (to, width) in a.results.iter().zip(a.depths) {
+            touched.push((to, width as i64, (1, 0), (width, 1)));
+        }
+        self.ranges_of_rows(&a.rows, &touched)
+    }
+
+    /// Checks that elements stay inside their buffers.
+    fn ranges_of_rows(&mut self, rows: &Extent, touched: &[OfRows]) -> Outcome {
+        let [row, x, y] = [0, 1, 2].map(|i| Var(u32::MAX - i));
+        self.ranges.bind(row, rows.clone())?;
+        for (element, row_stride, outer, inner) in touched.iter().copied() {
             self.ranges.bind(x, Extent::Static(outer.0))?;
             self.ranges.bind(y, Extent::Static(inner.0))?;
             let moving = [(row, row_stride), (x, outer.1), (y, inner.1)];
@@ -161,6 +207,9 @@ impl Verifier<'_> {
         Ok(())
     }
 }
+
+/// An element with its row stride, and two ranges and their strides beside rows.
+type OfRows<'a> = (&'a Element, i64, (usize, i64), (usize, i64));
 
 /// Panels of B that a contraction over `n` columns reads.
 fn panels(n: &Extent) -> Extent {

@@ -18,7 +18,7 @@ use bsq_ir::{DType, Op, Type};
 
 /// The slot of what the first half computes for the second: of every query, the sum of its
 /// probabilities times their gradients.
-const INNER: usize = 5;
+pub(super) const INNER: usize = 5;
 
 /// A packed side: where it is, its first element, elements from one panel to the next.
 type Packed = (Place, Affine, i64);
@@ -116,7 +116,8 @@ impl Strip<'_> {
         self.close_strips(b);
         let body = b.close();
         let grid: Vec<Var> = self.batch.iter().copied().chain([block]).collect();
-        Ok(self.finish(b, grid, body, 2))
+        // Scores and gradients of probabilities are computed again.
+        Ok(self.finish(b, grid, body, 4))
     }
 
     fn inner_type(&self) -> Type {

@@ -96,6 +96,7 @@ impl Strip<'_> {
             self.batch_offset(self.queries * width).add(&first)
         };
         b.push(Stmt::Attend(Box::new(Attend {
+            format: self.format,
             q: element(q.place, self.strip_of(&q)),
             q_row_stride: q.row_stride,
             q_column_stride: q.column_stride,

@@ -9,6 +9,7 @@ mod forward;
 mod narrow;
 mod rows;
 mod strip;
+mod tiles;
 
 use super::access::Blocked;
 use super::builder::{Axes, Builder};
@@ -35,13 +36,24 @@ pub(super) fn lower(
     let (q, k, v) = (node.operands[0], node.operands[1], node.operands[2]);
     let mut packs = vec![(k, true)];
     packs.push((v, backward));
-    if backward {
-        packs.extend([(k, false), (q, false), (node.operands[5], false)]);
-    }
     let extent = |node: NodeId, from_end: usize| {
         let shape = function.node(node).shape();
         shape[shape.rank() - from_end]
     };
+    let lengths = [extent(q, 2), extent(k, 2)];
+    let widths = [extent(q, 1), extent(v, 1)];
+    let tiles = options.blocks.backward_tiles;
+    let tiles = tiles.filter(|_| backward && tiles_fit(mask, lengths, widths));
+    if tiles.is_some() {
+        packs = vec![
+            (k, false),
+            (v, false),
+            (q, false),
+            (node.operands[5], false),
+        ];
+    } else if backward {
+        packs.extend([(k, false), (q, false), (node.operands[5], false)]);
+    }
     let format = match options.precision.narrows_attention(function) && !backward {
         // Terms come in pairs, of channels and then of keys.
         true if extent(q, 1) % 2 == 0 && extent(k, 2) % 2 == 0 => Format::Bf16,
@@ -72,24 +84,30 @@ pub(super) fn lower(
         lowered.push(operand.pack(fresh, function)?);
     }
     let mut blocks = options.blocks;
-    let on_cpu = blocks.online_queries.is_none();
-    let online = format == Format::Bf16 && online_fits(mask, extent(q, 1), extent(v, 1));
-    let online = blocks.online_queries.filter(|_| online);
+    let online = (blocks.online_queries)(format);
+    let by_strips = online.is_none();
+    let fits = !backward && online_fits(mask, extent(q, 1), extent(v, 1));
+    let online = online.filter(|_| fits);
     if let Some(queries) = online {
         (blocks.least_queries, blocks.most_queries) = (queries, queries);
     }
+    if let Some(rows) = tiles {
+        (blocks.least_queries, blocks.most_queries) = (rows, rows);
+    }
     let kind = (scale, mask, format);
     let mut by_keys = None;
-    if let Some(size) = blocks.backward_block.filter(|_| backward) {
+    let block = tiles.or(blocks.backward_block);
+    if let Some(size) = block.filter(|_| backward) {
         let fresh = Builder::new(function, builder.stored(), Axes::default());
         by_keys = Some((fresh, size));
     }
     let strip = Strip::new(&mut builder, function, anchor, kind, &blocks);
     let attempt = strip.and_then(|strip| match (backward, online) {
         // Elsewhere scratch is too dear for what this keeps there.
-        (false, None) if format == Format::Bf16 && on_cpu => strip.forward_narrow(&mut builder),
+        (false, None) if format == Format::Bf16 && by_strips => strip.forward_narrow(&mut builder),
         (false, None) => strip.forward(&mut builder),
         (false, Some(_)) => strip.online(&mut builder),
+        (true, _) if tiles.is_some() => strip.tiles_by_queries(&mut builder),
         (true, _) if by_keys.is_some() => strip.backward_queries(&mut builder),
         (true, _) => strip.backward(&mut builder),
     });
@@ -99,7 +117,10 @@ pub(super) fn lower(
         let strip = Strip::new(&mut b, function, anchor, kind, &blocks);
         let attempt = strip.and_then(|strip| {
             let (strip, block) = strip.in_blocks_of_keys(&mut b, size);
-            strip.backward_keys(&mut b, block)
+            match tiles {
+                Some(_) => strip.tiles_by_keys(&mut b, block),
+                None => strip.backward_keys(&mut b, block),
+            }
         });
         lowered.push(attempt.map_err(|blocked| (blocked, b.axes))?);
     }
@@ -111,4 +132,16 @@ pub(super) fn lower(
 fn online_fits(mask: Mask, depth: usize, value_depth: usize) -> bool {
     let fits = |depth: usize| depth.is_multiple_of(16) && depth <= 128;
     fits(depth) && fits(value_depth) && !matches!(mask, Mask::Bias)
+}
+
+/// Whether the backward pass can keep tiles of scores in registers, beside whole rows of two
+/// operands and of their gradients.
+fn tiles_fit(mask: Mask, [queries, keys]: [usize; 2], widths: [usize; 2]) -> bool {
+    let whole = widths.iter().all(|width| width.is_multiple_of(16));
+    let seen = match mask {
+        Mask::None => true,
+        Mask::BlockCausal { .. } => queries == keys,
+        Mask::Bias => false,
+    };
+    whole && seen && widths.iter().sum::<usize>() <= 128
 }

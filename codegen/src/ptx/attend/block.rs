@@ -3,11 +3,10 @@
 use super::super::emit::Emitter;
 use super::super::memory::Address;
 use super::super::text::{Class, Float, Reg};
-use super::{K_PITCH, KEYS, Pair, Rows, V_PITCH, k_bytes};
+use super::{LOG2_E, NEXT_PITCH, Pair, ROWS, Rows, STEP, Values, k_bytes, keys};
 use crate::kernel::{Attend, Format, PANEL};
 
 const ALL: u32 = u32::MAX;
-const LOG2_E: f32 = std::f32::consts::LOG2_E;
 
 impl Emitter<'_> {
     pub(super) fn attend_block(
@@ -19,8 +18,10 @@ impl Emitter<'_> {
         stage: &Address,
     ) {
         let lane = self.times(group, 8);
-        let k_lane = self.times_plus(four, 4 * K_PITCH, lane);
-        let v_lane = self.times_plus(four, 2 * 4 * V_PITCH, lane);
+        let staged = Values::of(a);
+        let v_row = 4 * staged.pitch;
+        let k_lane = self.times_plus(four, 4 * NEXT_PITCH, lane);
+        let v_lane = self.times_plus(four, staged.lane * v_row, lane);
         let k = Address {
             base: self.plus(stage.base, k_lane),
             ..*stage
@@ -33,16 +34,15 @@ impl Emitter<'_> {
 
         let scores = self.scores(a, queries, &k);
         let scores = self.masked(a, scores, rows, (block, four));
-        let probabilities = self.exponentials(&scores, rows, outputs);
+        let probabilities = self.exponentials(a.format, &scores, rows, outputs);
         for (panel, output) in outputs.iter().enumerate() {
             for (step, p) in probabilities.iter().enumerate() {
-                // Rows of words 2t and 2t + 1 of these 16 keys.
-                let row = panel * KEYS / 2 + step * PANEL / 2;
-                let from = v.plus((4 * V_PITCH * row) as i64);
-                let low = self.two_words(&from);
-                let high = self.two_words(&from.plus(4 * V_PITCH as i64));
+                // Of these keys the rows of words that `p` has of each row.
+                let from = v.plus((v_row * (panel * ROWS + step * STEP)) as i64);
+                let low = self.rounded_words(a.format, &from);
+                let high = self.rounded_words(a.format, &from.plus((v_row * staged.second) as i64));
                 for which in 0..2 {
-                    self.multiply(Format::Bf16, &output[which], p, [low[which], high[which]]);
+                    self.multiply(a.format, &output[which], p, [low[which], high[which]]);
                 }
             }
         }
@@ -51,15 +51,15 @@ impl Emitter<'_> {
     /// Scaled scores of a block: for each 16 keys a pair of fragments.
     fn scores(&mut self, a: &Attend, queries: &[[Reg; 4]], k: &Address) -> Vec<Pair> {
         let mut scores = Vec::new();
-        for panel in 0..KEYS / PANEL {
+        for panel in 0..keys(a) / PANEL {
             let sums = self.zero_pair();
             for (step, q) in queries.iter().enumerate() {
-                let row = panel * a.depth / 2 + step * PANEL / 2;
-                let from = k.plus((4 * K_PITCH * row) as i64);
-                let low = self.two_words(&from);
-                let high = self.two_words(&from.plus(4 * 4 * K_PITCH as i64));
+                let row = panel * a.depth / a.format.terms() + step * STEP;
+                let from = k.plus((4 * NEXT_PITCH * row) as i64);
+                let low = self.rounded_words(a.format, &from);
+                let high = self.rounded_words(a.format, &from.plus(4 * 4 * NEXT_PITCH as i64));
                 for which in 0..2 {
-                    self.multiply(Format::Bf16, &sums[which], q, [low[which], high[which]]);
+                    self.multiply(a.format, &sums[which], q, [low[which], high[which]]);
                 }
             }
             let scale = Float(f32::from_bits(a.scale));
@@ -81,10 +81,10 @@ impl Emitter<'_> {
         rows: &Rows,
         (block, four): (Reg, Reg),
     ) -> Vec<Pair> {
-        if a.causal.is_none() && a.keys.is_multiple_of(KEYS) {
+        if a.causal.is_none() && a.keys.is_multiple_of(keys(a)) {
             return scores;
         }
-        let start = self.times(block, KEYS);
+        let start = self.times(block, keys(a));
         let start = self.times_plus(four, 4, start);
         let hidden = Float(f32::NEG_INFINITY);
         let mut masked = Vec::new();
@@ -103,9 +103,10 @@ impl Emitter<'_> {
         masked
     }
 
-    /// Corrects what is known of the rows, and gives the exponentials as left sides of 16 keys.
+    /// Corrects what is known of the rows, and gives the exponentials as left sides of 8 words.
     fn exponentials(
         &mut self,
+        format: Format,
         scores: &[Pair],
         rows: &mut Rows,
         outputs: &[Pair],
@@ -159,10 +160,17 @@ impl Emitter<'_> {
             });
             // Keys 4t, 4t + 1 and 4t + 2, 4t + 3 of both rows.
             let [even, odd] = exps;
-            left.push(
-                [(0, 0), (2, 0), (0, 1), (2, 1)]
-                    .map(|(row, second)| self.pack([even[row + second], odd[row + second]])),
-            );
+            match format {
+                // Key 4t, then 4t + 1; and of the next keys 4t + 2, then 4t + 3.
+                Format::F32 => left.extend([0, 1].map(|second| {
+                    [even[second], even[2 + second], odd[second], odd[2 + second]]
+                        .map(|exp| self.tf32(exp))
+                })),
+                _ => left.push(
+                    [(0, 0), (2, 0), (0, 1), (2, 1)]
+                        .map(|(row, second)| self.pack([even[row + second], odd[row + second]])),
+                ),
+            }
         }
         left
     }

@@ -3,7 +3,7 @@
 use super::super::emit::Emitter;
 use super::super::memory::Address;
 use super::super::text::{Class, Reg};
-use super::{K_PITCH, KEYS, THREADS, V_PITCH, k_bytes};
+use super::{NEXT_PITCH, ROWS, THREADS, Values, k_bytes, keys as keys_of};
 use crate::kernel::{Attend, PANEL};
 
 impl Emitter<'_> {
@@ -16,44 +16,45 @@ impl Emitter<'_> {
         stage: &Address,
     ) {
         // Keys: some panels of 16, all rows of words of each.
-        let key_rows = a.depth / 2;
-        let first = self.times(block, KEYS / PANEL);
-        let piece = (KEYS / PANEL, key_rows, K_PITCH);
+        let (terms, size) = (a.format.terms(), a.format.b().size() as i64);
+        let key_panels = keys_of(a) / PANEL;
+        let first = self.times(block, key_panels);
+        let piece = (key_panels, a.depth / terms, NEXT_PITCH);
         let panels = a.keys.div_ceil(PANEL);
         self.copy_panels(
             keys,
-            2 * a.k_panel_stride,
+            size * a.k_panel_stride,
             piece,
             (Some(first), None),
-            panels,
+            (panels, false),
             *stage,
         );
         // Values: every panel, some rows of words of each.
-        let value_rows = KEYS / 2;
-        let first = self.times(block, value_rows);
-        let piece = (a.value_depth / PANEL, value_rows, V_PITCH);
+        let staged = Values::of(a);
+        let first = self.times(block, ROWS);
+        let piece = (a.value_depth / PANEL, ROWS, staged.pitch);
         let stage = stage.plus(k_bytes(a) as i64);
-        let rows = a.keys.div_ceil(2);
+        let rows = a.keys.div_ceil(terms);
         self.copy_panels(
             values,
-            2 * a.v_panel_stride,
+            size * a.v_panel_stride,
             piece,
             (None, Some(first)),
-            rows,
+            (rows, staged.gathered),
             stage,
         );
         self.t.bare("cp.async.commit_group");
     }
 
     /// Copies panels of rows of 16 words; of the axis that starts at `first`, what lies beyond
-    /// `limit` is filled with zeros.
-    fn copy_panels(
+    /// `limit` is filled with zeros. `gathered`: of 16 rows, 0, 4, 8 and 12 come first.
+    pub(super) fn copy_panels(
         &mut self,
         from: &Address,
         panel_bytes: i64,
         (panels, rows, pitch): (usize, usize, usize),
         (first_panel, first_row): (Option<Reg>, Option<Reg>),
-        limit: usize,
+        (limit, gathered): (usize, bool),
         stage: Address,
     ) {
         const CHUNKS: usize = 4;
@@ -61,7 +62,7 @@ impl Emitter<'_> {
         let threads = THREADS as usize;
         for number in 0..pieces.div_ceil(threads) {
             // Neighbouring threads take the same chunk of rows that lie in different banks.
-            let together = if pitch == K_PITCH { 4 } else { 8 };
+            let together = if pitch == NEXT_PITCH { 4 } else { 8 };
             let index = self.plus(self.tid, number * threads);
             let (rest, low) = self.split(index, together);
             let (high, chunk) = self.split(rest, CHUNKS);
@@ -73,6 +74,10 @@ impl Emitter<'_> {
             let to = Address {
                 base: self.plus(stage.base, to),
                 ..stage
+            };
+            let row = match gathered {
+                true => self.gathered(row),
+                false => row,
             };
             let panel = first_panel.map_or(panel, |first| self.plus(panel, first));
             let row = first_row.map_or(row, |first| self.plus(row, first));
@@ -106,5 +111,13 @@ impl Emitter<'_> {
             let name = format!("{guard}cp.async.cg.shared.global");
             self.t.op(&name, format_args!("{to}, {from}, 16, {size}"));
         }
+    }
+
+    /// Of 16 rows, numbered as 4 by 4, the one on the other side of the diagonal.
+    fn gathered(&mut self, row: Reg) -> Reg {
+        let (fours, low) = self.split(row, 4);
+        let (sixteens, high) = self.split(fours, 4);
+        let row = self.times_plus(low, 4, high);
+        self.times_plus(sixteens, 16, row)
     }
 }

@@ -159,20 +159,4 @@ impl Emitter<'_> {
             .op("ldmatrix.sync.aligned.m8n8.x4.shared.b16", operands);
         words.map(|word| self.rounded(format, word))
     }
-
-    /// `f32` as tf32, rounded to nearest; other formats are what they are.
-    fn rounded(&mut self, format: Format, word: Reg) -> Reg {
-        match format {
-            Format::F32 => {
-                let number = self.t.def(Class::F32, "mov.b32", word);
-                self.t.def(Class::B32, "cvt.rna.tf32.f32", number)
-            }
-            _ => word,
-        }
-    }
-
-    fn rounded_words(&mut self, format: Format, from: &Address) -> [Reg; 2] {
-        let words = self.two_words(from);
-        words.map(|word| self.rounded(format, word))
-    }
 }

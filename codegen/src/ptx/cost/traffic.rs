@@ -78,6 +78,25 @@ impl Count<'_> {
                     }
                     self.touch(&c.c, true, times * m * n);
                 }
+                Stmt::AttendBackward(a) => {
+                    let (rows, columns) = (average(&a.rows), a.columns as f64);
+                    for i in 0..2 {
+                        let width = a.depths[i] as f64;
+                        self.touch(&a.left[i].first, false, times * rows * width);
+                        self.touch(&a.right[i].first, false, times * columns * width);
+                    }
+                    let queries = times * if a.by_keys { columns } else { rows };
+                    for element in [&a.maxima, &a.sums] {
+                        self.touch(element, false, queries);
+                    }
+                    self.touch(&a.inner, !a.by_keys, queries);
+                    for (to, width) in a.results.iter().zip(a.depths) {
+                        self.touch(to, true, times * rows * width as f64);
+                    }
+                    // By queries, scores are computed twice.
+                    let passes = if a.by_keys { 1.0 } else { 2.0 };
+                    self.operations += passes * times * rows * columns * OPERATIONS_OF_SCORE;
+                }
                 Stmt::Attend(a) => {
                     let (rows, keys) = (average(&a.rows), a.keys as f64);
                     let [depth, width] = [a.depth, a.value_depth].map(|n| n as f64);
