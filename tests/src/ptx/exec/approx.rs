@@ -5,17 +5,42 @@ use super::random::mix;
 use crate::ptx::inst::Approx;
 use crate::ptx::lanes::{Lane, flush as flush_one};
 
-/// The maximal relative error that the PTX manual states; that of lg2 is absolute between 0.5 and
-/// 2, those of sin and cos always.
-fn bound(op: Approx) -> f64 {
+/// How far a result may be from the exact one.
+enum Bound {
+    /// Of the correctly rounded result.
+    Ulps(f64),
+    Relative(f64),
+    Absolute(f64),
+}
+
+/// The maximal error that NVIDIA states: PTX ISA 9.1, sections 9.7.3.8 (div) to 9.7.3.22 (tanh),
+/// each under "Notes".
+fn bound(op: Approx, x: f64) -> Bound {
+    let power = |exponent: f64| exponent.exp2();
     match op {
-        Approx::Exp2 | Approx::Log2 => 2f64.powi(-22),
-        Approx::Reciprocal | Approx::Sqrt => 2f64.powi(-23),
-        Approx::ReciprocalSqrt => 2f64.powf(-22.9),
-        Approx::Divide => 2f64.powi(-22),
-        Approx::Tanh => 2f64.powf(-10.987),
-        Approx::Sin | Approx::Cos => 2f64.powf(-20.9),
+        // Of div.approx, for divisors up to 2^126.
+        Approx::Divide => Bound::Ulps(2.0),
+        Approx::Reciprocal => Bound::Ulps(1.0),
+        Approx::Sqrt => Bound::Relative(power(-23.0)),
+        Approx::ReciprocalSqrt => Bound::Relative(power(-22.9)),
+        Approx::Sin | Approx::Cos => Bound::Absolute(match x.abs() / std::f64::consts::PI {
+            0.0..=2.0 => power(-20.5),
+            2.0..=100.0 => power(-14.7),
+            // Nothing is promised.
+            _ => 1.0,
+        }),
+        Approx::Log2 if 0.5 < x && x < 2.0 => Bound::Absolute(power(-22.0)),
+        Approx::Log2 => Bound::Relative(power(-22.0)),
+        Approx::Exp2 => Bound::Ulps(2.0),
+        Approx::Tanh => Bound::Relative(power(-11.0)),
     }
+}
+
+/// The distance of neighbouring `f32` at a number.
+fn ulp(x: f64) -> f64 {
+    let bits = (x as f32).abs().to_bits();
+    let exponent = (bits & 0x7f80_0000).max(0x0080_0000);
+    f64::from(f32::from_bits(exponent)) * (-23f64).exp2()
 }
 
 /// The approximation of one lane; with `noise` its error is what a seed makes of it.
@@ -39,15 +64,14 @@ pub fn approximate(op: Approx, a: u64, b: u64, flush: bool, noise: Option<u64>) 
     let result = match noise {
         Some(seed) if exact.is_finite() && exact != 0.0 => {
             let hash = mix(a ^ b.rotate_left(32) ^ seed);
-            // Between -1 and 1; half of the bound leaves room for rounding to f32.
             let unit = (hash >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
-            let absolute = match op {
-                Approx::Log2 => (0.5..2.0).contains(&x),
-                Approx::Sin | Approx::Cos => true,
-                _ => false,
+            let allowed = match bound(op, x) {
+                Bound::Ulps(count) => count * ulp(exact),
+                Bound::Relative(error) => error * exact.abs(),
+                Bound::Absolute(error) => error,
             };
-            let scale = if absolute { 1.0 } else { exact.abs() };
-            exact + unit * 0.5 * bound(op) * scale
+            // Rounding to f32 adds half an ulp at most.
+            exact + unit * (allowed - 0.5 * ulp(exact)).max(0.0)
         }
         _ => exact,
     };
