@@ -114,6 +114,20 @@ fn contractions() {
     }
 }
 
+/// Large tiles of so few terms that no loop over slabs is left: the terms of a slab are one.
+#[test]
+fn contractions_of_few_terms() {
+    for k in [22, 30] {
+        let g = Graph::new();
+        let y = (g.input("x", F32, [600, k])).matmul(g.input("w", F32, [k, 500]));
+        let function = g.function([("y", y.id())], []);
+        check(&function);
+        let gpu = Gpu::new(&function, Target::default(), &Tensors::new(), 1);
+        let large = |text: &str| text.contains("slabs of 16, 8 x 8 results a thread");
+        assert!(gpu.entries().iter().any(|entry| large(&entry.text)));
+    }
+}
+
 #[test]
 fn contractions_of_many_axes() {
     check_output(|g| {

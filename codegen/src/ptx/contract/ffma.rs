@@ -5,10 +5,11 @@ use super::super::emit::{Emitter, Index};
 use super::super::memory::{Address, Space};
 use super::super::text::{Class, Float, Reg};
 use super::Plan;
-use super::pipeline::Terms;
+use super::pipeline::{Terms, Zeros};
 use super::tiling::Unit;
 use crate::kernel::{Format, PANEL};
 use bsq_ir::DType;
+use std::ops::Range;
 
 /// The first of some neighbouring columns, and which of them are part of the result.
 type Group = (Reg, Vec<Option<Reg>>);
@@ -29,6 +30,9 @@ struct Part {
     b_row: i64,
     b_start: i64,
     slab: i64,
+    /// Terms are added in a loop: no slab is in one, and of straight code that ends at no branch the
+    /// assembler loads more terms ahead than there are registers beside so many sums.
+    looped: bool,
     /// What its columns have of their own.
     own: Vec<Reg>,
 }
@@ -69,7 +73,7 @@ impl Emitter<'_> {
             .collect();
         let stride = 4 * plan.contract.c_row_stride;
         let sums = self.first_sums(plan, &part, &results, (&rows, &groups));
-        self.slabs(plan, &mut |e, stage, terms| {
+        self.slabs(plan, Zeros::LeftOut, &mut |e, stage, terms| {
             e.ffma_slab(&part, stage, terms, &sums)
         });
         let aligned = plan.result_is_aligned();
@@ -93,6 +97,7 @@ impl Emitter<'_> {
         let (_, _, b_row, panel_pitch) = plan.tiling.panel();
         let size = plan.contract.format.b().size();
         let together = tn.min(4);
+        let slab = plan.tiling.slab() as i64;
         let mut b = Vec::new();
         for group in 0..tn / together {
             let first = group * tx * together;
@@ -114,7 +119,8 @@ impl Emitter<'_> {
             b,
             b_row: b_row as i64,
             b_start: plan.tiling.a_bytes() as i64,
-            slab: plan.tiling.slab() as i64,
+            slab,
+            looped: tm * tn >= 64 && matches!(plan.k, Index::Constant(k) if k < 2 * slab),
             own: Vec::new(),
         }
     }
@@ -216,18 +222,49 @@ impl Emitter<'_> {
                 return self.counted_terms(part, (a, b), count, sums);
             }
         };
-        let mut term = 0;
-        while term < slab {
-            let count = 4.min(slab - term) as usize;
+        let whole = if part.looped { slab / 4 * 4 } else { 0 };
+        self.count(Index::Constant(0), Index::Constant(whole), 4, |e, term| {
+            let term = e.index_reg(term);
+            let (a, b) = e.at_term(part, (&a, &b), term);
+            e.some_terms(part, (&a, &b), 0..4, sums);
+        });
+        self.some_terms(part, (&a, &b), whole..slab, sums);
+    }
+
+    /// The sides of terms from one on.
+    fn at_term(
+        &mut self,
+        part: &Part,
+        (a, b): (&Address, &[Address]),
+        term: Reg,
+    ) -> (Address, Vec<Address>) {
+        let base = self.scaled(a, term, 4);
+        let of_columns = |group: &Address| Address {
+            base: self.scaled(group, term, part.b_row),
+            ..*group
+        };
+        let b = b.iter().map(of_columns).collect();
+        (Address { base, ..*a }, b)
+    }
+
+    /// Adds terms in straight code, four of each row at a time.
+    fn some_terms(
+        &mut self,
+        part: &Part,
+        (a, b): (&Address, &[Address]),
+        terms: Range<i64>,
+        sums: &[Reg],
+    ) {
+        for term in terms.clone().step_by(4) {
+            let count = 4.min(terms.end - term) as usize;
             let rows: Vec<Vec<Reg>> = (0..part.tm as i64)
                 .map(|row| self.load_words(&a.plus(row * part.pitch + 4 * term), 4))
                 .collect();
             for step in 0..count {
-                let columns = self.load_columns(part, &b, term + step as i64);
+                let columns = self.load_columns(part, b, term + step as i64);
                 let left: Vec<Reg> = rows.iter().map(|row| row[step]).collect();
                 self.products(part, &left, &columns, sums);
             }
-            term += 4;
         }
     }
 
@@ -241,17 +278,9 @@ impl Emitter<'_> {
     ) {
         self.count(Index::Constant(0), Index::Reg(count), 1, |e, term| {
             let term = e.index_reg(term);
-            let base = e.scaled(&a, term, 4);
-            let a = Address { base, ..a };
+            let (a, b) = e.at_term(part, (&a, &b), term);
             let rows: Vec<Reg> = (0..part.tm as i64)
                 .map(|row| e.load_words(&a.plus(row * part.pitch), 1)[0])
-                .collect();
-            let b: Vec<Address> = b
-                .iter()
-                .map(|group| Address {
-                    base: e.scaled(group, term, part.b_row),
-                    ..*group
-                })
                 .collect();
             let columns = e.load_columns(part, &b, 0);
             e.products(part, &rows, &columns, sums);

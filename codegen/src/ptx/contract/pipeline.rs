@@ -14,6 +14,13 @@ pub(super) enum Terms {
     Counted(Reg),
 }
 
+/// What is done with the zeros behind the last term. Adding them makes +0 of a sum of -0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Zeros {
+    Added,
+    LeftOut,
+}
+
 /// Adds the terms of a stage that starts at an address.
 type Compute<'c> = dyn FnMut(&mut Emitter, &Address, Terms) + 'c;
 
@@ -24,10 +31,12 @@ struct Pipeline {
 }
 
 impl Emitter<'_> {
-    pub(super) fn slabs(&mut self, plan: &Plan, compute: &mut Compute) {
+    /// All terms, slab after slab; the last one is filled up with zeros.
+    pub(super) fn slabs(&mut self, plan: &Plan, zeros: Zeros, compute: &mut Compute) {
         let slab = plan.tiling.slab() as i64;
         let pipeline = self.first_slabs(plan);
         let (whole, rest) = match plan.k {
+            k if zeros == Zeros::Added => (k, Index::Constant(0)),
             Index::Constant(k) => (Index::Constant(k / slab * slab), Index::Constant(k % slab)),
             Index::Reg(k) => {
                 let (_, rest) = self.split(k, slab as usize);

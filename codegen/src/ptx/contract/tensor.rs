@@ -9,7 +9,7 @@ use super::super::emit::Emitter;
 use super::super::memory::{Address, Space};
 use super::super::text::{Class, Float, Reg};
 use super::Plan;
-use super::pipeline::Terms;
+use super::pipeline::Zeros;
 use super::tiling::{PADDED_ROW, TENSOR_PANEL_ROW, TENSOR_ROW, Unit};
 use crate::kernel::Format;
 use bsq_ir::DType;
@@ -43,7 +43,7 @@ impl Emitter<'_> {
         let a_lane = self.a_lane(wy, lane, mt);
         let b_lane = self.b_lane(plan, (wx, nt), (group, four));
         let format = plan.contract.format;
-        self.slabs(plan, &mut |e, stage, _: Terms| {
+        self.slabs(plan, Zeros::Added, &mut |e, stage, _| {
             e.tensor_slab(format, (mt, nt), stage, (a_lane, b_lane), &sums);
         });
         let to = self.result(plan, row, column);
