@@ -58,10 +58,32 @@ fn read(pool: &WorkerPool, memory: &[u64]) -> f64 {
     const PART: usize = 1 << 15;
     let start = Instant::now();
     pool.run(memory.len() / PART, &|_, parts| {
-        let part = &memory[parts.start * PART..parts.end * PART];
-        black_box(part.iter().fold(0, |sum: u64, &x| sum.wrapping_add(x)));
+        for part in memory[parts.start * PART..parts.end * PART].chunks(PART) {
+            black_box(sum(part));
+        }
     });
     size_of_val(memory) as f64 / start.elapsed().as_secs_f64() / 1e9
+}
+
+/// The sum of all, from four places at once: faster than in order, since each is prefetched as a
+/// stream of its own.
+fn sum(part: &[u64]) -> u64 {
+    const LINE: usize = 8;
+    let (first, second) = part.split_at(part.len() / 2);
+    let ((a, b), (c, d)) = (
+        first.split_at(first.len() / 2),
+        second.split_at(second.len() / 2),
+    );
+    let mut sums = [0u64; LINE];
+    let streams = [a, b, c, d].map(|stream| stream.as_chunks::<LINE>().0);
+    for line in 0..streams[0].len() {
+        for stream in streams {
+            for (sum, x) in sums.iter_mut().zip(stream[line]) {
+                *sum = sum.wrapping_add(x);
+            }
+        }
+    }
+    sums.iter().fold(0, |sum, &x| sum.wrapping_add(x))
 }
 
 struct Decoder {

@@ -1,11 +1,14 @@
-//! The AVX2 tile: 6 rows x 1 panel in 12 of the 16 registers, on f32 and on widened weights.
+//! The AVX2 tiles: 6 rows x 1 panel, or few rows x up to 4 panels, in 12 of the 16 registers, on f32
+//! and on widened weights.
 
 use std::arch::x86_64::{
     __m256, __m256i, _MM_HINT_T0, _MM_HINT_T1, _mm_loadl_epi64, _mm_loadu_si128, _mm_prefetch,
     _mm_set1_epi8, _mm_xor_si128, _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_cvtepi8_epi32,
     _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps,
-    _mm256_setr_epi32, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps,
+    _mm256_loadu_si256, _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_mul_ps,
+    _mm256_permute2f128_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32,
+    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi32, _mm256_storeu_ps,
+    _mm256_unpackhi_epi16, _mm256_unpacklo_epi16,
 };
 use std::array::from_fn;
 use std::hint::black_box;
@@ -13,7 +16,12 @@ use std::hint::black_box;
 use super::blocks::{self, Layout, Tile, TileFn, Tiles};
 use super::{BF16_WEIGHTS, ContractArgs, F32, PANEL_WIDTH, U8_WEIGHTS, one_term};
 
+/// Tiles that share each panel with others.
 struct Avx2<const FORMAT: u8>;
+
+/// The only tile of its columns: it reads each panel once, and from memory. Several panels at a
+/// time are streams that the hardware fetches ahead side by side; hints would only get in its way.
+struct Few<const FORMAT: u8>;
 
 /// Columns in one register.
 pub(super) const LANES: usize = 8;
@@ -24,21 +32,56 @@ pub(super) const LANES: usize = 8;
 const PREFETCH: usize = 2048;
 
 impl<const FORMAT: u8> Avx2<FORMAT> {
-    const TABLE: [TileFn; 6] = [
-        tile::<FORMAT, 1>,
-        tile::<FORMAT, 2>,
-        tile::<FORMAT, 3>,
-        tile::<FORMAT, 4>,
-        tile::<FORMAT, 5>,
-        tile::<FORMAT, 6>,
+    const TABLE: [TileFn; ROWS] = [
+        tile::<FORMAT, 1, 1, true>,
+        tile::<FORMAT, 2, 1, true>,
+        tile::<FORMAT, 3, 1, true>,
+        tile::<FORMAT, 4, 1, true>,
+        tile::<FORMAT, 5, 1, true>,
+        tile::<FORMAT, 6, 1, true>,
     ];
+}
+
+/// Rows of a full tile.
+const ROWS: usize = 6;
+
+impl<const FORMAT: u8> Tiles for Few<FORMAT> {
+    const LAYOUT: Layout = Layout::of(one_term(FORMAT));
+    const ROWS: usize = ROWS;
+    const K_BLOCK: usize = usize::MAX;
+
+    fn panels(rows: usize) -> usize {
+        // Two registers for each row's sums of a panel, and two for the scales of its columns.
+        let scales = usize::from(FORMAT == U8_WEIGHTS);
+        (6 / (rows + scales)).clamp(1, 4)
+    }
+
+    fn tile(rows: usize, panels: usize) -> TileFn {
+        match (rows, panels) {
+            (1, 1) => tile::<FORMAT, 1, 1, false>,
+            (1, 2) => tile::<FORMAT, 1, 2, false>,
+            (1, 3) => tile::<FORMAT, 1, 3, false>,
+            (1, 4) => tile::<FORMAT, 1, 4, false>,
+            (2, 1) => tile::<FORMAT, 2, 1, false>,
+            (2, 2) => tile::<FORMAT, 2, 2, false>,
+            (2, 3) => tile::<FORMAT, 2, 3, false>,
+            (3, 1) => tile::<FORMAT, 3, 1, false>,
+            (3, 2) => tile::<FORMAT, 3, 2, false>,
+            (4, 1) => tile::<FORMAT, 4, 1, false>,
+            (5, 1) => tile::<FORMAT, 5, 1, false>,
+            _ => tile::<FORMAT, 6, 1, false>,
+        }
+    }
 }
 
 impl<const FORMAT: u8> Tiles for Avx2<FORMAT> {
     const LAYOUT: Layout = Layout::of(one_term(FORMAT));
-    const ROWS: usize = 6;
-    const PANELS: usize = 1;
+    const ROWS: usize = ROWS;
     const K_BLOCK: usize = 1024;
+
+    fn panels(_rows: usize) -> usize {
+        1
+    }
 
     fn tile(rows: usize, _panels: usize) -> TileFn {
         Self::TABLE[rows - 1]
@@ -49,49 +92,64 @@ impl<const FORMAT: u8> Tiles for Avx2<FORMAT> {
 /// Those of [`super::ContractFn`]; the CPU has AVX2 and FMA.
 pub(super) unsafe extern "C" fn contract<const FORMAT: u8>(args: *const ContractArgs) {
     // SAFETY: the caller vouches for the pointer and for what it describes.
-    unsafe { blocks::contract::<Avx2<FORMAT>>(&*args) }
+    unsafe {
+        match (*args).m <= ROWS {
+            true => blocks::contract::<Few<FORMAT>>(&*args),
+            false => blocks::contract::<Avx2<FORMAT>>(&*args),
+        }
+    }
 }
 
 /// # Safety
-/// Those of [`super::ContractFn`] for a tile of `ROWS` rows and one panel; the CPU has AVX2 and
-/// FMA.
+/// Those of [`super::ContractFn`] for a tile of `ROWS` rows and `PANELS` panels; the CPU has AVX2
+/// and FMA.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
-    let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
-    if tile.reload {
-        for (row, sums) in sums.iter_mut().enumerate() {
-            let c = tile.c.wrapping_offset(row as isize * tile.c_row_stride);
-            for (half, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: only columns of C are loaded.
-                *sum = unsafe { load(c, tile.columns, half) };
-            }
+unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize, const FETCH: bool>(
+    tile: &Tile,
+) {
+    // Columns of each panel.
+    let columns: [usize; PANELS] = from_fn(|panel| tile.columns - panel * PANEL_WIDTH);
+    let c = |row: usize, panel: usize| {
+        tile.c
+            .wrapping_offset(row as isize * tile.c_row_stride)
+            .wrapping_add(panel * PANEL_WIDTH)
+    };
+    let mut sums = [[[_mm256_setzero_ps(); 2]; PANELS]; ROWS];
+    let mut scales = [[_mm256_setzero_ps(); 2]; PANELS];
+    for panel in 0..PANELS {
+        for (row, sums) in sums.iter_mut().enumerate().filter(|_| tile.reload) {
+            // SAFETY: only columns of C are loaded.
+            let halves = [0, 1].map(|half| unsafe { load(c(row, panel), columns[panel], half) });
+            sums[panel] = in_order::<FORMAT>(halves);
         }
+        let own = tile.own.wrapping_add(panel * PANEL_WIDTH);
+        // SAFETY: each of the tile's columns has a scale where the format says so.
+        scales[panel] = unsafe { self::scales::<FORMAT>(own, columns[panel]) };
     }
-    // SAFETY: each of the tile's columns has a scale where the format says so.
-    let scales = unsafe { scales::<FORMAT>(tile.own, tile.columns) };
 
     // Opaque to the compiler, which would otherwise step from row to row by adding the stride: a
     // chain of additions as long as the step's multiply-adds.
     let rows: [isize; ROWS] = black_box(from_fn(|row| row as isize * tile.a_row_stride));
+    let panels: [isize; PANELS] = from_fn(|panel| panel as isize * tile.b_panel_stride);
     let size = one_term(FORMAT).b().size();
     let (mut a, mut b) = (tile.a, tile.b);
     for _ in 0..tile.steps {
-        _mm_prefetch::<_MM_HINT_T1>(b.wrapping_offset(tile.ahead).cast());
-        // SAFETY: a panel is readable over its full width for every k.
-        let b_row = unsafe {
-            [
-                widen::<FORMAT>(b, scales[0]),
-                widen::<FORMAT>(b.wrapping_add(LANES * size), scales[1]),
-            ]
-        };
-        // A hint, which may well point beyond the panel.
-        _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(PREFETCH).cast());
-        for (&row, sums) in rows.iter().zip(&mut sums) {
-            let a = a.wrapping_offset(row).cast::<f32>();
-            // SAFETY: the row is one of ROWS, and k is in range.
-            let a = _mm256_set1_ps(unsafe { a.read_unaligned() });
-            for (sum, &b) in sums.iter_mut().zip(&b_row) {
-                *sum = _mm256_fmadd_ps(a, b, *sum);
+        if FETCH {
+            // Hints, which may well point beyond the panel.
+            _mm_prefetch::<_MM_HINT_T1>(b.wrapping_offset(tile.ahead).cast());
+            _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(PREFETCH).cast());
+        }
+        for (panel, scales) in scales.iter().enumerate() {
+            let b = b.wrapping_offset(panels[panel]);
+            // SAFETY: a panel is readable over its full width for every k.
+            let b_row = unsafe { widen_row::<FORMAT>(b, scales) };
+            for (&row, sums) in rows.iter().zip(&mut sums) {
+                let a = a.wrapping_offset(row).cast::<f32>();
+                // SAFETY: the row is one of ROWS, and k is in range.
+                let a = _mm256_set1_ps(unsafe { a.read_unaligned() });
+                for (sum, &b) in sums[panel].iter_mut().zip(&b_row) {
+                    *sum = _mm256_fmadd_ps(a, b, *sum);
+                }
             }
         }
         a = a.wrapping_offset(tile.a_step_stride);
@@ -99,10 +157,11 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
     }
 
     for (row, sums) in sums.iter().enumerate() {
-        let c = tile.c.wrapping_offset(row as isize * tile.c_row_stride);
-        for (half, &sum) in sums.iter().enumerate() {
-            // SAFETY: only columns of C are stored.
-            unsafe { store(c, tile.columns, half, sum) };
+        for (panel, &sums) in sums.iter().enumerate() {
+            for (half, sum) in in_order::<FORMAT>(sums).into_iter().enumerate() {
+                // SAFETY: only columns of C are stored.
+                unsafe { store(c(row, panel), columns[panel], half, sum) };
+            }
         }
     }
 }
@@ -118,6 +177,46 @@ pub(super) unsafe fn scales<const FORMAT: u8>(own: *const f32, columns: usize) -
         // SAFETY: passed on from the caller.
         U8_WEIGHTS => [0, 1].map(|half| unsafe { load(own, columns, half) }),
         _ => [_mm256_setzero_ps(); 2],
+    }
+}
+
+/// A row of a panel as f32, its columns in the order of [`in_order`].
+///
+/// # Safety
+/// 16 elements of the format are readable at `b`.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn widen_row<const FORMAT: u8>(b: *const u8, scales: &[__m256; 2]) -> [__m256; 2] {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        if FORMAT == BF16_WEIGHTS {
+            let (row, zero) = (_mm256_loadu_si256(b.cast()), _mm256_setzero_si256());
+            // Above 16 zeros a bf16 is the f32 that it stands for.
+            [
+                _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, row)),
+                _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, row)),
+            ]
+        } else {
+            let second = b.wrapping_add(LANES * one_term(FORMAT).b().size());
+            [
+                widen::<FORMAT>(b, scales[0]),
+                widen::<FORMAT>(second, scales[1]),
+            ]
+        }
+    }
+}
+
+/// Both halves of a row as the tile of the format has them, and back. With weights in bf16 the
+/// second and the third quarter change places: instructions unpack each 128 bits by themselves.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn in_order<const FORMAT: u8>([first, second]: [__m256; 2]) -> [__m256; 2] {
+    match FORMAT {
+        BF16_WEIGHTS => [
+            _mm256_permute2f128_ps::<0x20>(first, second),
+            _mm256_permute2f128_ps::<0x31>(first, second),
+        ],
+        _ => [first, second],
     }
 }
 

@@ -24,8 +24,11 @@ impl Tiles for Pairs {
         b_size: size_of::<i16>(),
     };
     const ROWS: usize = 6;
-    const PANELS: usize = 1;
     const K_BLOCK: usize = 1024;
+
+    fn panels(_rows: usize) -> usize {
+        1
+    }
 
     fn tile(rows: usize, _panels: usize) -> TileFn {
         const TABLE: [TileFn; 6] = [

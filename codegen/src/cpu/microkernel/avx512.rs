@@ -40,8 +40,11 @@ impl<const FORMAT: u8> Avx512<FORMAT> {
 impl<const FORMAT: u8> Tiles for Avx512<FORMAT> {
     const LAYOUT: Layout = Layout::of(one_term(FORMAT));
     const ROWS: usize = 8;
-    const PANELS: usize = 3;
     const K_BLOCK: usize = 1024;
+
+    fn panels(_rows: usize) -> usize {
+        3
+    }
 
     fn tile(rows: usize, panels: usize) -> TileFn {
         Self::TABLE[rows - 1][panels - 1]

@@ -23,8 +23,11 @@ macro_rules! pairs {
         impl Tiles for $tiles {
             const LAYOUT: Layout = Layout::of($format);
             const ROWS: usize = 8;
-            const PANELS: usize = 3;
             const K_BLOCK: usize = 1024;
+
+            fn panels(_rows: usize) -> usize {
+                3
+            }
 
             fn tile(rows: usize, panels: usize) -> TileFn {
                 const TABLE: [[TileFn; 3]; 8] = sizes!($tile);

@@ -60,12 +60,13 @@ pub(super) trait Tiles {
     const LAYOUT: Layout;
     /// Rows of a full tile.
     const ROWS: usize;
-    /// Panels of a full tile.
-    const PANELS: usize;
     /// Steps of k for which a group of panels stays in a near cache.
     const K_BLOCK: usize;
 
-    /// The function for a tile of `1..=ROWS` rows and `1..=PANELS` panels.
+    /// Panels of a full tile in a contraction of that many rows.
+    fn panels(rows: usize) -> usize;
+
+    /// The function for a tile of `1..=ROWS` rows and of panels up to a full tile's.
     fn tile(rows: usize, panels: usize) -> TileFn;
 }
 
@@ -89,12 +90,13 @@ pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
         true => steps.max(1),
         false => T::K_BLOCK,
     };
+    let full = T::panels(args.m);
     let all_panels = args.n.div_ceil(PANEL_WIDTH);
     let mut done = 0;
     // Runs once for k = 0, which has to set C.
     loop {
         let count = piece(steps - done, k_block);
-        for (panel, panels) in pieces(all_panels, T::PANELS) {
+        for (panel, panels) in pieces(all_panels, full) {
             let column = panel * PANEL_WIDTH;
             let columns = (panels * PANEL_WIDTH).min(args.n - column);
             let panel_at = |panel: usize, step: usize| {
@@ -131,7 +133,7 @@ pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
                     columns,
                     steps: count,
                     reload: args.accumulate != 0 || done != 0,
-                    ahead: match number < T::PANELS {
+                    ahead: match number < full {
                         true => {
                             let distance = next.addr().wrapping_sub(b.addr()) as isize;
                             distance + number as isize * b_panel_stride

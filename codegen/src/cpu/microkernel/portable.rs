@@ -28,8 +28,11 @@ impl<const FORMAT: u8> Portable<FORMAT> {
 impl<const FORMAT: u8> Tiles for Portable<FORMAT> {
     const LAYOUT: Layout = Layout::of(format(FORMAT));
     const ROWS: usize = 4;
-    const PANELS: usize = 1;
     const K_BLOCK: usize = 256;
+
+    fn panels(_rows: usize) -> usize {
+        1
+    }
 
     fn tile(rows: usize, _panels: usize) -> TileFn {
         Self::TABLE[rows - 1]
