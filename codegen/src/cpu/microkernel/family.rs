@@ -93,7 +93,7 @@ impl Family {
             #[cfg(target_arch = "x86_64")]
             Family::Avx2 => match format {
                 Format::F32 => avx2::contract::<F32>,
-                Format::Bf16Weights => widened::contract::<BF16_WEIGHTS, false>,
+                Format::Bf16Weights => avx2::contract::<BF16_WEIGHTS>,
                 Format::U8Weights => widened::contract::<U8_WEIGHTS, false>,
                 Format::Bf16 => widened::contract::<BF16, false>,
                 Format::Int8 => widened::contract::<INT8, false>,

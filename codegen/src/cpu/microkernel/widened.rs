@@ -66,7 +66,6 @@ fn wide<const FORMAT: u8, const AVX512: bool>() -> ContractFn {
 fn narrow<const FORMAT: u8, const AVX512: bool>() -> (usize, ContractFn) {
     match (FORMAT, AVX512) {
         (BF16_WEIGHTS, true) => (8, avx512::contract::<BF16_WEIGHTS>),
-        (BF16_WEIGHTS, false) => (6, avx2::contract::<BF16_WEIGHTS>),
         (U8_WEIGHTS, true) => (8, avx512::contract::<U8_WEIGHTS>),
         (U8_WEIGHTS, false) => (6, avx2::contract::<U8_WEIGHTS>),
         _ => (0, wide::<FORMAT, AVX512>()),
