@@ -6,6 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use proptest::prelude::*;
 
 use super::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 fn pool(threads: usize) -> WorkerPool {
     WorkerPool::new(threads).unwrap()
