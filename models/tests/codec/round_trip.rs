@@ -1,7 +1,7 @@
 //! Tokens through a stream and back.
 
 use crate::common::{codec, decode, drawn, encode, tokens};
-use bsq::codec::{CodecError, Encoder, FRAME_BYTES, HEADER_BYTES};
+use bsq::codec::{CodecError, Encoder, FRAME_BYTES, HEADER_BYTES, crc32c};
 use bsq_ir::philox::random_word;
 use proptest::prelude::*;
 
@@ -38,11 +38,16 @@ proptest! {
     }
 }
 
+/// Numbers of grids, and the CRC32C of the CRC32Cs of their streams: the same on every machine, so
+/// that what one family of CPUs or number of threads encodes, each other one decodes.
+const GRIDS: [(u64, u32); 2] = [(300, 0x9d27_c0d6), (100_000, 0xb792_46fc)];
+
 /// `BSQ_GRIDS=100000 cargo test --release -p bsq --test codec many_grids` for the whole number.
 #[test]
 fn many_grids_in_one_session() {
     let count = std::env::var("BSQ_GRIDS").map_or(300, |count| count.parse().unwrap());
     let (mut encoder, mut decoder) = (codec(false, 2), codec(false, 1));
+    let mut sums = Vec::new();
     for seed in 0..count {
         let draw = |n| 1 + random_word(seed, 1, n) as usize % 32;
         let (width, height) = (draw(0), draw(1));
@@ -53,6 +58,12 @@ fn many_grids_in_one_session() {
             tokens,
             "grid {seed}"
         );
+        sums.extend(crc32c(&stream).to_le_bytes());
+    }
+    let sum = crc32c(&sums);
+    match GRIDS.iter().find(|grids| grids.0 == count) {
+        Some(&(_, expected)) => assert_eq!(sum, expected, "{sum:#010x} of {count} grids"),
+        None => println!("{count} grids: {sum:#010x}"),
     }
 }
 
