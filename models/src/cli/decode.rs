@@ -9,7 +9,8 @@ use super::prior::PriorArgument;
 use super::progress::Progress;
 use super::{Verdict, paths};
 use bsq::codec::{
-    Codec, Coding, DecodedStream, FrameReader, Header, decode_together, picture_tokens,
+    Codec, CodecError, Coding, DecodedStream, FrameReader, HEADER_BYTES, Header, decode_together,
+    most_bytes, picture_tokens,
 };
 use bsq::image_io::save_png;
 use bsq::pipeline::{SessionOptions, TokenizerSession};
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -72,8 +73,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     // Headers first: a file that is none of ours is found before any model is read.
     let mut streams = Vec::new();
     for path in &arguments.files {
-        let frames = FrameReader::new(open(path)?, arguments.recover).in_(path.display())?;
-        streams.push(frames);
+        let stream = read(open(path)?, arguments.recover).in_(path.display())?;
+        streams.push(stream);
     }
     let device = arguments.device.open(output)?;
     let tokenizer = arguments.model.open(output)?;
@@ -223,12 +224,23 @@ fn prior_of(header: &Header) -> Option<u64> {
     }
 }
 
-fn open(path: &Path) -> Result<BufReader<File>, CliError> {
-    let file = File::open(path).map_err(|error| match error.kind() {
+fn open(path: &Path) -> Result<File, CliError> {
+    File::open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             CliError::new(format_args!("{}: no such file", path.display()))
         }
         _ => CliError::new(format_args!("{}: {error}", path.display())),
-    })?;
-    Ok(BufReader::new(file))
+    })
+}
+
+/// A whole stream, in memory: a process may have fewer files open than a command line names.
+fn read(mut file: File, recover: bool) -> Result<FrameReader<Cursor<Vec<u8>>>, CodecError> {
+    let mut bytes = Vec::new();
+    file.by_ref()
+        .take(HEADER_BYTES as u64)
+        .read_to_end(&mut bytes)?;
+    // A file that is none of ours is not read to its end.
+    let header = Header::read(&mut &bytes[..])?;
+    file.take(most_bytes(&header)).read_to_end(&mut bytes)?;
+    FrameReader::new(Cursor::new(bytes), recover)
 }

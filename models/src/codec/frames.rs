@@ -56,6 +56,13 @@ fn longest(header: &Header, section: usize) -> usize {
     (columns * rows * header.coded_bits()).div_ceil(8)
 }
 
+/// How many bytes behind a header may matter. Garbage between sections may make a stream longer than
+/// it was; much longer it is not.
+pub fn most_bytes(header: &Header) -> u64 {
+    let each = FRAME_BYTES + longest(header, 0);
+    2 * header.sections() as u64 * each as u64 + (1 << 16)
+}
+
 /// Writes one section.
 pub fn write_frame(writer: &mut impl Write, section: usize, frame: &Frame) -> std::io::Result<()> {
     let plain = if frame.plain { PLAIN } else { 0 };
@@ -98,14 +105,9 @@ impl<R: Read> FrameReader<R> {
         let header = Header::read(&mut reader)?;
         let mut recovery = None;
         if recover {
-            let each = FRAME_BYTES + longest(&header, 0);
-            let limit = header.sections() as u64 * each as u64;
             let mut bytes = Vec::new();
-            // Garbage between sections may make it longer than it was; much longer it is not.
-            reader
-                .by_ref()
-                .take(2 * limit + (1 << 16))
-                .read_to_end(&mut bytes)?;
+            let limit = most_bytes(&header);
+            reader.by_ref().take(limit).read_to_end(&mut bytes)?;
             recovery = Some(Recovery {
                 bytes,
                 ..Recovery::default()

@@ -73,7 +73,7 @@ pub use crc32c::crc32c;
 pub use decoder::Decoder;
 pub use encoder::{Encoder, StreamReport};
 pub use error::CodecError;
-pub use frames::{Damage, FRAME_BYTES, Frame, FrameReader};
+pub use frames::{Damage, FRAME_BYTES, Frame, FrameReader, most_bytes};
 pub use header::{
     Coding, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NUMERICS_VERSION, RAW_SIDE, SectionArea,
 };

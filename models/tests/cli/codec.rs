@@ -8,7 +8,7 @@ use bsq_ir::DType;
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 const MODELS: [&str; 4] = [
     "--model",
@@ -145,6 +145,32 @@ fn files_decoded_together_are_those_decoded_alone_and_a_bad_one_fails_alone() {
             bench.bytes(name) == bench.bytes(&format!("all/{name}")),
             "{name}"
         );
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn more_files_are_decoded_than_may_be_open_at_once() {
+    let bench = bench();
+    fs::create_dir(bench.path("all")).unwrap();
+    bench.picture("a.png", 16, 16);
+    bench.good(&with(&["encode", "a.png"]));
+    let names: Vec<String> = (0..100).map(|number| format!("{number}.bsq")).collect();
+    for name in &names {
+        fs::copy(bench.path("a.bsq"), bench.path(name)).unwrap();
+    }
+    let mut arguments = vec!["decode", "-o", "all"];
+    arguments.extend(names.iter().map(String::as_str));
+    let plain = bench.command(&with(&arguments));
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""]);
+    limited.arg(plain.get_program()).args(plain.get_args());
+    limited.current_dir(plain.get_current_dir().unwrap());
+    let ran = limited.output().unwrap();
+    let errors = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(0), "{errors}");
+    for name in &names {
+        assert!(bench.path(&format!("all/{name}.png")).exists(), "{name}");
     }
 }
 
