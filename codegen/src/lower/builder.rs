@@ -1,11 +1,12 @@
 //! Emits the body of a kernel: values by (node, index), each in the outermost loop that can hold it.
 
 use super::access::{Blocked, Places, Source};
+use super::axes::Axes;
 use crate::kernel::{Affine, Array, Element, Inst, Place, Stmt, Value, Var};
 use crate::schedule::{Role, role};
 use bsq_ir::op::Family;
 use bsq_ir::{DType, Function, NodeId, Op, Type};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// An array that kernels of a program share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,72 +24,6 @@ struct Scope {
     stmts: Vec<Stmt>,
     nodes: HashMap<(NodeId, Vec<Affine>), Value>,
     loads: HashMap<(Place, Affine), Value>,
-}
-
-/// The loop variables of one kernel. An axis of a tensor is one variable, or several where a
-/// reshape made it necessary to split it.
-#[derive(Clone, Debug, Default)]
-pub struct Axes {
-    /// Extents of the variables that replace the axis of this number.
-    splits: BTreeMap<usize, Vec<usize>>,
-    axes: usize,
-    /// The axis of each variable and the variable's place in it.
-    origin: Vec<(usize, usize)>,
-    pub extents: Vec<usize>,
-}
-
-impl Axes {
-    /// A new axis; its index in terms of its variables. Extent 1 needs none.
-    pub fn axis(&mut self, extent: usize) -> (Affine, Vec<Var>) {
-        let number = self.axes;
-        self.axes += 1;
-        let whole = vec![extent];
-        let factors = self.splits.get(&number).unwrap_or(&whole).clone();
-        let mut index = Affine::default();
-        let mut vars = Vec::new();
-        for (position, &factor) in factors.iter().enumerate() {
-            index = index.scale(factor as i64);
-            if extent != 1 {
-                let var = Var(self.extents.len() as u32);
-                self.extents.push(factor);
-                self.origin.push((number, position));
-                index = index.add(&Affine::var(var));
-                vars.push(var);
-            }
-        }
-        (index, vars)
-    }
-
-    /// Starts over with a variable split in two.
-    pub fn split(mut self, var: Var, inner: usize) -> Axes {
-        let (number, position) = self.origin[var.0 as usize];
-        let extent = self.extents[var.0 as usize];
-        let axis: usize = {
-            let of_axis = self.origin.iter().zip(&self.extents);
-            of_axis
-                .filter(|(origin, _)| origin.0 == number)
-                .map(|(_, extent)| extent)
-                .product()
-        };
-        let factors = self.splits.entry(number).or_insert_with(|| vec![axis]);
-        factors.splice(position..=position, [extent / inner, inner]);
-        Axes {
-            splits: self.splits,
-            ..Axes::default()
-        }
-    }
-
-    /// A variable that is not an axis of a tensor.
-    pub fn var(&mut self, extent: usize) -> Var {
-        let var = Var(self.extents.len() as u32);
-        self.extents.push(extent);
-        self.origin.push((usize::MAX, 0));
-        var
-    }
-
-    pub fn extent(&self, var: Var) -> usize {
-        self.extents[var.0 as usize]
-    }
 }
 
 /// A kernel's body under construction.

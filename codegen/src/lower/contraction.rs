@@ -5,8 +5,9 @@
 //! and its contracted axes step evenly, otherwise a block of it is copied to scratch first.
 
 use super::access::{Blocked, Source, flatten};
+use super::axes::Axes;
 use super::blocks::{Blocks, Extents};
-use super::builder::{Axes, Builder, Shared};
+use super::builder::{Builder, Shared};
 use super::left::Left;
 use super::nest::{Nest, block_of};
 use super::rows::root_axes;

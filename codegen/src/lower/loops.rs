@@ -1,6 +1,6 @@
 //! Loops made around finished bodies: variables merged, blocked and replaced.
 
-use super::builder::Axes;
+use super::axes::Axes;
 use crate::kernel::{Affine, Axis, Extent, Inst, Stmt, Var};
 
 /// Every index expression of some statements.

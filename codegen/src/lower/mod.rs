@@ -3,6 +3,7 @@
 mod access;
 mod assemble;
 mod attention;
+mod axes;
 mod blocks;
 mod builder;
 mod contraction;
@@ -20,9 +21,10 @@ use crate::kernel::Kernel;
 use crate::program::Program;
 use crate::schedule::{Group, Schedule, Widenings, order, schedule};
 use access::Blocked;
+use axes::Axes;
 pub use blocks::{Blocks, Extents};
 use bsq_ir::{Function, NodeId, Op, Type};
-use builder::{Axes, Builder, Shared};
+use builder::{Builder, Shared};
 pub use precision::Precision;
 use std::collections::BTreeSet;
 

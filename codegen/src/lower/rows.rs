@@ -6,7 +6,8 @@
 //! lanes run along it; where it is an outer one, lanes run along the columns that remain.
 
 use super::access::{Blocked, Source};
-use super::builder::{Axes, Builder, Shared};
+use super::axes::Axes;
+use super::builder::{Builder, Shared};
 use super::{Attempt, Lowered, loops};
 use crate::kernel::{Affine, Combine, Extent, Kernel, Reduce, Reduction, Stmt, Var};
 use crate::schedule::Group;

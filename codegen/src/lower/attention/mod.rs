@@ -12,7 +12,8 @@ mod strip;
 mod tiles;
 
 use super::access::Blocked;
-use super::builder::{Axes, Builder};
+use super::axes::Axes;
+use super::builder::Builder;
 use super::pack::Operand;
 use super::{Attempt, Options};
 use crate::kernel::Format;

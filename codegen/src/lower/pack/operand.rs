@@ -1,105 +1,24 @@
-//! Packing: the right side of a contraction as panels of [`PANEL`] columns.
+//! The kernel that packs a tensor.
 
-use super::access::{Blocked, Source};
-use super::builder::{Axes, Builder, Shared};
-use super::rows::root_axes;
-use super::sides::Sides;
-use super::{Lowered, loops};
+use super::columns::Columns;
+use super::{Packed, linear, zeros};
 use crate::kernel::{
-    Affine, Combine, Element, Extent, Format, Inst, Kernel, PANEL, Place, Reduce, Reduction, Stmt,
-    Value, Var,
+    Affine, Combine, Element, Extent, Format, Inst, Kernel, PANEL, Reduce, Reduction, Stmt, Value,
+    Var,
 };
+use crate::lower::access::{Blocked, Source};
+use crate::lower::axes::Axes;
+use crate::lower::builder::{Builder, Shared};
+use crate::lower::rows::root_axes;
+use crate::lower::{Lowered, loops};
 use crate::schedule::Widenings;
-use bsq_ir::{DType, DotAxes, Function, NodeId, Op, Shape, Type};
-
-/// A packed operand: `[batch][panels][k][PANEL]`, or what its format makes of the last two.
-pub(super) struct Packed {
-    pub ty: Type,
-    /// Elements from one panel to the next.
-    pub stride: usize,
-    pub k: usize,
-    pub panels: usize,
-    /// Where sums of a column start, if its format needs that.
-    pub starts: Option<Type>,
-}
-
-impl Packed {
-    pub fn new(batch: usize, columns: usize, k: usize, format: Format) -> Self {
-        let (panels, terms) = (columns.div_ceil(PANEL), format.terms());
-        let steps = k.div_ceil(terms);
-        let ty = Type::new(format.b(), [batch, panels, steps, PANEL * terms]);
-        let starts =
-            (format == Format::Int8).then(|| Type::new(DType::I32, [batch, panels, PANEL]));
-        Packed {
-            ty,
-            stride: steps * terms * PANEL,
-            k,
-            panels,
-            starts,
-        }
-    }
-
-    /// The offset of a batch's panels, given the batch's variables, outermost first.
-    pub fn batch_offset(&self, batch: &[Var], axes: &Axes) -> Affine {
-        self.batch(batch, axes)
-            .scale((self.panels * self.stride) as i64)
-    }
-
-    /// The number of a batch point.
-    pub fn batch(&self, batch: &[Var], axes: &Axes) -> Affine {
-        linear(batch, axes)
-    }
-}
-
-/// The layout of a contraction's packed right side.
-pub(super) fn packed_type(function: &Function, anchor: NodeId, format: Format) -> Packed {
-    let node = function.node(anchor);
-    let Op::DotGeneral(dot) = &node.op else {
-        unreachable!("a contraction")
-    };
-    let shape = function.node(node.operands[1]).shape();
-    let size = |axes: &[usize]| axes.iter().map(|&axis| shape[axis]).product();
-    let side = |pairs: &[(usize, usize)]| pairs.iter().map(|pair| pair.1).collect::<Vec<_>>();
-    Packed::new(
-        size(&side(&dot.batch)),
-        size(&dot.free(shape.rank(), false)),
-        size(&side(&dot.contract)),
-        format,
-    )
-}
-
-/// The kernel that packs the right side of a contraction.
-pub(super) fn contraction_rhs(
-    builder: Builder,
-    function: &Function,
-    anchor: NodeId,
-    rhs: NodeId,
-    widened: &Widenings,
-) -> Attempt1 {
-    let Op::DotGeneral(dot) = &function.node(anchor).op else {
-        unreachable!("a contraction")
-    };
-    let DotAxes { batch, contract } = dot;
-    let side = |pairs: &[(usize, usize)]| pairs.iter().map(|pair| pair.1).collect::<Vec<_>>();
-    let free = dot.free(function.node(rhs).shape().rank(), false);
-    Operand {
-        node: rhs,
-        anchor,
-        slot: 0,
-        batch: &side(batch),
-        contracted: &side(contract),
-        columns: &free,
-        format: Sides::new(function, anchor, widened).format,
-        widened,
-    }
-    .pack(builder, function)
-}
+use bsq_ir::{DType, Function, NodeId, Op, Shape};
 
 /// One kernel, or the reason why not with the axes of the attempt.
-pub(super) type Attempt1 = Result<Lowered, (Blocked, Axes)>;
+pub(in crate::lower) type Attempt1 = Result<Lowered, (Blocked, Axes)>;
 
 /// A tensor whose axes are batch, contracted and column axes, each enumerated in the given order.
-pub(super) struct Operand<'a> {
+pub(in crate::lower) struct Operand<'a> {
     pub node: NodeId,
     /// What it is packed for, and which of that node's extra arrays the panels are.
     pub anchor: NodeId,
@@ -338,140 +257,5 @@ impl Operand<'_> {
             },
         ];
         Ok(columns.around(body, false))
-    }
-}
-
-/// The row-major position of variables, outermost first.
-fn linear(vars: &[Var], axes: &Axes) -> Affine {
-    vars.iter().fold(Affine::default(), |sum, &var| {
-        sum.scale(axes.extent(var) as i64).add(&Affine::var(var))
-    })
-}
-
-/// How columns fall into panels.
-struct Columns {
-    /// Variables that count panels, outermost first.
-    panels: Vec<Var>,
-    /// Loops inside a panel, innermost first.
-    inner: Vec<(Var, Extent)>,
-    /// The column's place in its panel.
-    place: Affine,
-    /// Panels are filled to the last column.
-    full: bool,
-}
-
-impl Columns {
-    /// The loops over a panel's columns.
-    fn around(&self, mut body: Vec<Stmt>, vector: bool) -> Vec<Stmt> {
-        for (position, (var, extent)) in self.inner.iter().enumerate() {
-            body = vec![Stmt::Loop {
-                var: *var,
-                extent: extent.clone(),
-                vector: vector && position == 0,
-                body,
-            }];
-        }
-        body
-    }
-
-    fn new(
-        b: &mut Builder,
-        load: &mut [Stmt],
-        vars: &[Var],
-        packed: &Packed,
-        node: NodeId,
-    ) -> Result<Self, Blocked> {
-        // Merging changes what it is tried on, even where it fails in the end.
-        let (mut merged, mut axes) = (load.to_vec(), b.axes.clone());
-        let column = match (vars, loops::merge_all(&mut merged, vars, &mut axes)) {
-            ([], _) => b.axes.var(1),
-            (_, Some(column)) => {
-                load.clone_from_slice(&merged);
-                b.axes = axes;
-                column
-            }
-            (_, None) => return Columns::uneven(b, vars, node),
-        };
-        let limit = b.axes.extent(column);
-        let panel = b.axes.var(packed.panels);
-        let start = Affine::var(panel).scale(PANEL as i64);
-        loops::substitute(load, column, &start.add(&Affine::var(column)));
-        let full = limit.is_multiple_of(PANEL);
-        let extent = match full {
-            true => Extent::Static(PANEL),
-            false => Extent::Block {
-                size: PANEL,
-                start,
-                limit,
-            },
-        };
-        let place = Affine::var(column);
-        Ok(Columns {
-            panels: vec![panel],
-            inner: vec![(column, extent)],
-            place,
-            full,
-        })
-    }
-
-    /// Columns that step unevenly, such as heads and their channels: the innermost variables
-    /// that make up one panel, and the others to count panels.
-    fn uneven(b: &mut Builder, vars: &[Var], node: NodeId) -> Result<Self, Blocked> {
-        let (mut place, mut inner, mut width) = (Affine::default(), Vec::new(), 1);
-        let mut outer = vars.to_vec();
-        while width < PANEL {
-            let var = outer.pop().ok_or(Blocked::Store(node))?;
-            let (extent, missing) = (b.axes.extent(var), PANEL / width);
-            if extent > missing && extent.is_multiple_of(missing) {
-                return Err(Blocked::Split {
-                    var,
-                    inner: missing,
-                });
-            }
-            if !missing.is_multiple_of(extent) {
-                return Err(Blocked::Store(node));
-            }
-            place = place.add(&Affine::var(var).scale(width as i64));
-            inner.push((var, Extent::Static(extent)));
-            width *= extent;
-        }
-        Ok(Columns {
-            panels: outer,
-            inner,
-            place,
-            full: true,
-        })
-    }
-}
-
-/// A loop that fills elements with zero.
-pub(super) fn zeros(
-    b: &mut Builder,
-    (place, dtype): (Place, DType),
-    start: Affine,
-    extent: Extent,
-) -> Stmt {
-    let (var, zero) = (b.axes.var(extent.largest()), b.fresh());
-    let at = start.add(&Affine::var(var));
-    let body = vec![
-        Stmt::Let {
-            value: zero,
-            dtype,
-            inst: Inst::Constant(0),
-        },
-        Stmt::Store {
-            to: Element {
-                place,
-                at,
-                dynamic: None,
-            },
-            value: zero,
-        },
-    ];
-    Stmt::Loop {
-        var,
-        extent,
-        vector: true,
-        body,
     }
 }
