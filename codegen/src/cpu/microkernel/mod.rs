@@ -103,6 +103,7 @@ const F32: u8 = Format::F32 as u8;
 const BF16_WEIGHTS: u8 = Format::Bf16Weights as u8;
 const U8_WEIGHTS: u8 = Format::U8Weights as u8;
 const BF16: u8 = Format::Bf16 as u8;
+const F16: u8 = Format::F16 as u8;
 const INT8: u8 = Format::Int8 as u8;
 
 /// The format of a tile's parameter.
