@@ -74,7 +74,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     }
     let tera = |rate: f64| rate / 1e12;
     output.say(format_args!(
-        "{} (sm_{}): {:.1} TFLOP/s f32, {:.1} tf32, {:.0} bf16 and f16, {:.0} int8; {:.0} GB/s; estimated",
+        "{} (sm_{}): {:.1} TFLOP/s f32, {:.1} tf32, {:.0} bf16/f16, {:.0} int8; {:.0} GB/s; estimated",
         device.name,
         target.sm,
         tera(device.fma),

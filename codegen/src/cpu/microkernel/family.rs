@@ -132,7 +132,7 @@ impl Family {
     }
 }
 
-/// Whether this CPU converts f16: it need not because it has AVX2, but no known one lacks it.
+/// Whether this CPU converts f16, which AVX2 does not imply.
 #[cfg(target_arch = "x86_64")]
 fn has_f16c() -> bool {
     is_x86_feature_detected!("f16c")

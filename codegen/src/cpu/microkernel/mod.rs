@@ -6,8 +6,8 @@
 //! register tiles are inside ([`blocks`]).
 //!
 //! **Formats.** What the sides are stored as, and the arithmetic that follows, is a
-//! [`Format`](crate::kernel::Format). The rest of this page is about those on f32 and on widened
-//! weights.
+//! [`Format`](crate::kernel::Format). The rest of this page is about those on f32, on widened
+//! weights, and in f16.
 //!
 //! **Order of accumulation.** Every element of C is accumulated in ascending k, with exactly one
 //! fused multiply-add per term, from +0.0 or from the C that is already there. Tiles and cache
