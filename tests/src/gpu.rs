@@ -242,6 +242,10 @@ pub fn fill(name: &str, dtype: DType, shape: &[usize]) -> HostTensor {
             .flat_map(|i| i64::from(word(i) % 7).to_le_bytes())
             .collect(),
         DType::U8 => (0..count).map(|i| (word(i) >> 24) as u8).collect(),
+        DType::F16 => {
+            let wide = fill(name, DType::F32, shape);
+            return wide.to_dtype(dtype).expect("f32 becomes f16");
+        }
         DType::BF16 => (0..count)
             .flat_map(|i| ((unit(i).to_bits() >> 16) as u16).to_le_bytes())
             .collect(),

@@ -100,10 +100,11 @@ fn options(precision: Precision, tf32: bool, exact: bool) -> PtxOptions {
     options
 }
 
-const FORMATS: [(&str, Precision, bool); 4] = [
+const FORMATS: [(&str, Precision, bool); 5] = [
     ("f32", Precision::F32, false),
     ("tf32", Precision::F32, true),
     ("bf16", Precision::Bf16, false),
+    ("f16", Precision::F16, false),
     ("int8", Precision::Int8, false),
 ];
 
@@ -223,7 +224,7 @@ fn the_table_of_kernels_is_as_recorded() {
          # and theoretical occupancy on an A5000. Written by BSQ_BLESS=1.\n",
     );
     for path in ["default.toml", "reference/bsq_128_b18.yaml"] {
-        for (format, precision, tf32) in [FORMATS[0], FORMATS[2]] {
+        for (format, precision, tf32) in [FORMATS[0], FORMATS[2], FORMATS[3]] {
             let (config, _) = Config::load(configs().join(path)).unwrap();
             let tokenizer = Tokenizer::new(&config.model).unwrap();
             let mut kernels = Kernels::default();

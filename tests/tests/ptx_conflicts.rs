@@ -71,6 +71,7 @@ fn contractions() {
 fn contractions_in_narrow_formats() {
     for (main, precision) in [
         ("contract bf16", Precision::Bf16),
+        ("contract f16", Precision::F16),
         ("contract int8", Precision::Int8All),
     ] {
         let target = Target {
@@ -89,15 +90,15 @@ fn contractions_in_narrow_formats() {
 
 #[test]
 fn attention_by_blocks_of_keys() {
-    let narrow = Target {
-        precision: Precision::Bf16,
+    let narrow = |precision| Target {
+        precision,
         tf32: false,
     };
     let tf32 = Target {
         tf32: true,
         ..f32()
     };
-    for target in [narrow, tf32] {
+    for target in [narrow(Precision::Bf16), narrow(Precision::F16), tf32] {
         check("attend", target, |g| {
             let part = |name| g.input(name, F32, [1, 2, 128, 64]);
             part("q").attention(part("k"), part("v"), 0.25, None)

@@ -161,6 +161,7 @@ fn narrower_formats_stay_close() {
     let targets = [
         (Precision::F32, true, 2f32.powi(-11)),
         (Precision::Bf16, false, 2f32.powi(-9)),
+        (Precision::F16, false, 2f32.powi(-12)),
         (Precision::Int8, false, 2f32.powi(-8)),
         (Precision::Int8All, false, 2f32.powi(-8)),
     ];

@@ -22,6 +22,10 @@ const BF16: Target = Target {
     precision: Precision::Bf16,
     ..F32_BITS
 };
+const F16: Target = Target {
+    precision: Precision::F16,
+    ..F32_BITS
+};
 
 /// What a program gives with some kernel's text changed, or the fault.
 fn run(
@@ -147,6 +151,11 @@ fn programs() -> Vec<(&'static str, Function, Target)> {
             BF16,
         ),
         (
+            "contraction in f16",
+            function(|g| contraction(g).matmul(g.parameter("v", F32, [150, 24]))),
+            F16,
+        ),
+        (
             "large contraction in bf16",
             function(|g| {
                 let x = g
@@ -159,6 +168,7 @@ fn programs() -> Vec<(&'static str, Function, Target)> {
         ),
         ("attention", function(attention), F32_BITS),
         ("attention in bf16", function(attention), BF16),
+        ("attention in f16", function(attention), F16),
         ("attention in tf32", function(attention), TF32),
         ("gradients of attention in tf32", attention_backward(), TF32),
         (
@@ -210,6 +220,13 @@ fn swapped_fragments() {
         registers.swap(0, 1);
         format!("{head}}}, {{{}}}{rest}", registers.join(", "))
     });
+}
+
+#[test]
+fn f16_taken_for_bf16() {
+    for of in [".f16.f16.", ".f16x2."] {
+        all_noticed(of, |line| line.replace(".f16", ".bf16"));
+    }
 }
 
 /// In a sum, that is: a maximum may be in several lanes.

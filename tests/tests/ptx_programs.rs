@@ -1,7 +1,7 @@
 //! Programs for GPUs, executed by the interpreter of PTX: in f32 the bits of the CPU.
 
 use bsq_codegen::lower::Precision;
-use bsq_ir::DType::{BF16, F32, I32, U8, U64};
+use bsq_ir::DType::{BF16, F16, F32, I32, U8, U64};
 use bsq_ir::{DType, Function, Graph, Tensor};
 use bsq_runtime::{CompileOptions, HostTensor, compile};
 use bsq_tests::gpu::{self, Gpu, Target};
@@ -200,7 +200,7 @@ fn indexing_and_padding() {
 
 #[test]
 fn casts() {
-    for from in [F32, I32, U8, U64, BF16] {
+    for from in [F32, I32, U8, U64, BF16, F16] {
         for to in DType::ALL {
             check_output(|g| g.input("x", from, [41]).cast(to));
         }
@@ -266,6 +266,7 @@ fn masks(g: &Graph, length: usize) -> [Option<Tensor<'_>>; 3] {
 fn attention_on_tensor_cores() {
     for (precision, tf32, bound) in [
         (Precision::Bf16, false, 1.0 / 128.0),
+        (Precision::F16, false, 1.0 / 1024.0),
         (Precision::F32, true, 1.0 / 1024.0),
     ] {
         for (length, depth) in [(2, 32), (20, 64), (64, 128), (70, 32), (70, 128), (150, 64)] {
@@ -279,7 +280,7 @@ fn attention_on_tensor_cores() {
                 for (x, y) in wanted.iter().zip(&got) {
                     assert!(
                         (x - y).abs() <= bound,
-                        "{x} on the CPU, {y}: {length} {depth} {case}, tf32 {tf32}"
+                        "{x} on the CPU, {y}: {length} {depth} {case}, {precision:?}"
                     );
                 }
             }
@@ -366,12 +367,15 @@ proptest! {
     #[test]
     fn floats_on_tensor_cores(rows in 1usize..150, inputs in 1usize..40, outputs in 1usize..150) {
         let function = layers(rows, 4 * inputs, outputs);
-        for tf32 in [false, true] {
-            let precision = if tf32 { Precision::F32 } else { Precision::Bf16 };
+        for (precision, tf32, parts) in [
+            (Precision::Bf16, false, 256.0),
+            (Precision::F16, false, 2048.0),
+            (Precision::F32, true, 256.0),
+        ] {
             let (wanted, got) = in_format(&function, Target { precision, tf32 }, "contract");
             let largest = wanted.iter().fold(0f32, |most, x| most.max(x.abs()));
             for (x, y) in wanted.iter().zip(&got) {
-                prop_assert!((x - y).abs() <= largest / 256.0, "{x} on the CPU, {y}");
+                prop_assert!((x - y).abs() <= largest / parts, "{x} on the CPU, {y}");
             }
         }
     }

@@ -61,6 +61,7 @@ impl Item<'_, '_> {
         let bits = self.load(&shifted(side, panel + within as i64), format.b());
         match format {
             Format::Bf16 => f32::from_bits((bits as u32) << 16),
+            Format::F16 => half::f16::from_bits(bits as u16).to_f32(),
             _ => f32::from_bits(bits as u32),
         }
     }
@@ -75,6 +76,7 @@ impl Item<'_, '_> {
 fn rounded(format: Format, x: f32) -> f32 {
     match format {
         Format::Bf16 => half::bf16::from_f32(x).to_f32(),
+        Format::F16 => half::f16::from_f32(x).to_f32(),
         _ => x,
     }
 }

@@ -21,8 +21,8 @@ impl Item<'_, '_> {
                     (false, _) => 0,
                 };
                 for step in 0..k.div_ceil(terms) {
-                    // Of the terms side by side, the last one first.
-                    for term in (0..terms).rev() {
+                    for number in 0..terms {
+                        let term = c.format.term(number);
                         let at = c.a_term(step * terms + term);
                         let a = shifted(&c.a, row * c.a_row_stride + at);
                         let at = (step * PANEL + lane) * terms + term;
@@ -46,6 +46,7 @@ impl Item<'_, '_> {
 /// A sum with one more term, all as bits; `own` is what the column has of its own.
 fn add(format: Format, sum: u32, a: u32, b: u32, own: u32) -> u32 {
     let bf16 = |bits: u32| f32::from_bits(bits << 16);
+    let f16 = |bits: u32| half::f16::from_bits(bits as u16).to_f32();
     let (a, b) = match format {
         Format::F32 => (f32::from_bits(a), f32::from_bits(b)),
         Format::Bf16Weights => (f32::from_bits(a), bf16(b)),
@@ -54,6 +55,7 @@ fn add(format: Format, sum: u32, a: u32, b: u32, own: u32) -> u32 {
             (f32::from_bits(a), wide)
         }
         Format::Bf16 => (bf16(a), bf16(b)),
+        Format::F16 => (f16(a), f16(b)),
         Format::Int8 => {
             let product = a as i32 * i32::from(b as u8 as i8);
             return sum.wrapping_add(product as u32);

@@ -10,27 +10,30 @@ use bsq_ir::DType;
 /// | `Bf16Weights` | f32 | bf16 `[k][16]`, widened | | f32 |
 /// | `U8Weights` | f32 | u8 `[k][16]`, widened to `(b - 128) * scale` | f32 scale | f32 |
 /// | `Bf16` | bf16 | bf16 `[k / 2][16][2]` | | f32 |
+/// | `F16` | f16 | f16 `[k / 2][16][2]` | | f32 |
 /// | `Int8` | u8 | `[k / 4][16][4]`, bytes read as signed | i32 start of the sums | i32 |
 ///
-/// The first three add in ascending `k` with one fused multiply-add per term: the bits of the
-/// same contraction on widened operands. `Bf16` takes terms in pairs, of each pair the second one
-/// first, with one fused multiply-add per term; a subnormal operand, sum or result may count as
-/// zero. `Int8` is exact integer arithmetic.
+/// The first three and `F16` add in ascending `k` with one fused multiply-add per term: the bits
+/// of the same contraction on widened operands. `Bf16` takes terms in pairs, of each pair the
+/// second one first, with one fused multiply-add per term; a subnormal operand, sum or result may
+/// count as zero. `Int8` is exact integer arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Format {
     F32,
     Bf16Weights,
     U8Weights,
     Bf16,
+    F16,
     Int8,
 }
 
 impl Format {
-    pub const ALL: [Format; 5] = [
+    pub const ALL: [Format; 6] = [
         Format::F32,
         Format::Bf16Weights,
         Format::U8Weights,
         Format::Bf16,
+        Format::F16,
         Format::Int8,
     ];
 
@@ -40,7 +43,7 @@ impl Format {
     pub const fn terms(self) -> usize {
         match self {
             Format::F32 | Format::Bf16Weights | Format::U8Weights => 1,
-            Format::Bf16 => 2,
+            Format::Bf16 | Format::F16 => 2,
             Format::Int8 => 4,
         }
     }
@@ -50,6 +53,7 @@ impl Format {
         match self {
             Format::F32 | Format::Bf16Weights | Format::U8Weights => DType::F32,
             Format::Bf16 => DType::BF16,
+            Format::F16 => DType::F16,
             Format::Int8 => DType::U8,
         }
     }
@@ -59,6 +63,7 @@ impl Format {
         match self {
             Format::F32 => DType::F32,
             Format::Bf16Weights | Format::Bf16 => DType::BF16,
+            Format::F16 => DType::F16,
             Format::U8Weights | Format::Int8 => DType::U8,
         }
     }
@@ -80,12 +85,21 @@ impl Format {
         }
     }
 
+    /// Of the terms that lie side by side, the one that is added as the `number`th.
+    pub const fn term(self, number: usize) -> usize {
+        match self {
+            Format::F16 => number,
+            _ => self.terms() - 1 - number,
+        }
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Format::F32 => "f32",
             Format::Bf16Weights => "bf16 weights",
             Format::U8Weights => "u8 weights",
             Format::Bf16 => "bf16",
+            Format::F16 => "f16",
             Format::Int8 => "int8",
         }
     }

@@ -1,7 +1,7 @@
 //! Formats faster than f32, on request: what is rounded is spelled out in the graph.
 //!
 //! Both sides of a contraction become values that are stored narrow, as
-//! `cast(cast(x -> bf16) -> f32)` or as bytes with a scale for each row and each output channel.
+//! `cast(cast(x -> bf16) -> f32)`, the same with f16, or as bytes with a scale for each row and each output channel.
 //! The contraction then takes them as they are stored. So the difference to f32 is that of a graph
 //! which can be evaluated, up to the order in which terms are added.
 //!
@@ -10,6 +10,7 @@
 //! or an index. Weights must be the same from run to run.
 
 use super::prepare::keep;
+use crate::kernel::Format;
 use bsq_ir::op::Family;
 use bsq_ir::{DType, DotAxes, Function, Node, NodeId, Op, Tensor};
 
@@ -21,6 +22,9 @@ pub enum Precision {
     F32,
     /// Weights and activations in bf16, sums in f32.
     Bf16,
+    /// Weights and activations in f16, sums in f32. f16 has 3 bits more than bf16, but ends at
+    /// 65504: what is larger becomes infinite.
+    F16,
     /// Weights in 8 bits with a scale for each output channel, activations in 8 bits with a scale
     /// for each row, sums in 32-bit integers; attention in bf16. Where a sign, a comparison or an
     /// index depends on them, as a tokenizer's bits do, one contraction is in bf16 too: the first
@@ -67,6 +71,7 @@ impl Precision {
         match self {
             Precision::F32 => x,
             Precision::Bf16 => x.cast(DType::BF16).cast(DType::F32),
+            Precision::F16 => x.cast(DType::F16).cast(DType::F32),
             Precision::Int8 | Precision::Int8All => {
                 let (bytes, scales) = x.quantize(axis as isize);
                 bytes.dequantize(scales, axis as isize)
@@ -74,11 +79,16 @@ impl Precision {
         }
     }
 
-    /// True if attention may run in bf16.
-    pub(super) fn narrows_attention(self, function: &Function) -> bool {
-        let backward = |op: &Op| matches!(op, Op::AttentionBackward { .. });
-        // A backward pass computes the probabilities again, in f32.
-        self != Precision::F32 && !function.nodes().iter().any(|node| backward(&node.op))
+    /// The format in which attention may run.
+    pub(super) fn of_attention(self, function: &Function) -> Format {
+        let backward = |node: &Node| matches!(node.op, Op::AttentionBackward { .. });
+        match self {
+            // A backward pass computes the probabilities again, in f32.
+            _ if function.nodes().iter().any(backward) => Format::F32,
+            Precision::F32 => Format::F32,
+            Precision::F16 => Format::F16,
+            Precision::Bf16 | Precision::Int8 | Precision::Int8All => Format::Bf16,
+        }
     }
 }
 

@@ -24,6 +24,7 @@ impl Sides {
             (None, Some(DType::BF16)) => Format::Bf16Weights,
             (None, Some(_)) => Format::U8Weights,
             (Some(_), Some(DType::BF16)) => Format::Bf16,
+            (Some(_), Some(DType::F16)) => Format::F16,
             (Some(_), Some(_)) => Format::Int8,
         };
         Sides {

@@ -41,6 +41,7 @@ impl Emitter<'_> {
         let name = match format {
             Format::F32 => "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32",
             Format::Int8 => "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32",
+            Format::F16 => "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32",
             _ => "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",
         };
         let [s0, s1, s2, s3] = sum;

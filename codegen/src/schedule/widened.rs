@@ -1,6 +1,7 @@
 //! Operands of contractions that are stored in a narrower format than the f32 they mean.
 //!
-//! `cast(w: bf16 -> f32)` and `(cast(w: u8 -> f32) - 128) * scale` are spelled out in the graph.
+//! `cast(w: bf16 -> f32)`, `cast(w: f16 -> f32)` and `(cast(w: u8 -> f32) - 128) * scale` are
+//! spelled out in the graph.
 //! Where only contractions read them, nothing computes them: the contraction packs what is stored
 //! and widens it in registers. To the scheduler such a value is a view of what is stored.
 
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A value in f32 and what it is widened from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Widening {
-    /// The `bf16` or `u8` node, of the same shape.
+    /// The `bf16`, `f16` or `u8` node, of the same shape.
     pub narrow: NodeId,
     /// For `u8`: the factor, of the same shape.
     pub scale: Option<NodeId>,
@@ -30,7 +31,8 @@ pub struct Widenings {
 
 impl Widenings {
     /// Finds the operands that may stay narrow. Nodes in `forced` get buffers of their own. A left
-    /// side stays narrow only if `both` says so, and then only together with the right side.
+    /// side stays narrow only if `both` says so, and then only together with the right side; a right
+    /// side in `f16` only together with the left side.
     pub fn find(function: &Function, forced: &BTreeSet<NodeId>, both: bool) -> Self {
         let users = function.users();
         let leaves: BTreeSet<NodeId> = function.roots().collect();
@@ -61,7 +63,7 @@ impl Widenings {
                 found.add(right);
             }
         }
-        found.drop_left_alone(function);
+        found.drop_alone(function);
         found
     }
 
@@ -72,8 +74,8 @@ impl Widenings {
     }
 
     /// A value that some contraction reads on its left, with a right side in another format, has
-    /// to be computed after all.
-    fn drop_left_alone(&mut self, function: &Function) {
+    /// to be computed after all; and one in `f16` on its right, with a left side in another.
+    fn drop_alone(&mut self, function: &Function) {
         let contractions = || {
             function
                 .iter()
@@ -84,14 +86,19 @@ impl Widenings {
                 let narrow = self.of(function, operand)?.narrow;
                 Some(function.node(narrow).dtype())
             };
-            let alone = contractions().find(|(_, node)| {
-                let left = format(node.operands[0]);
-                left.is_some() && left != format(node.operands[1])
+            let alone = contractions().find_map(|(_, node)| {
+                let (lhs, rhs) = (node.operands[0], node.operands[1]);
+                match (format(lhs), format(rhs)) {
+                    (left, right) if left == right => None,
+                    (Some(_), _) => Some(lhs),
+                    (None, Some(DType::F16)) => Some(rhs),
+                    _ => None,
+                }
             });
-            let Some((_, node)) = alone else {
+            let Some(operand) = alone else {
                 return;
             };
-            let (root, _) = behind_views(function, node.operands[0]);
+            let (root, _) = behind_views(function, operand);
             self.values.remove(&root);
             for id in widening(function, root).map_or(Vec::new(), |found| found.1) {
                 self.inner.remove(&id);
@@ -150,9 +157,9 @@ fn widening(function: &Function, root: NodeId) -> Option<(Widening, Vec<NodeId>)
     match node.op {
         Op::Cast(DType::F32) => {
             let narrow = node.operands[0];
-            let bf16 = function.node(narrow).dtype() == DType::BF16;
+            let half = matches!(function.node(narrow).dtype(), DType::BF16 | DType::F16);
             let scale = None;
-            bf16.then(|| (Widening { narrow, scale }, vec![root]))
+            half.then(|| (Widening { narrow, scale }, vec![root]))
         }
         Op::Mul => {
             let [x, y] = node.operands[..] else {

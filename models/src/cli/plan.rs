@@ -28,7 +28,7 @@ memory at the device's bandwidth, and 2.5 us for starting it. Caches, latencies 
 out: this is what to compare a measurement with, not one.
 
 `issue` is the share of the unit's peak that the main loop's instructions leave: the unit is fma (f32) \
-or tf32, bf16 or int8 on the tensor cores. -v lists all kernels, with the instructions of main loops.")]
+or tf32, bf16, f16 or int8 on the tensor cores. -v lists all kernels, with the instructions of main loops.")]
 #[command(after_long_help = "\
 Examples:
   bsq plan default
@@ -74,12 +74,12 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     }
     let tera = |rate: f64| rate / 1e12;
     output.say(format_args!(
-        "{} (sm_{}): {:.1} TFLOP/s f32, {:.1} tf32, {:.0} bf16, {:.0} int8; {:.0} GB/s; estimated",
+        "{} (sm_{}): {:.1} TFLOP/s f32, {:.1} tf32, {:.0} bf16/f16, {:.0} int8; {:.0} GB/s; estimated",
         device.name,
         target.sm,
         tera(device.fma),
         tera(device.tf32),
-        tera(device.bf16),
+        tera(device.half),
         tera(device.int8),
         device.bytes_per_second / 1e9
     ))?;
@@ -181,7 +181,7 @@ impl Plan {
             let kernels = kernels.filter(|k| k.cost.mix.as_ref().is_some_and(|m| m.unit == unit));
             kernels.map(|kernel| kernel.flops).sum()
         };
-        let units = [Unit::Fma, Unit::Tf32, Unit::Bf16, Unit::Int8];
+        let units = [Unit::Fma, Unit::Tf32, Unit::Bf16, Unit::F16, Unit::Int8];
         let most = units.into_iter().max_by_key(|&unit| of(unit));
         most.unwrap_or(Unit::Fma)
     }

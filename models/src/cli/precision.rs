@@ -19,6 +19,9 @@ enum Format {
     F32,
     /// Weights and activations in bf16, sums in f32
     Bf16,
+    /// Weights and activations in f16, sums in f32: for GPUs, and numbers up to 65504; more bits than
+    /// bf16
+    F16,
     /// Weights and activations in 8 bits; attention, and the one layer of an encoder whose range is
     /// widest, in bf16
     Int8,
@@ -31,6 +34,7 @@ impl PrecisionArgument {
         match self.precision {
             Format::F32 => Precision::F32,
             Format::Bf16 => Precision::Bf16,
+            Format::F16 => Precision::F16,
             Format::Int8 => Precision::Int8,
             Format::Int8All => Precision::Int8All,
         }
@@ -46,6 +50,7 @@ impl PrecisionArgument {
         match self.precision {
             Format::F32 => "f32",
             Format::Bf16 => "bf16",
+            Format::F16 => "f16",
             Format::Int8 => "int8",
             Format::Int8All => "int8-all",
         }

@@ -28,7 +28,7 @@ signal-to-noise ratio (PSNR, higher is nearer), structural similarity (SSIM, 1 i
 tokens per pixel, and the seconds that encoding and decoding took. Both figures compare the \
 original with the PNG as written.
 
-With --precision bf16 or int8, -v computes in f32 too, and says how many bits of tokens differ and \
+With --precision bf16, f16 or int8, -v computes in f32 too, and says how many bits of tokens differ and \
 how PSNR changes.")]
 #[command(after_long_help = "\
 Examples:

@@ -121,6 +121,11 @@ fn an_estimate_adds_up() {
             &["encode", "decode"],
         ),
         (
+            "model.safetensors",
+            &["--precision", "f16"],
+            &["encode", "decode"],
+        ),
+        (
             "p.toml",
             &["--precision", "bf16"],
             &["all positions", "a wavefront", "a sub-token of a wavefront"],

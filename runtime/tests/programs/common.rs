@@ -27,6 +27,10 @@ pub fn fill(name: &str, ty: &Type) -> Value {
             let value = |i| half::bf16::from_f64(f64::from(draw(i)) / 2f64.powi(31) - 1.0);
             Data::BF16((0..count).map(value).collect())
         }
+        DType::F16 => {
+            let value = |i| half::f16::from_f64(f64::from(draw(i)) / 2f64.powi(31) - 1.0);
+            Data::F16((0..count).map(value).collect())
+        }
         DType::U8 => Data::U8((0..count).map(|i| (draw(i) >> 24) as u8).collect()),
         DType::U64 => Data::U64((0..count).map(|i| u64::from(draw(i))).collect()),
         dtype => panic!("no test data for {dtype}"),

@@ -1,8 +1,8 @@
-//! Contractions and attention in bf16 and in 8 bits: how far from f32, and the same on every family.
+//! Contractions and attention in bf16, f16 and 8 bits: how far from f32, and the same on every family.
 
 use super::common::{fill, host};
 use bsq_codegen::cpu::microkernel::Family;
-use bsq_codegen::lower::Precision;
+use bsq_codegen::lower::{Options, Precision, lower_with};
 use bsq_ir::eval::{self, Values, evaluate};
 use bsq_ir::{DType, Function, Graph, Scope, Tensor};
 use bsq_runtime::{CompileOptions, compile};
@@ -121,6 +121,58 @@ proptest! {
     }
 }
 
+fn f16(x: Tensor<'_>) -> Tensor<'_> {
+    x.cast(DType::F16).cast(DType::F32)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Terms in the order of f32, whatever widens them: numbers that are subnormal in f16 (here
+    /// some of 2^-14 and below, down to zero) have the same bits everywhere too.
+    #[test]
+    fn f16_has_the_bits_of_the_graph_that_spells_its_roundings(
+        rows in 1usize..130, k in 1usize..300, columns in 1usize..70, small in 0i32..20,
+    ) {
+        let g = Graph::new();
+        let x = g.input("x", DType::F32, [rows, k]) * 2f64.powi(-small);
+        let w = g.parameter("w", DType::F32, [columns, k]);
+        let y = f16(x).matmul_transposed(f16(w));
+        let function = g.function([("y", y.id())], []);
+        let options = Options { precision: Precision::F16, ..Options::default() };
+        let kernels = lower_with(&function, &options).kernels;
+        let takes_f16 = kernels.iter().any(|kernel| kernel.to_string().contains("contract f16"));
+        prop_assert_eq!(takes_f16, k % 2 == 0);
+        prop_assert_eq!(run(&function, Precision::F16), exact(&function, "y"));
+    }
+}
+
+/// Sides in f16 that are read beside others in f32.
+#[test]
+fn f16_beside_f32_is_widened_before() {
+    let g = Graph::new();
+    let (x, w) = (
+        g.input("x", DType::F32, [9, 40]),
+        g.parameter("w", DType::F32, [33, 40]),
+    );
+    let (left, right) = (f16(x), f16(w));
+    let y = left.matmul_transposed(right) + x.matmul_transposed(right) + left.matmul_transposed(w);
+    let function = g.function([("y", y.id())], []);
+    assert_eq!(run(&function, Precision::F16), exact(&function, "y"));
+}
+
+#[test]
+fn f16_ends_at_65504() {
+    let g = Graph::new();
+    let x = g.input("x", DType::F32, [40, 2]).abs() * 2f64.powi(17);
+    let w = g.parameter("w", DType::F32, [2, 1]).abs() + 0.5;
+    let function = g.function([("y", f16(x).matmul(f16(w)).id())], []);
+    let y = run(&function, Precision::F16);
+    assert_eq!(y, exact(&function, "y"));
+    let infinite = y.iter().filter(|y| **y == f32::INFINITY).count();
+    assert!(infinite > 0 && infinite < 40, "{infinite}");
+}
+
 /// A linear layer; parameters are uniform in +-1 in these tests, so it keeps the variance.
 fn layer<'g>(x: Tensor<'g>, scope: &Scope<'g>, outputs: usize) -> Tensor<'g> {
     let inputs = x.shape()[x.rank() - 1];
@@ -159,7 +211,12 @@ fn a_transformer_is_close_to_f32_and_the_same_on_every_family() {
     // Each of 8 layers in a row adds about 0.3% (bf16: 2^-8 / sqrt 3 of both sides) or 0.6%
     // (bytes: 1 / (127 sqrt 12) of the largest, which is about 2 to 4 times the usual), in a random
     // walk: 0.9% and 1.7%. The bounds are twice that.
-    for (precision, bound) in [(Precision::Bf16, 0.018), (Precision::Int8, 0.034)] {
+    // f16 has 3 bits more than bf16.
+    for (precision, bound) in [
+        (Precision::Bf16, 0.018),
+        (Precision::F16, 0.018 / 8.0),
+        (Precision::Int8, 0.034),
+    ] {
         let y = run(&function, precision);
         let off = size(&mut y.iter().zip(&wanted).map(|(y, wanted)| y - wanted));
         let off = (off / whole).sqrt();

@@ -98,6 +98,19 @@ fn widened_weights_that_others_read_too() {
     check(&g.function([("y", y.id()), ("z", z.id())], []));
 }
 
+/// A contraction takes f16 on both sides or not at all, and in f32 not at all.
+#[test]
+fn f16_is_widened_before_a_contraction_in_f32() {
+    let g = Graph::new();
+    let x = g.input("x", DType::F32, [7, 40]);
+    let half = g.parameter("half", DType::F16, [33, 40]).cast(DType::F32);
+    let left = g.input("left", DType::F16, [9, 40]).cast(DType::F32);
+    let (y, z) = (x.matmul_transposed(half), left.matmul_transposed(half));
+    let function = g.function([("y", y.id()), ("z", z.id())], []);
+    assert_eq!(formats(&function), [Format::F32, Format::F32]);
+    check(&function);
+}
+
 #[test]
 fn quantization_and_back() {
     let g = Graph::new();

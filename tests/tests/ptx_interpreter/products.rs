@@ -46,12 +46,21 @@ struct Product {
 }
 
 fn matmul_bf16(device: &mut Device, module: &Module, size: [usize; 3]) -> Result<Product, Error> {
+    let bf16 = |x: f32| (cut(x, 16), (x.to_bits() >> 16) as u16);
+    matmul_half(device, (module, "matmul_bf16"), size, bf16)
+}
+
+/// `half` rounds a number to a format of 16 bits, and gives its bits there.
+fn matmul_half(
+    device: &mut Device,
+    (module, entry): (&Module, &str),
+    size: [usize; 3],
+    half: impl Fn(f32) -> (f32, u16),
+) -> Result<Product, Error> {
     let [m, n, k] = size;
-    let cut16 = |list: Vec<f32>| -> Vec<f32> { list.into_iter().map(|x| cut(x, 16)).collect() };
-    let (a, b) = (cut16(numbers(m * k, 1)), cut16(numbers(k * n, 2)));
-    let halves =
-        |list: &[f32]| -> Vec<u16> { list.iter().map(|x| (x.to_bits() >> 16) as u16).collect() };
-    let at = (device.upload(&halves(&a)), device.upload(&halves(&b)));
+    let side = |list: Vec<f32>| -> (Vec<f32>, Vec<u16>) { list.into_iter().map(&half).unzip() };
+    let ((a, a_bits), (b, b_bits)) = (side(numbers(m * k, 1)), side(numbers(k * n, 2)));
+    let at = (device.upload(&a_bits), device.upload(&b_bits));
     let c = device.allocate(4 * m * n);
     let sizes = [m, n, k].map(|extent| Param::U32(extent as u32));
     let mut params = vec![
@@ -62,7 +71,7 @@ fn matmul_bf16(device: &mut Device, module: &Module, size: [usize; 3]) -> Result
     params.extend(sizes);
     let grid = [n.div_ceil(32) as u32, m.div_ceil(32) as u32, 1];
     let launch = Launch::new(grid, [128, 1, 1]);
-    let stats = device.launch(module, "matmul_bf16", launch, &params)?;
+    let stats = device.launch(module, entry, launch, &params)?;
     let found = device.download::<f32>(c)?;
     Ok(Product {
         right: agrees(&found, &reference(&a, &b, size), k),
@@ -79,6 +88,28 @@ fn a_bf16_product_is_right_and_has_no_bank_conflicts() {
             let product = result.unwrap();
             assert!(product.right, "{size:?}");
             assert_eq!(ldmatrix_conflicts(&text, &product.stats), 0);
+        }
+    }
+}
+
+/// In f16 a third of the numbers is subnormal, of a fraction that ends before the rounding.
+#[test]
+fn an_f16_product_is_right_and_not_one_in_bf16() {
+    let f16 = |x: f32| {
+        let x = half::f16::from_f32(if x.abs() < 1.0 / 3.0 { x / 8192.0 } else { x });
+        (x.to_f32(), x.to_bits())
+    };
+    let text = fixture("matmul_bf16").replace("bf16", "f16");
+    let (module, taken_for_bf16) = (parse(&text), parse(&text.replace(".f16", ".bf16")));
+    for size in SIZES {
+        let of = |module| {
+            move |device: &mut Device| matmul_half(device, (module, "matmul_f16"), size, f16)
+        };
+        for result in every_seed(of(&module)) {
+            assert!(result.unwrap().right, "{size:?}");
+        }
+        for result in every_seed(of(&taken_for_bf16)) {
+            assert!(!result.unwrap().right, "{size:?}");
         }
     }
 }

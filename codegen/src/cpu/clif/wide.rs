@@ -223,7 +223,7 @@ impl Emitter<'_, '_> {
                     let wide = self.b.ins().uextend(types::I32, value);
                     self.b.ins().ineg(wide)
                 }
-                DType::BF16 | DType::U8 => self.b.ins().uextend(types::I32, value),
+                DType::BF16 | DType::F16 | DType::U8 => self.b.ins().uextend(types::I32, value),
                 _ => value,
             },
             (_, Repr::Varying(_)) => unreachable!("lanes outside a vector loop"),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{BF16, BF16_WEIGHTS, ContractFn, F32, INT8, U8_WEIGHTS, portable};
+use super::{BF16, BF16_WEIGHTS, ContractFn, F16, F32, INT8, U8_WEIGHTS, portable};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512, avx512_pairs, widened};
 use crate::kernel::Format;
@@ -88,6 +88,7 @@ impl Family {
                 Format::Bf16Weights => portable::contract::<BF16_WEIGHTS>,
                 Format::U8Weights => portable::contract::<U8_WEIGHTS>,
                 Format::Bf16 => portable::contract::<BF16>,
+                Format::F16 => portable::contract::<F16>,
                 Format::Int8 => portable::contract::<INT8>,
             },
             #[cfg(target_arch = "x86_64")]
@@ -96,6 +97,8 @@ impl Family {
                 Format::Bf16Weights => avx2::contract::<BF16_WEIGHTS>,
                 Format::U8Weights => widened::contract::<U8_WEIGHTS, false>,
                 Format::Bf16 => widened::contract::<BF16, false>,
+                Format::F16 if has_f16c() => widened::contract::<F16, false>,
+                Format::F16 => portable::contract::<F16>,
                 Format::Int8 => widened::contract::<INT8, false>,
             },
             #[cfg(target_arch = "x86_64")]
@@ -110,6 +113,8 @@ impl Family {
                     avx512_pairs::contract_int8
                 }
                 Format::Bf16 => widened::contract::<BF16, true>,
+                Format::F16 if has_f16c() => widened::contract::<F16, true>,
+                Format::F16 => portable::contract::<F16>,
                 Format::Int8 => widened::contract::<INT8, true>,
             },
             #[cfg(not(target_arch = "x86_64"))]
@@ -125,6 +130,12 @@ impl Family {
             Family::Avx512 => "avx512",
         }
     }
+}
+
+/// Whether this CPU converts f16, which AVX2 does not imply.
+#[cfg(target_arch = "x86_64")]
+fn has_f16c() -> bool {
+    is_x86_feature_detected!("f16c")
 }
 
 impl fmt::Display for Family {

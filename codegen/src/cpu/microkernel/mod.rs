@@ -6,8 +6,8 @@
 //! register tiles are inside ([`blocks`]).
 //!
 //! **Formats.** What the sides are stored as, and the arithmetic that follows, is a
-//! [`Format`](crate::kernel::Format). The rest of this page is about those on f32 and on widened
-//! weights.
+//! [`Format`](crate::kernel::Format). The rest of this page is about those on f32, on widened
+//! weights, and in f16.
 //!
 //! **Order of accumulation.** Every element of C is accumulated in ascending k, with exactly one
 //! fused multiply-add per term, from +0.0 or from the C that is already there. Tiles and cache
@@ -103,6 +103,7 @@ const F32: u8 = Format::F32 as u8;
 const BF16_WEIGHTS: u8 = Format::Bf16Weights as u8;
 const U8_WEIGHTS: u8 = Format::U8Weights as u8;
 const BF16: u8 = Format::Bf16 as u8;
+const F16: u8 = Format::F16 as u8;
 const INT8: u8 = Format::Int8 as u8;
 
 /// The format of a tile's parameter.

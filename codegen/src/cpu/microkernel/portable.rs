@@ -4,7 +4,7 @@
 //! vectorises it; elsewhere it is a call into the mathematical library.
 
 use super::blocks::{self, Layout, Tile, TileFn, Tiles};
-use super::{BF16, BF16_WEIGHTS, ContractArgs, F32, INT8, PANEL_WIDTH, U8_WEIGHTS, format};
+use super::{BF16, BF16_WEIGHTS, ContractArgs, F16, F32, INT8, PANEL_WIDTH, U8_WEIGHTS, format};
 
 struct Portable<const FORMAT: u8>;
 
@@ -66,7 +66,8 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
     let (terms, size) = (format(FORMAT).terms(), format(FORMAT).b().size());
     let (mut a, mut b) = (tile.a, tile.b);
     for _ in 0..tile.steps {
-        for term in (0..terms).rev() {
+        for number in 0..terms {
+            let term = format(FORMAT).term(number);
             // SAFETY: a panel is readable over its full width for every k.
             let b_row: [f32; PANEL_WIDTH] = std::array::from_fn(|column| unsafe {
                 let b = b.wrapping_add((column * terms + term) * size);
@@ -78,6 +79,7 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
                 let a = unsafe {
                     match FORMAT {
                         BF16 => bf16(a.wrapping_add(2 * term)),
+                        F16 => f16(a.wrapping_add(2 * term)),
                         _ => a.cast::<f32>().read_unaligned(),
                     }
                 };
@@ -107,6 +109,7 @@ unsafe fn widen<const FORMAT: u8>(b: *const u8, scale: f32) -> f32 {
         match FORMAT {
             F32 => b.cast::<f32>().read_unaligned(),
             BF16_WEIGHTS | BF16 => bf16(b),
+            F16 => f16(b),
             _ => (f32::from(*b) - 128.0) * scale,
         }
     }
@@ -118,6 +121,14 @@ unsafe fn bf16(at: *const u8) -> f32 {
     // SAFETY: passed on from the caller.
     let bits = unsafe { at.cast::<u16>().read_unaligned() };
     f32::from_bits(u32::from(bits) << 16)
+}
+
+/// # Safety
+/// Two bytes are readable at `at`.
+unsafe fn f16(at: *const u8) -> f32 {
+    // SAFETY: passed on from the caller.
+    let bits = unsafe { at.cast::<u16>().read_unaligned() };
+    half::f16::from_bits(bits).to_f32()
 }
 
 /// # Safety

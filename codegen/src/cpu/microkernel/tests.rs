@@ -79,6 +79,12 @@ fn bytes_of(dtype: DType, value: f32) -> Vec<u8> {
     match dtype {
         DType::F32 => value.to_le_bytes().to_vec(),
         DType::BF16 => half::bf16::from_f32(value).to_le_bytes().to_vec(),
+        // Subnormal where the number is.
+        DType::F16 if value.is_subnormal() => ((value.to_bits() >> 16 & 0x8000) as u16
+            | (value.to_bits() & 0x3ff) as u16)
+            .to_le_bytes()
+            .to_vec(),
+        DType::F16 => half::f16::from_f32(value).to_le_bytes().to_vec(),
         DType::U8 => vec![value.to_bits().wrapping_mul(0x9E37_79B9).to_be_bytes()[0]],
         DType::I32 => ((value.to_bits() as i32) >> 8).to_le_bytes().to_vec(),
         other => panic!("no operand is {other}"),
@@ -175,12 +181,13 @@ impl Operands {
             + column
     }
 
-    /// The definition: ascending k, one fused multiply-add per term; of a pair the second term
-    /// first; bytes exactly.
+    /// The definition: ascending k, one fused multiply-add per term; of a pair of bf16 the second
+    /// term first; bytes exactly.
     fn expected(&self, problem: &Problem) -> Vec<u32> {
         let (format, k) = (problem.format, problem.k);
         let float = f32::from_bits;
         let half = |bits: u32| float(bits << 16);
+        let f16 = |bits: u32| half::f16::from_bits(bits as u16).to_f32();
         let mut c = self.c.clone();
         for row in 0..problem.m {
             for column in 0..problem.n {
@@ -206,6 +213,8 @@ impl Operands {
                         let sum = half(a(k + 1)).mul_add(half(b(k + 1)), sum);
                         half(a(k)).mul_add(half(b(k)), sum)
                     }),
+                    Format::F16 => (0..k.next_multiple_of(2))
+                        .fold(start, |sum, k| f16(a(k)).mul_add(f16(b(k)), sum)),
                     Format::Int8 => {
                         let start = if problem.accumulate { *c } else { own };
                         let terms = (0..k).map(|k| a(k) as i32 * i32::from(b(k) as u8 as i8));

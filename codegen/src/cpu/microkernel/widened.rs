@@ -9,9 +9,10 @@
 
 use std::arch::x86_64::{
     __m256, __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_castps_si256, _mm256_castsi256_ps,
-    _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_cvtepu16_epi32, _mm256_loadu_si256,
+    _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_cvtepu16_epi32,
+    _mm256_cvtph_ps, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_packus_epi32,
     _mm256_permute_ps, _mm256_permute4x64_epi64, _mm256_set1_epi32, _mm256_shuffle_ps,
-    _mm256_slli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
+    _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
 };
 use std::mem::MaybeUninit;
 
@@ -19,7 +20,7 @@ use super::avx2::{self, LANES};
 use super::avx2_pairs;
 use super::avx512;
 use super::{
-    BF16, BF16_WEIGHTS, ContractArgs, ContractFn, F32, INT8, PANEL_WIDTH, U8_WEIGHTS, format,
+    BF16, BF16_WEIGHTS, ContractArgs, ContractFn, F16, F32, INT8, PANEL_WIDTH, U8_WEIGHTS, format,
 };
 use crate::kernel::Format;
 
@@ -75,7 +76,8 @@ fn narrow<const FORMAT: u8, const AVX512: bool>() -> (usize, ContractFn) {
 /// A contraction of any format but `F32`, for CPUs with AVX2 or, if `AVX512`, AVX-512F.
 ///
 /// # Safety
-/// Those of [`super::ContractFn`]; the CPU has AVX2 and FMA, and AVX-512F if `AVX512`.
+/// Those of [`super::ContractFn`]; the CPU has AVX2 and FMA, AVX-512F if `AVX512`, and F16C for
+/// `F16`.
 pub(super) unsafe extern "C" fn contract<const FORMAT: u8, const AVX512: bool>(
     args: *const ContractArgs,
 ) {
@@ -110,7 +112,7 @@ pub(super) unsafe extern "C" fn contract<const FORMAT: u8, const AVX512: bool>(
 #[target_feature(enable = "avx2,fma")]
 unsafe fn rows_of<const FORMAT: u8, const AVX512: bool>(args: &ContractArgs) {
     let (narrow, size) = (format(FORMAT), wide_size(format(FORMAT)));
-    let widens_a = matches!(FORMAT, BF16 | INT8);
+    let widens_a = matches!(FORMAT, BF16 | F16 | INT8);
     let mut a_block = Buffer::<{ ROWS * TERMS * WIDEST }>::new();
     let mut b_block = Buffer::<{ PANELS * PANEL_WIDTH * TERMS * WIDEST }>::new();
     let terms = args.k.next_multiple_of(narrow.terms());
@@ -167,13 +169,16 @@ unsafe fn rows_of<const FORMAT: u8, const AVX512: bool>(args: &ContractArgs) {
 /// Widens a row of A; the second of two bf16 comes first.
 ///
 /// # Safety
-/// `terms` elements of the format can be read and as many wide ones written; the CPU has AVX2.
+/// `terms` elements of the format can be read and as many wide ones written; the CPU has AVX2,
+/// and F16C for `F16`.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn widen_a<const FORMAT: u8>(from: *const u8, to: *mut u8, terms: usize) {
     let mut at = 0;
     // SAFETY: whole vectors below `terms`, then single elements.
     unsafe {
-        if FORMAT == INT8 {
+        if FORMAT == F16 {
+            widen_row_of_f16(from.cast(), to.cast(), terms);
+        } else if FORMAT == INT8 {
             let to: *mut i16 = to.cast();
             while at + 16 <= terms {
                 let wide = _mm256_cvtepu8_epi16(_mm_loadu_si128(from.wrapping_add(at).cast()));
@@ -204,7 +209,8 @@ unsafe fn widen_a<const FORMAT: u8>(from: *const u8, to: *mut u8, terms: usize) 
 /// what each of the `columns` columns has of its own.
 ///
 /// # Safety
-/// `terms` terms of the panel can be read and as many wide ones written; the CPU has AVX2.
+/// `terms` terms of the panel can be read and as many wide ones written; the CPU has AVX2, and
+/// F16C for `F16`.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn widen_b<const FORMAT: u8>(
     from: *const u8,
@@ -233,6 +239,7 @@ unsafe fn widen_b<const FORMAT: u8>(
                     }
                 }
             }
+            F16 => widen_panel_of_f16(from, to, terms),
             INT8 => {
                 for step in 0..terms / 4 {
                     for half in 0..2 {
@@ -255,6 +262,49 @@ unsafe fn widen_b<const FORMAT: u8>(
                     }
                 }
             }
+        }
+    }
+}
+
+/// # Safety
+/// Those of [`widen_a`] for `F16`.
+#[target_feature(enable = "avx2,f16c")]
+unsafe fn widen_row_of_f16(from: *const u16, to: *mut f32, terms: usize) {
+    let mut at = 0;
+    // SAFETY: whole vectors below `terms`, then single elements.
+    unsafe {
+        while at + LANES <= terms {
+            let halves = _mm_loadu_si128(from.wrapping_add(at).cast());
+            _mm256_storeu_ps(to.wrapping_add(at), _mm256_cvtph_ps(halves));
+            at += LANES;
+        }
+        for at in at..terms {
+            let half = half::f16::from_bits(from.wrapping_add(at).read_unaligned());
+            to.wrapping_add(at).write(half.to_f32());
+        }
+    }
+}
+
+/// # Safety
+/// Those of [`widen_b`] for `F16`.
+#[target_feature(enable = "avx2,f16c")]
+unsafe fn widen_panel_of_f16(from: *const u8, to: *mut u8, terms: usize) {
+    const HALF: usize = PANEL_WIDTH * WIDEST / 2;
+    let low = _mm256_set1_epi32(0xffff);
+    for half in 0..terms {
+        let at = half * HALF;
+        // SAFETY: half a step of a panel is as many bytes as half a row of each of its two terms.
+        unsafe {
+            let pairs = _mm256_loadu_si256(from.wrapping_add(at).cast());
+            let (first, second) = (_mm256_and_si256(pairs, low), _mm256_srli_epi32::<16>(pairs));
+            // Columns 0 to 3 of both, 4 to 7 of both; then those of the first, of the second.
+            let halves = _mm256_packus_epi32(first, second);
+            let halves = _mm256_permute4x64_epi64::<0b11_01_10_00>(halves);
+            let first = _mm256_cvtph_ps(_mm256_castsi256_si128(halves));
+            let second = _mm256_cvtph_ps(_mm256_extracti128_si256::<1>(halves));
+            let to = to.wrapping_add(half / 2 * 4 * HALF + half % 2 * HALF);
+            _mm256_storeu_ps(to.cast(), first);
+            _mm256_storeu_ps(to.wrapping_add(2 * HALF).cast(), second);
         }
     }
 }

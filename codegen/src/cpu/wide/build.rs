@@ -101,7 +101,9 @@ impl<'k> Builder<'k> {
                     return Err(Unsupported);
                 }
                 let value = match dtype {
-                    DType::F32 | DType::I32 | DType::U32 | DType::BF16 | DType::U8 => value,
+                    DType::F32 | DType::I32 | DType::U32 | DType::F16 | DType::BF16 | DType::U8 => {
+                        value
+                    }
                     DType::Bool if self.width == Width::Zmm => {
                         let one = self.bits(1);
                         self.binary(Binary::And, value, one)
@@ -145,7 +147,9 @@ impl<'k> Builder<'k> {
                 let at = self.access(from).ok_or(Unsupported)?;
                 let load = self.line(Inst::Load(at));
                 Ok(Known::Lanes(match dtype {
-                    DType::F32 | DType::I32 | DType::U32 | DType::BF16 | DType::U8 => load,
+                    DType::F32 | DType::I32 | DType::U32 | DType::F16 | DType::BF16 | DType::U8 => {
+                        load
+                    }
                     DType::Bool => {
                         let zero = self.bits(0);
                         let is_zero = self.compare(Predicate::EqualInt, load, zero);
@@ -188,7 +192,7 @@ impl<'k> Builder<'k> {
 
     fn register(&mut self, value: Value) -> Result<(DType, Name), Unsupported> {
         let (dtype, known) = self.known(value);
-        if matches!(dtype, DType::I64 | DType::U64 | DType::F16) {
+        if matches!(dtype, DType::I64 | DType::U64) {
             return Err(Unsupported);
         }
         let name = match known {

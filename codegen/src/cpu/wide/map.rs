@@ -1,7 +1,7 @@
 //! The elementwise ops in wide code, with the meaning of the reference evaluator.
 
 use super::build::{Builder, Unsupported};
-use super::code::{Binary, Name, Predicate, Shift, Unary};
+use super::code::{Binary, Name, Predicate, Unary};
 use super::math::Written;
 use bsq_ir::{DType, Op, math};
 
@@ -172,22 +172,11 @@ impl Builder<'_> {
                 Ok(self.unary(Unary::Truncate, inside))
             }
             (DType::I32 | DType::U8, DType::F32) => Ok(self.unary(Unary::FromSigned, x)),
-            (DType::BF16, DType::F32) => Ok(self.shift(Shift::Left, x, 16)),
+            (DType::BF16, DType::F32) => Ok(self.widen_bf16(x)),
+            (DType::F16, DType::F32) => Ok(self.widen_f16(x)),
             (DType::F32, DType::BF16) => Ok(self.round_to_bf16(x)),
+            (DType::F32, DType::F16) => Ok(self.round_to_f16(x)),
             _ => Err(Unsupported),
         }
-    }
-
-    /// Rounded to nearest even; a NaN stays one.
-    fn round_to_bf16(&mut self, x: Name) -> Name {
-        let (one, below_half, quiet) = (self.bits(1), self.bits(0x7fff), self.bits(0x40));
-        let high = self.shift(Shift::RightLogical, x, 16);
-        let odd = self.binary(Binary::And, high, one);
-        let tie = self.binary(Binary::AddInt, odd, below_half);
-        let rounded = self.binary(Binary::AddInt, x, tie);
-        let rounded = self.shift(Shift::RightLogical, rounded, 16);
-        let nan = self.binary(Binary::Or, high, quiet);
-        let is_nan = self.compare(Predicate::Unordered, x, x);
-        self.select(is_nan, nan, rounded)
     }
 }

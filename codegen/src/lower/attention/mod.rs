@@ -55,10 +55,12 @@ pub(super) fn lower(
     } else if backward {
         packs.extend([(k, false), (q, false), (node.operands[5], false)]);
     }
-    let format = match options.precision.narrows_attention(function) && !backward {
-        // Terms come in pairs, of channels and then of keys.
-        true if extent(q, 1) % 2 == 0 && extent(k, 2) % 2 == 0 => Format::Bf16,
-        _ => Format::F32,
+    let format = options.precision.of_attention(function);
+    // Terms are of channels and then of keys.
+    let whole = |extent: usize| extent.is_multiple_of(format.terms());
+    let format = match whole(extent(q, 1)) && whole(extent(k, 2)) {
+        true => format,
+        false => Format::F32,
     };
     let mut lowered = Vec::new();
     let none = Widenings::default();
@@ -105,7 +107,7 @@ pub(super) fn lower(
     let strip = Strip::new(&mut builder, function, anchor, kind, &blocks);
     let attempt = strip.and_then(|strip| match (backward, online) {
         // Elsewhere scratch is too dear for what this keeps there.
-        (false, None) if format == Format::Bf16 && by_strips => strip.forward_narrow(&mut builder),
+        (false, None) if format != Format::F32 && by_strips => strip.forward_narrow(&mut builder),
         (false, None) => strip.forward(&mut builder),
         (false, Some(_)) => strip.online(&mut builder),
         (true, _) if tiles.is_some() => strip.tiles_by_queries(&mut builder),

@@ -223,7 +223,8 @@ impl<'f> Strip<'f> {
         if self.format == Format::F32 {
             return matrix;
         }
-        let copy = b.scratch(DType::BF16, self.size * apart(columns));
+        let dtype = self.format.a();
+        let copy = b.scratch(dtype, self.size * apart(columns));
         let column = b.axes.var(columns);
         b.open(&[self.row]);
         b.open(&[column]);
@@ -237,7 +238,7 @@ impl<'f> Strip<'f> {
             dynamic: None,
         };
         let value = b.load_here(from, DType::F32);
-        let value = b.map(Op::Cast(DType::BF16), DType::BF16, &[value]);
+        let value = b.map(Op::Cast(dtype), dtype, &[value]);
         let at = Affine::var(self.row).scale(apart(columns) as i64);
         b.store(copy, at.add(&Affine::var(column)), value);
         let body = b.close();

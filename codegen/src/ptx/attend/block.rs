@@ -166,10 +166,9 @@ impl Emitter<'_> {
                     [even[second], even[2 + second], odd[second], odd[2 + second]]
                         .map(|exp| self.tf32(exp))
                 })),
-                _ => left.push(
-                    [(0, 0), (2, 0), (0, 1), (2, 1)]
-                        .map(|(row, second)| self.pack([even[row + second], odd[row + second]])),
-                ),
+                _ => left.push([(0, 0), (2, 0), (0, 1), (2, 1)].map(|(row, second)| {
+                    self.pack(format, [even[row + second], odd[row + second]])
+                })),
             }
         }
         left
@@ -191,12 +190,12 @@ impl Emitter<'_> {
         [0; 2].map(|_| [0; 4].map(|_| self.t.def(Class::F32, "mov.f32", Float(0.0))))
     }
 
-    /// Two numbers as one word of bf16, the first in the low half.
-    pub(super) fn pack(&mut self, [low, high]: [Reg; 2]) -> Reg {
-        self.t.def(
-            Class::B32,
-            "cvt.rn.bf16x2.f32",
-            format_args!("{high}, {low}"),
-        )
+    /// Two numbers as one word of bf16 or f16, the first in the low half.
+    pub(super) fn pack(&mut self, format: Format, [low, high]: [Reg; 2]) -> Reg {
+        let name = match format {
+            Format::F16 => "cvt.rn.f16x2.f32",
+            _ => "cvt.rn.bf16x2.f32",
+        };
+        self.t.def(Class::B32, name, format_args!("{high}, {low}"))
     }
 }

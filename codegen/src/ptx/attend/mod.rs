@@ -4,7 +4,7 @@
 //! in shared memory while the block before is used. Scores of 16 keys leave a thread with four
 //! neighbouring keys of two rows, which are the left side of the second product as they are, if
 //! the rows of V are taken in the same order. As in contractions, all is counted in words: one term
-//! of tf32, two of bf16.
+//! of tf32, two of bf16 or f16.
 
 pub mod backward;
 mod block;
@@ -201,7 +201,7 @@ impl Emitter<'_> {
                     }
                     _ => {
                         let pair = [0, 1].map(term);
-                        self.pack(pair)
+                        self.pack(format, pair)
                     }
                 }
             }));

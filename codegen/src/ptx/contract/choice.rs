@@ -30,7 +30,7 @@ const FEW_ROWS: (usize, usize) = (16, 16);
 pub fn block(extents: &Extents) -> (usize, usize) {
     choose(
         extents,
-        matches!(extents.format, Format::Bf16 | Format::Int8),
+        matches!(extents.format, Format::Bf16 | Format::F16 | Format::Int8),
     )
 }
 

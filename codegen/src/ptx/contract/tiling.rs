@@ -183,7 +183,7 @@ fn stages(unit: &Unit) -> usize {
 
 fn on_tensor_cores(contract: &Contract, options: &Options) -> bool {
     match contract.format {
-        Format::Bf16 | Format::Int8 => true,
+        Format::Bf16 | Format::F16 | Format::Int8 => true,
         // The tensor cores round the sides to 10 bits of mantissa.
         Format::F32 => options.tf32 && !contract.accumulate,
         Format::Bf16Weights | Format::U8Weights => false,

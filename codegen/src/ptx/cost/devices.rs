@@ -14,10 +14,10 @@ pub struct Device {
     pub sm: u32,
     pub multiprocessors: u32,
     /// Operations per second of contractions, a multiply-add counted as two: f32 on the FMA units,
-    /// and on the tensor cores tf32, bf16 with sums in f32, and 8-bit integers.
+    /// and on the tensor cores tf32, bf16 and f16 with sums in f32, and 8-bit integers.
     pub fma: f64,
     pub tf32: f64,
-    pub bf16: f64,
+    pub half: f64,
     pub int8: f64,
     pub clock: f64,
     pub bytes_per_second: f64,
@@ -45,7 +45,7 @@ pub const DEVICES: [Device; 5] = [
         multiprocessors: 64,
         fma: 27.8e12,
         tf32: 55.5e12,
-        bf16: 111e12,
+        half: 111e12,
         int8: 222e12,
         clock: 1.695e9,
         bytes_per_second: 768e9,
@@ -62,7 +62,7 @@ pub const DEVICES: [Device; 5] = [
         multiprocessors: 84,
         fma: 38.7e12,
         tf32: 77.4e12,
-        bf16: 154.8e12,
+        half: 154.8e12,
         int8: 309.7e12,
         clock: 1.8e9,
         bytes_per_second: 768e9,
@@ -79,7 +79,7 @@ pub const DEVICES: [Device; 5] = [
         multiprocessors: 108,
         fma: 19.5e12,
         tf32: 156e12,
-        bf16: 312e12,
+        half: 312e12,
         int8: 624e12,
         clock: 1.41e9,
         bytes_per_second: 2039e9,
@@ -98,7 +98,7 @@ pub const DEVICES: [Device; 5] = [
         multiprocessors: 132,
         fma: 66.9e12,
         tf32: 494.7e12,
-        bf16: 989.4e12,
+        half: 989.4e12,
         int8: 1978.9e12,
         clock: 1.98e9,
         bytes_per_second: 3350e9,
@@ -115,7 +115,7 @@ pub const DEVICES: [Device; 5] = [
         multiprocessors: 128,
         fma: 82.6e12,
         tf32: 82.6e12,
-        bf16: 165.2e12,
+        half: 165.2e12,
         int8: 660.6e12,
         clock: 2.52e9,
         bytes_per_second: 1008e9,
@@ -139,7 +139,7 @@ impl Device {
         match unit {
             Unit::Fma => self.fma,
             Unit::Tf32 => self.tf32,
-            Unit::Bf16 => self.bf16,
+            Unit::Bf16 | Unit::F16 => self.half,
             Unit::Int8 => self.int8,
         }
     }
@@ -176,7 +176,7 @@ mod tests {
     fn peaks_are_whole_operations_a_cycle() {
         for device in &DEVICES {
             let sub_cores = f64::from(4 * device.multiprocessors);
-            for unit in [Unit::Fma, Unit::Tf32, Unit::Bf16, Unit::Int8] {
+            for unit in [Unit::Fma, Unit::Tf32, Unit::Bf16, Unit::F16, Unit::Int8] {
                 let each = device.peak(unit) / sub_cores / device.clock;
                 let power = each.log2().round().exp2();
                 assert!(
@@ -190,6 +190,7 @@ mod tests {
         // m16n8k16, m16n8k8 and m16n8k32 take as long; a multiply-add of a warp one cycle.
         for (unit, operations, cycles) in [
             (Unit::Bf16, 4096.0, 16.0),
+            (Unit::F16, 4096.0, 16.0),
             (Unit::Tf32, 2048.0, 16.0),
             (Unit::Int8, 8192.0, 16.0),
             (Unit::Fma, 64.0, 1.0),

@@ -18,6 +18,7 @@ pub enum Unit {
     Fma,
     Tf32,
     Bf16,
+    F16,
     Int8,
 }
 
@@ -27,6 +28,7 @@ impl Unit {
             Unit::Fma => "fma",
             Unit::Tf32 => "tf32",
             Unit::Bf16 => "bf16",
+            Unit::F16 => "f16",
             Unit::Int8 => "int8",
         }
     }
@@ -36,7 +38,7 @@ impl Unit {
         match self {
             Unit::Fma => 64.0,
             Unit::Tf32 => 2048.0,
-            Unit::Bf16 => 4096.0,
+            Unit::Bf16 | Unit::F16 => 4096.0,
             Unit::Int8 => 8192.0,
         }
     }
@@ -52,6 +54,7 @@ impl Unit {
         [
             (".tf32", Unit::Tf32),
             (".bf16", Unit::Bf16),
+            (".f16", Unit::F16),
             (".s8", Unit::Int8),
         ]
         .into_iter()
@@ -184,8 +187,15 @@ mod tests {
 
     #[test]
     fn the_main_loop_is_the_innermost_that_multiplies() {
-        let mma =
-            "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f0}, {%r0}, {%r1}, {%f0};\n";
+        for (format, unit) in [("bf16", Unit::Bf16), ("f16", Unit::F16)] {
+            main_loop_of(format, unit);
+        }
+    }
+
+    fn main_loop_of(format: &str, unit: Unit) {
+        let mma = format!(
+            "mma.sync.aligned.m16n8k16.row.col.f32.{format}.{format}.f32 {{%f0}}, {{%r0}}, {{%r1}}, {{%f0}};\n"
+        );
         let text = format!(
             "mov.b32 %r0, 0;\n\
              $L0:\n\
@@ -201,7 +211,7 @@ mod tests {
             mma.repeat(2)
         );
         let mix = Mix::of_main_loop(&Listing::parse(&text), &DEVICES[0]).unwrap();
-        assert_eq!(mix.unit, Unit::Bf16);
+        assert_eq!(mix.unit, unit);
         assert_eq!(
             (mix.multiplies, mix.loads, mix.copies, mix.others),
             (2, 1, 1, 3)

@@ -53,7 +53,7 @@ and the kernels that take most of their time, as fractions of the two. Samples o
 taken in turn, so that a change of clock frequency meets all alike, and medians are printed. A \
 kernel whose data are in the caches can exceed the bandwidth of memory.
 
-With --precision bf16 or int8, encoding and decoding in f32 and in that format are measured side \
+With --precision bf16, f16 or int8, encoding and decoding in f32 and in that format are measured side \
 by side, and the training step, which is always in f32, is left out.
 
 With --device cuda the programs run on a GPU, and are compared with the peaks of its data sheet, \

@@ -71,7 +71,11 @@ fn formats(body: &[Stmt], found: &mut BTreeSet<Format>) {
 
 #[test]
 fn kernels_in_narrow_formats_equal_the_interpreter() {
-    for precision in [Precision::Bf16, Precision::Int8] {
+    for (precision, narrow) in [
+        (Precision::Bf16, vec![Format::Bf16]),
+        (Precision::F16, vec![Format::F16]),
+        (Precision::Int8, vec![Format::Bf16, Format::Int8]),
+    ] {
         let graph = Graph::new();
         let model = Scope::root(&graph);
         let x = graph.input("x", DType::F32, [2, 14, 6]);
@@ -89,11 +93,9 @@ fn kernels_in_narrow_formats_equal_the_interpreter() {
             formats(&kernel.body, &mut found);
             check_moderate(&kernel, 3).unwrap();
         }
-        // The first and the last layer stay in f32, attention is in bf16.
-        let mut expected = BTreeSet::from([Format::F32, Format::Bf16]);
-        if precision == Precision::Int8 {
-            expected.insert(Format::Int8);
-        }
+        // The first and the last layer stay in f32; attention is in bf16 where layers are in bytes.
+        let mut expected = BTreeSet::from_iter(narrow);
+        expected.insert(Format::F32);
         assert_eq!(found, expected, "{precision:?}");
     }
 }

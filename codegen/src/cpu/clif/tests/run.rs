@@ -21,6 +21,7 @@ pub fn check_moderate(kernel: &Kernel, seed: u64) -> Result<(), TestCaseError> {
         let elements = (0..array.elements).flat_map(|_| match array.dtype {
             DType::F32 => float(random).to_le_bytes().to_vec(),
             DType::BF16 => bf16::from_f32(float(random)).to_le_bytes().to_vec(),
+            DType::F16 => f16::from_f32(float(random)).to_le_bytes().to_vec(),
             dtype => random.next().to_le_bytes()[..dtype.size()].to_vec(),
         });
         elements.collect()

@@ -13,12 +13,13 @@ use bsq_ir::{DType, Op};
 use proptest::prelude::*;
 
 const VAR: Var = Var(0);
-const TYPES: [DType; 6] = [
+const TYPES: [DType; 7] = [
     DType::F32,
     DType::I32,
     DType::U32,
     DType::Bool,
     DType::BF16,
+    DType::F16,
     DType::U8,
 ];
 
@@ -82,14 +83,18 @@ impl Maker {
             (_, 0) => (Select, vec![DType::Bool, dtype, dtype]),
             (DType::F32, 1) => (
                 Cast(dtype),
-                vec![
-                    self.random
-                        .of(&[DType::I32, DType::Bool, DType::BF16, DType::U8]),
-                ],
+                vec![self.random.of(&[
+                    DType::I32,
+                    DType::Bool,
+                    DType::BF16,
+                    DType::F16,
+                    DType::U8,
+                ])],
             ),
             (DType::F32, 2) => {
                 let x = self.any(DType::F32);
-                let half = self.define(DType::BF16, Inst::Map(Cast(DType::BF16), vec![x]));
+                let half = self.random.of(&[DType::BF16, DType::F16]);
+                let half = self.define(half, Inst::Map(Cast(half), vec![x]));
                 self.define(DType::F32, Inst::Map(Cast(DType::F32), vec![half]));
                 return;
             }
@@ -134,7 +139,9 @@ impl Maker {
             let dtype = match reduces {
                 true => DType::F32,
                 // AVX2 stores no masks.
-                false => self.random.of(&[DType::F32, DType::I32, DType::BF16]),
+                false => self
+                    .random
+                    .of(&[DType::F32, DType::I32, DType::BF16, DType::F16]),
             };
             let term = self.any(dtype);
             let place = self.buffer(dtype, extent, true);
