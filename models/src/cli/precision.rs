@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 /// In which format to compute.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PrecisionArgument {
-    /// Format of contractions and attention. All but f32 are faster, round more, and promise the
-    /// same results only on the same kind of CPU
+    /// Format of contractions and attention. All but f32 are faster (f16 on GPUs only), round more,
+    /// and promise the same results only on the same kind of CPU
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     precision: Format,
 }
