@@ -38,7 +38,7 @@ fn check(main: &str, target: Target, build: impl for<'g> Fn(&'g Graph) -> Tensor
                 "{conflicts} at {text}"
             );
         }
-        let (sectors, ideal) = (stats.global_sectors, stats.ideal_sectors);
+        let (sectors, ideal) = (stats.global.sectors, stats.global.ideal_sectors);
         assert!(
             sectors * 4 <= ideal * 5,
             "{sectors} sectors instead of {ideal}:\n{}",

@@ -182,6 +182,11 @@ fn programs() -> Vec<(&'static str, Function, Target)> {
             F32_BITS,
         ),
         (
+            "sums down columns",
+            function(|g| g.input("x", F32, [2100, 20]).sum([0])),
+            F32_BITS,
+        ),
+        (
             "one row",
             function(|g| g.input("x", F32, [1, 9000]).softmax()),
             F32_BITS,
@@ -249,6 +254,30 @@ fn stores_in_the_wrong_place() {
         let offset: i64 = offset.parse().unwrap();
         format!("{head}[{base} + {}]{rest}", offset + 16)
     });
+}
+
+/// What a thread takes together is stored in its order.
+#[test]
+fn swapped_elements() {
+    for wanted in ["ld.global.nc.v4", "st.global.v4"] {
+        all_noticed(wanted, |line| {
+            let (head, rest) = line.split_once('{').unwrap();
+            let (list, rest) = rest.split_once('}').unwrap();
+            let mut registers: Vec<&str> = list.split(", ").collect();
+            registers.swap(0, 1);
+            format!("{head}{{{}}}{rest}", registers.join(", "))
+        });
+    }
+}
+
+/// All 16 lanes of a column know its sum; one stores it.
+#[test]
+fn stores_by_all_lanes() {
+    let function = function(|g| g.input("x", F32, [2100, 20]).sum([0]));
+    let (count, missed) = unnoticed(&function, F32_BITS, "st.global", |line| {
+        line.split_once(' ').unwrap().1.to_string()
+    });
+    assert!(count > 0 && missed.is_empty(), "{missed:#?}");
 }
 
 /// Rows and columns beyond the result: all bounds of a kernel at once, as each one alone may

@@ -33,6 +33,8 @@ pub struct Blocks {
     /// Queries of attention that takes keys block by block and stores no scores, by the format of
     /// its products; `None` for attention by strips of scores.
     pub online_queries: fn(Format) -> Option<usize>,
+    /// Columns of a block of sums down columns, by the terms of each.
+    pub columns: fn(usize) -> usize,
     /// Keys and queries of a step of attention's backward pass over blocks of keys; `None` for
     /// one pass over all keys of a point of the batch.
     pub backward_block: Option<usize>,
@@ -56,6 +58,7 @@ impl Blocks {
         copies_far_sides: true,
         groups_uneven_sides: false,
         online_queries: |_| None,
+        columns: |_| 64,
         backward_block: None,
         backward_tiles: None,
     };

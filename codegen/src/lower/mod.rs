@@ -141,7 +141,7 @@ fn lower_members(
     loop {
         let builder = Builder::new(function, stored, axes.clone());
         let attempt = match group.anchor.map(|anchor| &function.node(anchor).op) {
-            None => rows::lower(builder, function, group),
+            None => rows::lower(builder, function, group, &context.options.blocks),
             Some(Op::DotGeneral(_)) => {
                 contraction::lower(builder, function, group, widened, &context.options.blocks)
             }

@@ -8,19 +8,23 @@
 use super::access::{Blocked, Source};
 use super::axes::Axes;
 use super::builder::{Builder, Shared};
-use super::{Attempt, Lowered, loops};
+use super::{Attempt, Blocks, Lowered, loops};
 use crate::kernel::{Affine, Combine, Extent, Kernel, Reduce, Reduction, Stmt, Var};
 use crate::schedule::Group;
 use bsq_ir::{Function, NodeId, Op, Shape};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Columns of a block where lanes run along columns.
-const COLUMNS: usize = 64;
 /// Elements of a block where nothing is reduced.
 const ELEMENTS: usize = 8192;
 
-pub(super) fn lower(mut builder: Builder, function: &Function, group: &Group) -> Attempt {
-    match Plan::new(&mut builder, function, group).and_then(|plan| plan.emit(&mut builder)) {
+pub(super) fn lower(
+    mut builder: Builder,
+    function: &Function,
+    group: &Group,
+    blocks: &Blocks,
+) -> Attempt {
+    let plan = Plan::new(&mut builder, function, group);
+    match plan.and_then(|plan| plan.emit(&mut builder, blocks)) {
         Ok(lowered) => Ok(vec![lowered]),
         Err(blocked) => Err((blocked, builder.axes)),
     }
@@ -186,7 +190,7 @@ impl<'f> Plan<'f> {
         Ok(())
     }
 
-    fn emit(self, b: &mut Builder) -> Result<Lowered, Blocked> {
+    fn emit(self, b: &mut Builder, blocks: &Blocks) -> Result<Lowered, Blocked> {
         let outer: Vec<Var> = self
             .root_vars
             .iter()
@@ -221,25 +225,23 @@ impl<'f> Plan<'f> {
             vector: true,
             body: inner_body,
         });
-        Ok(self.block_columns(b, vars, column, body))
+        let size = match self.reduced.is_empty() {
+            true => ELEMENTS,
+            false => (blocks.columns)(self.reduced_elements(b)),
+        };
+        Ok(self.block_columns(b, (vars, column, size), body))
     }
 
     /// Merges what can be, and cuts the inner loop into work items.
     fn block_columns(
         &self,
         b: &mut Builder,
-        vars: Vec<Var>,
-        column: Var,
+        (vars, column, size): (Vec<Var>, Var, usize),
         mut body: Vec<Stmt>,
     ) -> Lowered {
         let all: Vec<Var> = vars.into_iter().chain([column]).collect();
         let mut vars = loops::merge_neighbours(&mut body, &all, &mut b.axes);
         vars.pop();
-        let size = if self.reduced.is_empty() {
-            ELEMENTS
-        } else {
-            COLUMNS
-        };
         let whole = b.axes.extent(column);
         let extent = if whole > size {
             let (block, extent) = loops::block(&mut body, column, size, &mut b.axes);

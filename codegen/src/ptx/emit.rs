@@ -7,6 +7,7 @@ use super::memory::Address;
 use super::team::{Sync, Team};
 use super::text::{Class, Reg, Text};
 use super::touched::{Lanes, PARTIALS, STAGE, Touched};
+use super::wide::Wide;
 use crate::kernel::bounds::Ranges;
 use crate::kernel::{Inst, Kernel, Place, Stmt, Value, Var};
 use bsq_ir::DType;
@@ -52,6 +53,8 @@ pub(super) struct Emitter<'k> {
     pub pending: Touched,
     /// This block's part of the item's one loop, and of how many.
     pub slice: Option<(Reg, u32)>,
+    /// The loop around, or the current one, of which threads take iterations together.
+    pub wide: Option<Wide>,
 }
 
 impl<'k> Emitter<'k> {
@@ -79,6 +82,7 @@ impl<'k> Emitter<'k> {
             bases: HashMap::new(),
             pending: Touched::default(),
             slice: None,
+            wide: None,
         }
     }
 
@@ -100,6 +104,7 @@ impl<'k> Emitter<'k> {
         } else {
             match self.geometry.items {
                 Items::Block { slices } => self.block_item(block, slices),
+                Items::Columns => self.columns_item(block),
                 Items::Tile => self.tile_item(block),
                 Items::Thread => self.thread_item(block),
             }
@@ -122,6 +127,7 @@ impl<'k> Emitter<'k> {
         let lanes = match team.sync {
             Sync::Block => Lanes::BLOCK,
             Sync::Warp(_) => Lanes::TILE,
+            Sync::Columns(_) => Lanes::NONE,
             Sync::Never => Lanes::LOOPS,
         };
         let mut touched = Touched::of(self.arrays, std::slice::from_ref(stmt), lanes);
@@ -129,7 +135,9 @@ impl<'k> Emitter<'k> {
             Stmt::Contract(_) | Stmt::Attend(_) | Stmt::AttendBackward(_) => {
                 touched = touched.with(STAGE)
             }
-            Stmt::Reduce(_) if team.is_block() => touched = touched.with(PARTIALS),
+            Stmt::Reduce(_) if matches!(team.sync, Sync::Block | Sync::Columns(_)) => {
+                touched = touched.with(PARTIALS)
+            }
             _ => {}
         }
         if !matches!(stmt, Stmt::Loop { vector: false, .. }) {
@@ -157,12 +165,12 @@ impl<'k> Emitter<'k> {
     }
 
     /// The statement in Kernel IR, of loops the head.
-    fn annotate(&mut self, stmt: &Stmt) {
+    pub fn annotate(&mut self, stmt: &Stmt) {
         let text = stmt.to_string();
         self.t.comment(text.lines().next().unwrap_or_default());
     }
 
-    fn inst(&mut self, dtype: DType, inst: &Inst) -> Reg {
+    pub fn inst(&mut self, dtype: DType, inst: &Inst) -> Reg {
         match inst {
             Inst::Constant(bits) => self.constant(dtype, *bits),
             Inst::Index(at) => {
@@ -189,7 +197,7 @@ impl<'k> Emitter<'k> {
 
     pub fn wait(&mut self, team: &Team) {
         match team.sync {
-            Sync::Block => self.t.op("bar.sync", 0),
+            Sync::Block | Sync::Columns(_) => self.t.op("bar.sync", 0),
             Sync::Warp(mask) => self.t.op("bar.warp.sync", mask),
             Sync::Never => return,
         }

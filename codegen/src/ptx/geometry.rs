@@ -3,17 +3,21 @@
 use super::arrays::Arrays;
 use super::contract::Tiling;
 use super::independent::{Spread, contains_contract, contains_wide_reduce};
-use super::team::TILE;
+use super::team::{COLUMNS, TILE};
 use super::touched::{Lanes, Touched};
+use super::wide::Wide;
 use super::{Options, attend};
 use crate::kernel::bounds::Ranges;
 use crate::kernel::{Contract, Extent, Kernel, Place, Stmt};
-use bsq_ir::order::CHUNK;
+use bsq_ir::order::{CHUNK, LANES};
+use std::ops::RangeInclusive;
 
 /// Shared memory that a block may have on request.
 pub const MOST_SHARED: usize = 99 * 1024;
 /// Longest reduction of one tile, and of which a block's sums are kept in shared memory.
 const TILE_EXTENT: usize = 8192;
+/// Terms of a column that 16 lanes are worth, and that chunks of chunks hold.
+const TERMS_OF_COLUMN: RangeInclusive<usize> = 4 * LANES..=CHUNK * CHUNK;
 const THREADS_OF_ROWS: u32 = 128;
 const THREADS: u32 = 256;
 /// Elements of a vector loop that a thread should take at most, before more blocks share it.
@@ -26,6 +30,8 @@ const RESIDENT_BLOCKS: usize = 128;
 pub enum Items {
     /// A block each; several blocks where the item is a loop whose iterations are independent.
     Block { slices: u32 },
+    /// A block each, with 16 lanes for each column of the item's one loop.
+    Columns,
     /// A tile of 16 lanes each.
     Tile,
     /// A thread each.
@@ -97,14 +103,24 @@ impl Geometry {
             geometry.add_partials(&kernel.body);
             return geometry;
         }
-        let work = most_parallel(&kernel.body);
+        if let Some(results) = columns(kernel) {
+            let mut geometry = Geometry::plain(Items::Columns, COLUMNS * TILE, items);
+            geometry.partial_bytes = results * geometry.threads as usize;
+            geometry.shared_bytes = geometry.partial_bytes;
+            return geometry;
+        }
+        let work = most_parallel(&kernel.body, None);
         if work <= 1 && kernel.scratch.is_empty() {
             let threads = (items as u32).next_multiple_of(32).min(THREADS_OF_ROWS);
             return Geometry::plain(Items::Thread, threads, items.div_ceil(threads as usize));
         }
         let threads = (work.next_power_of_two() as u32).clamp(32, THREADS);
         let slices = match is_one_loop(kernel, arrays) {
-            true => work.div_ceil(threads as usize * ELEMENTS_OF_THREAD),
+            true => {
+                let together = kernel.body.iter().find_map(Wide::of);
+                let together = together.map_or(1, |wide| wide.elements);
+                work.div_ceil(threads as usize * ELEMENTS_OF_THREAD.div_ceil(together))
+            }
             false => 1,
         };
         let slices = slices.max(1) as u32;
@@ -298,13 +314,58 @@ fn longest_reduce(body: &[Stmt]) -> usize {
     body.iter().map(of).max().unwrap_or(0)
 }
 
-/// Iterations of the largest nest of loops.
-fn most_parallel(body: &[Stmt]) -> usize {
+/// Iterations of the largest nest of loops; those that a thread takes together are one.
+fn most_parallel(body: &[Stmt], around: Option<Wide>) -> usize {
     let of = |stmt: &Stmt| match stmt {
-        Stmt::Loop { extent, body, .. } => Extent::largest(extent) * most_parallel(body).max(1),
+        Stmt::Loop {
+            var, extent, body, ..
+        } => {
+            let wide = around.or_else(|| Wide::of(stmt));
+            let iterations = Extent::largest(extent) / Wide::elements(wide, *var);
+            iterations * most_parallel(body, wide).max(1)
+        }
         _ => 1,
     };
     body.iter().map(of).max().unwrap_or(0)
+}
+
+/// Columns of a block, by the terms of each.
+pub fn columns_of_block(terms: usize) -> usize {
+    match TERMS_OF_COLUMN.contains(&terms) {
+        true => COLUMNS as usize,
+        false => 64,
+    }
+}
+
+/// Whether an item is one loop over some columns, each with reductions that are worth 16 lanes:
+/// the bytes of the results of one.
+fn columns(kernel: &Kernel) -> Option<usize> {
+    let (last, before) = kernel.body.split_last()?;
+    let Stmt::Loop {
+        vector: true,
+        extent,
+        body,
+        ..
+    } = last
+    else {
+        return None;
+    };
+    let plain = before.iter().all(|stmt| matches!(stmt, Stmt::Let { .. }));
+    if !plain || !kernel.scratch.is_empty() || extent.largest() > COLUMNS as usize {
+        return None;
+    }
+    let mut bytes = 0;
+    for stmt in body {
+        match stmt {
+            Stmt::Let { .. } | Stmt::Store { .. } => {}
+            Stmt::Reduce(reduce) if TERMS_OF_COLUMN.contains(&reduce.extent) => {
+                let sizes = reduce.results.iter().map(|result| result.dtype.size());
+                bytes = sizes.sum::<usize>().max(bytes);
+            }
+            _ => return None,
+        }
+    }
+    (bytes > 0).then_some(bytes)
 }
 
 /// True if an item is one loop, of which several blocks can take their parts.

@@ -1,9 +1,10 @@
 //! Work items: which threads run one, and what they know of it.
 
 use super::emit::{Emitter, Index};
-use super::team::{Sync, TILE, Team};
+use super::team::{COLUMNS, Sync, TILE, Team};
 use super::text::{Class, Label, Reg};
 use super::touched::Touched;
+use crate::kernel::Stmt;
 
 impl Emitter<'_> {
     /// One item after the other, each with the block's scratch in global memory.
@@ -41,6 +42,52 @@ impl Emitter<'_> {
         self.grid(Index::Reg(item));
         let team = self.block_team();
         self.block(&self.kernel.body, &team);
+    }
+
+    /// The one loop of an item, over columns with 16 lanes each. Lanes beyond the last column
+    /// compute it too, and store nothing.
+    pub(super) fn columns_item(&mut self, block: Reg) {
+        self.grid(Index::Reg(block));
+        let kernel = self.kernel;
+        let Some((
+            Stmt::Loop {
+                var, extent, body, ..
+            },
+            before,
+        )) = kernel.body.split_last()
+        else {
+            unreachable!("an item of columns is one loop")
+        };
+        self.block(before, &Team::ALONE);
+        let tid = self.tid;
+        let (lane, column) = self.split(tid, COLUMNS as usize);
+        let end = self.extent(extent);
+        let operands = format_args!("{column}, {end}");
+        let inside = self.t.def(Class::Predicate, "setp.lt.s32", operands);
+        let first = self
+            .t
+            .def(Class::Predicate, "setp.eq.u32", format_args!("{lane}, 0"));
+        let operands = format_args!("{first}, {inside}");
+        let leader = self.t.def(Class::Predicate, "and.pred", operands);
+        let last = match end {
+            Index::Constant(end) => Index::Constant(end - 1),
+            Index::Reg(end) => {
+                Index::Reg(self.t.def(Class::B32, "sub.s32", format_args!("{end}, 1")))
+            }
+        };
+        let index = self
+            .t
+            .def(Class::B32, "min.s32", format_args!("{column}, {last}"));
+        let team = Team {
+            width: TILE,
+            lane: Some(lane),
+            leader: Some(leader),
+            sync: Sync::Columns(column),
+        };
+        self.bind(*var, extent);
+        self.vars.insert(*var, Index::Reg(index));
+        self.block(body, &team);
+        self.ranges.unbind(*var);
     }
 
     pub(super) fn tile_item(&mut self, block: Reg) {

@@ -3,8 +3,9 @@
 use super::emit::{Emitter, Index};
 use super::independent::Spread;
 use super::team::{TILE, Team};
-use super::text::Class;
+use super::text::{Class, Reg};
 use super::touched::{Lanes, Touched};
+use super::wide::Wide;
 use crate::kernel::{Extent, Stmt, Var};
 
 impl Emitter<'_> {
@@ -14,10 +15,23 @@ impl Emitter<'_> {
         (var, extent, body): (Var, &Extent, &[Stmt]),
         team: &Team,
     ) {
+        let around = self.wide;
+        self.wide = around.or_else(|| Wide::of(stmt));
         let vector = matches!(stmt, Stmt::Loop { vector: true, .. });
-        if vector || team.width == 1 {
-            return self.lanes(var, extent, body, team);
+        match vector || team.width == 1 {
+            true => self.lanes(vector, (var, extent, body), team),
+            false => self.spread_loop(stmt, (var, extent, body), team),
         }
+        self.wide = around;
+    }
+
+    /// A loop of other loops, by a team.
+    fn spread_loop(
+        &mut self,
+        stmt: &Stmt,
+        (var, extent, body): (Var, &Extent, &[Stmt]),
+        team: &Team,
+    ) {
         let spread = match team.is_block() {
             true => Spread::of(self.arrays, &self.ranges, stmt),
             false => Spread::Sequential,
@@ -27,8 +41,9 @@ impl Emitter<'_> {
         match spread {
             Spread::Sequential | Spread::Lanes => {
                 let end = self.extent(extent);
+                let step = Wide::elements(self.wide, var) as u32;
                 self.bind(var, extent);
-                self.count(Index::Constant(0), end, 1, |e, index| {
+                self.count(Index::Constant(0), end, step, |e, index| {
                     e.vars.insert(var, index);
                     e.block(body, team);
                     // The next iteration may undo what this one needs.
@@ -42,7 +57,8 @@ impl Emitter<'_> {
                 self.wait_for(&touched, team);
                 let outer = std::mem::take(&mut self.pending);
                 let (tile, tiles) = self.tile_team();
-                self.spread(var, extent, (Index::Reg(tile), threads / TILE), |e| {
+                let tiles_of_block = (Index::Reg(tile), threads / TILE, self.slice);
+                self.spread(var, extent, tiles_of_block, |e| {
                     e.block(body, &tiles);
                     e.pending = Touched::default();
                 });
@@ -53,7 +69,8 @@ impl Emitter<'_> {
                 let outer = std::mem::take(&mut self.pending);
                 let width = group_width(inner_extent(body), threads);
                 let (number, group) = self.group_team(width);
-                self.spread(var, extent, (number, threads / width), |e| {
+                let groups = (number, threads / width, self.slice);
+                self.spread(var, extent, groups, |e| {
                     e.block(body, &group);
                     e.pending = Touched::default();
                 });
@@ -63,43 +80,43 @@ impl Emitter<'_> {
     }
 
     /// A loop whose iterations the lanes of a team take in turn.
-    fn lanes(&mut self, var: Var, extent: &Extent, body: &[Stmt], team: &Team) {
+    fn lanes(&mut self, vector: bool, (var, extent, body): (Var, &Extent, &[Stmt]), team: &Team) {
         let lane = team.lane.map_or(Index::Constant(0), Index::Reg);
         let outer = std::mem::take(&mut self.pending);
-        match team.is_block() {
-            true => self.spread(var, extent, (lane, team.width), |e| {
-                e.block(body, &Team::ALONE)
-            }),
-            false => {
-                let end = self.extent(extent);
-                self.bind(var, extent);
-                self.count(lane, end, team.width, |e, index| {
-                    e.vars.insert(var, index);
-                    e.block(body, &Team::ALONE);
-                });
-                self.ranges.unbind(var);
-            }
-        }
+        let slice = match team.is_block() {
+            true => self.slice,
+            false => None,
+        };
+        self.spread(var, extent, (lane, team.width, slice), |e| match e.wide {
+            Some(wide) if vector => e.together(wide, body),
+            _ => e.block(body, &Team::ALONE),
+        });
         self.pending = outer;
     }
 
-    /// A loop that the block's teams take in turn, each with its number of how many; several
-    /// blocks where they share the item.
+    /// A loop whose iterations, or some neighbouring ones together, teams take in turn, each with
+    /// its number of how many; several blocks where they share the item.
     fn spread(
         &mut self,
         var: Var,
         extent: &Extent,
-        (number, teams): (Index, u32),
+        (number, teams, slice): (Index, u32, Option<(Reg, u32)>),
         body: impl FnOnce(&mut Self),
     ) {
-        let (start, step) = match self.slice {
+        let (number, teams) = match slice {
             None => (number, teams),
             Some((slice, slices)) => {
                 let operands = format_args!("{slice}, {teams}, {number}");
-                let start = self.t.def(Class::B32, "mad.lo.u32", operands);
-                (Index::Reg(start), teams * slices)
+                let number = self.t.def(Class::B32, "mad.lo.u32", operands);
+                (Index::Reg(number), teams * slices)
             }
         };
+        let elements = Wide::elements(self.wide, var);
+        let start = match number {
+            Index::Reg(number) => Index::Reg(self.times(number, elements)),
+            Index::Constant(number) => Index::Constant(number * elements as i64),
+        };
+        let step = teams * elements as u32;
         let end = self.extent(extent);
         self.bind(var, extent);
         self.count(start, end, step, |e, index| {
@@ -168,28 +185,33 @@ impl Emitter<'_> {
     }
 }
 
-/// Iterations of the loops inside a body.
-fn inner_extent(body: &[Stmt]) -> usize {
+/// Iterations of the longest loop inside a body that lanes share, and how many of them each takes
+/// together.
+fn inner_extent(body: &[Stmt]) -> (usize, usize) {
     let inner = body.iter().map(|stmt| match stmt {
         Stmt::Loop {
+            var,
             extent,
             vector: true,
             ..
-        } => extent.largest(),
+        } => (extent.largest(), Wide::elements(Wide::of(stmt), *var)),
         Stmt::Loop { body, .. } => inner_extent(body),
-        _ => 1,
+        _ => (1, 1),
     });
-    inner.max().unwrap_or(1)
+    inner.max().unwrap_or((1, 1))
 }
 
-/// Threads that share a loop of `extent` iterations: the power of two that leaves fewest idle.
-fn group_width(extent: usize, threads: u32) -> u32 {
+/// Threads that share a loop of `extent` iterations, of which each takes some together: the power
+/// of two that leaves fewest idle.
+fn group_width((extent, elements): (usize, usize), threads: u32) -> u32 {
     let mut best = 1;
-    let idle = |width: u32| extent.next_multiple_of(width as usize) - extent;
+    let shares = extent / elements;
+    let idle = |width: usize| shares.next_multiple_of(width) - shares;
     let mut width = 1;
-    while width <= threads && width as usize <= extent.next_power_of_two() {
+    while width <= threads && width as usize <= shares.next_power_of_two() {
         // Up to a sixteenth idle is worth a wider, better coalesced access.
-        if width <= 16 || idle(width) <= extent / 16 {
+        let lanes = width as usize;
+        if lanes * elements <= 16 || idle(lanes) <= shares / 16 {
             best = width;
         }
         width *= 2;

@@ -3,6 +3,7 @@
 use super::emit::{Emitter, Index};
 use super::geometry::ScratchAt;
 use super::text::{Class, Reg};
+use super::wide::WIDEST;
 use crate::kernel::{Affine, Element, Place};
 use bsq_ir::DType;
 
@@ -153,34 +154,60 @@ impl Emitter<'_> {
     }
 
     pub fn load(&mut self, dtype: DType, from: &Address) -> Reg {
-        let load = from.space.load();
+        self.load_neighbours(dtype, from, 1)[0]
+    }
+
+    /// Loads neighbours, 1, 2 or 4, the first of which lies where an access of all may start.
+    pub fn load_neighbours(&mut self, dtype: DType, from: &Address, count: usize) -> Vec<Reg> {
         let (class, ty) = match dtype {
-            DType::Bool => {
-                let byte = self.t.def(Class::B32, &format!("{load}.u8"), from);
-                return self
-                    .t
-                    .def(Class::Predicate, "setp.ne.u32", format_args!("{byte}, 0"));
-            }
-            DType::U8 => (Class::B32, "u8"),
+            DType::Bool | DType::U8 => (Class::B32, "u8"),
             _ => (class(dtype), memory_type(dtype)),
         };
-        self.t.def(class, &format!("{load}.{ty}"), from)
+        let row: Vec<Reg> = (0..count).map(|_| self.t.reg(class)).collect();
+        for (part, bytes) in accesses(dtype, &row) {
+            let name = format!("{}{}.{ty}", from.space.load(), vector(part));
+            self.t
+                .op(&name, format_args!("{}, {}", list(part), from.plus(bytes)));
+        }
+        match dtype {
+            DType::Bool => (row.iter())
+                .map(|byte| {
+                    let operands = format_args!("{byte}, 0");
+                    self.t.def(Class::Predicate, "setp.ne.u32", operands)
+                })
+                .collect(),
+            _ => row,
+        }
     }
 
     /// Stores where `leader` holds.
     pub fn store(&mut self, dtype: DType, to: &Address, value: Reg, leader: Option<Reg>) {
-        let value = match dtype {
-            DType::Bool => self
-                .t
-                .def(Class::B32, "selp.u32", format_args!("1, 0, {value}")),
-            _ => value,
+        self.store_neighbours(dtype, to, &[value], leader);
+    }
+
+    /// Stores neighbours as [`load_neighbours`](Self::load_neighbours) loads them, where `leader` holds.
+    pub fn store_neighbours(
+        &mut self,
+        dtype: DType,
+        to: &Address,
+        values: &[Reg],
+        leader: Option<Reg>,
+    ) {
+        let byte = |value: &Reg| {
+            let operands = format_args!("1, 0, {value}");
+            self.t.def(Class::B32, "selp.u32", operands)
+        };
+        let row: Vec<Reg> = match dtype {
+            DType::Bool => values.iter().map(byte).collect(),
+            _ => values.to_vec(),
         };
         let guard = leader.map_or(String::new(), |leader| format!("@{leader} "));
         let (store, ty) = (to.space.store(), memory_type(dtype));
-        self.t.op(
-            &format!("{guard}{store}.{ty}"),
-            format_args!("{to}, {value}"),
-        );
+        for (part, bytes) in accesses(dtype, &row) {
+            let name = format!("{guard}{store}{}.{ty}", vector(part));
+            self.t
+                .op(&name, format_args!("{}, {}", to.plus(bytes), list(part)));
+        }
     }
 
     pub fn constant(&mut self, dtype: DType, bits: u64) -> Reg {
@@ -207,6 +234,30 @@ impl Emitter<'_> {
             Index::Reg(reg) => reg,
             Index::Constant(value) => self.t.def(Class::B32, "mov.b32", value),
         }
+    }
+}
+
+/// A row as accesses of at most [`WIDEST`] bytes, each with its distance from the first in bytes.
+fn accesses(dtype: DType, row: &[Reg]) -> impl Iterator<Item = (&[Reg], i64)> {
+    let most = WIDEST / dtype.size();
+    let parts = row.chunks(most).enumerate();
+    parts.map(|(number, part)| (part, (number * WIDEST) as i64))
+}
+
+fn vector(row: &[Reg]) -> &'static str {
+    match row.len() {
+        1 => "",
+        2 => ".v2",
+        _ => ".v4",
+    }
+}
+
+/// One register, or some in braces.
+fn list(row: &[Reg]) -> String {
+    let names: Vec<String> = row.iter().map(Reg::to_string).collect();
+    match &names[..] {
+        [one] => one.clone(),
+        _ => format!("{{{}}}", names.join(", ")),
     }
 }
 

@@ -24,10 +24,13 @@ mod map;
 mod math;
 mod memory;
 mod reduce;
+mod reduce_lanes;
 mod team;
 mod tensor_cores;
 mod text;
+mod together;
 mod touched;
+mod wide;
 
 pub use geometry::MOST_SHARED;
 
@@ -98,6 +101,7 @@ impl Options {
                 // In f32 the order of sums is that of other targets.
                 false => |format| (format != Format::F32).then_some(attend::QUERIES),
             },
+            columns: geometry::columns_of_block,
             backward_block: Some(64),
             backward_tiles: self.tf32.then_some(attend::QUERIES),
         }

@@ -1,6 +1,7 @@
 //! What statements touch, by the threads that do: where others must be waited for.
 
 use super::arrays::Arrays;
+use super::wide::Wide;
 use crate::kernel::{Affine, Element, Place, Stmt, Var, for_each_access};
 use std::collections::BTreeSet;
 
@@ -38,9 +39,9 @@ impl Lanes {
     };
 }
 
-/// An array, and the element that a lane touches of it, the lane's index being [`LANE`]; `None`
-/// if any lane may touch any element.
-type Touch = (Place, Option<Affine>);
+/// An array, and the element that a lane touches of it, the lane's index being [`LANE`], with how
+/// many neighbouring indices a lane takes; `None` if any lane may touch any element.
+type Touch = (Place, Option<(Affine, usize)>);
 
 const LANE: Var = Var(u32::MAX);
 
@@ -66,14 +67,17 @@ impl Touched {
     }
 
     fn add(&mut self, arrays: &Arrays, stmt: &Stmt, lanes: Lanes) {
-        let (var, body) = match stmt {
+        let (var, elements, body) = match stmt {
             Stmt::Loop {
                 vector: true,
                 var,
                 body,
                 ..
-            } if lanes.vector_loops => (*var, &body[..]),
-            Stmt::Reduce(reduce) if lanes.reductions => (reduce.var, &reduce.body[..]),
+            } if lanes.vector_loops => {
+                let elements = Wide::elements(Wide::of(stmt), *var);
+                (*var, elements, &body[..])
+            }
+            Stmt::Reduce(reduce) if lanes.reductions => (reduce.var, 1, &reduce.body[..]),
             Stmt::Loop {
                 vector: false,
                 body,
@@ -90,12 +94,13 @@ impl Touched {
         };
         for_each_access(body, &mut |element, access| {
             let own = element.dynamic.is_none() && element.at.coefficient(var) != 0;
-            let at = own.then(|| element.at.substitute(var, &Affine::var(LANE)));
+            let at = || element.at.substitute(var, &Affine::var(LANE));
+            let at = own.then(|| (at(), elements));
             self.touch(arrays, element.place, at, access.written);
         });
     }
 
-    fn touch(&mut self, arrays: &Arrays, place: Place, at: Option<Affine>, written: bool) {
+    fn touch(&mut self, arrays: &Arrays, place: Place, at: Option<(Affine, usize)>, written: bool) {
         if arrays.is_written(place) {
             let place = arrays.memory(place);
             match written {

@@ -55,5 +55,5 @@ mod types;
 pub use device::{Device, Element, Launch, Options, Param};
 pub use error::{Error, Fault, FaultKind, LaunchError, ParseError};
 pub use module::Module;
-pub use stats::Stats;
+pub use stats::{Requests, Stats};
 pub use types::Space;

@@ -19,12 +19,32 @@ pub struct Stats {
     /// Passes over shared memory, and how many of them bank conflicts caused.
     pub shared_wavefronts: u64,
     pub bank_conflicts: u64,
-    /// Sectors of 32 bytes that requests to global memory touched, and the fewest that hold as
-    /// many bytes.
-    pub global_sectors: u64,
-    pub ideal_sectors: u64,
     /// Bank conflicts by line of the text.
     pub conflicts_by_line: BTreeMap<u32, u64>,
+    /// Requests to global memory, all and by line of the text.
+    pub global: Requests,
+    pub global_by_line: BTreeMap<u32, Requests>,
+}
+
+/// Requests to global memory: an instruction of a warp each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Requests {
+    pub count: u64,
+    /// Bytes of all active lanes.
+    pub bytes: u64,
+    /// Sectors of 32 bytes that were touched.
+    pub sectors: u64,
+    /// The fewest sectors that hold the different bytes of each request.
+    pub ideal_sectors: u64,
+}
+
+impl Requests {
+    pub fn include(&mut self, other: &Requests) {
+        self.count += other.count;
+        self.bytes += other.bytes;
+        self.sectors += other.sectors;
+        self.ideal_sectors += other.ideal_sectors;
+    }
 }
 
 /// Counts by instruction, while a launch runs.
@@ -39,8 +59,7 @@ struct Counter {
     threads: u64,
     wavefronts: u64,
     conflicts: u64,
-    sectors: u64,
-    ideal: u64,
+    global: Requests,
 }
 
 impl Counters {
@@ -72,24 +91,31 @@ impl Counters {
         }
     }
 
+    /// An access of global memory. Accesses are aligned to their size, a power of two of at most
+    /// 16 bytes: each lies in one sector, and two of them are the same bytes or have none in
+    /// common.
     pub fn global(&mut self, pc: u32, addresses: &Lanes, lanes: u32, bytes: u32) {
-        let mut sectors = [0; 32];
+        let mut list = [0; 32];
+        let active = (0..32).filter(|lane| lanes >> lane & 1 == 1);
         let mut count = 0;
-        for lane in (0..32).filter(|lane| lanes >> lane & 1 == 1) {
-            let sector = addresses[lane] / SECTOR;
-            // Most neighbours share a sector; the rest is found by sorting.
-            if count == 0 || sectors[count - 1] != sector {
-                sectors[count] = sector;
-                count += 1;
-            }
+        for lane in active {
+            list[count] = addresses[lane];
+            count += 1;
         }
-        let sectors = &mut sectors[..count];
-        sectors.sort_unstable();
-        let touched = sectors.windows(2).filter(|pair| pair[0] != pair[1]).count() + count.min(1);
-        let wanted = u64::from(lanes.count_ones() * bytes).div_ceil(SECTOR);
-        let counter = &mut self.list[pc as usize];
-        counter.sectors += touched as u64;
-        counter.ideal += wanted.min(touched as u64);
+        let list = &mut list[..count];
+        list.sort_unstable();
+        let steps = |unit: u64| {
+            let pairs = list.windows(2);
+            let apart = pairs.filter(|pair| pair[0] / unit != pair[1] / unit);
+            (apart.count() + count.min(1)) as u64
+        };
+        let different = steps(1) * u64::from(bytes);
+        self.list[pc as usize].global.include(&Requests {
+            count: 1,
+            bytes: count as u64 * u64::from(bytes),
+            sectors: steps(SECTOR),
+            ideal_sectors: different.div_ceil(SECTOR),
+        });
     }
 
     pub fn stats(&self, kernel: &Kernel) -> Stats {
@@ -103,8 +129,11 @@ impl Counters {
             stats.thread_instructions += counter.threads;
             stats.shared_wavefronts += counter.wavefronts;
             stats.bank_conflicts += counter.conflicts;
-            stats.global_sectors += counter.sectors;
-            stats.ideal_sectors += counter.ideal;
+            if counter.global.count > 0 {
+                stats.global.include(&counter.global);
+                let line = stats.global_by_line.entry(inst.line).or_default();
+                line.include(&counter.global);
+            }
             if counter.conflicts > 0 {
                 *stats.conflicts_by_line.entry(inst.line).or_default() += counter.conflicts;
             }

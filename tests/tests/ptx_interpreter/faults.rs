@@ -2,7 +2,7 @@
 //! none.
 
 use super::small::{assert_fault, module, run, run_blocks, run_on, stats};
-use bsq_tests::ptx::{Device, FaultKind, Launch, Param, Space};
+use bsq_tests::ptx::{Device, FaultKind, Launch, Param, Space, Stats};
 
 const SHARED: &str = ".shared .align 16 .b8 words[256]; mov.u32 %r1, words;
     mad.lo.u32 %r2, %t, 4, %r1; xor.b32 %r3, %t, 1; mad.lo.u32 %r3, %r3, 4, %r1;";
@@ -355,9 +355,22 @@ fn bank_conflicts_and_sectors_are_counted() {
     let wide = stats(wide);
     assert_eq!((wide.shared_wavefronts, wide.bank_conflicts), (8, 0));
     let row = stats("ld.global.u32 %r1, [%mine];");
-    assert_eq!((row.global_sectors, row.ideal_sectors), (8, 8));
+    let sectors = |stats: &Stats| (stats.global.sectors, stats.global.ideal_sectors);
+    assert_eq!(sectors(&row), (8, 8));
     let column =
         stats("and.b32 %r1, %t, 31; mad.wide.u32 %rd1, %r1, 32, %data; ld.global.u32 %r1, [%rd1];");
-    assert_eq!((column.global_sectors, column.ideal_sectors), (64, 8));
+    assert_eq!(sectors(&column), (64, 8));
+    // Half as many different bytes, each wanted twice.
+    let pairs = stats(
+        "shr.u32 %r1, %t, 1; and.b32 %r1, %r1, 15; mad.wide.u32 %rd1, %r1, 32, %data;
+        ld.global.u32 %r1, [%rd1];",
+    );
+    assert_eq!(sectors(&pairs), (32, 4));
+    assert_eq!((pairs.global.count, pairs.global.bytes), (2, 256));
+    let wide =
+        stats("mad.wide.u32 %rd1, %t, 16, %data; ld.global.v4.u32 {%r1, %r2, %r3, %r4}, [%rd1];");
+    assert_eq!(sectors(&wide), (32, 32));
+    let lines: Vec<_> = wide.global_by_line.values().collect();
+    assert_eq!(lines, [&wide.global]);
     assert_eq!(column.opcodes["mad.wide.u32"], 6);
 }

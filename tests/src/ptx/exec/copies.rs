@@ -78,7 +78,11 @@ impl<'a> Block<'a> {
             .transpose()?
             .copied();
         self.counters.shared(warp.pc, &to, lanes, bytes);
-        self.counters.global(warp.pc, &from, lanes, bytes);
+        // Where nothing is read, zeros are written.
+        let read = |lane: &u32| sizes.is_none_or(|sizes| sizes[*lane as usize] > 0);
+        let reading = lanes_of(lanes).filter(read);
+        let reading = reading.fold(0, |mask, lane| mask | 1 << lane);
+        self.counters.global(warp.pc, &from, reading, bytes);
         let stamp = self.stamp(warp.index);
         for lane in lanes_of(lanes) {
             let (dst, src) = (to[lane as usize], from[lane as usize]);
