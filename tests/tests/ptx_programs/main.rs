@@ -1,0 +1,7 @@
+//! Programs for GPUs, executed by the interpreter of PTX: in f32 the bits of the CPU.
+
+mod common;
+mod contractions;
+mod elementwise;
+mod gradients;
+mod tensor_cores;
