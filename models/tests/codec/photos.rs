@@ -6,7 +6,7 @@
 //! have the same bytes: run it again with another `BSQ_CPU`, other `BSQ_THREADS`, on another
 //! machine. `BSQ_COUNT=N` takes only the first N photos.
 
-use bsq::codec::{Codec, Decoder, Encoder, HEADER_BYTES, grid_rows};
+use bsq::codec::{Codec, Decoder, Encoder, HEADER_BYTES, crc32c, grid_rows};
 use bsq::data::list_images;
 use bsq::image_io::load;
 use bsq::pipeline::{SessionOptions, TokenizerSession};
@@ -14,11 +14,36 @@ use bsq::pretrained;
 use bsq_runtime::checkpoint::Weights;
 use std::fs::{self, File};
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn number(name: &str) -> Option<usize> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().expect("a number"))
+}
+
+/// Photos of `../shared/data/photos/test`, and the CRC32C of their streams with the default models.
+const STREAMS: [(&str, u32); 6] = [
+    ("Kleiber_by_Lukas_Baubkus.png", 0x6c4f_0740),
+    ("LadyBird.png", 0x8627_182e),
+    ("Wine_by_Jakkub_Mede.png", 0x7f5a_7c91),
+    ("friends_by_Aitzol_Berasategi.png", 0x749a_bdd3),
+    ("flower.png", 0x297a_d8a8),
+    ("rocket.png", 0x925e_2c2d),
+];
+/// How many of the last ones every run of the tests codes; all of them take a minute.
+const CODED: usize = 2;
+
+/// Every machine writes the same bytes, and reads the tokens that it wrote.
+#[test]
+fn streams_of_photos_are_the_same_everywhere() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/photos/test");
+    if !folder.is_dir() {
+        println!("SKIPPED: no photos at {}", folder.display());
+        return;
+    }
+    let photos = STREAMS.iter().rev().take(CODED);
+    let paths: Vec<PathBuf> = photos.map(|(name, _)| folder.join(name)).collect();
+    code(&paths, tempfile::tempdir().unwrap().path());
 }
 
 #[test]
@@ -29,6 +54,13 @@ fn photos_come_back_and_cost_what_the_model_says() {
     let kept = std::env::var_os("BSQ_STREAMS").map(PathBuf::from);
     let streams = kept.as_deref().unwrap_or(temporary.path());
     fs::create_dir_all(streams).unwrap();
+    let mut paths = list_images(PathBuf::from(photos)).unwrap();
+    paths.truncate(number("BSQ_COUNT").unwrap_or(usize::MAX));
+    code(&paths, streams);
+}
+
+/// Codes photos to files in the folder `streams`, and back.
+fn code(paths: &[PathBuf], streams: &Path) {
     let options = SessionOptions {
         threads: number("BSQ_THREADS").unwrap_or(0),
         ..Default::default()
@@ -37,10 +69,8 @@ fn photos_come_back_and_cost_what_the_model_says() {
     let prior = pretrained::open_prior("default").unwrap();
     let mut codec = Codec::new(&tokenizer, Some(&prior), &options).unwrap();
     let mut session = TokenizerSession::new(&tokenizer, options);
-    let mut paths = list_images(PathBuf::from(photos)).unwrap();
-    paths.truncate(number("BSQ_COUNT").unwrap_or(usize::MAX));
     let (mut all, mut coded, mut raw, mut model, mut compared) = (0, 0, 0.0, 0.0, 0);
-    for path in &paths {
+    for path in paths {
         let picture = load(path).unwrap().picture;
         let (width, height) = (picture.width, picture.height);
         let tokens = session.encode_picture(&picture, &mut |_| {}).unwrap();
@@ -50,6 +80,10 @@ fn photos_come_back_and_cost_what_the_model_says() {
         encoder.write(&rows).unwrap();
         let (stream, report) = encoder.finish().unwrap();
         let name = path.file_name().unwrap().to_string_lossy();
+        if let Some((_, expected)) = STREAMS.iter().find(|known| known.0 == name) {
+            let sum = crc32c(&stream);
+            assert_eq!(sum, *expected, "{name}: {sum:#010x}");
+        }
         let file = streams.join(format!("{name}.bsq"));
         match fs::read(&file) {
             Ok(there) => {
