@@ -34,7 +34,9 @@ pub struct Extraction {
 pub fn extract(classes: &Classes, roots: &[Id], order: &[Id], costs: &CostModel) -> Extraction {
     let mut search = Search::new(classes, roots, order, costs);
     search.improve(0..search.ids.len());
-    search.regroup();
+    // One op with several results may pay off only once another one is chosen: a forward pass whose
+    // inner values its backward pass no longer reads.
+    while search.regroup() {}
     search.result()
 }
 
@@ -337,8 +339,10 @@ impl<'a> Search<'a> {
         concerned
     }
 
-    /// For each op with several results: all classes that could read it do, or none does.
-    fn regroup(&mut self) {
+    /// For each op with several results: all classes that could read it do, or none does. True if
+    /// the whole became cheaper.
+    fn regroup(&mut self) -> bool {
+        let mut gained = false;
         for (_, readers) in self.readers_of_tuples() {
             for together in [true, false] {
                 let before = self.state.clone();
@@ -362,11 +366,13 @@ impl<'a> Search<'a> {
                 }
                 let concerned = self.concerned();
                 self.improve(concerned);
-                if self.state.cost >= before.cost * (1.0 - LEAST_GAIN) {
-                    self.state = before;
+                match self.state.cost < before.cost * (1.0 - LEAST_GAIN) {
+                    true => gained = true,
+                    false => self.state = before,
                 }
             }
         }
+        gained
     }
 
     /// For each op with several results: members that read one of them, perhaps through a

@@ -156,6 +156,25 @@ fn one_batch_or_head_or_block_makes_no_difference() {
     }
 }
 
+/// Costs of published sizes: the forward pass is cheaper fused only once the backward pass reads no
+/// scores any more.
+#[test]
+fn large_extents_make_no_difference() {
+    for batch in [1, 4, 16] {
+        let extents = Extents {
+            batch,
+            tokens: 1024,
+            heads: 12,
+            depth: 64,
+            ..EXTENTS
+        };
+        let function = training(extents, Style::default());
+        let (after, report, counts) = found(&function, &Options::default());
+        let wanted = "attention 2, attention_backward 2,";
+        assert!(counts.starts_with(wanted), "{counts}\n{report}{after}");
+    }
+}
+
 #[test]
 fn a_deep_model_is_solved_block_by_block_or_whole() {
     for regions in [true, false] {
