@@ -2,8 +2,8 @@
 //!
 //! In words of 32 bits every format looks alike: a fragment of the left side is 16 rows of 8
 //! words, one of the right side 8 rows of words by 8 columns. A word is one term of tf32, two of
-//! bf16 or f16, four of int8. Of a panel's 16 columns a thread's fragments take neighbours, so that it
-//! loads two words at once and ends with four neighbouring results.
+//! bf16 or f16, four of int8. Of a panel's 16 columns a thread's fragments take neighbours, so that
+//! it loads two words at once and ends with four neighbouring results.
 
 use super::super::emit::Emitter;
 use super::super::memory::{Address, Space};
