@@ -1,7 +1,7 @@
-//! One token through the linear layers of a decoder of 24 layers and width 768: bytes of weights
-//! per second, beside the bandwidth of reading memory, with weights in f32, bf16 and 8 bits.
+//! One token, or several, through the linear layers of a decoder of 24 layers and width 768: bytes of
+//! weights per second, beside the bandwidth of reading memory, with weights in f32, bf16 and 8 bits.
 //!
-//! `cargo run --release -p bsq-runtime --example weights_bandwidth -- [SAMPLES]`
+//! `cargo run --release -p bsq-runtime --example weights_bandwidth -- [SAMPLES [TOKENS]]`
 //!
 //! Samples of reading and of each format are taken in turn; medians are compared.
 
@@ -18,10 +18,11 @@ const WIDTH: usize = 768;
 const READ: usize = 256 << 20;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let samples = match std::env::args().nth(1) {
-        Some(samples) => samples.parse()?,
-        None => 15,
+    let argument = |n, default| match std::env::args().nth(n) {
+        Some(number) => number.parse(),
+        None => Ok(default),
     };
+    let (samples, tokens) = (argument(1, 15)?, argument(2, 1)?);
     let threads = available_threads();
     let pool = WorkerPool::new(threads)?;
     // In huge pages, as weights are.
@@ -31,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let formats = [DType::F32, DType::BF16, DType::U8];
     let mut decoders = Vec::new();
     for format in formats {
-        decoders.push(decoder(format)?);
+        decoders.push(decoder(format, tokens)?);
     }
     let mut rates = vec![Vec::new(); formats.len() + 1];
     for _ in 0..samples {
@@ -47,7 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!(
             "{format:>5}: {rate:5.1} GB/s of weights, {:3.0}% of that, {:5.1} tokens/s",
             100.0 * rate / bandwidth,
-            rate * 1e9 / decoder.bytes as f64,
+            rate * 1e9 / decoder.bytes as f64 * tokens as f64,
         );
     }
     Ok(())
@@ -93,9 +94,9 @@ struct Decoder {
     bytes: usize,
 }
 
-fn decoder(format: DType) -> Result<Decoder, Box<dyn std::error::Error>> {
+fn decoder(format: DType, tokens: usize) -> Result<Decoder, Box<dyn std::error::Error>> {
     let g = Graph::new();
-    let mut x = g.input("x", DType::F32, [1, WIDTH]);
+    let mut x = g.input("x", DType::F32, [tokens, WIDTH]);
     let mut bytes = 0;
     for layer in 0..LAYERS {
         let mut linear = |x: Tensor<'_>, name: &str, outputs: usize| {
@@ -128,7 +129,7 @@ fn decoder(format: DType) -> Result<Decoder, Box<dyn std::error::Error>> {
     }
     let mut decoder = Decoder {
         session: executable.bind(parameters)?,
-        input: HostTensor::from_slice([1, WIDTH], &[0.5f32; WIDTH])?,
+        input: HostTensor::from_slice([tokens, WIDTH], &vec![0.5f32; tokens * WIDTH])?,
         bytes,
     };
     // The first run also packs the weights.
@@ -137,7 +138,7 @@ fn decoder(format: DType) -> Result<Decoder, Box<dyn std::error::Error>> {
 }
 
 impl Decoder {
-    /// One token; GB/s of weights.
+    /// All tokens; GB/s of weights.
     fn run(&mut self) -> Result<f64, Box<dyn std::error::Error>> {
         let start = Instant::now();
         black_box(self.session.run(&[("x", &self.input)])?);

@@ -33,10 +33,16 @@ pub struct Extraction {
 /// nodes, operands first.
 pub fn extract(classes: &Classes, roots: &[Id], order: &[Id], costs: &CostModel) -> Extraction {
     let mut search = Search::new(classes, roots, order, costs);
-    search.improve(0..search.ids.len());
-    // One op with several results may pay off only once another one is chosen: a forward pass whose
-    // inner values its backward pass no longer reads.
-    while search.regroup() {}
+    // A choice may pay off only once another one is made, and need not be among those that improving
+    // looks at again: a forward pass whose inner values its backward pass no longer reads.
+    loop {
+        let before = search.state.cost;
+        search.improve(0..search.ids.len());
+        search.regroup();
+        if search.state.cost >= before * (1.0 - LEAST_GAIN) {
+            break;
+        }
+    }
     search.result()
 }
 
@@ -339,10 +345,8 @@ impl<'a> Search<'a> {
         concerned
     }
 
-    /// For each op with several results: all classes that could read it do, or none does. True if
-    /// the whole became cheaper.
-    fn regroup(&mut self) -> bool {
-        let mut gained = false;
+    /// For each op with several results: all classes that could read it do, or none does.
+    fn regroup(&mut self) {
         for (_, readers) in self.readers_of_tuples() {
             for together in [true, false] {
                 let before = self.state.clone();
@@ -366,13 +370,11 @@ impl<'a> Search<'a> {
                 }
                 let concerned = self.concerned();
                 self.improve(concerned);
-                match self.state.cost < before.cost * (1.0 - LEAST_GAIN) {
-                    true => gained = true,
-                    false => self.state = before,
+                if self.state.cost >= before.cost * (1.0 - LEAST_GAIN) {
+                    self.state = before;
                 }
             }
         }
-        gained
     }
 
     /// For each op with several results: members that read one of them, perhaps through a
