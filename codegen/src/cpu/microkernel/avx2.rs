@@ -19,9 +19,10 @@ use super::{BF16_WEIGHTS, ContractArgs, F32, PANEL_WIDTH, U8_WEIGHTS, one_term};
 /// Tiles that share each panel with others.
 struct Avx2<const FORMAT: u8>;
 
-/// The only tile of its columns: it reads each panel once, and from memory. Several panels at a
-/// time are streams that the hardware fetches ahead side by side; hints would only get in its way.
-struct Few<const FORMAT: u8>;
+/// Tiles without hints. Those of few rows are the only ones of their columns, and read each panel
+/// once, and from memory: several panels at a time are streams that the hardware fetches ahead side
+/// by side.
+struct Plain<const FORMAT: u8>;
 
 /// Columns in one register.
 pub(super) const LANES: usize = 8;
@@ -42,13 +43,14 @@ impl<const FORMAT: u8> Avx2<FORMAT> {
     ];
 }
 
-/// Rows of a full tile.
+/// Rows of a full tile, and terms for which a panel stays in a near cache.
 const ROWS: usize = 6;
+const K_BLOCK: usize = 1024;
 
-impl<const FORMAT: u8> Tiles for Few<FORMAT> {
+impl<const FORMAT: u8> Tiles for Plain<FORMAT> {
     const LAYOUT: Layout = Layout::of(one_term(FORMAT));
     const ROWS: usize = ROWS;
-    const K_BLOCK: usize = usize::MAX;
+    const K_BLOCK: usize = K_BLOCK;
 
     fn panels(rows: usize) -> usize {
         // Two registers for each row's sums of a panel, and two for the scales of its columns.
@@ -77,7 +79,7 @@ impl<const FORMAT: u8> Tiles for Few<FORMAT> {
 impl<const FORMAT: u8> Tiles for Avx2<FORMAT> {
     const LAYOUT: Layout = Layout::of(one_term(FORMAT));
     const ROWS: usize = ROWS;
-    const K_BLOCK: usize = 1024;
+    const K_BLOCK: usize = K_BLOCK;
 
     fn panels(_rows: usize) -> usize {
         1
@@ -94,17 +96,27 @@ pub(super) unsafe extern "C" fn contract<const FORMAT: u8>(args: *const Contract
     // SAFETY: the caller vouches for the pointer and for what it describes.
     unsafe {
         match (*args).m <= ROWS {
-            true => blocks::contract::<Few<FORMAT>>(&*args),
+            true => blocks::contract::<Plain<FORMAT>>(&*args),
             false => blocks::contract::<Avx2<FORMAT>>(&*args),
         }
     }
+}
+
+/// B lies in a near cache, and nothing behind it: there may not even be memory, and hints that lead
+/// there cost more than the tile.
+///
+/// # Safety
+/// Those of [`super::ContractFn`]; the CPU has AVX2 and FMA.
+pub(super) unsafe extern "C" fn contract_near(args: *const ContractArgs) {
+    // SAFETY: the caller vouches for the pointer and for what it describes.
+    unsafe { blocks::contract::<Plain<F32>>(&*args) }
 }
 
 /// # Safety
 /// Those of [`super::ContractFn`] for a tile of `ROWS` rows and `PANELS` panels; the CPU has AVX2
 /// and FMA.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize, const FETCH: bool>(
+unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize, const HINTS: bool>(
     tile: &Tile,
 ) {
     // Columns of each panel.
@@ -134,7 +146,7 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize, const F
     let size = one_term(FORMAT).b().size();
     let (mut a, mut b) = (tile.a, tile.b);
     for _ in 0..tile.steps {
-        if FETCH {
+        if HINTS {
             // Hints, which may well point beyond the panel.
             _mm_prefetch::<_MM_HINT_T1>(b.wrapping_offset(tile.ahead).cast());
             _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(PREFETCH).cast());

@@ -17,27 +17,32 @@ const FEW_ROWS: usize = 4;
 /// Bytes of a panel to fetch ahead.
 const PREFETCH: usize = 2048;
 
-struct Avx512<const FORMAT: u8>;
+/// Tiles with or without hints about what is read next.
+struct Avx512<const FORMAT: u8, const HINTS: bool>;
 
 /// Every size of a tile up to 8 x 3, by rows and panels.
 macro_rules! sizes {
-    ($tile:ident $(, $format:ident)?) => {
-        $crate::cpu::microkernel::avx512::sizes!(@rows $tile [$($format,)?] 1 2 3 4 5 6 7 8)
+    ($tile:ident $(, $parameter:ident)*) => {
+        $crate::cpu::microkernel::avx512::sizes!(@rows $tile [$($parameter,)*] 1 2 3 4 5 6 7 8)
     };
-    (@rows $tile:ident $format:tt $($rows:literal)*) => {
-        [$($crate::cpu::microkernel::avx512::sizes!(@row $tile $format $rows)),*]
+    (@rows $tile:ident $parameters:tt $($rows:literal)*) => {
+        [$($crate::cpu::microkernel::avx512::sizes!(@row $tile $parameters $rows)),*]
     };
-    (@row $tile:ident [$($format:ident,)?] $rows:literal) => {
-        [$tile::<$($format,)? $rows, 1>, $tile::<$($format,)? $rows, 2>, $tile::<$($format,)? $rows, 3>]
+    (@row $tile:ident [$($parameter:ident,)*] $rows:literal) => {
+        [
+            $tile::<$($parameter,)* $rows, 1>,
+            $tile::<$($parameter,)* $rows, 2>,
+            $tile::<$($parameter,)* $rows, 3>,
+        ]
     };
 }
 pub(super) use sizes;
 
-impl<const FORMAT: u8> Avx512<FORMAT> {
-    const TABLE: [[TileFn; 3]; 8] = sizes!(tile, FORMAT);
+impl<const FORMAT: u8, const HINTS: bool> Avx512<FORMAT, HINTS> {
+    const TABLE: [[TileFn; 3]; 8] = sizes!(tile, FORMAT, HINTS);
 }
 
-impl<const FORMAT: u8> Tiles for Avx512<FORMAT> {
+impl<const FORMAT: u8, const HINTS: bool> Tiles for Avx512<FORMAT, HINTS> {
     const LAYOUT: Layout = Layout::of(one_term(FORMAT));
     const ROWS: usize = 8;
     const K_BLOCK: usize = 1024;
@@ -55,14 +60,26 @@ impl<const FORMAT: u8> Tiles for Avx512<FORMAT> {
 /// Those of [`super::ContractFn`]; the CPU has AVX-512F.
 pub(super) unsafe extern "C" fn contract<const FORMAT: u8>(args: *const ContractArgs) {
     // SAFETY: the caller vouches for the pointer and for what it describes.
-    unsafe { blocks::contract::<Avx512<FORMAT>>(&*args) }
+    unsafe { blocks::contract::<Avx512<FORMAT, true>>(&*args) }
+}
+
+/// B lies in a near cache, and nothing behind it: there may not even be memory, and hints that lead
+/// there cost more than the tile.
+///
+/// # Safety
+/// Those of [`super::ContractFn`]; the CPU has AVX-512F.
+pub(super) unsafe extern "C" fn contract_near(args: *const ContractArgs) {
+    // SAFETY: the caller vouches for the pointer and for what it describes.
+    unsafe { blocks::contract::<Avx512<F32, false>>(&*args) }
 }
 
 /// # Safety
 /// Those of [`super::ContractFn`] for a tile of `ROWS` rows and `PANELS` panels; the CPU has
 /// AVX-512F.
 #[target_feature(enable = "avx512f")]
-unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize>(tile: &Tile) {
+unsafe fn tile<const FORMAT: u8, const HINTS: bool, const ROWS: usize, const PANELS: usize>(
+    tile: &Tile,
+) {
     let mut sums = [[_mm512_setzero_ps(); PANELS]; ROWS];
     if tile.reload {
         for (row, sums) in sums.iter_mut().enumerate() {
@@ -92,7 +109,7 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize>(tile: &
             let mut b_row = [_mm512_setzero_ps(); PANELS];
             for (panel, b_row) in b_row.iter_mut().enumerate() {
                 let b = b.wrapping_offset(panel as isize * tile.b_panel_stride);
-                if ROWS <= FEW_ROWS {
+                if HINTS && ROWS <= FEW_ROWS {
                     // A hint, which may well point beyond everything.
                     _mm_prefetch::<_MM_HINT_T0>(b.wrapping_offset(ahead).cast());
                 }
@@ -107,7 +124,7 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize>(tile: &
                     *sum = _mm512_fmadd_ps(a, b, *sum);
                 }
             }
-            if ROWS > FEW_ROWS {
+            if HINTS && ROWS > FEW_ROWS {
                 _mm_prefetch::<_MM_HINT_T1>(b.wrapping_offset(tile.ahead).cast());
             }
             a = a.wrapping_offset(tile.a_step_stride);

@@ -20,7 +20,7 @@ use super::avx2::{self, LANES};
 use super::avx2_pairs;
 use super::avx512;
 use super::{
-    BF16, BF16_WEIGHTS, ContractArgs, ContractFn, F16, F32, INT8, PANEL_WIDTH, U8_WEIGHTS, format,
+    BF16, BF16_WEIGHTS, ContractArgs, ContractFn, F16, INT8, PANEL_WIDTH, U8_WEIGHTS, format,
 };
 use crate::kernel::Format;
 
@@ -58,8 +58,8 @@ const fn wide_size(format: Format) -> usize {
 fn wide<const FORMAT: u8, const AVX512: bool>() -> ContractFn {
     match (FORMAT, AVX512) {
         (INT8, _) => avx2_pairs::contract,
-        (_, true) => avx512::contract::<F32>,
-        (_, false) => avx2::contract::<F32>,
+        (_, true) => avx512::contract_near,
+        (_, false) => avx2::contract_near,
     }
 }
 
