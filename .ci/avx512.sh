@@ -5,7 +5,7 @@
 #     .ci/avx512.sh [FILTERS...]      tests of `models/tests/codec`: `golden` if nothing is said
 set -euo pipefail
 cd "$(dirname "$0")/.."
-needed=(bochs bochsbios vgabios bochs-term isolinux syslinux-common xorriso busybox-static cpio
+needed=(bochs bochsbios vgabios isolinux syslinux-common xorriso busybox-static cpio
   linux-image-cloud-amd64)
 dpkg -s "${needed[@]}" > /dev/null 2>&1 || { echo "install ${needed[*]} first"; exit 2; }
 export BSQ_CPU=avx512

@@ -107,15 +107,18 @@ def differences(program, ours, theirs, bits):
 
 def measure(program, batch, options, folder, about):
     names = [peer for peer in PEERS if peer[1] in options.peers]
+    precisions = options.precision
     if program == "train":
         names = [peer for peer in names if peer[4]]
+        # Other formats are for inference.
+        precisions = ["f32"]
     rest = ["--folder", folder, "--program", program, "--batch", str(batch)]
     contestants = [
         Contestant(f"bsq {precision}", [
             str(options.ours), "--folder", folder, "serve", "--program", program,
             "--batch", str(batch), "--precision", precision,
         ], precision == "f32")
-        for precision in options.precision
+        for precision in precisions
     ]
     for name, _, command, exact, _ in names:
         print(f"  starting {name}", file=sys.stderr)
