@@ -71,14 +71,9 @@ fn absent(family: Family) -> &'static [&'static str] {
 /// An empty module for code of `isa`.
 pub(super) fn module(isa: OwnedTargetIsa) -> JITModule {
     let mut builder = JITBuilder::with_isa(isa, cranelift_module::default_libcall_names());
-    // What a CPU without the instruction calls instead; rounded as the instruction rounds.
-    builder.symbol("fmaf", fused_multiply_add as *const u8);
+    // What a CPU without the instruction calls instead.
     builder.symbol("floorf", floor as *const u8);
     JITModule::new(builder)
-}
-
-extern "C" fn fused_multiply_add(x: f32, y: f32, z: f32) -> f32 {
-    x.mul_add(y, z)
 }
 
 extern "C" fn floor(x: f32) -> f32 {

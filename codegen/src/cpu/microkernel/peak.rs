@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use super::Family;
+use super::{Family, PANEL_WIDTH, fused};
 
 /// Steps of a loop between two looks at the clock: some tens of microseconds.
 const STEPS: usize = 10_000;
@@ -74,7 +74,18 @@ macro_rules! register_loop {
     };
 }
 
-register_loop!(portable: 16 x 1, std::convert::identity, f32::mul_add);
+fn portable(steps: usize) -> usize {
+    let (factor, addend) = operands();
+    let addends = [f64::from(addend); PANEL_WIDTH];
+    let mut sums = [[0.0; PANEL_WIDTH]; 2];
+    for _ in 0..steps {
+        for sums in &mut sums {
+            fused::multiply_add(factor, &addends, sums);
+        }
+    }
+    black_box(sums);
+    2 * 2 * PANEL_WIDTH * steps
+}
 
 #[cfg(target_arch = "x86_64")]
 register_loop!(

@@ -1,9 +1,7 @@
-//! The portable tile: 4 rows x 1 panel of `f32::mul_add`, which is exactly fused on every CPU.
-//!
-//! Where the instruction set of the build has a fused multiply-add (AArch64), the compiler
-//! vectorises it; elsewhere it is a call into the mathematical library.
+//! The portable tile: 4 rows x 1 panel of multiply-adds that are fused on every CPU.
 
 use super::blocks::{self, Layout, Tile, TileFn, Tiles};
+use super::fused;
 use super::{BF16, BF16_WEIGHTS, ContractArgs, F16, F32, INT8, PANEL_WIDTH, U8_WEIGHTS, format};
 
 struct Portable<const FORMAT: u8>;
@@ -69,9 +67,9 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
         for number in 0..terms {
             let term = format(FORMAT).term(number);
             // SAFETY: a panel is readable over its full width for every k.
-            let b_row: [f32; PANEL_WIDTH] = std::array::from_fn(|column| unsafe {
+            let b_row: [f64; PANEL_WIDTH] = std::array::from_fn(|column| unsafe {
                 let b = b.wrapping_add((column * terms + term) * size);
-                widen::<FORMAT>(b, scales[column])
+                f64::from(widen::<FORMAT>(b, scales[column]))
             });
             for (row, sums) in sums.iter_mut().enumerate() {
                 let a = a.wrapping_offset(row as isize * tile.a_row_stride);
@@ -83,9 +81,7 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
                         _ => a.cast::<f32>().read_unaligned(),
                     }
                 };
-                for (sum, &b) in sums.iter_mut().zip(&b_row) {
-                    *sum = a.mul_add(b, *sum);
-                }
+                fused::multiply_add(a, &b_row, sums);
             }
         }
         a = a.wrapping_offset(tile.a_step_stride);

@@ -106,7 +106,7 @@ impl Lanes for Written<'_, '_, '_> {
     }
 
     fn fma(&mut self, x: Row, y: Row, z: Row) -> Row {
-        self.each([x, y, z], |e, [x, y, z]| e.b.ins().fma(x, y, z))
+        self.each([x, y, z], |e, operands| e.multiply_add(operands))
     }
 
     fn less(&mut self, x: Row, y: Row) -> Row {

@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod cast;
+mod fused;
 mod half;
 mod math;
 
