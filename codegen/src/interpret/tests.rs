@@ -8,11 +8,7 @@ use crate::kernel::{
 use bsq_ir::{DType, Op};
 
 fn element(index: u32, at: Affine) -> Element {
-    Element {
-        place: Place::Buffer(index),
-        at,
-        dynamic: None,
-    }
+    Element::new(Place::Buffer(index), at)
 }
 
 fn load(value: u32, index: u32, at: Affine) -> Stmt {

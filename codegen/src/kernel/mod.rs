@@ -74,6 +74,14 @@ pub struct Element {
     pub dynamic: Option<Value>,
 }
 
+impl Element {
+    /// An element whose position is known when the kernel is written.
+    pub fn new(place: Place, at: Affine) -> Self {
+        let dynamic = None;
+        Element { place, at, dynamic }
+    }
+}
+
 /// A value of one element; inside a vector loop, of one element per lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value(pub u32);

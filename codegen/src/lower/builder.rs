@@ -209,11 +209,7 @@ impl<'a> Builder<'a> {
 
     pub fn store(&mut self, place: Place, at: Affine, value: Value) {
         self.push(Stmt::Store {
-            to: Element {
-                place,
-                at,
-                dynamic: None,
-            },
+            to: Element::new(place, at),
             value,
         });
     }

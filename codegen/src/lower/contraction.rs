@@ -121,11 +121,7 @@ impl<'f> Plan<'f> {
         let local = b.axes.var(elements);
         if let Some(place) = c_scratch {
             let at = Affine::var(local);
-            let element = Element {
-                place,
-                at,
-                dynamic: None,
-            };
+            let element = Element::new(place, at);
             let mut value = b.load_here(element, c_dtype);
             if self.sides.format == Format::Int8 {
                 let (function, anchor, at) = (self.function, self.anchor, &self.result_index);
@@ -248,32 +244,17 @@ impl<'f> Plan<'f> {
             }
             (None, None) => None,
         };
-        let columns = columns.map(|(place, at)| Element {
-            place,
-            at,
-            dynamic: None,
-        });
+        let columns = columns.map(|(place, at)| Element::new(place, at));
         let (c, c_row_stride) = match c_scratch {
             Some(place) => {
                 let at = Affine::var(row)
                     .scale(block_columns as i64)
                     .add(&Affine::var(column));
                 nest.replace_local(local, &at);
-                let start = Element {
-                    place,
-                    at: Affine::default(),
-                    dynamic: None,
-                };
+                let start = Element::new(place, Affine::default());
                 (start, block_columns as i64)
             }
-            None => (
-                Element {
-                    place: c_place,
-                    at: in_block(&c_at),
-                    dynamic: None,
-                },
-                result_strides.0,
-            ),
+            None => (Element::new(c_place, in_block(&c_at)), result_strides.0),
         };
         let contract = Contract {
             format,
@@ -281,11 +262,7 @@ impl<'f> Plan<'f> {
             a_row_stride: block.strides.row,
             a_k_stride: block.strides.k,
             a_groups: block.strides.groups,
-            b: Element {
-                place: packed,
-                at: b_at,
-                dynamic: None,
-            },
+            b: Element::new(packed, b_at),
             b_panel_stride: panels.stride as i64,
             columns,
             c,

@@ -106,11 +106,7 @@ impl Left {
             let zero = Affine::default();
             let first = |at: Affine, &var: &Var| at.substitute(var, &zero);
             let at = self.contracted.iter().fold(start, first);
-            let from = Element {
-                place: self.place,
-                at,
-                dynamic: None,
-            };
+            let from = Element::new(self.place, at);
             return LeftBlock {
                 from,
                 strides,
@@ -144,16 +140,8 @@ impl Left {
             .scale(row_stride)
             .add(&linear.scale(k_stride));
         let value = b.fresh();
-        let from = Element {
-            place: self.place,
-            at: self.at.clone(),
-            dynamic: None,
-        };
-        let to = Element {
-            place: copy,
-            at,
-            dynamic: None,
-        };
+        let from = Element::new(self.place, self.at.clone());
+        let to = Element::new(copy, at);
         let nest = vec![
             Stmt::Let {
                 value,
@@ -174,11 +162,7 @@ impl Left {
             true => self.over_contracted(b, row_loop(nest, true), false),
             false => row_loop(self.over_contracted(b, nest, true), false),
         };
-        let from = Element {
-            place: copy,
-            at: Affine::default(),
-            dynamic: None,
-        };
+        let from = Element::new(copy, Affine::default());
         LeftBlock {
             from,
             strides: Strides {

@@ -137,12 +137,13 @@ mod tests {
 
     /// Copies a matrix of 8 rows and `columns` between arrays of other strides.
     fn copy(columns: usize, from: [i64; 2], to: [i64; 2]) -> Stmt {
-        let element = |place, [row, column]: [i64; 2]| Element {
-            place: Place::Buffer(place),
-            at: Affine::var(ROW)
-                .scale(row)
-                .add(&Affine::var(COLUMN).scale(column)),
-            dynamic: None,
+        let element = |place, [row, column]: [i64; 2]| {
+            Element::new(
+                Place::Buffer(place),
+                Affine::var(ROW)
+                    .scale(row)
+                    .add(&Affine::var(COLUMN).scale(column)),
+            )
         };
         let body = vec![
             Stmt::Let {

@@ -21,11 +21,7 @@ fn map(value: u32, dtype: DType, op: Op, operands: &[u32]) -> Stmt {
 }
 
 fn element(index: u32, at: Affine) -> Element {
-    Element {
-        place: Place::Buffer(index),
-        at,
-        dynamic: None,
-    }
+    Element::new(Place::Buffer(index), at)
 }
 
 fn store(index: u32, value: u32) -> Stmt {

@@ -50,11 +50,7 @@ struct Share {
 }
 
 fn start_of(place: Place) -> Element {
-    Element {
-        place,
-        at: Affine::default(),
-        dynamic: None,
-    }
+    Element::new(place, Affine::default())
 }
 
 impl Strip<'_> {
@@ -212,11 +208,7 @@ impl Strip<'_> {
 
     fn gradient_of_queries(&self, b: &mut Builder, rows: Rows, keys: Packed, dq: Place) {
         let at = self.batch_offset(self.queries * self.depth);
-        let c = Element {
-            place: dq,
-            at: at.add(&self.first.scale(self.depth as i64)),
-            dynamic: None,
-        };
+        let c = Element::new(dq, at.add(&self.first.scale(self.depth as i64)));
         let (ds, columns) = (self.strip_scratch(rows.ds), Extent::Static(self.depth));
         b.push(self.product(&ds, keys, (c, self.depth), columns, self.keys));
     }
@@ -293,26 +285,14 @@ impl Strip<'_> {
         let to_at = self.batch_offset(self.keys * width);
         Stmt::Contract(Box::new(Contract {
             format: Format::F32,
-            a: Element {
-                place: strip,
-                at: Affine::default(),
-                dynamic: None,
-            },
+            a: Element::new(strip, Affine::default()),
             a_row_stride: 1,
             a_k_stride: self.stride as i64,
             a_groups: None,
-            b: Element {
-                place: packed,
-                at: at.add(&first_row),
-                dynamic: None,
-            },
+            b: Element::new(packed, at.add(&first_row)),
             b_panel_stride: panel_stride,
             columns: None,
-            c: Element {
-                place: to,
-                at: to_at.add(&self.first_key.scale(width as i64)),
-                dynamic: None,
-            },
+            c: Element::new(to, to_at.add(&self.first_key.scale(width as i64))),
             c_row_stride: width as i64,
             m: self.row_keys.clone(),
             n: Extent::Static(width),

@@ -15,11 +15,7 @@ impl Strip<'_> {
         let values = self.packed(b, 1, self.value_depth, self.keys);
         let (output, maxima, sums) = (self.result(b, 0), self.result(b, 1), self.result(b, 2));
         let scores = b.scratch(DType::F32, self.size * self.stride);
-        let c = Element {
-            place: scores,
-            at: Affine::default(),
-            dynamic: None,
-        };
+        let c = Element::new(scores, Affine::default());
         let c = (c, self.stride);
         b.push(self.product(&q, keys, c, Extent::Static(self.keys), self.depth));
         self.open_rows(b);
@@ -66,11 +62,7 @@ impl Strip<'_> {
         self.close_rows(b);
         let at = self.batch_offset(self.queries * self.value_depth);
         let at = at.add(&self.first.scale(self.value_depth as i64));
-        let c = Element {
-            place: output,
-            at,
-            dynamic: None,
-        };
+        let c = Element::new(output, at);
         let probabilities = self.strip_scratch(rounded);
         let c = (c, self.value_depth);
         let columns = Extent::Static(self.value_depth);
@@ -86,11 +78,7 @@ impl Strip<'_> {
         let (k, k_at, k_panel_stride) = self.packed(b, 0, self.keys, self.depth);
         let (v, v_at, v_panel_stride) = self.packed(b, 1, self.value_depth, self.keys);
         let [output, maxima, sums] = [0, 1, 2].map(|index| self.result(b, index));
-        let element = |place, at| Element {
-            place,
-            at,
-            dynamic: None,
-        };
+        let element = |place, at| Element::new(place, at);
         let of_rows = |width: usize| {
             let first = self.first.scale(width as i64);
             self.batch_offset(self.queries * width).add(&first)

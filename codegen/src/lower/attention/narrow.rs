@@ -92,11 +92,7 @@ impl Strip<'_> {
 }
 
 fn element(place: Place, at: Affine) -> Element {
-    Element {
-        place,
-        at,
-        dynamic: None,
-    }
+    Element::new(place, at)
 }
 
 fn start_of(place: Place) -> Element {

@@ -86,11 +86,7 @@ impl Strip<'_> {
         let scale = b.constant(DType::F32, u64::from(self.scale.to_bits()));
         let masked = b.constant(DType::F32, u64::from(f32::NEG_INFINITY.to_bits()));
         self.for_each_key(b, |b, key, at| {
-            let from = Element {
-                place: scores,
-                at: at.clone(),
-                dynamic: None,
-            };
+            let from = Element::new(scores, at.clone());
             let score = b.load_here(from, DType::F32);
             let mut score = b.map(Op::Mul, DType::F32, &[score, scale]);
             if let Some(limit) = limit {
@@ -131,14 +127,7 @@ impl Strip<'_> {
     }
 
     pub(super) fn load_row(&self, b: &mut Builder, place: Place, at: Affine) -> Value {
-        b.load_here(
-            Element {
-                place,
-                at,
-                dynamic: None,
-            },
-            DType::F32,
-        )
+        b.load_here(Element::new(place, at), DType::F32)
     }
 
     pub(super) fn open_rows(&self, b: &mut Builder) {

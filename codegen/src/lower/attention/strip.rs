@@ -194,19 +194,11 @@ impl<'f> Strip<'f> {
         let (place, at, panel_stride) = packed;
         Stmt::Contract(Box::new(Contract {
             format: self.format,
-            a: Element {
-                place: a.place,
-                at: self.strip_of(a),
-                dynamic: None,
-            },
+            a: Element::new(a.place, self.strip_of(a)),
             a_row_stride: a.row_stride,
             a_k_stride: a.column_stride,
             a_groups: None,
-            b: Element {
-                place,
-                at,
-                dynamic: None,
-            },
+            b: Element::new(place, at),
             b_panel_stride: panel_stride,
             columns: None,
             c,
@@ -232,11 +224,7 @@ impl<'f> Strip<'f> {
             .strip_of(&matrix)
             .add(&Affine::var(self.row).scale(matrix.row_stride))
             .add(&Affine::var(column).scale(matrix.column_stride));
-        let from = Element {
-            place: matrix.place,
-            at: from,
-            dynamic: None,
-        };
+        let from = Element::new(matrix.place, from);
         let value = b.load_here(from, DType::F32);
         let value = b.map(Op::Cast(dtype), dtype, &[value]);
         let at = Affine::var(self.row).scale(apart(columns) as i64);

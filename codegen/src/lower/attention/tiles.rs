@@ -129,9 +129,5 @@ impl Strip<'_> {
 }
 
 fn element(place: Place, at: Affine) -> Element {
-    Element {
-        place,
-        at,
-        dynamic: None,
-    }
+    Element::new(place, at)
 }

@@ -117,11 +117,7 @@ pub(super) fn zeros(
             inst: Inst::Constant(0),
         },
         Stmt::Store {
-            to: Element {
-                place,
-                at,
-                dynamic: None,
-            },
+            to: Element::new(place, at),
             value: zero,
         },
     ];

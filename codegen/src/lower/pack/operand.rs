@@ -64,11 +64,7 @@ impl Operand<'_> {
         let (batch_vars, k_vars, column_vars) =
             (part(self.batch), part(self.contracted), part(self.columns));
         let (stored, at) = self.locate(b, function, index)?;
-        let from = Element {
-            place: b.node_buffer(stored, false),
-            at,
-            dynamic: None,
-        };
+        let from = Element::new(b.node_buffer(stored, false), at);
         let to = b.buffer(Shared::Extra(self.anchor, self.slot), &packed.ty, true);
         let (mut load, value) = self.element(b, from, function.node(stored).dtype());
         let k_vars = loops::merge_neighbours(&mut load, &k_vars, &mut b.axes);
@@ -84,11 +80,7 @@ impl Operand<'_> {
             .add(&k_at)
             .add(&columns.place.scale(format.terms() as i64));
         load.push(Stmt::Store {
-            to: Element {
-                place: to,
-                at,
-                dynamic: None,
-            },
+            to: Element::new(to, at),
             value,
         });
         let mut nest = columns.around(load, true);
@@ -248,11 +240,7 @@ impl Operand<'_> {
             let_(factor, int, Inst::Constant(minus_128)),
             let_(start, int, Inst::Map(Op::Mul, vec![sum, factor])),
             Stmt::Store {
-                to: Element {
-                    place: to,
-                    at,
-                    dynamic: None,
-                },
+                to: Element::new(to, at),
                 value: start,
             },
         ];

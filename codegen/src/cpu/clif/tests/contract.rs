@@ -24,11 +24,7 @@ fn blocked([m, n, k]: [usize; 3], rows: usize, terms: usize, format: Format) -> 
         elements,
         written,
     };
-    let element = |index, at| Element {
-        place: Place::Buffer(index),
-        at,
-        dynamic: None,
-    };
+    let element = |index, at| Element::new(Place::Buffer(index), at);
     let block = |var, size, limit| Extent::Block {
         size,
         start: Affine::var(var).scale(size as i64),

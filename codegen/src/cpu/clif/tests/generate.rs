@@ -187,11 +187,7 @@ impl Maker {
         };
         self.kernel.scratch.push(Array::written(dtype, extent));
         let place = Place::Scratch(self.kernel.scratch.len() as u32 - 1);
-        let element = |var| Element {
-            place,
-            at: Affine::var(var),
-            dynamic: None,
-        };
+        let element = |var| Element::new(place, Affine::var(var));
         let var = self.fresh_var();
         let scope = self.open(var, Extent::Static(extent));
         let mut inner = Vec::new();
@@ -440,11 +436,7 @@ impl Maker {
         }
         self.kernel.buffers.push(Array::written(dtype, elements));
         let place = Place::Buffer(self.kernel.buffers.len() as u32 - 1);
-        let to = Element {
-            place,
-            at,
-            dynamic: None,
-        };
+        let to = Element::new(place, at);
         body.push(Stmt::Store { to, value });
     }
 }

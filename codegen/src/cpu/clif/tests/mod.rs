@@ -15,11 +15,7 @@ use run::check;
 
 /// `y[i] = cast(x[i])`, in a vector loop or not.
 fn conversion(from: DType, to: DType, elements: usize, vector: bool) -> Kernel {
-    let element = |index| Element {
-        place: Place::Buffer(index),
-        at: Affine::var(Var(0)),
-        dynamic: None,
-    };
+    let element = |index| Element::new(Place::Buffer(index), Affine::var(Var(0)));
     let (x, y) = (Value(0), Value(1));
     let definition = |value, dtype, inst| Stmt::Let { value, dtype, inst };
     let body = vec![

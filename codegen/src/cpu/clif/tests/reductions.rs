@@ -15,11 +15,7 @@ fn reduction(op: Combine, length: usize, columns: usize, vector: bool) -> Kernel
     let at = Affine::var(row)
         .scale(columns as i64)
         .add(&Affine::var(column));
-    let element = |index, at| Element {
-        place: Place::Buffer(index),
-        at,
-        dynamic: None,
-    };
+    let element = |index, at| Element::new(Place::Buffer(index), at);
     let reduce = Reduce {
         var: row,
         extent: length,

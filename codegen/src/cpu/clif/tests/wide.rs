@@ -243,11 +243,7 @@ fn arguments(step: usize) -> impl Iterator<Item = f32> {
 fn exp_has_the_bits_of_its_definition_down_to_zero() {
     const STEP: usize = 100_003;
     let x: Vec<f32> = arguments(STEP).collect();
-    let element = |index| Element {
-        place: Place::Buffer(index),
-        at: Affine::var(VAR),
-        dynamic: None,
-    };
+    let element = |index| Element::new(Place::Buffer(index), Affine::var(VAR));
     let (from, to) = (Value(0), Value(1));
     let body = vec![
         Stmt::Let {
