@@ -1,7 +1,7 @@
 //! Attention of a block of queries, row by row.
 
 use super::Item;
-use crate::kernel::{Affine, Attend, Element, Format, PANEL};
+use crate::kernel::{Attend, Element, Format, PANEL};
 use bsq_ir::DType;
 
 impl Item<'_, '_> {
@@ -18,7 +18,7 @@ impl Item<'_, '_> {
             let q: Vec<f32> = (0..a.depth as i64)
                 .map(|i| {
                     let at = row * a.q_row_stride + i * a.q_column_stride;
-                    let q = self.load(&shifted(&a.q, at), DType::F32) as u32;
+                    let q = self.load(&a.q.shifted(at), DType::F32) as u32;
                     rounded(a.format, f32::from_bits(q))
                 })
                 .collect();
@@ -40,10 +40,10 @@ impl Item<'_, '_> {
                 });
                 let value = products.sum::<f32>() / sum;
                 let at = row * a.value_depth as i64 + column as i64;
-                self.put(&shifted(&a.output, at), value);
+                self.put(&a.output.shifted(at), value);
             }
-            self.put(&shifted(&a.maxima, row), maximum);
-            self.put(&shifted(&a.sums, row), sum);
+            self.put(&a.maxima.shifted(row), maximum);
+            self.put(&a.sums.shifted(row), sum);
         }
     }
 
@@ -58,7 +58,7 @@ impl Item<'_, '_> {
         let panel = (column / PANEL) as i64 * stride;
         let terms = format.terms();
         let within = (k / terms * PANEL + column % PANEL) * terms + k % terms;
-        let bits = self.load(&shifted(side, panel + within as i64), format.b());
+        let bits = self.load(&side.shifted(panel + within as i64), format.b());
         match format {
             Format::Bf16 => f32::from_bits((bits as u32) << 16),
             Format::F16 => half::f16::from_bits(bits as u16).to_f32(),
@@ -78,12 +78,5 @@ fn rounded(format: Format, x: f32) -> f32 {
         Format::Bf16 => half::bf16::from_f32(x).to_f32(),
         Format::F16 => half::f16::from_f32(x).to_f32(),
         _ => x,
-    }
-}
-
-pub(super) fn shifted(element: &Element, by: i64) -> Element {
-    Element {
-        at: element.at.add(&Affine::constant(by)),
-        ..element.clone()
     }
 }

@@ -1,7 +1,6 @@
 //! Attention's backward pass for a block of rows, score by score.
 
 use super::Item;
-use super::attend::shifted;
 use crate::kernel::{AttendBackward, Element, PANEL, Panels, Side};
 use bsq_ir::DType;
 
@@ -38,7 +37,7 @@ impl Item<'_, '_> {
                 seen.push((right, of_query, p, dp));
             }
             if !a.by_keys {
-                self.put(&shifted(&a.inner, row as i64), inner);
+                self.put(&a.inner.shifted(row as i64), inner);
             }
             for (which, to) in a.results.iter().enumerate() {
                 let width = a.depths[which];
@@ -54,14 +53,14 @@ impl Item<'_, '_> {
                         .for_each(|(sum, x)| *sum += factor * x);
                 }
                 for (column, sum) in sums.into_iter().enumerate() {
-                    self.put(&shifted(to, (row * width + column) as i64), sum);
+                    self.put(&to.shifted((row * width + column) as i64), sum);
                 }
             }
         }
     }
 
     fn number(&mut self, of: &Element, at: i64) -> f32 {
-        f32::from_bits(self.load(&shifted(of, at), DType::F32) as u32)
+        f32::from_bits(self.load(&of.shifted(at), DType::F32) as u32)
     }
 
     fn row(&mut self, side: &Side, row: usize, width: usize) -> Vec<f32> {

@@ -1,7 +1,7 @@
 //! A block contraction, term by term.
 
 use super::Item;
-use crate::kernel::{Affine, Contract, Element, Format, PANEL};
+use crate::kernel::{Contract, Element, Format, PANEL};
 use bsq_ir::DType;
 
 impl Item<'_, '_> {
@@ -10,8 +10,8 @@ impl Item<'_, '_> {
         let terms = c.format.terms();
         for row in 0..m as i64 {
             for column in 0..n {
-                let to = shifted(&c.c, row * c.c_row_stride + column as i64);
-                let own = c.columns.as_ref().map(|own| shifted(own, column as i64));
+                let to = c.c.shifted(row * c.c_row_stride + column as i64);
+                let own = c.columns.as_ref().map(|own| own.shifted(column as i64));
                 let own = own.map_or(0, |own| self.four_bytes(&own));
                 let (panel, lane) = (column / PANEL, column % PANEL);
                 let panel = panel as i64 * c.b_panel_stride;
@@ -24,9 +24,9 @@ impl Item<'_, '_> {
                     for number in 0..terms {
                         let term = c.format.term(number);
                         let at = c.a_term(step * terms + term);
-                        let a = shifted(&c.a, row * c.a_row_stride + at);
+                        let a = c.a.shifted(row * c.a_row_stride + at);
                         let at = (step * PANEL + lane) * terms + term;
-                        let b = shifted(&c.b, panel + at as i64);
+                        let b = c.b.shifted(panel + at as i64);
                         let a = self.load(&a, c.format.a()) as u32;
                         let b = self.load(&b, c.format.b()) as u32;
                         sum = add(c.format, sum, a, b, own);
@@ -62,11 +62,4 @@ fn add(format: Format, sum: u32, a: u32, b: u32, own: u32) -> u32 {
         }
     };
     a.mul_add(b, f32::from_bits(sum)).to_bits()
-}
-
-fn shifted(element: &Element, by: i64) -> Element {
-    Element {
-        at: element.at.add(&Affine::constant(by)),
-        ..element.clone()
-    }
 }

@@ -80,6 +80,17 @@ impl Element {
         let dynamic = None;
         Element { place, at, dynamic }
     }
+
+    /// The first element of an array.
+    pub fn first(place: Place) -> Self {
+        Element::new(place, Affine::default())
+    }
+
+    /// The element so many behind this one.
+    pub fn shifted(&self, by: i64) -> Self {
+        let at = self.at.add(&Affine::constant(by));
+        Element { at, ..self.clone() }
+    }
 }
 
 /// A value of one element; inside a vector loop, of one element per lane.

@@ -162,7 +162,7 @@ impl Left {
             true => self.over_contracted(b, row_loop(nest, true), false),
             false => row_loop(self.over_contracted(b, nest, true), false),
         };
-        let from = Element::new(copy, Affine::default());
+        let from = Element::first(copy);
         LeftBlock {
             from,
             strides: Strides {

@@ -49,10 +49,6 @@ struct Share {
     gradients: Packed,
 }
 
-fn start_of(place: Place) -> Element {
-    Element::new(place, Affine::default())
-}
-
 impl Strip<'_> {
     /// All of it in one kernel.
     pub(super) fn backward(&self, b: &mut Builder) -> Result<Lowered, Blocked> {
@@ -146,7 +142,7 @@ impl Strip<'_> {
             (&sides.g, &sides.values_t, rows.ds, self.value_depth),
         ];
         for (left, right, place, depth) in products {
-            let c = (start_of(place), self.stride);
+            let c = (Element::first(place), self.stride);
             let keys = self.row_keys.clone();
             b.push(self.product(left, right.clone(), c, keys, depth));
         }
@@ -285,7 +281,7 @@ impl Strip<'_> {
         let to_at = self.batch_offset(self.keys * width);
         Stmt::Contract(Box::new(Contract {
             format: Format::F32,
-            a: Element::new(strip, Affine::default()),
+            a: Element::first(strip),
             a_row_stride: 1,
             a_k_stride: self.stride as i64,
             a_groups: None,

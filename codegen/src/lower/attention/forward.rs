@@ -15,7 +15,7 @@ impl Strip<'_> {
         let values = self.packed(b, 1, self.value_depth, self.keys);
         let (output, maxima, sums) = (self.result(b, 0), self.result(b, 1), self.result(b, 2));
         let scores = b.scratch(DType::F32, self.size * self.stride);
-        let c = Element::new(scores, Affine::default());
+        let c = Element::first(scores);
         let c = (c, self.stride);
         b.push(self.product(&q, keys, c, Extent::Static(self.keys), self.depth));
         self.open_rows(b);
@@ -78,23 +78,22 @@ impl Strip<'_> {
         let (k, k_at, k_panel_stride) = self.packed(b, 0, self.keys, self.depth);
         let (v, v_at, v_panel_stride) = self.packed(b, 1, self.value_depth, self.keys);
         let [output, maxima, sums] = [0, 1, 2].map(|index| self.result(b, index));
-        let element = |place, at| Element::new(place, at);
         let of_rows = |width: usize| {
             let first = self.first.scale(width as i64);
             self.batch_offset(self.queries * width).add(&first)
         };
         b.push(Stmt::Attend(Box::new(Attend {
             format: self.format,
-            q: element(q.place, self.strip_of(&q)),
+            q: Element::new(q.place, self.strip_of(&q)),
             q_row_stride: q.row_stride,
             q_column_stride: q.column_stride,
-            k: element(k, k_at),
+            k: Element::new(k, k_at),
             k_panel_stride,
-            v: element(v, v_at),
+            v: Element::new(v, v_at),
             v_panel_stride,
-            output: element(output, of_rows(self.value_depth)),
-            maxima: element(maxima, of_rows(1)),
-            sums: element(sums, of_rows(1)),
+            output: Element::new(output, of_rows(self.value_depth)),
+            maxima: Element::new(maxima, of_rows(1)),
+            sums: Element::new(sums, of_rows(1)),
             rows: self.rows.clone(),
             keys: self.keys,
             depth: self.depth,

@@ -5,7 +5,7 @@
 
 use super::Blocked;
 use super::strip::Strip;
-use crate::kernel::{Affine, Combine, Element, Extent, Place, Stmt, Var};
+use crate::kernel::{Affine, Combine, Element, Extent, Stmt, Var};
 use crate::lower::Lowered;
 use crate::lower::builder::Builder;
 use bsq_ir::{DType, Mask, Op};
@@ -27,7 +27,7 @@ impl Strip<'_> {
         b.push(self.product(
             &q,
             keys,
-            (start_of(scores), self.stride),
+            (Element::first(scores), self.stride),
             Extent::Static(self.keys),
             self.depth,
         ));
@@ -53,7 +53,7 @@ impl Strip<'_> {
             Ok(())
         })?;
         let sum = self.reduce(b, Combine::Sum, |b, at| {
-            let exp = b.load_here(element(rounded, at), dtype);
+            let exp = b.load_here(Element::new(rounded, at), dtype);
             b.map(Op::Cast(f32), f32, &[exp])
         });
         let reciprocal = self.reciprocal(b, sum);
@@ -63,7 +63,7 @@ impl Strip<'_> {
         self.close_rows(b);
 
         let probabilities = self.strip_scratch(rounded);
-        let c = (start_of(product), self.value_depth);
+        let c = (Element::first(product), self.value_depth);
         let columns = Extent::Static(self.value_depth);
         b.push(self.product(&probabilities, values, c, columns, self.keys));
         self.open_rows(b);
@@ -89,12 +89,4 @@ impl Strip<'_> {
         let grid: Vec<Var> = self.batch.iter().copied().chain([self.strip]).collect();
         Ok(self.finish(b, grid, body, 2))
     }
-}
-
-fn element(place: Place, at: Affine) -> Element {
-    Element::new(place, at)
-}
-
-fn start_of(place: Place) -> Element {
-    element(place, Affine::default())
 }

@@ -51,7 +51,7 @@ impl Strip<'_> {
                 column_stride,
             } = self.matrix(b, self.operand(operand), true)?;
             sides.push(Side {
-                first: element(place, at.add(&first.scale(row_stride))),
+                first: Element::new(place, at.add(&first.scale(row_stride))),
                 row_stride,
                 column_stride,
             });
@@ -59,7 +59,7 @@ impl Strip<'_> {
         let panels = [0, 1].map(|i| {
             let (place, at, stride) = self.packed(b, right[i], depths[i], columns);
             Panels {
-                first: element(place, at),
+                first: Element::new(place, at),
                 stride,
             }
         });
@@ -70,14 +70,14 @@ impl Strip<'_> {
         };
         let maxima = self.of_queries(b, 3, &from)?;
         let sums = self.of_queries(b, 4, &from)?;
-        let inner = element(inner, self.batch_offset(self.queries).add(&from));
+        let inner = Element::new(inner, self.batch_offset(self.queries).add(&from));
         let (count, results) = match by_keys {
             true => (self.keys, vec![(1, self.depth), (2, self.value_depth)]),
             false => (self.queries, vec![(0, self.depth)]),
         };
         let results = results.into_iter().map(|(index, width)| {
             let at = self.batch_offset(count * width);
-            element(self.result(b, index), at.add(&first.scale(width as i64)))
+            Element::new(self.result(b, index), at.add(&first.scale(width as i64)))
         });
         let results = results.collect();
         let left = sides.try_into().expect("two sides");
@@ -121,13 +121,9 @@ impl Strip<'_> {
         match b.places().locate(node, index) {
             Ok(Source::Stored(stored, at)) if at.coefficient(query) == 1 => {
                 let place = b.node_buffer(stored, false);
-                Ok(element(place, at.substitute(query, from)))
+                Ok(Element::new(place, at.substitute(query, from)))
             }
             _ => Err(Blocked::Store(node)),
         }
     }
-}
-
-fn element(place: Place, at: Affine) -> Element {
-    Element::new(place, at)
 }

@@ -1,0 +1,227 @@
+//! The kernel of a contraction: rows and columns are cut into blocks, and statements get loops.
+
+use super::super::access::Blocked;
+use super::super::blocks::Extents;
+use super::super::builder::{Builder, Shared};
+use super::super::left::{Left, LeftBlock};
+use super::super::nest::{Nest, block_of};
+use super::super::pack::{self, Packed};
+use super::super::{Lowered, label, loops};
+use super::Plan;
+use super::epilogue::Epilogue;
+use crate::kernel::{Affine, Contract, Element, Extent, Kernel, PANEL, Place, Stmt, Var};
+use bsq_ir::NodeId;
+
+/// Rows and columns in blocks, one of each to a work item.
+struct Blocking {
+    /// Places in a block.
+    row: Var,
+    column: Var,
+    /// The number of the block of columns.
+    column_block: Var,
+    m: Extent,
+    n: Extent,
+    /// Columns in a block that is not cut short.
+    columns: usize,
+}
+
+impl Blocking {
+    /// The same offset in a block's first row and column.
+    fn start(&self, at: &Affine) -> Affine {
+        let zero = Affine::default();
+        at.substitute(self.row, &zero)
+            .substitute(self.column, &zero)
+    }
+
+    /// The number of the block's first panel.
+    fn first_panel(&self) -> Affine {
+        Affine::var(self.column_block).scale(self.columns.div_ceil(PANEL) as i64)
+    }
+}
+
+/// The right side's factor of columns: a stored node, and the offset in it.
+type Factor = Option<(NodeId, Affine)>;
+
+impl Plan<'_> {
+    pub(super) fn assemble(&self, b: &mut Builder, epilogue: Epilogue) -> Result<Lowered, Blocked> {
+        let node = self.function.node(self.anchor);
+        let (lhs, rhs) = (node.operands[0], node.operands[1]);
+        let (function, dot, result) = (self.function, self.dot, &self.result_index);
+        let format = self.sides.format;
+        let mut left = Left::new(b, function, lhs, dot, result, format, self.widened)?;
+        let mut factor = self.sides.column_factor(b, function, rhs, dot, result)?;
+        let panels = pack::packed_type(function, self.anchor, format);
+        let packed = b.buffer(Shared::Extra(self.anchor, 0), &panels.ty, false);
+        let c_place = match epilogue.sums {
+            Some(place) => place,
+            None => b.node_buffer(self.anchor, true),
+        };
+
+        // Everything that mentions rows or columns moves through the same changes of variables.
+        let item = b.close();
+        b.open(&[]);
+        let Epilogue { local, .. } = epilogue;
+        let mut nest = Nest {
+            item,
+            rows: epilogue.rows,
+            columns: epilogue.columns,
+        };
+        let column = nest
+            .merge_columns(&self.columns, local, &mut factor_at(&mut factor), b)
+            .ok_or(Blocked::Store(self.anchor))?;
+        let (row, outer) = match self.rows.split_last() {
+            Some((&row, outer)) => nest.merge_rows(row, outer.to_vec(), local, &mut left.at, b),
+            None => (b.axes.var(1), Vec::new()),
+        };
+        let column = column.unwrap_or_else(|| b.axes.var(1));
+        let n = b.axes.extent(column);
+        let mut c_at = self.result_offset(b, &outer, row, column);
+        let left_strides = left.strides(b, row, self.blocks);
+        let counted = |vars: &[Var]| -> usize { vars.iter().map(|&v| b.axes.extent(v)).product() };
+        let (rows, columns) = self.blocks.balanced(&Extents {
+            batch: counted(&self.batch) * counted(&outer),
+            m: b.axes.extent(row),
+            n,
+            format,
+        });
+        let mut moved: [&mut Affine; 2] = [&mut left.at, &mut c_at];
+        let (row_block, m_extent) = block_of(&mut nest, row, rows, b, &mut moved);
+        let mut moved = factor_at(&mut factor);
+        moved.push(&mut c_at);
+        let (column_block, n_extent) = block_of(&mut nest, column, columns, b, &mut moved);
+        let blocking = Blocking {
+            row,
+            column,
+            column_block,
+            m: m_extent,
+            n: n_extent,
+            columns: b.axes.extent(column),
+        };
+
+        let block = left.read(
+            b,
+            row,
+            &blocking.m,
+            left_strides,
+            blocking.start(&left.at),
+            (rows, self.blocks.copies_far_sides),
+        );
+        let columns = self.own_of_columns(b, &blocking, &panels, factor)?;
+        let (c, c_row_stride) = match epilogue.sums {
+            Some(place) => {
+                let stride = blocking.columns as i64;
+                let at = Affine::var(row).scale(stride).add(&Affine::var(column));
+                nest.replace_local(local, &at);
+                (Element::first(place), stride)
+            }
+            None => (Element::new(c_place, blocking.start(&c_at)), n as i64),
+        };
+        let first_panel = blocking.first_panel().scale(panels.stride as i64);
+        let b_at = panels.batch_offset(&self.batch, &b.axes).add(&first_panel);
+        let contract = Contract {
+            format,
+            a: block.from.clone(),
+            a_row_stride: block.strides.row,
+            a_k_stride: block.strides.k,
+            a_groups: block.strides.groups,
+            b: Element::new(packed, b_at),
+            b_panel_stride: panels.stride as i64,
+            columns,
+            c,
+            c_row_stride,
+            m: blocking.m.clone(),
+            n: blocking.n.clone(),
+            k: Extent::Static(panels.k),
+            accumulate: false,
+        };
+        let batch = self.batch.iter().copied();
+        let grid: Vec<Var> = batch
+            .chain(outer)
+            .chain([row_block, column_block])
+            .collect();
+        let body = body(block, contract, nest, epilogue.sums.map(|_| blocking));
+        let kernel = Kernel {
+            buffers: std::mem::take(&mut b.buffers),
+            scratch: std::mem::take(&mut b.scratch),
+            grid: loops::grid(&grid, &b.axes),
+            body,
+        };
+        Ok(Lowered {
+            kernel,
+            shared: std::mem::take(&mut b.shared),
+            extras: Vec::new(),
+            label: label(self.function, &self.group.members),
+            flops: 2 * node.shape().elements() as u64 * panels.k as u64,
+        })
+    }
+
+    /// What each column of a block has of its own: a factor, or where its sums start.
+    fn own_of_columns(
+        &self,
+        b: &mut Builder,
+        blocking: &Blocking,
+        panels: &Packed,
+        factor: Factor,
+    ) -> Result<Option<Element>, Blocked> {
+        if let Some((node, at)) = factor {
+            if at.coefficient(blocking.column) != 1 && blocking.columns > 1 {
+                let rhs = self.function.node(self.anchor).operands[1];
+                return Err(Blocked::Store(rhs));
+            }
+            let place: Place = b.node_buffer(node, false);
+            return Ok(Some(Element::new(place, blocking.start(&at))));
+        }
+        let Some(ty) = &panels.starts else {
+            return Ok(None);
+        };
+        let at = panels
+            .batch(&self.batch, &b.axes)
+            .scale(panels.panels as i64)
+            .add(&blocking.first_panel())
+            .scale(PANEL as i64);
+        let place = b.buffer(Shared::Extra(self.anchor, 1), ty, false);
+        Ok(Some(Element::new(place, at)))
+    }
+
+    /// The offset of the result's element in a plain row-major buffer.
+    fn result_offset(&self, b: &Builder, outer: &[Var], row: Var, column: Var) -> Affine {
+        let mut at = Affine::var(column);
+        let mut stride = b.axes.extent(column) as i64;
+        let batch = self.batch.iter().rev();
+        for &var in [row].iter().chain(outer.iter().rev()).chain(batch) {
+            at = at.add(&Affine::var(var).scale(stride));
+            stride *= b.axes.extent(var) as i64;
+        }
+        let shape = self.function.node(self.anchor).shape();
+        debug_assert_eq!(stride as usize, shape.elements());
+        at
+    }
+}
+
+/// A work item: the left side's block, the contraction, and its epilogue's loops if it has one.
+fn body(block: LeftBlock, contract: Contract, nest: Nest, epilogue: Option<Blocking>) -> Vec<Stmt> {
+    let mut body = block.prologue;
+    body.extend(nest.item);
+    body.push(Stmt::Contract(Box::new(contract)));
+    if let Some(blocking) = epilogue {
+        let mut row_body = nest.rows;
+        row_body.push(Stmt::Loop {
+            var: blocking.column,
+            extent: blocking.n,
+            vector: true,
+            body: nest.columns,
+        });
+        body.push(Stmt::Loop {
+            var: blocking.row,
+            extent: blocking.m,
+            vector: false,
+            body: row_body,
+        });
+    }
+    body
+}
+
+/// Where the factor of columns is, if there is one.
+fn factor_at(factor: &mut Factor) -> Vec<&mut Affine> {
+    factor.iter_mut().map(|(_, at)| at).collect()
+}
