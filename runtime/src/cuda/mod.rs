@@ -31,4 +31,4 @@ pub(crate) use code::{CudaCode, Gpu};
 pub use driver::{GpuInfo, gpu_info};
 pub use error::CudaError;
 pub use manifest::Manifest;
-pub use ptx::{PtxOptions, PtxProgram, PtxReport, compile_ptx};
+pub use ptx::{PtxOptions, PtxProgram, compile_ptx};

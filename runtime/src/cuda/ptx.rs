@@ -1,13 +1,11 @@
 //! From a function to PTX: rewriting, lowering, emission; each with its time. Needs no driver.
 
-use crate::program::front::{Lowered, lowered};
+use crate::program::front::{CompileReport, lowered};
 use bsq_codegen::lower::{self, Precision};
 use bsq_codegen::program::Program;
 use bsq_codegen::ptx::{self, Entry, PtxError};
 use bsq_ir::Function;
-use bsq_ir::rewrite::Report;
-use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What to generate.
 #[derive(Clone, Copy, Debug)]
@@ -36,21 +34,7 @@ impl Default for PtxOptions {
 pub struct PtxProgram {
     pub program: Program,
     pub entries: Vec<Entry>,
-    pub report: PtxReport,
-}
-
-/// What compilation did and how long each part took.
-#[derive(Clone, Debug)]
-pub struct PtxReport {
-    /// What rewriting found.
-    pub rewrite: Report,
-    pub rewrite_time: Duration,
-    pub lower_time: Duration,
-    pub emit_time: Duration,
-    pub kernels: usize,
-    pub launches: usize,
-    /// The most memory that the program needs at any time, in bytes, the workspace included.
-    pub peak_bytes: usize,
+    pub report: CompileReport,
 }
 
 /// Compiles a function to PTX.
@@ -74,28 +58,14 @@ pub fn compile_ptx(function: &Function, options: &PtxOptions) -> Result<PtxProgr
         precision: options.precision,
         blocks: options.target.blocks(),
     };
-    let Lowered {
-        program,
-        rewrite,
-        rewrite_time,
-        lower_time,
-    } = lowered(function, options.exact, &lowering);
-
+    let (program, mut report) = lowered(function, options.exact, &lowering);
     let start = Instant::now();
     let entries = ptx::compile(&program, &options.target)?;
-    let emit_time = start.elapsed();
+    report.code_time = start.elapsed();
     let mut compiled = PtxProgram {
-        report: PtxReport {
-            rewrite,
-            rewrite_time,
-            lower_time,
-            emit_time,
-            kernels: program.kernels.len(),
-            launches: program.launches.len(),
-            peak_bytes: program.peak_bytes(),
-        },
         program,
         entries,
+        report,
     };
     compiled.report.peak_bytes += compiled.workspace_bytes();
     Ok(compiled)
@@ -106,30 +76,5 @@ impl PtxProgram {
     pub fn workspace_bytes(&self) -> usize {
         let bytes = self.entries.iter().map(|entry| entry.workspace_bytes);
         bytes.max().unwrap_or(0)
-    }
-}
-
-impl PtxReport {
-    /// From graph to text.
-    pub fn total(&self) -> Duration {
-        self.rewrite_time + self.lower_time + self.emit_time
-    }
-}
-
-impl fmt::Display for PtxReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        write!(
-            f,
-            "compiled to PTX in {:.0} ms (rewrite {:.0}, lower {:.0}, emit {:.0}): \
-             {} kernels, {} launches, {:.1} MB at most",
-            ms(self.total()),
-            ms(self.rewrite_time),
-            ms(self.lower_time),
-            ms(self.emit_time),
-            self.kernels,
-            self.launches,
-            self.peak_bytes as f64 / 1e6,
-        )
     }
 }

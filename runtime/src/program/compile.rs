@@ -1,7 +1,7 @@
 //! Compilation: rewriting, lowering, machine code; each with its time.
 
 use super::ProgramError;
-use super::front::{Lowered, lowered};
+use super::front::{CompileReport, lowered};
 use super::session::Session;
 use crate::cuda::{CudaCode, Gpu, PtxOptions, compile_ptx};
 use crate::device::Device;
@@ -13,11 +13,9 @@ use bsq_codegen::lower::{self, Precision};
 use bsq_codegen::program::Program;
 use bsq_codegen::ptx;
 use bsq_ir::Function;
-use bsq_ir::rewrite::Report;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How to compile and run.
 #[derive(Clone, Debug)]
@@ -66,21 +64,6 @@ pub(super) enum Code {
     Cuda(Arc<CudaCode>),
 }
 
-/// What compilation did and how long each part took.
-#[derive(Clone, Debug)]
-pub struct CompileReport {
-    /// What rewriting found.
-    pub rewrite: Report,
-    pub rewrite_time: Duration,
-    pub lower_time: Duration,
-    /// For a GPU, that of the driver's assembler included.
-    pub code_time: Duration,
-    pub kernels: usize,
-    pub launches: usize,
-    /// The most memory that the program needs at any time, in bytes.
-    pub peak_bytes: usize,
-}
-
 /// Compiles a function for this machine or a GPU in it.
 ///
 /// # Errors
@@ -104,12 +87,7 @@ fn compile_for_cpu(
         precision: options.precision,
         ..Default::default()
     };
-    let Lowered {
-        program,
-        rewrite,
-        rewrite_time,
-        lower_time,
-    } = lowered(function, options.exact, &lowering);
+    let (program, mut report) = lowered(function, options.exact, &lowering);
 
     let start = Instant::now();
     let code = clif::compile(
@@ -119,20 +97,11 @@ fn compile_for_cpu(
             threads: available_threads(),
         },
     )?;
-    let code_time = start.elapsed();
+    report.code_time = start.elapsed();
 
     let threads = match options.threads {
         0 => available_threads(),
         threads => threads,
-    };
-    let report = CompileReport {
-        rewrite,
-        rewrite_time,
-        lower_time,
-        code_time,
-        kernels: program.kernels.len(),
-        launches: program.launches.len(),
-        peak_bytes: program.peak_bytes(),
     };
     Ok(Executable {
         program: Arc::new(program),
@@ -162,16 +131,8 @@ fn compile_for_gpu(
     let compiled = compile_ptx(function, &options)?;
     let start = Instant::now();
     let code = gpu.load(&compiled)?;
-    let made = compiled.report;
-    let report = CompileReport {
-        rewrite: made.rewrite,
-        rewrite_time: made.rewrite_time,
-        lower_time: made.lower_time,
-        code_time: made.emit_time + start.elapsed(),
-        kernels: made.kernels,
-        launches: made.launches,
-        peak_bytes: made.peak_bytes,
-    };
+    let mut report = compiled.report;
+    report.code_time += start.elapsed();
     Ok(Executable {
         program: Arc::new(compiled.program),
         code: Code::Cuda(Arc::new(code)),
@@ -191,30 +152,5 @@ impl Executable {
     /// Gives the program its parameters, all of them, by name.
     pub fn bind(&self, parameters: BTreeMap<String, HostTensor>) -> Result<Session, ProgramError> {
         Session::new(self.clone(), parameters)
-    }
-}
-
-impl CompileReport {
-    /// From graph to ready.
-    pub fn total(&self) -> Duration {
-        self.rewrite_time + self.lower_time + self.code_time
-    }
-}
-
-impl fmt::Display for CompileReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        write!(
-            f,
-            "compiled in {:.0} ms (rewrite {:.0}, lower {:.0}, code {:.0}): \
-             {} kernels, {} launches, {:.1} MB at most",
-            ms(self.total()),
-            ms(self.rewrite_time),
-            ms(self.lower_time),
-            ms(self.code_time),
-            self.kernels,
-            self.launches,
-            self.peak_bytes as f64 / 1e6,
-        )
     }
 }

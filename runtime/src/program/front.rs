@@ -4,18 +4,32 @@ use bsq_codegen::lower::{self, lower_with};
 use bsq_codegen::program::Program;
 use bsq_ir::Function;
 use bsq_ir::rewrite::{self, Report};
+use std::fmt;
 use std::time::{Duration, Instant};
 
-/// A program, and how it came about.
-pub(crate) struct Lowered {
-    pub program: Program,
+/// What compilation did and how long each part took.
+#[derive(Clone, Debug)]
+pub struct CompileReport {
+    /// What rewriting found.
     pub rewrite: Report,
     pub rewrite_time: Duration,
     pub lower_time: Duration,
+    /// Writing code; for a GPU that is in the machine, its driver's assembler included.
+    pub code_time: Duration,
+    pub kernels: usize,
+    pub launches: usize,
+    /// The most memory that the program needs at any time, in bytes; for GPUs, the workspace
+    /// included.
+    pub peak_bytes: usize,
 }
 
-/// Rewrites a function, with `exact` only so that every bit is kept, and lowers it.
-pub(crate) fn lowered(function: &Function, exact: bool, options: &lower::Options) -> Lowered {
+/// Rewrites a function, with `exact` only so that every bit is kept, and lowers it. There is no
+/// code yet, and no time for it in the report.
+pub(crate) fn lowered(
+    function: &Function,
+    exact: bool,
+    options: &lower::Options,
+) -> (Program, CompileReport) {
     let start = Instant::now();
     let rewriting = rewrite::Options {
         exact,
@@ -25,10 +39,39 @@ pub(crate) fn lowered(function: &Function, exact: bool, options: &lower::Options
     let rewrite_time = start.elapsed();
     let start = Instant::now();
     let program = lower_with(&optimized, options);
-    Lowered {
-        program,
+    let report = CompileReport {
         rewrite,
         rewrite_time,
         lower_time: start.elapsed(),
+        code_time: Duration::ZERO,
+        kernels: program.kernels.len(),
+        launches: program.launches.len(),
+        peak_bytes: program.peak_bytes(),
+    };
+    (program, report)
+}
+
+impl CompileReport {
+    /// From graph to ready.
+    pub fn total(&self) -> Duration {
+        self.rewrite_time + self.lower_time + self.code_time
+    }
+}
+
+impl fmt::Display for CompileReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        write!(
+            f,
+            "compiled in {:.0} ms (rewrite {:.0}, lower {:.0}, code {:.0}): \
+             {} kernels, {} launches, {:.1} MB at most",
+            ms(self.total()),
+            ms(self.rewrite_time),
+            ms(self.lower_time),
+            ms(self.code_time),
+            self.kernels,
+            self.launches,
+            self.peak_bytes as f64 / 1e6,
+        )
     }
 }

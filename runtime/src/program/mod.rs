@@ -28,7 +28,8 @@ mod session;
 mod timeline;
 
 pub(crate) use bound::Bound;
-pub use compile::{CompileOptions, CompileReport, Executable, compile};
+pub use compile::{CompileOptions, Executable, compile};
 pub use error::ProgramError;
+pub use front::CompileReport;
 pub use session::{Outputs, Session};
 pub use timeline::{LaunchTime, Span};
