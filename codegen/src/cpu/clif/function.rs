@@ -4,27 +4,26 @@ use super::emit::{ACCESS, Emitter};
 use super::statements::Range;
 use super::wide::WideFunctions;
 use crate::cpu::microkernel::Family;
+use crate::cpu::wide::{WideLoop, width};
 use crate::kernel::{Kernel, Place, Var, for_each_access};
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, condcodes::IntCC, types};
-use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
+use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
-/// The signature of [`KernelFn`](super::KernelFn).
-pub(super) fn signature(convention: CallConv) -> ir::Signature {
-    let mut signature = ir::Signature::new(convention);
-    signature.params = vec![AbiParam::new(types::I64); 4];
-    signature
-}
-
-/// Writes the code of `kernel` into `function`. Contractions call the microkernels of `family`.
+/// Writes `kernel` into `function`, with the signature of [`KernelFn`](super::KernelFn).
+/// Contractions call the microkernels of `family`; `define` takes wide loops, and gives the numbers
+/// by which they are called.
 pub(super) fn build<'f>(
     kernel: &Kernel,
     family: Family,
-    wide: Option<WideFunctions<'f>>,
+    define: &'f mut dyn FnMut(WideLoop) -> u32,
     config: TargetFrontendConfig,
     function: &'f mut ir::Function,
     context: &'f mut FunctionBuilderContext,
 ) {
+    function.signature = ir::Signature::new(config.default_call_conv);
+    function.signature.params = vec![AbiParam::new(types::I64); 4];
+    let wide = width(family).map(|width| WideFunctions { width, define });
     let builder = FunctionBuilder::new(function, context);
     let mut emitter = Emitter::new(kernel, builder, family, wide);
     let entry = emitter.b.create_block();

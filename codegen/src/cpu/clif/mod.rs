@@ -8,6 +8,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `target` | the instruction set, and the functions that stand in for a missing one |
+//! | `part` | the kernels that one thread compiles; `listing`: what one becomes |
 //! | `function` | a kernel's function and the loop over its work items |
 //! | `emit` | variables in scope, addresses, extents |
 //! | `statements` | definitions, stores, loops |
@@ -23,8 +24,10 @@ mod emit;
 mod extreme;
 mod function;
 mod lanes;
+mod listing;
 mod memory;
 mod ops;
+mod part;
 mod reduce;
 mod statements;
 mod target;
@@ -33,16 +36,13 @@ mod tests;
 mod wide;
 
 use super::microkernel::Family;
-use super::wide::{WideLoop, width};
-use crate::kernel::{Kernel, verify};
-use cranelift_codegen::{Context, ir};
-use cranelift_frontend::FunctionBuilderContext;
+use crate::kernel::Kernel;
 use cranelift_jit::JITModule;
-use cranelift_module::{FuncId, Linkage, Module};
+pub use listing::{Listing, explain};
+use part::compile_part;
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
-use wide::WideFunctions;
+use std::time::Duration;
 
 /// A compiled kernel: runs work items `begin..end`.
 ///
@@ -97,15 +97,6 @@ pub struct Timings {
     pub finalise: Duration,
 }
 
-/// What a kernel becomes.
-#[derive(Clone, Debug)]
-pub struct Listing {
-    /// Cranelift's IR, before its optimisations.
-    pub clif: String,
-    /// Machine instructions.
-    pub assembly: String,
-}
-
 /// Compiles kernels; equal ones once.
 ///
 /// # Errors
@@ -158,154 +149,6 @@ pub fn compile(kernels: &[Kernel], options: &Options) -> Result<Compiled, Codege
         timings,
         modules,
     })
-}
-
-/// What one thread has compiled.
-struct Part {
-    entries: Vec<KernelFn>,
-    timings: Timings,
-    module: JITModule,
-}
-
-fn compile_part<'k>(
-    kernels: impl Iterator<Item = &'k Kernel>,
-    options: &Options,
-) -> Result<Part, CodegenError> {
-    let mut module = target::module(target::isa(options.family)?);
-    let mut context = module.make_context();
-    let mut builder = FunctionBuilderContext::new();
-    let mut timings = Timings::default();
-    let mut ids: Vec<FuncId> = Vec::new();
-    let mut wide: HashMap<Vec<u8>, FuncId> = HashMap::new();
-    for kernel in kernels {
-        verify::check("compile", kernel);
-        let refused = |error: String| CodegenError::Kernel {
-            error,
-            kernel: kernel.to_string(),
-        };
-        let start = Instant::now();
-        context.func.signature = function::signature(module.isa().default_call_conv());
-        let config = module.isa().frontend_config();
-        let mut failed = None;
-        let mut define = |made: WideLoop| {
-            let id = match wide.get(&made.bytes) {
-                Some(&id) => Ok(id),
-                None => define_wide(&mut module, &made.bytes),
-            };
-            match id {
-                Ok(id) => {
-                    wide.insert(made.bytes, id);
-                    id.as_u32()
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    0
-                }
-            }
-        };
-        let functions = width(options.family).map(|width| WideFunctions {
-            width,
-            define: &mut define,
-        });
-        let function = &mut context.func;
-        function::build(
-            kernel,
-            options.family,
-            functions,
-            config,
-            function,
-            &mut builder,
-        );
-        if let Some(error) = failed {
-            return Err(refused(error));
-        }
-        let built = Instant::now();
-        let name = format!("kernel_{}", ids.len());
-        let id = module
-            .declare_function(&name, Linkage::Local, &context.func.signature)
-            .map_err(|error| refused(error.to_string()))?;
-        module
-            .define_function(id, &mut context)
-            .map_err(|error| refused(error.to_string()))?;
-        module.clear_context(&mut context);
-        timings.kernels += 1;
-        timings.build += built - start;
-        timings.cranelift += built.elapsed();
-        ids.push(id);
-    }
-    let start = Instant::now();
-    module
-        .finalize_definitions()
-        .map_err(|error| CodegenError::Host(error.to_string()))?;
-    timings.finalise = start.elapsed();
-    let entries = ids
-        .into_iter()
-        .map(|id| {
-            let code = module.get_finalized_function(id);
-            // SAFETY: the function was compiled with the signature of `KernelFn`.
-            unsafe { std::mem::transmute::<*const u8, KernelFn>(code) }
-        })
-        .collect();
-    Ok(Part {
-        entries,
-        timings,
-        module,
-    })
-}
-
-/// A wide loop's bytes as a function of the module.
-fn define_wide(module: &mut JITModule, bytes: &[u8]) -> Result<FuncId, String> {
-    const ALIGNMENT: u64 = 64;
-    let id = module.declare_anonymous_function(&wide::signature());
-    let id = id.map_err(|error| error.to_string())?;
-    let defined = module.define_function_bytes(id, ALIGNMENT, bytes, &[]);
-    defined.map_err(|error| error.to_string())?;
-    Ok(id)
-}
-
-/// What a kernel becomes on the way to machine code.
-///
-/// # Errors
-/// As [`compile`].
-pub fn explain(kernel: &Kernel, options: &Options) -> Result<Listing, CodegenError> {
-    let isa = target::isa(options.family)?;
-    let mut context = Context::new();
-    context.set_disasm(true);
-    context.func = ir::Function::with_name_signature(
-        ir::UserFuncName::default(),
-        function::signature(isa.default_call_conv()),
-    );
-    let mut builder = FunctionBuilderContext::new();
-    let mut loops = Vec::new();
-    let mut define = |made: WideLoop| {
-        loops.push(made.text);
-        loops.len() as u32 - 1
-    };
-    let functions = width(options.family).map(|width| WideFunctions {
-        width,
-        define: &mut define,
-    });
-    let (config, function) = (isa.frontend_config(), &mut context.func);
-    function::build(
-        kernel,
-        options.family,
-        functions,
-        config,
-        function,
-        &mut builder,
-    );
-    let mut clif = context.func.display().to_string();
-    for (index, text) in loops.iter().enumerate() {
-        clif.push_str(&format!("\nwide loop u0:{index}\n{text}"));
-    }
-    let code = context
-        .compile(&*isa, &mut Default::default())
-        .map_err(|error| CodegenError::Kernel {
-            error: error.inner.to_string(),
-            kernel: kernel.to_string(),
-        })?;
-    let assembly = code.vcode.clone().unwrap_or_default();
-    Ok(Listing { clif, assembly })
 }
 
 impl Compiled {
