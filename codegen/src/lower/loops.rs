@@ -3,6 +3,19 @@
 use super::axes::Axes;
 use crate::kernel::{Affine, Axis, Extent, Inst, Stmt, Var};
 
+/// A body in loops over whole axes, outermost first; with `vector`, the innermost one in lanes.
+pub fn nest(mut body: Vec<Stmt>, vars: &[Var], axes: &Axes, vector: bool) -> Vec<Stmt> {
+    for (depth, &var) in vars.iter().enumerate().rev() {
+        body = vec![Stmt::Loop {
+            var,
+            extent: Extent::Static(axes.extent(var)),
+            vector: vector && depth + 1 == vars.len(),
+            body,
+        }];
+    }
+    body
+}
+
 /// Every index expression of some statements.
 pub fn for_each_index(stmts: &mut [Stmt], visit: &mut impl FnMut(&mut Affine)) {
     for stmt in stmts {

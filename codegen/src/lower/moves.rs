@@ -4,9 +4,7 @@ use super::access::{Blocked, flatten};
 use super::builder::Builder;
 use super::rows::root_axes;
 use super::{Attempt, Lowered, loops};
-use crate::kernel::{
-    Affine, Combine, Element, Extent, Kernel, Place, Reduce, Reduction, Stmt, Value, Var,
-};
+use crate::kernel::{Affine, Combine, Element, Kernel, Place, Reduce, Reduction, Stmt, Value, Var};
 use crate::schedule::Group;
 use bsq_ir::{DType, Function, NodeId, Op, Padding, Shape};
 use std::collections::BTreeSet;
@@ -164,17 +162,8 @@ impl Writer<'_> {
 
     /// Wraps the innermost open body in loops over `vars`, the last one in lanes.
     fn close_loops(&self, b: &mut Builder, vars: &[Var], vector: bool) {
-        let mut nest = b.close();
-        for (depth, &var) in vars.iter().enumerate().rev() {
-            let extent = Extent::Static(b.axes.extent(var));
-            let vector = vector && depth + 1 == vars.len();
-            nest = vec![Stmt::Loop {
-                var,
-                extent,
-                vector,
-                body: nest,
-            }];
-        }
+        let body = b.close();
+        let nest = loops::nest(body, vars, &b.axes, vector);
         nest.into_iter().for_each(|stmt| b.push(stmt));
     }
 

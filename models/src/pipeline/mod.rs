@@ -63,20 +63,7 @@ mod tests {
 
     /// A small random model of 16x16 windows with 2x2 tokens of 12 bits in groups of 3.
     pub(super) fn tiny(seed: u64) -> ModelFile {
-        let text = "
-            [model]
-            embed_dim = 12
-            embed_group_size = 3
-            l2_norm = true
-            post_q_l2_norm = true
-            [model.vitconfig]
-            image_size = 16
-            patch_size = 8
-            width = 16
-            layers = 1
-            heads = 2
-            mlp_ratio = 2
-            dim_ffn_output = 32";
+        let text = include_str!("../../tests/tiny.toml");
         ModelFile::untrained("tiny", Config::from_toml(text).unwrap(), seed).unwrap()
     }
 

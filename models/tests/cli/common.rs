@@ -8,21 +8,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// A random model of 16x16 windows with 2x2 tokens of 12 bits in groups of 3.
-pub const CONFIG: &str = "
-[model]
-embed_dim = 12
-embed_group_size = 3
-l2_norm = true
-post_q_l2_norm = true
-[model.vitconfig]
-image_size = 16
-patch_size = 8
-width = 16
-layers = 1
-heads = 2
-mlp_ratio = 2
-dim_ffn_output = 32
-";
+pub const CONFIG: &str = include_str!("../tiny.toml");
 
 /// A prior of tokens of 12 bits, in sections of 4x4.
 pub const PRIOR: &str = "

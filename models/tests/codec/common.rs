@@ -7,21 +7,7 @@ use bsq::prior::{PriorFile, PriorSession, PriorSessionError};
 use bsq_ir::philox::random_word;
 
 /// 16x16 windows with 2x2 tokens of 12 bits.
-pub const TOKENIZER: &str = "
-[model]
-embed_dim = 12
-embed_group_size = 3
-l2_norm = true
-post_q_l2_norm = true
-[model.vitconfig]
-image_size = 16
-patch_size = 8
-width = 16
-layers = 1
-heads = 2
-mlp_ratio = 2
-dim_ffn_output = 32
-";
+pub const TOKENIZER: &str = include_str!("../tiny.toml");
 
 /// Sections of 4x4 tokens, 4 sub-tokens of 3 bits.
 pub const PRIOR: &str = "

@@ -12,21 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-const TOKENIZER: &str = "
-[model]
-embed_dim = 12
-embed_group_size = 3
-l2_norm = true
-post_q_l2_norm = true
-[model.vitconfig]
-image_size = 16
-patch_size = 8
-width = 16
-layers = 1
-heads = 2
-mlp_ratio = 2
-dim_ffn_output = 32
-";
+const TOKENIZER: &str = include_str!("../tiny.toml");
 
 const PRIOR: &str = "
 [prior]

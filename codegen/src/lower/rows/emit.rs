@@ -162,17 +162,7 @@ impl Plan<'_> {
         let mut body = b.close();
         let mut axes = b.axes.clone();
         let rest = loops::merge_neighbours(&mut body, &self.reduced, &mut axes);
-        let mut nest = body;
-        for (depth, &var) in rest.iter().enumerate().rev() {
-            let vector = by_rows && depth + 1 == rest.len();
-            let extent = Extent::Static(axes.extent(var));
-            nest = vec![Stmt::Loop {
-                var,
-                extent,
-                vector,
-                body: nest,
-            }];
-        }
+        let nest = loops::nest(body, &rest, &axes, by_rows);
         nest.into_iter().for_each(|stmt| b.push(stmt));
         Ok(())
     }
