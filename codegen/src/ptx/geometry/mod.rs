@@ -1,10 +1,11 @@
 //! How a kernel's work items are spread over blocks of threads, and where its scratch is.
 
+mod survey;
+
 use super::arrays::Arrays;
 use super::contract::Tiling;
-use super::independent::{Spread, contains_contract, contains_wide_reduce};
+use super::independent::contains_wide_reduce;
 use super::team::{COLUMNS, TILE};
-use super::touched::{Lanes, Touched};
 use super::wide::Wide;
 use super::{Options, attend};
 use crate::kernel::bounds::Ranges;
@@ -70,18 +71,18 @@ pub struct Geometry {
 impl Geometry {
     pub fn new(kernel: &Kernel, arrays: &Arrays, options: &Options) -> Geometry {
         let items = kernel.items();
-        if let Some(bytes) = attention(&kernel.body) {
+        if let Some(bytes) = survey::attention(&kernel.body) {
             let blocks = Items::Block { slices: 1 };
             let mut geometry = Geometry::plain(blocks, attend::THREADS, items);
             geometry.shared_bytes = bytes;
             return geometry;
         }
-        let contracts = contractions(&kernel.body);
+        let contracts = survey::contractions(&kernel.body);
         if !contracts.is_empty() {
             return Geometry::of_contractions(kernel, arrays, &contracts, options);
         }
         if contains_wide_reduce(&kernel.body) {
-            let longest = longest_reduce(&kernel.body);
+            let longest = survey::longest_reduce(&kernel.body);
             let scratch = kernel.scratch_layout();
             let tiles = (THREADS_OF_ROWS / TILE) as usize;
             if longest <= TILE_EXTENT && items > 1 && scratch.1 * tiles <= MOST_SHARED / 2 {
@@ -103,19 +104,19 @@ impl Geometry {
             geometry.add_partials(&kernel.body);
             return geometry;
         }
-        if let Some(results) = columns(kernel) {
+        if let Some(results) = survey::columns(kernel) {
             let mut geometry = Geometry::plain(Items::Columns, COLUMNS * TILE, items);
             geometry.partial_bytes = results * geometry.threads as usize;
             geometry.shared_bytes = geometry.partial_bytes;
             return geometry;
         }
-        let work = most_parallel(&kernel.body, None);
+        let work = survey::most_parallel(&kernel.body, None);
         if work <= 1 && kernel.scratch.is_empty() {
             let threads = (items as u32).next_multiple_of(32).min(THREADS_OF_ROWS);
             return Geometry::plain(Items::Thread, threads, items.div_ceil(threads as usize));
         }
         let threads = (work.next_power_of_two() as u32).clamp(32, THREADS);
-        let slices = match is_one_loop(kernel, arrays) {
+        let slices = match survey::is_one_loop(kernel, arrays) {
             true => {
                 let together = kernel.body.iter().find_map(Wide::of);
                 let together = together.map_or(1, |wide| wide.elements);
@@ -159,7 +160,7 @@ impl Geometry {
         let stage = stage.unwrap_or(0);
         let blocks = kernel.items();
         let mut geometry = Geometry::plain(Items::Block { slices: 1 }, threads, blocks);
-        geometry.overlaid = is_overlaid(kernel, arrays, contracts, &tilings);
+        geometry.overlaid = survey::is_overlaid(kernel, arrays, contracts, &tilings);
         match geometry.overlaid {
             true => {
                 let (offsets, _) = kernel.scratch_layout();
@@ -228,105 +229,9 @@ impl Geometry {
 
     fn add_partials(&mut self, body: &[Stmt]) {
         self.partials = self.shared_bytes;
-        self.partial_bytes = partials(body).next_multiple_of(16);
+        self.partial_bytes = survey::partials(body).next_multiple_of(16);
         self.shared_bytes += self.partial_bytes;
     }
-}
-
-/// Bytes of partial results that a block's reductions need at a time.
-fn partials(body: &[Stmt]) -> usize {
-    let of = |stmt: &Stmt| match stmt {
-        Stmt::Reduce(reduce) => {
-            let chunks = reduce.extent.div_ceil(CHUNK).max(1);
-            (chunks + chunks.div_ceil(CHUNK) + 1) * 8 * reduce.results.len()
-        }
-        Stmt::Loop {
-            vector: false,
-            body,
-            ..
-        } => partials(body),
-        _ => 0,
-    };
-    body.iter().map(of).max().unwrap_or(0)
-}
-
-/// True if the kernel's one contraction leaves its result in scratch that nothing else uses
-/// before, so that stages and result can share their memory.
-fn is_overlaid(
-    kernel: &Kernel,
-    arrays: &Arrays,
-    contracts: &[&Contract],
-    tilings: &[Tiling],
-) -> bool {
-    let ([contract], [tiling]) = (contracts, tilings) else {
-        return false;
-    };
-    let Place::Scratch(_) = contract.c.place else {
-        return false;
-    };
-    let fits = contract.m.largest() <= tiling.rows() && contract.n.largest() <= tiling.columns();
-    let at_top = kernel
-        .body
-        .iter()
-        .position(|stmt| matches!(stmt, Stmt::Contract(_)));
-    let Some(position) = at_top else {
-        return false;
-    };
-    let before = Touched::of(arrays, &kernel.body[..position], Lanes::NONE);
-    let bytes = contract.m.largest() * contract.c_row_stride as usize * 4;
-    fits && !contract.accumulate
-        && contract.c.at == crate::kernel::Affine::default()
-        && !before.touches(contract.c.place)
-        && bytes <= MOST_SHARED
-}
-
-/// The bytes that a kernel stages that is one attention by blocks.
-fn attention(body: &[Stmt]) -> Option<usize> {
-    body.iter().find_map(|stmt| match stmt {
-        Stmt::Attend(attend) => Some(attend::stage_bytes(attend)),
-        Stmt::AttendBackward(backward) => Some(attend::backward::stage_bytes(backward)),
-        _ => None,
-    })
-}
-
-fn contractions(body: &[Stmt]) -> Vec<&Contract> {
-    let mut found = Vec::new();
-    for stmt in body {
-        match stmt {
-            Stmt::Contract(contract) => found.push(&**contract),
-            Stmt::Loop { body, .. } if contains_contract(body) => found.extend(contractions(body)),
-            _ => {}
-        }
-    }
-    found
-}
-
-fn longest_reduce(body: &[Stmt]) -> usize {
-    let of = |stmt: &Stmt| match stmt {
-        Stmt::Reduce(reduce) => reduce.extent,
-        Stmt::Loop {
-            vector: false,
-            body,
-            ..
-        } => longest_reduce(body),
-        _ => 0,
-    };
-    body.iter().map(of).max().unwrap_or(0)
-}
-
-/// Iterations of the largest nest of loops; those that a thread takes together are one.
-fn most_parallel(body: &[Stmt], around: Option<Wide>) -> usize {
-    let of = |stmt: &Stmt| match stmt {
-        Stmt::Loop {
-            var, extent, body, ..
-        } => {
-            let wide = around.or_else(|| Wide::of(stmt));
-            let iterations = Extent::largest(extent) / Wide::elements(wide, *var);
-            iterations * most_parallel(body, wide).max(1)
-        }
-        _ => 1,
-    };
-    body.iter().map(of).max().unwrap_or(0)
 }
 
 /// Columns of a block, by the terms of each.
@@ -335,54 +240,6 @@ pub fn columns_of_block(terms: usize) -> usize {
         true => COLUMNS as usize,
         false => 64,
     }
-}
-
-/// Whether an item is one loop over some columns, each with reductions that are worth 16 lanes:
-/// the bytes of the results of one.
-fn columns(kernel: &Kernel) -> Option<usize> {
-    let (last, before) = kernel.body.split_last()?;
-    let Stmt::Loop {
-        vector: true,
-        extent,
-        body,
-        ..
-    } = last
-    else {
-        return None;
-    };
-    let plain = before.iter().all(|stmt| matches!(stmt, Stmt::Let { .. }));
-    if !plain || !kernel.scratch.is_empty() || extent.largest() > COLUMNS as usize {
-        return None;
-    }
-    let mut bytes = 0;
-    for stmt in body {
-        match stmt {
-            Stmt::Let { .. } | Stmt::Store { .. } => {}
-            Stmt::Reduce(reduce) if TERMS_OF_COLUMN.contains(&reduce.extent) => {
-                let sizes = reduce.results.iter().map(|result| result.dtype.size());
-                bytes = sizes.sum::<usize>().max(bytes);
-            }
-            _ => return None,
-        }
-    }
-    (bytes > 0).then_some(bytes)
-}
-
-/// True if an item is one loop, of which several blocks can take their parts.
-fn is_one_loop(kernel: &Kernel, arrays: &Arrays) -> bool {
-    let is_loop = |stmt: &&Stmt| matches!(stmt, Stmt::Loop { .. });
-    let loops: Vec<&Stmt> = kernel.body.iter().filter(is_loop).collect();
-    let lets = kernel
-        .body
-        .iter()
-        .filter(|stmt| matches!(stmt, Stmt::Let { .. }));
-    if loops.len() != 1 || loops.len() + lets.count() != kernel.body.len() {
-        return false;
-    }
-    !matches!(
-        Spread::of(arrays, &ranges(kernel), loops[0]),
-        Spread::Sequential
-    )
 }
 
 /// The ranges of a grid's variables.
