@@ -20,7 +20,7 @@
 //! | `family` | which families there are, which one this CPU gets, `BSQ_CPU` |
 //! | `blocks` | the loops over cache blocks and tiles, shared by all families |
 //! | `avx512`, `avx2`, `portable` | one register tile each, on f32 and on widened weights |
-//! | `fused` | multiply-adds of `portable` where the build has no instruction for them |
+//! | `fused`, `doubles` | multiply-adds of `portable`, also where the build has no instruction for them |
 //! | `avx512_pairs` | the tiles of `bf16` and `int8` |
 //! | `widened`, `avx2_pairs` | blocks of narrow sides, widened once; the tile for widened bytes |
 //! | `peak` | the multiply-add rate of one thread, to compare with |
@@ -34,6 +34,8 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512_pairs;
 mod blocks;
+#[cfg(any(test, not(any(target_feature = "fma", target_arch = "aarch64"))))]
+mod doubles;
 mod family;
 mod fused;
 mod peak;

@@ -76,7 +76,7 @@ macro_rules! register_loop {
 
 fn portable(steps: usize) -> usize {
     let (factor, addend) = operands();
-    let addends = [f64::from(addend); PANEL_WIDTH];
+    let addends = [fused::Factor::from(addend); PANEL_WIDTH];
     let mut sums = [[0.0; PANEL_WIDTH]; 2];
     for _ in 0..steps {
         for sums in &mut sums {

@@ -1,7 +1,7 @@
 //! The portable tile: 4 rows x 1 panel of multiply-adds that are fused on every CPU.
 
 use super::blocks::{self, Layout, Tile, TileFn, Tiles};
-use super::fused;
+use super::fused::{self, Factor};
 use super::{BF16, BF16_WEIGHTS, ContractArgs, F16, F32, INT8, PANEL_WIDTH, U8_WEIGHTS, format};
 
 struct Portable<const FORMAT: u8>;
@@ -67,9 +67,9 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
         for number in 0..terms {
             let term = format(FORMAT).term(number);
             // SAFETY: a panel is readable over its full width for every k.
-            let b_row: [f64; PANEL_WIDTH] = std::array::from_fn(|column| unsafe {
+            let b_row: [Factor; PANEL_WIDTH] = std::array::from_fn(|column| unsafe {
                 let b = b.wrapping_add((column * terms + term) * size);
-                f64::from(widen::<FORMAT>(b, scales[column]))
+                Factor::from(widen::<FORMAT>(b, scales[column]))
             });
             for (row, sums) in sums.iter_mut().enumerate() {
                 let a = a.wrapping_offset(row as isize * tile.a_row_stride);
