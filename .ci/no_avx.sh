@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The golden streams on an emulated CPU that has no AVX and no FMA: Debian's qemu-user.
-# One window with the default prior takes a minute. `all` behind the CPU's name adds the larger pictures,
-# which take ten.
+# One window with the default prior takes a minute. `all` behind the CPU's name adds the larger
+# pictures, which take eleven.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v qemu-x86_64 > /dev/null || { echo "install qemu-user first"; exit 2; }

@@ -9,7 +9,7 @@ use super::super::pack::{self, Packed};
 use super::super::{Lowered, label, loops};
 use super::Plan;
 use super::epilogue::Epilogue;
-use crate::kernel::{Affine, Contract, Element, Extent, Kernel, PANEL, Place, Stmt, Var};
+use crate::kernel::{Affine, Contract, Element, Extent, Kernel, PANEL, Stmt, Var};
 use bsq_ir::NodeId;
 
 /// Rows and columns in blocks, one of each to a work item.
@@ -168,7 +168,7 @@ impl Plan<'_> {
                 let rhs = self.function.node(self.anchor).operands[1];
                 return Err(Blocked::Store(rhs));
             }
-            let place: Place = b.node_buffer(node, false);
+            let place = b.node_buffer(node, false);
             return Ok(Some(Element::new(place, blocking.start(&at))));
         }
         let Some(ty) = &panels.starts else {

@@ -8,24 +8,33 @@ use super::super::team::COLUMNS;
 use super::super::touched::{Lanes, Touched};
 use super::super::wide::Wide;
 use super::{MOST_SHARED, TERMS_OF_COLUMN, ranges};
-use crate::kernel::{Affine, Contract, Extent, Kernel, Place, Stmt};
+use crate::kernel::{Affine, Contract, Extent, Kernel, Place, Reduce, Stmt};
 use bsq_ir::order::CHUNK;
 
 /// Bytes of partial results that a block's reductions need at a time.
 pub(super) fn partials(body: &[Stmt]) -> usize {
-    let of = |stmt: &Stmt| match stmt {
-        Stmt::Reduce(reduce) => {
-            let chunks = reduce.extent.div_ceil(CHUNK).max(1);
-            (chunks + chunks.div_ceil(CHUNK) + 1) * 8 * reduce.results.len()
-        }
+    most_of_reductions(body, &|reduce| {
+        let chunks = reduce.extent.div_ceil(CHUNK).max(1);
+        (chunks + chunks.div_ceil(CHUNK) + 1) * 8 * reduce.results.len()
+    })
+}
+
+pub(super) fn longest_reduce(body: &[Stmt]) -> usize {
+    most_of_reductions(body, &|reduce| reduce.extent)
+}
+
+/// The most of something over all reductions outside of vector loops.
+fn most_of_reductions(body: &[Stmt], of: &impl Fn(&Reduce) -> usize) -> usize {
+    let most = |stmt: &Stmt| match stmt {
+        Stmt::Reduce(reduce) => of(reduce),
         Stmt::Loop {
             vector: false,
             body,
             ..
-        } => partials(body),
+        } => most_of_reductions(body, of),
         _ => 0,
     };
-    body.iter().map(of).max().unwrap_or(0)
+    body.iter().map(most).max().unwrap_or(0)
 }
 
 /// True if the kernel's one contraction leaves its result in scratch that nothing else uses
@@ -77,19 +86,6 @@ pub(super) fn contractions(body: &[Stmt]) -> Vec<&Contract> {
         }
     }
     found
-}
-
-pub(super) fn longest_reduce(body: &[Stmt]) -> usize {
-    let of = |stmt: &Stmt| match stmt {
-        Stmt::Reduce(reduce) => reduce.extent,
-        Stmt::Loop {
-            vector: false,
-            body,
-            ..
-        } => longest_reduce(body),
-        _ => 0,
-    };
-    body.iter().map(of).max().unwrap_or(0)
 }
 
 /// Iterations of the largest nest of loops; those that a thread takes together are one.
