@@ -46,7 +46,7 @@ fn main() {
         let graph = Graph::new();
         let x = graph.input("x", DType::F32, [ROWS, COLUMNS]);
         let function = graph.function([("y", case(x).id())], []);
-        let program = lower(&function);
+        let program = lower(&function).expect("a program");
         if wanted.len() > 1 {
             for kernel in &program.kernels {
                 let listing = clif::explain(kernel, &options).expect("a listing");

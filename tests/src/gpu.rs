@@ -51,7 +51,7 @@ impl Gpu {
             precision: target.precision,
             blocks: options.blocks(),
         };
-        let program = lower_with(&optimized, &lowering);
+        let program = lower_with(&optimized, &lowering).expect("a program");
         let entries = ptx::compile(&program, &options).expect("a kernel for every launch");
         Gpu::load(program, entries, parameters, seed)
     }

@@ -61,7 +61,7 @@ fn attention_and_its_gradients_by_blocks_are_those_by_strips() {
         let (function, _) = bsq_ir::rewrite::optimize(&function, &Default::default());
         let [strips, blocks] = [Blocks::CPU, options.blocks()].map(|blocks| {
             let precision = Default::default();
-            lower_with(&function, &Options { precision, blocks })
+            lower_with(&function, &Options { precision, blocks }).unwrap()
         });
         let text = |program: &Program| -> String {
             program

@@ -45,7 +45,7 @@ fn run(
     };
     let (function, _) = bsq_ir::rewrite::optimize(function, &Default::default());
     let parameters = gpu::parameters(&function);
-    let program = lower_with(&function, &options);
+    let program = lower_with(&function, &options).unwrap();
     let mut entries = ptx::compile(&program, &generation).unwrap();
     change(&mut entries);
     let mut gpu = Gpu::load(program, entries, &parameters, seed);

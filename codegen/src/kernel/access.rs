@@ -1,6 +1,6 @@
 //! What statements load and store.
 
-use super::{Element, Inst, Stmt};
+use super::{Affine, Element, Inst, Kernel, Place, Stmt};
 
 /// How an element is touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Access {
 }
 
 /// Visits every element that statements touch, in program order.
-pub fn for_each_access(body: &[Stmt], visit: &mut impl FnMut(&Element, Access)) {
+pub fn for_each_access<'k>(body: &'k [Stmt], visit: &mut impl FnMut(&'k Element, Access)) {
     for stmt in body {
         match stmt {
             Stmt::Let {
@@ -67,4 +67,28 @@ pub fn for_each_access(body: &[Stmt], visit: &mut impl FnMut(&Element, Access)) 
             }
         }
     }
+}
+
+/// True if the two arrays may be the same memory: every element of `old` that is read is read
+/// before it is written as an element of `new`, whichever items run first.
+///
+/// So it is if there is one place in the program that writes, every read has the same address in
+/// terms of loop variables, and comes earlier. Items write to disjoint elements, so no other item
+/// writes what an item reads.
+pub fn reads_first(kernel: &Kernel, old: Place, new: Place) -> bool {
+    let mut store: Option<&Affine> = None;
+    let mut loads: Vec<&Affine> = Vec::new();
+    let mut in_order = true;
+    for_each_access(&kernel.body, &mut |element, access| {
+        if element.place != old && element.place != new {
+            return;
+        }
+        let plain = element.dynamic.is_none() && access.single && store.is_none();
+        in_order &= plain;
+        match access.written {
+            true => store = Some(&element.at),
+            false => loads.push(&element.at),
+        }
+    });
+    in_order && store.is_some_and(|store| loads.iter().all(|load| *load == store))
 }

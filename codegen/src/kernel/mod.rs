@@ -21,7 +21,7 @@ mod display;
 mod format;
 pub mod verify;
 
-pub use access::{Access, for_each_access};
+pub use access::{Access, for_each_access, reads_first};
 pub use affine::{Affine, Var};
 pub use attend::Attend;
 pub use attend_backward::{AttendBackward, Panels, Side};

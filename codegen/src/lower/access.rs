@@ -173,6 +173,27 @@ pub fn flatten(index: &[Affine], shape: &Shape) -> Affine {
     })
 }
 
+/// The variables of an offset that takes each value in `0..extent` once, ascending or descending in
+/// each variable, outermost first; `None` for any other.
+pub fn digits(at: &Affine, extent: usize, of_var: impl Fn(Var) -> usize) -> Option<Vec<Var>> {
+    let mut terms = at.terms.clone();
+    terms.sort_by_key(|term| term.1.abs());
+    let (mut step, mut lowest) = (1, at.constant);
+    for &(var, coefficient) in &terms {
+        if of_var(var) == 1 {
+            continue;
+        }
+        if coefficient.abs() != step {
+            return None;
+        }
+        let reach = coefficient * (of_var(var) as i64 - 1);
+        lowest += reach.min(0);
+        step *= of_var(var) as i64;
+    }
+    let whole = lowest == 0 && step as usize == extent;
+    whole.then(|| terms.iter().rev().map(|term| term.0).collect())
+}
+
 type Range = std::ops::Range<usize>;
 
 /// The finest split of two shapes into consecutive parts of equal products.

@@ -2,82 +2,83 @@
 
 use super::Lowered;
 use super::builder::Shared;
-use crate::kernel::{Affine, Kernel, Place, for_each_access};
+use super::in_place::may_replace;
+use crate::kernel::Kernel;
 use crate::memory;
-use crate::program::{Buffer, BufferId, BufferKind, Launch, Program};
+use crate::program::{Buffer, BufferId, BufferKind, Launch, Program, ValueId};
 use bsq_ir::{Function, NodeId, Op, Type};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+/// The program of lowered kernels, or the values that a kernel took for updates in place and are not.
 pub(super) fn assemble(
     function: &Function,
     lowered: Vec<Lowered>,
-    in_place: &BTreeSet<NodeId>,
-) -> Program {
-    let mut assembler = Assembler {
-        function,
-        buffers: Vec::new(),
-        ids: BTreeMap::new(),
-    };
-    assembler.leaves();
-    let mut copies = Vec::new();
-    let writers = writers(&lowered);
-    for &(parameter, value) in function.updates() {
-        let target = assembler.id(Shared::Result(parameter, 0), &[]);
-        let writer = writers.get(&shared_of(function, value));
-        let aliased = in_place.contains(&value)
-            && writer
-                .is_some_and(|writer| reads_where_it_writes(writer, function, parameter, value))
-            && !assembler.ids.contains_key(&shared_of(function, value));
-        if aliased {
-            assembler.ids.insert(shared_of(function, value), target);
-        } else {
-            let source = assembler.id(shared_of(function, value), &[]);
-            copies.push((source, target));
+    in_place: &BTreeMap<NodeId, NodeId>,
+) -> Result<Program, BTreeSet<NodeId>> {
+    let mut assembler = Assembler::new(function);
+    let mut apart = BTreeSet::new();
+    for (&value, &parameter) in in_place {
+        let (old, new) = (Shared::Result(parameter, 0), shared_of(function, value));
+        if may_replace(&lowered, old, new) {
+            let target = assembler.id(old, &[]);
+            assembler.ids.insert(new, target);
+        } else if lowered.iter().any(|launch| launch.rest == Some(old)) {
+            apart.insert(value);
         }
     }
+    if !apart.is_empty() {
+        return Err(apart);
+    }
+    let updated = function.updates().iter().map(|&(parameter, value)| {
+        let (old, new) = (Shared::Result(parameter, 0), shared_of(function, value));
+        (assembler.id(new, &[]), assembler.id(old, &[]))
+    });
+    let copies: Vec<_> = updated.filter(|(from, to)| from != to).collect();
     let mut kernels: Vec<Kernel> = Vec::new();
     let mut known: HashMap<Kernel, usize> = HashMap::new();
     let mut launches = Vec::new();
-    for Lowered {
-        kernel,
-        shared,
-        extras,
-        label,
-        flops,
-    } in lowered
-    {
-        let arguments: Vec<BufferId> = shared
-            .iter()
-            .map(|&shared| assembler.id(shared, &extras))
-            .collect();
-        let position = *known.entry(kernel).or_insert_with_key(|kernel| {
+    for lowered in lowered {
+        let position = *known.entry(lowered.kernel).or_insert_with_key(|kernel| {
             kernels.push(kernel.clone());
             kernels.len() - 1
         });
+        let shared = lowered.shared.iter();
+        let arguments = shared.map(|&shared| assembler.id(shared, &lowered.extras));
         launches.push(Launch {
             kernel: position,
-            arguments,
-            label,
-            flops,
+            arguments: arguments.collect(),
+            values: assembler.values_of(&lowered.shared),
+            rest: lowered.rest.map(|rest| assembler.value(rest)),
+            label: lowered.label,
+            flops: lowered.flops,
             stable: false,
         });
     }
-    let outputs: Vec<(String, BufferId)> = function
-        .outputs()
-        .iter()
-        .map(|(name, id)| (name.clone(), assembler.id(shared_of(function, *id), &[])))
-        .collect();
+    let mut outputs = Vec::new();
+    let mut results = Vec::new();
+    for (name, id) in function.outputs() {
+        let shared = shared_of(function, *id);
+        outputs.push((name.clone(), assembler.id(shared, &[])));
+        results.push(assembler.value(shared));
+    }
+    let updates = function.updates().iter().map(|&(parameter, value)| {
+        let target = assembler.id(Shared::Result(parameter, 0), &[]);
+        (target, assembler.value(shared_of(function, value)))
+    });
+    let updates = updates.collect();
     let mut program = Program {
         kernels,
         launches,
         buffers: assembler.buffers,
         outputs,
+        results,
+        updates,
         copies,
         arena_bytes: 0,
     };
     mark_stable(&mut program);
     memory::plan(&mut program);
-    program
+    Ok(program)
 }
 
 fn shared_of(function: &Function, id: NodeId) -> Shared {
@@ -88,26 +89,26 @@ fn shared_of(function: &Function, id: NodeId) -> Shared {
     }
 }
 
-/// What writes each shared array first.
-fn writers(lowered: &[Lowered]) -> BTreeMap<Shared, &Lowered> {
-    let mut writers = BTreeMap::new();
-    for lowered in lowered {
-        for (shared, array) in lowered.shared.iter().zip(&lowered.kernel.buffers) {
-            if array.written {
-                writers.entry(*shared).or_insert(lowered);
-            }
-        }
-    }
-    writers
-}
-
 struct Assembler<'f> {
     function: &'f Function,
     buffers: Vec<Buffer>,
     ids: BTreeMap<Shared, BufferId>,
+    values: BTreeMap<Shared, ValueId>,
 }
 
-impl Assembler<'_> {
+impl<'f> Assembler<'f> {
+    /// With buffers for the function's leaves.
+    fn new(function: &'f Function) -> Self {
+        let mut assembler = Assembler {
+            function,
+            buffers: Vec::new(),
+            ids: BTreeMap::new(),
+            values: BTreeMap::new(),
+        };
+        assembler.leaves();
+        assembler
+    }
+
     fn leaves(&mut self) {
         for (id, node) in self.function.iter() {
             let kind = match &node.op {
@@ -118,13 +119,24 @@ impl Assembler<'_> {
                 }
                 _ => continue,
             };
-            let buffer = self.add(node.ty().clone(), kind);
-            self.ids.insert(Shared::Result(id, 0), buffer);
+            let shared = Shared::Result(id, 0);
+            let initial = Some(self.value(shared));
+            let buffer = self.add(node.ty().clone(), kind, initial);
+            self.ids.insert(shared, buffer);
         }
     }
 
-    fn add(&mut self, ty: Type, kind: BufferKind) -> BufferId {
-        self.buffers.push(Buffer { ty, kind });
+    fn value(&mut self, shared: Shared) -> ValueId {
+        let next = ValueId(self.values.len() as u32);
+        *self.values.entry(shared).or_insert(next)
+    }
+
+    fn values_of(&mut self, shared: &[Shared]) -> Vec<ValueId> {
+        shared.iter().map(|&shared| self.value(shared)).collect()
+    }
+
+    fn add(&mut self, ty: Type, kind: BufferKind, initial: Option<ValueId>) -> BufferId {
+        self.buffers.push(Buffer { ty, kind, initial });
         BufferId(self.buffers.len() as u32 - 1)
     }
 
@@ -143,48 +155,10 @@ impl Assembler<'_> {
                     .clone()
             }
         };
-        let id = self.add(ty, BufferKind::Temporary { offset: 0 });
+        let id = self.add(ty, BufferKind::Temporary { offset: 0 }, None);
         self.ids.insert(shared, id);
         id
     }
-}
-
-/// True if the kernel reads the old value of an element only where it writes the new one.
-fn reads_where_it_writes(
-    lowered: &Lowered,
-    function: &Function,
-    parameter: NodeId,
-    value: NodeId,
-) -> bool {
-    let position = |id: NodeId| {
-        lowered
-            .shared
-            .iter()
-            .position(|&s| s == shared_of(function, id))
-    };
-    let Some(old) = position(parameter) else {
-        return true;
-    };
-    let Some(new) = position(value) else {
-        return false;
-    };
-    let (old, new) = (Place::Buffer(old as u32), Place::Buffer(new as u32));
-    let mut loads: BTreeSet<(i64, Vec<_>)> = BTreeSet::new();
-    let mut stores = BTreeSet::new();
-    let mut plain = true;
-    let key = |at: &Affine| (at.constant, at.terms.clone());
-    for_each_access(&lowered.kernel.body, &mut |element, access| {
-        if element.place == old || element.place == new {
-            plain &= element.dynamic.is_none() && access.single;
-            let set = if access.written {
-                &mut stores
-            } else {
-                &mut loads
-            };
-            set.insert(key(&element.at));
-        }
-    });
-    plain && stores.len() == 1 && loads.iter().all(|load| stores.contains(load))
 }
 
 /// Marks launches whose every input stays the same from run to run.

@@ -37,6 +37,11 @@ impl Axes {
         (index, vars)
     }
 
+    /// Whether a variable is an axis of a tensor, or a part of one, which can be split.
+    pub fn is_axis(&self, var: Var) -> bool {
+        self.origin[var.0 as usize].0 != usize::MAX
+    }
+
     /// Starts over with a variable split in two.
     pub fn split(mut self, var: Var, inner: usize) -> Axes {
         let (number, position) = self.origin[var.0 as usize];

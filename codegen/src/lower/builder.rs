@@ -323,13 +323,16 @@ impl<'a> Builder<'a> {
         let probe = self.axes.var(extent);
         let mut probed = index.clone();
         probed[axis] = Affine::var(probe);
-        let stride = match self.places().locate(node, probed)? {
-            Source::Stored(_, at) => at.coefficient(probe),
+        let stride = match self.places().locate(node, probed) {
+            Ok(Source::Stored(_, at)) => at.coefficient(probe),
             // A leaf has no buffer of its own: the view of it gets one.
-            Source::Computed(leaf, _) if role(&self.function.node(leaf).op) == Role::Leaf => {
+            Ok(Source::Computed(leaf, _)) if role(&self.function.node(leaf).op) == Role::Leaf => {
                 return Err(Blocked::Store(node));
             }
-            Source::Computed(node, _) => return Err(Blocked::Store(node)),
+            Ok(Source::Computed(node, _)) => return Err(Blocked::Store(node)),
+            // A position that is not known yet cannot be cut in two.
+            Err(Blocked::Split { var, .. }) if var == probe => return Err(Blocked::Store(node)),
+            Err(blocked) => return Err(blocked),
         };
         let Source::Stored(stored, at) = self.places().locate(node, index)? else {
             return Err(Blocked::Store(node));

@@ -53,7 +53,7 @@ impl Left {
         }
     }
 
-    /// How the left side can be read in place, if it can; contracted variables in groups only
+    /// How the left side can be read in place, if it can: upwards; contracted variables in groups only
     /// where the target likes them.
     pub fn strides(&self, b: &Builder, row: Var, blocks: &Blocks) -> Option<Strides> {
         let mut strides = Strides {
@@ -81,7 +81,10 @@ impl Left {
             }
             inner *= b.axes.extent(var);
         }
-        Some(strides)
+        // Targets that copy ahead go upwards.
+        let group = strides.groups.map_or(0, |groups| groups.stride);
+        let upwards = strides.row >= 0 && strides.k >= 0 && group >= 0;
+        upwards.then_some(strides)
     }
 
     /// Where the block contraction reads the left side, and what runs before it.

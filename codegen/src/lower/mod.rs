@@ -7,6 +7,8 @@ mod axes;
 mod blocks;
 mod builder;
 mod contraction;
+mod empty;
+mod in_place;
 mod left;
 pub(crate) mod loops;
 mod moves;
@@ -19,14 +21,14 @@ mod sides;
 
 use crate::kernel::Kernel;
 use crate::program::Program;
-use crate::schedule::{Group, Schedule, Widenings, order, schedule};
+use crate::schedule::{Group, Role, Schedule, Widenings, order, role, schedule};
 use access::Blocked;
 use axes::Axes;
 pub use blocks::{Blocks, Extents};
 use bsq_ir::{Function, NodeId, Op, Type};
 use builder::{Builder, Shared};
 pub use precision::Precision;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A kernel and the shared arrays that it is launched on.
 pub(crate) struct Lowered {
@@ -36,6 +38,8 @@ pub(crate) struct Lowered {
     pub extras: Vec<(Shared, Type)>,
     pub label: String,
     pub flops: u64,
+    /// What must be in the result's place before: the kernel writes a part of it only.
+    pub rest: Option<Shared>,
 }
 
 /// How to lower.
@@ -56,52 +60,109 @@ impl Default for Options {
     }
 }
 
-/// Lowers a function, in f32 for a CPU. Every function that verifies can be lowered.
-pub fn lower(function: &Function) -> Program {
+/// Lowers a function, in f32 for a CPU.
+///
+/// # Errors
+/// Never, as far as anybody knows: see [`lower_with`].
+pub fn lower(function: &Function) -> Result<Program, LowerError> {
     lower_with(function, &Options::default())
 }
 
 /// Lowers a function.
-pub fn lower_with(function: &Function, options: &Options) -> Program {
+///
+/// Nodes are fused where their loops suit. Where they turn out not to, nodes get buffers of their
+/// own and lowering starts over; in the end each node is a kernel of its own that reads stored
+/// operands, and for that there is always a loop.
+///
+/// # Errors
+/// If there is none after all: a mistake of this crate.
+pub fn lower_with(function: &Function, options: &Options) -> Result<Program, LowerError> {
     let precision = options.precision;
-    let function = precision.apply(prepare::prepare(function));
+    let function = empty::without_empty_operands(prepare::prepare(function));
+    let function = precision.apply(function);
     let narrow = precision != Precision::F32;
     let late = prepare::computed_again(&function);
     let mut forced: BTreeSet<NodeId> = prepare::outputs_to_copy(&function);
+    let mut apart = BTreeSet::new();
     loop {
         let mut schedule = schedule(&function, &forced, narrow);
-        let (order, in_place) = order(&function, &schedule, &late);
+        let (order, in_place) = order(&function, &schedule, &late, &apart);
         let context = Context {
             in_place: &in_place,
             options,
         };
         let mut kernels = Vec::new();
-        let mut blocked = BTreeSet::new();
+        let mut blocked = Vec::new();
         for &group in &order {
+            if empty::stores_nothing(&function, &schedule.groups[group]) {
+                continue;
+            }
             match lower_group(&function, &mut schedule, group, &context) {
                 Ok(lowered) => kernels.extend(lowered),
-                Err(node) => {
-                    blocked.insert(node);
-                }
+                Err(node) => blocked.push((group, node)),
             }
         }
         if blocked.is_empty() {
-            return assemble::assemble(&function, kernels, &in_place);
+            match assemble::assemble(&function, kernels, &in_place) {
+                Ok(program) => {
+                    program.check();
+                    return Ok(program);
+                }
+                Err(values) => apart.extend(values),
+            }
+            continue;
         }
         let before = forced.len();
-        forced.extend(blocked.iter().copied());
-        assert!(
-            forced.len() > before,
-            "no way to lower {}",
-            describe(&function, &blocked)
+        forced.extend(blocked.iter().map(|&(_, node)| node));
+        if forced.len() == before {
+            let groups = blocked.iter().map(|&(group, _)| &schedule.groups[group]);
+            groups.for_each(|group| forced.extend(taken_apart(&function, group)));
+        }
+        if forced.len() == before {
+            return Err(LowerError::new(&function, blocked[0].1));
+        }
+    }
+}
+
+/// What to store so that each member of a group is a kernel of its own with stored operands.
+fn taken_apart(function: &Function, group: &Group) -> Vec<NodeId> {
+    let members = group.members.iter();
+    let nodes = members.flat_map(|&id| function.node(id).operands.iter().copied().chain([id]));
+    nodes
+        .filter(|&id| !matches!(role(&function.node(id).op), Role::Leaf | Role::Projection))
+        .collect()
+}
+
+/// A node that no kernel could be made for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no kernel for {node}: a mistake of the compiler, please report it")]
+pub struct LowerError {
+    /// The node and its operands with their types.
+    node: String,
+}
+
+impl LowerError {
+    fn new(function: &Function, id: NodeId) -> Self {
+        let node = function.node(id);
+        let operands = node.operands.iter().map(|&id| {
+            let operand = function.node(id);
+            format!("{} {:?}", operand.op.name(), operand.types)
+        });
+        let operands: Vec<String> = operands.collect();
+        let node = format!(
+            "{:?} of {} at {}",
+            node.op,
+            operands.join(", "),
+            node.location
         );
+        LowerError { node }
     }
 }
 
 /// What lowering a group depends on beside its schedule.
 struct Context<'a> {
-    /// Values that may take the place of the parameters that they update.
-    in_place: &'a BTreeSet<NodeId>,
+    /// Values that may take the place of parameters, and which.
+    in_place: &'a BTreeMap<NodeId, NodeId>,
     options: &'a Options,
 }
 
@@ -153,28 +214,13 @@ fn lower_members(
         match attempt {
             Ok(lowered) => return Ok(lowered),
             Err((Blocked::Store(node), _)) => return Err(node),
-            Err((Blocked::Split { var, inner }, tried)) => axes = tried.split(var, inner),
+            Err((Blocked::Split { var, inner }, tried)) if tried.is_axis(var) => {
+                axes = tried.split(var, inner);
+            }
+            // What counts something else stays whole: the group is taken apart.
+            Err((Blocked::Split { .. }, _)) => return Err(group.members[0]),
         }
     }
-}
-
-fn describe(function: &Function, nodes: &BTreeSet<NodeId>) -> String {
-    let lines = nodes.iter().map(|&id| {
-        let node = function.node(id);
-        let operands: Vec<String> = node
-            .operands
-            .iter()
-            .map(|&id| {
-                format!(
-                    "{id} {} {:?}",
-                    function.node(id).op.name(),
-                    function.node(id).types
-                )
-            })
-            .collect();
-        format!("{id} = {:?} of {operands:?}", node.op)
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What a kernel computes, for reports: the ops of its nodes, the root last.

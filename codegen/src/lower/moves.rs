@@ -1,23 +1,24 @@
 //! Ops that write parts of their result, each part in loops of its own.
 
 use super::access::{Blocked, flatten};
-use super::builder::Builder;
+use super::builder::{Builder, Shared};
 use super::rows::root_axes;
 use super::{Attempt, Lowered, loops};
 use crate::kernel::{Affine, Combine, Element, Kernel, Place, Reduce, Reduction, Stmt, Value, Var};
 use crate::schedule::Group;
 use bsq_ir::{DType, Function, NodeId, Op, Padding, Shape};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `in_place` are values that may take the place of the parameters that they update.
 pub(super) fn lower(
     mut builder: Builder,
     function: &Function,
     group: &Group,
-    in_place: &BTreeSet<NodeId>,
+    in_place: &BTreeMap<NodeId, NodeId>,
 ) -> Attempt {
     let anchor = group.anchor.expect("a group with loops of its own");
-    let kept = in_place.contains(&anchor) && is_a_part(&builder, function, anchor);
+    let parameter = in_place.get(&anchor).copied();
+    let kept = parameter.filter(|&parameter| is_a_part(&builder, function, anchor, parameter));
     match emit(&mut builder, function, anchor, kept) {
         Ok(lowered) => Ok(vec![lowered]),
         Err(blocked) => Err((blocked, builder.axes)),
@@ -26,12 +27,11 @@ pub(super) fn lower(
 
 /// Whether a value is the parameter that it updates but for a slice, which the new elements do
 /// not depend on: a key/value cache, of which a step must not touch more than it adds.
-fn is_a_part(b: &Builder, function: &Function, id: NodeId) -> bool {
+fn is_a_part(b: &Builder, function: &Function, id: NodeId, parameter: NodeId) -> bool {
     let node = function.node(id);
-    let updated = function.updates().iter().find(|update| update.1 == id);
-    let (Op::DynamicUpdateSlice { .. }, Some(&(parameter, _))) = (&node.op, updated) else {
+    if !matches!(node.op, Op::DynamicUpdateSlice { .. }) {
         return false;
-    };
+    }
     let mut whole = node.operands[0];
     while !b.stored()[whole.index()] && function.node(whole).op == Op::StopGradient {
         whole = function.node(whole).operands[0];
@@ -48,8 +48,13 @@ fn is_a_part(b: &Builder, function: &Function, id: NodeId) -> bool {
     whole == parameter
 }
 
-/// With `kept`, elements that stay as they are are in their place already.
-fn emit(b: &mut Builder, function: &Function, id: NodeId, kept: bool) -> Result<Lowered, Blocked> {
+/// With `kept`, elements that stay as they are are in their place already: that parameter's.
+fn emit(
+    b: &mut Builder,
+    function: &Function,
+    id: NodeId,
+    kept: Option<NodeId>,
+) -> Result<Lowered, Blocked> {
     let node = function.node(id);
     let to = b.node_buffer(id, true);
     let shape = node.shape();
@@ -83,7 +88,7 @@ fn emit(b: &mut Builder, function: &Function, id: NodeId, kept: bool) -> Result<
             }
         }
         Op::DynamicUpdateSlice { axis } => {
-            if !kept {
+            if kept.is_none() {
                 writer.copy(b, operand(0), leading, &Affine::default(), None)?;
             }
             let size = function.node(operand(1)).shape()[*axis];
@@ -125,6 +130,7 @@ fn emit(b: &mut Builder, function: &Function, id: NodeId, kept: bool) -> Result<
         extras: Vec::new(),
         label,
         flops: 0,
+        rest: kept.map(|parameter| Shared::Result(parameter, 0)),
     })
 }
 
@@ -294,7 +300,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The first position whose element equals the maximum.
+    /// The first position whose element equals the maximum, or is NaN.
     fn argmax(&mut self, b: &mut Builder, x: NodeId, axis: usize) -> Result<(), Blocked> {
         let x_shape = self.function.node(x).shape();
         let dtype = self.function.node(x).dtype();
@@ -311,7 +317,13 @@ impl Writer<'_> {
                 Some(best) => {
                     let position = b.index(DType::I32, &Affine::var(at));
                     let none = b.constant(DType::I32, extent as u64 - 1);
-                    let hit = b.map(Op::Equal, DType::Bool, &[element, best]);
+                    let mut hit = b.map(Op::Equal, DType::Bool, &[element, best]);
+                    if dtype == DType::F32 {
+                        // The maximum of a row with NaN is NaN, which only differs from itself.
+                        let number = b.map(Op::Equal, DType::Bool, &[element, element]);
+                        let nan = b.map(Op::Not, DType::Bool, &[number]);
+                        hit = b.map(Op::Or, DType::Bool, &[hit, nan]);
+                    }
                     let term = b.map(Op::Select, DType::I32, &[hit, position, none]);
                     (term, DType::I32, Combine::Min)
                 }

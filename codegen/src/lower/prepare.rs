@@ -141,7 +141,9 @@ fn rebuild(
             Some(results) => results[*index],
             None => keep(graph, node, operands),
         },
-        Op::Attention { .. } | Op::AttentionBackward { .. } => keep(graph, node, operands),
+        Op::Attention { .. } | Op::AttentionBackward { .. } if !any_empty(&tensors) => {
+            keep(graph, node, operands)
+        }
         op if op.family() == Family::Fused => {
             let results: Vec<NodeId> = expand(graph, op, &tensors)
                 .into_iter()
@@ -155,7 +157,8 @@ fn rebuild(
         }
         Op::StopGradient => operands[0],
         Op::Random { shape } => random(tensors[0], tensors[1], shape).id(),
-        Op::Sum(axes) if axes.is_empty() => operands[0],
+        // A sum starts from +0, also that of one element.
+        Op::Sum(axes) if axes.is_empty() => (tensors[0] + 0.0).id(),
         Op::ReduceMax(axes) if axes.is_empty() => operands[0],
         Op::Sum(axes) | Op::ReduceMax(axes) => {
             reduction(tensors[0], axes, matches!(node.op, Op::Sum(_))).id()
@@ -163,6 +166,10 @@ fn rebuild(
         Op::DotGeneral(axes) => dot_general(tensors[0], tensors[1], axes).id(),
         _ => keep(graph, node, operands),
     }
+}
+
+fn any_empty(tensors: &[Tensor]) -> bool {
+    tensors.iter().any(|x| x.shape().elements() == 0)
 }
 
 /// A contraction whose result has one axis for the columns of the right side.

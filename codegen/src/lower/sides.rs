@@ -51,6 +51,7 @@ impl Sides {
             _ => return Ok(None),
         };
         let (index, contracted) = operand_index(b, function, rhs, dot, result, false);
+        let index = widened_index(b, rhs, index)?;
         match b.places().locate(factor, index)? {
             Source::Stored(stored, at) if even(&at, &contracted) => Ok(Some((stored, at))),
             _ => Err(Blocked::Store(rhs)),
@@ -77,6 +78,7 @@ impl Sides {
                 .and_then(|side| side.scale)
                 .expect("bytes have a factor");
             let (index, contracted) = operand_index(b, function, operand, dot, result, left);
+            let index = widened_index(b, operand, index)?;
             match b.places().locate(scale, index.clone())? {
                 Source::Stored(_, at) if even(&at, &contracted) => {}
                 _ => return Err(Blocked::Store(operand)),
@@ -86,6 +88,14 @@ impl Sides {
         let sum = b.map(Op::Cast(DType::F32), DType::F32, &[sum]);
         let scale = b.map(Op::Mul, DType::F32, &scales);
         Ok(b.map(Op::Mul, DType::F32, &[sum, scale]))
+    }
+}
+
+/// An operand's index in terms of the widened value that it is a view of.
+fn widened_index(b: &Builder, operand: NodeId, index: Vec<Affine>) -> Result<Vec<Affine>, Blocked> {
+    match b.places().locate(operand, index)? {
+        Source::Computed(_, index) => Ok(index),
+        Source::Stored(..) => Err(Blocked::Store(operand)),
     }
 }
 

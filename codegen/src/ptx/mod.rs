@@ -36,7 +36,7 @@ mod wide;
 pub use geometry::MOST_SHARED;
 
 use crate::kernel::{Format, Kernel};
-use crate::lower::Blocks;
+use crate::lower::{Blocks, LowerError};
 use crate::program::Program;
 use arrays::Arrays;
 use emit::Emitter;
@@ -112,6 +112,8 @@ impl Options {
 /// Why a program has no PTX.
 #[derive(Debug, thiserror::Error)]
 pub enum PtxError {
+    #[error(transparent)]
+    Lower(#[from] LowerError),
     #[error("no code for sm_{sm}; known are {known}")]
     Target { sm: u32, known: String },
     #[error("kernel {kernel} has {items} work items, more than a launch can have")]

@@ -4,19 +4,21 @@
 use super::{Group, Role, Schedule, role};
 use bsq_ir::{Function, NodeId};
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 /// Elements of results that take no memory worth waiting for.
 const SMALL: usize = 64;
 
-/// Positions of groups in the order in which they run, and the updates that may be in place:
-/// every other reader of the parameter runs before. Groups of `late` nodes wait until their reader
+/// Positions of groups in the order in which they run, and the updates that may be in place: the
+/// parameter that each value replaces, every other reader of which runs before. A value replaces
+/// one parameter at most, and those in `apart` none. Groups of `late` nodes wait until their reader
 /// waits for nothing else.
 pub fn order(
     function: &Function,
     schedule: &Schedule,
     late: &BTreeSet<NodeId>,
-) -> (Vec<usize>, BTreeSet<NodeId>) {
+    apart: &BTreeSet<NodeId>,
+) -> (Vec<usize>, BTreeMap<NodeId, NodeId>) {
     let count = schedule.groups.len();
     let mut group_of = vec![None; function.nodes().len()];
     for (index, group) in schedule.groups.iter().enumerate() {
@@ -49,7 +51,7 @@ pub fn order(
     };
     let reader_of_late: Vec<Option<usize>> =
         schedule.groups.iter().zip(&edges).map(is_late).collect();
-    let mut in_place = BTreeSet::new();
+    let mut in_place = BTreeMap::new();
     // Scalars such as a learning rate are at hand before the updates that wait for them.
     let is_small = |group: &Group| {
         let stored = group.stored.iter();
@@ -62,6 +64,9 @@ pub fn order(
             continue;
         };
         urgent[writer] = true;
+        if apart.contains(&value) || in_place.contains_key(&value) {
+            continue;
+        }
         let others: Vec<usize> = reads[parameter.index()]
             .iter()
             .copied()
@@ -75,7 +80,7 @@ pub fn order(
             for reader in others {
                 edges[reader].insert(writer);
             }
-            in_place.insert(value);
+            in_place.insert(value, parameter);
         }
     }
     (sorted(schedule, &edges, &urgent, &reader_of_late), in_place)

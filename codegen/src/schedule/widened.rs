@@ -6,7 +6,8 @@
 //! and widens it in registers. To the scheduler such a value is a view of what is stored.
 
 use super::role;
-use bsq_ir::{DType, Function, NodeId, Op};
+use crate::kernel::Format;
+use bsq_ir::{DType, Function, Node, NodeId, Op};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A value in f32 and what it is widened from.
@@ -54,9 +55,19 @@ impl Widenings {
                 continue;
             }
             let narrow = |found: &Found| function.node(found.1.narrow).dtype();
+            let is_whole = |node: &Node, dtype: DType| {
+                let (Op::DotGeneral(axes), shape) =
+                    (&node.op, function.node(node.operands[0]).shape())
+                else {
+                    return false;
+                };
+                let terms: usize = axes.contract.iter().map(|pair| shape[pair.0]).product();
+                terms.is_multiple_of(terms_side_by_side(dtype))
+            };
             let right = value(node.operands[1]);
             if let Some(right) = right {
-                let left = value(node.operands[0]).filter(|_| both);
+                let left =
+                    value(node.operands[0]).filter(|left| both && is_whole(node, narrow(left)));
                 if let Some(left) = left.filter(|left| narrow(left) == narrow(&right)) {
                     found.add(left);
                 }
@@ -135,6 +146,16 @@ impl Widenings {
         let scales = operands.iter().map(|&operand| self.of(function, operand));
         scales.flatten().filter_map(|widening| widening.scale)
     }
+}
+
+/// Terms of a left side that are taken together: their number is a multiple.
+fn terms_side_by_side(dtype: DType) -> usize {
+    let format = match dtype {
+        DType::U8 => Format::Int8,
+        DType::F16 => Format::F16,
+        _ => Format::Bf16,
+    };
+    format.terms()
 }
 
 fn is_contraction(function: &Function, id: NodeId) -> bool {

@@ -141,6 +141,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     // Of both only if somebody looks at both.
     let for_cpu = (!on_gpu || on_cpu).then(|| lower_with(&fused, &for_cpu));
+    let for_cpu = for_cpu.transpose()?;
     let programs = (for_gpu.iter().map(|compiled| &compiled.program)).chain(&for_cpu);
     let program = programs
         .clone()

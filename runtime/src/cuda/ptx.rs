@@ -58,7 +58,7 @@ pub fn compile_ptx(function: &Function, options: &PtxOptions) -> Result<PtxProgr
         precision: options.precision,
         blocks: options.target.blocks(),
     };
-    let (program, mut report) = lowered(function, options.exact, &lowering);
+    let (program, mut report) = lowered(function, options.exact, &lowering)?;
     let start = Instant::now();
     let entries = ptx::compile(&program, &options.target)?;
     report.code_time = start.elapsed();

@@ -87,7 +87,7 @@ fn compile_for_cpu(
         precision: options.precision,
         ..Default::default()
     };
-    let (program, mut report) = lowered(function, options.exact, &lowering);
+    let (program, mut report) = lowered(function, options.exact, &lowering)?;
 
     let start = Instant::now();
     let code = clif::compile(

@@ -6,6 +6,7 @@ use crate::tensor_data::TensorError;
 use crate::threads::PoolError;
 use bsq_codegen::cpu::clif::CodegenError;
 use bsq_codegen::cpu::microkernel::FamilyError;
+use bsq_codegen::lower::LowerError;
 use bsq_codegen::ptx::PtxError;
 use bsq_ir::Type;
 
@@ -14,6 +15,8 @@ use bsq_ir::Type;
 pub enum ProgramError {
     #[error(transparent)]
     Family(#[from] FamilyError),
+    #[error(transparent)]
+    Lower(#[from] LowerError),
     #[error(transparent)]
     Codegen(#[from] CodegenError),
     #[error(transparent)]

@@ -1,9 +1,10 @@
 //! What compiling does for every target: rewriting and lowering, each with its time.
 
-use bsq_codegen::lower::{self, lower_with};
-use bsq_codegen::program::Program;
+use bsq_codegen::lower::{self, LowerError, lower_with};
+use bsq_codegen::program::{Buffer, BufferKind, Program};
 use bsq_ir::Function;
 use bsq_ir::rewrite::{self, Report};
+use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ pub(crate) fn lowered(
     function: &Function,
     exact: bool,
     options: &lower::Options,
-) -> (Program, CompileReport) {
+) -> Result<(Program, CompileReport), LowerError> {
     let start = Instant::now();
     let rewriting = rewrite::Options {
         exact,
@@ -38,7 +39,8 @@ pub(crate) fn lowered(
     let (optimized, rewrite) = rewrite::optimize(function, &rewriting);
     let rewrite_time = start.elapsed();
     let start = Instant::now();
-    let program = lower_with(&optimized, options);
+    let mut program = lower_with(&optimized, options)?;
+    add_unneeded(&mut program, function);
     let report = CompileReport {
         rewrite,
         rewrite_time,
@@ -48,7 +50,30 @@ pub(crate) fn lowered(
         launches: program.launches.len(),
         peak_bytes: program.peak_bytes(),
     };
-    (program, report)
+    Ok((program, report))
+}
+
+/// Buffers for inputs and parameters that rewriting found unneeded: which names a program takes does
+/// not depend on what its compiler finds.
+fn add_unneeded(program: &mut Program, function: &Function) {
+    let kinds = program.buffers.iter().map(|buffer| &buffer.kind);
+    let known: HashSet<BufferKind> = kinds.filter(|kind| is_named(kind)).cloned().collect();
+    let inputs = function.inputs();
+    let inputs = inputs.map(|(_, name, ty)| (BufferKind::Input(name.to_string()), ty));
+    let parameters = function.parameters();
+    let parameters = parameters.map(|(_, name, ty)| (BufferKind::Parameter(name.to_string()), ty));
+    let unneeded = inputs
+        .chain(parameters)
+        .filter(|(kind, _)| !known.contains(kind));
+    program.buffers.extend(unneeded.map(|(kind, ty)| Buffer {
+        ty: ty.clone(),
+        kind,
+        initial: None,
+    }));
+}
+
+fn is_named(kind: &BufferKind) -> bool {
+    matches!(kind, BufferKind::Input(_) | BufferKind::Parameter(_))
 }
 
 impl CompileReport {

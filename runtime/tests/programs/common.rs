@@ -44,6 +44,12 @@ pub fn host(value: &Value) -> HostTensor {
 
 /// Compares outputs and updates under every microkernel family, with 1 and 2 threads.
 pub fn check(function: &Function) {
+    check_on(function, fill);
+}
+
+/// The same of values that `fill` gives by name and type. Two runs in a row: the second one starts
+/// from what the first one left.
+pub fn check_on(function: &Function, fill: impl Fn(&str, &Type) -> Value) {
     let given = |name: &str, ty: &Type| (name.to_string(), fill(name, ty));
     let inputs: Values = function
         .inputs()
@@ -53,7 +59,10 @@ pub fn check(function: &Function) {
         .parameters()
         .map(|(_, name, ty)| given(name, ty))
         .collect();
-    let wanted = evaluate(function, &inputs, &parameters, Precision::F32).unwrap();
+    let first = evaluate(function, &inputs, &parameters, Precision::F32).unwrap();
+    let mut updated = parameters.clone();
+    updated.extend(first.updates.clone());
+    let second = evaluate(function, &inputs, &updated, Precision::F32).unwrap();
     for family in Family::all_supported() {
         for threads in [1, 2] {
             let options = CompileOptions {
@@ -72,17 +81,19 @@ pub fn check(function: &Function) {
                 .collect();
             let given: Vec<(&str, &HostTensor)> =
                 given.iter().map(|(name, value)| (*name, value)).collect();
-            let outputs = session.run(&given).unwrap();
-            let way = format!("({family}, {threads} threads)");
-            for (name, value) in &wanted.outputs {
-                same(&format!("{name} {way}"), value, &outputs[name]);
-            }
-            for (name, value) in &wanted.updates {
-                same(
-                    &format!("new {name} {way}"),
-                    value,
-                    session.parameter(name).unwrap(),
-                );
+            for (run, wanted) in [&first, &second].into_iter().enumerate() {
+                let outputs = session.run(&given).unwrap();
+                let way = format!("(run {run}, {family}, {threads} threads)");
+                for (name, value) in &wanted.outputs {
+                    same(&format!("{name} {way}"), value, &outputs[name]);
+                }
+                for (name, value) in &wanted.updates {
+                    same(
+                        &format!("new {name} {way}"),
+                        value,
+                        session.parameter(name).unwrap(),
+                    );
+                }
             }
         }
     }

@@ -3,6 +3,8 @@
 mod attention;
 mod common;
 mod deep;
+mod empty;
 mod ops;
 mod precision;
 mod stored_weights;
+mod updates;

@@ -1,6 +1,6 @@
 //! Every kind of op.
 
-use crate::common::{check, check_output};
+use crate::common::{check, check_on, check_output};
 use bsq_codegen::lower::lower;
 use bsq_codegen::program::{BufferId, BufferKind};
 use bsq_ir::DType::{F32, I32};
@@ -223,7 +223,7 @@ fn a_slice_of_a_parameter_is_updated_in_place() {
     let sum = new.sum(1);
     let function = g.function([("sum", sum.id())], [(cache.id(), new.id())]);
     check(&function);
-    let program = lower(&function);
+    let program = lower(&function).unwrap();
     assert!(program.copies.is_empty());
     let cache = program
         .buffers
@@ -247,4 +247,113 @@ fn a_slice_that_reads_the_parameter_is_not_in_place() {
     let moved = cache.flip(0).slice(0, 0..5);
     let new = cache.dynamic_update_slice(0, moved, at);
     check(&g.function([("new", new.id())], [(cache.id(), new.id())]));
+}
+
+/// The first NaN is the maximum.
+#[test]
+fn argmax_of_rows_with_nan() {
+    const NAN: f32 = f32::NAN;
+    for axis in [0, 1] {
+        let g = Graph::new();
+        let x = g.input("x", F32, [3, 4]);
+        let y = x.argmax(axis);
+        let rows = [
+            [1.0, NAN, 0.0, NAN],
+            [NAN, 5.0, 7.0, 1.0],
+            [1.0, 3.0, 3.0, NAN],
+        ];
+        let value = move |_: &str, ty: &bsq_ir::Type| {
+            bsq_ir::eval::Value::new(&ty.shape, rows.as_flattened().to_vec())
+        };
+        check_on(&g.function([("y", y.id())], []), value);
+    }
+}
+
+/// Rows that do not start where a vector does, of which only some instructions take operands.
+#[test]
+fn comparisons_of_rows_at_any_address() {
+    for width in [5, 17] {
+        for order in 0..4 {
+            check_output(|g| {
+                let [a, b, c] = ["a", "b", "c"].map(|name| g.input(name, F32, [2, width]));
+                let d = g.input("d", F32, [2, width + 1]).slice(1, 0..width);
+                let condition = match order {
+                    0 => a.lt(b),
+                    1 => d.lt(a),
+                    2 => a.le(d),
+                    _ => d.eq(b),
+                };
+                c.where_(condition, d)
+            });
+        }
+    }
+}
+
+/// Elements that no window covers are results all the same, and what several windows cover is
+/// stored once.
+#[test]
+fn results_that_are_read_through_windows() {
+    for (size, stride, dilation) in [(3, 2, 2), (2, 3, 1), (3, 1, 1), (2, 2, 1)] {
+        let g = Graph::new();
+        let y = g.input("x", F32, [9]).exp();
+        let windows = y.window(0, size, stride, dilation);
+        check(&g.function([("y", y.id()), ("windows", (windows + 1.0).id())], []));
+        let (largest, sum) = (y.reshape([3, 3]).max(1), y.reshape([3, 3]).sum(0));
+        let windows = [largest.window(0, 2, 1, 1).exp(), sum.slice(0, 1..2).exp()];
+        let outputs = [("largest", largest.id()), ("sum", sum.id())];
+        let of_windows = [("w0", windows[0].id()), ("w1", windows[1].id())];
+        check(&g.function(outputs.into_iter().chain(of_windows), []));
+    }
+}
+
+/// What is read at positions known at run time is stored first, whatever shape it is seen in.
+#[test]
+fn reshapes_that_are_read_by_position() {
+    check_output(|g| {
+        let x = g.input("x", F32, [2, 2, 5, 1, 2]);
+        let x = x
+            .broadcast_in_dim([2, 2, 5, 1, 2, 2], &[0, 1, 2, 3, 4])
+            .reshape([2, 10, 4]);
+        x.dynamic_slice(1, g.input("at", DType::I32, Shape::scalar()), 1)
+    });
+    check_output(|g| {
+        g.iota(DType::I32, [11, 16], 0)
+            .reshape([176])
+            .gather(0, g.input("at", I32, [3]))
+    });
+    check_output(|g| {
+        let x = g.input("x", DType::I32, [1, 74, 2]).transpose(&[2, 1, 0]);
+        x.reshape([74, 2, 1]).argmax(0)
+    });
+    check_output(|g| {
+        let product = g.input("x", F32, [11, 3]).matmul(g.input("w", F32, [3, 4]));
+        product.reshape([44]).gather(0, g.input("at", I32, [2, 2]))
+    });
+}
+
+#[test]
+fn contractions_of_flipped_sides() {
+    check_output(|g| {
+        let (x, w) = (
+            g.input("x", F32, [5, 9]).flip([1]),
+            g.input("w", F32, [9, 4]).flip([0, 1]),
+        );
+        x.matmul(w)
+    });
+    check_output(|g| {
+        let x = g.input("x", F32, [2, 3, 2]).flip([0, 1]);
+        x.dot_general(g.input("w", F32, [2, 3, 2]), &[(0, 2)], &[(2, 0), (1, 1)])
+    });
+}
+
+/// A sum is one of partial sums that start from +0, however few terms there are.
+#[test]
+fn sums_of_one_term() {
+    check_output(|g| g.full(-0.0, F32, [3, 1]).sum(1));
+    let g = Graph::new();
+    let x = g.input("x", F32, [3]);
+    let sum = g.add(bsq_ir::Op::Sum(vec![]), &[x.id()]).unwrap();
+    let value =
+        |_: &str, ty: &bsq_ir::Type| bsq_ir::eval::Value::new(&ty.shape, vec![-0.0f32, 0.0, 1.0]);
+    check_on(&g.function([("y", sum)], []), value);
 }

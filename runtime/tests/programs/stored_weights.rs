@@ -21,7 +21,7 @@ fn formats(function: &Function) -> Vec<Format> {
     }
     let (optimized, _) = rewrite::optimize(function, &Options::default());
     let mut found = Vec::new();
-    for kernel in &lower(&optimized).kernels {
+    for kernel in &lower(&optimized).unwrap().kernels {
         collect(&kernel.body, &mut found);
     }
     found

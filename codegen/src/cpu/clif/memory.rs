@@ -2,6 +2,7 @@
 
 use super::emit::{ACCESS, Emitter, Repr};
 use super::lanes::{GROUP, is_packed, scalar_type};
+use crate::cpu::microkernel::Family;
 use crate::kernel::Element;
 use bsq_ir::DType;
 use cranelift_codegen::ir::{self, InstBuilder, condcodes::IntCC, types};
@@ -137,6 +138,12 @@ impl Emitter<'_, '_> {
 
     fn load_packed(&mut self, dtype: DType, address: ir::Value, offset: i64) -> ir::Value {
         match dtype {
+            // Without AVX a comparison takes its operand from memory only where that is aligned, but
+            // Cranelift does not ask: what it cannot see is a load, it does not merge.
+            DType::F32 if self.family == Family::Portable => {
+                let bits = self.load_at(types::I32X4, address, offset);
+                self.recast(types::F32X4, bits)
+            }
             DType::F32 => self.load_at(types::F32X4, address, offset),
             DType::F16 | DType::BF16 => {
                 let (address, offset) = self.near(address, offset);

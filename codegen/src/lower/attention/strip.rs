@@ -146,12 +146,17 @@ impl<'f> Strip<'f> {
             }
             Err(blocked) => return Err(blocked),
         };
+        let (row_stride, column_stride) = (at.coefficient(row), at.coefficient(column));
+        // Targets that copy ahead go upwards.
+        if row_stride < 0 || column_stride < 0 {
+            return Err(Blocked::Store(node));
+        }
         let place = b.node_buffer(stored, false);
         let zero = Affine::default();
         Ok(Matrix {
             place,
-            row_stride: at.coefficient(row),
-            column_stride: at.coefficient(column),
+            row_stride,
+            column_stride,
             at: at.substitute(row, &zero).substitute(column, &zero),
         })
     }
@@ -282,6 +287,7 @@ impl<'f> Strip<'f> {
             extras: Vec::new(),
             label: format!("{name} {}", self.anchor),
             flops: pairs * depth * products,
+            rest: None,
         }
     }
 }

@@ -152,6 +152,7 @@ impl Plan<'_> {
             extras: Vec::new(),
             label: label(self.function, &self.group.members),
             flops: 2 * node.shape().elements() as u64 * panels.k as u64,
+            rest: None,
         })
     }
 

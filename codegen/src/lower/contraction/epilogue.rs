@@ -1,6 +1,6 @@
 //! The epilogue: what is computed of a block's sums, and stored.
 
-use super::super::access::{Blocked, Source, flatten};
+use super::super::access::{Blocked, Source, digits, flatten};
 use super::super::builder::Builder;
 use super::Plan;
 use crate::kernel::{Affine, Element, Format, Place, Stmt, Var};
@@ -56,13 +56,10 @@ impl Plan<'_> {
                 id if id == root => self.root_index.clone(),
                 id => find(b, self.function, root, self.root_index.clone(), id)?,
             };
-            let covered = index.iter().flat_map(|at| &at.terms);
-            let covered: usize = covered.map(|term| b.axes.extent(term.0)).product();
-            if covered != self.function.node(id).shape().elements() {
-                return Err(Blocked::Store(id));
-            }
-            let value = b.value(id, index.clone())?;
-            let at = flatten(&index, self.function.node(id).shape());
+            let shape = self.function.node(id).shape();
+            let at = flatten(&index, shape);
+            digits(&at, shape.elements(), |var| b.axes.extent(var)).ok_or(Blocked::Store(id))?;
+            let value = b.value(id, index)?;
             let place = b.node_buffer(id, true);
             b.store(place, at, value);
         }

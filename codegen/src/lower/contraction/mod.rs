@@ -7,7 +7,7 @@
 mod assemble;
 mod epilogue;
 
-use super::access::Blocked;
+use super::access::{Blocked, digits};
 use super::axes::Axes;
 use super::blocks::Blocks;
 use super::builder::Builder;
@@ -73,7 +73,9 @@ impl<'f> Plan<'f> {
         let shape = function.node(anchor).shape();
         let mut parts = Vec::with_capacity(shape.rank());
         for (axis, index) in result_index.iter().enumerate() {
-            parts.push(digits(b, index, shape[axis]).ok_or(Blocked::Store(anchor))?);
+            let ascends = index.terms.iter().all(|term| term.1 > 0);
+            let vars = digits(index, shape[axis], |var| b.axes.extent(var));
+            parts.push(vars.filter(|_| ascends).ok_or(Blocked::Store(anchor))?);
         }
         let batches = dot.batch.len();
         let lhs = function.node(function.node(anchor).operands[0]).shape();
@@ -96,19 +98,4 @@ impl<'f> Plan<'f> {
             result_index,
         })
     }
-}
-
-/// The variables of an index that counts through `extent` without gaps, outermost first.
-fn digits(b: &Builder, index: &Affine, extent: usize) -> Option<Vec<Var>> {
-    let mut terms = index.terms.clone();
-    terms.sort_by_key(|term| term.1);
-    let mut step = 1;
-    for &(var, coefficient) in &terms {
-        if coefficient != step {
-            return None;
-        }
-        step *= b.axes.extent(var) as i64;
-    }
-    let whole = index.constant == 0 && step as usize == extent;
-    whole.then(|| terms.iter().rev().map(|term| term.0).collect())
 }

@@ -123,6 +123,7 @@ impl Operand<'_> {
             extras,
             label: format!("pack {node}"),
             flops: 0,
+            rest: None,
         })
     }
 

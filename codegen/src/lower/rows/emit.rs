@@ -190,6 +190,7 @@ impl Plan<'_> {
             extras: Vec::new(),
             label,
             flops: 0,
+            rest: None,
         }
     }
 }

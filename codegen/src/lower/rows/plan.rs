@@ -1,12 +1,12 @@
 //! Which loops a group needs, and at which index each of its nodes is computed.
 
-use super::super::access::{Blocked, Source};
+use super::super::access::{Blocked, Source, digits, flatten};
 use super::super::builder::Builder;
 use super::{Index, Plan, root_axes};
 use crate::kernel::{Affine, Var};
 use crate::schedule::Group;
 use bsq_ir::{Function, NodeId, Op, Shape};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 impl<'f> Plan<'f> {
     pub(super) fn new(
@@ -131,18 +131,17 @@ impl<'f> Plan<'f> {
     fn check_coverage(&self, b: &Builder) -> Result<(), Blocked> {
         for &id in &self.group.stored {
             let index = self.stored.get(&id).ok_or(Blocked::Store(id))?;
-            let vars: BTreeSet<Var> = index
-                .iter()
-                .flat_map(|at| at.terms.iter().map(|term| term.0))
-                .collect();
-            let covered: usize = vars.iter().map(|&var| b.axes.extent(var)).product();
+            let shape = self.function.node(id).shape();
+            let at = flatten(index, shape);
+            let vars = digits(&at, shape.elements(), |var| b.axes.extent(var));
+            let vars = vars.ok_or(Blocked::Store(id))?;
             // Work items that differ in another variable would all store the same.
             let mut outer = self
                 .root_vars
                 .iter()
                 .filter(|var| !self.reduced.contains(var));
             let once = outer.all(|&var| b.axes.extent(var) == 1 || vars.contains(&var));
-            if !once || covered != self.function.node(id).shape().elements() {
+            if !once {
                 return Err(Blocked::Store(id));
             }
         }

@@ -1,5 +1,7 @@
 //! A lowered program: unique kernels, the launches in order, and the buffers they share.
 
+pub mod verify;
+
 use crate::kernel::Kernel;
 use bsq_ir::Type;
 use std::sync::Arc;
@@ -13,6 +15,10 @@ pub struct Program {
     pub buffers: Vec<Buffer>,
     /// Named results.
     pub outputs: Vec<(String, BufferId)>,
+    /// The value that each output is.
+    pub results: Vec<ValueId>,
+    /// Buffers of parameters and the values that they hold after the last launch and all copies.
+    pub updates: Vec<(BufferId, ValueId)>,
     /// Buffers copied into parameters after the last launch, where an update was not in place.
     pub copies: Vec<(BufferId, BufferId)>,
     /// Bytes of the arena that holds all temporaries.
@@ -23,6 +29,11 @@ pub struct Program {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferId(pub u32);
 
+/// What a buffer holds, whichever buffer that is: a result of a node, or something made of one.
+/// [`verify`](verify::verify) follows values through memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId(pub u32);
+
 /// One run of a kernel.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -30,6 +41,10 @@ pub struct Launch {
     pub kernel: usize,
     /// One buffer for each of the kernel's.
     pub arguments: Vec<BufferId>,
+    /// The value of each argument: what is read there, or will be there afterwards.
+    pub values: Vec<ValueId>,
+    /// The value that must lie in the place of what is written, because only a part of it is.
+    pub rest: Option<ValueId>,
     /// What it computes, for reports.
     pub label: String,
     /// Arithmetic operations of its contractions.
@@ -44,10 +59,12 @@ pub struct Launch {
 pub struct Buffer {
     pub ty: Type,
     pub kind: BufferKind,
+    /// What it holds before the first launch.
+    pub initial: Option<ValueId>,
 }
 
 /// Where a buffer's memory comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum BufferKind {
     /// Given at every run.
     Input(String),
