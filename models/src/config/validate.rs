@@ -212,6 +212,14 @@ fn loss(config: &Config) -> Checked {
     ] {
         not_negative(value, key)?;
     }
+    let likelihood = match config.model.logit_laplace {
+        true => loss.logit_laplace_weight,
+        false => 0.0,
+    };
+    let any = loss.reconstruct_weight != 0.0 || loss.codebook_weight != 0.0 || likelihood != 0.0;
+    require(any, "loss.reconstruct_weight", || {
+        "is 0 and so is all else that could be made small: give it or another weight".into()
+    })?;
     require(!loss.disc_conditional, "loss.disc_conditional", || {
         "must be false: a discriminator that is told the class is not implemented".into()
     })

@@ -425,7 +425,10 @@ pub(super) mod tests {
             let error = opened.and_then(|dataset| dataset.batch(0)).unwrap_err();
             let error = error.to_string();
             assert!(error.contains("none of its 2 pictures"), "{error}");
-            assert!(error.contains("a.png: not a") || error.contains("b.jpg: not a"), "{error}");
+            assert!(
+                error.contains("a.png: not a") || error.contains("b.jpg: not a"),
+                "{error}"
+            );
         }
     }
 }

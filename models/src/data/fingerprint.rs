@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// The number of samples, and a hash of what they are: of pictures the names within their folder
 /// and the sizes of the files, of token files the tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DataFingerprint {
     pub samples: usize,
     pub hash: u64,

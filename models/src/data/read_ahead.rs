@@ -148,7 +148,10 @@ mod tests {
         }
 
         fn fingerprint(&self) -> DataFingerprint {
-            DataFingerprint { samples: 0, hash: 0 }
+            DataFingerprint {
+                samples: 0,
+                hash: 0,
+            }
         }
 
         fn notices(&self) -> Vec<String> {
