@@ -17,6 +17,17 @@ pub(super) struct FolderLock {
 }
 
 impl FolderLock {
+    /// Takes a folder in which there was a training before; none of any other.
+    ///
+    /// # Errors
+    /// If another training holds it, or it cannot be written.
+    pub fn take_used(folder: &Path) -> Result<Option<FolderLock>, TrainError> {
+        match folder.join(FILE_NAME).exists() {
+            true => FolderLock::take(folder).map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// Takes a folder, which is made if need be.
     ///
     /// # Errors
@@ -56,11 +67,14 @@ mod tests {
     fn a_folder_is_held_by_one_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
+        assert!(FolderLock::take_used(&path).unwrap().is_none());
+        assert!(!path.exists());
         let first = FolderLock::take(&path).unwrap();
         assert!(first.is_held());
         let error = FolderLock::take(&path).unwrap_err();
         assert!(matches!(error, TrainError::Busy { .. }), "{error}");
+        FolderLock::take_used(&path).unwrap_err();
         drop(first);
-        FolderLock::take(&path).unwrap();
+        assert!(FolderLock::take_used(&path).unwrap().is_some());
     }
 }

@@ -1,7 +1,7 @@
 //! Training a prior on a tokenizer's tokens.
 
 use super::checkpoint::Identity;
-use super::run::{Program, Task, checkpoint_of, train};
+use super::run::{Place, Program, Task, train};
 use super::tokenizer::check_freeze;
 use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun, start};
 use crate::config::{PriorConfig, TrainConfig};
@@ -52,7 +52,7 @@ pub fn run_prior_with(
     source: &TokenSource,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
-    checkpoint_of(run)?;
+    let place = Place::of(run)?;
     let config = &run.config;
     let dataset = match source {
         TokenSource::Pictures(folder) => TokenDataset::of_pictures(folder, config, tokenizer)?,
@@ -84,7 +84,15 @@ pub fn run_prior_with(
         model: &prior.model,
         tokenizer: own,
     };
-    train(run, options, task, program, Arc::new(dataset), progress)
+    train(
+        run,
+        options,
+        place,
+        task,
+        program,
+        Arc::new(dataset),
+        progress,
+    )
 }
 
 /// A whole training step of a prior: forward, loss, backward, AdamW and the moving average.

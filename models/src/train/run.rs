@@ -114,9 +114,38 @@ pub(super) trait Task {
     }
 }
 
-/// Where a training's checkpoint is; an error if there is one that it must not replace, or none
-/// to go on from.
-pub(super) fn checkpoint_of<C>(run: &TrainRun<C>) -> Result<PathBuf, TrainError> {
+/// The folder of a training, before the work begins.
+pub(super) struct Place {
+    checkpoint: PathBuf,
+    /// None yet where there is no folder to hold.
+    lock: Option<FolderLock>,
+}
+
+impl Place {
+    /// Finds what would be in vain before anything is read, and makes nothing.
+    ///
+    /// # Errors
+    /// If there is another training, one that must not be replaced, or none to go on from.
+    pub fn of<C>(run: &TrainRun<C>) -> Result<Place, TrainError> {
+        let lock = FolderLock::take_used(&run.out)?;
+        let checkpoint = checkpoint_of(run)?;
+        Ok(Place { checkpoint, lock })
+    }
+
+    /// Makes the folder if need be and holds it.
+    fn enter<C>(self, run: &TrainRun<C>) -> Result<(PathBuf, FolderLock), TrainError> {
+        match self.lock {
+            Some(lock) => Ok((self.checkpoint, lock)),
+            None => {
+                let lock = FolderLock::take(&run.out)?;
+                // Another training may have been here in between.
+                Ok((checkpoint_of(run)?, lock))
+            }
+        }
+    }
+}
+
+fn checkpoint_of<C>(run: &TrainRun<C>) -> Result<PathBuf, TrainError> {
     let path = run.out.join(FILE_NAME);
     match (run.resume, path.exists()) {
         (false, true) => Err(TrainError::Exists { path }),
@@ -129,18 +158,18 @@ pub(super) fn checkpoint_of<C>(run: &TrainRun<C>) -> Result<PathBuf, TrainError>
 pub(super) fn train<C, T: Task>(
     run: &TrainRun<C>,
     options: &TrainOptions,
+    place: Place,
     task: T,
     program: Program,
     data: Arc<T::Data>,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
-    let lock = FolderLock::take(&run.out)?;
+    let (path, lock) = place.enter(run)?;
     if !lock.is_held() {
         progress.note(
             "nothing keeps another training out of this folder: its file system has no locks",
         );
     }
-    let path = checkpoint_of(run)?;
     let identity = Identity {
         data: data.fingerprint(),
         ..task.identity()

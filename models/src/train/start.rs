@@ -26,21 +26,21 @@ pub(super) fn tokenizer(
                 path: path.clone(),
                 reason: error.to_string(),
             })?;
-        say_differences(name, &model.config.to_toml(), &config.to_toml(), progress);
+        let old = model.config.to_toml();
         let checkpoint = Checkpoint {
             tensors: model.parameters,
             metadata: Default::default(),
             source: Source::Safetensors,
         };
-        return fitted(tokenizer, &checkpoint, path);
+        let parameters = fitted(tokenizer, &checkpoint, path)?;
+        say_differences(name, &old, &config.to_toml(), progress);
+        return Ok(parameters);
     }
     let checkpoint = load(&path, Weights::Ema)?;
-    if let Some(text) = checkpoint.metadata.get("config") {
-        if PriorConfig::is_prior(text) {
-            let reason = "it is a prior, and the configuration is that of a tokenizer".to_string();
-            return Err(TrainError::StartFile { path, reason });
-        }
-        say_differences(name, text, &config.to_toml(), progress);
+    let old = checkpoint.metadata.get("config").cloned();
+    if old.as_deref().is_some_and(PriorConfig::is_prior) {
+        let reason = "it is a prior, and the configuration is that of a tokenizer".to_string();
+        return Err(TrainError::StartFile { path, reason });
     }
     let checkpoint = match TrainingCheckpoint::of(&path, &checkpoint) {
         Ok(training) => Checkpoint {
@@ -49,7 +49,11 @@ pub(super) fn tokenizer(
         },
         Err(_) => checkpoint,
     };
-    fitted(tokenizer, &checkpoint, path)
+    let parameters = fitted(tokenizer, &checkpoint, path)?;
+    if let Some(old) = old {
+        say_differences(name, &old, &config.to_toml(), progress);
+    }
+    Ok(parameters)
 }
 
 fn fitted(

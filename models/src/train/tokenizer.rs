@@ -1,7 +1,7 @@
 //! Training a tokenizer on a folder of pictures.
 
 use super::checkpoint::Identity;
-use super::run::{Evaluated, Program, State, Task, checkpoint_of, train};
+use super::run::{Evaluated, Place, Program, State, Task, train};
 use super::{
     Evaluator, Progress, StepProgram, TrainError, TrainOptions, TrainOutcome, TrainRun, start,
     transform_coding,
@@ -33,7 +33,7 @@ pub fn run_with(
 ) -> Result<TrainOutcome, TrainError> {
     let config = &run.config;
     check_supported(config)?;
-    checkpoint_of(run)?;
+    let place = Place::of(run)?;
     let tokenizer = Tokenizer::new(&config.model)?;
     let specs = tokenizer.parameters();
     let names = specs.iter().map(|spec| spec.name.as_str());
@@ -71,7 +71,7 @@ pub fn run_with(
         start: program.start,
         scalars: program.scalars,
     };
-    train(run, options, task, program, dataset, progress)
+    train(run, options, place, task, program, dataset, progress)
 }
 
 /// That training has all that a configuration asks for.

@@ -198,9 +198,12 @@ fn the_second_training_in_a_folder_is_refused_and_a_kill_leaves_no_lock() {
         &train("run", &["--resume"]),
         &["another training is running", "run"],
     );
+    let checkpoint = bench.path("run").join(FILE_NAME);
+    while !checkpoint.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
     child.kill().unwrap();
     child.wait().unwrap();
-    let checkpoint = bench.path("run").join(FILE_NAME);
     let steps = TrainingCheckpoint::read(checkpoint).unwrap().step + 1;
     let steps = steps.to_string();
     bench.good(&train("run", &["--resume", "--steps", &steps]));
