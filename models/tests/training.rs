@@ -301,6 +301,17 @@ fn a_new_training_begins_with_the_weights_of_another() {
     };
     assert!(moment(&begun) < moment(&kept));
 
+    // Where it diverges at once, what it began with is there to go on from.
+    let wild = still.replace("lr = 0.0", "lr = 1e39");
+    let error = begin("wild", &first.out, &wild).unwrap_err().to_string();
+    assert!(
+        error.contains("the checkpoint of step 0 was kept"),
+        "{error}"
+    );
+    let mut gentler = training(CONFIG, data.path(), &out.path().join("wild"));
+    (gentler.resume, gentler.steps) = (true, Some(1));
+    assert_eq!(train(&gentler).unwrap().step, 1);
+
     let other_heads = still.replacen("heads = 2", "heads = 3", 1);
     let (_, heard) = begin("heads", &first.out.join(FILE_NAME), &other_heads).unwrap();
     let line = "it was trained otherwise: model.vitconfig.heads: 2 -> 3";
@@ -350,7 +361,10 @@ fn a_diverged_training_leaves_the_last_checkpoint() {
         task.config.schedule = None;
         let error = train(&task).unwrap_err();
         let message = error.to_string();
-        let TrainError::Diverged { saved, sign, step } = error else {
+        let TrainError::Diverged {
+            saved, sign, step, ..
+        } = error
+        else {
             panic!("{error}");
         };
         assert_eq!(saved, 2, "{message}");
@@ -385,9 +399,13 @@ fn where_nothing_was_saved_nothing_is_claimed_to_be() {
         let error = train(&task).unwrap_err().to_string();
         assert!(error.contains("no checkpoint was saved"), "{error}");
         assert!(!task.out.join(FILE_NAME).exists());
-        // "Start again": in the same folder.
+        // "Start again": in the same folder, with or without a word.
         task.config.optimizer.lr = Some(1e-4);
-        train(&task).unwrap();
+        task.resume = lr == "1e4";
+        let mut heard = Heard::default();
+        run(&task, &mut heard).unwrap();
+        let begins = heard.0.iter().any(|line| line.contains("begins at step 0"));
+        assert_eq!(begins, task.resume);
     }
 }
 

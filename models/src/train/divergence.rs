@@ -7,7 +7,6 @@
 //! the parameters have become, and the loss of the *next* step, which is the first to tell what
 //! the updated ones are worth.
 
-use super::TrainError;
 use super::checkpoint::OPTIMIZER_PREFIX;
 use super::program::AVERAGE_PREFIX;
 use bsq_runtime::HostTensor;
@@ -81,11 +80,17 @@ pub(super) struct Message<'a> {
     pub step: u64,
     pub sign: &'a Sign,
     pub saved: u64,
+    pub has_checkpoint: bool,
 }
 
 impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Message { step, sign, saved } = self;
+        let Message {
+            step,
+            sign,
+            saved,
+            has_checkpoint,
+        } = self;
         match sign {
             Sign::Loss(loss) => write!(f, "the loss of step {step} is {loss}")?,
             Sign::Hopeless { loss, first } => {
@@ -102,12 +107,12 @@ impl fmt::Display for Message<'_> {
         }
         let gentler =
             "a lower optimizer.lr (or base_lr) or clipped gradients (optimizer.grad_clip_norm)";
-        match (saved, step, sign) {
-            (0, 0, Sign::Loss(_)) => write!(
+        match (has_checkpoint, step, sign) {
+            (false, 0, Sign::Loss(_)) => write!(
                 f,
                 ": nothing is trained or saved yet, so the learning rate is not the cause; look at the pictures and at what the training starts from (train.init, --init-from)"
             ),
-            (0, ..) => write!(
+            (false, ..) => write!(
                 f,
                 ": training has diverged, and no checkpoint was saved before; start again with {gentler}"
             ),
@@ -116,12 +121,6 @@ impl fmt::Display for Message<'_> {
                 ": training has diverged, and the checkpoint of step {saved} was kept; go on from it by --resume with {gentler}"
             ),
         }
-    }
-}
-
-impl TrainError {
-    pub(super) fn diverged(step: u64, sign: Sign, saved: u64) -> TrainError {
-        TrainError::Diverged { step, sign, saved }
     }
 }
 
@@ -162,12 +161,13 @@ mod tests {
     #[test]
     fn a_message_speaks_of_checkpoints_that_are_there() {
         let message = |step, sign: Sign, saved| {
-            Message {
+            let message = Message {
                 step,
                 sign: &sign,
                 saved,
-            }
-            .to_string()
+                has_checkpoint: saved > 0,
+            };
+            message.to_string()
         };
         let first = message(0, Sign::Loss(f32::NAN), 0);
         assert!(

@@ -80,12 +80,14 @@ pub enum TrainError {
     #[error(transparent)]
     Tensor(#[from] TensorError),
     /// The loss overflowed or is not a number, or something that a step has updated is.
-    #[error("{}", Message { step: *step, sign, saved: *saved })]
+    #[error("{}", Message { step: *step, sign, saved: *saved, has_checkpoint: *has_checkpoint })]
     Diverged {
         /// Steps count from 0.
         step: u64,
         sign: Sign,
         /// Steps that the checkpoint has seen; 0 if there is none.
         saved: u64,
+        /// Whether there is one: a training that begins with given weights saves them at step 0.
+        has_checkpoint: bool,
     },
 }

@@ -70,7 +70,7 @@ pub fn run_prior_with(
     let specs = parameter_specs(&prior.model);
     let names = specs.iter().map(|spec| spec.name.as_str());
     check_freeze(&config.train.freeze, names)?;
-    if let (Some(name), false) = (&options.init_from, run.resume) {
+    if let (Some(name), false) = (&options.init_from, place.has_checkpoint) {
         prior.parameters = start::prior(name, &prior, &specs, progress)?;
     }
     let (function, start) = prior_step_program(config, prior.parameters)?;

@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+/// The configuration's name in the folder of a training.
+const CONFIG_NAME: &str = "config.toml";
+
 /// Batches that wait for the optimizer.
 const READ_AHEAD: usize = 3;
 
@@ -117,6 +120,9 @@ pub(super) trait Task {
 /// The folder of a training, before the work begins.
 pub(super) struct Place {
     checkpoint: PathBuf,
+    /// Whether there is something to go on from. A training that was to go on before it had saved
+    /// anything begins again, with the same bits.
+    pub has_checkpoint: bool,
     /// None yet where there is no folder to hold.
     lock: Option<FolderLock>,
 }
@@ -125,32 +131,37 @@ impl Place {
     /// Finds what would be in vain before anything is read, and makes nothing.
     ///
     /// # Errors
-    /// If there is another training, one that must not be replaced, or none to go on from.
+    /// If there is another training, one that must not be replaced, or none to go on with.
     pub fn of<C>(run: &TrainRun<C>) -> Result<Place, TrainError> {
         let lock = FolderLock::take_used(&run.out)?;
-        let checkpoint = checkpoint_of(run)?;
-        Ok(Place { checkpoint, lock })
+        let path = run.out.join(FILE_NAME);
+        match (run.resume, path.exists()) {
+            (false, true) => Err(TrainError::Exists { path }),
+            (true, false) if !run.out.join(CONFIG_NAME).exists() => {
+                Err(TrainError::NothingToResume { path })
+            }
+            (_, has_checkpoint) => Ok(Place {
+                checkpoint: path,
+                has_checkpoint,
+                lock,
+            }),
+        }
     }
 
     /// Makes the folder if need be and holds it.
     fn enter<C>(self, run: &TrainRun<C>) -> Result<(PathBuf, FolderLock), TrainError> {
-        match self.lock {
-            Some(lock) => Ok((self.checkpoint, lock)),
-            None => {
-                let lock = FolderLock::take(&run.out)?;
-                // Another training may have been here in between.
-                Ok((checkpoint_of(run)?, lock))
-            }
+        let path = self.checkpoint;
+        let lock = match self.lock {
+            Some(lock) => lock,
+            None => FolderLock::take(&run.out)?,
+        };
+        // Another training may have been here in between.
+        match path.exists() == self.has_checkpoint {
+            true => Ok((path, lock)),
+            false => Err(TrainError::Busy {
+                path: run.out.clone(),
+            }),
         }
-    }
-}
-
-fn checkpoint_of<C>(run: &TrainRun<C>) -> Result<PathBuf, TrainError> {
-    let path = run.out.join(FILE_NAME);
-    match (run.resume, path.exists()) {
-        (false, true) => Err(TrainError::Exists { path }),
-        (true, false) => Err(TrainError::NothingToResume { path }),
-        _ => Ok(path),
     }
 }
 
@@ -164,6 +175,7 @@ pub(super) fn train<C, T: Task>(
     data: Arc<T::Data>,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
+    let goes_on = place.has_checkpoint;
     let (path, lock) = place.enter(run)?;
     if !lock.is_held() {
         progress.note(
@@ -175,13 +187,18 @@ pub(super) fn train<C, T: Task>(
         ..task.identity()
     };
     data.notices().iter().for_each(|line| progress.note(line));
-    let (mut position, state) = match run.resume {
+    let (mut position, state) = match goes_on {
         true => {
             let resumed = checkpoint::resume(&path, &identity, &program.start, options)?;
             announce(&resumed, progress);
             (resumed.position, resumed.tensors)
         }
-        false => (Position::default(), program.start),
+        false => {
+            if run.resume {
+                progress.note("nothing was saved yet: the training begins at step 0");
+            }
+            (Position::default(), program.start)
+        }
     };
     let named = state.iter().map(|(name, tensor)| (name.as_str(), tensor));
     if let Some(what) = not_finite(named.clone()) {
@@ -211,12 +228,17 @@ pub(super) fn train<C, T: Task>(
         identity,
         position,
         saved: done,
+        has_checkpoint: goes_on,
         candidate: None,
         // Reading parameters back from a GPU takes longer than a step.
         watches_updates: run.device == Device::Cpu,
         interval: Interval::default(),
         loss: None,
     };
+    if options.init_from.is_some() {
+        // What it began with is not to be had again from the configuration.
+        training.save_start()?;
+    }
     if done < last {
         let batches = ReadAhead::start(data.clone(), done..last.saturating_add(1), READ_AHEAD);
         training.run(&data, batches, last, &run.stop, progress)?;
@@ -275,7 +297,7 @@ fn hints<T: Task>(task: &T, done: u64, last: u64) -> Vec<String> {
 
 /// Says in a training's folder what is trained.
 fn write_config(out: &Path, config: &str) -> Result<(), TrainError> {
-    let path = out.join("config.toml");
+    let path = out.join(CONFIG_NAME);
     let written = write_atomically(&path, |file| file.write_all(config.as_bytes()));
     written.map_err(|reason| TrainError::Unwritable { path, reason })
 }

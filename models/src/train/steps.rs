@@ -22,6 +22,8 @@ pub(super) struct Training<T> {
     pub position: Position,
     /// Steps that the checkpoint has seen.
     pub saved: u64,
+    /// Whether there is one.
+    pub has_checkpoint: bool,
     /// What will be the checkpoint if the next loss is good.
     pub candidate: Option<Candidate>,
     /// Look at every number after every step, and not only before it is saved.
@@ -122,7 +124,7 @@ impl<T: Task> Training<T> {
             }
             _ => return Ok(()),
         };
-        Err(TrainError::diverged(step, sign, self.saved))
+        Err(self.diverged(step, sign))
     }
 
     fn finish_step(
@@ -146,11 +148,20 @@ impl<T: Task> Training<T> {
         }
     }
 
+    fn diverged(&self, step: u64, sign: Sign) -> TrainError {
+        TrainError::Diverged {
+            step,
+            sign,
+            saved: self.saved,
+            has_checkpoint: self.has_checkpoint,
+        }
+    }
+
     /// That the update of a step has left nothing that is not finite.
     fn check_update(&self, step: u64) -> Result<(), TrainError> {
         match not_finite(self.session.parameters()?.into_iter()) {
             None => Ok(()),
-            Some(what) => Err(TrainError::diverged(step, Sign::Update(what), self.saved)),
+            Some(what) => Err(self.diverged(step, Sign::Update(what))),
         }
     }
 
@@ -160,7 +171,7 @@ impl<T: Task> Training<T> {
         match self.position.first_size {
             Some(first) if are_too_large(size, first) => {
                 let sign = Sign::Grown { size, first };
-                Err(TrainError::diverged(step, sign, self.saved))
+                Err(self.diverged(step, sign))
             }
             _ => Ok(()),
         }
@@ -176,11 +187,20 @@ impl<T: Task> Training<T> {
         if known < done {
             self.check_update(done - 1)?;
             self.check_size(done - 1)?;
-            let path = self.out.join(FILE_NAME);
-            let candidate = Candidate::write(&path, self.position, &self.identity, &self.session)?;
-            self.candidate = Some(candidate);
+            self.candidate = Some(self.write_candidate()?);
         }
         Ok(())
+    }
+
+    fn write_candidate(&self) -> Result<Candidate, TrainError> {
+        let path = self.out.join(FILE_NAME);
+        Candidate::write(&path, self.position, &self.identity, &self.session)
+    }
+
+    /// Makes a checkpoint of what the first step begins with.
+    pub fn save_start(&mut self) -> Result<(), TrainError> {
+        self.candidate = Some(self.write_candidate()?);
+        self.accept()
     }
 
     /// Makes what was proposed the checkpoint.
@@ -188,7 +208,7 @@ impl<T: Task> Training<T> {
         if let Some(candidate) = self.candidate.take() {
             let done = candidate.done;
             candidate.replace()?;
-            self.saved = done;
+            (self.saved, self.has_checkpoint) = (done, true);
         }
         Ok(())
     }

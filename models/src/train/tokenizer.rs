@@ -42,7 +42,7 @@ pub fn run_with(
     let dataset = Arc::new(Dataset::open(&run.data, &config.data, size, seed)?);
     let mut parameters = tokenizer.init(seed)?;
     match &options.init_from {
-        _ if run.resume => {}
+        _ if place.has_checkpoint => {}
         Some(name) => parameters = start::tokenizer(name, config, &tokenizer, progress)?,
         None if config.train.init == Initialisation::TransformCoder => {
             transform_coding::start(config, &dataset, &mut parameters)?;
