@@ -5,6 +5,7 @@ use super::{
     draw::{Draw, Purpose},
     folder::{Listing, list_folder},
     transform::Transform,
+    usable::{Usable, all_broken},
 };
 use crate::{
     config::{DataConfig, ImageSize},
@@ -87,7 +88,9 @@ impl Dataset {
             notices,
             ..Findings::default()
         };
-        let usable = Usable::among(paths, folder, bytes, &mut findings)?;
+        let usable = Usable::among(paths, folder, bytes)?;
+        findings.left_out = usable.broken.len();
+        findings.notices.extend(usable.broken);
         let names = usable.paths.iter().map(|path| {
             let name = path.strip_prefix(folder).unwrap_or(path);
             (name, fs::metadata(path).map_or(0, |file| file.len()))
@@ -189,81 +192,6 @@ impl Dataset {
     fn findings(&self) -> MutexGuard<'_, Findings> {
         // A panic elsewhere cannot leave findings half written.
         self.findings.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The pictures that can be decoded, and of the first of them what they are decoded to.
-#[derive(Default)]
-struct Usable {
-    paths: Vec<PathBuf>,
-    decoded: Vec<Arc<Picture>>,
-}
-
-impl Usable {
-    /// Decodes in the order of paths until `bytes` are kept; of the rest only what cannot be
-    /// opened, or holds nothing, is found here.
-    fn among(
-        paths: Vec<PathBuf>,
-        folder: &Path,
-        mut bytes: usize,
-        findings: &mut Findings,
-    ) -> Result<Usable, DataError> {
-        let (listed, mut first) = (paths.len(), None);
-        let mut usable = Usable::default();
-        for path in paths {
-            let looked_at = match bytes {
-                0 => look_at(&path).map(|()| None),
-                _ => image_io::load(&path).map(|loaded| Some(loaded.picture)),
-            };
-            match looked_at {
-                Ok(picture) => {
-                    // The first that does not fit ends it: positions tell what is kept.
-                    match picture.filter(|picture| picture.rgb.len() <= bytes) {
-                        Some(picture) => {
-                            bytes -= picture.rgb.len();
-                            usable.decoded.push(Arc::new(picture));
-                        }
-                        None => bytes = 0,
-                    }
-                    usable.paths.push(path);
-                }
-                Err(error) => {
-                    findings.notices.push(format!("{error}: left out"));
-                    findings.left_out += 1;
-                    first.get_or_insert(error);
-                }
-            }
-        }
-        match usable.paths.is_empty() {
-            true => Err(all_broken(folder, listed, first)),
-            false => Ok(usable),
-        }
-    }
-}
-
-/// Whether there is a file that can be opened and holds something.
-fn look_at(path: &Path) -> Result<(), ImageError> {
-    let length = fs::File::open(path).and_then(|file| Ok(file.metadata()?.len()));
-    match length {
-        Ok(0) => Err(ImageError::NotAnImage { path: path.into() }),
-        Ok(_) => Ok(()),
-        Err(reason) => Err(ImageError::Unreadable {
-            path: path.into(),
-            reason,
-        }),
-    }
-}
-
-fn all_broken(folder: &Path, count: usize, first: Option<ImageError>) -> DataError {
-    match first {
-        Some(first) => DataError::AllBroken {
-            path: folder.into(),
-            count,
-            first: Box::new(first),
-        },
-        None => DataError::NoImages {
-            path: folder.into(),
-        },
     }
 }
 

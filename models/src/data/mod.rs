@@ -23,6 +23,7 @@ mod folder;
 mod read_ahead;
 mod tokens;
 mod transform;
+mod usable;
 
 pub use dataset::{Batch, Dataset};
 pub use fingerprint::DataFingerprint;

@@ -30,7 +30,7 @@ pub struct TokenDataset {
 
 enum Source {
     Pictures {
-        crops: Dataset,
+        crops: Box<Dataset>,
         /// One thread of its own: the others train.
         tokenizer: Box<Mutex<TokenizerSession>>,
         range: Range,
@@ -83,7 +83,7 @@ impl TokenDataset {
         };
         Ok(TokenDataset {
             source: Source::Pictures {
-                crops: Dataset::open(folder, &data, size, config.train.seed)?,
+                crops: Box::new(Dataset::open(folder, &data, size, config.train.seed)?),
                 tokenizer: Box::new(Mutex::new(session)),
                 range,
             },

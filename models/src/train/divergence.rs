@@ -133,7 +133,7 @@ mod tests {
         let tensor = |values: &[f32]| HostTensor::from_slice([values.len()], values).unwrap();
         let good = tensor(&[1.0, f32::MAX]);
         let (nan, inf) = (tensor(&[0.0, f32::NAN]), tensor(&[f32::NEG_INFINITY]));
-        let named = |list: &[(&str, &HostTensor)]| not_finite(list.to_vec().into_iter());
+        let named = |list: &[(&str, &HostTensor)]| not_finite(list.iter().copied());
         assert_eq!(named(&[("a", &good), ("ema.a", &good)]), None);
         let list = [("adamw.exp_avg.a", &nan), ("a", &inf), ("ema.a", &nan)];
         assert_eq!(named(&list).unwrap(), "`a` holds -inf");

@@ -1,7 +1,8 @@
 //! Training a prior on a tokenizer's tokens.
 
 use super::checkpoint::Identity;
-use super::run::{Place, Program, Task, train};
+use super::place::Place;
+use super::run::{Program, Task, train};
 use super::tokenizer::check_freeze;
 use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun, start};
 use crate::config::{PriorConfig, TrainConfig};

@@ -1,8 +1,9 @@
 //! The training loop.
 
-use super::checkpoint::{self, FILE_NAME, Identity, Position, Resumed};
+use super::checkpoint::{Identity, Position};
 use super::divergence::{largest, not_finite};
-use super::lock::FolderLock;
+use super::place::{CONFIG_NAME, Place};
+use super::resume::{Resumed, resume};
 use super::steps::{Interval, Training};
 use super::{Progress, TrainError, TrainingCheckpoint};
 use crate::config::{Config, TrainConfig};
@@ -16,9 +17,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-/// The configuration's name in the folder of a training.
-const CONFIG_NAME: &str = "config.toml";
 
 /// Batches that wait for the optimizer.
 const READ_AHEAD: usize = 3;
@@ -117,54 +115,6 @@ pub(super) trait Task {
     }
 }
 
-/// The folder of a training, before the work begins.
-pub(super) struct Place {
-    checkpoint: PathBuf,
-    /// Whether there is something to go on from. A training that was to go on before it had saved
-    /// anything begins again, with the same bits.
-    pub has_checkpoint: bool,
-    /// None yet where there is no folder to hold.
-    lock: Option<FolderLock>,
-}
-
-impl Place {
-    /// Finds what would be in vain before anything is read, and makes nothing.
-    ///
-    /// # Errors
-    /// If there is another training, one that must not be replaced, or none to go on with.
-    pub fn of<C>(run: &TrainRun<C>) -> Result<Place, TrainError> {
-        let lock = FolderLock::take_used(&run.out)?;
-        let path = run.out.join(FILE_NAME);
-        match (run.resume, path.exists()) {
-            (false, true) => Err(TrainError::Exists { path }),
-            (true, false) if !run.out.join(CONFIG_NAME).exists() => {
-                Err(TrainError::NothingToResume { path })
-            }
-            (_, has_checkpoint) => Ok(Place {
-                checkpoint: path,
-                has_checkpoint,
-                lock,
-            }),
-        }
-    }
-
-    /// Makes the folder if need be and holds it.
-    fn enter<C>(self, run: &TrainRun<C>) -> Result<(PathBuf, FolderLock), TrainError> {
-        let path = self.checkpoint;
-        let lock = match self.lock {
-            Some(lock) => lock,
-            None => FolderLock::take(&run.out)?,
-        };
-        // Another training may have been here in between.
-        match path.exists() == self.has_checkpoint {
-            true => Ok((path, lock)),
-            false => Err(TrainError::Busy {
-                path: run.out.clone(),
-            }),
-        }
-    }
-}
-
 /// The loop: batches, steps, log, checkpoints.
 pub(super) fn train<C, T: Task>(
     run: &TrainRun<C>,
@@ -189,7 +139,7 @@ pub(super) fn train<C, T: Task>(
     data.notices().iter().for_each(|line| progress.note(line));
     let (mut position, state) = match goes_on {
         true => {
-            let resumed = checkpoint::resume(&path, &identity, &program.start, options)?;
+            let resumed = resume(&path, &identity, &program.start, options)?;
             announce(&resumed, progress);
             (resumed.position, resumed.tensors)
         }

@@ -1,7 +1,8 @@
 //! Training a tokenizer on a folder of pictures.
 
 use super::checkpoint::Identity;
-use super::run::{Evaluated, Place, Program, State, Task, train};
+use super::place::Place;
+use super::run::{Evaluated, Program, State, Task, train};
 use super::{
     Evaluator, Progress, StepProgram, TrainError, TrainOptions, TrainOutcome, TrainRun, start,
     transform_coding,

@@ -4,6 +4,7 @@
 //! `BSQ_CONFIGURATIONS=N` tries N of each kind instead of a few, and `BSQ_FINDS=FOLDER` writes
 //! what fails there, each as the TOML file that does it.
 
+mod sensible;
 mod values;
 mod works;
 
@@ -13,6 +14,9 @@ use proptest::test_runner::{Config as Cases, RngAlgorithm, TestRng, TestRunner};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use values::{Base, Setting, text};
 use works::Tried;
+
+/// Of each kind, where nothing else is asked for: some seconds.
+const CASES: u32 = 24;
 
 /// What has to hold of a configuration, or why it does not.
 fn check(base: &Base, settings: &[Setting], choice: u64) -> Result<Tried, String> {
@@ -35,7 +39,7 @@ fn check(base: &Base, settings: &[Setting], choice: u64) -> Result<Tried, String
 /// The same cases on every machine: a fixed seed, and proptest's own shrinking.
 fn every_configuration(base: &Base) {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
-    let cases = number("BSQ_CONFIGURATIONS");
+    let cases = number("BSQ_CONFIGURATIONS").unwrap_or(CASES);
     let seed = number("BSQ_SEED").unwrap_or(0).to_le_bytes();
     let mut bytes = [7; 32];
     bytes[..4].copy_from_slice(&seed);
@@ -44,13 +48,13 @@ fn every_configuration(base: &Base) {
     let strategy = (values::settings(base), any::<u64>());
     let mut runner = TestRunner::new_with_rng(
         Cases {
-            cases: cases.unwrap_or(48),
+            cases,
             failure_persistence: None,
             ..Cases::default()
         },
         TestRng::from_seed(RngAlgorithm::ChaCha, &bytes),
     );
-    for case in 0..cases.unwrap_or(48) {
+    for case in 0..cases {
         let mut tree = strategy.new_tree(&mut runner).unwrap();
         let mut failure: Option<(Vec<Setting>, u64, String)> = None;
         for _ in 0..100 {

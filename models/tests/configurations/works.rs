@@ -6,6 +6,7 @@ use bsq::pipeline::{decode_function, encode_function};
 use bsq::prior::{PriorFile, PriorModel, SectionTokens, parameter_specs, section_function};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::{StepProgram, check_supported, prior_step_program};
+use bsq_codegen::ptx;
 use bsq_ir::{DType, Function};
 use bsq_runtime::cuda::{PtxOptions, compile_ptx};
 use bsq_runtime::{CompileOptions, HostTensor, Precision, compile};
@@ -148,7 +149,7 @@ const FORMATS: [Precision; 5] = [
 /// Compiles and runs in one of the CPU's formats, as PTX in one of a GPU's; in f32 the bits are the
 /// evaluator's.
 fn forward(function: &Function, parameters: &Tensors, inputs: &Tensors, choice: u64) -> Tensors {
-    ptx(function, true, choice / 4);
+    generate_ptx(function, true, choice / 4);
     let read: Tensors = read_by(function, parameters);
     let expected = Evaluator.run(function, &read, inputs).unwrap().outputs;
     let precision = FORMATS[(choice % 4) as usize];
@@ -161,7 +162,7 @@ fn forward(function: &Function, parameters: &Tensors, inputs: &Tensors, choice: 
 
 /// Compiles and runs a step twice; an exact one has the evaluator's bits.
 fn train(function: &Function, start: &Tensors, inputs: &Tensors, exact: bool, choice: u64) {
-    ptx(function, exact, choice / 20);
+    generate_ptx(function, exact, choice / 20);
     let inputs = function
         .inputs()
         .map(|(_, name, _)| (name.to_string(), inputs[name].clone()));
@@ -199,11 +200,15 @@ fn run(
     outputs.into_iter().collect()
 }
 
-fn ptx(function: &Function, exact: bool, choice: u64) {
-    let mut options = PtxOptions::default();
-    options.exact = exact;
-    options.precision = FORMATS[(choice % 5) as usize];
-    options.target.sm = 86;
+fn generate_ptx(function: &Function, exact: bool, choice: u64) {
+    let options = PtxOptions {
+        exact,
+        precision: FORMATS[(choice % 5) as usize],
+        target: ptx::Options {
+            sm: 86,
+            tf32: false,
+        },
+    };
     let compiled = compile_ptx(function, &options).unwrap();
     assert!(!compiled.entries.is_empty());
 }
