@@ -484,6 +484,36 @@ fn a_transform_coder_starts_far_better_than_random_weights() {
 }
 
 #[test]
+fn a_transform_coder_starts_on_pictures_that_do_not_vary() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!("{CONFIG}init = \"transform-coder\"\n");
+    let black: fn(usize) -> [u8; 3] = |_| [0; 3];
+    for (name, side, pixel) in [
+        ("black", 20, black),
+        ("white", 20, |_| [255; 3]),
+        ("one pixel", 1, |_| [10, 200, 30]),
+        ("ramp", 20, |i| [(12 * (i % 20)) as u8; 3]),
+        ("dot", 20, |i| if i == 99 { [255; 3] } else { [0; 3] }),
+    ] {
+        let data = folder.path().join(name);
+        fs::create_dir(&data).unwrap();
+        let picture = Picture::new(side, side, (0..side * side).flat_map(pixel).collect());
+        save_png(&picture, data.join("a.png")).unwrap();
+        let mut task = training(&config, &data, &folder.path().join("out").join(name));
+        task.config.loss.codebook_weight = 0.0;
+        task.steps = Some(1);
+        let loss = train(&task).unwrap().loss.unwrap();
+        assert!(loss < 0.05, "{name}: {loss}");
+        let trained = TrainingCheckpoint::read(task.out.join(FILE_NAME)).unwrap();
+        for (parameter, tensor) in trained.parameters(Weights::Raw) {
+            let values = tensor.as_slice::<f32>().unwrap();
+            let largest = values.iter().fold(0.0_f32, |m, x| m.max(x.abs()));
+            assert!(largest < 3e3, "{name}: {parameter} holds {largest}");
+        }
+    }
+}
+
+#[test]
 fn frozen_parameters_keep_their_values() {
     let (data, out) = (pictures(), tempfile::tempdir().unwrap());
     let config = format!("{CONFIG}freeze = [\"encoder.\", \"quant_embed.\"]\n");

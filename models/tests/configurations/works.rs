@@ -2,14 +2,18 @@
 
 use bsq::config::{Config, PriorConfig, QuantizerConfig, VitConfig};
 use bsq::executor::{Evaluator, Executor, Tensors};
+use bsq::image_io::{Picture, save_png};
 use bsq::pipeline::{decode_function, encode_function};
 use bsq::prior::{PriorFile, PriorModel, SectionTokens, parameter_specs, section_function};
 use bsq::tokenizer::Tokenizer;
-use bsq::train::{StepProgram, check_supported, prior_step_program};
+use bsq::train::{
+    self, Silent, StepProgram, TrainError, TrainRun, check_supported, prior_step_program,
+};
 use bsq_codegen::ptx;
 use bsq_ir::{DType, Function};
 use bsq_runtime::cuda::{PtxOptions, compile_ptx};
-use bsq_runtime::{CompileOptions, HostTensor, Precision, compile};
+use bsq_runtime::{CompileOptions, Device, HostTensor, Precision, compile};
+use std::sync::Arc;
 
 /// How far it came.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +72,34 @@ fn tokenizer(text: &str, choice: u64) -> Result<Tried, String> {
             scalar(config.loss.codebook_weight_at(0)),
         ),
     ]);
-    train(&function, &start, &inputs, config.train.exact, choice);
-    Ok(Tried::Worked)
+    train_step(&function, &start, &inputs, config.train.exact, choice);
+    train_on_pictures(config)
+}
+
+/// A step from the pictures of a folder to a checkpoint. It may diverge, but must say so.
+fn train_on_pictures(config: Config) -> Result<Tried, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    for (width, height) in [(1, 1), (5, 3), (30, 41)] {
+        let word = |i: usize| bsq_ir::philox::random_word(1, 0, i as u64) as u8;
+        let picture = Picture::new(width, height, (0..3 * width * height).map(word).collect());
+        save_png(&picture, data.join(format!("{width}.png"))).unwrap();
+    }
+    let run = TrainRun {
+        config,
+        data,
+        out: folder.path().join("out"),
+        resume: false,
+        steps: Some(1),
+        threads: 1,
+        device: Device::Cpu,
+        stop: Arc::default(),
+    };
+    match train::run(&run, &mut Silent) {
+        Ok(_) | Err(TrainError::Diverged { .. }) => Ok(Tried::Worked),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn prior(text: &str, choice: u64) -> Result<Tried, String> {
@@ -102,7 +132,7 @@ fn prior(text: &str, choice: u64) -> Result<Tried, String> {
     let mut inputs = inputs_of(&model, &function);
     let rate = HostTensor::scalar(config.learning_rate(0) as f32).unwrap();
     inputs.insert("lr".to_string(), rate);
-    train(&function, &start, &inputs, config.train.exact, choice);
+    train_step(&function, &start, &inputs, config.train.exact, choice);
     Ok(Tried::Worked)
 }
 
@@ -161,7 +191,7 @@ fn forward(function: &Function, parameters: &Tensors, inputs: &Tensors, choice: 
 }
 
 /// Compiles and runs a step twice; an exact one has the evaluator's bits.
-fn train(function: &Function, start: &Tensors, inputs: &Tensors, exact: bool, choice: u64) {
+fn train_step(function: &Function, start: &Tensors, inputs: &Tensors, exact: bool, choice: u64) {
     generate_ptx(function, exact, choice / 20);
     let inputs = function
         .inputs()
