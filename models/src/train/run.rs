@@ -251,3 +251,7 @@ fn write_config(out: &Path, config: &str) -> Result<(), TrainError> {
     let written = write_atomically(&path, |file| file.write_all(config.as_bytes()));
     written.map_err(|reason| TrainError::Unwritable { path, reason })
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;
