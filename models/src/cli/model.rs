@@ -12,14 +12,19 @@ use std::path::Path;
 #[derive(Args, Clone, Debug)]
 pub struct ModelArgument {
     /// A model that ships (default), or a file of weights: safetensors, or a PyTorch checkpoint
-    /// with its .toml or .yaml configuration beside it
-    #[arg(long, value_name = "NAME|PATH", default_value = "default")]
-    model: String,
+    /// with its .toml or .yaml configuration beside it [default: default]
+    #[arg(long, value_name = "NAME|PATH")]
+    model: Option<String>,
 }
 
 impl ModelArgument {
+    /// The name or path, if one was given.
+    pub fn given(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
     pub fn open(&self, output: &Output) -> Result<ModelFile, CliError> {
-        let model = open(&self.model)?;
+        let model = open(self.given().unwrap_or("default"))?;
         output.detail(format_args!(
             "model {}: {} parameters, identity {}",
             model.name,

@@ -25,6 +25,7 @@ mod prior;
 mod quantizer;
 mod reference;
 mod section;
+mod shipped;
 mod training;
 mod tree;
 mod validate;
@@ -36,6 +37,7 @@ pub use quantizer::{
     BsqConfig, CodebookEntropy, EntropyMode, PredefinedCodebook, QuantizerConfig, QuantizerKind,
     VqConfig,
 };
+pub use shipped::{shipped, shipped_names};
 pub use training::{
     AdversarialLoss, DataConfig, DiscriminatorType, EvaluationConfig, Initialisation, LossConfig,
     LrSchedule, OptimizerConfig, ReconstructionLoss, TrainConfig,
@@ -123,12 +125,12 @@ impl Config {
     }
 
     fn read(mut root: Table) -> Result<Config, ConfigError> {
+        let known = ["model", "loss", "data", "optimizer", "evaluation", "train"];
+        refuse_unknown(&root, "", &[&known])?;
         let mut take = |name: &str| Ok(root.take_table(name, "")?.unwrap_or_default());
         let (model, loss, data) = (take("model")?, take("loss")?, take("data")?);
         let (mut optimizer, evaluation, train) =
             (take("optimizer")?, take("evaluation")?, take("train")?);
-        let known = ["model", "loss", "data", "optimizer", "evaluation", "train"];
-        refuse_unknown(&root, "", &[&known])?;
         let data = DataConfig::read(data, "data")?;
         let schedule = optimizer
             .take_table("schedule", "optimizer")?

@@ -170,13 +170,18 @@ impl TokenizerConfig {
     /// reconstructions are clamped to unless the section says so itself.
     pub(super) fn read(mut table: Table, zero_mean: bool) -> Result<Self, ConfigError> {
         let path = "model";
+        let kind = take_field(&mut table, path, "quantizer", Some(QuantizerKind::Bsq))?;
+        let quantizer_keys = match kind {
+            QuantizerKind::Bsq => BsqConfig::KEYS,
+            QuantizerKind::Vq => VqConfig::KEYS,
+        };
+        refuse_unknown(&table, path, &[MODEL_KEYS, quantizer_keys])?;
         let encoder = table.take_table("vitconfig", path)?.unwrap_or_default();
         let encoder = read_vit(encoder, "model.vitconfig")?;
         let decoder = match table.take_table("dvitconfig", path)? {
             Some(table) => read_vit(table, "model.dvitconfig")?,
             None => encoder.clone(),
         };
-        let kind = take_field(&mut table, path, "quantizer", Some(QuantizerKind::Bsq))?;
         let logit_laplace = take_field(&mut table, path, "logit_laplace", Some(false))?;
         let clamp_range: Option<[f64; 2]> =
             take_field(&mut table, path, "clamp_range", Some(None))?;
@@ -184,11 +189,6 @@ impl TokenizerConfig {
             QuantizerKind::Bsq => QuantizerConfig::Bsq(BsqConfig::take_from(&mut table, path)?),
             QuantizerKind::Vq => QuantizerConfig::Vq(VqConfig::take_from(&mut table, path)?),
         };
-        let quantizer_keys = match kind {
-            QuantizerKind::Bsq => BsqConfig::KEYS,
-            QuantizerKind::Vq => VqConfig::KEYS,
-        };
-        refuse_unknown(&table, path, &[MODEL_KEYS, quantizer_keys])?;
         let config = TokenizerConfig {
             encoder,
             decoder,

@@ -128,10 +128,10 @@ impl PriorConfig {
     }
 
     fn read(mut root: Table) -> Result<PriorConfig, ConfigError> {
+        refuse_unknown(&root, "", &[&["prior", "data", "optimizer", "train"]])?;
         let mut take = |name: &str| Ok(root.take_table(name, "")?.unwrap_or_default());
         let (prior, data) = (take("prior")?, take("data")?);
         let (mut optimizer, train) = (take("optimizer")?, take("train")?);
-        refuse_unknown(&root, "", &[&["prior", "data", "optimizer", "train"]])?;
         let schedule = optimizer
             .take_table("schedule", "optimizer")?
             .map(|table| LrSchedule::read(table, "optimizer.schedule"));

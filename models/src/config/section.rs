@@ -23,25 +23,27 @@ pub(super) trait Section: Sized {
 
     /// Reads a table that has this section's keys and no others.
     fn read(mut table: Table, path: &str) -> Result<Self, ConfigError> {
-        let section = Self::take_from(&mut table, path)?;
         refuse_unknown(&table, path, &[Self::KEYS])?;
-        Ok(section)
+        Self::take_from(&mut table, path)
     }
 }
 
-/// An error if anything is left of a table that has been read.
+/// An error if a table has keys beside the known ones. Asked before any key is missed: the unknown
+/// one may be that one, misspelt.
 pub(super) fn refuse_unknown(
-    rest: &Table,
+    table: &Table,
     path: &str,
     known: &[&[&str]],
 ) -> Result<(), ConfigError> {
-    let Some(Entry { key, line, .. }) = rest.entries.first() else {
+    let known = || known.iter().flat_map(|keys| keys.iter().copied());
+    let mut entries = table.entries.iter();
+    let Some(Entry { key, line, .. }) = entries.find(|entry| !known().any(|k| k == entry.key))
+    else {
         return Ok(());
     };
-    let known = known.iter().flat_map(|keys| keys.iter().copied());
     let problem = Problem::UnknownKey {
         key: join(path, key),
-        suggestion: nearest(key, known).map(|near| join(path, near)),
+        suggestion: nearest(key, known()).map(|near| join(path, near)),
     };
     Err(ConfigError::at(*line, problem))
 }
@@ -278,6 +280,10 @@ mod tests {
             (
                 "count: 1\ncolour: red",
                 "line 2: unknown key sample.colour; did you mean sample.color?",
+            ),
+            (
+                "countt: 1",
+                "line 1: unknown key sample.countt; did you mean sample.count?",
             ),
             (
                 "count: 1\nnonsense: 2",

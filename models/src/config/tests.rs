@@ -260,6 +260,36 @@ fn entropies_have_separate_switches_and_beta_its_own() {
 }
 
 #[test]
+fn what_is_misspelt_is_named_before_it_is_missed() {
+    let message = |text: &str| Config::from_toml(text).unwrap_err().to_string();
+    for (text, expected) in [
+        (
+            "[modle]\nembed_dim = 4",
+            "line 1: unknown key modle; did you mean model?",
+        ),
+        (
+            "[model]\nembed_dim = 4\n[model.vitcofig]\nwidth = 8",
+            "line 3: unknown key model.vitcofig; did you mean model.vitconfig?",
+        ),
+        (
+            "[model]\nembed_dims = 4",
+            "line 2: unknown key model.embed_dims; did you mean model.embed_dim?",
+        ),
+        (
+            "[model]\nembed_dim = 4\n[model.vitconfig]\nhaeds = 2",
+            "line 4: unknown key model.vitconfig.haeds; did you mean model.vitconfig.heads?",
+        ),
+    ] {
+        assert_eq!(message(text), expected);
+    }
+    let prior = PriorConfig::from_toml("[prior]\nbit = 4").unwrap_err();
+    assert!(
+        prior.to_string().contains("did you mean prior.bits?"),
+        "{prior}"
+    );
+}
+
+#[test]
 fn impossible_values_are_refused_with_a_reason() {
     for (section, line, message) in [
         (
@@ -326,6 +356,16 @@ fn impossible_values_are_refused_with_a_reason() {
         ),
         ("data", "resize_min = 32", "smaller than a crop of 64"),
         ("data", "resize_max = 32", "32 is below resize_min, 64"),
+        (
+            "data",
+            "resize_max = 9_000_000_000_000_000",
+            "is not between 1 and 32768",
+        ),
+        (
+            "loss",
+            "reconstruct_weight = 0.0\ncodebook_weight = 0.0",
+            "all else that could be made small",
+        ),
         (
             "optimizer",
             "betas = [0.9, 1.0]",

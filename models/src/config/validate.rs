@@ -5,7 +5,7 @@ use super::{
     model::{ImageSize, TokenizerConfig, VitConfig},
     prior::{PositionEncoding, PriorConfig, PriorModelConfig},
     quantizer::{EntropyMode, PredefinedCodebook, QuantizerConfig},
-    training::{LrSchedule, OptimizerConfig, TrainConfig},
+    training::{DataConfig, LrSchedule, OptimizerConfig, TrainConfig},
 };
 use crate::leech::MINIMAL_VECTORS;
 
@@ -59,6 +59,7 @@ pub(super) fn config(config: &Config) -> Checked {
 pub(super) fn prior(config: &PriorConfig) -> Checked {
     prior_model(&config.prior)?;
     between(config.data.batch_size, 1, 1 << 16, "data.batch_size")?;
+    at_most(&config.data, LARGEST_SIDE)?;
     require(!config.data.use_rrc, "data.use_rrc", || {
         "crops of random proportions are for tokenizers: leave it out".into()
     })?;
@@ -212,9 +213,31 @@ fn loss(config: &Config) -> Checked {
     ] {
         not_negative(value, key)?;
     }
+    let likelihood = match config.model.logit_laplace {
+        true => loss.logit_laplace_weight,
+        false => 0.0,
+    };
+    let any = loss.reconstruct_weight != 0.0 || loss.codebook_weight != 0.0 || likelihood != 0.0;
+    require(any, "loss.reconstruct_weight", || {
+        "is 0 and so is all else that could be made small: give it or another weight".into()
+    })?;
     require(!loss.disc_conditional, "loss.disc_conditional", || {
         "must be false: a discriminator that is told the class is not implemented".into()
     })
+}
+
+/// The largest shorter side that a picture is resized to: the longer one, up to 65,535 times it,
+/// must still be countable.
+const LARGEST_SIDE: usize = 1 << 15;
+
+fn at_most(data: &DataConfig, most: usize) -> Checked {
+    for (value, key) in [
+        (data.resize_min, "data.resize_min"),
+        (data.resize_max, "data.resize_max"),
+    ] {
+        between(value.unwrap_or(1), 1, most, key)?;
+    }
+    Ok(())
 }
 
 fn data(config: &Config, image: ImageSize) -> Checked {
@@ -228,6 +251,7 @@ fn data(config: &Config, image: ImageSize) -> Checked {
     require(low <= high, "data.resize_max", || {
         format!("{high} is below resize_min, {low}")
     })?;
+    at_most(data, LARGEST_SIDE)?;
     let resizes = data.resize_min.is_some() || data.resize_max.is_some();
     require(!(data.use_rrc && resizes), "data.use_rrc", || {
         "draws its own sizes: leave out resize_min and resize_max".into()

@@ -1,18 +1,21 @@
 //! A folder of pictures as an endless sequence of batches.
 
 use super::{
-    Batches, DataError,
+    Batches, DataError, DataFingerprint,
     draw::{Draw, Purpose},
-    folder::list_images,
+    folder::{Listing, list_folder},
     transform::Transform,
+    usable::{Usable, all_broken},
 };
 use crate::{
     config::{DataConfig, ImageSize},
-    image_io::{self, Picture, Range, append_planar},
+    image_io::{self, ImageError, Picture, Range, append_planar},
 };
 use std::{
+    collections::BTreeSet,
+    fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, atomic::AtomicUsize, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// Decoded pictures are kept up to this many bytes; what does not fit is decoded each time.
@@ -30,9 +33,11 @@ pub struct Batch {
 /// The pictures of a folder, and how batches are made of them; see the module for the order.
 #[derive(Debug)]
 pub struct Dataset {
+    folder: PathBuf,
     paths: Vec<PathBuf>,
-    decoded: Vec<OnceLock<Arc<Picture>>>,
-    cached_bytes: AtomicUsize,
+    /// The pictures that are kept in memory: those of the first paths.
+    decoded: Vec<Arc<Picture>>,
+    fingerprint: DataFingerprint,
     transform: Transform,
     size: ImageSize,
     batch_size: usize,
@@ -40,24 +45,61 @@ pub struct Dataset {
     seed: u64,
     /// The shuffled orders of the last two epochs that were asked for.
     orders: Mutex<Vec<(u64, Arc<Vec<u32>>)>>,
+    findings: Mutex<Findings>,
+}
+
+/// What was found out about the folder.
+#[derive(Debug, Default)]
+struct Findings {
+    /// Lines that nobody has asked for yet.
+    notices: Vec<String>,
+    /// Pictures that were left out at the start, and positions of those found broken later.
+    left_out: usize,
+    broken: BTreeSet<usize>,
 }
 
 impl Dataset {
-    /// Lists a folder. `size` is the model's picture size, `seed` the training's.
+    /// Lists a folder and decodes its pictures, as far as they are kept in memory. `size` is the
+    /// model's picture size, `seed` the training's.
     ///
-    /// Pictures are decoded when they are first needed, so a broken one is an error of the batch
-    /// that it belongs to.
+    /// Pictures that are found broken here are left out with a notice; see the module.
+    ///
+    /// # Errors
+    /// If the folder cannot be read, or holds no picture that can be.
     pub fn open(
         folder: impl AsRef<Path>,
         config: &DataConfig,
         size: ImageSize,
         seed: u64,
     ) -> Result<Dataset, DataError> {
-        let paths = list_images(folder)?;
+        Dataset::open_keeping(CACHE_BYTES, folder.as_ref(), config, size, seed)
+    }
+
+    /// [`open`](Self::open) with a limit for what is kept in memory.
+    fn open_keeping(
+        bytes: usize,
+        folder: &Path,
+        config: &DataConfig,
+        size: ImageSize,
+        seed: u64,
+    ) -> Result<Dataset, DataError> {
+        let Listing { paths, notices } = list_folder(folder)?;
+        let mut findings = Findings {
+            notices,
+            ..Findings::default()
+        };
+        let usable = Usable::among(paths, folder, bytes)?;
+        findings.left_out = usable.broken.len();
+        findings.notices.extend(usable.broken);
+        let names = usable.paths.iter().map(|path| {
+            let name = path.strip_prefix(folder).unwrap_or(path);
+            (name, fs::metadata(path).map_or(0, |file| file.len()))
+        });
         Ok(Dataset {
-            decoded: paths.iter().map(|_| OnceLock::new()).collect(),
-            paths,
-            cached_bytes: AtomicUsize::new(0),
+            folder: folder.into(),
+            fingerprint: DataFingerprint::of_files(names),
+            decoded: usable.decoded,
+            paths: usable.paths,
             transform: Transform::new(config, size),
             size,
             batch_size: config.batch_size,
@@ -68,6 +110,7 @@ impl Dataset {
             },
             seed,
             orders: Mutex::new(Vec::new()),
+            findings: Mutex::new(findings),
         })
     }
 
@@ -90,12 +133,26 @@ impl Dataset {
         })
     }
 
+    /// The crop of a place in the sequence. Where its picture is broken the next of the epoch
+    /// stands in, so that every other place keeps its own.
     fn sample(&self, sample: u64) -> Result<Picture, DataError> {
         let count = self.paths.len() as u64;
         let order = self.order(sample / count);
-        let picture = self.picture(order[(sample % count) as usize] as usize)?;
-        let mut draw = Draw::new(self.seed, Purpose::Crop, sample);
-        Ok(self.transform.apply(&picture, &mut draw))
+        let mut first = None;
+        for place in sample..sample + count {
+            let index = order[(place % count) as usize] as usize;
+            match self.picture(index) {
+                Ok(picture) => {
+                    let mut draw = Draw::new(self.seed, Purpose::Crop, sample);
+                    return Ok(self.transform.apply(&picture, &mut draw));
+                }
+                Err(error) => {
+                    self.found_broken(index, &error);
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        Err(all_broken(&self.folder, self.paths.len(), first))
     }
 
     fn order(&self, epoch: u64) -> Arc<Vec<u32>> {
@@ -116,19 +173,25 @@ impl Dataset {
         order
     }
 
-    fn picture(&self, index: usize) -> Result<Arc<Picture>, DataError> {
-        if let Some(picture) = self.decoded[index].get() {
-            return Ok(picture.clone());
+    fn picture(&self, index: usize) -> Result<Arc<Picture>, ImageError> {
+        match self.decoded.get(index) {
+            Some(picture) => Ok(picture.clone()),
+            None => Ok(Arc::new(image_io::load(&self.paths[index])?.picture)),
         }
-        let picture = Arc::new(image_io::load(&self.paths[index])?.picture);
-        let bytes = picture.rgb.len();
-        if self.cached_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= CACHE_BYTES {
-            // Another thread may have been first; both decoded the same file.
-            let _ = self.decoded[index].set(picture.clone());
-        } else {
-            self.cached_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Says so once; later turns of the picture are passed on without a word.
+    fn found_broken(&self, index: usize, error: &ImageError) {
+        let mut findings = self.findings();
+        if findings.broken.insert(index) {
+            let notice = format!("{error}: left out, the next picture of the epoch stands in");
+            findings.notices.push(notice);
         }
-        Ok(picture)
+    }
+
+    fn findings(&self) -> MutexGuard<'_, Findings> {
+        // A panic elsewhere cannot leave findings half written.
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,6 +200,19 @@ impl Batches for Dataset {
 
     fn batch(&self, step: u64) -> Result<Batch, DataError> {
         Dataset::batch(self, step)
+    }
+
+    fn fingerprint(&self) -> DataFingerprint {
+        self.fingerprint
+    }
+
+    fn notices(&self) -> Vec<String> {
+        std::mem::take(&mut self.findings().notices)
+    }
+
+    fn broken(&self) -> usize {
+        let findings = self.findings();
+        findings.left_out + findings.broken.len()
     }
 }
 
@@ -215,14 +291,72 @@ pub(super) mod tests {
         assert_ne!(open(folder.path(), 4, 8).batch(5).unwrap(), earlier);
     }
 
-    #[test]
-    fn a_broken_picture_is_named() {
-        let folder = flat_pictures(1);
-        std::fs::write(folder.path().join("001.png"), "not a picture").unwrap();
-        let error = open(folder.path(), 2, 0).batch(0).unwrap_err().to_string();
-        assert!(
-            error.contains("001.png: not a PNG or JPEG image"),
-            "{error}"
+    /// The sources of the first samples, with at most `bytes` of decoded pictures in memory.
+    fn sequence(folder: &Path, bytes: usize) -> (Vec<u8>, Dataset) {
+        let config = crate::config::Config::from_toml(
+            "[model]\nembed_dim = 9\n[model.vitconfig]\nimage_size = 8\npatch_size = 8\n\
+             width = 8\nlayers = 1\nheads = 1\nmlp_ratio = 1\n",
         );
+        let config = config.unwrap();
+        let size = config.model.encoder.image_size;
+        let dataset = Dataset::open_keeping(bytes, folder, &config.data, size, 3).unwrap();
+        let batches = (0..40).flat_map(|step| sources(&dataset.batch(step).unwrap()));
+        (batches.collect(), dataset)
+    }
+
+    #[test]
+    fn a_broken_picture_is_named_and_leaves_the_training_of_the_others() {
+        let folder = flat_pictures(12);
+        let broken = folder.path().join("005b.png");
+        let good = std::fs::read(folder.path().join("006.png")).unwrap();
+        let (expected, without) = sequence(folder.path(), CACHE_BYTES);
+        for content in [&b"not a picture"[..], b"", &good[..good.len() / 2]] {
+            std::fs::write(&broken, content).unwrap();
+            let (found, dataset) = sequence(folder.path(), CACHE_BYTES);
+            assert_eq!(found, expected);
+            assert_eq!(dataset.fingerprint(), without.fingerprint());
+            assert_eq!(dataset.broken(), 1);
+            let notices = dataset.notices();
+            assert!(notices[0].contains("005b.png"), "{notices:?}");
+            assert!(notices[0].ends_with("left out"), "{notices:?}");
+            assert_eq!(dataset.notices(), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn where_pictures_do_not_fit_in_memory_a_broken_one_changes_its_own_turns_only() {
+        let folder = flat_pictures(12);
+        let (expected, _) = sequence(folder.path(), 0);
+        assert_eq!(expected, sequence(folder.path(), CACHE_BYTES).0);
+        assert_eq!(expected, sequence(folder.path(), 2000).0);
+        std::fs::write(folder.path().join("005.png"), "not a picture").unwrap();
+        let (found, dataset) = sequence(folder.path(), 500);
+        for (expected, found) in expected.iter().zip(&found) {
+            assert_eq!(expected == found, *expected != 5, "{expected} {found}");
+        }
+        assert_eq!(dataset.broken(), 1);
+        let notices = dataset.notices();
+        assert_eq!(notices.len(), 1, "{notices:?}");
+        assert!(notices[0].contains("005.png: not a"), "{notices:?}");
+    }
+
+    #[test]
+    fn a_folder_of_broken_pictures_is_an_error() {
+        let folder = flat_pictures(0);
+        for name in ["a.png", "b.jpg"] {
+            std::fs::write(folder.path().join(name), "not a picture").unwrap();
+        }
+        let config = crate::config::Config::from_toml(include_str!("../../configs/default.toml"));
+        let (data, size) = (config.unwrap().data, ImageSize::square(8));
+        for bytes in [CACHE_BYTES, 0] {
+            let opened = Dataset::open_keeping(bytes, folder.path(), &data, size, 0);
+            let error = opened.and_then(|dataset| dataset.batch(0)).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains("none of its 2 pictures"), "{error}");
+            assert!(
+                error.contains("a.png: not a") || error.contains("b.jpg: not a"),
+                "{error}"
+            );
+        }
     }
 }

@@ -1,56 +1,154 @@
-//! The picture files of a folder, in an order that every machine agrees on.
+//! The picture files of a folder, each once, in an order that every machine agrees on.
 
 use super::DataError;
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
-/// Folders inside folders are searched this deep; links that lead in circles end here.
-const DEEPEST: usize = 8;
+/// What a folder holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The picture files, sorted by path.
+    pub paths: Vec<PathBuf>,
+    /// What was left out and why, a line each: links that lead nowhere, pipes and sockets.
+    pub notices: Vec<String>,
+}
 
-/// All PNG and JPEG files of a folder and of the folders in it, sorted by path.
+/// The picture files of a folder and of the folders in it, however deep; see [`list_folder`].
 ///
-/// Files are recognised by their names' endings; names that begin with a dot are left out.
+/// # Errors
+/// If a folder cannot be read, or there are no pictures.
 pub fn list_images(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, DataError> {
+    Ok(list_folder(folder)?.paths)
+}
+
+/// All PNG and JPEG files of a folder and of the folders in it, sorted by path, and notices of
+/// what was left out.
+///
+/// Files are recognised by their names' endings; names that begin with a dot are left out. Links
+/// are followed, but every folder and every file is taken once, whatever leads to it: under its
+/// own name where that is in the folder, otherwise under the first of its links in the order of
+/// paths. So links that lead in circles end.
+///
+/// # Errors
+/// If a folder cannot be read, or there are no pictures.
+pub fn list_folder(folder: impl AsRef<Path>) -> Result<Listing, DataError> {
     let folder = folder.as_ref();
     if folder.is_file() {
         return Err(DataError::NotAFolder {
             path: folder.into(),
         });
     }
-    let mut found = Vec::new();
-    collect(folder, DEEPEST, &mut found)?;
-    if found.is_empty() {
+    let mut walk = Walk::default();
+    walk.folder(folder)?;
+    walk.linked_folders()?;
+    walk.linked_files();
+    let Walk { mut found, .. } = walk;
+    if found.paths.is_empty() {
         return Err(DataError::NoImages {
             path: folder.into(),
         });
     }
     // The order of a directory is the file system's; paths compare part by part, as bytes.
-    found.sort();
+    found.paths.sort();
+    found.notices.sort();
     Ok(found)
 }
 
-fn collect(folder: &Path, deeper: usize, found: &mut Vec<PathBuf>) -> Result<(), DataError> {
-    let unreadable = |reason| DataError::Unreadable {
-        path: folder.into(),
-        reason,
-    };
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        }
-        let path = entry.path();
-        if path.is_dir() {
-            if deeper > 0 {
-                collect(&path, deeper - 1, found)?;
+/// A folder being searched: first what is really in it, then what links lead to.
+#[derive(Default)]
+struct Walk {
+    found: Listing,
+    /// The real paths of the folders and files that were taken.
+    taken: BTreeSet<PathBuf>,
+    /// Links to folders that are still to be followed, and links to pictures.
+    folder_links: BTreeSet<PathBuf>,
+    file_links: BTreeSet<PathBuf>,
+}
+
+impl Walk {
+    /// A folder and all below it without following links. What was taken already is left out.
+    fn folder(&mut self, top: &Path) -> Result<(), DataError> {
+        let mut open = vec![top.to_path_buf()];
+        while let Some(folder) = open.pop() {
+            let unreadable = |reason| DataError::Unreadable {
+                path: folder.clone(),
+                reason,
+            };
+            let real = folder.canonicalize().map_err(unreadable)?;
+            if !self.taken.insert(real.clone()) {
+                continue;
             }
+            for entry in fs::read_dir(&folder).map_err(unreadable)? {
+                let entry = entry.map_err(unreadable)?;
+                let name = entry.file_name();
+                if name.to_string_lossy().starts_with('.') {
+                    continue;
+                }
+                let (path, kind) = (entry.path(), entry.file_type().map_err(unreadable)?);
+                if kind.is_symlink() {
+                    self.link(path);
+                } else if kind.is_dir() {
+                    open.push(path);
+                } else if has_image_name(&path) {
+                    match kind.is_file() {
+                        true => {
+                            self.taken.insert(real.join(&name));
+                            self.found.paths.push(path);
+                        }
+                        false => self.leave_out(&path, "no regular file"),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a link aside until all that needs no link has been taken.
+    fn link(&mut self, path: PathBuf) {
+        let target = match fs::metadata(&path) {
+            Ok(target) => target,
+            Err(reason) => {
+                let why = format!("a link that leads nowhere: {reason}");
+                return self.leave_out(&path, &why);
+            }
+        };
+        if target.is_dir() {
+            self.folder_links.insert(path);
         } else if has_image_name(&path) {
-            found.push(path);
+            match target.is_file() {
+                true => _ = self.file_links.insert(path),
+                false => self.leave_out(&path, "a link to no regular file"),
+            }
         }
     }
-    Ok(())
+
+    fn linked_folders(&mut self) -> Result<(), DataError> {
+        while let Some(link) = self.folder_links.pop_first() {
+            self.folder(&link)?;
+        }
+        Ok(())
+    }
+
+    fn linked_files(&mut self) {
+        for link in std::mem::take(&mut self.file_links) {
+            match link.canonicalize() {
+                Ok(real) => {
+                    if self.taken.insert(real) {
+                        self.found.paths.push(link);
+                    }
+                }
+                Err(reason) => self.leave_out(&link, &reason.to_string()),
+            }
+        }
+    }
+
+    fn leave_out(&mut self, path: &Path, why: &str) {
+        let notice = format!("{}: left out: {why}", path.display());
+        self.found.notices.push(notice);
+    }
 }
 
 fn has_image_name(path: &Path) -> bool {
@@ -68,6 +166,11 @@ fn has_image_name(path: &Path) -> bool {
 mod tests {
     use super::*;
 
+    fn names(root: &Path, paths: &[PathBuf]) -> Vec<String> {
+        let name = |path: &PathBuf| path.strip_prefix(root).unwrap().to_str().unwrap().into();
+        paths.iter().map(name).collect()
+    }
+
     #[test]
     fn pictures_of_all_folders_are_listed_in_order() {
         let folder = tempfile::tempdir().unwrap();
@@ -84,11 +187,8 @@ mod tests {
             fs::write(root.join(name), "").unwrap();
         }
         let listed = list_images(root).unwrap();
-        let names: Vec<_> = listed
-            .iter()
-            .map(|path| path.strip_prefix(root).unwrap().to_str().unwrap())
-            .collect();
-        assert_eq!(names, ["a.JPEG", "b/0.jpg", "b/deep/1.png", "b.jpg"]);
+        let expected = ["a.JPEG", "b/0.jpg", "b/deep/1.png", "b.jpg"];
+        assert_eq!(names(root, &listed), expected);
     }
 
     #[test]
@@ -100,5 +200,72 @@ mod tests {
         let file = folder.path().join("a.png");
         fs::write(&file, "").unwrap();
         assert!(message(&file).contains("is not a folder of pictures"));
+    }
+
+    #[test]
+    fn folders_are_searched_to_the_bottom() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut path = folder.path().to_path_buf();
+        for level in 0..40 {
+            path.push(format!("level {level}"));
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("x.png"), "").unwrap();
+        }
+        assert_eq!(list_images(folder.path()).unwrap().len(), 40);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn whatever_leads_to_a_picture_it_is_listed_once() {
+        use std::os::unix::fs::symlink;
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = folder.path();
+        fs::create_dir_all(root.join("real/inner")).unwrap();
+        fs::create_dir_all(elsewhere.path().join("more")).unwrap();
+        for path in [
+            root.join("real/a.png"),
+            root.join("real/inner/b.png"),
+            elsewhere.path().join("c.png"),
+            elsewhere.path().join("more/d.png"),
+        ] {
+            fs::write(path, "").unwrap();
+        }
+        // A circle, a parent, a twin, a link to a picture that is there, one to a picture that a
+        // linked folder brings, and one that sorts before what it leads to.
+        symlink(root, root.join("real/loop")).unwrap();
+        symlink("..", root.join("real/inner/up")).unwrap();
+        symlink("real", root.join("a twin")).unwrap();
+        symlink("real/a.png", root.join("0.png")).unwrap();
+        symlink(elsewhere.path(), root.join("linked")).unwrap();
+        symlink(elsewhere.path().join("more"), root.join("linked more")).unwrap();
+        symlink(elsewhere.path().join("c.png"), root.join("1.png")).unwrap();
+        let listed = list_folder(root).unwrap();
+        let expected = [
+            "linked/c.png",
+            "linked/more/d.png",
+            "real/a.png",
+            "real/inner/b.png",
+        ];
+        assert_eq!(names(root, &listed.paths), expected);
+        assert_eq!(listed.notices, [""; 0]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_left_out_is_said() {
+        use std::os::unix::{fs::symlink, net::UnixListener};
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::write(root.join("a.png"), "").unwrap();
+        symlink("gone.png", root.join("broken.png")).unwrap();
+        symlink("itself", root.join("itself")).unwrap();
+        symlink("gone", root.join(".hidden")).unwrap();
+        let _socket = UnixListener::bind(root.join("socket.png")).unwrap();
+        let Listing { paths, notices } = list_folder(root).unwrap();
+        assert_eq!(names(root, &paths), ["a.png"]);
+        assert_eq!(notices.len(), 3, "{notices:?}");
+        for (notice, name) in notices.iter().zip(["broken.png", "itself", "socket.png"]) {
+            assert!(notice.contains(&format!("{name}: left out")), "{notice}");
+        }
     }
 }

@@ -9,16 +9,25 @@
 //! of epoch `k / n`, and batch `step` holds samples `step * batch_size` onwards. Nothing is
 //! dropped at the end of an epoch, so a batch may be larger than the folder. (The reference
 //! implementation drops an epoch's last, partial batch.)
+//!
+//! A picture that cannot be decoded ends nothing. Pictures are decoded when the folder is opened,
+//! as far as they are kept in memory; what turns out to be broken then is left out with a notice,
+//! and the training is that of the folder without it. Of a larger folder the rest is decoded when
+//! its turn comes; the turn of a broken picture goes to the next one of its epoch, with a notice,
+//! and all other samples stay what they are.
 
 mod dataset;
 mod draw;
+mod fingerprint;
 mod folder;
 mod read_ahead;
 mod tokens;
 mod transform;
+mod usable;
 
 pub use dataset::{Batch, Dataset};
-pub use folder::list_images;
+pub use fingerprint::DataFingerprint;
+pub use folder::{Listing, list_folder, list_images};
 pub use read_ahead::{Batches, ReadAhead};
 pub use tokens::{TokenBatch, TokenDataset};
 
@@ -50,6 +59,16 @@ pub enum DataError {
         /// The folder.
         path: PathBuf,
     },
+    /// Every picture is broken.
+    #[error("{path}: none of its {count} pictures can be read: {first}", path = path.display())]
+    AllBroken {
+        /// The folder.
+        path: PathBuf,
+        /// How many there are.
+        count: usize,
+        /// What is wrong with the first.
+        first: Box<ImageError>,
+    },
     /// Pictures would be resized to less than a crop.
     #[error(
         "data.resize_min: {smallest} pixels is smaller than the crops of {}x{} that a section takes",
@@ -68,9 +87,15 @@ pub enum DataError {
     /// The tokenizer could not be run.
     #[error(transparent)]
     Tokenizer(Box<PipelineError>),
-    /// One of the pictures is broken.
+    /// A picture that is needed is broken.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The thread that makes batches has ended without one: a mistake in this program.
+    #[error("the thread that makes batches has failed: {reason}")]
+    ReadAhead {
+        /// What it said.
+        reason: String,
+    },
 }
 
 impl From<PipelineError> for DataError {

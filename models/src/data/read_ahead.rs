@@ -1,6 +1,6 @@
 //! Batches made on another thread while the current one is trained on.
 
-use super::DataError;
+use super::{DataError, DataFingerprint};
 use std::{
     ops::Range,
     sync::{
@@ -17,8 +17,17 @@ pub trait Batches: Send + Sync + 'static {
     /// The batch of a step.
     ///
     /// # Errors
-    /// If a picture cannot be read.
+    /// If no picture can be read.
     fn batch(&self, step: u64) -> Result<Self::Batch, DataError>;
+
+    /// What tells this data from other data.
+    fn fingerprint(&self) -> DataFingerprint;
+
+    /// What the user should know of the data, a line each, and has not been asked for yet.
+    fn notices(&self) -> Vec<String>;
+
+    /// Samples that were found broken.
+    fn broken(&self) -> usize;
 }
 
 /// A step, and its batch or why there is none.
@@ -30,12 +39,15 @@ type Made<B> = (u64, Result<<B as Batches>::Batch, DataError>);
 pub struct ReadAhead<B: Batches> {
     batches: Option<Receiver<Made<B>>>,
     thread: Option<JoinHandle<()>>,
+    /// The step whose batch comes next.
+    next: u64,
 }
 
 impl<B: Batches> ReadAhead<B> {
     /// Starts with the first of `steps`; at most `depth` finished batches wait.
     pub fn start(source: Arc<B>, steps: Range<u64>, depth: usize) -> ReadAhead<B> {
         let (sender, batches) = sync_channel(depth);
+        let next = steps.start;
         let make_batches = move || {
             for step in steps {
                 let batch = source.batch(step);
@@ -53,6 +65,7 @@ impl<B: Batches> ReadAhead<B> {
         ReadAhead {
             batches: Some(batches),
             thread: Some(thread),
+            next,
         }
     }
 }
@@ -67,7 +80,13 @@ impl<B: Batches> Iterator for ReadAhead<B> {
             && let Some(thread) = self.thread.take()
             && let Err(panic) = thread.join()
         {
-            std::panic::resume_unwind(panic);
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            let reason = text.unwrap_or("it gave no reason").to_string();
+            return Some((self.next, Err(DataError::ReadAhead { reason })));
+        }
+        if let Some((step, _)) = &received {
+            self.next = step + 1;
         }
         received
     }
@@ -112,15 +131,50 @@ mod tests {
         assert_eq!(Arc::strong_count(&dataset), 1);
     }
 
+    /// Fails at step 3, by an error or a panic.
+    struct Failing {
+        panics: bool,
+    }
+
+    impl Batches for Failing {
+        type Batch = ();
+
+        fn batch(&self, step: u64) -> Result<(), DataError> {
+            match (step == 3, self.panics) {
+                (true, true) => panic!("step {step}"),
+                (true, false) => Err(DataError::NoTokens),
+                (false, _) => Ok(()),
+            }
+        }
+
+        fn fingerprint(&self) -> DataFingerprint {
+            DataFingerprint {
+                samples: 0,
+                hash: 0,
+            }
+        }
+
+        fn notices(&self) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn broken(&self) -> usize {
+            0
+        }
+    }
+
     #[test]
-    fn an_error_is_the_last_item() {
-        let folder = flat_pictures(1);
-        std::fs::write(folder.path().join("001.png"), "broken").unwrap();
-        let dataset = Arc::new(open(folder.path(), 1, 1));
-        let results: Vec<bool> = ReadAhead::start(dataset, 0..10, 2)
-            .map(|(_, batch)| batch.is_ok())
-            .collect();
-        assert_eq!(results.iter().filter(|ok| !**ok).count(), 1);
-        assert_eq!(results.last(), Some(&false));
+    fn an_error_is_the_last_item_and_so_is_a_panic() {
+        for panics in [false, true] {
+            let results: Vec<(u64, Option<String>)> =
+                ReadAhead::start(Arc::new(Failing { panics }), 1..10, 2)
+                    .map(|(step, batch)| (step, batch.err().map(|error| error.to_string())))
+                    .collect();
+            let steps: Vec<u64> = results.iter().map(|(step, _)| *step).collect();
+            assert_eq!(steps, [1, 2, 3]);
+            assert!(results[..2].iter().all(|(_, error)| error.is_none()));
+            let error = results[2].1.as_ref().unwrap();
+            assert_eq!(error.contains("step 3"), panics, "{error}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Sections of tokens to train a prior on, as a pure function of the step.
 
 use super::draw::{Draw, Purpose};
-use super::{Batches, DataError, Dataset};
+use super::{Batches, DataError, DataFingerprint, Dataset};
 use crate::codec::grid_rows;
 use crate::config::{ImageSize, PriorConfig};
 use crate::image_io::{Range, Windows, from_planar};
@@ -30,7 +30,7 @@ pub struct TokenDataset {
 
 enum Source {
     Pictures {
-        crops: Dataset,
+        crops: Box<Dataset>,
         /// One thread of its own: the others train.
         tokenizer: Box<Mutex<TokenizerSession>>,
         range: Range,
@@ -83,7 +83,7 @@ impl TokenDataset {
         };
         Ok(TokenDataset {
             source: Source::Pictures {
-                crops: Dataset::open(folder, &data, size, config.train.seed)?,
+                crops: Box::new(Dataset::open(folder, &data, size, config.train.seed)?),
                 tokenizer: Box::new(Mutex::new(session)),
                 range,
             },
@@ -240,5 +240,29 @@ impl Batches for TokenDataset {
             ));
         }
         Ok(TokenBatch { seen, targets })
+    }
+
+    fn fingerprint(&self) -> DataFingerprint {
+        match &self.source {
+            Source::Pictures { crops, .. } => crops.fingerprint(),
+            Source::Tokens { grids } => {
+                let grids = grids.iter().map(|grid| (grid.columns, &grid.tokens[..]));
+                DataFingerprint::of_tokens(grids)
+            }
+        }
+    }
+
+    fn notices(&self) -> Vec<String> {
+        match &self.source {
+            Source::Pictures { crops, .. } => crops.notices(),
+            Source::Tokens { .. } => Vec::new(),
+        }
+    }
+
+    fn broken(&self) -> usize {
+        match &self.source {
+            Source::Pictures { crops, .. } => crops.broken(),
+            Source::Tokens { .. } => 0,
+        }
     }
 }

@@ -130,14 +130,28 @@ pub fn total<'g>(terms: &[Term<'g>]) -> Tensor<'g> {
     sum.expect("a loss has at least one term")
 }
 
-/// What a configuration asks for and this list does not have yet, as words for the user.
-pub fn left_out(config: &LossConfig) -> Vec<&'static str> {
+/// Something that a configuration asks for and this list does not have yet, in words for the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    pub what: &'static str,
+    /// The setting that does without.
+    pub remedy: &'static str,
+}
+
+/// What a configuration asks for in vain.
+pub fn left_out(config: &LossConfig) -> Vec<LeftOut> {
     let mut left_out = Vec::new();
     if config.perceptual_weight != 0.0 {
-        left_out.push("the perceptual loss (loss.perceptual_weight)");
+        left_out.push(LeftOut {
+            what: "the perceptual loss",
+            remedy: "loss.perceptual_weight = 0",
+        });
     }
     if !config.skip_disc && config.disc_weight != 0.0 {
-        left_out.push("the adversarial loss (loss.disc_weight, loss.skip_disc)");
+        left_out.push(LeftOut {
+            what: "the adversarial loss",
+            remedy: "loss.skip_disc = true",
+        });
     }
     left_out
 }

@@ -2,10 +2,13 @@
 
 use super::TrainError;
 use super::program::AVERAGE_PREFIX;
+use crate::data::DataFingerprint;
 use crate::executor::Tensors;
 use bsq_runtime::checkpoint::{Checkpoint, Weights, load, safetensors};
 use bsq_runtime::{HostTensor, Session};
 use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The checkpoint's name in the folder of a training.
@@ -18,8 +21,14 @@ const FORMAT: &str = "bsq training";
 /// would give other bits.
 const NUMERICS: &str = "1";
 
+/// Entries of the metadata that files of former versions lack: which data, the first loss, and the
+/// size of the largest parameter before it.
+pub(super) const DATA: &str = "data";
+pub(super) const FIRST_LOSS: &str = "first_loss";
+pub(super) const FIRST_SIZE: &str = "first_size";
+
 /// Names before which this stands belong to the optimizer.
-const OPTIMIZER_PREFIX: &str = "adamw.";
+pub(super) const OPTIMIZER_PREFIX: &str = "adamw.";
 
 /// A training as it was saved.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,25 +49,95 @@ pub(super) struct Identity {
     pub seed: u64,
     /// More entries of the metadata: what the trained weights belong to.
     pub metadata: Vec<(&'static str, String)>,
+    pub data: DataFingerprint,
 }
 
-/// Writes the state of a training; at every moment the file is either the old or the new one.
-pub(super) fn save(
-    path: &Path,
-    step: u64,
-    identity: &Identity,
-    session: &Session,
-) -> Result<(), TrainError> {
-    let mut metadata = BTreeMap::from([
-        ("format".to_string(), FORMAT.to_string()),
-        ("numerics".to_string(), NUMERICS.to_string()),
-        ("step".to_string(), step.to_string()),
-        ("seed".to_string(), identity.seed.to_string()),
-        ("config".to_string(), identity.config_text.clone()),
-    ]);
-    let more = identity.metadata.iter();
-    metadata.extend(more.map(|(key, value)| (key.to_string(), value.clone())));
-    Ok(safetensors::save(path, session.parameters()?, &metadata)?)
+/// How far a training is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Position {
+    /// Steps that are done.
+    pub done: u64,
+    /// The loss of the very first step.
+    pub first_loss: Option<f32>,
+    /// The size of the largest parameter before it.
+    pub first_size: Option<f32>,
+}
+
+/// The state of a training on disk that does not stand for the training yet: what its last update
+/// is worth is still to be seen. Removed if it never comes to [`replace`](Candidate::replace).
+#[derive(Debug)]
+pub(super) struct Candidate {
+    file: PathBuf,
+    takes_the_place_of: PathBuf,
+    /// Steps that are done.
+    pub done: u64,
+}
+
+impl Candidate {
+    /// Writes the state of a training beside the checkpoint at `path`.
+    pub fn write(
+        path: &Path,
+        position: Position,
+        identity: &Identity,
+        session: &Session,
+    ) -> Result<Candidate, TrainError> {
+        let mut metadata = BTreeMap::from([
+            ("format".to_string(), FORMAT.to_string()),
+            ("numerics".to_string(), NUMERICS.to_string()),
+            ("step".to_string(), position.done.to_string()),
+            ("seed".to_string(), identity.seed.to_string()),
+            ("config".to_string(), identity.config_text.clone()),
+            (DATA.to_string(), identity.data.to_string()),
+        ]);
+        let first = [
+            (FIRST_LOSS, position.first_loss),
+            (FIRST_SIZE, position.first_size),
+        ];
+        for (key, value) in first {
+            metadata.extend(value.map(|value| (key.to_string(), value.to_string())));
+        }
+        let more = identity.metadata.iter();
+        metadata.extend(more.map(|(key, value)| (key.to_string(), value.clone())));
+        let candidate = Candidate {
+            file: candidate_of(path),
+            takes_the_place_of: path.to_path_buf(),
+            done: position.done,
+        };
+        safetensors::save(&candidate.file, session.parameters()?, &metadata)?;
+        Ok(candidate)
+    }
+
+    /// Makes it the checkpoint; at every moment the file is either the old or the new one.
+    pub fn replace(self) -> Result<(), TrainError> {
+        let renamed = fs::rename(&self.file, &self.takes_the_place_of);
+        let renamed = renamed.and_then(|()| sync_folder(&self.takes_the_place_of));
+        renamed.map_err(|reason| TrainError::Unwritable {
+            path: self.takes_the_place_of.clone(),
+            reason,
+        })
+    }
+}
+
+impl Drop for Candidate {
+    fn drop(&mut self) {
+        // There is none where it has taken its place; one that cannot be removed is replaced by
+        // the next.
+        let _ = fs::remove_file(&self.file);
+    }
+}
+
+fn candidate_of(path: &Path) -> PathBuf {
+    path.with_file_name(format!(".{FILE_NAME}.next"))
+}
+
+/// Makes the renaming itself survive a power cut, where folders can be opened and flushed.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => {
+            File::open(folder)?.sync_all()
+        }
+        _ => Ok(()),
+    }
 }
 
 impl TrainingCheckpoint {
@@ -116,55 +195,4 @@ impl TrainingCheckpoint {
         let model = self.tensors.iter().filter(|(name, _)| of_model(name));
         model.map(chosen).collect()
     }
-}
-
-/// The state to go on from: that of `path`, if it is one of this configuration, whose tensors
-/// have the names and shapes of `start`.
-pub(super) fn resume(
-    path: &Path,
-    identity: &Identity,
-    start: &Tensors,
-) -> Result<TrainingCheckpoint, TrainError> {
-    let foreign = |reason: String| TrainError::Foreign {
-        path: PathBuf::from(path),
-        reason,
-    };
-    if !path.exists() {
-        let path = path.to_path_buf();
-        return Err(TrainError::NothingToResume { path });
-    }
-    let checkpoint = load(path, Weights::Raw)?;
-    let saved = TrainingCheckpoint::of(path, &checkpoint)?;
-    let ours = identity.config_text.as_str();
-    if saved.config_text != ours {
-        let lines = saved.config_text.lines().zip(ours.lines());
-        let differing = lines.filter(|(a, b)| a != b && !a.starts_with('#'));
-        let first = differing.map(|(a, b)| format!("`{a}`, not `{b}`")).next();
-        let first = first.unwrap_or_else(|| "other sections".to_string());
-        let reason = format!("it was trained with another configuration: {first}");
-        return Err(foreign(reason));
-    }
-    for (key, value) in &identity.metadata {
-        if checkpoint.metadata.get(*key) != Some(value) {
-            return Err(foreign(format!("it was trained with another {key}")));
-        }
-    }
-    for (name, expected) in start {
-        let Some(found) = saved.tensors.get(name) else {
-            return Err(foreign(format!("it lacks `{name}`")));
-        };
-        if (found.dtype(), found.shape()) != (expected.dtype(), expected.shape()) {
-            return Err(foreign(format!(
-                "`{name}` is {}{:?}, not {}{:?}",
-                found.dtype(),
-                found.shape(),
-                expected.dtype(),
-                expected.shape()
-            )));
-        }
-    }
-    if let Some(name) = saved.tensors.keys().find(|name| !start.contains_key(*name)) {
-        return Err(foreign(format!("it has a tensor `{name}` too many")));
-    }
-    Ok(saved)
 }

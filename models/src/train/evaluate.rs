@@ -2,7 +2,7 @@
 
 use super::TrainError;
 use crate::config::TokenizerConfig;
-use crate::data::list_images;
+use crate::data::{Listing, list_folder};
 use crate::executor::Tensors;
 use crate::image_io::{Picture, Range, Windows, load, to_planar};
 use crate::metrics::psnr;
@@ -16,6 +16,7 @@ const BATCH: usize = 64;
 
 /// Reconstructs the pictures of a folder, cut into windows of the model's size.
 pub struct Evaluator {
+    notices: Vec<String>,
     pictures: Vec<(PathBuf, Picture)>,
     executable: Executable,
     session: Option<Session>,
@@ -69,7 +70,8 @@ impl Evaluator {
         };
         let executable = compile(&graph.function(outputs, []), &options)?;
         let mut pictures = Vec::new();
-        for path in list_images(folder)? {
+        let Listing { paths, notices } = list_folder(folder)?;
+        for path in paths {
             let picture = load(&path).map_err(crate::data::DataError::from)?.picture;
             pictures.push((path, picture));
         }
@@ -79,12 +81,18 @@ impl Evaluator {
             false => Range::ZeroToOne,
         };
         Ok(Evaluator {
+            notices,
             pictures,
             executable,
             session: None,
             range,
             window: (size.height, size.width),
         })
+    }
+
+    /// What was left out of the folder, a line each.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
     }
 
     /// The figures of a model with these parameters.

@@ -1,14 +1,18 @@
 //! Training a prior on a tokenizer's tokens.
 
 use super::checkpoint::Identity;
-use super::run::{Program, Task, checkpoint_of, train};
-use super::{Progress, TrainError, TrainOutcome, TrainRun};
+use super::place::Place;
+use super::run::{Program, Task, train};
+use super::tokenizer::check_freeze;
+use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun, start};
 use crate::config::{PriorConfig, TrainConfig};
-use crate::data::{TokenBatch, TokenDataset};
+use crate::data::{DataFingerprint, TokenBatch, TokenDataset};
 use crate::executor::Tensors;
 use crate::optimizer::{AdamW, Step, adamw};
 use crate::pipeline::{ModelFile, TokenFile, identity};
-use crate::prior::{PriorFile, PriorModel, TOKENIZER, section_inputs, section_loss};
+use crate::prior::{
+    PriorFile, PriorModel, TOKENIZER, parameter_specs, section_inputs, section_loss,
+};
 use bsq_ir::{Function, Graph, Scope};
 use bsq_runtime::HostTensor;
 use bsq_runtime::tensor_data::TensorError;
@@ -35,7 +39,21 @@ pub fn run_prior(
     source: &TokenSource,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
-    checkpoint_of(run)?;
+    run_prior_with(run, &TrainOptions::default(), tokenizer, source, progress)
+}
+
+/// [`run_prior`] with options.
+///
+/// # Errors
+/// [`TrainError`]; what was saved before the error stays.
+pub fn run_prior_with(
+    run: &TrainRun<PriorConfig>,
+    options: &TrainOptions,
+    tokenizer: &ModelFile,
+    source: &TokenSource,
+    progress: &mut dyn Progress,
+) -> Result<TrainOutcome, TrainError> {
+    let place = Place::of(run)?;
     let config = &run.config;
     let dataset = match source {
         TokenSource::Pictures(folder) => TokenDataset::of_pictures(folder, config, tokenizer)?,
@@ -49,7 +67,13 @@ pub fn run_prior(
         }
     };
     let own = identity(tokenizer.tokenizer.config(), &tokenizer.parameters);
-    let prior = PriorFile::untrained("prior", config.clone(), &own)?;
+    let mut prior = PriorFile::untrained("prior", config.clone(), &own)?;
+    let specs = parameter_specs(&prior.model);
+    let names = specs.iter().map(|spec| spec.name.as_str());
+    check_freeze(&config.train.freeze, names)?;
+    if let (Some(name), false) = (&options.init_from, place.has_checkpoint) {
+        prior.parameters = start::prior(name, &prior, &specs, progress)?;
+    }
     let (function, start) = prior_step_program(config, prior.parameters)?;
     let program = Program {
         function,
@@ -61,7 +85,15 @@ pub fn run_prior(
         model: &prior.model,
         tokenizer: own,
     };
-    train(run, task, program, Arc::new(dataset), progress)
+    train(
+        run,
+        options,
+        place,
+        task,
+        program,
+        Arc::new(dataset),
+        progress,
+    )
 }
 
 /// A whole training step of a prior: forward, loss, backward, AdamW and the moving average.
@@ -117,6 +149,7 @@ impl Task for PriorTask<'_> {
             config_text: self.config.to_toml(),
             seed: self.config.train.seed,
             metadata: vec![(TOKENIZER, self.tokenizer.clone())],
+            data: DataFingerprint::default(),
         }
     }
 
@@ -134,6 +167,10 @@ impl Task for PriorTask<'_> {
 
     fn learning_rate(&self, step: u64) -> f64 {
         self.config.learning_rate(step)
+    }
+
+    fn does_not_evaluate(&self) -> Option<&'static str> {
+        Some("a prior is not evaluated while it trains")
     }
 
     fn inputs(

@@ -20,6 +20,16 @@ pub struct Silent;
 
 impl Progress for Silent {}
 
+/// Lines on standard error, and nothing else.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Notes;
+
+impl Progress for Notes {
+    fn note(&mut self, line: &str) {
+        eprintln!("{line}");
+    }
+}
+
 /// A bar on standard error with steps per second, time left and loss; notes are lines above it.
 #[derive(Debug)]
 pub struct Bar {

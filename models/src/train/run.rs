@@ -1,6 +1,10 @@
 //! The training loop.
 
-use super::checkpoint::{self, FILE_NAME, Identity};
+use super::checkpoint::{Identity, Position};
+use super::divergence::{largest, not_finite};
+use super::place::{CONFIG_NAME, Place};
+use super::resume::{Resumed, resume};
+use super::steps::{Interval, Training};
 use super::{Progress, TrainError, TrainingCheckpoint};
 use crate::config::{Config, TrainConfig};
 use crate::data::{Batches, ReadAhead};
@@ -8,13 +12,11 @@ use crate::executor::Tensors;
 use crate::train_log::TrainLog;
 use bsq_ir::Function;
 use bsq_runtime::atomic_file::write_atomically;
-use bsq_runtime::{CompileOptions, Device, HostTensor, Outputs, Session, compile};
-use std::fs;
+use bsq_runtime::{CompileOptions, Device, HostTensor, compile};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
 
 /// Batches that wait for the optimizer.
 const READ_AHEAD: usize = 3;
@@ -29,8 +31,8 @@ pub struct TrainRun<C = Config> {
     pub out: PathBuf,
     /// Go on with the training in `out`.
     pub resume: bool,
-    /// Stop when this many steps are done, counted from the very first; schedules stay those of
-    /// the whole training.
+    /// Stop when this many steps are done, counted from the very first, be it more or fewer than
+    /// the configuration says; schedules stay as configured.
     pub steps: Option<u64>,
     /// Threads that run kernels; 0 means as many as the CPU has.
     pub threads: usize,
@@ -40,11 +42,15 @@ pub struct TrainRun<C = Config> {
     pub stop: Arc<AtomicBool>,
 }
 
-impl<C> TrainRun<C> {
-    /// Whether it was told to stop.
-    pub fn was_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
+/// What a training may be told beside what it is.
+#[derive(Clone, Debug, Default)]
+pub struct TrainOptions {
+    /// Weights to begin with instead of the configured start, at step 0 and with a fresh
+    /// optimizer: a file (safetensors or PyTorch), the folder of a training, or a name that ships.
+    /// Averaged weights are taken where there are any.
+    pub init_from: Option<String>,
+    /// Go on although the data is not what it was.
+    pub other_data: bool,
 }
 
 /// How a training ended.
@@ -58,6 +64,8 @@ pub struct TrainOutcome {
     pub loss: Option<f32>,
     /// What was saved last.
     pub checkpoint: PathBuf,
+    /// Pictures that could not be read and were left out.
+    pub broken: usize,
 }
 
 /// A step's program and its state before the first step.
@@ -85,6 +93,7 @@ pub(super) type State<'a> = &'a dyn Fn() -> Result<TrainingCheckpoint, TrainErro
 pub(super) trait Task {
     type Data: Batches;
 
+    /// All but the data.
     fn identity(&self) -> Identity;
     fn settings(&self) -> &TrainConfig;
     /// Steps of the whole training.
@@ -98,50 +107,68 @@ pub(super) trait Task {
         step: u64,
         batch: <Self::Data as Batches>::Batch,
     ) -> Result<Vec<(&'static str, HostTensor)>, TrainError>;
+    /// Why there is nothing to evaluate on; none if there is something.
+    fn does_not_evaluate(&self) -> Option<&'static str>;
     /// Nothing where there is nothing to evaluate on.
     fn evaluate(&mut self, _state: State<'_>) -> Result<Option<Evaluated>, TrainError> {
         Ok(None)
     }
 }
 
-/// Where a training's checkpoint is; an error if there is one that it must not replace.
-pub(super) fn checkpoint_of<C>(run: &TrainRun<C>) -> Result<PathBuf, TrainError> {
-    let path = run.out.join(FILE_NAME);
-    match !run.resume && path.exists() {
-        true => Err(TrainError::Exists { path }),
-        false => Ok(path),
-    }
-}
-
 /// The loop: batches, steps, log, checkpoints.
 pub(super) fn train<C, T: Task>(
     run: &TrainRun<C>,
+    options: &TrainOptions,
+    place: Place,
     task: T,
     program: Program,
     data: Arc<T::Data>,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
-    let path = checkpoint_of(run)?;
-    let identity = task.identity();
-    let (done, state) = match run.resume {
-        true => {
-            let TrainingCheckpoint { step, tensors, .. } =
-                checkpoint::resume(&path, &identity, &program.start)?;
-            (step, tensors)
-        }
-        false => (0, program.start),
+    let goes_on = place.has_checkpoint;
+    let (path, lock) = place.enter(run)?;
+    if !lock.is_held() {
+        progress.note(
+            "nothing keeps another training out of this folder: its file system has no locks",
+        );
+    }
+    let identity = Identity {
+        data: data.fingerprint(),
+        ..task.identity()
     };
-    let options = CompileOptions {
+    data.notices().iter().for_each(|line| progress.note(line));
+    let (mut position, state) = match goes_on {
+        true => {
+            let resumed = resume(&path, &identity, &program.start, options)?;
+            announce(&resumed, progress);
+            (resumed.position, resumed.tensors)
+        }
+        false => {
+            if run.resume {
+                progress.note("nothing was saved yet: the training begins at step 0");
+            }
+            (Position::default(), program.start)
+        }
+    };
+    let named = state.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    if let Some(what) = not_finite(named.clone()) {
+        return Err(TrainError::NotFinite { what });
+    }
+    position.first_size.get_or_insert_with(|| largest(named));
+    let compile_options = CompileOptions {
         exact: task.settings().exact,
         threads: run.threads,
         device: run.device,
         ..CompileOptions::default()
     };
-    let executable = compile(&program.function, &options)?;
-    let last = task.steps();
-    let last = run.steps.map_or(last, |steps| steps.min(last)).max(done);
+    let executable = compile(&program.function, &compile_options)?;
+    let done = position.done;
+    let last = run.steps.unwrap_or(task.steps()).max(done);
     progress.begin(done, last, &executable.report().to_string());
-    make_folder(&run.out, &identity.config_text)?;
+    hints(&task, done, last)
+        .iter()
+        .for_each(|line| progress.note(line));
+    write_config(&run.out, &identity.config_text)?;
     let mut training = Training {
         out: run.out.clone(),
         log: TrainLog::open(&run.out, done + 1)?,
@@ -149,158 +176,82 @@ pub(super) fn train<C, T: Task>(
         scalars: program.scalars,
         task,
         identity,
-        done,
+        position,
         saved: done,
+        has_checkpoint: goes_on,
+        candidate: None,
+        // Reading parameters back from a GPU takes longer than a step.
+        watches_updates: run.device == Device::Cpu,
         interval: Interval::default(),
         loss: None,
     };
-    for (step, batch) in ReadAhead::start(data, done..last, READ_AHEAD) {
-        training.step(step, batch?, progress)?;
-        if run.was_stopped() {
-            break;
-        }
+    if options.init_from.is_some() {
+        // What it began with is not to be had again from the configuration.
+        training.save_start()?;
     }
-    training.save()?;
+    if done < last {
+        let batches = ReadAhead::start(data.clone(), done..last.saturating_add(1), READ_AHEAD);
+        training.run(&data, batches, last, &run.stop, progress)?;
+    }
     progress.end();
+    if data.broken() > 0 {
+        progress.note(&format!(
+            "pictures that could not be read: {}",
+            data.broken()
+        ));
+    }
     Ok(TrainOutcome {
-        step: training.done,
-        interrupted: training.done < last,
+        step: training.position.done,
+        interrupted: training.position.done < last,
         loss: training.loss,
         checkpoint: path,
+        broken: data.broken(),
     })
 }
 
-/// Makes the training's folder and says in it what is trained.
-fn make_folder(out: &Path, config: &str) -> Result<(), TrainError> {
-    let unwritable = |path: PathBuf| move |reason| TrainError::Unwritable { path, reason };
-    fs::create_dir_all(out).map_err(unwritable(out.to_path_buf()))?;
-    let path = out.join("config.toml");
-    write_atomically(&path, |file| file.write_all(config.as_bytes())).map_err(unwritable(path))
-}
-
-/// A training under way.
-struct Training<T> {
-    out: PathBuf,
-    task: T,
-    identity: Identity,
-    session: Session,
-    scalars: Vec<&'static str>,
-    log: TrainLog,
-    /// Steps that are done, and that are saved.
-    done: u64,
-    saved: u64,
-    interval: Interval,
-    loss: Option<f32>,
-}
-
-/// What has happened since the last line of the log.
-struct Interval {
-    steps: u64,
-    sums: Vec<f64>,
-    start: Instant,
-}
-
-impl Default for Interval {
-    fn default() -> Interval {
-        Interval {
-            steps: 0,
-            sums: Vec::new(),
-            start: Instant::now(),
-        }
+/// What is not as it was.
+fn announce(resumed: &Resumed, progress: &mut dyn Progress) {
+    for change in &resumed.changes {
+        progress.note(&format!("changed: {change}"));
+    }
+    if resumed.other_data {
+        progress.note("changed: the data; the result is not that of one training on either");
     }
 }
 
-impl<T: Task> Training<T> {
-    fn step(
-        &mut self,
-        step: u64,
-        batch: <T::Data as Batches>::Batch,
-        progress: &mut dyn Progress,
-    ) -> Result<(), TrainError> {
-        let rate = self.task.learning_rate(step);
-        let mut inputs = self.task.inputs(step, batch)?;
-        inputs.push(("lr", HostTensor::scalar(rate as f32)?));
-        let inputs: Vec<_> = inputs
-            .iter()
-            .map(|(name, tensor)| (*name, tensor))
-            .collect();
-        let outputs = self.session.run(&inputs)?;
-        let loss: f32 = outputs["loss"].item()?;
-        if !loss.is_finite() {
-            let saved = self.saved;
-            return Err(TrainError::Diverged { step, loss, saved });
-        }
-        (self.done, self.loss) = (step + 1, Some(loss));
-        self.count(&outputs)?;
-        progress.step(self.done, loss);
-        let settings = self.task.settings();
-        let [print, save, evaluate] = [settings.print_freq, settings.save_freq, settings.eval_freq]
-            .map(|period| due(self.done, period));
-        if print {
-            self.write_log(rate)?;
-        }
-        if save {
-            self.save()?;
-        }
-        if evaluate {
-            self.evaluate(progress)?;
-        }
-        Ok(())
+/// What a user may have expected otherwise of the steps to come.
+fn hints<T: Task>(task: &T, done: u64, last: u64) -> Vec<String> {
+    let mut hints = Vec::new();
+    if done == last {
+        hints.push(format!(
+            "all {done} steps are done: to go on raise optimizer.max_iter, or give --steps"
+        ));
+        return hints;
     }
-
-    fn count(&mut self, outputs: &Outputs) -> Result<(), TrainError> {
-        self.interval.steps += 1;
-        self.interval.sums.resize(self.scalars.len(), 0.0);
-        for (sum, &name) in self.interval.sums.iter_mut().zip(&self.scalars) {
-            *sum += f64::from(outputs[name].item::<f32>()?);
-        }
-        Ok(())
+    if task.learning_rate(done) == 0.0 && task.learning_rate(last - 1) == 0.0 && done > 0 {
+        hints.push(format!(
+            "the learning rate is 0 from step {done} on: raise optimizer.schedule.max_decay_steps, or lr_min"
+        ));
     }
-
-    /// One line: means over the interval, the learning rate, and the speed.
-    fn write_log(&mut self, lr: f64) -> Result<(), TrainError> {
-        let Interval { steps, sums, start } = std::mem::take(&mut self.interval);
-        let seconds = start.elapsed().as_secs_f64();
-        let names: Vec<String> = self.scalars.iter().map(|s| format!("train/{s}")).collect();
-        let means = sums.iter().map(|sum| sum / steps as f64);
-        let mut line: Vec<(&str, f64)> = names.iter().map(String::as_str).zip(means).collect();
-        let images = steps * self.task.batch_size() as u64;
-        line.push(("train/lr", lr));
-        line.push(("train/images_per_second", images as f64 / seconds));
-        line.push(("train/seconds", seconds));
-        Ok(self.log.scalars(self.done, &line)?)
+    let period = task.settings().eval_freq;
+    if period > 0
+        && last / period > done / period
+        && let Some(why) = task.does_not_evaluate()
+    {
+        hints.push(format!(
+            "train.eval_freq = {period}, but {why}: there will be no evaluation"
+        ));
     }
-
-    fn save(&mut self) -> Result<(), TrainError> {
-        if self.saved < self.done {
-            let path = self.out.join(FILE_NAME);
-            checkpoint::save(&path, self.done, &self.identity, &self.session)?;
-            self.saved = self.done;
-        }
-        Ok(())
-    }
-
-    fn evaluate(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
-        let (done, session) = (self.done, &self.session);
-        let state = || {
-            let parameters = session.parameters()?.into_iter();
-            Ok(TrainingCheckpoint {
-                step: done,
-                config_text: String::new(),
-                tensors: parameters
-                    .map(|(name, tensor)| (name.to_string(), tensor.clone()))
-                    .collect(),
-            })
-        };
-        if let Some(Evaluated { line, scalars }) = self.task.evaluate(&state)? {
-            progress.note(&format!("step {done}: {line}"));
-            self.log.scalars(done, &scalars)?;
-        }
-        Ok(())
-    }
+    hints
 }
 
-/// Whether something that happens every `period` steps happens after `done` steps.
-fn due(done: u64, period: u64) -> bool {
-    period != 0 && done.is_multiple_of(period)
+/// Says in a training's folder what is trained.
+fn write_config(out: &Path, config: &str) -> Result<(), TrainError> {
+    let path = out.join(CONFIG_NAME);
+    let written = write_atomically(&path, |file| file.write_all(config.as_bytes()));
+    written.map_err(|reason| TrainError::Unwritable { path, reason })
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

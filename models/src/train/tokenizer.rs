@@ -1,12 +1,14 @@
 //! Training a tokenizer on a folder of pictures.
 
 use super::checkpoint::Identity;
-use super::run::{Evaluated, Program, State, Task, checkpoint_of, train};
+use super::place::Place;
+use super::run::{Evaluated, Program, State, Task, train};
 use super::{
-    Evaluator, Progress, StepProgram, TrainError, TrainOutcome, TrainRun, transform_coding,
+    Evaluator, Progress, StepProgram, TrainError, TrainOptions, TrainOutcome, TrainRun, start,
+    transform_coding,
 };
-use crate::config::{Config, Initialisation, TrainConfig};
-use crate::data::{Batch, Dataset};
+use crate::config::{Config, ConfigError, Initialisation, TrainConfig};
+use crate::data::{Batch, DataFingerprint, Dataset};
 use crate::losses::left_out;
 use crate::tokenizer::Tokenizer;
 use bsq_runtime::HostTensor;
@@ -18,25 +20,51 @@ use std::sync::Arc;
 /// # Errors
 /// [`TrainError`]; what was saved before the error stays.
 pub fn run(run: &TrainRun, progress: &mut dyn Progress) -> Result<TrainOutcome, TrainError> {
+    run_with(run, &TrainOptions::default(), progress)
+}
+
+/// [`run`] with options.
+///
+/// # Errors
+/// [`TrainError`]; what was saved before the error stays.
+pub fn run_with(
+    run: &TrainRun,
+    options: &TrainOptions,
+    progress: &mut dyn Progress,
+) -> Result<TrainOutcome, TrainError> {
     let config = &run.config;
-    let missing = left_out(&config.loss);
-    if !missing.is_empty() {
-        let what = missing.join(" or ");
-        return Err(TrainError::NotSupported { what });
-    }
-    checkpoint_of(run)?;
+    check_supported(config)?;
+    let place = Place::of(run)?;
     let tokenizer = Tokenizer::new(&config.model)?;
+    let specs = tokenizer.parameters();
+    let names = specs.iter().map(|spec| spec.name.as_str());
+    check_freeze(&config.train.freeze, names)?;
     let (size, seed) = (config.model.encoder.image_size, config.train.seed);
     let dataset = Arc::new(Dataset::open(&run.data, &config.data, size, seed)?);
     let mut parameters = tokenizer.init(seed)?;
-    if config.train.init == Initialisation::TransformCoder && !run.resume {
-        transform_coding::start(config, &dataset, &mut parameters)?;
+    match &options.init_from {
+        _ if place.has_checkpoint => {}
+        Some(name) => parameters = start::tokenizer(name, config, &tokenizer, progress)?,
+        None if config.train.init == Initialisation::TransformCoder => {
+            transform_coding::start(config, &dataset, &mut parameters)?;
+        }
+        None => {}
     }
     let program = StepProgram::new(config, &tokenizer, parameters)?;
     let evaluator = match (&config.data.val_root, config.train.eval_freq) {
         (None, _) | (_, 0) => None,
         (Some(folder), _) => {
-            let evaluator = Evaluator::new(&config.model, folder, run.threads, run.device)?;
+            let evaluator = Evaluator::new(&config.model, folder, run.threads, run.device);
+            let evaluator = evaluator.map_err(|error| match error {
+                TrainError::Data(error) => {
+                    ConfigError::invalid("data.val_root", error.to_string()).into()
+                }
+                error => error,
+            })?;
+            evaluator
+                .notices()
+                .iter()
+                .for_each(|line| progress.note(line));
             Some(evaluator)
         }
     };
@@ -50,7 +78,46 @@ pub fn run(run: &TrainRun, progress: &mut dyn Progress) -> Result<TrainOutcome, 
         start: program.start,
         scalars: program.scalars,
     };
-    train(run, task, program, dataset, progress)
+    train(run, options, place, task, program, dataset, progress)
+}
+
+/// That training has all that a configuration asks for.
+///
+/// # Errors
+/// [`TrainError::NotSupported`], with what to change.
+pub fn check_supported(config: &Config) -> Result<(), TrainError> {
+    let missing = left_out(&config.loss);
+    match missing.is_empty() {
+        true => Ok(()),
+        false => {
+            let [what, remedy] = [
+                missing.iter().map(|x| x.what).collect::<Vec<_>>(),
+                missing.iter().map(|x| x.remedy).collect(),
+            ];
+            Err(TrainError::NotSupported {
+                what: what.join(" or "),
+                remedy: remedy.join(" and "),
+            })
+        }
+    }
+}
+
+/// That each beginning in `train.freeze` is that of a parameter, and something is left to train.
+pub(super) fn check_freeze<'a>(
+    keys: &[String],
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Result<(), TrainError> {
+    let invalid = |reason: String| Err(ConfigError::invalid("train.freeze", reason).into());
+    for key in keys {
+        if !names.clone().any(|name| name.starts_with(key.as_str())) {
+            return invalid(format!("no parameter's name begins with \"{key}\""));
+        }
+    }
+    let frozen = |name: &str| keys.iter().any(|key| name.starts_with(key.as_str()));
+    match names.clone().all(frozen) {
+        true => invalid("nothing is left to train".into()),
+        false => Ok(()),
+    }
 }
 
 struct TokenizerTask<'a> {
@@ -67,6 +134,7 @@ impl Task for TokenizerTask<'_> {
             config_text: self.config.to_toml(),
             seed: self.config.train.seed,
             metadata: Vec::new(),
+            data: DataFingerprint::default(),
         }
     }
 
@@ -98,6 +166,13 @@ impl Task for TokenizerTask<'_> {
             inputs.push(("codebook_weight", HostTensor::scalar(weight)?));
         }
         Ok(inputs)
+    }
+
+    fn does_not_evaluate(&self) -> Option<&'static str> {
+        match self.evaluator {
+            None => Some("data.val_root is not set (--val)"),
+            Some(_) => None,
+        }
     }
 
     fn evaluate(&mut self, state: State<'_>) -> Result<Option<Evaluated>, TrainError> {

@@ -1,6 +1,8 @@
 //! Training from the command line, and models that ship.
 
 use crate::common::{Bench, repository};
+use bsq::train::{FILE_NAME, TrainingCheckpoint};
+use bsq_runtime::checkpoint::Weights;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -71,8 +73,201 @@ fn a_training_is_not_started_on_bad_input() {
     );
     bench.good(&train("run", &["--steps", "1"]));
     bench.refused(&train("run", &[]), &["already", "--resume"]);
-    fs::write(bench.path("c.toml"), config().replace("lr =", "lrr =")).unwrap();
+    let written = |from: &str, to: &str| {
+        fs::write(bench.path("c.toml"), config().replacen(from, to, 1)).unwrap();
+    };
+    written("lr =", "lrr =");
     bench.refused(&train("other", &[]), &["c.toml", "optimizer.lrr"]);
+    // What is misspelt is named before it is missed.
+    written("heads =", "haeds =");
+    let words = ["haeds; did you mean", "vitconfig.heads?"];
+    bench.refused(&train("other", &[]), &words);
+    written("perceptual_weight = 0.0\n", "");
+    let words = ["the perceptual loss yet: set loss.perceptual_weight = 0\n"];
+    bench.refused(&train("other", &[]), &words);
+    written("perceptual_weight = 0.0\nskip_disc = true\n", "");
+    let words = ["set loss.perceptual_weight = 0 and loss.skip_disc = true\n"];
+    bench.refused(&train("other", &[]), &words);
+}
+
+#[test]
+fn weights_to_start_from_are_taken_by_init_from_and_not_by_model() {
+    let bench = bench();
+    let model = train("other", &["--model", "model.safetensors"]);
+    bench.refused(&model, &["--init-from model.safetensors"]);
+    let still = config().replace("lr = 1e-3", "lr = 0.0");
+    fs::write(bench.path("c.toml"), still).unwrap();
+    for (out, from) in [("one", "model.safetensors"), ("two", "one")] {
+        bench.good(&train(out, &["--init-from", from, "--steps", "1"]));
+        let trained = TrainingCheckpoint::read(bench.path(out).join(FILE_NAME)).unwrap();
+        assert_eq!(trained.step, 1);
+        assert!(trained.parameters(Weights::Raw) == bench.model(1).parameters);
+    }
+    let both = train("one", &["--resume", "--init-from", "model.safetensors"]);
+    assert_eq!(bench.run(&both).code, Some(2));
+    let missing = train("other", &["--init-from", "nowhere"]);
+    bench.refused(&missing, &["nowhere"]);
+    bench.refused(&train("other", &["--init-from", "default"]), &["default"]);
+
+    fs::write(bench.path("p.toml"), prior()).unwrap();
+    let train_prior = |out: &str, more: &[&str]| {
+        let fixed = ["train", "p.toml", "--data", "photos", "--out", out];
+        bench.run(&[&fixed[..], &["--model", "model.safetensors"], more].concat())
+    };
+    let first = train_prior("prior", &[]);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    let second = train_prior("prior2", &["--init-from", "prior"]);
+    assert_eq!(second.code, Some(0), "{}", second.stderr);
+    let of_tokenizer = train_prior("prior3", &["--init-from", "model.safetensors"]);
+    assert_eq!(of_tokenizer.code, Some(2));
+    assert!(
+        of_tokenizer.stderr.contains("not a prior"),
+        "{}",
+        of_tokenizer.stderr
+    );
+    let default = train_prior("prior3", &["--init-from", "default"]);
+    assert_eq!(default.code, Some(2), "{}", default.stderr);
+    let of_prior = train("other", &["--init-from", "prior"]);
+    bench.refused(&of_prior, &["it is a prior"]);
+}
+
+/// A prior that is trained for two steps.
+fn prior() -> String {
+    let rest = "
+[data]
+batch_size = 2
+[optimizer]
+lr = 1e-3
+max_iter = 2
+";
+    crate::common::PRIOR.to_string() + rest
+}
+
+#[test]
+fn a_finished_training_goes_on_and_says_what_has_changed() {
+    let bench = bench();
+    bench.good(&train("run", &[]));
+    let idle = bench.good(&train("run", &["--resume"]));
+    assert!(
+        idle.stderr.contains("all 6 steps are done"),
+        "{}",
+        idle.stderr
+    );
+    let more = bench.good(&train("run", &["--resume", "--steps", "7", "--json"]));
+    let value: Value = serde_json::from_str(&more.stdout).unwrap();
+    assert_eq!(value["step"], 7);
+    let changed = config().replace("max_iter = 6", "max_iter = 9");
+    fs::write(
+        bench.path("c.toml"),
+        changed.replace("lr = 1e-3", "lr = 1e-4"),
+    )
+    .unwrap();
+    let more = bench.good(&train("run", &["--resume"]));
+    let said = more.stderr;
+    assert!(
+        said.contains("changed: optimizer.lr: 0.001 -> 0.0001"),
+        "{said}"
+    );
+    assert!(
+        said.contains("changed: optimizer.max_iter: 6 -> 9"),
+        "{said}"
+    );
+    bench.picture("photos/c.png", 20, 20);
+    let resume = train("run", &["--resume", "--steps", "10"]);
+    bench.refused(
+        &resume,
+        &["other data (2 samples; here are 3", "--other-data"],
+    );
+    bench.good(&[&resume[..], &["--other-data"]].concat());
+}
+
+#[test]
+fn the_second_training_in_a_folder_is_refused_and_a_kill_leaves_no_lock() {
+    let bench = bench();
+    let endless = config().replace("max_iter = 6", "max_iter = 1_000_000");
+    fs::write(bench.path("c.toml"), endless + "[train]\nsave_freq = 2\n").unwrap();
+    let mut child = bench
+        .command(&train("run", &[]))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    stderr.read_line(&mut String::new()).unwrap();
+    bench.refused(
+        &train("run", &["--resume"]),
+        &["another training is running", "run"],
+    );
+    let checkpoint = bench.path("run").join(FILE_NAME);
+    while !checkpoint.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let steps = TrainingCheckpoint::read(checkpoint).unwrap().step + 1;
+    let steps = steps.to_string();
+    bench.good(&train("run", &["--resume", "--steps", &steps]));
+}
+
+#[test]
+fn a_training_that_diverges_leaves_no_unusable_checkpoint() {
+    let bench = bench();
+    for lr in ["1e39", "1e4"] {
+        let text = config().replace("lr = 1e-3", &format!("lr = {lr}"));
+        fs::write(bench.path("c.toml"), text).unwrap();
+        let ran = bench.run(&train(lr, &["--steps", "1"]));
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(ran.stderr.contains("step 0"), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("no checkpoint was saved"),
+            "{}",
+            ran.stderr
+        );
+        assert!(!bench.path(lr).join(FILE_NAME).exists());
+    }
+}
+
+#[test]
+fn broken_pictures_are_named_and_counted() {
+    let bench = bench();
+    fs::write(bench.path("photos/bad.png"), "no picture").unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("gone.png", bench.path("photos/link.png")).unwrap();
+    let ran = bench.good(&train("run", &["--json"]));
+    let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(value["broken_pictures"], 1);
+    assert!(ran.stderr.contains("bad.png: not a"), "{}", ran.stderr);
+    #[cfg(unix)]
+    assert!(
+        ran.stderr.contains("link.png: left out: a link that"),
+        "{}",
+        ran.stderr
+    );
+    for name in ["a.png", "b.png"] {
+        fs::write(bench.path("photos").join(name), "").unwrap();
+    }
+    bench.refused(
+        &train("other", &[]),
+        &["none of its 3 pictures can be read"],
+    );
+}
+
+#[test]
+fn configurations_that_ship_are_trained_by_name() {
+    let bench = bench();
+    bench.refused(
+        &["train", "nothing", "--data", "photos", "--out", "run"],
+        &["nothing: neither a file", "default, prior, prior_paper"],
+    );
+    fs::create_dir(bench.path("empty")).unwrap();
+    bench.refused(
+        &["train", "prior", "--data", "empty", "--out", "run"],
+        &["empty: no PNG"],
+    );
+    bench.refused(
+        &["train", "default", "--data", "empty", "--out", "run"],
+        &["empty: no PNG"],
+    );
 }
 
 #[cfg(unix)]

@@ -12,6 +12,9 @@ use super::lloyd_max::ScalarQuantizer;
 /// Corners are this many times as sharp as half the distance of the thresholds beside them asks
 /// for: GELU differs from a ramp by less than a thousandth of the distance there.
 const SHARPNESS: f64 = 3.0;
+/// Thresholds nearer than this, in standard deviations, count as this far apart: those of cells
+/// that lie between two values of a discrete distribution.
+const LEAST_GAP: f64 = 1e-3;
 
 /// `offset + x + sum of slope_change * gelu(sharpness * (x - corner)) / sharpness`.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +52,7 @@ pub fn encoders(quantizer: &ScalarQuantizer) -> Vec<Zigzag> {
         let zeros: Vec<f64> = zeros.copied().collect();
         let corners = zeros.windows(2).enumerate().map(|(index, pair)| Corner {
             at: 0.5 * (pair[0] + pair[1]),
-            sharpness: SHARPNESS / (0.5 * (pair[1] - pair[0])),
+            sharpness: SHARPNESS / (0.5 * (pair[1] - pair[0]).max(LEAST_GAP)),
             slope_change: if index % 2 == 0 { -2.0 } else { 2.0 },
         });
         Zigzag {

@@ -29,7 +29,11 @@ impl ScalarQuantizer {
         let squares: f64 = samples.iter().map(|x| x * x).sum();
         // It starts with cells of cube-root density, which is near the best where cells are small;
         // equal steps between extreme quantiles are close to that for peaked distributions.
-        let (low, high) = (samples[count / 500], samples[count - 1 - count / 500]);
+        let (mut low, mut high) = (samples[count / 500], samples[count - 1 - count / 500]);
+        if low == high {
+            // All but a few are one number: the few are what there is to tell apart.
+            (low, high) = (samples[0], samples[count - 1]);
+        }
         let step = (high - low) / cells as f64;
         let mut levels: Vec<f64> = (0..cells).map(|i| low + (i as f64 + 0.5) * step).collect();
         let mut ends = Vec::new();

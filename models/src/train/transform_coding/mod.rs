@@ -38,6 +38,14 @@ const PATCHES: usize = 100_000;
 const CANDIDATES: usize = 40;
 /// Bits that one coordinate may get.
 const MOST_BITS: usize = 6;
+/// Directions that vary less are taken to vary by this, evenly: a fifth of what rounding pixels to
+/// whole levels makes of any direction, so photos have none. Without it, pictures of one colour or
+/// a ramp of greys would have coordinates that are divided by nothing, or by rounding errors.
+const LEAST_VARIANCE: f64 = 1e-6;
+/// Numbers that stand for an even distribution.
+const EVEN: usize = 4096;
+/// The least mean size of a zigzag, in deviations; it is multiplied up to 1.
+const LEAST_SIZE: f64 = 1e-3;
 
 /// A transform coder in the form that weights are made from.
 struct TransformCoder {
@@ -137,10 +145,32 @@ fn unfit(reason: String) -> TrainError {
     ConfigError::invalid("train.init", reason).into()
 }
 
+/// An even distribution of the least variance, in ascending order.
+fn even() -> Vec<f64> {
+    let largest = (3.0 * LEAST_VARIANCE).sqrt();
+    let place = |i: usize| (i as f64 + 0.5) / EVEN as f64;
+    (0..EVEN)
+        .map(|i| largest * (2.0 * place(i) - 1.0))
+        .collect()
+}
+
 impl TransformCoder {
     fn of(patches: &[f32], features: usize, bits: usize) -> TransformCoder {
-        let components = PrincipalComponents::of(patches, features);
+        let mut components = PrincipalComponents::of(patches, features);
+        let varies: Vec<bool> = components
+            .variances
+            .iter_mut()
+            .map(|variance| {
+                let varies = *variance >= LEAST_VARIANCE;
+                // Rounding errors make the least ones negative, too.
+                *variance = variance.max(LEAST_VARIANCE);
+                varies
+            })
+            .collect();
         let along = |index: usize| {
+            if !varies[index] {
+                return even();
+            }
             let samples = patches.chunks_exact(features);
             let mut along: Vec<f64> = samples.map(|s| components.coordinate(s, index)).collect();
             along.sort_by(f64::total_cmp);
@@ -158,7 +188,7 @@ impl TransformCoder {
             };
             let zigzags = encoders(&quantizer).into_iter();
             let bits = zigzags.map(|z| {
-                let gain = 1.0 / mean_size(&z);
+                let gain = 1.0 / mean_size(&z).max(LEAST_SIZE);
                 (z, gain)
             });
             Coordinate {
@@ -173,5 +203,66 @@ impl TransformCoder {
             components,
             coordinates,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every number of a coder.
+    fn numbers(coder: &TransformCoder) -> Vec<f64> {
+        let mut numbers = coder.components.mean.clone();
+        for coordinate in &coder.coordinates {
+            numbers.push(1.0 / coordinate.deviation);
+            for (zigzag, gain) in &coordinate.bits {
+                numbers.extend([*gain, zigzag.offset]);
+                let corners = zigzag.corners.iter();
+                numbers.extend(corners.flat_map(|c| [c.at, c.sharpness, c.slope_change]));
+            }
+            numbers.push(coordinate.decoder.constant);
+            numbers.extend(&coordinate.decoder.linear);
+            let units = coordinate.decoder.units.iter();
+            numbers.extend(units.flat_map(|unit| [unit.bias, unit.scale]));
+        }
+        numbers
+    }
+
+    /// That patches of 12 values give a usable coder at every number of bits.
+    fn check(name: &str, patch: impl Fn(usize) -> [f32; 12]) {
+        let patches: Vec<f32> = (0..3000).flat_map(patch).collect();
+        for bits in [1, 9, 36] {
+            let coder = TransformCoder::of(&patches, 12, bits);
+            let given: usize = coder.coordinates.iter().map(|c| c.bits.len()).sum();
+            assert_eq!(given, bits, "{name}");
+            for x in numbers(&coder) {
+                assert!(x.is_finite() && x.abs() < 3e4, "{name}, {bits} bits: {x}");
+            }
+        }
+    }
+
+    #[test]
+    fn pictures_without_variance_give_a_coder_all_the_same() {
+        let level = |x: usize| x as f32 / 127.5 - 1.0;
+        check("black", |_| [-1.0; 12]);
+        check("white", |_| [1.0; 12]);
+        check("one colour", |_| {
+            std::array::from_fn(|i| level(50 * (i / 4)))
+        });
+        check("greys", |n| [level(n % 256); 12]);
+        check("a ramp", |n| {
+            std::array::from_fn(|i| level(n % 250 + i % 4))
+        });
+        check("two colours", |n| [level(255 * (n % 2)); 12]);
+        check("one white patch", |n| {
+            [level(255 * usize::from(n == 7)); 12]
+        });
+        check("one level off", |n| [level(100 + usize::from(n == 7)); 12]);
+        check("three white pixels", |n| {
+            std::array::from_fn(|i| level(255 * usize::from(n < 3 && i == n)))
+        });
+        check("halves", |n| {
+            std::array::from_fn(|i| level(200 * ((n + i / 6) % 2)))
+        });
     }
 }

@@ -1,0 +1,30 @@
+//! The configurations that ship inside the program.
+
+/// Names of the configurations that ship, and their files.
+const SHIPPED: [(&str, &str); 3] = [
+    ("default", include_str!("../../configs/default.toml")),
+    ("prior", include_str!("../../configs/prior.toml")),
+    (
+        "prior_paper",
+        include_str!("../../configs/prior_paper.toml"),
+    ),
+];
+
+/// Names of the configurations that ship: the default tokenizer's and priors'.
+pub fn shipped_names() -> impl Iterator<Item = &'static str> {
+    SHIPPED.iter().map(|(name, _)| *name)
+}
+
+/// The TOML text of the configuration of that name, if it ships.
+///
+/// ```
+/// use bsq::config::{Config, shipped};
+///
+/// let config = Config::from_toml(shipped("default").unwrap())?;
+/// assert_eq!(config.model.quantizer.bits_per_token(), 36);
+/// # Ok::<(), bsq::config::ConfigError>(())
+/// ```
+pub fn shipped(name: &str) -> Option<&'static str> {
+    let found = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
+    found.map(|(_, text)| *text)
+}

@@ -1,0 +1,139 @@
+//! Which settings of a training may change when it is resumed, and which have changed.
+
+use crate::config::{Config, ConfigError, PriorConfig};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// A key whose value is not what it was.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Change {
+    pub key: String,
+    /// As in the file; none if it was not, or is not set.
+    pub old: Option<String>,
+    pub new: Option<String>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [old, new] = [&self.old, &self.new].map(|v| v.as_deref().unwrap_or("not set"));
+        write!(f, "{}: {old} -> {new}", self.key)
+    }
+}
+
+/// Keys of the model's sections that only training reads.
+const TRAINING_ONLY: [&str; 9] = [
+    "model.beta",
+    "model.beta_compat",
+    "model.gamma0",
+    "model.gamma",
+    "model.zeta",
+    "model.inv_temperature",
+    "model.persample_entropy_compute",
+    "model.cb_entropy_compute",
+    "prior.truncation",
+];
+
+/// Keys of other sections that decide what the parameters mean or which state there is of them.
+const FIXED: [&str; 3] = ["data.zero_mean", "train.freeze", "train.use_ema"];
+
+impl Change {
+    /// Whether a checkpoint of the one setting is none of the other. Everything in a section of
+    /// the model is, but for what is known to matter to training alone.
+    pub fn is_another_model(&self) -> bool {
+        let key = self.key.as_str();
+        let of_model = key.starts_with("model.") || key.starts_with("prior.");
+        FIXED.contains(&key) || of_model && !TRAINING_ONLY.contains(&key)
+    }
+}
+
+/// The changes from one complete configuration to another, by key. Texts of a former version are
+/// read as this one reads them.
+///
+/// # Errors
+/// If `old` is no configuration that this version can read.
+pub(super) fn changes(old: &str, new: &str) -> Result<Vec<Change>, ConfigError> {
+    let (old, new) = (settings(&complete(old)?), settings(new));
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let change = |key: &String| Change {
+        key: key.clone(),
+        old: old.get(key).cloned(),
+        new: new.get(key).cloned(),
+    };
+    let all = keys.into_iter().map(change);
+    Ok(all.filter(|change| change.old != change.new).collect())
+}
+
+/// The same configuration with every key.
+fn complete(text: &str) -> Result<String, ConfigError> {
+    Ok(match PriorConfig::is_prior(text) {
+        true => PriorConfig::from_toml(text)?.to_toml(),
+        false => Config::from_toml(text)?.to_toml(),
+    })
+}
+
+/// The values of a configuration by their full keys.
+fn settings(text: &str) -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::new();
+    // What `to_toml` writes is TOML.
+    let table = text.parse().unwrap_or_default();
+    collect("", &toml::Value::Table(table), &mut settings);
+    settings
+}
+
+fn collect(path: &str, value: &toml::Value, settings: &mut BTreeMap<String, String>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let separator = if path.is_empty() { "" } else { "." };
+                collect(&format!("{path}{separator}{key}"), value, settings);
+            }
+        }
+        value => _ = settings.insert(path.to_string(), value.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_default(from: &str, to: &str) -> Vec<Change> {
+        let text = include_str!("../../configs/default.toml");
+        assert!(text.contains(from), "{from}");
+        let new = Config::from_toml(&text.replacen(from, to, 1)).unwrap();
+        changes(text, &new.to_toml()).unwrap()
+    }
+
+    #[test]
+    fn changes_are_named_with_both_values() {
+        assert_eq!(of_default("seed = 1", "seed = 1"), []);
+        let change = &of_default("lr = 2e-3", "lr = 1e-3")[0];
+        assert_eq!(change.to_string(), "optimizer.lr: 0.002 -> 0.001");
+        let change = &of_default("lr = 2e-3\n", "")[0];
+        assert_eq!(change.to_string(), "optimizer.lr: 0.002 -> not set");
+        // A key that is written out as its default is no change.
+        assert_eq!(of_default("seed = 1", "seed = 1\nvis_freq = 0"), []);
+    }
+
+    #[test]
+    fn what_makes_another_model_is_told_from_what_only_trains_it() {
+        for (from, to, another) in [
+            ("lr = 2e-3", "lr = 1e-3", false),
+            ("max_iter = 4000", "max_iter = 8000", false),
+            ("embed_dim = 36", "embed_dim = 36\ngamma = 0.5", false),
+            ("embed_group_size = 9", "embed_group_size = 4", true),
+            ("heads = 4", "heads = 2", true),
+            ("use_ema = true", "use_ema = false", true),
+            ("\"quant_embed.\"", "\"decoder.\"", true),
+            ("print_freq = 50", "print_freq = 5", false),
+            (
+                "batch_size = 64",
+                "batch_size = 64\nzero_mean = false",
+                true,
+            ),
+        ] {
+            let found = of_default(from, to);
+            assert!(!found.is_empty(), "{to}");
+            assert_eq!(found.iter().any(Change::is_another_model), another, "{to}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The folder of a training before the work begins: what is there, and who else is.
+
+use super::lock::FolderLock;
+use super::{FILE_NAME, TrainError, TrainRun};
+use std::path::PathBuf;
+
+/// The configuration's name in the folder of a training.
+pub(super) const CONFIG_NAME: &str = "config.toml";
+
+/// The folder of a training, before the work begins.
+pub(super) struct Place {
+    checkpoint: PathBuf,
+    /// Whether there is something to go on from. A training that was to go on before it had saved
+    /// anything begins again, with the same bits.
+    pub has_checkpoint: bool,
+    /// None yet where there is no folder to hold.
+    lock: Option<FolderLock>,
+}
+
+impl Place {
+    /// Finds what would be in vain before anything is read, and makes nothing.
+    ///
+    /// # Errors
+    /// If there is another training, one that must not be replaced, or none to go on with.
+    pub fn of<C>(run: &TrainRun<C>) -> Result<Place, TrainError> {
+        let lock = FolderLock::take_used(&run.out)?;
+        let path = run.out.join(FILE_NAME);
+        match (run.resume, path.exists()) {
+            (false, true) => Err(TrainError::Exists { path }),
+            (true, false) if !run.out.join(CONFIG_NAME).exists() => {
+                Err(TrainError::NothingToResume { path })
+            }
+            (_, has_checkpoint) => Ok(Place {
+                checkpoint: path,
+                has_checkpoint,
+                lock,
+            }),
+        }
+    }
+
+    /// Makes the folder if need be and holds it.
+    pub fn enter<C>(self, run: &TrainRun<C>) -> Result<(PathBuf, FolderLock), TrainError> {
+        let path = self.checkpoint;
+        let lock = match self.lock {
+            Some(lock) => lock,
+            None => FolderLock::take(&run.out)?,
+        };
+        // Another training may have been here in between.
+        match path.exists() == self.has_checkpoint {
+            true => Ok((path, lock)),
+            false => Err(TrainError::Busy {
+                path: run.out.clone(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Beginning a training with the weights of another: step 0, and a fresh optimizer.
+
+use super::changes::changes;
+use super::{FILE_NAME, Progress, TrainError, TrainingCheckpoint};
+use crate::config::{Config, PriorConfig};
+use crate::executor::Tensors;
+use crate::pretrained;
+use crate::prior::{PriorFile, Storage};
+use crate::tokenizer::Tokenizer;
+use bsq_ir::tensor::ParameterSpec;
+use bsq_runtime::checkpoint::{Checkpoint, Source, Weights, load};
+use std::path::{Path, PathBuf};
+
+/// The weights that a tokenizer begins with: those of a file, of a training's folder, or of a
+/// model that ships. Only names and shapes have to fit; other settings that differ are said.
+pub(super) fn tokenizer(
+    name: &str,
+    config: &Config,
+    tokenizer: &Tokenizer,
+    progress: &mut dyn Progress,
+) -> Result<Tensors, TrainError> {
+    let path = file_of(name);
+    if pretrained::names().any(|shipped| shipped == name) {
+        let model =
+            pretrained::open(name, Weights::Ema).map_err(|error| TrainError::StartFile {
+                path: path.clone(),
+                reason: error.to_string(),
+            })?;
+        let old = model.config.to_toml();
+        let checkpoint = Checkpoint {
+            tensors: model.parameters,
+            metadata: Default::default(),
+            source: Source::Safetensors,
+        };
+        let parameters = fitted(tokenizer, &checkpoint, path)?;
+        say_differences(name, &old, &config.to_toml(), progress);
+        return Ok(parameters);
+    }
+    let checkpoint = load(&path, Weights::Ema)?;
+    let old = checkpoint.metadata.get("config").cloned();
+    if old.as_deref().is_some_and(PriorConfig::is_prior) {
+        let reason = "it is a prior, and the configuration is that of a tokenizer".to_string();
+        return Err(TrainError::StartFile { path, reason });
+    }
+    let checkpoint = match TrainingCheckpoint::of(&path, &checkpoint) {
+        Ok(training) => Checkpoint {
+            tensors: training.parameters(Weights::Ema),
+            ..checkpoint
+        },
+        Err(_) => checkpoint,
+    };
+    let parameters = fitted(tokenizer, &checkpoint, path)?;
+    if let Some(old) = old {
+        say_differences(name, &old, &config.to_toml(), progress);
+    }
+    Ok(parameters)
+}
+
+fn fitted(
+    tokenizer: &Tokenizer,
+    checkpoint: &Checkpoint,
+    path: PathBuf,
+) -> Result<Tensors, TrainError> {
+    tokenizer
+        .load(checkpoint)
+        .map_err(|error| TrainError::Start {
+            path,
+            error: Box::new(error),
+        })
+}
+
+/// The weights that a prior begins with. Its tokenizer may be another, which is said.
+pub(super) fn prior(
+    name: &str,
+    fresh: &PriorFile,
+    specs: &[ParameterSpec],
+    progress: &mut dyn Progress,
+) -> Result<Tensors, TrainError> {
+    let path = file_of(name);
+    let unfit = |reason: String| TrainError::StartFile {
+        path: path.clone(),
+        reason,
+    };
+    let is_shipped = pretrained::prior_names().any(|shipped| shipped == name);
+    let other = match is_shipped {
+        true => pretrained::open_prior(name),
+        false => PriorFile::open(&path),
+    };
+    // The error of a file names it already.
+    let other = other.map_err(|error| TrainError::Prior(Box::new(error)))?;
+    if other.model.storage() != Storage::F32 {
+        let storage = other.model.storage().name();
+        return Err(unfit(format!(
+            "its weights are rounded to {storage}, and training goes on from f32: take the checkpoint of its training"
+        )));
+    }
+    let (old, new) = (other.config.to_toml(), fresh.config.to_toml());
+    for ParameterSpec { name, ty, .. } in specs {
+        let found = other.parameters.get(name).map(|tensor| tensor.shape());
+        if found != Some(&ty.shape[..]) {
+            let found = found.map_or("absent".to_string(), |shape| format!("{shape:?}"));
+            let first = changes(&old, &new)?;
+            let first = first.iter().find(|change| change.is_another_model());
+            let first = first.map_or(String::new(), |change| format!(" ({change})"));
+            return Err(unfit(format!(
+                "`{name}` is {found}, not {:?}{first}",
+                &ty.shape[..]
+            )));
+        }
+    }
+    say_differences(name, &old, &new, progress);
+    if other.tokenizer != fresh.tokenizer {
+        progress.note(&format!(
+            "{name}: it knows the tokens of another tokenizer ({}, not {})",
+            other.tokenizer, fresh.tokenizer
+        ));
+    }
+    Ok(other.parameters)
+}
+
+/// The file of a path, which may be the folder of a training.
+fn file_of(name: &str) -> PathBuf {
+    let path = Path::new(name);
+    match path.is_dir() {
+        true => path.join(FILE_NAME),
+        false => path.to_path_buf(),
+    }
+}
+
+/// Settings of the model that shapes do not show, such as the number of heads.
+fn say_differences(name: &str, old: &str, new: &str, progress: &mut dyn Progress) {
+    // The weights are what counts: a configuration that cannot be read keeps nobody from them.
+    for change in changes(old, new).unwrap_or_default() {
+        let of_model = change.key.starts_with("model.") || change.key.starts_with("prior.");
+        if of_model && change.is_another_model() {
+            progress.note(&format!("{name}: it was trained otherwise: {change}"));
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! A training under way: steps, the log, and checkpoints that have proved themselves.
+
+use super::checkpoint::{Candidate, FILE_NAME, Identity, Position};
+use super::divergence::{Sign, are_too_large, is_hopeless, largest, not_finite};
+use super::run::{Evaluated, Task};
+use super::{Progress, TrainError, TrainingCheckpoint};
+use crate::data::{Batches, DataError};
+use crate::train_log::TrainLog;
+use bsq_runtime::{HostTensor, Outputs, Session};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// A training under way.
+pub(super) struct Training<T> {
+    pub out: PathBuf,
+    pub task: T,
+    pub identity: Identity,
+    pub session: Session,
+    pub scalars: Vec<&'static str>,
+    pub log: TrainLog,
+    pub position: Position,
+    /// Steps that the checkpoint has seen.
+    pub saved: u64,
+    /// Whether there is one.
+    pub has_checkpoint: bool,
+    /// What will be the checkpoint if the next loss is good.
+    pub candidate: Option<Candidate>,
+    /// Look at every number after every step, and not only before it is saved.
+    pub watches_updates: bool,
+    pub interval: Interval,
+    /// Of the last step.
+    pub loss: Option<f32>,
+}
+
+/// What has happened since the last line of the log.
+pub(super) struct Interval {
+    steps: u64,
+    sums: Vec<f64>,
+    start: Instant,
+}
+
+impl Default for Interval {
+    fn default() -> Interval {
+        Interval {
+            steps: 0,
+            sums: Vec::new(),
+            start: Instant::now(),
+        }
+    }
+}
+
+impl<T: Task> Training<T> {
+    /// Trains until `last` steps are done or `stop` is true, and saves.
+    ///
+    /// One batch more than that is run: its loss is the first to tell what the last update is
+    /// worth, and a checkpoint takes its place only then. What that run updates is lost.
+    pub fn run(
+        &mut self,
+        data: &T::Data,
+        batches: impl Iterator<Item = (u64, Result<<T::Data as Batches>::Batch, DataError>)>,
+        last: u64,
+        stop: &AtomicBool,
+        progress: &mut dyn Progress,
+    ) -> Result<(), TrainError> {
+        let mut last = last;
+        for (step, batch) in batches {
+            data.notices().iter().for_each(|line| progress.note(line));
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => {
+                    // There will be no next loss, and what is done must not be lost.
+                    self.propose()?;
+                    self.accept()?;
+                    return Err(error.into());
+                }
+            };
+            let rate = self.task.learning_rate(step);
+            let outputs = self.compute(step, batch, rate)?;
+            let loss: f32 = outputs["loss"].item()?;
+            self.judge(step, loss)?;
+            self.accept()?;
+            if step == last {
+                break;
+            }
+            self.finish_step(&outputs, rate, loss, progress)?;
+            if stop.load(Ordering::Relaxed) {
+                last = self.position.done;
+            }
+            let is_due = due(self.position.done, self.task.settings().save_freq);
+            if is_due || self.position.done == last {
+                self.propose()?;
+            }
+            if due(self.position.done, self.task.settings().eval_freq) {
+                self.evaluate(progress)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the program of a step. Its loss is that of the parameters before the update.
+    fn compute(
+        &mut self,
+        step: u64,
+        batch: <T::Data as Batches>::Batch,
+        rate: f64,
+    ) -> Result<Outputs, TrainError> {
+        let mut inputs = self.task.inputs(step, batch)?;
+        inputs.push(("lr", HostTensor::scalar(rate as f32)?));
+        let inputs: Vec<_> = inputs
+            .iter()
+            .map(|(name, tensor)| (*name, tensor))
+            .collect();
+        Ok(self.session.run(&inputs)?)
+    }
+
+    /// What a loss says of the updates before it.
+    fn judge(&self, step: u64, loss: f32) -> Result<(), TrainError> {
+        let sign = match self.position.first_loss {
+            _ if !loss.is_finite() => Sign::Loss(loss),
+            // Losses come down again, and only what is saved has to be worth it.
+            Some(first) if self.candidate.is_some() && is_hopeless(loss, first) => {
+                Sign::Hopeless { loss, first }
+            }
+            _ => return Ok(()),
+        };
+        Err(self.diverged(step, sign))
+    }
+
+    fn finish_step(
+        &mut self,
+        outputs: &Outputs,
+        rate: f64,
+        loss: f32,
+        progress: &mut dyn Progress,
+    ) -> Result<(), TrainError> {
+        if self.watches_updates {
+            self.check_update(self.position.done)?;
+        }
+        self.position.first_loss.get_or_insert(loss);
+        self.position.done += 1;
+        self.loss = Some(loss);
+        self.count(outputs)?;
+        progress.step(self.position.done, loss);
+        match due(self.position.done, self.task.settings().print_freq) {
+            true => self.write_log(rate),
+            false => Ok(()),
+        }
+    }
+
+    fn diverged(&self, step: u64, sign: Sign) -> TrainError {
+        TrainError::Diverged {
+            step,
+            sign,
+            saved: self.saved,
+            has_checkpoint: self.has_checkpoint,
+        }
+    }
+
+    /// That the update of a step has left nothing that is not finite.
+    fn check_update(&self, step: u64) -> Result<(), TrainError> {
+        match not_finite(self.session.parameters()?.into_iter()) {
+            None => Ok(()),
+            Some(what) => Err(self.diverged(step, Sign::Update(what))),
+        }
+    }
+
+    /// That it has left parameters of a size that training can go on with.
+    fn check_size(&self, step: u64) -> Result<(), TrainError> {
+        let size = largest(self.session.parameters()?.into_iter());
+        match self.position.first_size {
+            Some(first) if are_too_large(size, first) => {
+                let sign = Sign::Grown { size, first };
+                Err(self.diverged(step, sign))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes what is done, for the next loss to judge.
+    fn propose(&mut self) -> Result<(), TrainError> {
+        let done = self.position.done;
+        let known = self
+            .candidate
+            .as_ref()
+            .map_or(self.saved, |candidate| candidate.done);
+        if known < done {
+            self.check_update(done - 1)?;
+            self.check_size(done - 1)?;
+            self.candidate = Some(self.write_candidate()?);
+        }
+        Ok(())
+    }
+
+    fn write_candidate(&self) -> Result<Candidate, TrainError> {
+        let path = self.out.join(FILE_NAME);
+        Candidate::write(&path, self.position, &self.identity, &self.session)
+    }
+
+    /// Makes a checkpoint of what the first step begins with.
+    pub fn save_start(&mut self) -> Result<(), TrainError> {
+        self.candidate = Some(self.write_candidate()?);
+        self.accept()
+    }
+
+    /// Makes what was proposed the checkpoint.
+    fn accept(&mut self) -> Result<(), TrainError> {
+        if let Some(candidate) = self.candidate.take() {
+            let done = candidate.done;
+            candidate.replace()?;
+            (self.saved, self.has_checkpoint) = (done, true);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, outputs: &Outputs) -> Result<(), TrainError> {
+        self.interval.steps += 1;
+        self.interval.sums.resize(self.scalars.len(), 0.0);
+        for (sum, &name) in self.interval.sums.iter_mut().zip(&self.scalars) {
+            *sum += f64::from(outputs[name].item::<f32>()?);
+        }
+        Ok(())
+    }
+
+    /// One line: means over the interval, the learning rate, and the speed.
+    fn write_log(&mut self, lr: f64) -> Result<(), TrainError> {
+        let Interval { steps, sums, start } = std::mem::take(&mut self.interval);
+        let seconds = start.elapsed().as_secs_f64();
+        let names: Vec<String> = self.scalars.iter().map(|s| format!("train/{s}")).collect();
+        let means = sums.iter().map(|sum| sum / steps as f64);
+        let mut line: Vec<(&str, f64)> = names.iter().map(String::as_str).zip(means).collect();
+        let images = steps * self.task.batch_size() as u64;
+        line.push(("train/lr", lr));
+        line.push(("train/images_per_second", images as f64 / seconds));
+        line.push(("train/seconds", seconds));
+        Ok(self.log.scalars(self.position.done, &line)?)
+    }
+
+    fn evaluate(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
+        let (done, session) = (self.position.done, &self.session);
+        let state = || {
+            let parameters = session.parameters()?.into_iter();
+            Ok(TrainingCheckpoint {
+                step: done,
+                config_text: String::new(),
+                tensors: parameters
+                    .map(|(name, tensor)| (name.to_string(), tensor.clone()))
+                    .collect(),
+            })
+        };
+        if let Some(Evaluated { line, scalars }) = self.task.evaluate(&state)? {
+            progress.note(&format!("step {done}: {line}"));
+            self.log.scalars(done, &scalars)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether something that happens every `period` steps happens after `done` steps.
+fn due(done: u64, period: u64) -> bool {
+    period != 0 && done.is_multiple_of(period)
+}
