@@ -71,6 +71,37 @@ impl DType {
         )
     }
 
+    /// Whether an element can be this number: integers exactly, floats rounded, but not from a
+    /// finite number to infinity.
+    pub fn holds(self, value: f64) -> bool {
+        let whole = |low: f64, high: f64| value.fract() == 0.0 && (low..high).contains(&value);
+        let float = |rounded: f64| rounded.is_finite() || !value.is_finite();
+        match self {
+            DType::F32 => float(f64::from(value as f32)),
+            DType::F16 => float(half::f16::from_f64(value).to_f64()),
+            DType::BF16 => float(half::bf16::from_f64(value).to_f64()),
+            DType::I32 => whole(-(2f64.powi(31)), 2f64.powi(31)),
+            DType::I64 => whole(-(2f64.powi(63)), 2f64.powi(63)),
+            DType::U8 => whole(0.0, 2f64.powi(8)),
+            DType::U32 => whole(0.0, 2f64.powi(32)),
+            DType::U64 => whole(0.0, 2f64.powi(64)),
+            DType::Bool => value == 0.0 || value == 1.0,
+        }
+    }
+
+    /// How many indices from 0 an element can hold.
+    pub const fn indices(self) -> u64 {
+        match self {
+            DType::F32 | DType::F16 | DType::BF16 => u64::MAX,
+            DType::I32 => 1 << 31,
+            DType::I64 => 1 << 63,
+            DType::U8 => 1 << 8,
+            DType::U32 => 1 << 32,
+            DType::U64 => u64::MAX,
+            DType::Bool => 2,
+        }
+    }
+
     /// True where arithmetic is defined: `F32` and the integers.
     pub const fn is_arithmetic(self) -> bool {
         matches!(self, DType::F32) || self.is_integer()
@@ -102,6 +133,40 @@ pub struct UnknownDType(pub String);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_held_or_not() {
+        for (dtype, held, not) in [
+            (
+                DType::F32,
+                &[0.1, 1e-50, f64::NAN, f64::INFINITY, 3.4e38][..],
+                &[1e39, -3.5e38][..],
+            ),
+            (DType::F16, &[65504.0, f64::NEG_INFINITY], &[70000.0]),
+            (DType::BF16, &[3.3e38], &[3.4e38 * 1.01]),
+            (
+                DType::I32,
+                &[-2147483648.0, 2147483647.0, -0.0],
+                &[0.5, 2147483648.0, f64::NAN],
+            ),
+            (
+                DType::I64,
+                &[-9.223_372_036_854_776e18],
+                &[9.223_372_036_854_776e18, f64::INFINITY],
+            ),
+            (DType::U8, &[0.0, 255.0], &[-1.0, 256.0]),
+            (DType::U32, &[4294967295.0], &[4294967296.0]),
+            (
+                DType::U64,
+                &[1.844_674_407_370_955e19],
+                &[1.8446744073709552e19, -0.5],
+            ),
+            (DType::Bool, &[0.0, 1.0], &[2.0, 0.5, f64::NAN, -1.0]),
+        ] {
+            assert!(held.iter().all(|&value| dtype.holds(value)), "{dtype}");
+            assert!(!not.iter().any(|&value| dtype.holds(value)), "{dtype}");
+        }
+    }
 
     #[test]
     fn names_parse_back() {

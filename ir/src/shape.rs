@@ -35,16 +35,23 @@ impl Shape {
         self.rank() <= Shape::MAX_RANK && elements.is_some_and(|n| n <= Shape::MAX_ELEMENTS)
     }
 
-    /// Number of elements; 1 for a scalar.
+    /// Number of elements; 1 for a scalar. Saturates, which only shapes outside of the
+    /// [limits](Shape::is_within_limits) do.
     pub fn elements(&self) -> usize {
-        self.0.iter().product()
+        let empty = self.0.contains(&0);
+        let product = || {
+            self.0
+                .iter()
+                .fold(1, |n: usize, &extent| n.saturating_mul(extent))
+        };
+        if empty { 0 } else { product() }
     }
 
     /// Row-major strides in elements.
     pub fn strides(&self) -> Vec<usize> {
-        let mut strides = vec![1; self.rank()];
+        let mut strides = vec![1usize; self.rank()];
         for axis in (1..self.rank()).rev() {
-            strides[axis - 1] = strides[axis] * self.0[axis];
+            strides[axis - 1] = strides[axis].saturating_mul(self.0[axis]);
         }
         strides
     }
@@ -139,7 +146,7 @@ impl Type {
 
     /// Bytes of the whole tensor.
     pub fn bytes(&self) -> usize {
-        self.dtype.size() * self.shape.elements()
+        self.dtype.size().saturating_mul(self.shape.elements())
     }
 }
 
@@ -158,6 +165,8 @@ mod tests {
         assert_eq!(Shape::from([2, 3, 4]).strides(), [12, 4, 1]);
         assert_eq!(Shape::scalar().elements(), 1);
         assert_eq!(Shape::from([2, 0]).elements(), 0);
+        assert_eq!(Shape::from([usize::MAX, 2, 0]).elements(), 0);
+        assert_eq!(Shape::from([1 << 40, 1 << 40]).elements(), usize::MAX);
     }
 
     #[test]

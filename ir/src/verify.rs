@@ -20,7 +20,7 @@ use crate::op::infer::infer;
 use crate::op::{Constant, Op};
 use crate::shape::Type;
 use crate::text::print_node;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// A broken invariant, with the node or the line that breaks it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,12 +92,18 @@ fn verify_names(function: &Function) -> Result<(), VerifyError> {
     let inputs = function.inputs().map(|(id, name, _)| ("input", name, id));
     let parameters = function.parameters();
     let parameters = parameters.map(|(id, name, _)| ("parameter", name, id));
-    let mut names = HashSet::new();
+    let mut names = HashMap::new();
     for (kind, name, id) in inputs.chain(parameters) {
-        if !names.insert((kind, name)) {
+        if let Some(first) = names.insert((kind, name), id) {
+            let line = |id: NodeId| {
+                let location = function.node(id).location;
+                format!("{}:{}", location.file(), location.line())
+            };
+            let node = print_node(id, function.node(id));
+            let (first, second) = (line(first), line(id));
             return Err(VerifyError {
                 problem: format!("a second {kind} {name:?}"),
-                place: print_node(id, function.node(id)),
+                place: format!("{node}, at {second}; the first is at {first}"),
             });
         }
     }

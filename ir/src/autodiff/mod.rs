@@ -34,6 +34,7 @@
 //! | `abs` at 0 | 0 |
 //! | `max(x, y)`, `min(x, y)` of equal values | all to x: a clamp has gradient 1 at its limits |
 //! | `reduce_max` of equal values | shared equally |
+//! | `max_pool2d` of equal values | all to the first of the window: it is made of `max(x, y)` |
 //! | `sqrt` at 0 | infinite, as the limit; multiplied by a zero cotangent that is NaN |
 //! | indices outside | clamped, as in the forward pass |
 
@@ -41,7 +42,9 @@ mod backward;
 mod rules;
 
 use crate::dtype::DType;
+use crate::graph::ONE_GRAPH;
 use crate::op::TypeError;
+use crate::shape::Type;
 use crate::tensor::Tensor;
 use backward::Backward;
 use std::panic::Location;
@@ -118,14 +121,20 @@ fn check(
         return Err(TypeError::of_call("gradients", [], what));
     }
     let all = || outputs.iter().chain(cotangents).chain(wrt);
+    let first = all().next();
     for &tensor in all() {
+        if first.is_some_and(|first| !std::ptr::eq(first.graph(), tensor.graph())) {
+            let types: Vec<Type> = [first.copied(), Some(tensor)]
+                .into_iter()
+                .flatten()
+                .map(Tensor::ty)
+                .collect();
+            let error = TypeError::of_call("gradients", &types, "tensors of different graphs");
+            return Err(error.help(ONE_GRAPH));
+        }
         if !tensor.dtype().is_float() {
             let what = format!("{} is no float and has no derivative", tensor.id());
             return fail(tensor, what);
-        }
-        let one_graph = all().all(|other| std::ptr::eq(other.graph(), tensor.graph()));
-        if !one_graph {
-            return fail(tensor, "tensors of different graphs".to_string());
         }
     }
     for (output, &cotangent) in outputs.iter().zip(cotangents) {

@@ -162,7 +162,10 @@ fn expanded(op: &Op, operands: &[&Value], precision: Precision) -> Vec<Value> {
     };
     let inputs: Vec<Tensor> = operands.iter().enumerate().map(input).collect();
     let results = fused::expand(&graph, op, &inputs);
-    let outputs: Vec<(&str, NodeId)> = results.iter().map(|tensor| ("", tensor.id())).collect();
+    let names = ["0", "1", "2"];
+    let outputs = names
+        .into_iter()
+        .zip(results.iter().map(|tensor| tensor.id()));
     let function = graph.function(outputs, []);
     let run = run(&function, precision, |node| {
         Ok::<Value, std::convert::Infallible>(match &node.op {

@@ -49,10 +49,11 @@ fn slice(start: &[usize], stride: &[usize], shape: &Shape, result: &Shape) -> Ve
         .zip(shape.strides())
         .map(|(s, step)| s * step)
         .sum();
+    // The step of an axis that takes one element is never taken, however large it is.
     let steps: Vec<isize> = steps
         .iter()
         .zip(stride)
-        .map(|(step, &s)| step * s as isize)
+        .map(|(step, &s)| step.wrapping_mul(s as isize))
         .collect();
     positions(result, offset, &steps)
 }
@@ -70,13 +71,20 @@ fn flip(axes: &[usize], shape: &Shape) -> Vec<usize> {
 fn window(axis: usize, steps: [usize; 2], shape: &Shape, result: &Shape) -> Vec<usize> {
     let mut strides = strides(shape);
     let along = strides[axis];
-    strides.splice(axis..=axis, steps.map(|step| step as isize * along));
+    strides.splice(
+        axis..=axis,
+        steps.map(|step| (step as isize).wrapping_mul(along)),
+    );
     positions(result, 0, &strides)
 }
 
 fn pad(padding: &[Padding], result: &Shape, x: &Value, value: &Value) -> Data {
     let steps = strides(result);
-    let along = |(axis, p): (usize, &Padding)| (p.between as isize + 1) * steps[axis];
+    let along = |(axis, p): (usize, &Padding)| {
+        (p.between as isize)
+            .wrapping_add(1)
+            .wrapping_mul(steps[axis])
+    };
     let along: Vec<isize> = padding.iter().enumerate().map(along).collect();
     let before = padding
         .iter()

@@ -85,7 +85,7 @@ fn window_sum<T: Summand>(
     let along = to_strides[axis];
     to_strides.splice(
         axis..=axis,
-        [stride, dilation].map(|step| step as isize * along),
+        [stride, dilation].map(|step| (step as isize).wrapping_mul(along)),
     );
     let mut sums = vec![T::ZERO; result.elements()];
     // Row-major order visits the counts of one target in ascending order.

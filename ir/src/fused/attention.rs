@@ -71,6 +71,8 @@ fn scores<'g>(
 
 /// `[i / size for i in 0..length]`.
 fn block_index(graph: &Graph, length: usize, size: usize) -> Tensor<'_> {
+    // A block that is longer than everything is as long as everything.
+    let size = size.min(length).max(1);
     let blocks = length.div_ceil(size);
     let index = graph.iota(DType::I32, [blocks, size], 0);
     index.reshape([blocks * size]).slice(0, 0..length)

@@ -1,9 +1,10 @@
 //! The finished function.
 
 use super::{Graph, Node, NodeId};
-use crate::op::Op;
+use crate::op::{Op, TypeError};
 use crate::shape::Type;
 use smallvec::SmallVec;
+use std::collections::{HashMap, HashSet};
 
 /// A finished graph: nodes in topological order, all of them needed.
 ///
@@ -65,6 +66,39 @@ impl Function {
         })
     }
 
+    /// Names of the parameters that no output depends on, in this run or in later ones through
+    /// the updates: they are not trained, or their values are not used. A function without
+    /// outputs is all updates, and nothing in it counts as unused.
+    pub fn unused_parameters(&self) -> Vec<&str> {
+        let used = self.used();
+        let unused = self.parameters().filter(|(id, ..)| !used[id.index()]);
+        unused.map(|(_, name, _)| name).collect()
+    }
+
+    /// The same of inputs.
+    pub fn unused_inputs(&self) -> Vec<&str> {
+        let used = self.used();
+        let unused = self.inputs().filter(|(id, ..)| !used[id.index()]);
+        unused.map(|(_, name, _)| name).collect()
+    }
+
+    /// For each node: whether an output of this run or of a later one depends on it.
+    fn used(&self) -> Vec<bool> {
+        if self.outputs.is_empty() {
+            return vec![true; self.nodes.len()];
+        }
+        let new_values: HashMap<NodeId, NodeId> = self.updates.iter().copied().collect();
+        let mut used = vec![false; self.nodes.len()];
+        let mut waiting: Vec<NodeId> = self.outputs.iter().map(|output| output.1).collect();
+        while let Some(id) = waiting.pop() {
+            if !std::mem::replace(&mut used[id.index()], true) {
+                waiting.extend(&self.node(id).operands);
+                waiting.extend(new_values.get(&id));
+            }
+        }
+        used
+    }
+
     /// Which nodes read each node, once per reading operand, in order.
     pub fn users(&self) -> Vec<Vec<NodeId>> {
         let mut users = vec![Vec::new(); self.nodes.len()];
@@ -121,17 +155,8 @@ impl Function {
         all: &[Node],
         outputs: Vec<(String, NodeId)>,
         updates: Vec<(NodeId, NodeId)>,
-    ) -> Function {
-        for &(parameter, value) in &updates {
-            let (old, new) = (&all[parameter.index()], &all[value.index()]);
-            assert!(
-                matches!(old.op, Op::Parameter { .. }) && old.ty() == new.ty(),
-                "an update replaces a parameter by a value of its type: {} {} by {}",
-                old.op.name(),
-                old.ty(),
-                new.ty(),
-            );
-        }
+    ) -> Result<Function, TypeError> {
+        check(all, &outputs, &updates)?;
         let mut needed = vec![false; all.len()];
         let roots = outputs.iter().map(|output| output.1);
         for id in roots.chain(updates.iter().flat_map(|update| [update.0, update.1])) {
@@ -160,10 +185,51 @@ impl Function {
             .map(|(name, id)| (name, at(id)))
             .collect();
         let updates = updates.into_iter().map(|(p, v)| (at(p), at(v))).collect();
-        Function {
+        Ok(Function {
             nodes,
             outputs,
             updates,
+        })
+    }
+}
+
+/// That outputs have names of their own, and updates give parameters values of their types.
+fn check(
+    all: &[Node],
+    outputs: &[(String, NodeId)],
+    updates: &[(NodeId, NodeId)],
+) -> Result<(), TypeError> {
+    let fail = |what: String| Err(TypeError::of_call("function", [], what));
+    let single = |id: NodeId| -> Result<&Type, TypeError> {
+        let node = &all[id.index()];
+        match &node.types[..] {
+            [ty] => Ok(ty),
+            several => Err(node.has_several(several.len())),
+        }
+    };
+    let mut names = HashSet::with_capacity(outputs.len());
+    for (name, id) in outputs {
+        single(*id)?;
+        if !names.insert(name) {
+            return fail(format!("two outputs are called {name:?}"));
         }
     }
+    let mut updated = HashSet::with_capacity(updates.len());
+    for &(parameter, value) in updates {
+        let (old, new) = (single(parameter)?, single(value)?);
+        let node = &all[parameter.index()];
+        let Op::Parameter { name, .. } = &node.op else {
+            let op = node.op.name();
+            return fail(format!("an update replaces a parameter, not {op} {old}"));
+        };
+        if old != new {
+            return fail(format!(
+                "an update replaces a parameter by a value of its type: `{name}` is {old}, its new value {new}"
+            ));
+        }
+        if !updated.insert(parameter) {
+            return fail(format!("two updates of `{name}`"));
+        }
+    }
+    Ok(())
 }

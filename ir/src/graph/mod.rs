@@ -5,39 +5,21 @@
 //! reachable from chosen outputs and parameter updates.
 
 mod function;
+mod id;
 
 use crate::dtype::DType;
 use crate::op::infer::{Types, infer};
 use crate::op::{Op, TypeError};
 use crate::shape::{Shape, Type};
 pub use function::Function;
+use id::GraphTag;
+pub use id::NodeId;
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
-use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::panic::Location;
-
-/// A node's position in its graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeId(u32);
-
-impl NodeId {
-    pub fn new(index: usize) -> Self {
-        NodeId(u32::try_from(index).expect("fewer than 2^32 nodes"))
-    }
-
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "%{}", self.0)
-    }
-}
 
 /// A part of the model that may occur many times, such as one transformer block; 0 is "none".
 /// The backward pass of a node stays in its region, and equal regions are rewritten once.
@@ -79,6 +61,30 @@ impl Node {
     }
 }
 
+impl Node {
+    /// The error of taking an op with several results for a tensor.
+    fn has_several(&self, count: usize) -> TypeError {
+        let what = format!("{count} results are no tensor");
+        TypeError::new(&self.op, [], what).help("take a projection of it")
+    }
+
+    /// The error of asking for this parameter as if it were a new one.
+    pub(crate) fn named_again(&self, name: &str, ty: &Type) -> TypeError {
+        let (file, line) = (self.location.file(), self.location.line());
+        let what = format!(
+            "`{name}` is there already, {} from {file}:{line}",
+            self.ty()
+        );
+        let help = match self.ty() == ty {
+            true => {
+                "take another name; to share it, keep the tensor, or ask `known_parameter` or `Scope::sharing`"
+            }
+            false => "take another name",
+        };
+        TypeError::of_call("parameter", [], what).help(help)
+    }
+}
+
 /// Equal but for the line of the user's program.
 impl PartialEq for Node {
     fn eq(&self, other: &Node) -> bool {
@@ -94,6 +100,8 @@ struct Arena {
     nodes: Vec<Node>,
     /// Hash of (op, operands) to the nodes that have it.
     index: HashMap<u64, SmallVec<[NodeId; 1]>>,
+    /// Parameters by name.
+    parameters: HashMap<String, NodeId>,
     /// Where new nodes go.
     region: Region,
     /// The line that new nodes point at, if it is not the line that asks for them.
@@ -103,9 +111,18 @@ struct Arena {
 }
 
 /// A graph that grows while it is shared: all methods take `&self`.
-#[derive(Default)]
 pub struct Graph {
     arena: RefCell<Arena>,
+    tag: GraphTag,
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Graph {
+            arena: RefCell::default(),
+            tag: GraphTag::next(),
+        }
+    }
 }
 
 impl Graph {
@@ -114,6 +131,9 @@ impl Graph {
     }
 
     /// Adds a node, or finds the equal one.
+    ///
+    /// # Errors
+    /// If the op does not take these operands, or an operand is no node of this graph.
     #[track_caller]
     pub fn add(&self, op: Op, operands: &[NodeId]) -> Result<NodeId, TypeError> {
         self.add_at(op, operands, Location::caller(), None)
@@ -149,6 +169,9 @@ impl Graph {
         (&op, operands).hash(&mut hasher);
         let hash = hasher.finish();
         let mut arena = self.arena.borrow_mut();
+        if let Some(&stranger) = operands.iter().find(|&&id| !self.has(&arena, id)) {
+            return Err(self.strange(op.name(), stranger).at(location));
+        }
         let known = arena.index.get(&hash).into_iter().flatten();
         let equal = |id: &&NodeId| {
             let node = &arena.nodes[id.index()];
@@ -162,7 +185,10 @@ impl Graph {
             let operand_types: SmallVec<[&[Type]; 4]> = operands.iter().map(of).collect();
             infer(&op, &operand_types).map_err(|error| error.at(location))?
         };
-        let id = NodeId::new(arena.nodes.len());
+        let id = NodeId::in_graph(arena.nodes.len(), self.tag);
+        if let Op::Parameter { name, .. } = &op {
+            arena.parameters.entry(name.clone()).or_insert(id);
+        }
         let region = region.unwrap_or(arena.region);
         let location = arena.location.unwrap_or(location);
         arena.regions = arena.regions.max(region.0);
@@ -178,14 +204,63 @@ impl Graph {
         Ok(id)
     }
 
+    fn has(&self, arena: &Arena, id: NodeId) -> bool {
+        id.may_belong_to(self.tag) && id.index() < arena.nodes.len()
+    }
+
+    /// The error of a call that was given a node of another graph.
+    fn strange(&self, call: &'static str, id: NodeId) -> TypeError {
+        let what = match id.may_belong_to(self.tag) {
+            true => format!("there is no node {id} in this graph"),
+            false => format!("node {id} belongs to another graph"),
+        };
+        TypeError::of_call(call, [], what).help(ONE_GRAPH)
+    }
+
+    /// What `read` makes of a node.
+    #[track_caller]
+    fn read<R>(&self, call: &'static str, id: NodeId, read: impl FnOnce(&Node) -> R) -> R {
+        let arena = self.arena.borrow();
+        if !self.has(&arena, id) {
+            self.strange(call, id).raise();
+        }
+        read(&arena.nodes[id.index()])
+    }
+
     /// A copy of a node.
+    ///
+    /// # Panics
+    /// If the node is none of this graph.
+    #[track_caller]
     pub fn node(&self, id: NodeId) -> Node {
-        self.arena.borrow().nodes[id.index()].clone()
+        self.read("node", id, Node::clone)
     }
 
     /// The type of a node's only result.
+    ///
+    /// # Panics
+    /// If the node is none of this graph, or has several results.
+    #[track_caller]
     pub fn ty(&self, id: NodeId) -> Type {
-        self.arena.borrow().nodes[id.index()].ty().clone()
+        let types = self.read("tensor", id, |node| match &node.types[..] {
+            [ty] => Ok(ty.clone()),
+            several => Err(node.has_several(several.len())),
+        });
+        match types {
+            Ok(ty) => ty,
+            Err(error) => error.raise(),
+        }
+    }
+
+    /// Panics at the caller's line if the node is none of this graph.
+    #[track_caller]
+    pub(crate) fn check(&self, id: NodeId) {
+        self.read("tensor", id, |_| ());
+    }
+
+    /// The parameter of a name, if there is one.
+    pub(crate) fn parameter_id(&self, name: &str) -> Option<NodeId> {
+        self.arena.borrow().parameters.get(name).copied()
     }
 
     /// Number of nodes so far.
@@ -241,18 +316,41 @@ impl Graph {
     /// Only reachable nodes are kept. The order of outputs and updates is the callers'.
     ///
     /// # Panics
-    /// If an updated node is not a parameter, or its new value has another type.
+    /// At the caller's line, where [`try_function`](Graph::try_function) gives an error.
+    #[track_caller]
     pub fn function<'n>(
         &self,
         outputs: impl IntoIterator<Item = (&'n str, NodeId)>,
         updates: impl IntoIterator<Item = (NodeId, NodeId)>,
     ) -> Function {
+        match self.try_function(outputs, updates) {
+            Ok(function) => function,
+            Err(error) => error.raise(),
+        }
+    }
+
+    /// [`function`](Graph::function), with an error instead of a panic.
+    ///
+    /// # Errors
+    /// If a node is none of this graph or has several results, two outputs have one name, an
+    /// updated node is no parameter or is updated twice, or its new value has another type.
+    pub fn try_function<'n>(
+        &self,
+        outputs: impl IntoIterator<Item = (&'n str, NodeId)>,
+        updates: impl IntoIterator<Item = (NodeId, NodeId)>,
+    ) -> Result<Function, TypeError> {
         let arena = self.arena.borrow();
         let outputs = outputs.into_iter().map(|(name, id)| (name.to_string(), id));
-        Function::reachable(
-            &arena.nodes,
-            outputs.collect(),
-            updates.into_iter().collect(),
-        )
+        let (outputs, updates): (Vec<_>, Vec<_>) =
+            (outputs.collect(), updates.into_iter().collect());
+        let pairs = updates.iter().flat_map(|&(old, new)| [old, new]);
+        for id in outputs.iter().map(|output| output.1).chain(pairs) {
+            if !self.has(&arena, id) {
+                return Err(self.strange("function", id));
+            }
+        }
+        Function::reachable(&arena.nodes, outputs, updates)
     }
 }
+
+pub(crate) const ONE_GRAPH: &str = "build everything that belongs together from one `Graph`";

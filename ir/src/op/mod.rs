@@ -32,7 +32,7 @@ pub enum Op {
     },
     /// A value known when the graph is built.
     Constant(Constant),
-    /// The index along `axis`.
+    /// The index along `axis`; in integers it wraps, in `f32` it is the nearest.
     Iota {
         ty: Type,
         axis: usize,

@@ -88,7 +88,7 @@ impl Analysis<ENode> for Facts {
         Fact {
             types,
             splat: splat(&node.op, &facts),
-            least: least(&node.op, &facts),
+            least: least(classes, node, &facts),
             fixed: leaf || below,
         }
     }
@@ -127,13 +127,28 @@ fn splat(op: &Op, operands: &[&Fact]) -> Option<Constant> {
     }
 }
 
-fn least(op: &Op, operands: &[&Fact]) -> f32 {
+/// Rounding keeps an order, so that a bound of a result follows from those of the operands.
+fn least(classes: &Classes, node: &ENode, operands: &[&Fact]) -> f32 {
+    if operands
+        .iter()
+        .any(|fact| fact.types[0].dtype != DType::F32)
+    {
+        return f32::NEG_INFINITY;
+    }
     let of = |index: usize| operands[index].least;
-    let known = match op {
+    let positive = || operands.iter().all(|fact| fact.least >= 0.0);
+    let known = match &node.op {
         Op::Constant(constant) => constant.splat_f32(),
         Op::Max => Some(of(0).max(of(1))),
         Op::Min => Some(of(0).min(of(1))),
         Op::Sqrt => (of(0) >= 0.0).then(|| of(0).sqrt()),
+        Op::Abs | Op::Exp => Some(0.0),
+        Op::Add if positive() => Some(of(0) + of(1)),
+        Op::Mul if positive() => Some(of(0) * of(1)),
+        Op::Mul if node.operands[0] == node.operands[1] => Some(0.0),
+        Op::Div if positive() => Some(0.0),
+        Op::Sum(axes) if is_softmax_numerator(classes, node.operands[0], axes) => Some(1.0),
+        Op::Sum(_) if positive() => Some(0.0),
         Op::Broadcast { .. } | Op::Reshape(_) | Op::Transpose(_) => Some(of(0)),
         Op::Slice { .. } | Op::ReduceMax(_) => Some(of(0)),
         _ => None,
@@ -141,6 +156,32 @@ fn least(op: &Op, operands: &[&Fact]) -> f32 {
     known
         .filter(|least| !least.is_nan())
         .unwrap_or(f32::NEG_INFINITY)
+}
+
+/// Whether a class is `exp(s - max(s))` with the maximum over `axes`, one element of which is 1.
+fn is_softmax_numerator(classes: &Classes, class: Id, axes: &[usize]) -> bool {
+    let inner = |id: Id, wanted: fn(&Op) -> bool| {
+        let nodes = classes[id].nodes.iter();
+        nodes.filter(move |node| wanted(&node.op))
+    };
+    let is_maximum = |id: Id, s: Id| {
+        let mut maxima = inner(id, |op| matches!(op, Op::ReduceMax(_)));
+        maxima.any(|node| {
+            let over = matches!(&node.op, Op::ReduceMax(over) if *over == axes);
+            over && classes.find(node.operands[0]) == classes.find(s)
+        })
+    };
+    inner(class, |op| *op == Op::Exp).any(|exp| {
+        inner(exp.operands[0], |op| *op == Op::Sub).any(|sub| {
+            let [s, maximum] = [sub.operands[0], sub.operands[1]];
+            inner(maximum, |op| matches!(op, Op::Broadcast { .. })).any(|node| match &node.op {
+                Op::Broadcast { axes: kept, .. } => {
+                    kept.iter().all(|axis| !axes.contains(axis)) && is_maximum(node.operands[0], s)
+                }
+                _ => false,
+            })
+        })
+    })
 }
 
 /// Short forms for what rules ask and build.

@@ -20,7 +20,9 @@ use std::time::Instant;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Use only rules that keep every bit, so that the result equals the reference evaluator's
-    /// of the original function. Otherwise sums and products may be reassociated as well.
+    /// of the original function. Otherwise sums and products may be reassociated as well, which
+    /// [rounds differently](crate::rewrite#what-a-reassociating-rule-may-change), and loses
+    /// neither NaN nor infinities.
     pub exact: bool,
     pub budget: Budget,
     pub costs: CostModel,

@@ -26,6 +26,11 @@ pub struct Problem {
     pub outputs: Vec<usize>,
 }
 
+/// A region of more nodes is cut into parts, in the order of the function: a search takes time
+/// and memory that grow faster than what it searches. A model of so many nodes is better built in
+/// regions, which keep a block's forward and backward pass together.
+const MOST_NODES: usize = 8192;
+
 /// A problem, and where it occurs.
 #[derive(Clone, Debug)]
 pub struct Region {
@@ -43,16 +48,24 @@ pub struct Partition {
     pub outputs: HashMap<NodeId, (usize, usize)>,
 }
 
-/// A value that depends on nothing but constants.
+/// Larger expressions of constants are not copied into the regions that read them.
+const MOST_FIXED: usize = 1024;
+
+/// Values that depend on nothing but constants, and not on many.
 pub fn fixed_nodes(function: &Function) -> Vec<bool> {
-    let mut fixed: Vec<bool> = Vec::with_capacity(function.nodes().len());
+    // The size of each node's expression, written out; one that is too large stays so.
+    let mut sizes: Vec<usize> = Vec::with_capacity(function.nodes().len());
     for node in function.nodes() {
         let leaf = matches!(node.op, Op::Constant(_) | Op::Iota { .. });
         let plain = !matches!(node.op.family(), Family::Fused | Family::Projection);
-        let below = plain && !node.operands.is_empty();
-        fixed.push(leaf || (below && node.operands.iter().all(|id| fixed[id.index()])));
+        let operands = node.operands.iter().map(|id| sizes[id.index()]);
+        sizes.push(match plain && !node.operands.is_empty() {
+            true => operands.fold(1, usize::saturating_add),
+            false if leaf => 1,
+            false => usize::MAX,
+        });
     }
-    fixed
+    sizes.into_iter().map(|size| size <= MOST_FIXED).collect()
 }
 
 pub fn is_large(constant: &Constant) -> bool {
@@ -87,19 +100,21 @@ impl Partition {
                 (Op::Add | Op::Sub, [x, y]) if inner(x) && inner(y) && of(x) == of(y) => of(x),
                 _ => node.region.0,
             };
-            for operand in &node.operands {
-                let inside = tags[operand.index()] == tags[id.index()];
-                is_output[operand.index()] |= !inside;
-            }
             if !is_leaf(function, id) && !fixed[id.index()] {
                 members.entry(tags[id.index()]).or_default().push(id);
             }
         }
+        let (parts, part_of) = parts(function, members.values());
+        for (id, node) in function.iter() {
+            for operand in &node.operands {
+                is_output[operand.index()] |= part_of[operand.index()] != part_of[id.index()];
+            }
+        }
         let mut partition = Partition {
-            regions: Vec::with_capacity(members.len()),
+            regions: Vec::with_capacity(parts.len()),
             outputs: HashMap::new(),
         };
-        for members in members.values() {
+        for members in &parts {
             let mut loader = Loader::new(function, fixed);
             for &id in members {
                 loader.place(id);
@@ -115,6 +130,34 @@ impl Partition {
         }
         partition
     }
+}
+
+/// Regions in parts of at most [`MOST_NODES`], to which the results of their ops are added, and
+/// the part of each node; leaves and fixed values have none.
+fn parts<'m>(
+    function: &Function,
+    regions: impl Iterator<Item = &'m Vec<NodeId>>,
+) -> (Vec<Vec<NodeId>>, Vec<usize>) {
+    let mut parts: Vec<Vec<NodeId>> = Vec::new();
+    let mut part_of = vec![usize::MAX; function.nodes().len()];
+    for members in regions {
+        parts.push(Vec::new());
+        for &id in members {
+            let node = function.node(id);
+            let last = parts.len() - 1;
+            let part = match node.op {
+                Op::Projection(_) => part_of[node.operands[0].index()],
+                _ if parts[last].len() < MOST_NODES => last,
+                _ => {
+                    parts.push(Vec::new());
+                    last + 1
+                }
+            };
+            part_of[id.index()] = part;
+            parts[part].push(id);
+        }
+    }
+    (parts, part_of)
 }
 
 struct Loader<'f> {
@@ -146,35 +189,45 @@ impl<'f> Loader<'f> {
     /// Adds a member of the region; its operands become members already placed, copies of fixed
     /// values, or inputs.
     fn place(&mut self, id: NodeId) {
-        let node = self.function.node(id);
-        let mut operands: SmallVec<[usize; 3]> = SmallVec::new();
-        for &operand in &node.operands {
-            operands.push(self.operand(operand));
+        // Nodes that wait for their operands, with the number of operands that are placed.
+        let mut waiting = vec![(id, 0)];
+        while let Some((id, placed)) = waiting.pop() {
+            let node = self.function.node(id);
+            match node.operands.get(placed) {
+                Some(&operand) => {
+                    waiting.push((id, placed + 1));
+                    if self.places.contains_key(&operand) {
+                        continue;
+                    }
+                    match self.is_copied(operand) {
+                        true => waiting.push((operand, 0)),
+                        false => self.input(operand),
+                    }
+                }
+                None => {
+                    let operands = node.operands.iter().map(|operand| self.places[operand]);
+                    let operands = operands.collect();
+                    self.push(id, node.op.clone(), operands);
+                }
+            }
         }
-        self.push(id, node.op.clone(), operands);
     }
 
-    fn operand(&mut self, id: NodeId) -> usize {
-        if let Some(&place) = self.places.get(&id) {
-            return place;
-        }
+    fn is_copied(&self, id: NodeId) -> bool {
+        let large =
+            matches!(&self.function.node(id).op, Op::Constant(constant) if is_large(constant));
+        self.fixed[id.index()] && !large
+    }
+
+    fn input(&mut self, id: NodeId) {
         let node = self.function.node(id);
-        let constant = match &node.op {
-            Op::Constant(constant) => is_large(constant),
-            _ => false,
-        };
-        if self.fixed[id.index()] && !constant {
-            self.place(id);
-        } else {
-            let number = self.region.inputs.len();
-            self.region.inputs.push(id);
-            if constant {
-                self.region.problem.constants.push((number, id));
-            }
-            let (name, ty) = (number.to_string(), node.ty().clone());
-            self.push(id, Op::Input { name, ty }, SmallVec::new());
+        let number = self.region.inputs.len();
+        self.region.inputs.push(id);
+        if self.fixed[id.index()] {
+            self.region.problem.constants.push((number, id));
         }
-        self.places[&id]
+        let (name, ty) = (number.to_string(), node.ty().clone());
+        self.push(id, Op::Input { name, ty }, SmallVec::new());
     }
 
     fn push(&mut self, id: NodeId, op: Op, operands: SmallVec<[usize; 3]>) {

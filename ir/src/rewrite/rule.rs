@@ -11,7 +11,8 @@ use egg::Id;
 pub enum Soundness {
     /// Every bit.
     Exact,
-    /// The value over the real numbers; it rounds differently.
+    /// The value over the real numbers, infinities and NaN; it rounds differently. What that
+    /// means is said [there](crate::rewrite#what-a-reassociating-rule-may-change).
     Reassociating,
 }
 

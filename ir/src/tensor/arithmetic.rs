@@ -1,6 +1,6 @@
 //! Elementwise methods and operators, with NumPy broadcasting.
 
-use super::{Tensor, broadcasting, build};
+use super::{Tensor, broadcasting, build, one_graph};
 use crate::dtype::DType;
 use crate::graph::Graph;
 use crate::op::{Op, TypeError};
@@ -85,6 +85,7 @@ impl<'g> Tensor<'g> {
     #[track_caller]
     pub fn where_(self, condition: Tensor<'g>, other: impl Operand<'g>) -> Tensor<'g> {
         let (x, y) = broadcast_pair(Op::Select, self, other.tensor(self));
+        self.beside("select", &[condition]);
         if let Err(what) = broadcasting::check(&condition.shape(), &x.shape()) {
             let what = format!("the condition does not fit: {what}");
             TypeError::new(&Op::Select, [&condition.ty(), &x.ty()], what)
@@ -114,7 +115,8 @@ impl<'g> Tensor<'g> {
     }
 }
 
-/// The right side of a binary operation: a tensor, or a number that takes the other's type.
+/// The right side of a binary operation: a tensor, or a number that takes the other's type, which
+/// must be able to hold it ([`Graph::full`]): an integer times 0.5 is refused.
 pub trait Operand<'g>: Copy {
     /// The operand as a tensor beside `other`.
     fn tensor(self, other: Tensor<'g>) -> Tensor<'g>;
@@ -175,6 +177,7 @@ impl<'g> Neg for Tensor<'g> {
 /// Both tensors in their common NumPy shape: trailing axes are aligned, extent 1 repeats.
 #[track_caller]
 fn broadcast_pair<'g>(op: Op, x: Tensor<'g>, y: Tensor<'g>) -> (Tensor<'g>, Tensor<'g>) {
+    x.beside(op.name(), &[y]);
     let (x_ty, y_ty) = (x.ty(), y.ty());
     if x_ty.shape == y_ty.shape {
         return (x, y);
@@ -190,6 +193,7 @@ fn broadcast_pair<'g>(op: Op, x: Tensor<'g>, y: Tensor<'g>) -> (Tensor<'g>, Tens
 /// Joins tensors along an axis (negative from the end).
 #[track_caller]
 pub(super) fn concat<'g>(graph: &'g Graph, tensors: &[Tensor<'g>], axis: isize) -> Tensor<'g> {
+    one_graph("concat", graph, tensors, &[]);
     let ids: Vec<_> = tensors.iter().map(|tensor| tensor.id()).collect();
     let axis = match tensors.first() {
         Some(first) => first.axis("concat", axis),

@@ -19,6 +19,7 @@ impl<'g> Tensor<'g> {
     /// `[batch.., m, k]` times `[batch.., k, n]`, with equal batch axes, or times `[k, n]`.
     #[track_caller]
     pub fn matmul(self, other: Tensor<'g>) -> Tensor<'g> {
+        self.beside("matmul", &[other]);
         let (x, y) = (self.ty(), other.ty());
         let (x_rank, y_rank) = (x.shape.rank(), y.shape.rank());
         if x_rank < 2 || y_rank < 2 || (y_rank != 2 && y_rank != x_rank) {

@@ -4,15 +4,19 @@ use super::Tensor;
 use crate::op::Op;
 
 impl<'g> Tensor<'g> {
-    /// Elements of `axis` at integer `indices`, whose shape replaces the axis. Indices outside
-    /// are clamped.
+    /// Elements of `axis` at integer `indices`, whose shape replaces the axis: an embedding is
+    /// `table.gather(0, ids)`.
+    ///
+    /// Indices are values of a run. One that is outside is clamped, not refused: below 0 it is the
+    /// first element, from the extent on the last, whose gradient it gets too.
     #[track_caller]
     pub fn gather(self, axis: isize, indices: Tensor<'g>) -> Tensor<'g> {
         let axis = self.axis("gather", axis);
         self.apply(Op::Gather { axis }, &[indices])
     }
 
-    /// Adds `updates` (shaped as a gather of this tensor) at `indices` of `axis`.
+    /// Adds `updates` (shaped as a gather of this tensor) at `indices` of `axis`, clamped as those
+    /// of [`gather`](Tensor::gather) are.
     #[track_caller]
     pub fn scatter_add(self, axis: isize, indices: Tensor<'g>, updates: Tensor<'g>) -> Tensor<'g> {
         let axis = self.axis("scatter_add", axis);

@@ -20,7 +20,7 @@ pub use axes::Axes;
 pub use scope::{Init, ParameterSpec, Scope};
 
 use crate::dtype::DType;
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, ONE_GRAPH};
 use crate::op::{Constant, Op, TypeError};
 use crate::shape::{Shape, Type};
 use std::fmt;
@@ -34,8 +34,13 @@ pub struct Tensor<'g> {
 }
 
 impl<'g> Tensor<'g> {
-    /// The handle of a node that has one result.
+    /// The handle of a node, which should have one result.
+    ///
+    /// # Panics
+    /// If the node is none of this graph.
+    #[track_caller]
     pub fn new(graph: &'g Graph, id: NodeId) -> Self {
+        graph.check(id);
         Tensor { graph, id }
     }
 
@@ -47,18 +52,22 @@ impl<'g> Tensor<'g> {
         self.id
     }
 
+    #[track_caller]
     pub fn ty(self) -> Type {
         self.graph.ty(self.id)
     }
 
+    #[track_caller]
     pub fn shape(self) -> Shape {
         self.ty().shape
     }
 
+    #[track_caller]
     pub fn dtype(self) -> DType {
         self.ty().dtype
     }
 
+    #[track_caller]
     pub fn rank(self) -> usize {
         self.shape().rank()
     }
@@ -70,13 +79,40 @@ impl<'g> Tensor<'g> {
         self.graph.full(value, ty.dtype, ty.shape)
     }
 
+    /// A type error of the word `name` at the caller's line if `others` lie in another graph.
+    #[track_caller]
+    fn beside(self, name: &'static str, others: &[Tensor<'g>]) {
+        one_graph(name, self.graph, others, &[self]);
+    }
+
     #[track_caller]
     fn apply(self, op: Op, others: &[Tensor<'g>]) -> Tensor<'g> {
+        self.beside(op.name(), others);
         let operands: Vec<NodeId> = std::iter::once(self.id)
             .chain(others.iter().map(|other| other.id))
             .collect();
         build(self.graph, op, &operands)
     }
+}
+
+/// A type error of the word `name` at the caller's line if `tensors` lie in another graph than
+/// `graph`. The message has the types of `before` and of `tensors`.
+#[track_caller]
+fn one_graph(name: &'static str, graph: &Graph, tensors: &[Tensor<'_>], before: &[Tensor<'_>]) {
+    if tensors
+        .iter()
+        .all(|tensor| std::ptr::eq(tensor.graph, graph))
+    {
+        return;
+    }
+    let types: Vec<Type> = before
+        .iter()
+        .chain(tensors)
+        .map(|tensor| tensor.ty())
+        .collect();
+    TypeError::of_call(name, &types, "tensors of different graphs")
+        .help(ONE_GRAPH)
+        .raise()
 }
 
 #[track_caller]
@@ -85,6 +121,22 @@ fn build<'g>(graph: &'g Graph, op: Op, operands: &[NodeId]) -> Tensor<'g> {
         Ok(id) => Tensor { graph, id },
         Err(error) => panic!("{error}"),
     }
+}
+
+/// A type error at the caller's line if an element of the type cannot be this number.
+#[track_caller]
+fn number(value: f64, dtype: DType) {
+    if dtype.holds(value) {
+        return;
+    }
+    let help = match dtype {
+        DType::Bool => "a bool is 0 or 1: compare, or cast the tensor",
+        dtype if dtype.is_float() => "infinity is written f64::INFINITY",
+        _ => "cast the tensor to f32 first, or write a number that fits",
+    };
+    TypeError::of_call("constant", [], format!("{value:?} is no {dtype}"))
+        .help(help)
+        .raise()
 }
 
 impl fmt::Debug for Tensor<'_> {
@@ -96,6 +148,10 @@ impl fmt::Debug for Tensor<'_> {
 /// Leaves.
 impl Graph {
     /// A value given by name at every run.
+    ///
+    /// The name stands for the value: whoever mentions it again, with the same type, gets the same
+    /// input. No function has two inputs of one name and of different types: it is refused when
+    /// it is compiled, with the lines of both.
     #[track_caller]
     pub fn input(&self, name: &str, dtype: DType, shape: impl Into<Shape>) -> Tensor<'_> {
         let (name, ty) = (name.to_string(), Type::new(dtype, shape));
@@ -109,15 +165,33 @@ impl Graph {
     }
 
     /// A value that stays with the program between runs; prefer [`Scope::parameter`].
+    ///
+    /// # Panics
+    /// If there is a parameter of that name already: a name given twice by mistake would share
+    /// the weights of two layers. [`known_parameter`](Graph::known_parameter) finds one to share.
     #[track_caller]
     pub fn parameter(&self, name: &str, dtype: DType, shape: impl Into<Shape>) -> Tensor<'_> {
         let (name, ty) = (name.to_string(), Type::new(dtype, shape));
+        if let Some(known) = self.parameter_id(&name) {
+            self.node(known).named_again(&name, &ty).raise();
+        }
         build(self, Op::Parameter { name, ty }, &[])
     }
 
+    /// The parameter of a name, if there is one: to use it a second time.
+    pub fn known_parameter(&self, name: &str) -> Option<Tensor<'_>> {
+        let id = self.parameter_id(name)?;
+        Some(Tensor { graph: self, id })
+    }
+
     /// One value everywhere.
+    ///
+    /// # Panics
+    /// If the type cannot hold the value: a fraction, NaN or infinity as an integer, a number out
+    /// of its range, anything but 0 and 1 as a `bool`. Floats round.
     #[track_caller]
     pub fn full(&self, value: f64, dtype: DType, shape: impl Into<Shape>) -> Tensor<'_> {
+        number(value, dtype);
         let constant = Constant::splat(value, dtype, Shape::scalar());
         let scalar = build(self, Op::Constant(constant), &[]);
         scalar.expand(shape)
@@ -134,7 +208,7 @@ impl Graph {
             .flat_map(|value| value.to_le_bytes())
             .collect();
         let ty = Type::new(DType::F32, shape);
-        if ty.shape.elements() != values.len() {
+        if !ty.shape.is_within_limits() || ty.shape.elements() != values.len() {
             let what = format!("{} values for {ty}", values.len());
             TypeError::of_call("constant", [], what).raise();
         }
@@ -149,9 +223,22 @@ impl Graph {
     }
 
     /// The index along `axis`.
+    ///
+    /// # Panics
+    /// If an integer type cannot hold the last index. (The op itself wraps, as integers do.)
     #[track_caller]
     pub fn iota(&self, dtype: DType, shape: impl Into<Shape>, axis: usize) -> Tensor<'_> {
         let ty = Type::new(dtype, shape);
+        if ty
+            .shape
+            .get(axis)
+            .is_some_and(|&n| n as u64 > dtype.indices())
+        {
+            let what = format!("axis {axis} of {ty} has more indices than {dtype} holds");
+            TypeError::of_call("iota", [], what)
+                .help("count in i64")
+                .raise();
+        }
         build(self, Op::Iota { ty, axis }, &[])
     }
 
@@ -164,6 +251,7 @@ impl Graph {
         counter: Tensor<'g>,
     ) -> Tensor<'g> {
         let shape = shape.into();
+        one_graph("random", self, &[key, counter], &[]);
         build(self, Op::Random { shape }, &[key.id, counter.id])
     }
 }

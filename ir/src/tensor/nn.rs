@@ -1,7 +1,8 @@
 //! Layers spelled in primitives; the rewriter finds their fused forms.
 
 use super::scope::{Init, Scope};
-use super::{Tensor, broadcasting};
+use super::{Tensor, broadcasting, one_graph};
+use crate::dtype::DType;
 use crate::op::TypeError;
 use crate::shape::Type;
 
@@ -10,6 +11,7 @@ impl<'g> Tensor<'g> {
     /// [outputs]`, both uniform in ±1/√inputs as in PyTorch.
     #[track_caller]
     pub fn linear(self, scope: &Scope<'g>, outputs: usize) -> Tensor<'g> {
+        one_graph("linear", scope.graph(), &[self], &[]);
         let inputs = self.shape()[self.axis("linear", -1)];
         let init = Init::Uniform((1.0 / (inputs as f64).sqrt()) as f32);
         let weight = scope.parameter("weight", [outputs, inputs], init);
@@ -20,6 +22,7 @@ impl<'g> Tensor<'g> {
     /// Contracts the last axis with axis 1 of a `[outputs, inputs]` weight.
     #[track_caller]
     pub fn matmul_transposed(self, weight: Tensor<'g>) -> Tensor<'g> {
+        self.beside("matmul_transposed", &[weight]);
         let (x, w) = (self.ty(), weight.ty());
         let inner = self.axis("matmul_transposed", -1);
         if w.shape.rank() != 2 || w.shape[1] != x.shape[inner] {
@@ -55,6 +58,7 @@ impl<'g> Tensor<'g> {
         bias: Tensor<'g>,
         epsilon: f64,
     ) -> (Tensor<'g>, Tensor<'g>, Tensor<'g>) {
+        self.beside("layer_norm", &[weight, bias]);
         let (x, width) = (self.ty(), self.shape()[self.axis("layer_norm", -1)]);
         for (name, ty) in [("weight", weight.ty()), ("bias", bias.ty())] {
             if *ty.shape != [width] {
@@ -97,6 +101,10 @@ impl<'g> Tensor<'g> {
         scale: f64,
         mask: Option<Tensor<'g>>,
     ) -> Tensor<'g> {
+        self.beside("attention", &[keys, values]);
+        if let Some(mask) = mask {
+            self.beside("attention", &[mask]);
+        }
         check_attention(&self.ty(), &keys.ty(), &values.ty());
         let scores = self.matmul(keys.swap_axes(-1, -2)) * scale;
         let scores = match mask {
@@ -134,14 +142,24 @@ impl<'g> Tensor<'g> {
     }
 
     /// Mean cross-entropy of `[.., classes]` logits against integer labels `[..]`, in nats.
+    ///
+    /// A label that names no class, below 0 or from `classes` on, is no class's: its row
+    /// contributes `ln(sum(exp(x - max(x))))`, which is neither refused nor an honest loss. Labels
+    /// are values of a run, so that only a checked run can tell.
     #[track_caller]
     pub fn cross_entropy(self, labels: Tensor<'g>) -> Tensor<'g> {
+        self.beside("cross_entropy", &[labels]);
         let shape = self.shape();
         let classes = self.axis("cross_entropy", -1);
         if *labels.shape() != shape[..classes] || !labels.dtype().is_integer() {
             let what = "labels must be integers in the shape of the logits without their last axis";
             TypeError::of_call("cross_entropy", [&self.ty(), &labels.ty()], what).raise();
         }
+        // Counting classes in a narrow type of labels would begin again at 0.
+        let labels = match shape[classes] as u64 <= labels.dtype().indices() {
+            true => labels,
+            false => labels.cast(DType::I64),
+        };
         let shifted = self - self.max(-1).stop_gradient().expand_axes(-1, &shape);
         let log_sum = shifted.exp().sum(-1).log();
         let class = self.graph().iota(labels.dtype(), &shape, classes);

@@ -43,6 +43,7 @@ impl<'g> Tensor<'g> {
     pub fn dequantize(self, scales: Tensor<'g>, axes: impl Axes) -> Tensor<'g> {
         let shape = self.shape();
         let axes = self.axes("dequantize", axes);
+        self.beside("dequantize", &[scales]);
         let kept = shape.without(&axes);
         if self.dtype() != DType::U8 || *scales.ty().shape != *kept {
             let what = format!("needs u8 and scales f32{kept}");

@@ -21,6 +21,12 @@ impl<'g> Tensor<'g> {
     pub fn mean(self, axes: impl Axes) -> Tensor<'g> {
         let shape = self.shape();
         let axes = self.axes("mean", axes);
+        if !self.dtype().is_float() {
+            let what = format!("needs f32, got {}", self.dtype());
+            TypeError::of_call("mean", [&self.ty()], what)
+                .help("cast it first")
+                .raise();
+        }
         let count: usize = axes.iter().map(|&axis| shape[axis]).product();
         let signed: Vec<isize> = axes.iter().map(|&axis| axis as isize).collect();
         self.sum(&signed[..]) * (1.0 / count as f64)
@@ -36,7 +42,10 @@ impl<'g> Tensor<'g> {
         self.apply(Op::ReduceMax(axes), &[])
     }
 
-    /// Index (`i32`) of the first maximum along an axis.
+    /// Index (`i32`) of the first maximum along an axis; of the first NaN if there is one.
+    ///
+    /// # Panics
+    /// If the axis is empty or has more elements than `i32` counts, 2^31.
     #[track_caller]
     pub fn argmax(self, axis: isize) -> Tensor<'g> {
         self.apply(Op::ArgMax(self.axis("argmax", axis)), &[])

@@ -193,7 +193,7 @@ impl Tokenizer {
         let shape = image.shape();
         let expected = self.image_shape(shape.first().copied().unwrap_or(0));
         assert_eq!(shape[..], expected, "the shape of a batch of pictures");
-        let vit = &self.config.encoder;
+        let (vit, scope) = (&self.config.encoder, &scope.sharing());
         let image = match self.config.logit_laplace {
             true => logit_laplace::squeeze(image),
             false => image,
@@ -241,7 +241,7 @@ impl Tokenizer {
     #[track_caller]
     pub fn decode<'g>(&self, scope: &Scope<'g>, codes: Tensor<'g>) -> DecoderOutput<'g> {
         let shape = codes.shape();
-        let vit = &self.config.decoder;
+        let (vit, scope) = (&self.config.decoder, &scope.sharing());
         let expected = [vit.tokens(), self.embed_dim()];
         let fits = shape.rank() == 3 && shape[1..] == expected;
         assert!(

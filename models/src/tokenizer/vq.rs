@@ -10,11 +10,12 @@ const SMOOTHING: f64 = 1e-4;
 /// Smallest length that a vector is divided by.
 const SMALLEST_NORM: f64 = 1e-12;
 
-/// The table `[codes, features]`.
+/// The table `[codes, features]`, which the encoder's and the decoder's side share.
 pub(super) fn table<'g>(config: &VqConfig, scope: &Scope<'g>) -> Tensor<'g> {
     let bound = (1.0 / config.n_embed as f64) as f32;
     let shape = [config.n_embed, config.embed_dim];
-    (scope / "quantize" / "embedding").parameter("weight", shape, Init::Uniform(bound))
+    let place = (scope / "quantize" / "embedding").sharing();
+    place.parameter("weight", shape, Init::Uniform(bound))
 }
 
 /// The index (`i32`, `[batch, tokens]`) of the row nearest to each of features `z`; the first of

@@ -42,7 +42,8 @@ pub(super) fn unslice<'g>(
         Padding {
             before: start[axis],
             after: shape[axis] - 1 - last,
-            between: stride[axis] - 1,
+            // There are no gaps beside a single element, however large they would be.
+            between: if taken[axis] > 1 { stride[axis] - 1 } else { 0 },
         }
     });
     let op = Op::Pad(padding.collect());
@@ -54,7 +55,12 @@ pub(super) fn unslice<'g>(
 pub(super) fn unpad<'g>(g: Tensor<'g>, x: Tensor<'g>, padding: &[Padding]) -> Tensor<'g> {
     let shape = x.shape();
     let start: Vec<usize> = padding.iter().map(|axis| axis.before).collect();
-    let stride: Vec<usize> = padding.iter().map(|axis| axis.between + 1).collect();
+    let stride: Vec<usize> = (0..shape.rank())
+        .map(|axis| match shape[axis] {
+            0 | 1 => 1,
+            _ => padding[axis].between + 1,
+        })
+        .collect();
     let stop = (0..shape.rank()).map(|axis| match shape[axis] {
         0 => start[axis],
         extent => start[axis] + (extent - 1) * stride[axis] + 1,

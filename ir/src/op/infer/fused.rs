@@ -34,6 +34,7 @@ fn row_rule(op: &Op, operands: &[&Type]) -> Result<Types, TypeError> {
     let (rows, width): (Shape, Shape) = (rows.into(), [width].into());
     let row_type = Type::new(DType::F32, &rows);
     match op {
+        Op::Softmax if width[0] == 0 => Err(TypeError::new(op, [], "the last axis is empty")),
         Op::Softmax => Ok(smallvec![x.clone()]),
         Op::SoftmaxBackward => {
             expect(op, "the gradient", &x.shape, operands[1])?;
@@ -102,6 +103,11 @@ fn attention(op: &Op, operands: &[&Type], mask: Mask, backward: bool) -> Result<
             [],
             "keys and mask blocks must not be empty",
         ));
+    }
+    let counted = queries.max(keys) as u64 <= DType::I32.indices();
+    if matches!(mask, Mask::BlockCausal { .. }) && !counted {
+        let what = "queries and keys under a mask are counted in i32";
+        return Err(TypeError::new(op, [], what));
     }
     if mask == Mask::Bias {
         let bias = operands[fixed];

@@ -134,7 +134,7 @@ pub(super) fn window_span(
 fn concat(op: &Op, axis: usize, operands: &[&Type]) -> Result<Type, TypeError> {
     let x = operands[0];
     check_axes(op, &[axis], x.shape.rank())?;
-    let mut total = 0;
+    let mut total = 0usize;
     for (position, ty) in operands.iter().enumerate() {
         if ty.dtype != x.dtype || ty.shape.rank() != x.shape.rank() {
             let what = format!("operand {position} differs in rank or element type from operand 0");
@@ -147,7 +147,7 @@ fn concat(op: &Op, axis: usize, operands: &[&Type]) -> Result<Type, TypeError> {
             let help = format!("only axis {axis}, along which they are joined, may differ");
             return Err(TypeError::new(op, [], what).help(help));
         }
-        total += ty.shape[axis];
+        total = usize::saturating_add(total, ty.shape[axis]);
     }
     Ok(Type::new(x.dtype, x.shape.splice(axis, &[total])))
 }

@@ -25,6 +25,14 @@ pub(super) fn rule(op: &Op, operands: &[&Type]) -> Result<Type, TypeError> {
             if x.shape[*axis] == 0 {
                 return Err(TypeError::new(op, [], format!("axis {axis} is empty")));
             }
+            if x.shape[*axis] as u64 > DType::I32.indices() {
+                let what = format!(
+                    "axis {axis} has {} elements, more than an index of i32 counts",
+                    x.shape[*axis]
+                );
+                let help = "take the maximum of parts first, and argmax among these";
+                return Err(TypeError::new(op, [], what).help(help));
+            }
             Ok(Type::new(DType::I32, x.shape.without(&[*axis])))
         }
         Op::WindowSum {

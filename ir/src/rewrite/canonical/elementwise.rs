@@ -9,6 +9,9 @@ use crate::graph::NodeId;
 use crate::op::{Constant, Op};
 use crate::shape::Shape;
 
+/// How much movement a sign is looked for behind.
+const MOST_MOVES: usize = 8;
+
 impl Builder<'_> {
     pub(super) fn elementwise(&self, op: &Op, x: &[NodeId]) -> NodeId {
         let mut x = x.to_vec();
@@ -153,17 +156,23 @@ impl Builder<'_> {
         (self.ty(source).dtype == to).then_some(source)
     }
 
-    /// z if x is `-z`, looking through movement.
+    /// z if x is `-z`, looking through some movement.
     fn negated(&self, x: NodeId) -> Option<NodeId> {
-        let node = self.node(x);
-        match &node.op {
-            Op::Neg => Some(node.operands[0]),
-            Op::Broadcast { .. } | Op::Reshape(_) | Op::Transpose(_) => {
-                let inner = self.negated(node.operands[0])?;
-                Some(self.build(&node.op, &[inner]))
+        let mut node = self.node(x);
+        let mut moves = Vec::new();
+        while matches!(
+            node.op,
+            Op::Broadcast { .. } | Op::Reshape(_) | Op::Transpose(_)
+        ) {
+            if moves.len() == MOST_MOVES {
+                return None;
             }
-            _ => None,
+            let inner = self.node(node.operands[0]);
+            moves.push(std::mem::replace(&mut node, inner).op);
         }
+        let inner = (node.op == Op::Neg).then(|| node.operands[0])?;
+        let moved = |x, op: &Op| self.build(op, &[x]);
+        Some(moves.iter().rev().fold(inner, moved))
     }
 
     /// `op(broadcast x, broadcast y) => broadcast(op(x, y))`, constants counting as broadcasts.

@@ -6,6 +6,9 @@ use crate::graph::NodeId;
 use crate::op::{Constant, Op};
 use crate::shape::{Shape, Type};
 
+/// A concatenation of more parts is not taken apart again.
+const MOST_PARTS: usize = 256;
+
 impl Builder<'_> {
     /// `reshape(reshape x) => reshape x`, and through a broadcast where axes stay whole.
     pub(super) fn reshape(&self, x: NodeId, shape: &Shape) -> NodeId {
@@ -100,7 +103,9 @@ impl Builder<'_> {
         self.broadcast(line, &ty.shape, &[axis])
     }
 
-    /// Slices compose, and reach through concatenations and broadcasts.
+    /// Slices compose, and reach through concatenations and broadcasts. One that takes nothing
+    /// from an axis is `0..0`, and one that takes one element has no stride: whatever follows need
+    /// not mind where nothing is, and a step that is never taken cannot overflow.
     pub(super) fn slice(
         &self,
         x: NodeId,
@@ -114,6 +119,19 @@ impl Builder<'_> {
         if result == shape {
             return x;
         }
+        let taken = |axis: usize| match result[axis] {
+            0 => (0, 0, 1),
+            1 => (start[axis], start[axis] + 1, 1),
+            n => (
+                start[axis],
+                start[axis] + (n - 1) * stride[axis] + 1,
+                stride[axis],
+            ),
+        };
+        let axes = || 0..shape.rank();
+        let start: &[usize] = &axes().map(|axis| taken(axis).0).collect::<Vec<_>>();
+        let stop: &[usize] = &axes().map(|axis| taken(axis).1).collect::<Vec<_>>();
+        let stride: &[usize] = &axes().map(|axis| taken(axis).2).collect::<Vec<_>>();
         let node = self.node(x);
         let kept = || {
             let (start, stop, stride) = (start.to_vec(), stop.to_vec(), stride.to_vec());
@@ -133,13 +151,12 @@ impl Builder<'_> {
                 stride: step,
                 ..
             } => {
-                let axes = || 0..shape.rank();
                 let from: Vec<usize> = axes().map(|a| inner[a] + start[a] * step[a]).collect();
-                let last = |a: usize| match result[a] {
+                let to = |a: usize| match result[a] {
                     0 => from[a],
                     n => from[a] + (n - 1) * stride[a] * step[a] + 1,
                 };
-                let to: Vec<usize> = axes().map(last).collect();
+                let to: Vec<usize> = axes().map(to).collect();
                 let by: Vec<usize> = axes().map(|a| stride[a] * step[a]).collect();
                 self.slice(node.operands[0], &from, &to, &by)
             }
@@ -166,13 +183,20 @@ impl Builder<'_> {
         }
     }
 
-    /// Nested concatenations flatten; neighbouring slices of one tensor join.
+    /// Nested concatenations flatten, unless one grows by a part at a time; neighbouring slices of
+    /// one tensor join, and parts without elements are left out.
     pub(super) fn concat(&self, axis: usize, parts: &[NodeId]) -> NodeId {
         let mut flat: Vec<NodeId> = Vec::with_capacity(parts.len());
-        for &part in parts {
+        let filled = |part: &&NodeId| self.shape(**part)[axis] > 0;
+        if !parts.iter().any(|part| filled(&part)) {
+            return parts[0];
+        }
+        for &part in parts.iter().filter(filled) {
             let node = self.node(part);
             match node.op {
-                Op::Concat { axis: inner } if inner == axis => {
+                Op::Concat { axis: inner }
+                    if inner == axis && node.operands.len() <= MOST_PARTS =>
+                {
                     for &part in &node.operands {
                         self.push_part(&mut flat, axis, part);
                     }

@@ -281,11 +281,13 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// x and c if the node is x times the constant c.
+    /// x and c if the node is x times the constant c, which is neither zero nor infinite: these
+    /// do not move past infinite terms.
     fn scaled(&self, node: &ENode) -> Option<(Id, f64)> {
         let value = |index: usize| self.classes.value(node.operands[index]).map(f64::from);
-        match node.op {
+        let scaled = match node.op {
             Op::Neg => Some((node.operands[0], -1.0)),
+            Op::Sub if value(0) == Some(0.0) => Some((node.operands[1], -1.0)),
             Op::Mul => match (value(0), value(1)) {
                 (_, Some(constant)) => Some((node.operands[0], constant)),
                 (Some(constant), None) => Some((node.operands[1], constant)),
@@ -293,7 +295,8 @@ impl<'a> Matcher<'a> {
             },
             Op::Div => value(1).map(|constant| (node.operands[0], 1.0 / constant)),
             _ => None,
-        }
+        };
+        scaled.filter(|(_, constant)| constant.is_finite() && *constant != 0.0)
     }
 
     /// The linear combinations that the class is, one per sum among its members.
@@ -334,7 +337,11 @@ impl<'a> Matcher<'a> {
             Some(sum) if room && self.has_one_reader(class) => {
                 self.expand(sum, coefficient, depth - 1, terms);
             }
-            _ => match terms.iter_mut().find(|term| term.0 == class) {
+            // Of opposite signs they do not add up: infinity minus infinity is NaN.
+            _ => match terms
+                .iter_mut()
+                .find(|term| term.0 == class && term.1 * coefficient > 0.0)
+            {
                 Some(term) => term.1 += coefficient,
                 None => terms.push((class, coefficient)),
             },

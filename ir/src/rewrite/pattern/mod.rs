@@ -87,7 +87,7 @@ impl Pattern {
         match self {
             Pattern::Alias(_, inner) => inner.roots(),
             Pattern::Node { head, .. } => vec![head.op_name()],
-            Pattern::Product { .. } => vec!["mul", "neg", "div"],
+            Pattern::Product { .. } => vec!["mul", "neg", "div", "sub"],
             Pattern::Linear { .. } => vec!["add", "sub"],
             Pattern::Class(_) | Pattern::Constant(_) => Vec::new(),
         }

@@ -1,30 +1,32 @@
 //! Algebra: signs, constants, reciprocals and sums in the forms that the fusions expect.
 //!
 //! All of it rounds differently. The identities that keep every bit need no search: they are
-//! part of the canonical form.
+//! part of the canonical form. What only holds for finite numbers is no rule: `x - x` and `0 / x`
+//! are not 0, `x + (y - x)` is not y, and `sum(x * z)` is not `sum(x) * z`, since x or z may be
+//! infinite or NaN.
 
 use super::{code, text};
 use crate::dtype::DType;
 use crate::op::Op;
-use crate::rewrite::egraph::Build;
+use crate::rewrite::egraph::{Build, ENode};
 use crate::rewrite::rule::Soundness::{Exact, Reassociating};
 use crate::rewrite::rule::{Rewrite, Rule};
 use egg::Id;
 
 pub static RULES: &[Rule] = &[
-    text(
+    code(
         "sum-of-negation",
-        Reassociating,
+        Exact,
         "(sum$s (neg ?x))",
-        "(neg (sum$s ?x))",
-        "sum(-x) => -sum(x)",
+        sum_of_negation,
+        "sum(-x) => 0 - sum(x)",
     ),
     code(
         "sum-of-scaled-rows",
         Reassociating,
         "(row_sum$s (mul ?x (row ?z)))",
         sum_of_scaled_rows,
-        "sum(x * z) => sum(x) * z where z is one value per row",
+        "sum(x * z) => sum(x) * z where z is one value per row, 1/y of a y that is not small",
     ),
     code(
         "division-by-constant",
@@ -38,7 +40,7 @@ pub static RULES: &[Rule] = &[
         Reassociating,
         "(mul (mul ?x #a) #b)",
         product_of_constants,
-        "(x * a) * b => x * (a * b)",
+        "(x * a) * b => x * (a * b) where x * a overflows only if the whole does",
     ),
     code(
         "division-by-reciprocal",
@@ -75,29 +77,6 @@ pub static RULES: &[Rule] = &[
         division_by_repeated_product,
         "x / (y * z) => (x / y) / z where y and z are repeated and 1/y is there already",
     ),
-    code(
-        "zero-quotient",
-        Reassociating,
-        "(div #0 ?x)",
-        zero,
-        "0 / x => 0",
-    ),
-    code("zero-negation", Reassociating, "(neg #0)", zero, "-0 => 0"),
-    text("add-zero", Reassociating, "(add ?x #0)", "?x", "x + 0 => x"),
-    code(
-        "difference-of-equals",
-        Reassociating,
-        "(sub ?x ?x)",
-        zero,
-        "x - x => 0",
-    ),
-    text(
-        "subtract-from-sum",
-        Reassociating,
-        "(add ?x (sub ?y ?x))",
-        "?y",
-        "x + (y - x) => y",
-    ),
     text(
         "equal-branches",
         Exact,
@@ -110,14 +89,14 @@ pub static RULES: &[Rule] = &[
         Reassociating,
         "(dot_general$d (mul ?x #c) ?y)",
         |rewrite| contraction_of_scaled(rewrite, true),
-        "dot(x * c, y) => dot(x, y) * c",
+        "dot(x * c, y) => dot(x, y) * c where 0 < c <= 1",
     ),
     code(
         "contraction-with-scaled",
         Reassociating,
         "(dot_general$d ?y (mul ?x #c))",
         |rewrite| contraction_of_scaled(rewrite, false),
-        "dot(y, x * c) => dot(y, x) * c",
+        "dot(y, x * c) => dot(y, x) * c where 0 < c <= 1",
     ),
     code(
         "gain-into-weight",
@@ -126,17 +105,31 @@ pub static RULES: &[Rule] = &[
         gain_into_weight,
         "dot(x * g, w) => dot(x, g * w) where g scales the contracted axis",
     ),
-    code(
-        "gain-after-contraction",
-        Reassociating,
-        "(mul (dot_general$d ?x ?y) (column ?g))",
-        gain_after_contraction,
-        "dot(x, w) * g => dot(x, w * g) where g scales a free axis of w",
-    ),
 ];
 
+/// No sum is -0, so this is a difference: `-sum(x)` would be -0 where the sum is 0.
+fn sum_of_negation(rewrite: &mut Rewrite) -> Option<()> {
+    let ty = rewrite.ty();
+    if ty.dtype != DType::F32 {
+        return None;
+    }
+    let sum = rewrite.build(rewrite.op("s").clone(), &[rewrite.class("x")]);
+    let zero = rewrite.classes.full(0.0, &ty.shape);
+    let difference = rewrite.build(Op::Sub, &[zero, sum]);
+    rewrite.root_is(difference);
+    Some(())
+}
+
+/// An infinite z would make infinity of a sum whose terms are NaN.
 fn sum_of_scaled_rows(rewrite: &mut Rewrite) -> Option<()> {
     let (x, z) = (rewrite.class("x"), rewrite.class("z"));
+    let is_small_reciprocal = |node: &ENode| {
+        node.op == Op::Div
+            && rewrite.classes.value(node.operands[0]) == Some(1.0)
+            && rewrite.classes[node.operands[1]].data.least >= f32::MIN_POSITIVE
+    };
+    let nodes = &rewrite.classes[z].nodes;
+    nodes.iter().find(|node| is_small_reciprocal(node))?;
     let sum = rewrite.build(rewrite.op("s").clone(), &[x]);
     let product = rewrite.build(Op::Mul, &[sum, z]);
     rewrite.root_is(product);
@@ -165,8 +158,12 @@ fn division_by_constant(rewrite: &mut Rewrite) -> Option<()> {
 }
 
 fn product_of_constants(rewrite: &mut Rewrite) -> Option<()> {
-    let c = rewrite.number("a") * rewrite.number("b");
-    if !(c as f32).is_normal() || rewrite.classes.value(rewrite.class("x")).is_some() {
+    let (a, b) = (rewrite.number("a"), rewrite.number("b"));
+    let c = a * b;
+    if (a.abs() > 1.0 && b.abs() < 1.0)
+        || !(c as f32).is_normal()
+        || rewrite.classes.value(rewrite.class("x")).is_some()
+    {
         return None;
     }
     let product = scaled(rewrite, rewrite.class("x"), c);
@@ -174,10 +171,11 @@ fn product_of_constants(rewrite: &mut Rewrite) -> Option<()> {
     Some(())
 }
 
-/// The class `1/y`, if a program computes it.
+/// The class `1/y`, if a program computes it, and it is finite where y is not zero: x may be zero
+/// as well, and zero times an infinite reciprocal is NaN.
 fn reciprocal(rewrite: &mut Rewrite, y: Id) -> Option<Id> {
     let shape = rewrite.classes.ty(y).shape.clone();
-    if rewrite.classes.value(y).is_some() {
+    if rewrite.classes.value(y).is_some() || rewrite.classes[y].data.least < f32::MIN_POSITIVE {
         return None;
     }
     let one = crate::rewrite::egraph::full(1.0, &shape);
@@ -242,19 +240,12 @@ fn division_by_repeated_product(rewrite: &mut Rewrite) -> Option<()> {
     Some(())
 }
 
-/// The root is zero (and a float).
-pub(super) fn zero(rewrite: &mut Rewrite) -> Option<()> {
-    let ty = rewrite.ty();
-    if ty.dtype != DType::F32 {
-        return None;
-    }
-    let zero = rewrite.classes.full(0.0, &ty.shape);
-    rewrite.root_is(zero);
-    Some(())
-}
-
+/// A larger c may make x * c overflow, a negative one change the sign of a zero.
 fn contraction_of_scaled(rewrite: &mut Rewrite, left: bool) -> Option<()> {
     let (x, y, c) = (rewrite.class("x"), rewrite.class("y"), rewrite.number("c"));
+    if !(f32::MIN_POSITIVE.into()..=1.0).contains(&c) {
+        return None;
+    }
     let operands = if left { [x, y] } else { [y, x] };
     let dot = rewrite.build(rewrite.op("d").clone(), &operands);
     let product = scaled(rewrite, dot, c);
@@ -287,22 +278,6 @@ fn gain_into_weight(rewrite: &mut Rewrite) -> Option<()> {
     };
     let last = rewrite.classes.ty(x).shape.rank() - 1;
     let axis = axes.contract.iter().find(|pair| pair.0 == last)?.1;
-    if !is_weight(rewrite, y) || !is_weight(rewrite, gain) {
-        return None;
-    }
-    let weight = with_gain(rewrite, y, gain, axis);
-    let dot = rewrite.build(Op::DotGeneral(axes), &[x, weight]);
-    rewrite.root_is(dot);
-    Some(())
-}
-
-fn gain_after_contraction(rewrite: &mut Rewrite) -> Option<()> {
-    let (x, y, gain) = (rewrite.class("x"), rewrite.class("y"), rewrite.class("g"));
-    let Op::DotGeneral(axes) = rewrite.op("d").clone() else {
-        return None;
-    };
-    let rank = rewrite.classes.ty(y).shape.rank();
-    let axis = *axes.free(rank, false).last()?;
     if !is_weight(rewrite, y) || !is_weight(rewrite, gain) {
         return None;
     }

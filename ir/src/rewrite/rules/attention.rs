@@ -28,7 +28,7 @@ pub static RULES: &[Rule] = &[
         Reassociating,
         "(softmax ?s)",
         softmax_of_masked,
-        "softmax(s + mask), or with a finite mask => softmax(select(mask, s, -inf)) where the mask is block-causal",
+        "softmax(select(mask, s, -1e10)) => softmax(select(mask, s, -inf)) where the mask is block-causal",
     ),
     code(
         "mask-as-bias",
@@ -149,7 +149,7 @@ fn scaled_products(classes: &mut Classes, id: Id) -> Vec<(f32, [Id; 2])> {
 }
 
 /// Only block-causal masks: there every query sees a key, so a finite mask hides as well as an
-/// infinite one.
+/// infinite one. A mask that is added hides no NaN and stays a bias.
 fn softmax_of_masked(rewrite: &mut Rewrite) -> Option<()> {
     let s = rewrite.class("s");
     for node in rewrite.classes[s].nodes.clone() {
@@ -170,16 +170,6 @@ fn softmax_of_masked(rewrite: &mut Rewrite) -> Option<()> {
                     }
                     _ => continue,
                 }
-            }
-            (Op::Add, &[x, y]) => {
-                let of = |bias: Id| mask::block_size_of_bias(rewrite.classes, bias);
-                let (scores, size) = match (of(x), of(y)) {
-                    (_, Some(size)) => (x, size),
-                    (Some(size), None) => (y, size),
-                    (None, None) => continue,
-                };
-                let mask = mask::block_causal(rewrite.classes, &shape, size);
-                [mask, scores, hidden]
             }
             _ => continue,
         };

@@ -1,13 +1,12 @@
 //! Recognises masks that let a query see the keys of its own and of earlier blocks.
 
-use crate::dtype::DType;
 use crate::op::{Constant, Op};
 use crate::rewrite::egraph::{Build, Classes, ENode};
 use crate::rewrite::fixed;
-use crate::shape::{Shape, Type};
+use crate::shape::Shape;
 use egg::Id;
 
-/// Scores that are at most this, added or in place of a score, are masked.
+/// Scores that are at most this are masked.
 pub const MASKED: f64 = -1e9;
 
 /// The block size of a `bool` mask over the last two axes (queries, keys) that is true exactly
@@ -40,33 +39,6 @@ pub fn block_size(classes: &Classes, mask: Id, masked: bool) -> Option<usize> {
         Visible::Block(size) => Some(size),
         Visible::Counts(counts) => uniform_blocks(&counts, *classes.ty(mask).shape.last()?),
     }
-}
-
-/// The same of a bias that is zero where a query may attend and at most [`MASKED`] elsewhere.
-pub fn block_size_of_bias(classes: &Classes, bias: Id) -> Option<usize> {
-    classes[bias].nodes.iter().find_map(|node| {
-        let rank = classes.ty(bias).shape.rank();
-        let value = |index: usize| classes.value(node.operands[index]).map(f64::from);
-        match &node.op {
-            Op::Broadcast { axes, .. } if is_matrix(axes, rank) => {
-                block_size_of_bias(classes, node.operands[0])
-            }
-            Op::Select => match (value(1)?, value(2)?) {
-                (0.0, low) if low <= MASKED => block_size(classes, node.operands[0], false),
-                (low, 0.0) if low <= MASKED => block_size(classes, node.operands[0], true),
-                _ => None,
-            },
-            op => asked_once(classes, op, false, |constant| {
-                let bytes = constant.dense_elements()?;
-                let float = |four: &[u8]| f32::from_le_bytes(four.try_into().expect("four bytes"));
-                let known = |x: f32| x == 0.0 || f64::from(x) <= MASKED;
-                let elements = || bytes.chunks_exact(4).map(float);
-                let all_known = constant.ty().dtype == DType::F32 && elements().all(known);
-                let seen = elements().map(|x| x == 0.0);
-                all_known.then(|| size_from_elements(&constant.ty().shape, seen))?
-            }),
-        }
-    })
 }
 
 enum Visible {
@@ -153,18 +125,4 @@ fn uniform_blocks(counts: &[usize], keys: usize) -> Option<usize> {
     let expected = |query: usize| keys.min((query / size + 1) * size);
     let fits = |(query, &count): (usize, &usize)| count == expected(query);
     (size > 0 && counts.iter().enumerate().all(fits)).then_some(size)
-}
-
-/// The mask with blocks of `size` in the scores' shape, as `key block <= query block`.
-pub fn block_causal(classes: &mut Classes, scores: &Shape, size: usize) -> Id {
-    let rank = scores.rank();
-    let [queries, keys] = [rank - 2, rank - 1].map(|axis| {
-        let index = |position: usize| ((position / size) as i32).to_le_bytes();
-        let bytes: Vec<u8> = (0..scores[axis]).flat_map(index).collect();
-        let blocks = Constant::dense_bytes(Type::new(DType::I32, [scores[axis]]), bytes);
-        let blocks = classes.build(Op::Constant(blocks), &[]);
-        let (shape, axes) = (scores.clone(), vec![axis]);
-        classes.build(Op::Broadcast { shape, axes }, &[blocks])
-    });
-    classes.build(Op::LessEqual, &[keys, queries])
 }

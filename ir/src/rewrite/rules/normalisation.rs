@@ -1,6 +1,6 @@
 //! Softmax and layer norm, forward and backward.
 
-use super::{algebra, code, text};
+use super::{code, text};
 use crate::op::{Float, Op};
 use crate::rewrite::egraph::Build;
 use crate::rewrite::pattern::close;
@@ -44,12 +44,12 @@ pub static RULES: &[Rule] = &[
         softmax_backward,
         "e * (g * r - sum(g * e * r) * r) => softmax_backward(e * r, g)",
     ),
-    code(
-        "softmax-backward-sums-to-zero",
+    text(
+        "softmax-gradient-through-maximum",
         Reassociating,
-        "(row_sum (softmax_backward (softmax ?s) ?g))",
-        algebra::zero,
-        "sum(softmax_backward(softmax(s), g)) => 0",
+        "(add ?d:(softmax_backward (softmax ?s) ?g) (select (equal ?s (row (row_max ?s))) (row (div (row_sum (neg ?d)) ?n)) #0))",
+        "?d",
+        "d - sum(d) / n at the maximum => d where d = softmax_backward(softmax(s), g), whose sum is 0 or not finite",
     ),
     code(
         "layer-norm",
@@ -118,6 +118,9 @@ fn softmax_backward(rewrite: &mut Rewrite) -> Option<()> {
     let (e, r, g) = (rewrite.class("e"), rewrite.class("r"), rewrite.class("g"));
     let repeated = rewrite.classes.known(rewrite.op("b").clone(), &[r])?;
     let p = rewrite.classes.known(Op::Mul, &[e, repeated])?;
+    // Then r is at most 1 or NaN, and multiplies a sum as it does each term.
+    let nodes = &rewrite.classes[p].nodes;
+    nodes.iter().find(|node| node.op == Op::Softmax)?;
     let backward = rewrite.build(Op::SoftmaxBackward, &[p, g]);
     rewrite.root_is(backward);
     Some(())

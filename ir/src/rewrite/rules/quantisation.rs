@@ -5,38 +5,17 @@ use crate::dtype::DType;
 use crate::op::Op;
 use crate::rewrite::egraph::Build;
 use crate::rewrite::fixed;
-use crate::rewrite::rule::Soundness::{Exact, Reassociating};
+use crate::rewrite::rule::Soundness::Exact;
 use crate::rewrite::rule::{Rewrite, Rule};
 use egg::Id;
 
 pub static RULES: &[Rule] = &[
-    code(
-        "comparison-of-quotient",
-        Reassociating,
-        "(less #0 (div ?x ?y))",
-        comparison_of_quotient,
-        "x / y > 0 => x > 0 where y > 0",
-    ),
     code(
         "scaled-comparison-of-quotient",
         Exact,
         "(less #0 (div ?x ?y))",
         scaled_comparison_of_quotient,
         "x / y > 0 => x * 2^64 > y * 2^-86 where y >= 2^-40",
-    ),
-    code(
-        "comparison-of-scaled",
-        Reassociating,
-        "(less #0 (mul ?x (row (div #1 ?y))))",
-        comparison_of_quotient,
-        "x * (1 / y) > 0 => x > 0 where y > 0",
-    ),
-    code(
-        "sign-of-quotient",
-        Reassociating,
-        "(sign (div ?x ?y))",
-        sign_of_quotient,
-        "sign(x / y) => sign(x) where y > 0",
     ),
     code(
         "pack-signs-by-shift",
@@ -79,29 +58,6 @@ fn scaled_comparison_of_quotient(rewrite: &mut Rewrite) -> Option<()> {
     Some(())
 }
 
-/// Not exact: a quotient may underflow to zero.
-fn comparison_of_quotient(rewrite: &mut Rewrite) -> Option<()> {
-    let (x, y) = (rewrite.class("x"), rewrite.class("y"));
-    if rewrite.classes[y].data.least <= 0.0 {
-        return None;
-    }
-    let shape = rewrite.classes.ty(x).shape.clone();
-    let zero = rewrite.classes.full(0.0, &shape);
-    let less = rewrite.build(Op::Less, &[zero, x]);
-    rewrite.root_is(less);
-    Some(())
-}
-
-fn sign_of_quotient(rewrite: &mut Rewrite) -> Option<()> {
-    let (x, y) = (rewrite.class("x"), rewrite.class("y"));
-    if rewrite.classes[y].data.least <= 0.0 {
-        return None;
-    }
-    let sign = rewrite.build(Op::Sign, &[x]);
-    rewrite.root_is(sign);
-    Some(())
-}
-
 /// `?b` holds the bits, and `?a` must be what `expected` gives for bit `width - 1 - i`.
 fn pack_signs(rewrite: &mut Rewrite, expected: fn(i32) -> f64) -> Option<()> {
     let (b, a) = (rewrite.class("b"), rewrite.class("a"));
@@ -115,7 +71,10 @@ fn pack_signs(rewrite: &mut Rewrite, expected: fn(i32) -> f64) -> Option<()> {
     if !(1..=most).contains(&width) {
         return None;
     }
-    let forms = [signs_of(rewrite, b), differences_of(rewrite, b)];
+    let forms = [
+        signs_of(rewrite, b, MOST_CASTS),
+        differences_of(rewrite, b, MOST_CASTS),
+    ];
     let values = fixed::value(rewrite.classes, a)?.to_f64();
     let bit = |index: usize| expected((width - 1 - index) as i32);
     if !values
@@ -135,14 +94,18 @@ fn pack_signs(rewrite: &mut Rewrite, expected: fn(i32) -> f64) -> Option<()> {
     forms.iter().flatten().next().map(|_| ())
 }
 
+/// Casts and reshapes that bits are looked for behind.
+const MOST_CASTS: usize = 8;
+
 /// x if a class is `x > 0`, perhaps as an integer or in another shape.
-fn signs_of(rewrite: &mut Rewrite, bits: Id) -> Option<Id> {
+fn signs_of(rewrite: &mut Rewrite, bits: Id, casts: usize) -> Option<Id> {
+    let left = casts.checked_sub(1)?;
     for node in rewrite.classes[bits].nodes.clone() {
         let x = node.operands.first().copied();
         match node.op {
-            Op::Cast(to) if to.is_integer() => return signs_of(rewrite, x?),
+            Op::Cast(to) if to.is_integer() => return signs_of(rewrite, x?, left),
             Op::Reshape(shape) => {
-                let x = signs_of(rewrite, x?)?;
+                let x = signs_of(rewrite, x?, left)?;
                 return Some(rewrite.build(Op::Reshape(shape), &[x]));
             }
             Op::Less if rewrite.classes.value(node.operands[0]) == Some(0.0) => {
@@ -156,10 +119,11 @@ fn signs_of(rewrite: &mut Rewrite, bits: Id) -> Option<Id> {
 
 /// x - y if a class is `y < x`, perhaps as an integer or in another shape: it is positive where x
 /// is larger, since a difference of different numbers is never rounded to zero.
-fn differences_of(rewrite: &mut Rewrite, bits: Id) -> Option<Id> {
+fn differences_of(rewrite: &mut Rewrite, bits: Id, casts: usize) -> Option<Id> {
+    let left = casts.checked_sub(1)?;
     for node in rewrite.classes[bits].nodes.clone() {
         match (node.op, &node.operands[..]) {
-            (Op::Cast(to), &[x]) if to.is_integer() => return differences_of(rewrite, x),
+            (Op::Cast(to), &[x]) if to.is_integer() => return differences_of(rewrite, x, left),
             (Op::Less, &[y, x])
                 if rewrite.classes.ty(x).dtype == DType::F32
                     && rewrite.classes.value(y) != Some(0.0) =>

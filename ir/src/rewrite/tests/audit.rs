@@ -2,7 +2,7 @@
 //!
 //! All members of a class must have one value, so this checks every equality that any rule has
 //! stated: bit for bit in `f32` if all rules are exact, else in `f64` up to the rounding of
-//! constants.
+//! constants, NaN and infinities included.
 
 use crate::dtype::DType;
 use crate::eval::{Data, Precision, Value, apply};
@@ -42,9 +42,9 @@ impl Random {
         self.below(65_536) as f32 / 16_384.0 - 2.0
     }
 
-    /// A value for an input; with `special` one that breaks careless algebra.
-    pub fn value(&mut self, ty: &Type, size: f32, special: bool) -> Value {
-        const SPECIAL: [f32; 8] = [
+    /// A value for an input, where one element of `special` breaks careless algebra; 0 for none.
+    pub fn value(&mut self, ty: &Type, size: f32, special: usize) -> Value {
+        const SPECIAL: [f32; 10] = [
             0.0,
             -0.0,
             1.0,
@@ -52,12 +52,14 @@ impl Random {
             f32::NEG_INFINITY,
             f32::NAN,
             1e-42,
+            -1e-45,
+            3e38,
             -3e38,
         ];
         let elements = ty.shape.elements();
         match ty.dtype {
             DType::F32 => {
-                let one = |random: &mut Random| match special && random.below(3) == 0 {
+                let one = |random: &mut Random| match special > 0 && random.below(special) == 0 {
                     true => SPECIAL[random.below(SPECIAL.len())],
                     false => random.float() * size,
                 };
@@ -81,7 +83,7 @@ impl Random {
 pub fn evaluate_nodes(
     function: &Function,
     random: &mut Random,
-    special: bool,
+    special: usize,
     precision: Precision,
 ) -> Vec<Vec<Value>> {
     let mut values: Vec<Vec<Value>> = Vec::new();
@@ -104,9 +106,22 @@ pub fn evaluate_nodes(
     values
 }
 
-/// Whether two values of one class agree.
-pub fn agree(a: &Value, b: &Value, exact: bool) -> bool {
-    if exact || !matches!(a.data(), Data::F64(_)) {
+/// How close values are that a reassociating rule states to be equal.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Closeness {
+    /// Every bit.
+    Equal,
+    /// Up to rounding: NaN is NaN, an infinity the same one.
+    Rounded,
+    /// Up to rounding, and where the first is not finite the second is not either. Gradients that
+    /// have been simplified may find infinity where NaN was, and let NaN spread in its row.
+    NotFinite,
+}
+
+/// Whether `b` may take the place of `a`.
+pub fn agree(a: &Value, b: &Value, closeness: Closeness) -> bool {
+    let float = matches!(a.data(), Data::F64(_)) || a.dtype() == DType::F32;
+    if closeness == Closeness::Equal || !float {
         return a.first_difference(b).is_none();
     }
     let (a, b) = (a.to_f64(), b.to_f64());
@@ -114,8 +129,12 @@ pub fn agree(a: &Value, b: &Value, exact: bool) -> bool {
         true => largest.max(x.abs()),
         false => largest,
     });
-    let near =
-        |x: f64, y: f64| x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= 1e-5 * largest;
+    let near = |x: f64, y: f64| match (x.is_finite(), y.is_finite()) {
+        (true, true) => (x - y).abs() <= 1e-5 * largest,
+        (true, false) => closeness == Closeness::NotFinite,
+        (false, true) => false,
+        (false, false) => closeness == Closeness::NotFinite || x == y || (x.is_nan() && y.is_nan()),
+    };
     a.into_iter().zip(b).all(|(x, y)| near(x, y))
 }
 
@@ -129,14 +148,16 @@ pub struct Audit {
     pub broken: Vec<String>,
 }
 
-/// Audits every region of a function under the given rules, with ordinary inputs or `special` ones.
+/// Audits every region of a function under the given rules, with one input of `special` that is
+/// no ordinary number.
 pub fn audit(
     function: &Function,
     rules: &[Compiled],
-    exact: bool,
-    special: bool,
+    closeness: Closeness,
+    special: usize,
     seed: u64,
 ) -> Audit {
+    let exact = closeness == Closeness::Equal;
     let function = canonicalise(function);
     let precision = if exact {
         Precision::F32
@@ -171,7 +192,13 @@ pub fn audit(
                 };
                 let wanted = known.entry(*class).or_insert_with(|| value.clone());
                 result.nodes += 1;
-                if !wanted.iter().zip(&value).all(|(a, b)| agree(a, b, exact)) {
+                // Nothing is made of itself: the class takes such a node's place, not it the class's.
+                let itself = node.operands.iter().any(|&id| classes.find(id) == *class);
+                let agree = |(wanted, value): (&Value, &Value)| match itself {
+                    true => agree(value, wanted, closeness),
+                    false => agree(wanted, value, closeness),
+                };
+                if !wanted.iter().zip(&value).all(agree) {
                     result
                         .broken
                         .push(format!("{node:?}: {value:?} is not {wanted:?}"));

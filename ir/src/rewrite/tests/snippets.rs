@@ -19,14 +19,16 @@ pub fn snippets() -> Vec<(&'static str, Function)> {
     vec![
         (
             "sum of scaled rows",
-            one(|g| (g.input("x", F32, ROWS) * g.input("z", F32, [3]).unsqueeze(-1)).sum(-1)),
+            one(|g| {
+                let z = (g.input("z", F32, [3]).abs() + 0.5).reciprocal();
+                (g.input("x", F32, ROWS) * z.unsqueeze(-1)).sum(-1)
+            }),
         ),
         (
             "equal branches",
             one(|g| {
                 let (x, c) = (g.input("x", F32, ROWS), g.input("c", Bool, ROWS));
-                let zero = g.full(0.0, F32, ROWS) / (x * x);
-                (zero * 1.0).where_(c, 0.0)
+                (x / 3.0).where_(c, x * (1.0 / 3.0))
             }),
         ),
         (
@@ -65,14 +67,14 @@ pub fn snippets() -> Vec<(&'static str, Function)> {
                     g.input("y", F32, ROWS),
                     g.input("z", F32, ROWS),
                 );
-                let y = y.exp();
+                let y = y.exp() + 0.25;
                 x / (y * z.exp()) + y.reciprocal()
             }),
         ),
         (
             "quotient rule over a repeated product",
             one(|g| {
-                let (x, y) = (g.input("x", F32, ROWS), g.input("y", F32, [3]).exp());
+                let (x, y) = (g.input("x", F32, ROWS), g.input("y", F32, [3]).exp() + 0.25);
                 let squared = (y * y).unsqueeze(-1).broadcast_to(ROWS);
                 x / squared + y.reciprocal().unsqueeze(-1)
             }),
