@@ -7,6 +7,7 @@ use super::interrupt;
 use super::model::ModelArgument;
 use super::output::Output;
 use bsq::config::{Config, PriorConfig};
+use bsq::prior::token_bits;
 use bsq::train::{self, Bar, Progress, Silent, TokenSource, TrainOutcome, TrainRun};
 use bsq_runtime::Device;
 use clap::Args;
@@ -120,7 +121,9 @@ fn train_prior(
     at: (Device, &Output),
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
-    let config = PriorConfig::load(&arguments.config)?;
+    let tokenizer = arguments.model.open(at.1)?;
+    let bits = token_bits(tokenizer.tokenizer.config());
+    let config = PriorConfig::load_for(&arguments.config, bits)?;
     let data = arguments
         .data
         .clone()
@@ -133,7 +136,6 @@ fn train_prior(
             return Err(CliError::new(message));
         }
     };
-    let tokenizer = arguments.model.open(at.1)?;
     let task = task(config, PathBuf::new(), arguments, at);
     Ok(train::run_prior(&task, &tokenizer, &source, progress)?)
 }

@@ -8,7 +8,7 @@ use crate::data::{TokenBatch, TokenDataset};
 use crate::executor::Tensors;
 use crate::optimizer::{AdamW, Step, adamw};
 use crate::pipeline::{ModelFile, TokenFile, identity};
-use crate::prior::{PriorFile, PriorModel, TOKENIZER, section_inputs, section_loss};
+use crate::prior::{PriorFile, PriorModel, TOKENIZER, check_bits, section_inputs, section_loss};
 use bsq_ir::{Function, Graph, Scope};
 use bsq_runtime::HostTensor;
 use bsq_runtime::tensor_data::TensorError;
@@ -35,8 +35,9 @@ pub fn run_prior(
     source: &TokenSource,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
-    checkpoint_of(run)?;
     let config = &run.config;
+    check_bits(&config.prior, tokenizer)?;
+    checkpoint_of(run)?;
     let dataset = match source {
         TokenSource::Pictures(folder) => TokenDataset::of_pictures(folder, config, tokenizer)?,
         TokenSource::Files(paths) => {
