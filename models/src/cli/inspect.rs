@@ -9,7 +9,7 @@ use bsq::pretrained;
 use bsq::prior::{PriorFile, PriorModel, parameter_specs};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::TrainingCheckpoint;
-use bsq_runtime::checkpoint::{self, Checkpoint, Source, Weights};
+use bsq_runtime::checkpoint::{self, Checkpoint, Weights};
 use bsq_runtime::tensor_data::HostTensor;
 use clap::Args;
 use serde_json::{Value, json};
@@ -52,11 +52,11 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     match is_config {
         true => inspect_config(path, output),
         false if pretrained::names().any(|name| path.as_os_str() == name) => {
-            let model = super::model::open(&path.to_string_lossy())?;
+            let model = super::model::open(&path.to_string_lossy(), None)?;
             let checkpoint = Checkpoint {
                 metadata: [("config".to_string(), model.config.to_toml())].into(),
                 tensors: model.parameters,
-                source: Source::Safetensors,
+                ..Checkpoint::default()
             };
             inspect_checkpoint(path, &checkpoint, output)
         }
@@ -118,6 +118,7 @@ fn inspect_checkpoint(
         tensors,
         metadata,
         source,
+        ..
     } = checkpoint;
     let Kind { name, details } = kind(path, checkpoint);
     let elements: usize = tensors.values().map(HostTensor::element_count).sum();
