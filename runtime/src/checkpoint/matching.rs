@@ -46,7 +46,7 @@ pub fn match_parameters<'a, N: AsRef<str>, S: AsRef<[usize]>>(
     checkpoint: &'a Checkpoint,
     expected: impl IntoIterator<Item = (N, S)>,
     buffers: &[&str],
-) -> Result<Vec<&'a HostTensor>, Mismatch> {
+) -> Result<Vec<&'a HostTensor>, Box<Mismatch>> {
     let mut mismatch = Mismatch::default();
     let mut matched = Vec::new();
     let mut known = BTreeSet::new();
@@ -75,7 +75,7 @@ pub fn match_parameters<'a, N: AsRef<str>, S: AsRef<[usize]>>(
     }
     match mismatch.is_empty() {
         true => Ok(matched),
-        false => Err(mismatch),
+        false => Err(Box::new(mismatch)),
     }
 }
 
