@@ -2,10 +2,10 @@
 
 use crate::pipeline::{ModelError, ModelFile};
 use crate::prior::{PriorError, PriorFile};
-use crate::train::TrainingCheckpoint;
-use bsq_runtime::checkpoint::{self, Checkpoint, Weights};
+use crate::train::{FILE_NAME, TrainingCheckpoint};
+use bsq_runtime::checkpoint::{self, Checkpoint, Selection, Weights};
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Names of the models that ship, and their files.
 const SHIPPED: [(&str, &[u8]); 1] = [(
@@ -32,7 +32,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// The model of a name or path. A path may be that of weights, see [`ModelFile::open`], or of a
-/// training's checkpoint, of which `weights` says whether the averages are taken, where it has
+/// training's checkpoint or its folder, of which `selection` says whether the averages are taken, where it has
 /// some. A file whose path is a shipped model's name is opened as `./NAME`.
 ///
 /// ```
@@ -46,22 +46,31 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors
 /// [`ModelError`], naming the file.
-pub fn open(name: &str, weights: Weights) -> Result<ModelFile, ModelError> {
-    let path = Path::new(name);
+pub fn open<'a>(name: &str, selection: impl Into<Selection<'a>>) -> Result<ModelFile, ModelError> {
+    let (path, selection) = (Path::new(name), selection.into());
     if let Some((_, bytes)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
-        let checkpoint = checkpoint::read(Cursor::new(*bytes), path, weights)?;
+        let checkpoint = checkpoint::read(Cursor::new(*bytes), path, selection)?;
         return ModelFile::from_checkpoint(name, path, &checkpoint);
     }
-    let checkpoint = checkpoint::load(path, weights)?;
+    let path = &weights_file(path);
+    let checkpoint = checkpoint::load(path, selection)?;
     let checkpoint = match TrainingCheckpoint::of(path, &checkpoint) {
         Ok(training) => Checkpoint {
-            tensors: training.parameters(weights),
+            tensors: training.parameters(selection.weights),
             ..checkpoint
         },
         Err(_) => checkpoint,
     };
     let name = path.file_name().unwrap_or(path.as_os_str());
     ModelFile::from_checkpoint(&name.to_string_lossy(), path, &checkpoint)
+}
+
+/// The file of weights that a path means: in the folder of a training, its checkpoint.
+pub fn weights_file(path: &Path) -> PathBuf {
+    match path.is_dir() {
+        true => path.join(FILE_NAME),
+        false => path.to_path_buf(),
+    }
 }
 
 /// Names of the priors that ship.
@@ -81,7 +90,7 @@ pub fn open_prior(name: &str) -> Result<PriorFile, PriorError> {
             let checkpoint = checkpoint::read(Cursor::new(*bytes), path, Weights::Ema)?;
             PriorFile::from_checkpoint(name, path, &checkpoint)
         }
-        None => PriorFile::open(path),
+        None => PriorFile::open(&weights_file(path)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::device::DeviceArgument;
 use super::error::{CliError, Context};
+use super::failures::Failures;
 use super::interrupt::uninterrupted;
 use super::model::ModelArgument;
 use super::output::Output;
@@ -13,7 +14,7 @@ use bsq::codec::{
     most_bytes, picture_tokens,
 };
 use bsq::image_io::save_png;
-use bsq::pipeline::{SessionOptions, TokenizerSession};
+use bsq::pipeline::{ModelFile, SessionOptions, TokenizerSession};
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -47,7 +48,7 @@ pub struct Arguments {
     /// Files that `bsq encode` wrote
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The PNG file to write, or an existing folder [default: beside the file, as .bsq.png]
+    /// The PNG file to write, or a folder [default: beside the file, as .bsq.png]
     #[arg(short, long, value_name = "IMAGE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -70,11 +71,20 @@ const TOGETHER: usize = 64;
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let given = arguments.output.as_deref();
     let outputs = paths::outputs(&arguments.files, given, paths::Kind::Picture)?;
+    let mut failures = Failures::default();
     // Headers first: a file that is none of ours is found before any model is read.
-    let mut streams = Vec::new();
-    for path in &arguments.files {
-        let stream = read(open(path)?, arguments.recover).in_(path.display())?;
-        streams.push(stream);
+    let mut jobs = Vec::new();
+    for (input, path) in arguments.files.iter().zip(&outputs) {
+        let frames = read(input, arguments.recover);
+        let job = |frames| Job {
+            input,
+            path,
+            frames,
+        };
+        jobs.extend(failures.keep(input, frames)?.map(job));
+    }
+    if jobs.is_empty() {
+        return failures.finish(output, json!({}), Verdict::Good);
     }
     let device = arguments.device.open(output)?;
     let tokenizer = arguments.model.open(output)?;
@@ -84,82 +94,132 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         ..SessionOptions::default()
     };
     // One for each prior that a stream names; all before the first picture is written.
-    let mut codecs = BTreeMap::new();
-    for frames in &streams {
-        if let Entry::Vacant(place) = codecs.entry(prior_of(frames.header())) {
-            let prior = place.key().map(|its| arguments.prior.open_for(its, output));
-            let prior = prior.transpose()?;
-            place.insert(Codec::new(&tokenizer, prior.as_ref(), &options)?);
+    let mut codecs: BTreeMap<Option<u64>, Codec> = BTreeMap::new();
+    let mut ready = Vec::new();
+    for job in jobs {
+        let its = prior_of(job.frames.header());
+        if let Entry::Vacant(place) = codecs.entry(its) {
+            let codec = open_codec(its, &arguments, (&tokenizer, &options), output);
+            match failures.keep(job.input, codec)? {
+                Some(codec) => drop(place.insert(codec)),
+                None => continue,
+            }
         }
+        ready.push(job);
     }
     let mut session = TokenizerSession::new(&tokenizer, options);
-    let (mut results, mut verdict, mut failed) = (Vec::new(), Verdict::Good, None);
+    let (mut results, mut verdict) = (Vec::new(), Verdict::Good);
     let mut token_seconds = 0.0;
-    let mut names = arguments.files.iter().zip(&outputs);
-    for group in groups(streams) {
+    for group in groups(ready) {
         let start = Instant::now();
-        let codec = codecs.get_mut(&prior_of(group[0].header()));
+        let codec = codecs.get_mut(&prior_of(group[0].frames.header()));
         let codec = codec.expect("made for each stream above");
-        let sections = group.iter().map(|frames| frames.header().sections()).sum();
-        let own: Vec<_> = names.by_ref().take(group.len()).collect();
-        let label = match own[..] {
-            [(input, _)] => input.display().to_string(),
-            _ => format!("{} files", own.len()),
+        let label = match &group[..] {
+            [job] => job.input.display().to_string(),
+            _ => format!("{} files", group.len()),
         };
-        let progress = Progress::new(&label, "sections", sections);
-        let decoded = decode_together(codec, group, &mut |done| progress.set(done))?;
-        drop(progress);
+        let decoded = decode(codec, group, &label, arguments.recover)?;
         let count = |stream: &Result<DecodedStream, _>| stream.as_ref().map_or(0, |s| s.rows.len());
         let seconds = start.elapsed().as_secs_f64();
         token_seconds += seconds;
         output.detail(format_args!(
             "{label}: {} tokens in {seconds:.2} s",
-            decoded.iter().map(count).sum::<usize>(),
+            decoded.iter().map(|(_, _, s)| count(s)).sum::<usize>(),
         ));
-        for ((input, path), stream) in own.into_iter().zip(decoded) {
-            let name = input.display().to_string();
-            // A file that cannot be decoded does not keep the others from being written.
-            match stream.in_(&name) {
-                Ok(stream) => {
-                    if !stream.damage.is_empty() {
-                        verdict = Verdict::CheckFailed;
-                    }
-                    results.push(picture(&mut session, &stream, (&name, path), output)?);
-                }
-                Err(CliError::Message(message)) if failed.is_some() => output.note(message),
-                Err(error) => failed = Some(error),
+        for (input, path, stream) in decoded {
+            let Some(stream) = failures.keep(input, stream)? else {
+                continue;
+            };
+            if !stream.damage.is_empty() {
+                verdict = Verdict::CheckFailed;
             }
+            let name = input.display().to_string();
+            let written = picture(&mut session, &stream, (&name, path), output);
+            results.extend(failures.keep(input, written)?);
         }
     }
-    match failed {
-        Some(error) => Err(error),
-        None => {
-            output.value(&json!({
-                "model": tokenizer.name,
-                "token_seconds": token_seconds,
-                "images": results,
-            }))?;
-            Ok(verdict)
+    let value = json!({
+        "model": tokenizer.name,
+        "token_seconds": token_seconds,
+        "images": results,
+    });
+    failures.finish(output, value, verdict)
+}
+
+/// A stream that is to become a picture.
+struct Job<'a> {
+    input: &'a Path,
+    path: &'a Path,
+    frames: Frames,
+}
+
+type Frames = FrameReader<Cursor<Vec<u8>>>;
+
+/// A stream's tokens, with its file and that of its picture.
+type Decoded<'a> = (&'a Path, &'a Path, Result<DecodedStream, CliError>);
+
+/// The codec for streams of a prior.
+fn open_codec(
+    its: Option<u64>,
+    arguments: &Arguments,
+    (tokenizer, options): (&ModelFile, &SessionOptions),
+    output: &Output,
+) -> Result<Codec, CliError> {
+    let prior = its.map(|its| arguments.prior.open_for(its, output));
+    let prior = prior.transpose()?;
+    Ok(Codec::new(tokenizer, prior.as_ref(), options)?)
+}
+
+/// The tokens of streams of one prior. Should they fail together, they are decoded one by one, so
+/// that it is only the bad one that fails.
+fn decode<'a>(
+    codec: &mut Codec,
+    group: Vec<Job<'a>>,
+    label: &str,
+    recover: bool,
+) -> Result<Vec<Decoded<'a>>, CliError> {
+    let sections = group.iter().map(|job| job.frames.header().sections());
+    let progress = Progress::new(label, "sections", sections.sum());
+    let files: Vec<(&Path, &Path)> = group.iter().map(|job| (job.input, job.path)).collect();
+    let frames = group.into_iter().map(|job| job.frames);
+    let together = decode_together(codec, frames, &mut |done| progress.set(done));
+    let streams: Vec<Result<DecodedStream, CliError>> = match together {
+        Ok(streams) => streams
+            .into_iter()
+            .map(|stream| stream.map_err(CliError::from))
+            .collect(),
+        Err(error) if files.len() == 1 => vec![Err(error.into())],
+        Err(_) => {
+            let alone = files.iter().map(|(input, _)| {
+                let frames = read(input, recover)?;
+                let stream = decode_together(codec, [frames], &mut |_| {})?.pop();
+                Ok(stream.expect("one stream was given")?)
+            });
+            alone.collect()
         }
-    }
+    };
+    let decoded = files.into_iter().zip(streams);
+    Ok(decoded
+        .map(|((input, path), stream)| (input, path, stream))
+        .collect())
 }
 
 /// Streams that are decoded together: neighbours with the same prior, until they are a few batches.
-fn groups<R: Read>(streams: Vec<FrameReader<R>>) -> Vec<Vec<FrameReader<R>>> {
-    let mut groups: Vec<Vec<FrameReader<R>>> = Vec::new();
+fn groups(jobs: Vec<Job<'_>>) -> Vec<Vec<Job<'_>>> {
+    let mut groups: Vec<Vec<Job<'_>>> = Vec::new();
     let mut sections = 0;
-    for frames in streams {
-        let own = frames.header().sections();
+    for job in jobs {
+        let own = job.frames.header().sections();
         match groups.last_mut() {
             Some(group)
-                if prior_of(group[0].header()) == prior_of(frames.header())
+                if prior_of(group[0].frames.header()) == prior_of(job.frames.header())
                     && sections + own <= TOGETHER =>
             {
-                group.push(frames);
+                group.push(job);
                 sections += own;
             }
             _ => {
-                groups.push(vec![frames]);
+                groups.push(vec![job]);
                 sections = own;
             }
         }
@@ -185,6 +245,7 @@ fn picture(
     let progress = Progress::new(name, "windows", windows);
     let picture = session.decode_picture(&tokens, &mut |done| progress.set(done))?;
     drop(progress);
+    paths::make_folder(path)?;
     uninterrupted(|| save_png(&picture, path))?;
     let seconds = start.elapsed().as_secs_f64();
     output.say(format_args!(
@@ -234,13 +295,21 @@ fn open(path: &Path) -> Result<File, CliError> {
 }
 
 /// A whole stream, in memory: a process may have fewer files open than a command line names.
-fn read(mut file: File, recover: bool) -> Result<FrameReader<Cursor<Vec<u8>>>, CodecError> {
+fn read(path: &Path, recover: bool) -> Result<Frames, CliError> {
+    let mut file = open(path)?;
     let mut bytes = Vec::new();
-    file.by_ref()
-        .take(HEADER_BYTES as u64)
-        .read_to_end(&mut bytes)?;
-    // A file that is none of ours is not read to its end.
-    let header = Header::read(&mut &bytes[..])?;
-    file.take(most_bytes(&header)).read_to_end(&mut bytes)?;
-    FrameReader::new(Cursor::new(bytes), recover)
+    let mut read = || {
+        file.by_ref()
+            .take(HEADER_BYTES as u64)
+            .read_to_end(&mut bytes)?;
+        // A file that is none of ours is not read to its end.
+        let header = Header::read(&mut &bytes[..])?;
+        file.by_ref()
+            .take(most_bytes(&header))
+            .read_to_end(&mut bytes)?;
+        FrameReader::new(Cursor::new(std::mem::take(&mut bytes)), recover)
+    };
+    read()
+        .map_err(|error: CodecError| CliError::from(error))
+        .in_(path.display())
 }

@@ -2,6 +2,7 @@
 
 use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
+use super::failures::Failures;
 use super::interrupt::uninterrupted;
 use super::model::ModelArgument;
 use super::output::Output;
@@ -30,7 +31,7 @@ pub struct Arguments {
     /// A token file that `bsq tokens` wrote
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The PNG file to write; an existing folder if there are several pictures
+    /// The PNG file to write; a folder if there are several pictures
     #[arg(short, long, value_name = "IMAGE")]
     output: PathBuf,
     #[command(flatten)]
@@ -56,12 +57,13 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         tf32: arguments.tf32.tf32,
     };
     let mut session = TokenizerSession::new(&model, options);
-    let mut results = Vec::new();
-    for (NamedTokens { name, tokens }, path) in file.pictures.iter().zip(&outputs) {
+    let (mut results, mut failures) = (Vec::new(), Failures::default());
+    let mut one = |NamedTokens { name, tokens }: &NamedTokens, path: &Path| {
         let windows = session.windows(tokens.width, tokens.height).count();
         let progress = Progress::new(name, "windows", windows);
         let picture = session.decode_picture(tokens, &mut |done| progress.set(done))?;
         drop(progress);
+        paths::make_folder(path)?;
         uninterrupted(|| save_png(&picture, path))?;
         output.say(format_args!(
             "{name} -> {}: {}x{}",
@@ -69,15 +71,19 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             picture.width,
             picture.height
         ))?;
-        results.push(json!({
+        Ok(json!({
             "name": name,
             "output": path.display().to_string(),
             "width": picture.width,
             "height": picture.height,
-        }));
+        }))
+    };
+    for (picture, path) in file.pictures.iter().zip(&outputs) {
+        let result = one(picture, path);
+        results.extend(failures.keep(Path::new(&picture.name), result)?);
     }
-    output.value(&json!({ "model": model.name, "images": results }))?;
-    Ok(Verdict::Good)
+    let value = json!({ "model": model.name, "images": results });
+    failures.finish(output, value, Verdict::Good)
 }
 
 /// The name of a picture without folders: a file from elsewhere must not say where to write.

@@ -2,12 +2,13 @@
 
 use super::device::DeviceArgument;
 use super::error::{CliError, Context};
+use super::failures::Failures;
 use super::interrupt::uninterrupted;
 use super::model::ModelArgument;
 use super::output::Output;
 use super::prior::PriorArgument;
 use super::progress::Progress;
-use super::reconstruct::{check_all, load};
+use super::reconstruct::{load, readable};
 use super::{Verdict, paths};
 use bsq::codec::{Codec, Encoder, StreamReport, grid_rows};
 use bsq::metrics::bits_per_pixel;
@@ -16,7 +17,7 @@ use bsq_runtime::atomic_file::write_atomically;
 use clap::Args;
 use serde_json::json;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Photos to small files that decode to the same tokens on every machine.
@@ -47,7 +48,7 @@ pub struct Arguments {
     /// PNG or JPEG pictures of any size
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// The file to write, or an existing folder [default: beside the picture, as .bsq]
+    /// The file to write, or a folder [default: beside the picture, as .bsq]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -65,9 +66,13 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    check_all(&arguments.images)?;
     let given = arguments.output.as_deref();
     let outputs = paths::outputs(&arguments.images, given, paths::Kind::Stream)?;
+    let mut failures = Failures::default();
+    let pairs = readable::<Path, _>(&arguments.images, &outputs, &mut failures)?;
+    if pairs.is_empty() {
+        return failures.finish(output, json!({}), Verdict::Good);
+    }
     let device = arguments.device.open(output)?;
     let tokenizer = arguments.model.open(output)?;
     let prior = match arguments.raw {
@@ -84,7 +89,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     codec.header(1, 1, arguments.keep)?;
     let mut session = TokenizerSession::new(&tokenizer, options);
     let mut results = Vec::new();
-    for (input, path) in arguments.images.iter().zip(&outputs) {
+    let mut one = |input: &Path, path: &Path| {
         let start = Instant::now();
         let picture = load(input, output)?;
         let (width, height) = (picture.width, picture.height);
@@ -105,6 +110,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         }
         let (stream, report) = encoder.finish()?;
         drop(progress);
+        paths::make_folder(path)?;
         uninterrupted(|| write_atomically(path, |file| file.write_all(&stream)))
             .in_(path.display())?;
         let StreamReport { bytes, sections } = &report;
@@ -120,7 +126,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             path.display()
         ))?;
         output.detail(format_args!("{} sections, {seconds:.2} s", sections.len()));
-        results.push(json!({
+        Ok(json!({
             "input": name,
             "output": path.display().to_string(),
             "width": width,
@@ -132,12 +138,16 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             "cross_entropy_bits": report.cross_entropy_bits(),
             "tokens": rows.len(),
             "seconds": seconds,
-        }));
+        }))
+    };
+    for (input, path) in pairs {
+        let result = one(input, path);
+        results.extend(failures.keep(input, result)?);
     }
-    output.value(&json!({
+    let value = json!({
         "model": tokenizer.name,
-        "prior": prior.map(|prior| prior.name),
+        "prior": prior.as_ref().map(|prior| &prior.name),
         "images": results,
-    }))?;
-    Ok(Verdict::Good)
+    });
+    failures.finish(output, value, Verdict::Good)
 }

@@ -7,6 +7,10 @@ use std::fmt::Display;
 pub enum CliError {
     /// Bad input, or a machine that refuses: what, where, and what to do about it.
     Message(String),
+    /// Standard output cannot be written.
+    Output(String),
+    /// Bad input, of which all has been said.
+    Reported,
     /// Nobody reads the output any more.
     BrokenPipe,
 }
@@ -33,7 +37,7 @@ impl<T, E: Into<CliError>> Context<T> for Result<T, E> {
     fn in_(self, place: impl Display) -> Result<T, CliError> {
         self.map_err(|error| match error.into() {
             CliError::Message(message) => CliError::Message(format!("{place}: {message}")),
-            CliError::BrokenPipe => CliError::BrokenPipe,
+            other => other,
         })
     }
 }

@@ -84,7 +84,7 @@ impl Subject {
         let config = match is_config {
             true => Config::load(name)?.0,
             false => {
-                let ModelFile { config, .. } = super::model::open(name)?;
+                let ModelFile { config, .. } = super::model::open(name, None)?;
                 config
             }
         };
@@ -188,7 +188,7 @@ impl Subject {
             return Ok(None);
         }
         Ok(Some(match self {
-            Subject::Tokenizer(..) => super::model::open(name)?.parameters,
+            Subject::Tokenizer(..) => super::model::open(name, None)?.parameters,
             Subject::Prior(..) => PriorFile::open(Path::new(name))?.parameters,
         }))
     }

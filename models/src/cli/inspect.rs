@@ -1,6 +1,7 @@
 //! `bsq inspect`: what a file is.
 
 use super::error::CliError;
+use super::failures::Failures;
 use super::output::Output;
 use super::{Verdict, stream};
 use bsq::config::{Config, PriorConfig, PriorModelConfig, QuantizerConfig};
@@ -9,7 +10,7 @@ use bsq::pretrained;
 use bsq::prior::{PriorFile, PriorModel, parameter_specs};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::TrainingCheckpoint;
-use bsq_runtime::checkpoint::{self, Checkpoint, Source, Weights};
+use bsq_runtime::checkpoint::{self, Checkpoint, Selection, Weights};
 use bsq_runtime::tensor_data::HostTensor;
 use clap::Args;
 use serde_json::{Value, json};
@@ -28,35 +29,56 @@ the number of parameters, every tensor with type and shape, and the metadata.")]
 Examples:
   bsq inspect photo.bsq
   bsq inspect model.safetensors
+  bsq inspect *.bsq
   bsq inspect checkpoint.pt --json
   bsq inspect config.toml")]
 pub struct Arguments {
-    /// A stream, safetensors file, PyTorch checkpoint or configuration, or a model that ships (default)
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// Streams, safetensors files, PyTorch checkpoints or configurations, folders of trainings, or a model that ships (default)
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// Of a PyTorch checkpoint, take the raw weights even if it has averaged ones
     #[arg(long)]
     raw: bool,
+    /// Where the tensors are in the file: keys joined by dots, such as model.state_dict
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    let path = &arguments.file;
+    let (mut values, mut verdict) = (Vec::new(), Verdict::Good);
+    let mut failures = Failures::default();
+    for path in &arguments.files {
+        let found = inspect(path, &arguments, output);
+        if let Some((value, good)) = failures.keep(path, found)? {
+            values.push(value);
+            if !good {
+                verdict = Verdict::CheckFailed;
+            }
+        }
+    }
+    let value = match arguments.files.len() {
+        1 => values.pop().unwrap_or_else(|| json!({})),
+        _ => json!({ "files": values }),
+    };
+    failures.finish(output, value, verdict)
+}
+
+/// What a file is, said and as a value, and whether it is good.
+fn inspect(path: &Path, arguments: &Arguments, output: &Output) -> Result<(Value, bool), CliError> {
+    let key = arguments.key.as_deref();
     let extension = path.extension().map(|e| e.to_ascii_lowercase());
     let is_config = extension.is_some_and(|e| ["toml", "yaml", "yml"].iter().any(|x| e == *x));
     if stream::is_stream(path) {
-        return Ok(match stream::inspect(path, output)? {
-            true => Verdict::Good,
-            false => Verdict::CheckFailed,
-        });
+        return stream::inspect(path, output);
     }
-    match is_config {
+    let value = match is_config {
         true => inspect_config(path, output),
         false if pretrained::names().any(|name| path.as_os_str() == name) => {
-            let model = super::model::open(&path.to_string_lossy())?;
+            let model = super::model::open(&path.to_string_lossy(), None)?;
             let checkpoint = Checkpoint {
                 metadata: [("config".to_string(), model.config.to_toml())].into(),
                 tensors: model.parameters,
-                source: Source::Safetensors,
+                ..Checkpoint::default()
             };
             inspect_checkpoint(path, &checkpoint, output)
         }
@@ -65,13 +87,15 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
                 true => Weights::Raw,
                 false => Weights::Ema,
             };
-            inspect_checkpoint(path, &checkpoint::load(path, weights)?, output)
+            let path = &pretrained::weights_file(path);
+            let checkpoint = checkpoint::load(path, Selection { weights, key })?;
+            inspect_checkpoint(path, &checkpoint, output)
         }
-    }?;
-    Ok(Verdict::Good)
+    };
+    Ok((value?, true))
 }
 
-fn inspect_config(path: &Path, output: &Output) -> Result<(), CliError> {
+fn inspect_config(path: &Path, output: &Output) -> Result<Value, CliError> {
     // A file that cannot be read is reported by whoever reads it in earnest.
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let (specs, architecture) = if PriorConfig::is_prior(&text) {
@@ -100,7 +124,7 @@ fn inspect_config(path: &Path, output: &Output) -> Result<(), CliError> {
     if output.is_verbose() {
         say_tensors(&tensors, output)?;
     }
-    output.value(&json!({
+    Ok(json!({
         "file": path.display().to_string(),
         "kind": "configuration",
         "architecture": architecture,
@@ -113,9 +137,10 @@ fn inspect_checkpoint(
     path: &Path,
     checkpoint: &Checkpoint,
     output: &Output,
-) -> Result<(), CliError> {
+) -> Result<Value, CliError> {
     let Checkpoint {
         tensors,
+        skipped,
         metadata,
         source,
     } = checkpoint;
@@ -148,6 +173,9 @@ fn inspect_checkpoint(
     });
     let listed: Vec<Value> = listed.collect();
     say_tensors(&listed, output)?;
+    for (name, why) in skipped {
+        output.say(format_args!("  skipped {name}: {why}"))?;
+    }
     for (key, text) in metadata {
         // A configuration is long; its gist has been printed.
         match text.lines().count() > 1 && !output.is_verbose() {
@@ -158,7 +186,7 @@ fn inspect_checkpoint(
             false => output.say(format_args!("metadata {key}: {text}"))?,
         }
     }
-    output.value(&json!({
+    Ok(json!({
         "file": path.display().to_string(),
         "kind": name,
         "source": source.to_string(),
@@ -167,6 +195,7 @@ fn inspect_checkpoint(
         "bytes": bytes,
         "not_finite": non_finite,
         "tensors": listed,
+        "skipped": skipped,
         "metadata": metadata,
     }))
 }

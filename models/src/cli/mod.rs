@@ -13,6 +13,7 @@ mod encode;
 mod error;
 mod explain;
 mod export;
+mod failures;
 mod functions;
 mod inspect;
 mod interrupt;
@@ -126,10 +127,11 @@ pub fn run() -> ExitCode {
         Ok(Verdict::Interrupted) => ExitCode::from(interrupt::INTERRUPTED),
         // Whoever read the output has seen enough.
         Err(CliError::BrokenPipe) => ExitCode::SUCCESS,
-        Err(CliError::Message(message)) => {
+        Err(CliError::Message(message) | CliError::Output(message)) => {
             output.error(&message);
             ExitCode::from(2)
         }
+        Err(CliError::Reported) => ExitCode::from(2),
     }
 }
 

@@ -4,17 +4,21 @@ use super::error::CliError;
 use super::output::Output;
 use bsq::pipeline::{ModelFile, identity};
 use bsq::pretrained;
-use bsq_runtime::checkpoint::Weights;
+use bsq_runtime::checkpoint::{Selection, Weights};
 use clap::Args;
 use std::path::Path;
 
 /// Which model to use.
 #[derive(Args, Clone, Debug)]
 pub struct ModelArgument {
-    /// A model that ships (default), or a file of weights: safetensors, or a PyTorch checkpoint
-    /// with its .toml or .yaml configuration beside it [default: default]
+    /// A model that ships (default), the folder of a training, or a file of weights: safetensors,
+    /// or a PyTorch checkpoint with its .toml or .yaml configuration beside it [default: default]
     #[arg(long, value_name = "NAME|PATH")]
     model: Option<String>,
+    /// Where the weights are in the model's file, if that is not plain: keys joined by dots, such
+    /// as generator.state_dict
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
 }
 
 impl ModelArgument {
@@ -24,7 +28,7 @@ impl ModelArgument {
     }
 
     pub fn open(&self, output: &Output) -> Result<ModelFile, CliError> {
-        let model = open(self.given().unwrap_or("default"))?;
+        let model = open(self.given().unwrap_or("default"), self.key.as_deref())?;
         output.detail(format_args!(
             "model {}: {} parameters, identity {}",
             model.name,
@@ -36,7 +40,7 @@ impl ModelArgument {
 }
 
 /// The model of a name or path.
-pub fn open(name: &str) -> Result<ModelFile, CliError> {
+pub fn open(name: &str, key: Option<&str>) -> Result<ModelFile, CliError> {
     if !Path::new(name).exists() && pretrained::names().all(|shipped| shipped != name) {
         let shipped: Vec<&str> = pretrained::names().collect();
         return Err(CliError::new(format_args!(
@@ -44,5 +48,6 @@ pub fn open(name: &str) -> Result<ModelFile, CliError> {
             shipped.join(", ")
         )));
     }
-    Ok(pretrained::open(name, Weights::Ema)?)
+    let weights = Weights::Ema;
+    Ok(pretrained::open(name, Selection { weights, key })?)
 }

@@ -60,13 +60,18 @@ impl Output {
         }
     }
 
-    /// Why the command failed: one line, in full with `-v`.
-    pub fn error(&self, message: &str) {
+    /// Why a file failed: one line, in full with `-v`.
+    pub fn failure(&self, message: &str) {
         let line = match self.verbose {
             true => message.to_string(),
             false => one_line(message),
         };
         to_stderr(&format!("bsq: {line}"));
+    }
+
+    /// Why the command failed: one line, in full with `-v`.
+    pub fn error(&self, message: &str) {
+        self.failure(message);
         if self.json {
             // The reader of the value learns of the failure; that it cannot is no second error.
             let _ = self.value(&serde_json::json!({ "error": message }));
@@ -103,8 +108,10 @@ fn print(text: &str) -> Result<(), CliError> {
         .and_then(|()| stdout.flush());
     written.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => CliError::BrokenPipe,
-        ErrorKind::StorageFull => CliError::new("standard output: no space left on the disk"),
-        _ => CliError::new(format!("standard output: {error}")),
+        ErrorKind::StorageFull => {
+            CliError::Output("standard output: no space left on the disk".to_string())
+        }
+        _ => CliError::Output(format!("standard output: {error}")),
     })
 }
 

@@ -1,8 +1,8 @@
 //! Where results are written: beside the input, to a file, or into a folder.
 
-use super::error::CliError;
+use super::error::{CliError, Context};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 /// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +28,11 @@ impl Kind {
 /// One output path for each of `inputs`, all different and none an input.
 ///
 /// Without `-o` that is `STEM.SUFFIX` beside the input. With it, the file itself for one input,
-/// and `STEM.SUFFIX` in an existing folder for any number.
+/// and `STEM.SUFFIX` in a folder for any number: one that exists, or one that [`make_folder`] makes
+/// when something is written, if the name ends with a slash or is the name of no file.
 pub fn outputs(
     inputs: &[PathBuf],
-    output: Option<&Path>,
+    given: Option<&Path>,
     kind: Kind,
 ) -> Result<Vec<PathBuf>, CliError> {
     let named = |input: &PathBuf| {
@@ -43,19 +44,19 @@ pub fn outputs(
         name.push(kind.suffix());
         name
     };
-    let outputs: Vec<PathBuf> = match (output, inputs) {
+    let outputs: Vec<PathBuf> = match (given, inputs) {
         (None, _) => inputs
             .iter()
             .map(|input| input.with_file_name(named(input)))
             .collect(),
-        (Some(folder), _) if folder.is_dir() => inputs
+        (Some(folder), _) if folder.is_dir() || is_new_folder(folder, inputs.len()) => inputs
             .iter()
             .map(|input| folder.join(named(input)))
             .collect(),
         (Some(file), [_]) => vec![file.to_path_buf()],
         (Some(file), _) => {
             return Err(CliError::new(format_args!(
-                "{}: not a folder: with several pictures -o must name an existing folder",
+                "{}: not a folder: with several pictures -o must name an existing folder, or a new one with a / at its end",
                 file.display()
             )));
         }
@@ -66,7 +67,9 @@ pub fn outputs(
             Kind::Picture | Kind::SideBySide => check_png(output)?,
             Kind::Stream => check_stream(output)?,
         }
-        check_folder(output)?;
+        if !given.is_some_and(|folder| is_new_folder(folder, inputs.len())) {
+            check_folder(output)?;
+        }
         if let Some(other) = taken.insert(output, input) {
             return Err(CliError::new(format_args!(
                 "{} and {} would both be written to {}",
@@ -83,6 +86,22 @@ pub fn outputs(
         }
     }
     Ok(outputs)
+}
+
+/// Whether `-o` names a folder that is to be made.
+fn is_new_folder(path: &Path, inputs: usize) -> bool {
+    let slash = path.to_string_lossy().ends_with(['/', MAIN_SEPARATOR]);
+    !path.exists() && (slash || inputs > 1 && path.extension().is_none())
+}
+
+/// Makes the folder of a file that is about to be written, if there is none.
+pub fn make_folder(path: &Path) -> Result<(), CliError> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => {
+            std::fs::create_dir_all(folder).in_(folder.display())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Pictures are written as PNG, so a name must not say otherwise.
@@ -156,6 +175,15 @@ mod tests {
         let one = outputs(&inputs[..1], Some(&file), Kind::Picture).unwrap();
         assert_eq!(one[0], file);
         assert!(message(outputs(&inputs, Some(&file), Kind::Picture)).contains("existing folder"));
+        // A folder that is not there yet: by its slash, or because it is the name of no picture.
+        let new = folder.path().join("new");
+        let slash = folder.path().join("new.png/");
+        let several = outputs(&inputs, Some(&new), Kind::Picture).unwrap();
+        assert_eq!(several[0], new.join("a.bsq.png"));
+        let one = outputs(&inputs[..1], Some(&slash), Kind::Picture).unwrap();
+        assert_eq!(one[0], slash.join("a.bsq.png"));
+        make_folder(&one[0]).unwrap();
+        assert!(slash.is_dir());
     }
 
     #[test]

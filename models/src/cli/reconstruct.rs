@@ -2,6 +2,7 @@
 
 use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
+use super::failures::Failures;
 use super::interrupt::uninterrupted;
 use super::model::ModelArgument;
 use super::output::Output;
@@ -64,7 +65,11 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         false => paths::Kind::Picture,
     };
     let outputs = paths::outputs(&arguments.images, arguments.output.as_deref(), kind)?;
-    check_all(&arguments.images)?;
+    let mut failures = Failures::default();
+    let pairs = readable(&arguments.images, &outputs, &mut failures)?;
+    if pairs.is_empty() {
+        return failures.finish(output, json!({}), Verdict::Good);
+    }
     let device = arguments.device.open(output)?;
     let model = arguments.model.open(output)?;
     let bits = model.config.model.quantizer.bits_per_token();
@@ -82,13 +87,14 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let mut reference = compares.then(|| session(Precision::F32, false));
     let mut session = session(precision, tf32);
     let mut results = Vec::new();
-    for (input, path) in arguments.images.iter().zip(&outputs) {
+    let mut one = |input: &Path, path: &Path| {
         let original = load(input, output)?;
         let (reconstruction, indices, times) = round_trip(&mut session, input, &original)?;
         let written = match arguments.side_by_side {
             true => side_by_side(&original, &reconstruction),
             false => reconstruction.clone(),
         };
+        paths::make_folder(path)?;
         uninterrupted(|| save_png(&written, path))?;
         let figures = Figures::new(&original, &reconstruction, (indices.len() * bits) as u64);
         output.say(format_args!(
@@ -112,29 +118,41 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             ));
             result["against_f32"] = json!({ "flipped_bits": flipped, "psnr_change": change });
         }
-        results.push(result);
+        Ok(result)
+    };
+    for (input, path) in pairs {
+        let result = one(input, path);
+        results.extend(failures.keep(input, result)?);
     }
     output.detail(format_args!(
         "compiled in {:.2} s",
         session.compile_time().as_secs_f64()
     ));
-    output.value(&json!({
+    let value = json!({
         "model": model.name,
         "precision": arguments.precision.name(),
         "tf32": tf32,
         "device": device.to_string(),
         "compile_seconds": session.compile_time().as_secs_f64(),
         "images": results,
-    }))?;
-    Ok(Verdict::Good)
+    });
+    failures.finish(output, value, Verdict::Good)
 }
 
-/// Reads every picture once before the first result is written, and before a model is read.
-pub fn check_all(images: &[PathBuf]) -> Result<(), CliError> {
-    for image in images {
-        image_io::load(image)?;
+/// The pictures that can be read, each with what belongs to it: found before a model is read.
+pub fn readable<'a, T: ?Sized, O: AsRef<T>>(
+    images: &'a [PathBuf],
+    outputs: &'a [O],
+    failures: &mut Failures,
+) -> Result<Vec<(&'a Path, &'a T)>, CliError> {
+    let mut good = Vec::new();
+    for (image, output) in images.iter().zip(outputs) {
+        let loaded = image_io::load(image).map(drop).map_err(CliError::from);
+        if failures.keep(image, loaded)?.is_some() {
+            good.push((image.as_path(), output.as_ref()));
+        }
     }
-    Ok(())
+    Ok(good)
 }
 
 /// A picture; what was changed to make it plain RGB is noted.

@@ -2,9 +2,9 @@
 
 use super::error::{CliError, Context};
 use super::output::Output;
-use bsq::codec::{Coding, FRAME_BYTES, Frame, FrameReader, HEADER_BYTES, Header, MAGIC};
+use bsq::codec::{Coding, FRAME_BYTES, Frame, FrameReader, Header, MAGIC};
 use bsq::metrics::bits_per_pixel;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -16,8 +16,8 @@ pub fn is_stream(path: &Path) -> bool {
     read.is_ok() && start == MAGIC
 }
 
-/// Header and sections; whether all of it is good.
-pub fn inspect(path: &Path, output: &Output) -> Result<bool, CliError> {
+/// Header and sections as text and as a value; whether all of it is good.
+pub fn inspect(path: &Path, output: &Output) -> Result<(Value, bool), CliError> {
     let file = BufReader::new(File::open(path).in_(path.display())?);
     let mut frames = FrameReader::new(file, true).in_(path.display())?;
     let header = frames.header().clone();
@@ -43,7 +43,9 @@ pub fn inspect(path: &Path, output: &Output) -> Result<bool, CliError> {
         "tokenizer {:016x}, {coding}",
         header.tokenizer
     ))?;
-    let (mut bytes, mut sections, mut number, mut damaged) = (HEADER_BYTES, Vec::new(), 0, 0);
+    // What the file takes, damaged sections and all.
+    let bytes = std::fs::metadata(path).in_(path.display())?.len();
+    let (mut sections, mut number, mut damaged) = (Vec::new(), 0, 0);
     while let Some(frame) = frames.next_frame().in_(path.display())? {
         let area = header.area(number);
         let where_ = frames.damage(number);
@@ -81,15 +83,14 @@ pub fn inspect(path: &Path, output: &Output) -> Result<bool, CliError> {
             "good": good,
         }));
         damaged += usize::from(!good);
-        bytes += size;
         number += 1;
     }
-    let rate = bits_per_pixel(8 * bytes as u64, width as usize, height as usize);
+    let rate = bits_per_pixel(8 * bytes, width as usize, height as usize);
     output.say(format_args!(
         "{bytes} bytes, {rate:.4} bits per pixel; checksums of {} of {number} sections are right",
         number - damaged
     ))?;
-    output.value(&json!({
+    let value = json!({
         "file": path.display().to_string(),
         "kind": "stream",
         "width": width,
@@ -102,6 +103,6 @@ pub fn inspect(path: &Path, output: &Output) -> Result<bool, CliError> {
         "bytes": bytes,
         "bits_per_pixel": rate,
         "sections": sections,
-    }))?;
-    Ok(damaged == 0)
+    });
+    Ok((value, damaged == 0))
 }

@@ -2,18 +2,19 @@
 
 use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
+use super::failures::Failures;
 use super::interrupt::uninterrupted;
 use super::model::ModelArgument;
 use super::output::Output;
 use super::precision::PrecisionArgument;
 use super::progress::Progress;
-use super::reconstruct::{check_all, load};
+use super::reconstruct::{load, readable};
 use super::{Verdict, paths};
 use bsq::metrics::bits_per_pixel;
 use bsq::pipeline::{NamedTokens, SessionOptions, TokenFile, TokenizerSession};
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Photos to a file of tokens: bits and group indices.
 #[derive(Args)]
@@ -49,7 +50,11 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     paths::check_folder(&arguments.output)?;
-    check_all(&arguments.images)?;
+    let mut failures = Failures::default();
+    let images = readable::<Path, _>(&arguments.images, &arguments.images, &mut failures)?;
+    if images.is_empty() {
+        return failures.finish(output, json!({}), Verdict::Good);
+    }
     let device = arguments.device.open(output)?;
     let model = arguments.model.open(output)?;
     let bits = model.config.model.quantizer.bits_per_token();
@@ -61,7 +66,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     let mut session = TokenizerSession::new(&model, options);
     let (mut pictures, mut results) = (Vec::new(), Vec::new());
-    for input in &arguments.images {
+    let mut one = |input: &Path| {
         let picture = load(input, output)?;
         let windows = session.windows(picture.width, picture.height).count();
         let progress = Progress::new(&input.display().to_string(), "windows", windows);
@@ -73,7 +78,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             "{}: {windows} windows, {count} tokens of {bits} bits, {rate:.4} bits per pixel",
             input.display()
         ))?;
-        results.push(json!({
+        let result = json!({
             "input": input.display().to_string(),
             "width": picture.width,
             "height": picture.height,
@@ -81,19 +86,29 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             "tokens": count,
             "bits_per_token": bits,
             "bits_per_pixel": rate,
-        }));
+        });
         let name = input.file_name().unwrap_or(input.as_os_str());
         let name = name.to_string_lossy().into_owned();
-        pictures.push(NamedTokens { name, tokens });
+        Ok((NamedTokens { name, tokens }, result))
+    };
+    for (input, _) in images {
+        let result = one(input);
+        if let Some((tokens, result)) = failures.keep(input, result)? {
+            pictures.push(tokens);
+            results.push(result);
+        }
+    }
+    if pictures.is_empty() {
+        return failures.finish(output, json!({}), Verdict::Good);
     }
     let file = TokenFile::new(&model, pictures);
     uninterrupted(|| file.save(&model, &arguments.output))?;
     output.say(format_args!("wrote {}", arguments.output.display()))?;
-    output.value(&json!({
+    let value = json!({
         "output": arguments.output.display().to_string(),
         "model": model.name,
         "model_identity": file.model,
         "images": results,
-    }))?;
-    Ok(Verdict::Good)
+    });
+    failures.finish(output, value, Verdict::Good)
 }

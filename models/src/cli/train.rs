@@ -7,6 +7,7 @@ use super::interrupt;
 use super::model::ModelArgument;
 use super::output::Output;
 use bsq::config::{Config, PriorConfig, shipped, shipped_names};
+use bsq::prior::token_bits;
 use bsq::train::{self, Bar, Notes, Progress, TokenSource, TrainOptions, TrainOutcome, TrainRun};
 use bsq_runtime::Device;
 use clap::Args;
@@ -171,9 +172,11 @@ fn train_prior(
     at: (Device, &Output),
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
+    let tokenizer = arguments.model.open(at.1)?;
+    let bits = token_bits(tokenizer.tokenizer.config());
     let config = match shipped_here(&arguments.config) {
         Some(text) => PriorConfig::from_toml(text)?,
-        None => PriorConfig::load(&arguments.config)?,
+        None => PriorConfig::load_for(&arguments.config, bits)?,
     };
     if arguments.val.is_some() {
         let message = "--val is for tokenizers: a prior is not evaluated while it trains";
@@ -191,7 +194,6 @@ fn train_prior(
             return Err(CliError::new(message));
         }
     };
-    let tokenizer = arguments.model.open(at.1)?;
     let (task, options) = task(config, PathBuf::new(), arguments, at);
     Ok(train::run_prior_with(
         &task, &options, &tokenizer, &source, progress,

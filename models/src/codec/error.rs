@@ -1,7 +1,7 @@
 //! What can be wrong with a stream, or with what it is coded with.
 
 use super::Damage;
-use crate::prior::PriorSessionError;
+use crate::prior::{OtherBits, PriorSessionError};
 use std::io;
 
 /// Why a stream cannot be written or read. The text names no file: whoever opened it knows.
@@ -70,6 +70,9 @@ pub enum CodecError {
         tokenizer: String,
         given: String,
     },
+    /// The prior is for tokens of another length.
+    #[error(transparent)]
+    OtherBits(#[from] OtherBits),
     /// More or fewer sub-tokens than a token has.
     #[error("{kept} of a token's sub-tokens cannot be kept: it has {sub_tokens}")]
     Kept { kept: usize, sub_tokens: usize },

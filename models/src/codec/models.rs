@@ -6,7 +6,7 @@ use super::range_coder::{SymbolDecoder, SymbolEncoder, pack_bits, unpack_bits};
 use super::{CodecError, Coding, Frame, Header, RAW_SIDE, SectionArea};
 use crate::config::QuantizerConfig;
 use crate::pipeline::{ModelFile, SessionOptions, identity, identity_number};
-use crate::prior::{Place, PriorFile, PriorSession, SectionTokens};
+use crate::prior::{Place, PriorFile, PriorSession, SectionTokens, check_bits};
 use crate::tokenizer::bits::split_index;
 
 /// What both sides must have in common: a tokenizer, and a prior unless coding is raw.
@@ -59,7 +59,12 @@ impl Codec {
         };
         let bits = (u64::BITS - (limit - 1).leading_zeros()) as u8;
         if let Some(prior) = prior
-            && (prior.tokenizer != own || prior.config.prior.bits != usize::from(bits))
+            && prior.tokenizer == own
+        {
+            check_bits(&prior.config.prior, tokenizer)?;
+        }
+        if let Some(prior) = prior
+            && prior.tokenizer != own
         {
             return Err(CodecError::PriorOfOtherTokenizer {
                 prior: prior.name.clone(),

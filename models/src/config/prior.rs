@@ -93,7 +93,16 @@ impl PriorConfig {
 
     /// Reads a `.toml` file.
     pub fn load(path: impl AsRef<Path>) -> Result<PriorConfig, ConfigError> {
-        let path = path.as_ref();
+        PriorConfig::load_with(path.as_ref(), None)
+    }
+
+    /// Reads a `.toml` file that may leave out `prior.bits`: the bits of the tokens of the
+    /// tokenizer that is at hand.
+    pub fn load_for(path: impl AsRef<Path>, bits: usize) -> Result<PriorConfig, ConfigError> {
+        PriorConfig::load_with(path.as_ref(), Some(bits))
+    }
+
+    fn load_with(path: &Path, bits: Option<usize>) -> Result<PriorConfig, ConfigError> {
         let in_file = |error: ConfigError| ConfigError {
             file: Some(path.into()),
             ..error
@@ -104,7 +113,8 @@ impl PriorConfig {
                 Problem::Unreadable(error.to_string()),
             ))
         })?;
-        PriorConfig::from_toml(&text).map_err(in_file)
+        let table = tree::parse_toml(&text).map_err(in_file)?;
+        PriorConfig::read(table, bits).map_err(in_file)
     }
 
     /// Reads the text of a TOML file.
@@ -124,17 +134,22 @@ impl PriorConfig {
     /// # Ok::<(), bsq::config::ConfigError>(())
     /// ```
     pub fn from_toml(text: &str) -> Result<PriorConfig, ConfigError> {
-        PriorConfig::read(tree::parse_toml(text)?)
+        PriorConfig::read(tree::parse_toml(text)?, None)
     }
 
-    fn read(mut root: Table) -> Result<PriorConfig, ConfigError> {
+    fn read(mut root: Table, bits: Option<usize>) -> Result<PriorConfig, ConfigError> {
         refuse_unknown(&root, "", &[&["prior", "data", "optimizer", "train"]])?;
         let mut take = |name: &str| Ok(root.take_table(name, "")?.unwrap_or_default());
-        let (prior, data) = (take("prior")?, take("data")?);
+        let (mut prior, data) = (take("prior")?, take("data")?);
         let (mut optimizer, train) = (take("optimizer")?, take("train")?);
         let schedule = optimizer
             .take_table("schedule", "optimizer")?
             .map(|table| LrSchedule::read(table, "optimizer.schedule"));
+        if let Some(bits) = bits
+            && !prior.entries.iter().any(|entry| entry.key == "bits")
+        {
+            prior.insert_text("bits", &bits.to_string());
+        }
         let config = PriorConfig {
             prior: PriorModelConfig::read(prior, "prior")?,
             data: DataConfig::read(data, "data")?,

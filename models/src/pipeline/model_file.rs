@@ -1,6 +1,6 @@
 //! Trained models as files: weights with the configuration that they belong to.
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, PriorConfig};
 use crate::tokenizer::{LoadError, Tokenizer};
 use bsq_runtime::checkpoint::{self, Checkpoint, CheckpointError, Weights};
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
@@ -39,6 +39,15 @@ pub enum ModelError {
         path: PathBuf,
         /// What is wrong with it.
         error: Box<ConfigError>,
+    },
+    /// It is a prior.
+    #[error(
+        "{path}: a prior, not a tokenizer: name it with --prior, and with --model the tokenizer whose tokens it knows",
+        path = path.display()
+    )]
+    IsPrior {
+        /// The weights.
+        path: PathBuf,
     },
     /// There is no configuration.
     #[error(
@@ -88,6 +97,9 @@ impl ModelFile {
         checkpoint: &Checkpoint,
     ) -> Result<ModelFile, ModelError> {
         let config = match checkpoint.metadata.get(CONFIG) {
+            Some(text) if PriorConfig::is_prior(text) => {
+                return Err(ModelError::IsPrior { path: path.into() });
+            }
             Some(text) => Config::from_toml(text).map_err(|error| ModelError::EmbeddedConfig {
                 path: path.into(),
                 error: Box::new(error),

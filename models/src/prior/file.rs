@@ -125,9 +125,9 @@ impl PriorFile {
             types.iter().partition(|(_, ty)| ty.dtype == DType::U8);
         let expected = floats.iter().map(|(name, ty)| (name, &ty.shape[..]));
         let byte_names: Vec<&str> = bytes.iter().map(|(name, _)| name.as_str()).collect();
-        let mismatch = |error: Mismatch| PriorError::Mismatch {
+        let mismatch = |error: Box<Mismatch>| PriorError::Mismatch {
             path: path.into(),
-            error: Box::new(error),
+            error,
         };
         let tensors = match_parameters(&weights, expected, &byte_names).map_err(mismatch)?;
         let mut parameters = BTreeMap::new();
@@ -140,10 +140,10 @@ impl PriorFile {
                 tensor.dtype() == DType::U8 && *tensor.shape() == ty.shape[..]
             };
             let Some(tensor) = tensor.filter(right) else {
-                return Err(mismatch(Mismatch {
+                return Err(mismatch(Box::new(Mismatch {
                     missing: vec![(name.clone(), ty.shape.to_vec())],
                     ..Mismatch::default()
-                }));
+                })));
             };
             parameters.insert(name.clone(), tensor.clone());
         }

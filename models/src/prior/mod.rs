@@ -49,6 +49,7 @@
 //! ```
 
 mod file;
+mod fit;
 mod functions;
 mod model;
 mod order;
@@ -59,6 +60,7 @@ mod storage;
 
 pub(crate) use file::TOKENIZER;
 pub use file::{PriorError, PriorFile};
+pub use fit::{OtherBits, check_bits, token_bits};
 pub(crate) use functions::section_loss;
 pub use functions::{
     CACHE_PREFIX, cache_specs, parameter_specs, section_function, sub_token_function,

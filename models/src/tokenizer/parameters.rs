@@ -22,7 +22,7 @@ const TABLE: &str = "quantize.embedding.weight";
 pub enum LoadError {
     /// Names or shapes differ.
     #[error(transparent)]
-    Mismatch(#[from] Mismatch),
+    Mismatch(#[from] Box<Mismatch>),
     /// Bits are numbered in another way.
     #[error(
         "`{name}` of the checkpoint is {found:?}, but a model of this configuration has {expected:?}: set embed_dim and embed_group_size as the checkpoint was trained with"

@@ -364,13 +364,12 @@ fn clips_are_refused_with_the_key() {
 
 #[test]
 fn a_checkpoint_of_other_groups_is_refused() {
-    use bsq_runtime::checkpoint::{Checkpoint, Source};
+    use bsq_runtime::checkpoint::Checkpoint;
     let model = "embed_dim = 4\nembed_group_size = 2";
     let tokenizer = Tokenizer::new(&configuration(model, SMALL).model).unwrap();
     let mut checkpoint = Checkpoint {
         tensors: tokenizer.init(0).unwrap(),
-        metadata: Default::default(),
-        source: Source::Safetensors,
+        ..Checkpoint::default()
     };
     let mut load = |basis: &[i64]| {
         let basis = HostTensor::from_slice([basis.len()], basis).unwrap();

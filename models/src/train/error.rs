@@ -23,6 +23,9 @@ pub enum TrainError {
     NotSupported { what: String, remedy: String },
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A prior is for other tokens than the tokenizer's.
+    #[error(transparent)]
+    Fit(#[from] crate::prior::OtherBits),
     /// A token file is not one of this tokenizer.
     #[error(transparent)]
     Tokens(#[from] TokenFileError),

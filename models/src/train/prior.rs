@@ -11,7 +11,7 @@ use crate::executor::Tensors;
 use crate::optimizer::{AdamW, Step, adamw};
 use crate::pipeline::{ModelFile, TokenFile, identity};
 use crate::prior::{
-    PriorFile, PriorModel, TOKENIZER, parameter_specs, section_inputs, section_loss,
+    PriorFile, PriorModel, TOKENIZER, check_bits, parameter_specs, section_inputs, section_loss,
 };
 use bsq_ir::{Function, Graph, Scope};
 use bsq_runtime::HostTensor;
@@ -55,6 +55,7 @@ pub fn run_prior_with(
 ) -> Result<TrainOutcome, TrainError> {
     let place = Place::of(run)?;
     let config = &run.config;
+    check_bits(&config.prior, tokenizer)?;
     let dataset = match source {
         TokenSource::Pictures(folder) => TokenDataset::of_pictures(folder, config, tokenizer)?,
         TokenSource::Files(paths) => {

@@ -31,6 +31,7 @@ pub(super) fn tokenizer(
             tensors: model.parameters,
             metadata: Default::default(),
             source: Source::Safetensors,
+            ..Checkpoint::default()
         };
         let parameters = fitted(tokenizer, &checkpoint, path)?;
         say_differences(name, &old, &config.to_toml(), progress);

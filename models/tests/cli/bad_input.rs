@@ -35,29 +35,6 @@ fn pictures() {
         &reconstruct("long.png"),
         &["long.png: 70000x1 is too large"],
     );
-    // One of several: nothing is written for the others either.
-    bench.refused(
-        &[
-            "reconstruct",
-            "whole.png",
-            "half.png",
-            "--model",
-            "model.safetensors",
-        ],
-        &["half.png: truncated"],
-    );
-    bench.refused(
-        &[
-            "tokens",
-            "whole.png",
-            "half.png",
-            "-o",
-            "t.safetensors",
-            "--model",
-            "model.safetensors",
-        ],
-        &["half.png: truncated"],
-    );
 }
 
 #[test]

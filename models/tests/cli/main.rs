@@ -8,4 +8,5 @@ mod common;
 mod explain;
 mod gpu;
 mod pictures;
+mod several;
 mod training;

@@ -101,12 +101,22 @@ pub enum Cause {
     /// The name cannot be written.
     #[error("the name is reserved")]
     ReservedName,
-    /// A file from PyTorch before version 1.6.
+    /// What a name stands for is no tensor.
+    #[error("it is not a tensor but {0}")]
+    NotATensor(String),
+    /// A tensor of a kind that cannot be read.
+    #[error("{0}")]
+    UnsupportedTensor(String),
+    /// Compressed data are far larger than the file.
     #[error(
-        "this is PyTorch's format from before version 1.6; write it again with \
-         torch.save(torch.load(path), path) in a newer PyTorch"
+        "its data unpack to {bytes} bytes, far more than a file of {available} bytes justifies"
     )]
-    LegacyPyTorch,
+    Unpacked {
+        /// Bytes in memory.
+        bytes: u64,
+        /// Bytes of the file.
+        available: u64,
+    },
     /// The archive around a PyTorch checkpoint is damaged or unusual.
     #[error("the zip archive is damaged: {0}")]
     Archive(String),
@@ -142,6 +152,28 @@ pub enum Cause {
     /// The data do not make a tensor.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+}
+
+impl Cause {
+    /// The same, with the shape behind an unsupported type.
+    pub(crate) fn with_shape(self, shape: &[u64]) -> Self {
+        match self {
+            Cause::UnsupportedType { dtype, supported } => Cause::UnsupportedType {
+                dtype: format!("{dtype}{shape:?}"),
+                supported,
+            },
+            other => other,
+        }
+    }
+
+    /// Whether it says that an entry is of a kind that cannot be read, rather than that something
+    /// is wrong: nothing that matters unless a parameter has this name.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        matches!(
+            self,
+            Cause::UnsupportedType { .. } | Cause::NotATensor(_) | Cause::UnsupportedTensor(_)
+        )
+    }
 }
 
 /// A cause, and the tensor it concerns: an error before the file's name is added.

@@ -12,19 +12,18 @@ use crate::tensor_data::HostTensor;
 /// match one to one: none missing, none unexpected, each of the expected shape, of a
 /// floating-point type, and without infinities or NaNs.
 ///
-/// `buffers` are names of integer or boolean tensors that a checkpoint may hold beside the
-/// parameters, such as `quantize.basis`. They are not returned; the caller knows what they must
-/// contain and can look them up.
+/// Integer and boolean tensors beside the parameters, such as counters, are no matter. `buffers`
+/// are names of those that the caller knows: it looks them up itself where the checkpoint has
+/// them, so they must be readable.
 ///
 /// ```
 /// use std::collections::BTreeMap;
-/// use bsq_runtime::checkpoint::{Checkpoint, Source, match_parameters};
+/// use bsq_runtime::checkpoint::{Checkpoint, match_parameters};
 /// use bsq_runtime::tensor_data::HostTensor;
 ///
 /// let checkpoint = Checkpoint {
 ///     tensors: BTreeMap::from([("bias".to_string(), HostTensor::from_slice([2], &[1.0f32, 2.0])?)]),
-///     metadata: BTreeMap::new(),
-///     source: Source::Safetensors,
+///     ..Checkpoint::default()
 /// };
 /// let parameters = match_parameters(&checkpoint, [("bias", [2])], &[])?;
 /// assert_eq!(parameters[0].as_slice::<f32>()?, [1.0, 2.0]);
@@ -47,13 +46,14 @@ pub fn match_parameters<'a, N: AsRef<str>, S: AsRef<[usize]>>(
     checkpoint: &'a Checkpoint,
     expected: impl IntoIterator<Item = (N, S)>,
     buffers: &[&str],
-) -> Result<Vec<&'a HostTensor>, Mismatch> {
+) -> Result<Vec<&'a HostTensor>, Box<Mismatch>> {
     let mut mismatch = Mismatch::default();
     let mut matched = Vec::new();
     let mut known = BTreeSet::new();
     for (name, shape) in expected {
         let (name, shape) = (name.as_ref().to_string(), shape.as_ref());
         match checkpoint.tensors.get(&name) {
+            None if checkpoint.skipped.contains_key(&name) => {}
             None => mismatch.missing.push((name.clone(), shape.to_vec())),
             Some(tensor) => {
                 mismatch.compare(&name, shape, tensor);
@@ -63,14 +63,19 @@ pub fn match_parameters<'a, N: AsRef<str>, S: AsRef<[usize]>>(
         known.insert(name);
     }
     for (name, tensor) in &checkpoint.tensors {
-        let is_buffer = buffers.contains(&name.as_str()) && !tensor.dtype().is_float();
-        if !is_buffer && !known.contains(name) {
+        // Floating-point ones tell of another model; others are counters and tables.
+        if tensor.dtype().is_float() && !known.contains(name) {
             mismatch.unexpected.push((name.clone(), describe(tensor)));
+        }
+    }
+    for (name, reason) in &checkpoint.skipped {
+        if known.contains(name) || buffers.contains(&name.as_str()) {
+            mismatch.unreadable.push((name.clone(), reason.clone()));
         }
     }
     match mismatch.is_empty() {
         true => Ok(matched),
-        false => Err(mismatch),
+        false => Err(Box::new(mismatch)),
     }
 }
 
@@ -82,6 +87,9 @@ pub struct Mismatch {
     pub missing: Vec<(String, Vec<usize>)>,
     /// Tensors that the model has no parameter for, with type and shape.
     pub unexpected: Vec<(String, String)>,
+    /// What the checkpoint has under a parameter's name, but not as a tensor that can be read, and
+    /// why.
+    pub unreadable: Vec<(String, String)>,
     /// Tensors of another shape.
     pub misshapen: Vec<Misshapen>,
     /// Tensors that are not floating-point, with type and shape.
@@ -159,6 +167,10 @@ impl fmt::Display for Mismatch {
             (
                 "unexpected",
                 texts(&self.unexpected, |(name, what)| format!("{name} {what}")),
+            ),
+            (
+                "unreadable",
+                texts(&self.unreadable, |(name, why)| format!("{name}: {why}")),
             ),
             (
                 "of another shape",

@@ -1,33 +1,46 @@
-//! Checkpoints that PyTorch's `torch.save` wrote, since version 1.6.
+//! Checkpoints that PyTorch's `torch.save` wrote.
 //!
-//! Such a file is a zip archive of `NAME/data.pkl`, a pickle of the saved object, and
-//! `NAME/data/0`, `NAME/data/1`, ... with the bytes of the storages. A tensor is pickled as the
-//! call of a function with a storage, an offset, a shape and strides; several tensors can be
-//! views of one storage. The pickle is read as data and nothing in it is run.
+//! Since version 1.6 such a file is a zip archive of `NAME/data.pkl`, a pickle of the saved object,
+//! and `NAME/data/0`, `NAME/data/1`, ... with the bytes of the storages; before, it was the pickle
+//! and the storages one behind the other ([`legacy`]). A tensor is pickled as the call of a
+//! function with a storage, an offset, a shape and strides; several tensors can be views of one
+//! storage. The pickle is read as data and nothing in it is run.
+
+pub(super) mod legacy;
+mod rebuild;
+mod state_dict;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
+use super::blob::Blob;
 use super::error::{Cause, CheckpointError, Failure};
-use super::pickle::{Kind, Node, Pickle};
-use super::storage::StoredType;
-use super::zip::{Archive, Entry};
-use super::{Weights, view};
-use crate::tensor_data::HostTensor;
+use super::pickle::{Node, Pickle};
+use super::zip::{self, Archive};
+use super::{Selection, Tensors, view};
+use crate::tensor_data::{HostTensor, TensorError};
+use bsq_ir::DType;
+use half::{bf16, f16};
+use rebuild::rebuilt;
 
 /// The longest `data.pkl`; that of a checkpoint has some hundred bytes for each tensor.
 const PICKLE_LIMIT: u64 = 64 << 20;
+
+/// A compressed pickle may take this many times the bytes that it has in the file.
+const PICKLE_RATIO: u64 = 128;
 
 /// All tensors together may take this many times the bytes of the file: views of one storage are
 /// legitimate, but not without end.
 const INFLATION_LIMIT: u64 = 16;
 
-/// What a legacy file starts with: a pickle of PyTorch's old magic number.
-pub(super) const LEGACY_MAGIC: &[u8; 14] =
-    b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+/// The same where storages are compressed, and what they may take in any case: weights hardly
+/// shrink, but those before a training may be all zeros.
+const UNPACKED_LIMIT: u64 = 64;
+const UNPACKED_FLOOR: u64 = 4 << 20;
 
 /// An open PyTorch checkpoint. Tensors are read when they are asked for.
 ///
@@ -50,10 +63,20 @@ pub struct TorchFile<R> {
     path: PathBuf,
     file: RefCell<R>,
     length: u64,
-    archive: Archive,
-    /// What the names of all entries start with, up to a slash.
-    folder: String,
+    storages: Storages,
     pickle: Pickle,
+    /// The compressed storage that was read last: several tensors may be views of it.
+    unpacked: RefCell<Option<(Blob, Rc<[u8]>)>>,
+}
+
+/// Where the storages are, by name.
+enum Storages {
+    Zip {
+        archive: Archive,
+        /// What the names of all entries start with, up to a slash.
+        folder: String,
+    },
+    Legacy(BTreeMap<String, Blob>),
 }
 
 impl TorchFile<BufReader<File>> {
@@ -83,38 +106,24 @@ impl<R: Read + Seek> TorchFile<R> {
 
     fn parse(mut file: R, path: PathBuf) -> Result<Self, Cause> {
         let length = file.seek(SeekFrom::End(0)).map_err(Cause::Read)?;
-        let archive = Archive::open(&mut file)?;
-        let mut names = archive.entries.keys();
-        let folder = names.find_map(|name| {
-            let folder = name.strip_suffix("data.pkl")?;
-            (folder.is_empty() || folder.ends_with('/')).then(|| folder.to_string())
-        });
-        let Some(folder) = folder else {
-            let text = "a zip archive without data.pkl: not a PyTorch checkpoint";
-            return Err(Cause::Content(text.to_string()));
+        let mut start = [0; legacy::START];
+        file.rewind().map_err(Cause::Read)?;
+        let count = super::read_start(&mut file, &mut start).map_err(Cause::Read)?;
+        let (pickle, storages) = if start[..count].starts_with(zip::MAGIC) {
+            open_zip(&mut file)?
+        } else if legacy::is_legacy(&start[..count]) {
+            let (pickle, storages) = legacy::open(&mut file, length)?;
+            (pickle, Storages::Legacy(storages))
+        } else {
+            return Err(Cause::UnknownFormat);
         };
-        let entry = |name: &str| archive.entries.get(&format!("{folder}{name}")).copied();
-        if entry("constants.pkl").is_some() {
-            let text = "a TorchScript program, not a checkpoint: save its state_dict() instead";
-            return Err(Cause::Content(text.to_string()));
-        }
-        if let Some(order) = entry("byteorder") {
-            let order = read_entry(&mut file, order, 16)?;
-            if order != b"little" {
-                let order = String::from_utf8_lossy(&order).into_owned();
-                let text = format!("its byte order is {order:?}: only \"little\" is supported");
-                return Err(Cause::Content(text));
-            }
-        }
-        let pickle = entry("data.pkl").expect("found above");
-        let pickle = Pickle::parse(&read_entry(&mut file, pickle, PICKLE_LIMIT)?)?;
         Ok(TorchFile {
             path,
             file: RefCell::new(file),
             length,
-            archive,
-            folder,
+            storages,
             pickle,
+            unpacked: RefCell::new(None),
         })
     }
 
@@ -133,158 +142,218 @@ impl<R: Read + Seek> TorchFile<R> {
     }
 
     fn read_tensor(&self, node: Node<'_>) -> Result<HostTensor, Cause> {
-        let tensor = self.locate(node)?;
-        tensor.view.read(&mut *self.file.borrow_mut(), tensor.entry)
+        self.read_located(&self.locate(node)?)
     }
 
-    /// The tensors of the state dict that `weights` asks for, and the key under which it is, where
-    /// it is not the saved object itself.
-    pub(super) fn read_weights(&self, weights: Weights) -> Result<StateDict, Failure> {
-        let (key, dict) = self.state_dict(weights)?;
-        let mut tensors = BTreeMap::new();
-        let mut bytes = 0u64;
-        for (name, node) in dict.entries() {
+    /// The tensors of the state dict that is asked for, and the keys that lead to it, where it is
+    /// not the saved object itself.
+    pub(super) fn read_weights(
+        &self,
+        selection: Selection<'_>,
+    ) -> Result<(Option<String>, Tensors), Failure> {
+        let found = state_dict::state_dict(self.root(), selection)?;
+        let mut tensors = Tensors::default();
+        let mut located = BTreeMap::new();
+        for (name, node) in found.dict.entries() {
             let Some(name) = name.as_str() else {
-                let text = format!("a key of the state dict is not a string but {name}");
-                return Err(Cause::Content(text).into());
+                let reason = "its name is not a text".to_string();
+                tensors.skipped.insert(name.to_string(), reason);
+                continue;
             };
+            let Some(name) = name.strip_prefix(&found.prefix) else {
+                continue;
+            };
+            // Of two entries with one name the last counts, as in Python.
+            tensors.skipped.remove(name);
+            located.remove(name);
+            match self.locate(node) {
+                Ok(place) => drop(located.insert(name, place)),
+                Err(cause) if cause.is_unsupported() => {
+                    tensors.skipped.insert(name.to_string(), cause.to_string());
+                }
+                Err(cause) => return Err(Failure::of(name, cause)),
+            }
+        }
+        // In the order of the file, so that a compressed storage is unpacked once.
+        let mut located: Vec<(&str, Located)> = located.into_iter().collect();
+        located.sort_by_key(|(_, place)| place.blob.start);
+        let (mut bytes, mut unpacked, mut last) = (0u64, 0u64, None);
+        for (name, place) in located {
             let fail = |cause| Failure::of(name, cause);
-            let tensor = self.locate(node).map_err(fail)?;
-            bytes = bytes.saturating_add(tensor.view.byte_count());
             let available = self.length;
-            if bytes > available.saturating_mul(INFLATION_LIMIT) {
+            bytes = bytes.saturating_add(place.view.byte_count());
+            if bytes > self.limit() {
                 return Err(fail(Cause::Inflated { bytes, available }));
             }
-            let file = &mut *self.file.borrow_mut();
-            let tensor = tensor.view.read(file, tensor.entry).map_err(fail)?;
-            tensors.insert(name.to_string(), tensor);
-        }
-        Ok((key, tensors))
-    }
-
-    fn state_dict(&self, weights: Weights) -> Result<(Option<&'static str>, Node<'_>), Cause> {
-        let root = self.root();
-        let keys: &[&str] = match weights {
-            Weights::Ema => &["ema_state_dict", "state_dict"],
-            Weights::Raw => &["state_dict"],
-        };
-        for key in keys {
-            if let Some(dict) = root.get(key).filter(|node| node.is_mapping()) {
-                return Ok((Some(key), dict));
+            if place.blob.deflated.is_some() && last != Some(place.blob) {
+                unpacked = unpacked.saturating_add(place.blob.size);
+                last = Some(place.blob);
             }
+            if unpacked > self.limit() {
+                let bytes = unpacked;
+                return Err(fail(Cause::Unpacked { bytes, available }));
+            }
+            let tensor = self.read_located(&place).map_err(fail)?;
+            tensors.tensors.insert(name.to_string(), tensor);
         }
-        if root.entries().any(|(_, value)| is_tensor(value)) {
-            return Ok((None, root));
-        }
-        let keys: Vec<String> = (root.entries().take(20))
-            .map(|(key, _)| key.to_string())
-            .collect();
-        Err(Cause::Content(format!(
-            "it holds no {}, but {root} with the keys [{}]",
-            keys_text(weights),
-            keys.join(", ")
-        )))
+        Ok(((!found.path.is_empty()).then_some(found.path), tensors))
     }
 
-    /// What the call that makes a tensor says about it.
-    fn locate(&self, node: Node<'_>) -> Result<Located, Cause> {
-        let not_a_tensor = || Cause::Content(format!("it is not a tensor but {node}"));
-        let arguments = rebuild_arguments(node).ok_or_else(not_a_tensor)?;
-        let mut arguments = arguments.items();
-        let mut next = || arguments.next().ok_or_else(not_a_tensor);
-        let (storage, offset, shape, strides) = (next()?, next()?, next()?, next()?);
+    /// The most bytes that are believed.
+    fn limit(&self) -> u64 {
+        match &self.storages {
+            Storages::Zip { archive, .. } if archive.is_compressed() => {
+                (self.length.saturating_mul(UNPACKED_LIMIT)).max(UNPACKED_FLOOR)
+            }
+            _ => self.length.saturating_mul(INFLATION_LIMIT),
+        }
+    }
 
-        let id = match storage.kind() {
-            Kind::Persistent => storage.arguments(),
-            _ => None,
+    /// Where the tensor is that a node says.
+    fn locate(&self, node: Node<'_>) -> Result<Located, Cause> {
+        let tensor = rebuilt(node)?;
+        let blob = self.storage(tensor.key)?;
+        let (shape, strides) = (&tensor.shape, tensor.strides);
+        let view = view::View::new(tensor.stored, tensor.offset, shape, strides, blob.size)?;
+        let negative = tensor.negative;
+        Ok(Located {
+            blob,
+            view,
+            negative,
+        })
+    }
+
+    fn storage(&self, key: &str) -> Result<Blob, Cause> {
+        let missing = |what: String| Cause::Archive(format!("{what} is missing"));
+        match &self.storages {
+            Storages::Zip { archive, folder } => {
+                let entry = format!("{folder}data/{key}");
+                match archive.entries.get(&entry) {
+                    Some(entry) => entry.blob(&mut *self.file.borrow_mut()),
+                    None => Err(missing(format!("the entry {entry}"))),
+                }
+            }
+            Storages::Legacy(storages) => match storages.get(key) {
+                Some(&blob) => Ok(blob),
+                None => Err(Cause::Content(format!("its storage {key} is missing"))),
+            },
+        }
+    }
+
+    fn read_located(&self, place: &Located) -> Result<HostTensor, Cause> {
+        let Blob {
+            start, size, crc, ..
+        } = place.blob;
+        let mut tensor = match place.blob.deflated {
+            None => {
+                let file = &mut *self.file.borrow_mut();
+                place.view.read(file, (start, size, crc))?
+            }
+            Some(_) => {
+                let storage = self.unpack(place.blob)?;
+                place.view.read(&mut Cursor::new(storage), (0, size, 0))?
+            }
         };
-        let mut id = id.ok_or_else(|| malformed("storage", storage))?.items();
-        let (Some("storage"), Some(class), Some(key)) = (
-            id.next().and_then(Node::as_str),
-            id.next().and_then(Node::path),
-            id.next().and_then(Node::as_str),
-        ) else {
-            return Err(malformed("storage", storage));
-        };
-        let stored = StoredType::from_torch_storage(class.1)?;
-        let entry = format!("{}data/{key}", self.folder);
-        let Some(&entry) = self.archive.entries.get(&entry) else {
-            return Err(Cause::Archive(format!("the entry {entry} is missing")));
-        };
-        let extent = |node: Node<'_>| {
-            let value = node.as_int().and_then(|value| u64::try_from(value).ok());
-            value.ok_or_else(|| malformed("shape, stride or offset", node))
-        };
-        let shape: Vec<u64> = shape.items().map(extent).collect::<Result<_, _>>()?;
-        let strides: Vec<u64> = strides.items().map(extent).collect::<Result<_, _>>()?;
-        let view = view::View::new(stored, extent(offset)?, &shape, strides, entry.size)?;
-        Ok(Located { entry, view })
+        if place.negative {
+            negate(&mut tensor)?;
+        }
+        Ok(tensor)
+    }
+
+    /// The bytes of a compressed storage.
+    fn unpack(&self, blob: Blob) -> Result<Rc<[u8]>, Cause> {
+        let mut unpacked = self.unpacked.borrow_mut();
+        if let Some((last, bytes)) = &*unpacked
+            && *last == blob
+        {
+            return Ok(bytes.clone());
+        }
+        *unpacked = None;
+        if blob.size > self.limit() {
+            let (bytes, available) = (blob.size, self.length);
+            return Err(Cause::Unpacked { bytes, available });
+        }
+        let bytes: Rc<[u8]> = blob.read(&mut *self.file.borrow_mut())?.into();
+        *unpacked = Some((blob, bytes.clone()));
+        Ok(bytes)
     }
 }
-
-/// A state dict's tensors, and its key.
-pub(super) type StateDict = (Option<&'static str>, BTreeMap<String, HostTensor>);
 
 /// Where a tensor's data are.
 struct Located {
-    entry: Entry,
+    blob: Blob,
     view: view::View,
+    negative: bool,
 }
 
-fn keys_text(weights: Weights) -> &'static str {
-    match weights {
-        Weights::Ema => "ema_state_dict, state_dict or tensors",
-        Weights::Raw => "state_dict or tensors",
+/// The saved object of a zip archive, and its storages.
+fn open_zip(file: &mut (impl Read + Seek)) -> Result<(Pickle, Storages), Cause> {
+    let archive = Archive::open(file)?;
+    let mut names = archive.entries.keys();
+    let folder = names.find_map(|name| {
+        let folder = name.strip_suffix("data.pkl")?;
+        (folder.is_empty() || folder.ends_with('/')).then(|| folder.to_string())
+    });
+    let Some(folder) = folder else {
+        let text = "a zip archive without data.pkl: not a PyTorch checkpoint";
+        return Err(Cause::Content(text.to_string()));
+    };
+    let entry = |name: &str| archive.entries.get(&format!("{folder}{name}"));
+    if entry("constants.pkl").is_some() {
+        let text = "a TorchScript program, not a checkpoint: save its state_dict() instead";
+        return Err(Cause::Content(text.to_string()));
     }
-}
-
-fn is_tensor(node: Node<'_>) -> bool {
-    rebuild_arguments(node).is_some()
-}
-
-/// The arguments, storage first, of the call that makes a tensor; `None` for anything else.
-fn rebuild_arguments(node: Node<'_>) -> Option<Node<'_>> {
-    let mut function = node.function()?;
-    let mut arguments = node.arguments()?;
-    // Wrapped at most in a parameter and in a subclass; the bound is for malicious files.
-    for _ in 0..4 {
-        match function.path()? {
-            ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor") => return Some(arguments),
-            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
-                let inner = arguments.items().next()?;
-                (function, arguments) = (inner.function()?, inner.arguments()?);
-            }
-            // function, class, arguments, attributes
-            ("torch._tensor", "_rebuild_from_type_v2") => {
-                let mut items = arguments.items();
-                (function, arguments) = (items.next()?, items.nth(1)?);
-            }
-            _ => return None,
+    if let Some(order) = entry("byteorder") {
+        let order = order.blob(file)?;
+        let order = read_small(file, order, 16)?;
+        if order != b"little" {
+            let order = String::from_utf8_lossy(&order).into_owned();
+            let text = format!("its byte order is {order:?}: only \"little\" is supported");
+            return Err(Cause::Content(text));
         }
     }
-    None
+    let pickle = entry("data.pkl").expect("found above").blob(file)?;
+    if let Some(packed) = pickle.deflated
+        && pickle.size > packed.saturating_mul(PICKLE_RATIO)
+    {
+        return Err(Cause::Unpacked {
+            bytes: pickle.size,
+            available: packed,
+        });
+    }
+    let pickle = Pickle::parse(&read_small(file, pickle, PICKLE_LIMIT)?)?;
+    Ok((pickle, Storages::Zip { archive, folder }))
 }
 
-fn malformed(what: &str, node: Node<'_>) -> Cause {
-    Cause::Content(format!("its {what} is {node}"))
-}
-
-/// The data of a small entry.
-fn read_entry(file: &mut (impl Read + Seek), entry: Entry, limit: u64) -> Result<Vec<u8>, Cause> {
-    let start = entry.data_start(file)?;
-    if entry.size > limit {
+/// The data of an entry of at most `limit` bytes.
+fn read_small(file: &mut (impl Read + Seek), blob: Blob, limit: u64) -> Result<Vec<u8>, Cause> {
+    if blob.size > limit {
         let text = format!(
             "an entry has {} bytes, more than the {limit} expected",
-            entry.size
+            blob.size
         );
         return Err(Cause::Archive(text));
     }
-    file.seek(SeekFrom::Start(start)).map_err(Cause::Read)?;
-    let mut bytes = vec![0; entry.size as usize];
-    file.read_exact(&mut bytes).map_err(Cause::Read)?;
-    match entry.crc {
-        0 => Ok(bytes),
-        crc if crc == crc32fast::hash(&bytes) => Ok(bytes),
-        _ => Err(Cause::Checksum),
+    blob.read(file)
+}
+
+/// Changes every sign, as PyTorch does where a tensor has its negative bit.
+fn negate(tensor: &mut HostTensor) -> Result<(), TensorError> {
+    match tensor.dtype() {
+        DType::F32 => each(tensor.as_mut_slice::<f32>()?, |x| -x),
+        DType::F16 => each(tensor.as_mut_slice::<f16>()?, |x| -x),
+        DType::BF16 => each(tensor.as_mut_slice::<bf16>()?, |x| -x),
+        DType::I32 => each(tensor.as_mut_slice::<i32>()?, i32::wrapping_neg),
+        DType::I64 => each(tensor.as_mut_slice::<i64>()?, i64::wrapping_neg),
+        DType::U8 => each(tensor.as_mut_slice::<u8>()?, u8::wrapping_neg),
+        DType::U32 => each(tensor.as_mut_slice::<u32>()?, u32::wrapping_neg),
+        DType::U64 => each(tensor.as_mut_slice::<u64>()?, u64::wrapping_neg),
+        // PyTorch has no such tensors: it cannot negate what is true or false.
+        DType::Bool => {}
     }
+    Ok(())
+}
+
+fn each<T: Copy>(elements: &mut [T], change: impl Fn(T) -> T) {
+    elements.iter_mut().for_each(|x| *x = change(*x));
 }

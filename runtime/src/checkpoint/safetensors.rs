@@ -4,7 +4,7 @@
 //! themselves; the header is checked as a whole before the first of them. The same tensors always
 //! give the same bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -12,6 +12,7 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 
+use super::Tensors;
 use super::error::{Cause, CheckpointError, Failure};
 use super::storage::StoredType;
 use crate::atomic_file::write_atomically;
@@ -26,7 +27,7 @@ const METADATA: &str = "__metadata__";
 /// Writes tensors and text metadata to a file, which is replaced whole or not at all.
 ///
 /// ```
-/// use std::collections::BTreeMap;
+/// use std::collections::{BTreeMap, BTreeSet};
 /// use bsq_runtime::checkpoint::{Weights, load, safetensors};
 /// use bsq_runtime::tensor_data::HostTensor;
 ///
@@ -117,26 +118,52 @@ fn write_header(
     map.end()
 }
 
-/// Reads all tensors and the metadata.
-pub(super) fn read(file: &mut (impl Read + Seek)) -> Result<Contents, Failure> {
+/// Reads the tensors and the metadata; with a `key`, the tensors whose names start with it and a
+/// dot, without that.
+pub(super) fn read(file: &mut (impl Read + Seek), key: Option<&str>) -> Result<Contents, Failure> {
     let length = file.seek(SeekFrom::End(0)).map_err(Cause::Read)?;
     let header = read_header(file, length)?;
     let data_start = 8 + header.bytes;
     check_layout(&header.entries, length - data_start, length)?;
-    let mut tensors = BTreeMap::new();
-    for (name, entry) in header.entries {
-        let fail = |cause: Cause| Failure::of(&name, cause);
-        let (stored, shape) = entry.type_and_shape().map_err(fail)?;
+    let prefix = key.map(|key| format!("{key}.")).unwrap_or_default();
+    let mut found = Tensors::default();
+    for (name, entry) in &header.entries {
+        let Some(bare) = name.strip_prefix(&prefix) else {
+            continue;
+        };
+        let fail = |cause: Cause| Failure::of(name, cause);
+        let (stored, shape) = match entry.type_and_shape() {
+            Err(cause) if cause.is_unsupported() => {
+                found.skipped.insert(bare.to_string(), cause.to_string());
+                continue;
+            }
+            other => other.map_err(fail)?,
+        };
         file.seek(SeekFrom::Start(data_start + entry.data_offsets.0))
             .map_err(|error| fail(Cause::Read(error)))?;
         let tensor = stored.read_dense(file, shape).map_err(fail)?;
-        tensors.insert(name, tensor);
+        found.tensors.insert(bare.to_string(), tensor);
     }
-    Ok((tensors, header.metadata))
+    if let Some(key) = key
+        && found.tensors.is_empty()
+    {
+        return Err(no_key(key, &header.entries).into());
+    }
+    Ok((found, header.metadata))
+}
+
+fn no_key(key: &str, entries: &[(String, Entry)]) -> Cause {
+    let starts = entries.iter().filter_map(|(name, _)| name.split_once('.'));
+    let starts: BTreeSet<&str> = starts.map(|(start, _)| start).collect();
+    let starts: Vec<&str> = starts.into_iter().take(20).collect();
+    Cause::Content(format!(
+        "no tensor's name starts with `{key}.`; names start with {}",
+        starts.join(", ")
+    ))
 }
 
 /// Tensors and metadata.
-pub(super) type Contents = (BTreeMap<String, HostTensor>, BTreeMap<String, String>);
+pub(super) type Contents = (Tensors, BTreeMap<String, String>);
 
 /// The header, with its tensors in the order of their data.
 struct Header {
@@ -156,7 +183,8 @@ struct Entry {
 
 impl Entry {
     fn type_and_shape(&self) -> Result<(StoredType, Vec<usize>), Cause> {
-        let stored = StoredType::from_safetensors_name(&self.dtype)?;
+        let stored = StoredType::from_safetensors_name(&self.dtype)
+            .map_err(|cause| cause.with_shape(&self.shape))?;
         let shape = stored.checked_shape(&self.shape)?;
         Ok((stored, shape))
     }
@@ -207,7 +235,6 @@ fn check_layout(entries: &[(String, Entry)], available: u64, length: u64) -> Res
     let mut previous = "";
     for (name, entry) in entries {
         let fail = |cause: Cause| Failure::of(name, cause);
-        let (stored, shape) = entry.type_and_shape().map_err(fail)?;
         let (start, end) = entry.data_offsets;
         if start > end {
             let text = format!("its data end at {end}, before they start, at {start}");
@@ -221,10 +248,17 @@ fn check_layout(entries: &[(String, Entry)], available: u64, length: u64) -> Res
             let bytes = start - position;
             return Err(fail(Cause::Gap { bytes }));
         }
-        let expected = stored.byte_count(&shape);
-        let found = end - start;
-        if found != expected {
-            return Err(fail(Cause::DataLength { expected, found }));
+        // How long the data of an unknown type are, nobody knows.
+        match entry.type_and_shape() {
+            Ok((stored, shape)) => {
+                let expected = stored.byte_count(&shape);
+                let found = end - start;
+                if found != expected {
+                    return Err(fail(Cause::DataLength { expected, found }));
+                }
+            }
+            Err(cause) if cause.is_unsupported() => {}
+            Err(cause) => return Err(fail(cause)),
         }
         if end > available {
             return Err(fail(Cause::Truncated {

@@ -19,24 +19,67 @@ pub(super) enum StoredType {
     F64,
 }
 
-/// One row per type: the type, its name in safetensors, and the class of its storage in PyTorch,
-/// where there is one. In the order of the safetensors reference implementation, which sorts
+/// What files call a type.
+struct Row {
+    stored: StoredType,
+    safetensors: &'static str,
+    /// As in `torch.float32`.
+    torch: &'static str,
+    /// The class of a storage of such elements in PyTorch, where there is one.
+    class: Option<&'static str>,
+}
+
+const fn row(
+    stored: StoredType,
+    safetensors: &'static str,
+    torch: &'static str,
+    class: Option<&'static str>,
+) -> Row {
+    Row {
+        stored,
+        safetensors,
+        torch,
+        class,
+    }
+}
+
+/// One row per type, in the order of the safetensors reference implementation, which sorts
 /// tensors by it.
-const TYPES: [(StoredType, &str, Option<&str>); 10] = [
-    (StoredType::Native(DType::Bool), "BOOL", Some("BoolStorage")),
-    (StoredType::Native(DType::U8), "U8", Some("ByteStorage")),
-    (StoredType::Native(DType::F16), "F16", Some("HalfStorage")),
-    (
-        StoredType::Native(DType::BF16),
-        "BF16",
-        Some("BFloat16Storage"),
-    ),
-    (StoredType::Native(DType::I32), "I32", Some("IntStorage")),
-    (StoredType::Native(DType::U32), "U32", None),
-    (StoredType::Native(DType::F32), "F32", Some("FloatStorage")),
-    (StoredType::F64, "F64", Some("DoubleStorage")),
-    (StoredType::Native(DType::I64), "I64", Some("LongStorage")),
-    (StoredType::Native(DType::U64), "U64", None),
+const TYPES: [Row; 10] = {
+    use StoredType::{F64, Native};
+    [
+        row(Native(DType::Bool), "BOOL", "bool", Some("BoolStorage")),
+        row(Native(DType::U8), "U8", "uint8", Some("ByteStorage")),
+        row(Native(DType::F16), "F16", "float16", Some("HalfStorage")),
+        row(
+            Native(DType::BF16),
+            "BF16",
+            "bfloat16",
+            Some("BFloat16Storage"),
+        ),
+        row(Native(DType::I32), "I32", "int32", Some("IntStorage")),
+        row(Native(DType::U32), "U32", "uint32", None),
+        row(Native(DType::F32), "F32", "float32", Some("FloatStorage")),
+        row(F64, "F64", "float64", Some("DoubleStorage")),
+        row(Native(DType::I64), "I64", "int64", Some("LongStorage")),
+        row(Native(DType::U64), "U64", "uint64", None),
+    ]
+};
+
+/// Storages of elements that cannot be read: the class, PyTorch's name of the type, and the bytes
+/// of an element, which say where the next storage starts in a file of the old format.
+const OTHER_CLASSES: [(&str, &str, u64); 10] = [
+    ("CharStorage", "int8", 1),
+    ("ShortStorage", "int16", 2),
+    ("ComplexFloatStorage", "complex64", 8),
+    ("ComplexDoubleStorage", "complex128", 16),
+    ("QInt8Storage", "qint8", 1),
+    ("QUInt8Storage", "quint8", 1),
+    ("QUInt4x2Storage", "quint4x2", 1),
+    ("QUInt2x4Storage", "quint2x4", 1),
+    ("QInt32Storage", "qint32", 4),
+    // Bytes of no type; the tensors that view it know theirs.
+    ("UntypedStorage", "untyped", 1),
 ];
 
 impl StoredType {
@@ -47,30 +90,50 @@ impl StoredType {
 
     /// The type that safetensors calls `name`.
     pub(super) fn from_safetensors_name(name: &str) -> Result<Self, Cause> {
-        let row = TYPES.iter().find(|row| row.1 == name);
-        row.map(|row| row.0).ok_or_else(|| {
-            let supported = TYPES.iter().map(|row| row.1);
+        let row = TYPES.iter().find(|row| row.safetensors == name);
+        row.map(|row| row.stored).ok_or_else(|| {
+            let supported = TYPES.iter().map(|row| row.safetensors);
             unsupported(name, supported)
         })
     }
 
     /// The type of the elements of the PyTorch class `torch.NAME`.
     pub(super) fn from_torch_storage(name: &str) -> Result<Self, Cause> {
-        let row = TYPES.iter().find(|row| row.2 == Some(name));
-        row.map(|row| row.0).ok_or_else(|| {
-            let supported = TYPES.iter().filter_map(|row| row.2);
-            unsupported(name, supported)
+        let row = TYPES.iter().find(|row| row.class == Some(name));
+        row.map(|row| row.stored).ok_or_else(|| {
+            let other = OTHER_CLASSES.iter().find(|other| other.0 == name);
+            let supported = TYPES.iter().filter(|row| row.class.is_some());
+            unsupported(
+                other.map_or(name, |other| other.1),
+                supported.map(|row| row.torch),
+            )
         })
+    }
+
+    /// The type that PyTorch calls `torch.NAME`.
+    pub(super) fn from_torch_dtype(name: &str) -> Result<Self, Cause> {
+        let row = TYPES.iter().find(|row| row.torch == name);
+        row.map(|row| row.stored)
+            .ok_or_else(|| unsupported(name, TYPES.iter().map(|row| row.torch)))
+    }
+
+    /// Bytes of an element of the PyTorch class `torch.NAME`, if the class is known.
+    pub(super) fn torch_storage_size(name: &str) -> Option<u64> {
+        let other = OTHER_CLASSES.iter().find(|other| other.0 == name);
+        match StoredType::from_torch_storage(name) {
+            Ok(stored) => Some(stored.size() as u64),
+            Err(_) => other.map(|other| other.2),
+        }
     }
 
     /// Its name in safetensors.
     pub(super) fn safetensors_name(self) -> &'static str {
-        TYPES[self.rank()].1
+        TYPES[self.rank()].safetensors
     }
 
     /// Its place in the order by which safetensors files are sorted.
     pub(super) fn rank(self) -> usize {
-        let place = TYPES.iter().position(|row| row.0 == self);
+        let place = TYPES.iter().position(|row| row.stored == self);
         place.expect("every type has a row")
     }
 

@@ -4,7 +4,6 @@ use std::io::{Read, Seek, SeekFrom};
 
 use super::error::Cause;
 use super::storage::StoredType;
-use super::zip::Entry;
 use crate::tensor_data::HostTensor;
 
 /// A view of a storage, in elements, known to lie inside it.
@@ -68,18 +67,17 @@ impl View {
         self.stored.byte_count(&self.shape)
     }
 
-    /// Reads the elements into a dense tensor. The checksum is verified when they are the whole
-    /// storage, as is the rule.
+    /// Reads the elements into a dense tensor, from a storage of `size` bytes at `start`. Its
+    /// checksum `crc`, if not 0, is verified when the elements are the whole storage, as is the
+    /// rule.
     pub(super) fn read(
         &self,
         file: &mut (impl Read + Seek),
-        entry: Entry,
+        (start, size, crc): (u64, u64, u32),
     ) -> Result<HostTensor, Cause> {
-        let size = self.stored.size() as u64;
-        // Verified before anything is allocated: the entry's bytes are in the file.
-        let start = entry.data_start(file)?;
-        let start = SeekFrom::Start(start + self.offset * size);
-        file.seek(start).map_err(Cause::Read)?;
+        let element = self.stored.size() as u64;
+        let first = SeekFrom::Start(start + self.offset * element);
+        file.seek(first).map_err(Cause::Read)?;
         let mut data = Checked {
             file,
             crc: crc32fast::Hasher::new(),
@@ -87,14 +85,14 @@ impl View {
         let tensor = if self.is_dense() {
             self.stored.read_dense(&mut data, self.shape.clone())?
         } else {
-            let mut span = vec![0; (self.extent * size) as usize];
+            let mut span = vec![0; (self.extent * element) as usize];
             data.read_exact(&mut span).map_err(Cause::Read)?;
             let dense = self.gather(&span);
             self.stored
                 .read_dense(&mut dense.as_slice(), self.shape.clone())?
         };
-        let whole = self.extent * size == entry.size;
-        if whole && entry.crc != 0 && data.crc.finalize() != entry.crc {
+        let whole = self.extent * element == size;
+        if whole && crc != 0 && data.crc.finalize() != crc {
             return Err(Cause::Checksum);
         }
         Ok(tensor)

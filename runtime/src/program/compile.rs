@@ -34,6 +34,11 @@ pub struct CompileOptions {
     /// On a GPU, contractions in f32 on the tensor cores, their sides rounded to 10 bits of
     /// mantissa: outside the promise of the same bits everywhere.
     pub tf32: bool,
+    /// Looks at the values of every op before each run: an index outside of the range of a gather
+    /// (an embedding, a cross-entropy), a NaN that is given, a NaN or infinity that an op makes
+    /// are errors with the op's name and the line that made it. Unchecked, indices are clamped. It
+    /// costs an evaluation by the reference evaluator, a thousand times the run's own time.
+    pub check_values: bool,
 }
 
 impl Default for CompileOptions {
@@ -45,6 +50,7 @@ impl Default for CompileOptions {
             threads: 0,
             device: Device::Cpu,
             tf32: false,
+            check_values: false,
         }
     }
 }
@@ -55,6 +61,8 @@ pub struct Executable {
     pub(super) program: Arc<Program>,
     pub(super) code: Code,
     report: Arc<CompileReport>,
+    /// The function, for checked runs.
+    pub(super) checked: Option<Arc<Function>>,
 }
 
 /// What a device runs.
@@ -69,10 +77,12 @@ pub(super) enum Code {
 /// # Errors
 /// If the machine lacks what was asked for, or cannot take the program.
 pub fn compile(function: &Function, options: &CompileOptions) -> Result<Executable, ProgramError> {
-    match options.device {
+    let mut executable = match options.device {
         Device::Cpu => compile_for_cpu(function, options),
         Device::Cuda { ordinal } => compile_for_gpu(function, options, ordinal),
-    }
+    }?;
+    executable.checked = options.check_values.then(|| Arc::new(function.clone()));
+    Ok(executable)
 }
 
 fn compile_for_cpu(
@@ -110,6 +120,7 @@ fn compile_for_cpu(
             threads,
         },
         report: Arc::new(report),
+        checked: None,
     })
 }
 
@@ -137,6 +148,7 @@ fn compile_for_gpu(
         program: Arc::new(compiled.program),
         code: Code::Cuda(Arc::new(code)),
         report: Arc::new(report),
+        checked: None,
     })
 }
 

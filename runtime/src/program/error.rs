@@ -43,6 +43,16 @@ pub enum ProgramError {
         name: String,
         known: String,
     },
+    /// Given more than once.
+    #[error("input `{name}` is given twice")]
+    Twice { name: String },
+    /// In a checked run, a value that an op may not be given or make.
+    #[error("{op}: {what}\n  at {location}")]
+    Value {
+        op: &'static str,
+        what: String,
+        location: &'static std::panic::Location<'static>,
+    },
     /// Given in another type or shape.
     #[error("{kind} `{name}` must be {wanted}, got {got}")]
     Mismatch {

@@ -20,6 +20,7 @@
 
 mod addresses;
 mod bound;
+mod checked;
 mod compile;
 mod cpu;
 mod error;

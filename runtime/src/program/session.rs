@@ -1,12 +1,13 @@
 //! A program with its parameters and memory, ready to run.
 
+use super::checked::check_values;
 use super::compile::{Code, Executable};
 use super::cpu::CpuBound;
 use super::{Bound, LaunchTime, ProgramError};
 use crate::cuda::CudaBound;
 use crate::tensor_data::HostTensor;
 use bsq_codegen::program::{BufferKind, Program};
-use bsq_ir::Type;
+use bsq_ir::{Function, Type};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub struct Session {
     names: Names,
     /// Stable launches must run before the next run.
     stale: bool,
+    /// The function, if runs are checked.
+    checked: Option<Arc<Function>>,
 }
 
 /// Buffers of inputs and parameters by name.
@@ -35,6 +38,7 @@ impl Session {
         mut parameters: BTreeMap<String, HostTensor>,
     ) -> Result<Self, ProgramError> {
         let program = executable.program;
+        let checked = executable.checked;
         let mut names = Names::default();
         let mut values = BTreeMap::new();
         for (index, buffer) in program.buffers.iter().enumerate() {
@@ -67,6 +71,7 @@ impl Session {
             bound,
             names,
             stale: true,
+            checked,
         })
     }
 
@@ -128,12 +133,20 @@ impl Session {
                 return Err(unexpected("input", name, &self.names.inputs));
             };
             check("input", name, &self.program.buffers[index].ty, value)?;
+            if given.iter().any(|&(other, _)| other == index) {
+                let name = name.to_string();
+                return Err(ProgramError::Twice { name });
+            }
             given.push((index, value));
         }
         let is_given = |index: usize| given.iter().any(|input| input.0 == index);
         let missing_one = self.names.inputs.iter().find(|input| !is_given(*input.1));
         if let Some((name, &index)) = missing_one {
             return Err(missing("input", name, &self.program.buffers[index].ty));
+        }
+        if let Some(function) = &self.checked {
+            let parameters = self.parameters()?.into_iter().collect();
+            check_values(function, &inputs.iter().copied().collect(), &parameters)?;
         }
         let outputs = self.bound.run(&given, self.stale, profile)?;
         self.stale = false;

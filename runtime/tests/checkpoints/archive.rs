@@ -65,22 +65,24 @@ pub fn local_header(entry: &Entry<'_>) -> Vec<u8> {
 pub fn table_entry(entry: &Entry<'_>, offset: u64, width: Width) -> Vec<u8> {
     let wide = width == Width::Wide;
     let narrow = |number: u64| if wide { u32::MAX } else { number as u32 };
+    // What is stored claims to be as long as it claims to be unpacked.
+    let packed = match entry.method {
+        0 => entry.size,
+        _ => entry.data.len() as u64,
+    };
     let mut extra = b"FB\x02\0ZZ".to_vec();
     if wide {
         extra.extend(1u16.to_le_bytes());
         extra.extend(24u16.to_le_bytes());
-        extra.extend(
-            [entry.size, entry.size, offset]
-                .map(u64::to_le_bytes)
-                .concat(),
-        );
+        extra.extend([entry.size, packed, offset].map(u64::to_le_bytes).concat());
     }
     let mut bytes = b"PK\x01\x02".to_vec();
     bytes.extend([0; 6]);
     bytes.extend(entry.method.to_le_bytes());
     bytes.extend([0; 4]);
     bytes.extend(entry.crc.to_le_bytes());
-    bytes.extend([narrow(entry.size); 2].map(u32::to_le_bytes).concat());
+    let lengths = [narrow(packed), narrow(entry.size)];
+    bytes.extend(lengths.map(u32::to_le_bytes).concat());
     bytes.extend((entry.name.len() as u16).to_le_bytes());
     bytes.extend((extra.len() as u16).to_le_bytes());
     bytes.extend([0; 10]);

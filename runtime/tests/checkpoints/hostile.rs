@@ -1,9 +1,11 @@
 //! Files that are damaged or made to do harm: each is an error or data, never a panic, and never
 //! takes memory that its size does not justify.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 
 use bsq_runtime::checkpoint::{Checkpoint, CheckpointError, Weights, read};
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 use proptest::prelude::*;
 
 use crate::allocations::peak;
@@ -121,7 +123,10 @@ fn damaged_archives_are_refused() {
 
     let mut compressed = entry();
     compressed.method = 8;
-    assert!(error(&narrow(&[compressed])).contains("an entry is compressed or encrypted"));
+    assert_eq!(
+        error(&narrow(&[compressed])),
+        "the zip archive is damaged: an entry's compressed data are corrupt"
+    );
     let mut wrong = entry();
     wrong.crc = 1;
     assert_eq!(
@@ -168,6 +173,57 @@ fn damaged_archives_are_refused() {
     }
 }
 
+/// An archive whose pickle and storage are deflated, with the lengths that they claim.
+fn deflated(pickle: &[u8], storage: &[u8], claimed: Option<u64>) -> Vec<u8> {
+    let pack = |bytes: &[u8]| {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let (packed_pickle, packed) = (pack(pickle), pack(storage));
+    let mut entries = [
+        Entry::new("x/data.pkl", &packed_pickle),
+        Entry::new("x/data/0", &packed),
+    ];
+    entries[0].size = pickle.len() as u64;
+    entries[1].size = claimed.unwrap_or(storage.len() as u64);
+    for entry in &mut entries {
+        entry.method = 8;
+    }
+    zip(&entries, Width::Narrow)
+}
+
+#[test]
+fn compressed_storages_take_no_more_memory_than_their_file_justifies() {
+    let tensor = |elements: i64| weight_pickle("0", 0, &[elements], &[1]);
+    let small = deflated(&tensor(4), &[1; 16], None);
+    assert_eq!(parse(&small).unwrap().tensors["weight"].shape(), [4]);
+    // A storage that claims to be another length.
+    assert_eq!(
+        error(&deflated(&tensor(4), &[1; 16], Some(20))),
+        "tensor `weight`: the zip archive is damaged: an entry's compressed data are corrupt"
+    );
+    assert_eq!(
+        error(&deflated(&tensor(3), &[1; 16], Some(12))),
+        "tensor `weight`: the zip archive is damaged: an entry unpacks to more bytes than its table says"
+    );
+    assert_eq!(
+        error(&deflated(&tensor(4), &[1; 16], Some(1 << 31))),
+        "tensor `weight`: the zip archive is damaged: an entry has another length than its data"
+    );
+    // Bombs: of one element, so that it is the storage alone that is too large.
+    let bomb = deflated(&tensor(1), &vec![0; 64 << 20], None);
+    let message = error(&bomb);
+    assert!(
+        message.contains("its data unpack to 67108864 bytes"),
+        "{message}"
+    );
+    let mut pickle = tensor(1);
+    pickle.extend(vec![0; 1 << 20]);
+    let message = error(&deflated(&pickle, &[0; 4], None));
+    assert!(message.contains("far more than a file of"), "{message}");
+}
+
 #[test]
 fn tables_that_point_nowhere_are_refused() {
     for width in [Width::Narrow, Width::Wide] {
@@ -189,12 +245,15 @@ fn tables_that_point_nowhere_are_refused() {
 }
 
 /// The fixtures that are read to the end, and so have most to damage.
-fn fixtures() -> [&'static [u8]; 4] {
+fn fixtures() -> [&'static [u8]; 7] {
     [
         include_bytes!("../fixtures/training.pt"),
         include_bytes!("../fixtures/types.pt"),
         include_bytes!("../fixtures/views.pt"),
         include_bytes!("../fixtures/protocol5.pt"),
+        include_bytes!("../fixtures/legacy_protocol1.pt"),
+        include_bytes!("../fixtures/legacy_protocol2.pt"),
+        include_bytes!("../fixtures/deflated.pt"),
     ]
 }
 
@@ -222,7 +281,7 @@ proptest! {
 
     #[test]
     fn flipped_bits_give_data_or_an_error(
-        which in 0usize..4, flips in prop::collection::vec((any::<usize>(), 0u8..8), 1..8)
+        which in 0usize..7, flips in prop::collection::vec((any::<usize>(), 0u8..8), 1..8)
     ) {
         let mut bytes = fixtures()[which].to_vec();
         for (position, bit) in flips {

@@ -3,5 +3,6 @@
 mod allocations;
 mod archive;
 mod fixtures;
+mod forms;
 mod hostile;
 mod large;

@@ -1,16 +1,12 @@
 //! Every difference is found and listed.
 
-use std::collections::BTreeMap;
-
 use super::*;
-use crate::checkpoint::Source;
 
 fn checkpoint(tensors: Vec<(&str, HostTensor)>) -> Checkpoint {
     let named = tensors.into_iter().map(|(n, t)| (n.to_string(), t));
     Checkpoint {
         tensors: named.collect(),
-        metadata: BTreeMap::new(),
-        source: Source::Safetensors,
+        ..Checkpoint::default()
     }
 }
 
@@ -82,6 +78,28 @@ fn every_difference_is_listed() {
     nan: element 2 is NaN
     inf: element 0 is -inf"
     );
+}
+
+#[test]
+fn what_was_skipped_matters_only_to_a_parameter_or_buffer_of_its_name() {
+    let mut checkpoint = checkpoint(vec![("a", floats(&[2], 1.0)), ("steps", integers())]);
+    let skip = |(name, why): (&str, &str)| (name.to_string(), why.to_string());
+    let skipped = [
+        ("a._extra_state", "it is not a tensor but None"),
+        ("b", "int8"),
+    ];
+    checkpoint.skipped = skipped.map(skip).into();
+    assert!(match_parameters(&checkpoint, [("a", [2])], &[]).is_ok());
+    for (expected, buffers) in [
+        (vec![("a", [2]), ("b", [3])], &[][..]),
+        (vec![("a", [2])], &["b"]),
+    ] {
+        let mismatch = match_parameters(&checkpoint, expected, buffers).unwrap_err();
+        assert_eq!(
+            mismatch.to_string(),
+            "the checkpoint does not fit the model: 1 unreadable\n  unreadable:\n    b: int8"
+        );
+    }
 }
 
 #[test]

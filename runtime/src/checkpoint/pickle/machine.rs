@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::opcode as op;
+use super::text;
 use super::{Global, Instance, Object, Pickle, PickleError, Problem, Value};
 
-/// Runs a pickle to its end.
-pub(super) fn run(bytes: &[u8]) -> Result<Pickle, PickleError> {
+/// Runs a pickle to its end, and says how many bytes it has.
+pub(super) fn run(bytes: &[u8]) -> Result<(Pickle, usize), PickleError> {
     let mut machine = Machine {
         bytes,
         position: 0,
@@ -21,7 +22,7 @@ pub(super) fn run(bytes: &[u8]) -> Result<Pickle, PickleError> {
         let at = |problem| PickleError { position, problem };
         if let Some(root) = machine.step().map_err(at)? {
             let objects = machine.objects;
-            return Ok(Pickle { objects, root });
+            return Ok((Pickle { objects, root }, machine.position));
         }
     }
     Err(PickleError {
@@ -47,7 +48,7 @@ impl Machine<'_> {
         match opcode {
             op::STOP => return self.pop().map(Some),
             op::PROTO => match self.u8()? {
-                2..=5 => {}
+                0..=5 => {}
                 protocol => return Err(Problem::Protocol(protocol)),
             },
             // A frame only tells how far to read ahead.
@@ -73,6 +74,27 @@ impl Machine<'_> {
                 self.stack.push(Value::Float(f64::from_be_bytes(bytes)));
             }
 
+            op::INT => {
+                let value = text::int(self.line()?)?;
+                self.integer(value);
+            }
+            op::LONG => {
+                let value = text::long(self.line()?)?;
+                self.integer(value);
+            }
+            op::FLOAT => {
+                let value = text::float(self.line()?)?;
+                self.stack.push(Value::Float(value));
+            }
+
+            op::STRING => {
+                let text = text::string(self.line()?)?;
+                self.push(Object::Str(text));
+            }
+            op::UNICODE => {
+                let text = text::unicode(self.line()?)?;
+                self.push(Object::Str(text));
+            }
             op::SHORT_BINSTRING | op::SHORT_BINUNICODE => self.text(1)?,
             op::BINSTRING | op::BINUNICODE => self.text(4)?,
             op::BINUNICODE8 => self.text(8)?,
@@ -125,8 +147,8 @@ impl Machine<'_> {
             }
 
             op::GLOBAL => {
-                let (module, name) = (self.line()?, self.line()?);
-                self.push(Object::Global(Box::new(Global { module, name })));
+                let global = self.global()?;
+                self.push(global);
             }
             op::STACK_GLOBAL => {
                 let (name, module) = (self.pop()?, self.pop()?);
@@ -141,6 +163,22 @@ impl Machine<'_> {
                 let (_keywords, arguments, class) = (self.pop()?, self.pop()?, self.pop()?);
                 self.call(class, arguments);
             }
+            op::INST => {
+                let class = self.global()?;
+                let arguments = self.pop_mark()?;
+                self.push(class);
+                let class = self.pop()?;
+                self.push(Object::Tuple(arguments.into()));
+                let arguments = self.pop()?;
+                self.call(class, arguments);
+            }
+            op::OBJ => {
+                let values = self.pop_mark()?;
+                let (&class, arguments) = values.split_first().ok_or(Problem::Underflow)?;
+                self.push(Object::Tuple(arguments.into()));
+                let arguments = self.pop()?;
+                self.call(class, arguments);
+            }
             op::BUILD => {
                 let state = self.pop()?;
                 match self.target()? {
@@ -153,11 +191,38 @@ impl Machine<'_> {
                 self.push(Object::Persistent(id));
             }
 
-            op::BINPUT => self.put(1)?,
-            op::LONG_BINPUT => self.put(4)?,
+            op::PERSID => {
+                let id = lossy(self.line()?);
+                self.push(Object::Str(id));
+                let id = self.pop()?;
+                self.push(Object::Persistent(id));
+            }
+
+            op::PUT => {
+                let number = text::index(self.line()?)?;
+                self.put(number)?;
+            }
+            op::BINPUT => {
+                let number = self.number(1)?;
+                self.put(number)?;
+            }
+            op::LONG_BINPUT => {
+                let number = self.number(4)?;
+                self.put(number)?;
+            }
             op::MEMOIZE => drop(self.memo.insert(self.memo.len() as u64, self.top()?)),
-            op::BINGET => self.get(1)?,
-            op::LONG_BINGET => self.get(4)?,
+            op::GET => {
+                let number = text::index(self.line()?)?;
+                self.get(number)?;
+            }
+            op::BINGET => {
+                let number = self.number(1)?;
+                self.get(number)?;
+            }
+            op::LONG_BINGET => {
+                let number = self.number(4)?;
+                self.get(number)?;
+            }
             _ => return Err(Problem::Opcode(opcode)),
         }
         Ok(None)
@@ -186,13 +251,19 @@ impl Machine<'_> {
         self.take(usize::try_from(count).map_err(|_| Problem::Truncated)?)
     }
 
-    /// Text up to the end of the line.
-    fn line(&mut self) -> Result<Arc<str>, Problem> {
+    /// What is before the end of the line.
+    fn line(&mut self) -> Result<&[u8], Problem> {
         let rest = &self.bytes[self.position..];
         let end = rest.iter().position(|&byte| byte == b'\n');
         let line = &rest[..end.ok_or(Problem::Truncated)?];
         self.position += line.len() + 1;
-        Ok(lossy(line))
+        Ok(line)
+    }
+
+    /// The class or function that two lines name.
+    fn global(&mut self) -> Result<Object, Problem> {
+        let (module, name) = (lossy(self.line()?), lossy(self.line()?));
+        Ok(Object::Global(Box::new(Global { module, name })))
     }
 
     fn top(&self) -> Result<Value, Problem> {
@@ -225,7 +296,7 @@ impl Machine<'_> {
     }
 
     fn push(&mut self, object: Object) {
-        // An opcode makes one object at most, so the limit on opcodes keeps the number small.
+        // An opcode makes three objects at most, so the limit on opcodes keeps the number small.
         let id = self.objects.len() as u32;
         self.objects.push(object);
         self.stack.push(Value::Object(id));
@@ -235,6 +306,14 @@ impl Machine<'_> {
         let number = self.number(width)?;
         self.stack.push(Value::Int(number as i64));
         Ok(())
+    }
+
+    /// An integer, or one whose value is beyond 64 bits.
+    fn integer(&mut self, value: Option<Value>) {
+        match value {
+            Some(value) => self.stack.push(value),
+            None => self.push(Object::BigInt),
+        }
     }
 
     /// A little-endian integer in two's complement, of any length.
@@ -319,14 +398,12 @@ impl Machine<'_> {
         })));
     }
 
-    fn put(&mut self, width: usize) -> Result<(), Problem> {
-        let number = self.number(width)?;
+    fn put(&mut self, number: u64) -> Result<(), Problem> {
         self.memo.insert(number, self.top()?);
         Ok(())
     }
 
-    fn get(&mut self, width: usize) -> Result<(), Problem> {
-        let number = self.number(width)?;
+    fn get(&mut self, number: u64) -> Result<(), Problem> {
         let value = self.memo.get(&number).ok_or(Problem::Memo(number))?;
         self.stack.push(*value);
         Ok(())

@@ -12,6 +12,7 @@
 
 mod machine;
 mod opcode;
+mod text;
 
 #[cfg(test)]
 mod tests;
@@ -56,11 +57,11 @@ pub enum Problem {
     /// The data end inside an opcode or without the final one.
     #[error("the data end too early")]
     Truncated,
-    /// Not an opcode, or one that protocols 2 to 5 do not write.
+    /// Not an opcode, or one that protocols 0 to 5 do not write.
     #[error("unsupported opcode {0:#04x}")]
     Opcode(u8),
     /// A protocol from the future.
-    #[error("unsupported protocol {0}; 2 to 5 are supported")]
+    #[error("unsupported protocol {0}; 0 to 5 are supported")]
     Protocol(u8),
     /// The opcode needs more on the stack.
     #[error("the stack is empty")]
@@ -163,12 +164,30 @@ impl Pickle {
     /// How many opcodes a pickle may have. A checkpoint takes some forty for each tensor.
     pub const MAX_STEPS: usize = 2_000_000;
 
-    /// Reads a pickle of protocol 2 to 5. What follows its end is ignored.
+    /// Reads a pickle of protocol 0 to 5. What follows its end is ignored.
     ///
     /// # Errors
     /// When the bytes are not such a pickle.
     pub fn parse(bytes: &[u8]) -> Result<Self, PickleError> {
+        Ok(machine::run(bytes)?.0)
+    }
+
+    /// Like [`parse`](Pickle::parse), with the number of bytes that the pickle takes: another one
+    /// may follow.
+    ///
+    /// # Errors
+    /// As for `parse`.
+    pub fn parse_first(bytes: &[u8]) -> Result<(Self, usize), PickleError> {
         machine::run(bytes)
+    }
+
+    /// What refers to something outside of the pickle, in the order in which it is named.
+    pub fn persistent(&self) -> impl Iterator<Item = Node<'_>> {
+        let ids = self.objects.iter().filter_map(|object| match object {
+            Object::Persistent(id) => Some(*id),
+            _ => None,
+        });
+        ids.map(|id| self.node(id))
     }
 
     /// The pickled object.
@@ -265,6 +284,14 @@ impl<'a> Node<'a> {
     pub fn path(self) -> Option<(&'a str, &'a str)> {
         match self.object() {
             Some(Object::Global(global)) => Some((&global.module, &global.name)),
+            _ => None,
+        }
+    }
+
+    /// What tells this object from all others of its pickle; `None` for values that are no objects.
+    pub(super) fn object_id(self) -> Option<u32> {
+        match self.value {
+            Value::Object(id) => Some(id),
             _ => None,
         }
     }

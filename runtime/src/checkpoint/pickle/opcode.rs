@@ -1,4 +1,4 @@
-//! The opcodes that protocols 2 to 5 write, by the names of Python's `pickletools`.
+//! The opcodes that protocols 0 to 5 write, by the names of Python's `pickletools`.
 
 pub(super) const MARK: u8 = b'(';
 pub(super) const STOP: u8 = b'.';
@@ -18,10 +18,15 @@ pub(super) const BININT2: u8 = b'M';
 pub(super) const LONG1: u8 = 0x8a;
 pub(super) const LONG4: u8 = 0x8b;
 pub(super) const BINFLOAT: u8 = b'G';
+pub(super) const INT: u8 = b'I';
+pub(super) const LONG: u8 = b'L';
+pub(super) const FLOAT: u8 = b'F';
 
-// Text and bytes; the first two are what Python 2 calls a string.
+// Text and bytes; the first three are what Python 2 calls a string.
+pub(super) const STRING: u8 = b'S';
 pub(super) const SHORT_BINSTRING: u8 = b'U';
 pub(super) const BINSTRING: u8 = b'T';
+pub(super) const UNICODE: u8 = b'V';
 pub(super) const SHORT_BINUNICODE: u8 = 0x8c;
 pub(super) const BINUNICODE: u8 = b'X';
 pub(super) const BINUNICODE8: u8 = 0x8d;
@@ -54,12 +59,17 @@ pub(super) const STACK_GLOBAL: u8 = 0x93;
 pub(super) const REDUCE: u8 = b'R';
 pub(super) const NEWOBJ: u8 = 0x81;
 pub(super) const NEWOBJ_EX: u8 = 0x92;
+pub(super) const INST: u8 = b'i';
+pub(super) const OBJ: u8 = b'o';
 pub(super) const BUILD: u8 = b'b';
+pub(super) const PERSID: u8 = b'P';
 pub(super) const BINPERSID: u8 = b'Q';
 
 // The memo, where objects that are used again are kept.
+pub(super) const PUT: u8 = b'p';
 pub(super) const BINPUT: u8 = b'q';
 pub(super) const LONG_BINPUT: u8 = b'r';
 pub(super) const MEMOIZE: u8 = 0x94;
+pub(super) const GET: u8 = b'g';
 pub(super) const BINGET: u8 = b'h';
 pub(super) const LONG_BINGET: u8 = b'j';

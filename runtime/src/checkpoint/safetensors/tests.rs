@@ -132,8 +132,10 @@ fn wrapper_prefixes_are_removed() {
         "c.module.d",
         "e",
         "_orig_mod.f",
+        "_fsdp_wrapped_module.model.g",
     ];
-    assert_eq!(names(&wrapped).unwrap(), ["a", "b", "c.module.d", "e", "f"]);
+    let bare = ["a", "b", "c.module.d", "e", "f", "g"];
+    assert_eq!(names(&wrapped).unwrap(), bare);
     let error = names(&["module.a", "a"]).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -178,10 +180,6 @@ fn what_is_wrong_is_said_of_which_tensor() {
             "tensor `b`: invalid header: its data end at 8, before they start, at 16",
         ),
         (
-            file(entry("b", "F8_E4M3", "[2]", 8, 10), 16),
-            "tensor `b`: the element type F8_E4M3 is not supported; these are: BOOL U8 F16 BF16 I32 U32 F32 F64 I64 U64",
-        ),
-        (
             file(entry("b", "F32", "[4294967296,4294967296]", 8, 16), 16),
             "tensor `b`: a tensor of shape [4294967296, 4294967296] is too large for this machine's address space",
         ),
@@ -217,6 +215,42 @@ fn what_is_wrong_is_said_of_which_tensor() {
     assert_eq!(
         message,
         "x.safetensors: tensor `b`: element 1 of a bool tensor is the byte 3: only 0 and 1 are allowed"
+    );
+}
+
+#[test]
+fn tensors_of_types_that_nothing_needs_are_skipped() {
+    let header = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},
+        "module.scale":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[4,6]},
+        "table":{"dtype":"I16","shape":[1],"data_offsets":[6,8]},
+        "newer":{"dtype":"F4","shape":[4],"data_offsets":[8,10]}}"#;
+    let checkpoint = parse(&with_header(header, 10)).unwrap();
+    assert_eq!(checkpoint.tensors.len(), 1);
+    let skipped: Vec<_> = checkpoint.skipped.keys().collect();
+    assert_eq!(skipped, ["newer", "scale", "table"]);
+    assert_eq!(
+        checkpoint.skipped["scale"],
+        "the element type F8_E4M3[2] is not supported; these are: BOOL U8 F16 BF16 I32 U32 F32 F64 I64 U64"
+    );
+}
+
+#[test]
+fn a_key_chooses_the_names_that_start_with_it() {
+    let tensor = HostTensor::scalar(1.0f32).unwrap();
+    let tensors = ["net.g.a", "net.g.b", "net.d.a", "c"].map(|n| (n.to_string(), tensor.clone()));
+    let bytes = saved(&tensors.into(), &metadata(&[]));
+    let select = |key| {
+        let selection = crate::checkpoint::Selection {
+            key: Some(key),
+            ..Default::default()
+        };
+        read_checkpoint(Cursor::new(&bytes), "x.safetensors", selection)
+    };
+    let names: Vec<_> = select("net.g").unwrap().tensors.into_keys().collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(
+        select("g").unwrap_err().to_string(),
+        "x.safetensors: no tensor's name starts with `g.`; names start with net"
     );
 }
 
