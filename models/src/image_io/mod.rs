@@ -5,8 +5,10 @@
 //! says, as [`Notice`]s, what it had to change on the way; [`to_planar`] and [`from_planar`] go
 //! between pictures and the `[3, height, width]` f32 arrays in -1..1 that models consume.
 
+mod color;
 mod crop;
-mod jpeg_markers;
+mod guard;
+mod jpeg;
 mod load;
 mod planar;
 pub mod resize;
