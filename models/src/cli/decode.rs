@@ -3,6 +3,7 @@
 use super::device::DeviceArgument;
 use super::error::{CliError, Context};
 use super::interrupt::uninterrupted;
+use super::limits::LimitArgument;
 use super::model::ModelArgument;
 use super::output::Output;
 use super::prior::PriorArgument;
@@ -56,6 +57,8 @@ pub struct Arguments {
     prior: PriorArgument,
     #[command(flatten)]
     device: DeviceArgument,
+    #[command(flatten)]
+    limits: LimitArgument,
     /// Decode what is good of a damaged file
     #[arg(long)]
     recover: bool,
@@ -73,7 +76,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     // Headers first: a file that is none of ours is found before any model is read.
     let mut streams = Vec::new();
     for path in &arguments.files {
-        let stream = read(open(path)?, arguments.recover).in_(path.display())?;
+        let stream = read(open(path)?, arguments.recover, arguments.limits).in_(path.display())?;
         streams.push(stream);
     }
     let device = arguments.device.open(output)?;
@@ -234,13 +237,18 @@ fn open(path: &Path) -> Result<File, CliError> {
 }
 
 /// A whole stream, in memory: a process may have fewer files open than a command line names.
-fn read(mut file: File, recover: bool) -> Result<FrameReader<Cursor<Vec<u8>>>, CodecError> {
+fn read(
+    mut file: File,
+    recover: bool,
+    limits: LimitArgument,
+) -> Result<FrameReader<Cursor<Vec<u8>>>, CodecError> {
     let mut bytes = Vec::new();
     file.by_ref()
         .take(HEADER_BYTES as u64)
         .read_to_end(&mut bytes)?;
     // A file that is none of ours is not read to its end.
     let header = Header::read(&mut &bytes[..])?;
+    header.check_pixels(limits.max_pixels())?;
     file.take(most_bytes(&header)).read_to_end(&mut bytes)?;
-    FrameReader::new(Cursor::new(bytes), recover)
+    FrameReader::within(Cursor::new(bytes), recover, limits.max_pixels())
 }

@@ -3,6 +3,7 @@
 use super::device::DeviceArgument;
 use super::error::{CliError, Context};
 use super::interrupt::uninterrupted;
+use super::limits::LimitArgument;
 use super::model::ModelArgument;
 use super::output::Output;
 use super::prior::PriorArgument;
@@ -44,7 +45,7 @@ Examples:
   bsq inspect photo.bsq                       sizes, models, checksums
   bsq decode photo.bsq                        writes photo.bsq.png")]
 pub struct Arguments {
-    /// PNG or JPEG pictures of any size
+    /// PNG, JPEG, WebP, TIFF or GIF pictures
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// The file to write, or an existing folder [default: beside the picture, as .bsq]
@@ -56,6 +57,8 @@ pub struct Arguments {
     prior: PriorArgument,
     #[command(flatten)]
     device: DeviceArgument,
+    #[command(flatten)]
+    limits: LimitArgument,
     /// Write every bit of every token, without a prior
     #[arg(long, conflicts_with_all = ["prior", "keep"])]
     raw: bool,
@@ -65,7 +68,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    check_all(&arguments.images)?;
+    check_all(&arguments.images, arguments.limits)?;
     let given = arguments.output.as_deref();
     let outputs = paths::outputs(&arguments.images, given, paths::Kind::Stream)?;
     let device = arguments.device.open(output)?;
@@ -86,7 +89,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let mut results = Vec::new();
     for (input, path) in arguments.images.iter().zip(&outputs) {
         let start = Instant::now();
-        let picture = load(input, output)?;
+        let picture = load(input, arguments.limits, output)?;
         let (width, height) = (picture.width, picture.height);
         let name = input.display().to_string();
         let windows = session.windows(width, height).count();

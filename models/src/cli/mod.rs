@@ -16,6 +16,7 @@ mod export;
 mod functions;
 mod inspect;
 mod interrupt;
+mod limits;
 mod model;
 mod output;
 mod paths;

@@ -3,6 +3,7 @@
 use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
 use super::interrupt::uninterrupted;
+use super::limits::LimitArgument;
 use super::model::ModelArgument;
 use super::output::Output;
 use super::precision::PrecisionArgument;
@@ -31,7 +32,7 @@ Examples:
   bsq inspect photo.safetensors                   what is in it
   bsq detokenize photo.safetensors -o photo.png   and back")]
 pub struct Arguments {
-    /// PNG or JPEG pictures of any size
+    /// PNG, JPEG, WebP, TIFF or GIF pictures
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// The token file to write
@@ -44,12 +45,14 @@ pub struct Arguments {
     #[command(flatten)]
     device: DeviceArgument,
     #[command(flatten)]
+    limits: LimitArgument,
+    #[command(flatten)]
     tf32: Tf32Argument,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     paths::check_folder(&arguments.output)?;
-    check_all(&arguments.images)?;
+    check_all(&arguments.images, arguments.limits)?;
     let device = arguments.device.open(output)?;
     let model = arguments.model.open(output)?;
     let bits = model.config.model.quantizer.bits_per_token();
@@ -62,7 +65,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let mut session = TokenizerSession::new(&model, options);
     let (mut pictures, mut results) = (Vec::new(), Vec::new());
     for input in &arguments.images {
-        let picture = load(input, output)?;
+        let picture = load(input, arguments.limits, output)?;
         let windows = session.windows(picture.width, picture.height).count();
         let progress = Progress::new(&input.display().to_string(), "windows", windows);
         let tokens = session.encode_picture(&picture, &mut |done| progress.set(done))?;

@@ -93,12 +93,15 @@ fn code_points(primaries: u8, transfer: u8, plain: bool) -> Described {
         return Described::Unknown;
     };
     let mut profile = ColorProfile::new_srgb();
-    let known = profile.update_rgb_colorimetry_from_cicp(CicpProfile {
+    // The curves tell whether the numbers were known: what the call gives does not.
+    profile.red_trc = None;
+    profile.update_rgb_colorimetry_from_cicp(CicpProfile {
         color_primaries,
         transfer_characteristics,
         matrix_coefficients: MatrixCoefficients::Identity,
         full_range: true,
     });
+    let known = profile.red_trc.is_some();
     match known && plain && !is_high_range {
         true => Described::Numbers(Box::new(profile)),
         false => Described::Unknown,

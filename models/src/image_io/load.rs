@@ -1,11 +1,14 @@
-//! Decoding PNG and JPEG files of every kind into 8-bit RGB, with notices of what was changed.
+//! Decoding picture files of every kind into 8-bit RGB, with notices of what was changed.
 
 use super::color::{self, Described};
 use super::guard::without_panic;
 use super::jpeg::{self, JpegError};
 use super::{ImageError, Picture};
+use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader};
+use image::{
+    AnimationDecoder, ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader,
+};
 use std::{fmt, fs, io, io::Cursor, path::Path};
 
 /// Something about a file that a user may want to know because the picture is not quite the file.
@@ -25,6 +28,8 @@ pub enum Notice {
     Cmyk,
     /// The picture was turned or mirrored as its EXIF orientation says.
     Orientation,
+    /// The file is an animation, of which this is the first picture.
+    Animation,
 }
 
 impl fmt::Display for Notice {
@@ -38,6 +43,7 @@ impl fmt::Display for Notice {
             Notice::ColorConverted => "converted to sRGB from its own colours",
             Notice::ColorIgnored => "its colour profile cannot be used: taken for sRGB",
             Notice::Cmyk => "CMYK: converted to RGB without its colour profile",
+            Notice::Animation => "an animation: only its first picture is used",
             Notice::Orientation => "turned upright as its EXIF orientation says",
         })
     }
@@ -71,7 +77,7 @@ impl Default for LoadLimits {
     }
 }
 
-/// Reads a PNG or JPEG file under the default [`LoadLimits`].
+/// Reads a PNG, JPEG, WebP, TIFF or GIF file under the default [`LoadLimits`].
 ///
 /// The format is recognised by content, not by name. EXIF orientation is applied, and colours are
 /// converted to sRGB if the file says that they are others.
@@ -106,8 +112,19 @@ pub fn load_from_bytes(
     let loaded = without_panic(|| {
         let decoded = match image::guess_format(bytes) {
             Ok(ImageFormat::Jpeg) => decode_jpeg(bytes, path, limits),
-            Ok(ImageFormat::Png) => decode_png(bytes, path, limits),
-            _ => Err(ImageError::NotAnImage { path: path.into() }),
+            Ok(
+                format @ (ImageFormat::Png
+                | ImageFormat::WebP
+                | ImageFormat::Tiff
+                | ImageFormat::Gif),
+            ) => decode_other(bytes, format, path, limits),
+            found => Err(match other_format(bytes, found.ok()) {
+                Some(format) => ImageError::OtherFormat {
+                    path: path.into(),
+                    format,
+                },
+                None => ImageError::NotAnImage { path: path.into() },
+            }),
         };
         finish(decoded?).map_err(damaged)
     });
@@ -124,6 +141,7 @@ struct Decoded {
     orientation: Orientation,
     described: Described,
     is_cmyk: bool,
+    is_animated: bool,
 }
 
 fn too_large(width: u32, height: u32, path: &Path, limits: LoadLimits) -> ImageError {
@@ -164,12 +182,53 @@ fn decode_jpeg(bytes: &[u8], path: &Path, limits: LoadLimits) -> Result<Decoded,
             _ => Described::Srgb,
         },
         is_cmyk,
+        is_animated: false,
     })
 }
 
-fn decode_png(bytes: &[u8], path: &Path, limits: LoadLimits) -> Result<Decoded, ImageError> {
+/// The name of a format that is recognised and not read.
+fn other_format(bytes: &[u8], guess: Option<ImageFormat>) -> Option<&'static str> {
+    if bytes.starts_with(&[0xFF, 0x0A]) || bytes.get(4..8) == Some(b"JXL ") {
+        return Some("JPEG XL");
+    }
+    match (guess, bytes.get(4..8), bytes.get(8..12)) {
+        (_, Some(b"ftyp"), Some(b"avif" | b"avis")) => Some("AVIF"),
+        (_, Some(b"ftyp"), Some(b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" | b"mif1")) => {
+            Some("HEIC")
+        }
+        (Some(ImageFormat::Avif), ..) => Some("AVIF"),
+        (Some(ImageFormat::Bmp), ..) => Some("BMP"),
+        (Some(ImageFormat::Ico), ..) => Some("ICO"),
+        (Some(ImageFormat::Hdr), ..) => Some("HDR"),
+        (Some(ImageFormat::OpenExr), ..) => Some("OpenEXR"),
+        (Some(ImageFormat::Pnm), ..) => Some("PNM"),
+        (Some(ImageFormat::Qoi), ..) => Some("QOI"),
+        _ => None,
+    }
+}
+
+/// Whether a file has more pictures than the first.
+fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
+    let file = Cursor::new(bytes);
+    match format {
+        ImageFormat::Png => PngDecoder::new(file).is_ok_and(|its| its.is_apng().unwrap_or(false)),
+        ImageFormat::WebP => WebPDecoder::new(file).is_ok_and(|its| its.has_animation()),
+        // A second picture that cannot be decoded is there, too.
+        ImageFormat::Gif => {
+            GifDecoder::new(file).is_ok_and(|its| its.into_frames().take(2).count() == 2)
+        }
+        _ => false,
+    }
+}
+
+fn decode_other(
+    bytes: &[u8],
+    format: ImageFormat,
+    path: &Path,
+    limits: LoadLimits,
+) -> Result<Decoded, ImageError> {
     let damaged = |error: image::ImageError| explain_decoding_error(error, path);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     // The sizes are checked below with a message of our own; the decoder's limit guards its
     // working memory (at most 8 bytes a pixel for the samples, as much again for the rest).
     let mut decoder_limits = image::Limits::no_limits();
@@ -185,6 +244,13 @@ fn decode_png(bytes: &[u8], path: &Path, limits: LoadLimits) -> Result<Decoded, 
     }
     let (color, count) = (decoder.color_type(), decoder.total_bytes() as usize);
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let described = match format {
+        ImageFormat::Png => color::described_by_png(bytes),
+        _ => match decoder.icc_profile().ok().flatten() {
+            Some(icc) => Described::Profile(icc),
+            None => Described::Srgb,
+        },
+    };
     let mut samples = Vec::new();
     samples
         .try_reserve_exact(count)
@@ -200,8 +266,9 @@ fn decode_png(bytes: &[u8], path: &Path, limits: LoadLimits) -> Result<Decoded, 
         color,
         samples,
         orientation,
-        described: color::described_by_png(bytes),
+        described,
         is_cmyk: false,
+        is_animated: is_animated(bytes, format),
     })
 }
 
@@ -241,6 +308,9 @@ fn finish(file: Decoded) -> Result<Loaded, String> {
     }
     if file.orientation != Orientation::NoTransforms {
         notices.push(Notice::Orientation);
+    }
+    if file.is_animated {
+        notices.push(Notice::Animation);
     }
     Ok(Loaded { picture, notices })
 }
