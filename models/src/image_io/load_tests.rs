@@ -222,7 +222,7 @@ fn a_missing_file_and_a_folder_are_named() {
 
 #[test]
 fn what_is_not_an_image_is_called_so() {
-    let none = "photo: not a PNG, JPEG, WebP, TIFF or GIF image";
+    let none = "photo: not a PNG or JPEG image, nor WebP, TIFF or GIF";
     assert_eq!(message(b"hello"), none);
     assert_eq!(message(b""), none);
     assert!(message(b"\0\0\0\x20ftypavif....").contains("AVIF"));

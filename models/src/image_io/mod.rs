@@ -94,7 +94,7 @@ pub enum ImageError {
         reason: std::io::Error,
     },
     /// The file's first bytes are those of no picture.
-    #[error("{path}: not a PNG, JPEG, WebP, TIFF or GIF image", path = path.display())]
+    #[error("{path}: not a PNG or JPEG image, nor WebP, TIFF or GIF", path = path.display())]
     NotAnImage {
         /// The path as it was given.
         path: PathBuf,
