@@ -25,45 +25,72 @@ pub fn plan(program: &mut Program) {
     }
     let mut by_time: Vec<(usize, BufferId)> = first.iter().map(|(&id, &time)| (time, id)).collect();
     by_time.sort_unstable();
-    let mut alive: Vec<Placed> = Vec::new();
-    let mut arena = 0;
+    let mut arena = Arena::default();
+    // Ends of temporaries by the last launch that needs them.
+    let mut until: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
     for (time, id) in by_time {
         let buffer = &mut program.buffers[id.0 as usize];
         let bytes = buffer.ty.bytes().next_multiple_of(ALIGNMENT).max(ALIGNMENT);
         let BufferKind::Temporary { offset } = &mut buffer.kind else {
             continue;
         };
-        alive.retain(|placed| placed.until >= time);
-        let start = first_fit(&alive, bytes);
-        *offset = start;
-        arena = arena.max(start + bytes);
-        let at = alive.partition_point(|placed| placed.start < start);
-        alive.insert(
-            at,
-            Placed {
-                start,
-                end: start + bytes,
-                until: last[&id],
-            },
-        );
-    }
-    program.arena_bytes = arena;
-}
-
-/// A temporary that is alive until a launch.
-struct Placed {
-    start: usize,
-    end: usize,
-    until: usize,
-}
-
-fn first_fit(alive: &[Placed], bytes: usize) -> usize {
-    let mut start = 0;
-    for placed in alive {
-        if placed.start >= start + bytes {
-            break;
+        while let Some(over) = until.first_entry().filter(|entry| *entry.key() < time) {
+            over.remove()
+                .into_iter()
+                .for_each(|(start, end)| arena.free(start, end));
         }
-        start = start.max(placed.end);
+        *offset = arena.place(bytes);
+        let place = (*offset, *offset + bytes);
+        until.entry(last[&id]).or_default().push(place);
     }
-    start
+    program.arena_bytes = arena.bytes;
+}
+
+/// Memory that grows where no gap is large enough.
+#[derive(Default)]
+struct Arena {
+    bytes: usize,
+    /// Where gaps start, and where they end. None touch.
+    gaps: BTreeMap<usize, usize>,
+}
+
+impl Arena {
+    /// The lowest place for so many bytes.
+    fn place(&mut self, bytes: usize) -> usize {
+        let fits = |gap: &(&usize, &usize)| gap.1 - gap.0 >= bytes;
+        if let Some((&start, &end)) = self.gaps.iter().find(fits) {
+            self.gaps.remove(&start);
+            if end > start + bytes {
+                self.gaps.insert(start + bytes, end);
+            }
+            return start;
+        }
+        // What is free at the end need only be made longer.
+        let last = self
+            .gaps
+            .last_key_value()
+            .map(|(&start, &end)| (start, end));
+        let start = match last {
+            Some((start, end)) if end == self.bytes => {
+                self.gaps.remove(&start);
+                start
+            }
+            _ => self.bytes,
+        };
+        self.bytes = start + bytes;
+        start
+    }
+
+    fn free(&mut self, mut start: usize, mut end: usize) {
+        if let Some((&before, &touches)) = self.gaps.range(..start).next_back()
+            && touches == start
+        {
+            self.gaps.remove(&before);
+            start = before;
+        }
+        if let Some(after) = self.gaps.remove(&end) {
+            end = after;
+        }
+        self.gaps.insert(start, end);
+    }
 }

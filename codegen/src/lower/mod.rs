@@ -25,6 +25,7 @@ use crate::schedule::{Group, Role, Schedule, Widenings, order, role, schedule};
 use access::Blocked;
 use axes::Axes;
 pub use blocks::{Blocks, Extents};
+use bsq_ir::verify::VerifyError;
 use bsq_ir::{Function, NodeId, Op, Type};
 use builder::{Builder, Shared};
 pub use precision::Precision;
@@ -119,7 +120,7 @@ pub fn lower_with(function: &Function, options: &Options) -> Result<Program, Low
             groups.for_each(|group| forced.extend(taken_apart(&function, group)));
         }
         if forced.len() == before {
-            return Err(LowerError::new(&function, blocked[0].1));
+            return Err(LowerError::no_kernel(&function, blocked[0].1));
         }
     }
 }
@@ -133,16 +134,19 @@ fn taken_apart(function: &Function, group: &Group) -> Vec<NodeId> {
         .collect()
 }
 
-/// A node that no kernel could be made for.
+/// Why there is no program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no kernel for {node}: a mistake of the compiler, please report it")]
-pub struct LowerError {
-    /// The node and its operands with their types.
-    node: String,
+pub enum LowerError {
+    /// Such as one name for two inputs.
+    #[error(transparent)]
+    Invalid(#[from] VerifyError),
+    /// A node that no kernel could be made for, and its operands with their types.
+    #[error("there is no kernel for {node}: a mistake of the compiler, please report it")]
+    NoKernel { node: String },
 }
 
 impl LowerError {
-    fn new(function: &Function, id: NodeId) -> Self {
+    fn no_kernel(function: &Function, id: NodeId) -> Self {
         let node = function.node(id);
         let operands = node.operands.iter().map(|&id| {
             let operand = function.node(id);
@@ -155,7 +159,7 @@ impl LowerError {
             operands.join(", "),
             node.location
         );
-        LowerError { node }
+        LowerError::NoKernel { node }
     }
 }
 

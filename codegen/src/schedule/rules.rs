@@ -4,6 +4,10 @@ use super::{Group, Role, Schedule, Widenings, role};
 use bsq_ir::{Function, NodeId, Op};
 use std::collections::BTreeSet;
 
+/// Nodes of a group at most. The time to compile a kernel grows faster than its length, and its
+/// values are computed recursively: longer chains are several kernels.
+const MOST_MEMBERS: usize = 256;
+
 /// A group that grows towards the inputs.
 #[derive(Default)]
 struct Growing {
@@ -151,7 +155,7 @@ impl<'f> Grouping<'f> {
         let elements = self.elements(id);
         let op = &self.function.node(id).op;
         match role {
-            _ if self.forced.contains(&id) => false,
+            _ if self.forced.contains(&id) || group.members.len() >= MOST_MEMBERS => false,
             Role::Anchor => {
                 matches!(op, Op::DotGeneral(_))
                     && group.anchor.is_none()

@@ -4,6 +4,7 @@ use super::device::DeviceArgument;
 use super::error::{CliError, Context};
 use super::failures::Failures;
 use super::interrupt::uninterrupted;
+use super::limits::LimitArgument;
 use super::model::ModelArgument;
 use super::output::Output;
 use super::prior::PriorArgument;
@@ -57,6 +58,8 @@ pub struct Arguments {
     prior: PriorArgument,
     #[command(flatten)]
     device: DeviceArgument,
+    #[command(flatten)]
+    limits: LimitArgument,
     /// Decode what is good of a damaged file
     #[arg(long)]
     recover: bool,
@@ -75,7 +78,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     // Headers first: a file that is none of ours is found before any model is read.
     let mut jobs = Vec::new();
     for (input, path) in arguments.files.iter().zip(&outputs) {
-        let frames = read(input, arguments.recover);
+        let frames = read(input, arguments.recover, arguments.limits);
         let job = |frames| Job {
             input,
             path,
@@ -118,7 +121,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             [job] => job.input.display().to_string(),
             _ => format!("{} files", group.len()),
         };
-        let decoded = decode(codec, group, &label, arguments.recover)?;
+        let decoded = decode(codec, group, &label, (arguments.recover, arguments.limits))?;
         let count = |stream: &Result<DecodedStream, _>| stream.as_ref().map_or(0, |s| s.rows.len());
         let seconds = start.elapsed().as_secs_f64();
         token_seconds += seconds;
@@ -176,7 +179,7 @@ fn decode<'a>(
     codec: &mut Codec,
     group: Vec<Job<'a>>,
     label: &str,
-    recover: bool,
+    (recover, limits): (bool, LimitArgument),
 ) -> Result<Vec<Decoded<'a>>, CliError> {
     let sections = group.iter().map(|job| job.frames.header().sections());
     let progress = Progress::new(label, "sections", sections.sum());
@@ -191,7 +194,7 @@ fn decode<'a>(
         Err(error) if files.len() == 1 => vec![Err(error.into())],
         Err(_) => {
             let alone = files.iter().map(|(input, _)| {
-                let frames = read(input, recover)?;
+                let frames = read(input, recover, limits)?;
                 let stream = decode_together(codec, [frames], &mut |_| {})?.pop();
                 Ok(stream.expect("one stream was given")?)
             });
@@ -295,7 +298,7 @@ fn open(path: &Path) -> Result<File, CliError> {
 }
 
 /// A whole stream, in memory: a process may have fewer files open than a command line names.
-fn read(path: &Path, recover: bool) -> Result<Frames, CliError> {
+fn read(path: &Path, recover: bool, limits: LimitArgument) -> Result<Frames, CliError> {
     let mut file = open(path)?;
     let mut bytes = Vec::new();
     let mut read = || {
@@ -304,10 +307,15 @@ fn read(path: &Path, recover: bool) -> Result<Frames, CliError> {
             .read_to_end(&mut bytes)?;
         // A file that is none of ours is not read to its end.
         let header = Header::read(&mut &bytes[..])?;
+        header.check_pixels(limits.max_pixels())?;
         file.by_ref()
             .take(most_bytes(&header))
             .read_to_end(&mut bytes)?;
-        FrameReader::new(Cursor::new(std::mem::take(&mut bytes)), recover)
+        FrameReader::within(
+            Cursor::new(std::mem::take(&mut bytes)),
+            recover,
+            limits.max_pixels(),
+        )
     };
     read()
         .map_err(|error: CodecError| CliError::from(error))

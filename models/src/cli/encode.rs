@@ -4,6 +4,7 @@ use super::device::DeviceArgument;
 use super::error::{CliError, Context};
 use super::failures::Failures;
 use super::interrupt::uninterrupted;
+use super::limits::LimitArgument;
 use super::model::ModelArgument;
 use super::output::Output;
 use super::prior::PriorArgument;
@@ -45,7 +46,7 @@ Examples:
   bsq inspect photo.bsq                       sizes, models, checksums
   bsq decode photo.bsq                        writes photo.bsq.png")]
 pub struct Arguments {
-    /// PNG or JPEG pictures of any size
+    /// PNG, JPEG, WebP, TIFF or GIF pictures
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// The file to write, or a folder [default: beside the picture, as .bsq]
@@ -57,6 +58,8 @@ pub struct Arguments {
     prior: PriorArgument,
     #[command(flatten)]
     device: DeviceArgument,
+    #[command(flatten)]
+    limits: LimitArgument,
     /// Write every bit of every token, without a prior
     #[arg(long, conflicts_with_all = ["prior", "keep"])]
     raw: bool,
@@ -69,7 +72,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let given = arguments.output.as_deref();
     let outputs = paths::outputs(&arguments.images, given, paths::Kind::Stream)?;
     let mut failures = Failures::default();
-    let pairs = readable::<Path, _>(&arguments.images, &outputs, &mut failures)?;
+    let pairs = readable::<Path, _>(&arguments.images, &outputs, arguments.limits, &mut failures)?;
     if pairs.is_empty() {
         return failures.finish(output, json!({}), Verdict::Good);
     }
@@ -91,7 +94,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let mut results = Vec::new();
     let mut one = |input: &Path, path: &Path| {
         let start = Instant::now();
-        let picture = load(input, output)?;
+        let picture = load(input, arguments.limits, output)?;
         let (width, height) = (picture.width, picture.height);
         let name = input.display().to_string();
         let windows = session.windows(width, height).count();

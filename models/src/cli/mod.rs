@@ -17,6 +17,7 @@ mod failures;
 mod functions;
 mod inspect;
 mod interrupt;
+mod limits;
 mod model;
 mod output;
 mod paths;

@@ -4,12 +4,13 @@ use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
 use super::failures::Failures;
 use super::interrupt::uninterrupted;
+use super::limits::LimitArgument;
 use super::model::ModelArgument;
 use super::output::Output;
 use super::precision::PrecisionArgument;
 use super::progress::Progress;
 use super::{Verdict, paths};
-use bsq::image_io::{self, Loaded, Picture, Range, save_png, to_planar};
+use bsq::image_io::{self, ImageError, Loaded, Picture, Range, save_png, to_planar};
 use bsq::metrics::{bits_per_pixel, psnr, ssim};
 use bsq::pipeline::{SessionOptions, TokenizerSession};
 use bsq_runtime::Precision;
@@ -40,7 +41,7 @@ Examples:
   bsq reconstruct photo.jpg --precision int8 -v   faster; and how far from f32
   bsq reconstruct photo.jpg --device cuda         on a GPU")]
 pub struct Arguments {
-    /// PNG or JPEG pictures of any size
+    /// PNG, JPEG, WebP, TIFF or GIF pictures
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// The PNG file to write, or a folder
@@ -52,6 +53,8 @@ pub struct Arguments {
     precision: PrecisionArgument,
     #[command(flatten)]
     device: DeviceArgument,
+    #[command(flatten)]
+    limits: LimitArgument,
     #[command(flatten)]
     tf32: Tf32Argument,
     /// Write original, reconstruction and difference (four times as strong) in one picture
@@ -66,7 +69,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     let outputs = paths::outputs(&arguments.images, arguments.output.as_deref(), kind)?;
     let mut failures = Failures::default();
-    let pairs = readable(&arguments.images, &outputs, &mut failures)?;
+    let pairs = readable(&arguments.images, &outputs, arguments.limits, &mut failures)?;
     if pairs.is_empty() {
         return failures.finish(output, json!({}), Verdict::Good);
     }
@@ -88,7 +91,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let mut session = session(precision, tf32);
     let mut results = Vec::new();
     let mut one = |input: &Path, path: &Path| {
-        let original = load(input, output)?;
+        let original = load(input, arguments.limits, output)?;
         let (reconstruction, indices, times) = round_trip(&mut session, input, &original)?;
         let written = match arguments.side_by_side {
             true => side_by_side(&original, &reconstruction),
@@ -143,11 +146,12 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
 pub fn readable<'a, T: ?Sized, O: AsRef<T>>(
     images: &'a [PathBuf],
     outputs: &'a [O],
+    limits: LimitArgument,
     failures: &mut Failures,
 ) -> Result<Vec<(&'a Path, &'a T)>, CliError> {
     let mut good = Vec::new();
     for (image, output) in images.iter().zip(outputs) {
-        let loaded = image_io::load(image).map(drop).map_err(CliError::from);
+        let loaded = read(image, limits).map(drop);
         if failures.keep(image, loaded)?.is_some() {
             good.push((image.as_path(), output.as_ref()));
         }
@@ -156,12 +160,26 @@ pub fn readable<'a, T: ?Sized, O: AsRef<T>>(
 }
 
 /// A picture; what was changed to make it plain RGB is noted.
-pub fn load(path: &Path, output: &Output) -> Result<Picture, CliError> {
-    let Loaded { picture, notices } = image_io::load(path)?;
+pub fn load(path: &Path, limits: LimitArgument, output: &Output) -> Result<Picture, CliError> {
+    let Loaded { picture, notices } = read(path, limits)?;
     for notice in notices {
         output.note(format_args!("{}: {notice}", path.display()));
     }
     Ok(picture)
+}
+
+fn read(path: &Path, limits: LimitArgument) -> Result<Loaded, CliError> {
+    image_io::load_within(path, limits.load()).map_err(|error| match error {
+        ImageError::TooLarge {
+            width,
+            height,
+            max_side,
+            ..
+        } if width <= max_side && height <= max_side => {
+            CliError::new(format_args!("{error}, or allow more with --max-pixels"))
+        }
+        _ => error.into(),
+    })
 }
 
 /// The reconstruction, the tokens' indices, and the times of encoding and decoding without

@@ -19,7 +19,7 @@ pub fn is_stream(path: &Path) -> bool {
 /// Header and sections as text and as a value; whether all of it is good.
 pub fn inspect(path: &Path, output: &Output) -> Result<(Value, bool), CliError> {
     let file = BufReader::new(File::open(path).in_(path.display())?);
-    let mut frames = FrameReader::new(file, true).in_(path.display())?;
+    let mut frames = FrameReader::within(file, true, u64::MAX).in_(path.display())?;
     let header = frames.header().clone();
     let Header { width, height, .. } = header;
     let (columns, rows) = header.grid();

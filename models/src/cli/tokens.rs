@@ -4,6 +4,7 @@ use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
 use super::failures::Failures;
 use super::interrupt::uninterrupted;
+use super::limits::LimitArgument;
 use super::model::ModelArgument;
 use super::output::Output;
 use super::precision::PrecisionArgument;
@@ -32,7 +33,7 @@ Examples:
   bsq inspect photo.safetensors                   what is in it
   bsq detokenize photo.safetensors -o photo.png   and back")]
 pub struct Arguments {
-    /// PNG or JPEG pictures of any size
+    /// PNG, JPEG, WebP, TIFF or GIF pictures
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// The token file to write
@@ -45,13 +46,20 @@ pub struct Arguments {
     #[command(flatten)]
     device: DeviceArgument,
     #[command(flatten)]
+    limits: LimitArgument,
+    #[command(flatten)]
     tf32: Tf32Argument,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     paths::check_folder(&arguments.output)?;
     let mut failures = Failures::default();
-    let images = readable::<Path, _>(&arguments.images, &arguments.images, &mut failures)?;
+    let images = readable::<Path, _>(
+        &arguments.images,
+        &arguments.images,
+        arguments.limits,
+        &mut failures,
+    )?;
     if images.is_empty() {
         return failures.finish(output, json!({}), Verdict::Good);
     }
@@ -67,7 +75,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let mut session = TokenizerSession::new(&model, options);
     let (mut pictures, mut results) = (Vec::new(), Vec::new());
     let mut one = |input: &Path| {
-        let picture = load(input, output)?;
+        let picture = load(input, arguments.limits, output)?;
         let windows = session.windows(picture.width, picture.height).count();
         let progress = Progress::new(&input.display().to_string(), "windows", windows);
         let tokens = session.encode_picture(&picture, &mut |done| progress.set(done))?;

@@ -80,8 +80,17 @@ pub enum CodecError {
     #[error("{given} tokens, but the picture has {expected}")]
     Count { given: usize, expected: usize },
     /// A picture beyond what a stream can hold.
-    #[error("{width}x{height} pixels: a stream holds at most 65535 a side and 2^27 in all")]
+    #[error("{width}x{height} pixels: a stream holds at most 65535 a side")]
     TooLarge { width: usize, height: usize },
+    /// A picture beyond what the reader is ready for.
+    #[error(
+        "{width}x{height} pixels: at most {max_pixels} in all are decoded unless --max-pixels allows more"
+    )]
+    TooManyPixels {
+        width: u32,
+        height: u32,
+        max_pixels: u64,
+    },
     /// The prior failed.
     #[error(transparent)]
     Prior(#[from] PriorSessionError),

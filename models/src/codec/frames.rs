@@ -1,6 +1,6 @@
 //! Sections in a stream: length, checksum, payload; and finding the next good one after damage.
 
-use super::header::read_up_to;
+use super::header::{MAX_PIXELS, read_up_to};
 use super::{CodecError, Header, SectionArea};
 use crc32c::{crc32c, crc32c_append};
 use std::fmt;
@@ -101,8 +101,22 @@ impl<R: Read> FrameReader<R> {
     ///
     /// # Errors
     /// If these are not the first bytes of a stream that this program can read.
-    pub fn new(mut reader: R, recover: bool) -> Result<FrameReader<R>, CodecError> {
+    /// If the picture has more than 2^27 pixels: see [`within`](FrameReader::within).
+    pub fn new(reader: R, recover: bool) -> Result<FrameReader<R>, CodecError> {
+        FrameReader::within(reader, recover, MAX_PIXELS)
+    }
+
+    /// The same for pictures of at most `max_pixels` pixels.
+    ///
+    /// # Errors
+    /// As those of [`new`](FrameReader::new).
+    pub fn within(
+        mut reader: R,
+        recover: bool,
+        max_pixels: u64,
+    ) -> Result<FrameReader<R>, CodecError> {
         let header = Header::read(&mut reader)?;
+        header.check_pixels(max_pixels)?;
         let mut recovery = None;
         if recover {
             let mut bytes = Vec::new();

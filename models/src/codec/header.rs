@@ -12,9 +12,12 @@ pub const FORMAT_VERSION: u16 = 1;
 pub const NUMERICS_VERSION: u16 = 1;
 /// Bytes of a header.
 pub const HEADER_BYTES: usize = 52;
-/// Pixels a side, and pixels in all: those that pictures are read with.
+/// Pixels a side.
 const MAX_SIDE: usize = 65_535;
-const MAX_PIXELS: usize = 1 << 27;
+/// Pixels in all that a reader expects, unless it is told otherwise: those of [`LoadLimits`].
+///
+/// [`LoadLimits`]: crate::image_io::LoadLimits
+pub(super) const MAX_PIXELS: u64 = 1 << 27;
 /// Rows and columns of a section without a prior.
 pub const RAW_SIDE: u8 = 32;
 
@@ -204,10 +207,26 @@ impl Header {
         }
     }
 
+    /// Whether the picture is no larger than a reader is ready for.
+    ///
+    /// # Errors
+    /// If it has more than `max_pixels` pixels.
+    pub fn check_pixels(&self, max_pixels: u64) -> Result<(), CodecError> {
+        let (width, height) = (self.width, self.height);
+        match u64::from(width) * u64::from(height) > max_pixels {
+            true => Err(CodecError::TooManyPixels {
+                width,
+                height,
+                max_pixels,
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// Whether the numbers can be those of a stream.
     pub fn check(&self) -> Result<(), CodecError> {
         let (width, height) = (self.width as usize, self.height as usize);
-        if width > MAX_SIDE || height > MAX_SIDE || width * height > MAX_PIXELS {
+        if width > MAX_SIDE || height > MAX_SIDE {
             return Err(CodecError::TooLarge { width, height });
         }
         let wrong = |what: String| Err(CodecError::Header(what));
@@ -309,6 +328,21 @@ mod tests {
             .map(|section| header.area(section).columns * header.area(section).rows)
             .sum();
         assert_eq!(tokens, 88 * 64);
+    }
+
+    #[test]
+    fn the_number_of_pixels_is_the_readers_to_limit() {
+        let large = Header {
+            width: 16_320,
+            height: 12_240,
+            ..header()
+        };
+        let bytes = large.to_bytes();
+        let read = Header::read(&mut &bytes[..]).unwrap();
+        assert_eq!(read, large);
+        let message = read.check_pixels(MAX_PIXELS).unwrap_err().to_string();
+        assert!(message.contains("--max-pixels"), "{message}");
+        read.check_pixels(200_000_000).unwrap();
     }
 
     #[test]

@@ -111,6 +111,99 @@ fn exif_orientation_is_applied() {
 }
 
 #[test]
+fn webp_tiff_and_gif_are_read() {
+    let rgb: Vec<u8> = (0..8 * 8 * 3).map(|i| (i / 96) as u8 * 200).collect();
+    let image = image::RgbImage::from_raw(8, 8, rgb.clone()).unwrap();
+    for format in [ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Gif] {
+        let mut file = Cursor::new(Vec::new());
+        image.write_to(&mut file, format).unwrap();
+        let loaded = decode(file.get_ref()).unwrap();
+        assert_eq!(loaded.picture.rgb, rgb, "{format:?}");
+        assert!(
+            loaded.notices.is_empty(),
+            "{format:?}: {:?}",
+            loaded.notices
+        );
+    }
+}
+
+#[test]
+fn a_display_p3_photo_becomes_srgb_with_a_notice() {
+    let photo = include_bytes!("../../../tests/fixtures/images/display_p3.jpg");
+    let expected = include_bytes!("../../../tests/fixtures/images/display_p3.expected_srgb.png");
+    let (loaded, expected) = (decode(photo).unwrap(), decode(expected).unwrap());
+    assert_eq!(loaded.notices, [Notice::ColorConverted]);
+    let pairs = loaded.picture.rgb.iter().zip(&expected.picture.rgb);
+    let error: u64 = pairs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    let mean = error as f64 / expected.picture.rgb.len() as f64;
+    assert!(mean < 1.5, "mean error {mean}");
+}
+
+/// A PNG file with chunks put behind its header.
+fn with_chunks(chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
+    let plain = encode_png(&Picture::new(2, 1, vec![200, 100, 50, 30, 60, 90]));
+    let mut bytes = plain[..33].to_vec();
+    for (name, content) in chunks {
+        bytes.extend((content.len() as u32).to_be_bytes());
+        let chunk = [name.as_slice(), content].concat();
+        bytes.extend(&chunk);
+        bytes.extend(checksum(&chunk).to_be_bytes());
+    }
+    bytes.extend(&plain[33..]);
+    bytes
+}
+
+#[test]
+fn the_colour_chunks_of_png_are_applied_in_their_order() {
+    let numbers = |numbers: &[u32]| numbers.iter().flat_map(|n| n.to_be_bytes()).collect();
+    let gama = |gamma: u32| (b"gAMA", numbers(&[gamma]));
+    let srgb_corners = [31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000];
+    let corners = (b"cHRM", numbers(&srgb_corners));
+    let wide = [31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000];
+    let wide = (b"cHRM", numbers(&wide));
+    let points = |primaries: u8, transfer: u8| (b"cICP", vec![primaries, transfer, 0, 1]);
+    let of = |chunks: &[(&[u8; 4], Vec<u8>)]| decode(&with_chunks(chunks)).unwrap();
+    let plain = of(&[]).picture;
+    let same = [
+        vec![(b"sRGB", vec![0])],
+        vec![gama(45455), corners.clone()],
+        vec![gama(45455)],
+        vec![(b"sRGB", vec![0]), gama(100_000)],
+        vec![points(1, 13), gama(100_000)],
+    ];
+    for chunks in same {
+        let loaded = of(&chunks);
+        assert!(
+            loaded.notices.is_empty(),
+            "{chunks:?}: {:?}",
+            loaded.notices
+        );
+        assert_eq!(loaded.picture, plain, "{chunks:?}");
+    }
+    let linear = of(&[gama(100_000)]);
+    assert_eq!(linear.notices, [Notice::ColorConverted]);
+    // sRGB's curve at 200 / 255, 100 / 255 and 50 / 255.
+    for (is, expected) in linear.picture.pixel(0, 0).into_iter().zip([229, 168, 122]) {
+        assert!(
+            u8::abs_diff(is, expected) <= 1,
+            "{:?}",
+            linear.picture.pixel(0, 0)
+        );
+    }
+    for chunks in [vec![gama(45455), wide.clone()], vec![points(12, 13)]] {
+        let loaded = of(&chunks);
+        assert_eq!(loaded.notices, [Notice::ColorConverted], "{chunks:?}");
+        // Display P3 of (200, 100, 50) in sRGB.
+        let pixel = loaded.picture.pixel(0, 0);
+        assert!(
+            pixel[0] > 208 && pixel[1].abs_diff(97) <= 4 && pixel[2] < 45,
+            "{pixel:?}"
+        );
+    }
+    assert_eq!(of(&[points(9, 16)]).notices, [Notice::ColorIgnored]);
+}
+
+#[test]
 fn a_missing_file_and_a_folder_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let missing = load(folder.path().join("gone.png")).unwrap_err();
@@ -129,9 +222,13 @@ fn a_missing_file_and_a_folder_are_named() {
 
 #[test]
 fn what_is_not_an_image_is_called_so() {
-    assert_eq!(message(b"hello"), "photo: not a PNG or JPEG image");
-    assert_eq!(message(b""), "photo: not a PNG or JPEG image");
-    assert_eq!(message(b"GIF89a..."), "photo: not a PNG or JPEG image");
+    let none = "photo: not a PNG or JPEG image, nor WebP, TIFF or GIF";
+    assert_eq!(message(b"hello"), none);
+    assert_eq!(message(b""), none);
+    assert!(message(b"\0\0\0\x20ftypavif....").contains("AVIF"));
+    assert!(message(b"\0\0\0\x20ftypheic....").contains("HEIC"));
+    assert!(message(b"\xFF\x0Amore").contains("JPEG XL"));
+    assert!(message(b"GIF89a...").starts_with("photo: "));
 }
 
 #[test]
@@ -165,20 +262,24 @@ fn a_damaged_png_is_refused() {
     );
 }
 
+/// The CRC-32 of a PNG chunk.
+fn checksum(chunk: &[u8]) -> u32 {
+    !chunk.iter().fold(!0_u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 * (crc & 1))
+        })
+    })
+}
+
 /// A PNG file that announces a size and then has next to no data.
 fn png_header(width: u32, height: u32) -> Vec<u8> {
     let mut chunk = b"IHDR".to_vec();
     chunk.extend_from_slice(&width.to_be_bytes());
     chunk.extend_from_slice(&height.to_be_bytes());
     chunk.extend_from_slice(&[8, 2, 0, 0, 0]);
-    let checksum = !chunk.iter().fold(!0_u32, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
-            (crc >> 1) ^ (0xEDB8_8320 * (crc & 1))
-        })
-    });
     let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
     bytes.extend_from_slice(&chunk);
-    bytes.extend_from_slice(&checksum.to_be_bytes());
+    bytes.extend_from_slice(&checksum(&chunk).to_be_bytes());
     bytes.extend_from_slice(b"\0\0\0\0IDAT\x35\xaf\x06\x1e");
     bytes
 }

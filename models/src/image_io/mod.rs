@@ -1,12 +1,14 @@
 //! Photographs in and out: decoding, PIL-exact resizing, cropping, windows, planar f32, atomic PNG.
 //!
 //! Everything in this project that looks at a picture looks at a [`Picture`]: 8-bit RGB, rows top
-//! to bottom, three bytes per pixel. [`load`] turns a PNG or JPEG file of any kind into one and
+//! to bottom, three bytes per pixel. [`load`] turns a PNG, JPEG, WebP, TIFF or GIF file into one and
 //! says, as [`Notice`]s, what it had to change on the way; [`to_planar`] and [`from_planar`] go
 //! between pictures and the `[3, height, width]` f32 arrays in -1..1 that models consume.
 
+mod color;
 mod crop;
-mod jpeg_markers;
+mod guard;
+mod jpeg;
 mod load;
 mod planar;
 pub mod resize;
@@ -91,11 +93,22 @@ pub enum ImageError {
         /// What the operating system says.
         reason: std::io::Error,
     },
-    /// The file's first bytes are not those of a PNG or JPEG.
-    #[error("{path}: not a PNG or JPEG image", path = path.display())]
+    /// The file's first bytes are those of no picture.
+    #[error("{path}: not a PNG or JPEG image, nor WebP, TIFF or GIF", path = path.display())]
     NotAnImage {
         /// The path as it was given.
         path: PathBuf,
+    },
+    /// A picture of a format that is not read.
+    #[error(
+        "{path}: in the format {format}, which is not read: convert it to PNG first",
+        path = path.display()
+    )]
+    OtherFormat {
+        /// The path as it was given.
+        path: PathBuf,
+        /// The format's name.
+        format: &'static str,
     },
     /// The file ends before the picture does.
     #[error("{path}: truncated: the file ends before the picture does", path = path.display())]

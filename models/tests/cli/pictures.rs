@@ -28,6 +28,24 @@ fn detokenized_pictures_are_those_of_reconstruct_bit_for_bit() {
 }
 
 #[test]
+fn a_picture_beyond_the_limit_is_refused_and_the_option_lifts_it() {
+    let bench = Bench::new();
+    bench.picture("a.png", 20, 20);
+    let encode = |limit| ["encode", "a.png", "--raw", "--max-pixels", limit];
+    bench.refused(
+        &[&encode("399"), &MODEL[..]].concat(),
+        &["a.png", "20x20 is too large", "--max-pixels"],
+    );
+    bench.good(&[&encode("400"), &MODEL[..]].concat());
+    let decode = |limit| ["decode", "a.bsq", "--max-pixels", limit];
+    bench.refused(
+        &[&decode("399"), &MODEL[..]].concat(),
+        &["a.bsq", "20x20 pixels", "--max-pixels"],
+    );
+    bench.good(&[&decode("400"), &MODEL[..]].concat());
+}
+
+#[test]
 fn tokens_are_decoded_by_the_model_that_made_them_only() {
     let bench = Bench::new();
     bench.picture("a.png", 20, 20);

@@ -4,6 +4,7 @@ use bsq_codegen::lower::{self, LowerError, lower_with};
 use bsq_codegen::program::{Buffer, BufferKind, Program};
 use bsq_ir::Function;
 use bsq_ir::rewrite::{self, Report};
+use bsq_ir::verify::verify;
 use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ pub(crate) fn lowered(
     exact: bool,
     options: &lower::Options,
 ) -> Result<(Program, CompileReport), LowerError> {
+    verify(function)?;
     let start = Instant::now();
     let rewriting = rewrite::Options {
         exact,

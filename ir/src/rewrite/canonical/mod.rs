@@ -47,7 +47,8 @@ impl Builder<'_> {
             Op::Pad(padding) if padding.iter().all(|p| *p == Default::default()) => x[0],
             Op::Iota { ty, axis } => self.iota(ty, *axis),
             Op::Constant(constant) => self.constant(constant.clone()),
-            Op::Sum(axes) | Op::ReduceMax(axes) if axes.is_empty() => x[0],
+            // Not a sum: it starts from +0, so that of -0 alone is +0.
+            Op::ReduceMax(axes) if axes.is_empty() => x[0],
             Op::DotGeneral(axes) => self.dot(axes, x[0], x[1]),
             op if op.is_elementwise() => self.elementwise(op, x),
             op => self.add(op.clone(), x),
