@@ -23,7 +23,7 @@ pub struct Gpu {
 }
 
 /// How a program is compiled.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     pub precision: Precision,
     pub tf32: bool,

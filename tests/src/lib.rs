@@ -3,6 +3,7 @@
 
 pub mod device_suite;
 pub mod gpu;
+pub mod programs;
 pub mod ptx;
 pub mod ptxas;
 

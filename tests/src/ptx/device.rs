@@ -144,6 +144,9 @@ impl Device {
     /// # Panics
     /// If they do not lie in one allocation.
     pub fn write(&mut self, address: u64, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.memory
             .set(address, bytes)
             .expect("the bytes lie in one allocation");
@@ -154,6 +157,9 @@ impl Device {
     /// # Panics
     /// If they do not lie in one allocation.
     pub fn forget(&mut self, address: u64, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
         self.memory
             .forget(address, bytes)
             .expect("the bytes lie in one allocation");
@@ -176,6 +182,9 @@ impl Device {
     /// # Panics
     /// If they do not lie in one allocation.
     pub fn read_range(&mut self, address: u64, len: usize) -> Result<Vec<u8>, Error> {
+        if len == 0 {
+            return Ok(Vec::new());
+        }
         match self.memory.get(address, len) {
             Ok(bytes) => Ok(bytes.to_vec()),
             Err(FaultKind::UninitialisedMemory {
