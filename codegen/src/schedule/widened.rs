@@ -55,26 +55,16 @@ impl Widenings {
                 continue;
             }
             let narrow = |found: &Found| function.node(found.1.narrow).dtype();
-            let is_whole = |node: &Node, dtype: DType| {
-                let (Op::DotGeneral(axes), shape) =
-                    (&node.op, function.node(node.operands[0]).shape())
-                else {
-                    return false;
-                };
-                let terms: usize = axes.contract.iter().map(|pair| shape[pair.0]).product();
-                terms.is_multiple_of(terms_side_by_side(dtype))
-            };
             let right = value(node.operands[1]);
             if let Some(right) = right {
-                let left =
-                    value(node.operands[0]).filter(|left| both && is_whole(node, narrow(left)));
+                let left = value(node.operands[0]).filter(|_| both);
                 if let Some(left) = left.filter(|left| narrow(left) == narrow(&right)) {
                     found.add(left);
                 }
                 found.add(right);
             }
         }
-        found.drop_alone(function);
+        found.drop_alone(function, both);
         found
     }
 
@@ -85,8 +75,9 @@ impl Widenings {
     }
 
     /// A value that some contraction reads on its left, with a right side in another format, has
-    /// to be computed after all; and one in `f16` on its right, with a left side in another.
-    fn drop_alone(&mut self, function: &Function) {
+    /// to be computed after all; so has one on a left side that does not stay narrow, which may be
+    /// the right side too; and one in `f16` on its right, with a left side in another.
+    fn drop_alone(&mut self, function: &Function, both: bool) {
         let contractions = || {
             function
                 .iter()
@@ -100,8 +91,11 @@ impl Widenings {
             let alone = contractions().find_map(|(_, node)| {
                 let (lhs, rhs) = (node.operands[0], node.operands[1]);
                 match (format(lhs), format(rhs)) {
-                    (left, right) if left == right => None,
-                    (Some(_), _) => Some(lhs),
+                    (None, None) => None,
+                    (Some(left), right) => {
+                        let stays = both && right == Some(left) && is_whole(function, node, left);
+                        (!stays).then_some(lhs)
+                    }
                     (None, Some(DType::F16)) => Some(rhs),
                     _ => None,
                 }
@@ -148,14 +142,19 @@ impl Widenings {
     }
 }
 
-/// Terms of a left side that are taken together: their number is a multiple.
-fn terms_side_by_side(dtype: DType) -> usize {
+/// Whether a contraction has a multiple of the terms that a left side of this type takes together.
+fn is_whole(function: &Function, contraction: &Node, dtype: DType) -> bool {
+    let Op::DotGeneral(axes) = &contraction.op else {
+        return false;
+    };
+    let shape = function.node(contraction.operands[0]).shape();
+    let terms: usize = axes.contract.iter().map(|pair| shape[pair.0]).product();
     let format = match dtype {
         DType::U8 => Format::Int8,
         DType::F16 => Format::F16,
         _ => Format::Bf16,
     };
-    format.terms()
+    terms.is_multiple_of(format.terms())
 }
 
 fn is_contraction(function: &Function, id: NodeId) -> bool {
