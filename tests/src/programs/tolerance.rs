@@ -127,7 +127,8 @@ impl<'f> Spread<'f> {
             };
             if let Data::F32(elements) = value.data() {
                 self.odd |= elements.iter().any(|&x| x.is_nan() || x == f32::INFINITY);
-                self.extreme |= !matches!(node.op, Op::Constant(_))
+                // What is given may be anything; what is computed tells.
+                self.extreme |= !node.operands.is_empty()
                     && (elements.iter().any(|&x| is_extreme(x))
                         || overflows(
                             &node.op,

@@ -21,6 +21,11 @@ enum Value {
     Rest(Vec<(Id, f64)>),
 }
 
+/// True if `axes` is the last of so many, alone.
+fn is_last(axes: &[usize], rank: usize) -> bool {
+    matches!(axes, [axis] if axis + 1 == rank)
+}
+
 impl Match {
     fn get(&self, name: &str) -> Option<&Value> {
         let found = self.bound.iter().find(|(bound, _)| *bound == name);
@@ -203,9 +208,9 @@ impl<'a> Matcher<'a> {
             (Head::Row, Op::Broadcast { shape, axes }) => {
                 axes.len() + 1 == shape.rank() && axes.iter().copied().eq(0..axes.len())
             }
-            (Head::Column, Op::Broadcast { shape, axes }) => axes[..] == [shape.rank() - 1],
+            (Head::Column, Op::Broadcast { shape, axes }) => is_last(axes, shape.rank()),
             (Head::RowSum, Op::Sum(axes)) | (Head::RowMax, Op::ReduceMax(axes)) => {
-                axes[..] == [rank(node.operands[0]) - 1]
+                is_last(axes, rank(node.operands[0]))
             }
             _ => false,
         }

@@ -233,8 +233,9 @@ fn scaled_product(classes: &mut Classes, node: &ENode) -> Option<(f32, [Id; 2])>
 fn unrepeated(classes: &Classes, bias: Id) -> Id {
     let source = |node: &ENode| match &node.op {
         Op::Broadcast { shape, axes } => {
-            let last = [shape.rank() - 2, shape.rank() - 1];
-            (axes[..] == last).then(|| node.operands[0])
+            let is_last =
+                matches!(axes[..], [x, y] if x + 2 == shape.rank() && y + 1 == shape.rank());
+            is_last.then(|| node.operands[0])
         }
         _ => None,
     };
