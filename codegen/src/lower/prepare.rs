@@ -230,6 +230,12 @@ fn reduction<'g>(x: Tensor<'g>, axes: &[usize], sum: bool) -> Tensor<'g> {
             x.max(&axes[..])
         }
     };
+    let any_order = !sum || !x.dtype().is_float();
+    if let ([rest @ .., last], true) = (axes, any_order && counts(x))
+        && !rest.is_empty()
+    {
+        return reduction(reduce(x, &[*last]), rest, sum);
+    }
     let elements = shape.elements();
     let results = elements
         / axes
@@ -244,6 +250,24 @@ fn reduction<'g>(x: Tensor<'g>, axes: &[usize], sum: bool) -> Tensor<'g> {
         return last.reshape(shape.without(axes));
     }
     reduce(x, axes)
+}
+
+/// True if elements are computed from their position: one index does not count over several axes
+/// of those, so that they would have to be stored first.
+fn counts(x: Tensor) -> bool {
+    const NODES: usize = 64;
+    let graph = x.graph();
+    let (mut pending, mut seen) = (vec![x.id()], 0);
+    while let Some(id) = pending.pop() {
+        let node = graph.node(id);
+        seen += 1;
+        match role(&node.op) {
+            Role::Leaf if matches!(node.op, Op::Iota { .. }) => return true,
+            Role::Map | Role::View if seen < NODES => pending.extend(&node.operands),
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Philox-4x32-10 in integer ops: every element computes its block and picks its word.

@@ -12,6 +12,9 @@
 //! - what runs only when parameters change reads nothing that changes from run to run, and nothing
 //!   else writes its results.
 
+#[cfg(test)]
+mod tests;
+
 use super::{BufferId, BufferKind, Launch, Program, ValueId};
 use crate::kernel::{Place, reads_first};
 use std::collections::{BTreeMap, BTreeSet};

@@ -357,3 +357,22 @@ fn sums_of_one_term() {
         |_: &str, ty: &bsq_ir::Type| bsq_ir::eval::Value::new(&ty.shape, vec![-0.0f32, 0.0, 1.0]);
     check_on(&g.function([("y", sum)], []), value);
 }
+
+/// What is counted need not be stored to be summed over several axes.
+#[test]
+fn sums_of_positions_take_no_memory() {
+    let g = Graph::new();
+    let positions = g.iota(DType::U64, [300, 1000], 1);
+    let outputs = [
+        ("sum", positions.sum(..).id()),
+        ("max", (positions * positions).max(..).id()),
+    ];
+    let function = g.function(outputs, []);
+    check(&function);
+    let program = lower(&function).unwrap();
+    assert!(
+        program.arena_bytes < 300 * 1000,
+        "{} bytes",
+        program.arena_bytes
+    );
+}
