@@ -41,7 +41,7 @@ pub fn compare(suite: &mut Suite, name: &str, model: &ModelFile, batch: usize, r
 /// Operations of contractions, and the bytes of parameters and inputs.
 pub fn work(function: &Function) -> Work {
     let (optimised, _) = rewrite::optimize(function, &rewrite::Options::default());
-    let program = bsq_codegen::lower::lower(&optimised);
+    let program = bsq_codegen::lower::lower(&optimised).expect("a program");
     let parameters = function.parameters().map(|(_, _, ty)| ty.bytes());
     let inputs = function.inputs().map(|(_, _, ty)| ty.bytes());
     Work {

@@ -100,7 +100,9 @@ fn steps(case: &Case<'_>) -> Work {
 
 fn flops(function: &Function) -> f64 {
     let (optimised, _) = rewrite::optimize(function, &rewrite::Options::default());
-    bsq_codegen::lower::lower(&optimised).flops() as f64
+    bsq_codegen::lower::lower(&optimised)
+        .expect("a program")
+        .flops() as f64
 }
 
 fn weight_bytes(function: &Function) -> f64 {
