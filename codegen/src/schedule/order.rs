@@ -169,7 +169,10 @@ fn sorted(
         let Some(Reverse((_, _, group))) = ready.pop() else {
             // What a late group's reader waits for may wait for that group: then it is late enough.
             let stuck = |group: &usize| waiting[*group] == 0 && !queued[*group];
-            let Some(group) = (0..edges.len()).filter(stuck).max_by_key(|&group| key(group)) else {
+            let Some(group) = (0..edges.len())
+                .filter(stuck)
+                .max_by_key(|&group| key(group))
+            else {
                 break;
             };
             queued[group] = true;

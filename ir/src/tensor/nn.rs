@@ -93,6 +93,7 @@ impl<'g> Tensor<'g> {
 
     /// `softmax(q k^T * scale) v`; `mask` (`bool`, true: may attend) broadcasts to the scores.
     /// q `[batch.., queries, d]`, k `[batch.., keys, d]`, v `[batch.., keys, e]`.
+    /// The row of a query that may attend to no key is NaN; the other rows are not touched by it.
     #[track_caller]
     pub fn attention(
         self,
