@@ -10,8 +10,9 @@ pub(super) struct Jpeg2000 {
     version: String,
 }
 
-/// Times that a size is asked for: the encoder may exceed it by some bytes.
-const TRIES: usize = 6;
+/// Times that a size is asked for: the encoder may exceed it by some bytes, and by as many again if
+/// it is asked for just those fewer. So each time twice as many are left out.
+const TRIES: u32 = 10;
 
 impl Jpeg2000 {
     /// The codec, or why it cannot be used.
@@ -65,7 +66,7 @@ impl PeerCodec for Jpeg2000 {
     ) -> Result<Option<Encoded>, RateDistortionError> {
         let pixels = (picture.width * picture.height) as f64;
         let mut asked = bytes as f64;
-        for _ in 0..TRIES {
+        for attempt in 0..TRIES {
             if asked < 1.0 {
                 break;
             }
@@ -74,7 +75,7 @@ impl PeerCodec for Jpeg2000 {
             if excess == 0 {
                 return Ok(Some(file));
             }
-            asked -= excess as f64 + 1.0;
+            asked -= (excess as f64 + 1.0) * f64::from(1 << attempt);
         }
         Ok(None)
     }
