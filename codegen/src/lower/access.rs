@@ -177,12 +177,10 @@ pub fn flatten(index: &[Affine], shape: &Shape) -> Affine {
 /// each variable, outermost first; `None` for any other.
 pub fn digits(at: &Affine, extent: usize, of_var: impl Fn(Var) -> usize) -> Option<Vec<Var>> {
     let mut terms = at.terms.clone();
+    terms.retain(|term| of_var(term.0) > 1);
     terms.sort_by_key(|term| term.1.abs());
     let (mut step, mut lowest) = (1, at.constant);
     for &(var, coefficient) in &terms {
-        if of_var(var) == 1 {
-            continue;
-        }
         if coefficient.abs() != step {
             return None;
         }

@@ -6,7 +6,7 @@ use crate::schedule::Group;
 use bsq_ir::op::Family;
 use bsq_ir::{Constant, Function, Graph, NodeId, Op, Tensor, Type};
 
-/// The same function after preparation, in which no node has an operand without elements unless its own result has
+/// A prepared function in which no node has an operand without elements unless its own result has
 /// none: those are constants, and such results are not computed at all.
 pub(super) fn without_empty_operands(function: Function) -> Function {
     let is_empty = |id: &NodeId| {

@@ -8,6 +8,7 @@ mod blocks;
 mod builder;
 mod contraction;
 mod empty;
+mod error;
 mod in_place;
 mod left;
 pub(crate) mod loops;
@@ -25,9 +26,10 @@ use crate::schedule::{Group, Role, Schedule, Widenings, order, role, schedule};
 use access::Blocked;
 use axes::Axes;
 pub use blocks::{Blocks, Extents};
-use bsq_ir::verify::VerifyError;
+use bsq_ir::verify::verify;
 use bsq_ir::{Function, NodeId, Op, Type};
 use builder::{Builder, Shared};
+pub use error::LowerError;
 pub use precision::Precision;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +66,7 @@ impl Default for Options {
 /// Lowers a function, in f32 for a CPU.
 ///
 /// # Errors
-/// Never, as far as anybody knows: see [`lower_with`].
+/// Those of [`lower_with`].
 pub fn lower(function: &Function) -> Result<Program, LowerError> {
     lower_with(function, &Options::default())
 }
@@ -76,8 +78,9 @@ pub fn lower(function: &Function) -> Result<Program, LowerError> {
 /// operands, and for that there is always a loop.
 ///
 /// # Errors
-/// If there is none after all: a mistake of this crate.
+/// If the function is not well formed; or if there is no loop after all, a mistake of this crate.
 pub fn lower_with(function: &Function, options: &Options) -> Result<Program, LowerError> {
+    verify(function)?;
     let precision = options.precision;
     let function = empty::without_empty_operands(prepare::prepare(function));
     let function = precision.apply(function);
@@ -132,35 +135,6 @@ fn taken_apart(function: &Function, group: &Group) -> Vec<NodeId> {
     nodes
         .filter(|&id| !matches!(role(&function.node(id).op), Role::Leaf | Role::Projection))
         .collect()
-}
-
-/// Why there is no program.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LowerError {
-    /// Such as one name for two inputs.
-    #[error(transparent)]
-    Invalid(#[from] VerifyError),
-    /// A node that no kernel could be made for, and its operands with their types.
-    #[error("there is no kernel for {node}: a mistake of the compiler, please report it")]
-    NoKernel { node: String },
-}
-
-impl LowerError {
-    fn no_kernel(function: &Function, id: NodeId) -> Self {
-        let node = function.node(id);
-        let operands = node.operands.iter().map(|&id| {
-            let operand = function.node(id);
-            format!("{} {:?}", operand.op.name(), operand.types)
-        });
-        let operands: Vec<String> = operands.collect();
-        let node = format!(
-            "{:?} of {} at {}",
-            node.op,
-            operands.join(", "),
-            node.location
-        );
-        LowerError::NoKernel { node }
-    }
 }
 
 /// What lowering a group depends on beside its schedule.

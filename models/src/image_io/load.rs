@@ -1,53 +1,11 @@
-//! Decoding picture files of every kind into 8-bit RGB, with notices of what was changed.
+//! Picture files as 8-bit RGB, upright and in sRGB, with notices of what was changed.
 
-use super::color::{self, Described};
+use super::decode::{Decoded, decode};
 use super::guard::without_panic;
-use super::jpeg::{self, JpegError};
-use super::{ImageError, Picture};
-use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
+use super::{ImageError, Notice, Picture, color};
 use image::metadata::Orientation;
-use image::{
-    AnimationDecoder, ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader,
-};
-use std::{fmt, fs, io, io::Cursor, path::Path};
-
-/// Something about a file that a user may want to know because the picture is not quite the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Notice {
-    /// One channel was copied to red, green and blue.
-    Greyscale,
-    /// 16-bit samples were rounded to 8 bits.
-    SixteenBit,
-    /// Pixels that are not opaque were laid over white.
-    TransparencyOverWhite,
-    /// The colours were converted to sRGB from those that the file describes.
-    ColorConverted,
-    /// The file describes its colours in a way that is not understood; they were taken for sRGB.
-    ColorIgnored,
-    /// Four ink channels were converted to RGB without a colour profile.
-    Cmyk,
-    /// The picture was turned or mirrored as its EXIF orientation says.
-    Orientation,
-    /// The file is an animation, of which this is the first picture.
-    Animation,
-}
-
-impl fmt::Display for Notice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Notice::Greyscale => "greyscale: copied to red, green and blue",
-            Notice::SixteenBit => "16-bit samples: rounded to 8 bits",
-            Notice::TransparencyOverWhite => {
-                "transparent pixels: laid over white, alpha is not kept"
-            }
-            Notice::ColorConverted => "converted to sRGB from its own colours",
-            Notice::ColorIgnored => "its colour profile cannot be used: taken for sRGB",
-            Notice::Cmyk => "CMYK: converted to RGB without its colour profile",
-            Notice::Animation => "an animation: only its first picture is used",
-            Notice::Orientation => "turned upright as its EXIF orientation says",
-        })
-    }
-}
+use image::{ColorType, DynamicImage, ImageBuffer};
+use std::{fs, io, path::Path};
 
 /// A decoded file.
 #[derive(Clone, Debug)]
@@ -110,166 +68,10 @@ pub fn load_from_bytes(
         reason,
     };
     let loaded = without_panic(|| {
-        let decoded = match image::guess_format(bytes) {
-            Ok(ImageFormat::Jpeg) => decode_jpeg(bytes, path, limits),
-            Ok(
-                format @ (ImageFormat::Png
-                | ImageFormat::WebP
-                | ImageFormat::Tiff
-                | ImageFormat::Gif),
-            ) => decode_other(bytes, format, path, limits),
-            found => Err(match other_format(bytes, found.ok()) {
-                Some(format) => ImageError::OtherFormat {
-                    path: path.into(),
-                    format,
-                },
-                None => ImageError::NotAnImage { path: path.into() },
-            }),
-        };
+        let decoded = decode(bytes, path, limits);
         finish(decoded?).map_err(damaged)
     });
     loaded.unwrap_or_else(|| Err(damaged("its decoder gave up".into())))
-}
-
-/// What a decoder makes of a file.
-struct Decoded {
-    width: u32,
-    height: u32,
-    color: ColorType,
-    /// As [`ImageDecoder::read_image`] gives them.
-    samples: Vec<u8>,
-    orientation: Orientation,
-    described: Described,
-    is_cmyk: bool,
-    is_animated: bool,
-}
-
-fn too_large(width: u32, height: u32, path: &Path, limits: LoadLimits) -> ImageError {
-    ImageError::TooLarge {
-        path: path.into(),
-        width,
-        height,
-        max_side: limits.max_side,
-        max_pixels: limits.max_pixels,
-    }
-}
-
-fn decode_jpeg(bytes: &[u8], path: &Path, limits: LoadLimits) -> Result<Decoded, ImageError> {
-    let damaged = |reason| ImageError::Damaged {
-        path: path.into(),
-        reason,
-    };
-    let survey = jpeg::survey(bytes, limits.max_side, limits.max_pixels);
-    let survey = survey.map_err(|error| match error {
-        JpegError::Truncated => ImageError::Truncated { path: path.into() },
-        JpegError::TooLarge { width, height } => too_large(width, height, path, limits),
-        JpegError::Refused(reason) => damaged(reason),
-    })?;
-    let (color, samples) = jpeg::decode(bytes, &survey).map_err(damaged)?;
-    let is_cmyk = survey.components() == 4;
-    Ok(Decoded {
-        width: survey.frame.width,
-        height: survey.frame.height,
-        color,
-        samples,
-        orientation: survey
-            .exif
-            .and_then(Orientation::from_exif_chunk)
-            .unwrap_or(Orientation::NoTransforms),
-        described: match survey.icc {
-            // A profile of inks is not one of what they became.
-            Some(icc) if !is_cmyk => Described::Profile(icc),
-            _ => Described::Srgb,
-        },
-        is_cmyk,
-        is_animated: false,
-    })
-}
-
-/// The name of a format that is recognised and not read.
-fn other_format(bytes: &[u8], guess: Option<ImageFormat>) -> Option<&'static str> {
-    if bytes.starts_with(&[0xFF, 0x0A]) || bytes.get(4..8) == Some(b"JXL ") {
-        return Some("JPEG XL");
-    }
-    match (guess, bytes.get(4..8), bytes.get(8..12)) {
-        (_, Some(b"ftyp"), Some(b"avif" | b"avis")) => Some("AVIF"),
-        (_, Some(b"ftyp"), Some(b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" | b"mif1")) => {
-            Some("HEIC")
-        }
-        (Some(ImageFormat::Avif), ..) => Some("AVIF"),
-        (Some(ImageFormat::Bmp), ..) => Some("BMP"),
-        (Some(ImageFormat::Ico), ..) => Some("ICO"),
-        (Some(ImageFormat::Hdr), ..) => Some("HDR"),
-        (Some(ImageFormat::OpenExr), ..) => Some("OpenEXR"),
-        (Some(ImageFormat::Pnm), ..) => Some("PNM"),
-        (Some(ImageFormat::Qoi), ..) => Some("QOI"),
-        _ => None,
-    }
-}
-
-/// Whether a file has more pictures than the first.
-fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
-    let file = Cursor::new(bytes);
-    match format {
-        ImageFormat::Png => PngDecoder::new(file).is_ok_and(|its| its.is_apng().unwrap_or(false)),
-        ImageFormat::WebP => WebPDecoder::new(file).is_ok_and(|its| its.has_animation()),
-        // A second picture that cannot be decoded is there, too.
-        ImageFormat::Gif => {
-            GifDecoder::new(file).is_ok_and(|its| its.into_frames().take(2).count() == 2)
-        }
-        _ => false,
-    }
-}
-
-fn decode_other(
-    bytes: &[u8],
-    format: ImageFormat,
-    path: &Path,
-    limits: LoadLimits,
-) -> Result<Decoded, ImageError> {
-    let damaged = |error: image::ImageError| explain_decoding_error(error, path);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    // The sizes are checked below with a message of our own; the decoder's limit guards its
-    // working memory (at most 8 bytes a pixel for the samples, as much again for the rest).
-    let mut decoder_limits = image::Limits::no_limits();
-    decoder_limits.max_alloc = Some(limits.max_pixels.saturating_mul(16));
-    reader.limits(decoder_limits);
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
-    let (width, height) = decoder.dimensions();
-    if width > limits.max_side
-        || height > limits.max_side
-        || u64::from(width) * u64::from(height) > limits.max_pixels
-    {
-        return Err(too_large(width, height, path, limits));
-    }
-    let (color, count) = (decoder.color_type(), decoder.total_bytes() as usize);
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let described = match format {
-        ImageFormat::Png => color::described_by_png(bytes),
-        _ => match decoder.icc_profile().ok().flatten() {
-            Some(icc) => Described::Profile(icc),
-            None => Described::Srgb,
-        },
-    };
-    let mut samples = Vec::new();
-    samples
-        .try_reserve_exact(count)
-        .map_err(|_| ImageError::Damaged {
-            path: path.into(),
-            reason: "not enough memory for its pixels".into(),
-        })?;
-    samples.resize(count, 0);
-    decoder.read_image(&mut samples).map_err(damaged)?;
-    Ok(Decoded {
-        width,
-        height,
-        color,
-        samples,
-        orientation,
-        described,
-        is_cmyk: false,
-        is_animated: is_animated(bytes, format),
-    })
 }
 
 /// From samples as the file has them to an upright picture in sRGB.
@@ -366,26 +168,6 @@ fn over_white(image: DynamicImage) -> (Picture, bool) {
         Picture::new(width as usize, height as usize, rgb),
         any_transparent,
     )
-}
-
-fn explain_decoding_error(error: image::ImageError, path: &Path) -> ImageError {
-    let ended_early = match &error {
-        image::ImageError::IoError(io) => io.kind() == io::ErrorKind::UnexpectedEof,
-        image::ImageError::Decoding(_) => {
-            let text = error.to_string().to_lowercase();
-            ["unexpected end", "unexpectedeof", "exhausted data", "eof"]
-                .iter()
-                .any(|phrase| text.contains(phrase))
-        }
-        _ => false,
-    };
-    if ended_early {
-        return ImageError::Truncated { path: path.into() };
-    }
-    ImageError::Damaged {
-        path: path.into(),
-        reason: error.to_string().replace('\n', " "),
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::image_io::encode_png;
+use image::ImageFormat;
 use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder, codecs::png::PngEncoder};
 use proptest::prelude::*;
+use std::io::Cursor;
 
 fn png(samples: &[u8], width: u32, height: u32, color: ExtendedColorType) -> Vec<u8> {
     let mut bytes = Vec::new();

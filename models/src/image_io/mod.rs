@@ -7,16 +7,19 @@
 
 mod color;
 mod crop;
+mod decode;
 mod guard;
 mod jpeg;
 mod load;
+mod notice;
 mod planar;
 pub mod resize;
 mod save;
 mod windows;
 
 pub use crop::{center_crop, crop, pad_by_replication};
-pub use load::{LoadLimits, Loaded, Notice, load, load_from_bytes, load_within};
+pub use load::{LoadLimits, Loaded, load, load_from_bytes, load_within};
+pub use notice::Notice;
 pub use planar::{Range, append_planar, from_planar, to_planar};
 pub use save::{encode_png, save_png, write_atomically};
 pub use windows::Windows;

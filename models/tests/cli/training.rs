@@ -8,20 +8,16 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+/// A training of so many steps, two samples each.
+fn steps_of(config: &str, loss: &str, steps: usize) -> String {
+    let rest = format!("[data]\nbatch_size = 2\n[optimizer]\nlr = 1e-3\nmax_iter = {steps}\n");
+    format!("{config}\n{loss}{rest}")
+}
+
 /// A training of six steps.
 fn config() -> String {
-    let rest = "
-[loss]
-codebook_weight = 0.1
-perceptual_weight = 0.0
-skip_disc = true
-[data]
-batch_size = 2
-[optimizer]
-lr = 1e-3
-max_iter = 6
-";
-    crate::common::CONFIG.to_string() + rest
+    let loss = "[loss]\ncodebook_weight = 0.1\nperceptual_weight = 0.0\nskip_disc = true\n";
+    steps_of(crate::common::CONFIG, loss, 6)
 }
 
 fn bench() -> Bench {
@@ -133,14 +129,7 @@ fn weights_to_start_from_are_taken_by_init_from_and_not_by_model() {
 
 /// A prior that is trained for two steps.
 fn prior() -> String {
-    let rest = "
-[data]
-batch_size = 2
-[optimizer]
-lr = 1e-3
-max_iter = 2
-";
-    crate::common::PRIOR.to_string() + rest
+    steps_of(crate::common::PRIOR, "", 2)
 }
 
 #[test]

@@ -18,6 +18,9 @@ pub struct CompileReport {
     pub lower_time: Duration,
     /// Writing code; for a GPU that is in the machine, its driver's assembler included.
     pub code_time: Duration,
+    /// Parameters that no output depends on, now or by way of updates: often a mistake, but moving
+    /// averages are among them.
+    pub unused_parameters: Vec<String>,
     pub kernels: usize,
     pub launches: usize,
     /// The most memory that the program needs at any time, in bytes; for GPUs, the workspace
@@ -48,6 +51,11 @@ pub(crate) fn lowered(
         rewrite_time,
         lower_time: start.elapsed(),
         code_time: Duration::ZERO,
+        unused_parameters: function
+            .unused_parameters()
+            .into_iter()
+            .map(String::from)
+            .collect(),
         kernels: program.kernels.len(),
         launches: program.launches.len(),
         peak_bytes: program.peak_bytes(),

@@ -178,3 +178,21 @@ fn inputs_and_parameters_that_no_result_needs() {
         assert!(session.run(&[("x", &value)]).is_err(), "it is not optional");
     }
 }
+
+/// What is safe stays in place: a step of gradient descent copies no parameter.
+#[test]
+fn a_step_of_gradient_descent_copies_nothing() {
+    let g = Graph::new();
+    let x = g.input("x", F32, [16, 24]);
+    let [w, v] =
+        [("w", [24, 40]), ("v", [40, 8])].map(|(name, shape)| g.parameter(name, F32, shape));
+    let loss = x.matmul(w).gelu().matmul(v).square().mean(..);
+    let gradients = bsq_ir::autodiff::gradients(loss, &[w, v]);
+    let updates = [w, v].into_iter().zip(gradients);
+    let updates = updates.map(|(old, gradient)| (old.id(), (old - gradient * 0.1).id()));
+    let function = g.function([("loss", loss.id())], updates);
+    check(&function);
+    let executable = compile(&function, &CompileOptions::default()).unwrap();
+    assert!(executable.program().copies.is_empty());
+    assert!(executable.report().unused_parameters.is_empty());
+}
