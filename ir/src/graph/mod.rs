@@ -339,10 +339,11 @@ impl Graph {
         outputs: impl IntoIterator<Item = (&'n str, NodeId)>,
         updates: impl IntoIterator<Item = (NodeId, NodeId)>,
     ) -> Result<Function, TypeError> {
-        let arena = self.arena.borrow();
+        // What is given may still be building nodes: an iterator does as it is walked.
         let outputs = outputs.into_iter().map(|(name, id)| (name.to_string(), id));
         let (outputs, updates): (Vec<_>, Vec<_>) =
             (outputs.collect(), updates.into_iter().collect());
+        let arena = self.arena.borrow();
         let pairs = updates.iter().flat_map(|&(old, new)| [old, new]);
         for id in outputs.iter().map(|output| output.1).chain(pairs) {
             if !self.has(&arena, id) {
