@@ -8,7 +8,7 @@
 use super::entrant::{Contestant, Entrant};
 use super::table::{Items, Row, print};
 use super::threads::{tell_everybody, threads};
-use bsq::machine::{Probe, cpu_name, median};
+use bsq_cli::machine::{Probe, cpu_name, median};
 use bsq_codegen::cpu::microkernel::selected;
 use criterion::{Criterion, SamplingMode, Throughput};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The table of a group: medians, fractions of what the machine can do, and ratios.
 
 use super::compare::Work;
-use bsq::machine::Probe;
+use bsq_cli::machine::Probe;
 
 /// In seconds.
 const MILLISECOND: f64 = 1e-3;

@@ -1,6 +1,5 @@
 //! BSQ-ViT models, training, data and metrics.
 
-pub mod check;
 pub mod codec;
 pub mod config;
 pub mod data;
@@ -9,13 +8,11 @@ pub mod image_io;
 pub mod init;
 pub mod leech;
 pub mod losses;
-pub mod machine;
 pub mod metrics;
 pub mod optimizer;
 pub mod pipeline;
 pub mod pretrained;
 pub mod prior;
-pub mod rate_distortion;
 pub mod schedule;
 pub mod tokenizer;
 pub mod train;

@@ -12,11 +12,11 @@
 
 use bsq::config::{Config, QuantizerConfig, ReconstructionLoss};
 use bsq::executor::Tensors;
-use bsq::machine::{Probe, cpu_name};
 use bsq::pipeline::{ModelFile, decode_function};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::StepProgram;
 use bsq_benches::{data, threads};
+use bsq_cli::machine::{Probe, cpu_name};
 use bsq_codegen::cpu::microkernel::selected;
 use bsq_ir::{DType, Function, Graph, Scope};
 use bsq_runtime::checkpoint::{Weights, load, safetensors};

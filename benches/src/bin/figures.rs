@@ -6,7 +6,7 @@
 use bsq::data::list_images;
 use bsq::pipeline::SessionOptions;
 use bsq::pretrained;
-use bsq::rate_distortion::{Choice, Ours, compare, markdown_table};
+use bsq_cli::rate_distortion::{Choice, Ours, compare, markdown_table};
 use bsq_runtime::checkpoint::Weights;
 use std::error::Error;
 use std::path::Path;

@@ -45,6 +45,6 @@ pub use evaluate::{Evaluation, Evaluator, PictureScore};
 pub use export::export_model;
 pub use prior::{TokenSource, prior_step_function, prior_step_program, run_prior, run_prior_with};
 pub use program::{AVERAGE_PREFIX, StepProgram};
-pub use progress::{Bar, Notes, Progress, Silent};
+pub use progress::{Notes, Progress, Silent};
 pub use run::{TrainOptions, TrainOutcome, TrainRun};
 pub use tokenizer::{check_supported, run, run_with};

@@ -1,0 +1,106 @@
+//! The files of a recorded case.
+
+use super::Kind;
+use bsq::config::ConfigError;
+use bsq::executor::{ExecutionError, Tensors};
+use bsq::tokenizer::LoadError;
+use bsq_runtime::checkpoint::{Checkpoint, CheckpointError, Weights, load};
+use bsq_runtime::tensor_data::{HostTensor, TensorError};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// Why a case could not be run. A tensor that is off is no error but a
+/// [`Comparison`](super::Comparison) that fails.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// A description cannot be read.
+    #[error("{}: {reason}", path.display())]
+    Description { path: PathBuf, reason: String },
+    /// Tensors cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The recorded configuration is none that this implementation knows.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The recorded weights do not fit the recorded configuration.
+    #[error(transparent)]
+    Weights(#[from] LoadError),
+    /// A tensor that the case needs is absent.
+    #[error("the case has no tensor `{0}`")]
+    NoTensor(String),
+    /// A tensor cannot be held, or has another type.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// The computation failed.
+    #[error(transparent)]
+    Execution(#[from] ExecutionError),
+}
+
+/// A description and the recorded tensors beside it.
+pub(super) struct Case {
+    pub name: String,
+    pub kind: Kind,
+    path: PathBuf,
+    pub description: Value,
+    /// Inputs and results; empty if the case has none.
+    pub recorded: Tensors,
+}
+
+impl Case {
+    pub fn read(path: &Path) -> Result<Case, CheckError> {
+        let fail = |reason: String| CheckError::Description {
+            path: path.into(),
+            reason,
+        };
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| fail(format!("cannot be read: {error}")))?;
+        let description: Value =
+            serde_json::from_str(&text).map_err(|error| fail(format!("is not JSON: {error}")))?;
+        let kind = Kind::of(&description);
+        let kind = kind.ok_or_else(|| fail("does not describe a recorded case".to_string()))?;
+        let name = path.file_stem().unwrap_or_default();
+        let mut case = Case {
+            name: name.to_string_lossy().into_owned(),
+            kind,
+            path: path.into(),
+            description,
+            recorded: Tensors::new(),
+        };
+        let tables = [Kind::LearningRate];
+        if kind.is_supported() && !tables.contains(&kind) {
+            case.recorded = case.tensors("io")?.tensors;
+        }
+        Ok(case)
+    }
+
+    /// `NAME.WHAT.safetensors`.
+    pub fn tensors(&self, what: &str) -> Result<Checkpoint, CheckError> {
+        let path = self.path.with_extension(format!("{what}.safetensors"));
+        Ok(load(path, Weights::Raw)?)
+    }
+
+    /// An input of the case.
+    pub fn tensor(&self, name: &str) -> Result<&HostTensor, CheckError> {
+        let tensor = self.recorded.get(name);
+        tensor.ok_or_else(|| CheckError::NoTensor(name.to_string()))
+    }
+
+    /// A number of the description, such as `hp.lr`.
+    pub fn number(&self, key: &str) -> Result<f64, CheckError> {
+        let value = key.split('.').fold(&self.description, |at, key| &at[key]);
+        value.as_f64().ok_or_else(|| self.fail(key, "a number"))
+    }
+
+    /// A number of the description, if it has the key.
+    pub fn optional_number(&self, key: &str) -> Option<f64> {
+        self.description.get(key).and_then(Value::as_f64)
+    }
+
+    /// That the description lacks something.
+    pub fn fail(&self, key: &str, expected: &str) -> CheckError {
+        CheckError::Description {
+            path: self.path.clone(),
+            reason: format!("`{key}` should be {expected}"),
+        }
+    }
+}

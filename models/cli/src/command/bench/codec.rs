@@ -1,0 +1,200 @@
+//! `bsq bench codec`: our streams beside other codecs at the same file sizes.
+
+use super::super::error::CliError;
+use super::super::interrupt::uninterrupted;
+use super::super::model::ModelArgument;
+use super::super::output::Output;
+use super::super::prior::PriorArgument;
+use super::super::progress::Progress;
+use super::super::{Verdict, paths};
+use crate::rate_distortion::{
+    Choice, Comparison, Ours, compare, html_page, markdown_table, same_size_json, svg_plot,
+    sweep_json,
+};
+use bsq::data::list_images;
+use bsq::image_io::write_atomically;
+use bsq::metrics::Lpips;
+use bsq::pipeline::SessionOptions;
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// Measures our files beside JPEG, WebP and JPEG 2000 of the same size.
+#[derive(Args)]
+#[command(long_about = "\
+Measures our files beside JPEG, WebP and JPEG 2000 of the same size.
+
+Every picture of a folder is coded at each rung of the rate ladder (--keep of `bsq encode`). Each \
+other codec gives its best file that is not larger, and its curve along its own settings. JPEG is \
+part of this program; WebP needs cwebp and dwebp on PATH (Debian: webp), JPEG 2000 opj_compress \
+and opj_decompress (Debian: libopenjp2-tools). What is not there is reported as missing.
+
+Written to the folder:
+  CODEC.json            means over the pictures along the codec's curve, in CompressAI's schema
+  CODEC-same-size.json  the same at the sizes of our files
+  plot.svg              PSNR and MS-SSIM over bits per pixel
+  index.html            the pictures side by side, and every figure; needs no other file
+
+Whole files are counted. PSNR is that of 8-bit RGB; MS-SSIM has five scales, an 11-tap Gaussian \
+window and the weights of Wang et al. (2003), per RGB channel; pictures with a side below 256 \
+pixels have none. LPIPS (AlexNet) needs its weights, which are not part of this program: with Python, \
+torch.save(lpips.LPIPS(net='alex').state_dict(), 'lpips.pt'), then --lpips lpips.pt. Times are single runs, without compiling; those of programs include their start \
+and their files.")]
+#[command(after_long_help = "\
+Examples:
+  bsq bench codec --data photos
+  bsq bench codec --data photos --out figures --codecs jpeg,webp
+  bsq bench codec --data photos --lpips lpips.pt
+  bsq bench codec --data photos --keep 9,7,5 --model tokenizer.safetensors --prior prior.safetensors")]
+pub struct Arguments {
+    /// Folder of PNG and JPEG pictures, searched to the bottom
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Folder to write to, made if need be
+    #[arg(long, value_name = "DIR", default_value = "bench-codec")]
+    out: PathBuf,
+    /// Codecs to measure beside ours
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        value_name = "CODEC,...",
+        default_values_t = [CodecName::Jpeg, CodecName::Webp, CodecName::Jpeg2000]
+    )]
+    codecs: Vec<CodecName>,
+    /// Sub-tokens that our files keep [default: every number, all of them first]
+    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    keep: Vec<usize>,
+    /// Weights of LPIPS: the state of lpips.LPIPS(net='alex') as a PyTorch or safetensors file
+    #[arg(long, value_name = "FILE")]
+    lpips: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgument,
+    #[command(flatten)]
+    prior: PriorArgument,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CodecName {
+    Jpeg,
+    Webp,
+    Jpeg2000,
+}
+
+impl CodecName {
+    fn choice(self) -> Choice {
+        match self {
+            CodecName::Jpeg => Choice::Jpeg,
+            CodecName::Webp => Choice::WebP,
+            CodecName::Jpeg2000 => Choice::Jpeg2000,
+        }
+    }
+}
+
+pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    let out = &arguments.out;
+    paths::check_folder(out)?;
+    if out.exists() && !out.is_dir() {
+        return Err(CliError::new(format_args!(
+            "{}: not a folder",
+            out.display()
+        )));
+    }
+    let pictures = list_images(&arguments.data)?;
+    let tokenizer = arguments.model.open(output)?;
+    let prior = arguments.prior.open(output)?;
+    let options = SessionOptions {
+        threads: output.threads,
+        ..SessionOptions::default()
+    };
+    let lpips = arguments.lpips.as_deref();
+    let mut lpips = lpips.map(|path| Lpips::open(path, &options)).transpose()?;
+    let mut ours = Ours::new(&tokenizer, &prior, &options)?;
+    let rungs = rungs(&arguments.keep, ours.sub_tokens())?;
+    let mut choices = Vec::new();
+    for choice in arguments.codecs.iter().map(|name| name.choice()) {
+        if !choices.contains(&choice) {
+            choices.push(choice);
+        }
+    }
+    let mut bar: Option<Progress> = None;
+    let mut progress = |done: usize, total: usize| {
+        let bar = bar.get_or_insert_with(|| Progress::new("measuring", "files", total));
+        bar.set(done);
+    };
+    let comparison = compare(
+        &mut ours,
+        &rungs,
+        &pictures,
+        &choices,
+        lpips.as_mut(),
+        &mut progress,
+    )?;
+    drop(bar);
+    report(&comparison, output)?;
+    std::fs::create_dir_all(out)
+        .map_err(|error| CliError::new(format_args!("{}: {error}", out.display())))?;
+    let mut results = Map::new();
+    for codec in &comparison.codecs {
+        let own = [
+            (codec.id.to_string(), sweep_json(&comparison, codec)),
+            (
+                format!("{}-same-size", codec.id),
+                same_size_json(&comparison, codec),
+            ),
+        ];
+        for (name, value) in own {
+            write(out, &format!("{name}.json"), &format!("{value:#}\n"))?;
+            results.insert(name, value);
+        }
+    }
+    write(out, "plot.svg", &svg_plot(&comparison))?;
+    write(out, "index.html", &html_page(&comparison))?;
+    output.note(format_args!("wrote {}", out.join("index.html").display()));
+    let names: Vec<&String> = comparison.pictures.iter().map(|(name, _)| name).collect();
+    output.value(&json!({
+        "pictures": names,
+        "kept_sub_tokens": comparison.rungs,
+        "out": out.display().to_string(),
+        "codecs": Value::Object(results),
+    }))?;
+    Ok(Verdict::Good)
+}
+
+/// The rungs that were asked for, the largest files first.
+fn rungs(asked: &[usize], sub_tokens: usize) -> Result<Vec<usize>, CliError> {
+    if let Some(wrong) = asked.iter().find(|kept| !(1..=sub_tokens).contains(kept)) {
+        return Err(CliError::new(format_args!(
+            "--keep {wrong}: a token has 1 to {sub_tokens} sub-tokens"
+        )));
+    }
+    let mut rungs: Vec<usize> = match asked.is_empty() {
+        true => (1..=sub_tokens).collect(),
+        false => asked.to_vec(),
+    };
+    rungs.sort_unstable();
+    rungs.dedup();
+    rungs.reverse();
+    Ok(rungs)
+}
+
+fn report(comparison: &Comparison, output: &Output) -> Result<(), CliError> {
+    for codec in &comparison.codecs {
+        let missing = if codec.missing { "not measured: " } else { "" };
+        output.say(format_args!(
+            "{}: {missing}{}",
+            codec.name, codec.description
+        ))?;
+    }
+    let rungs: Vec<usize> = (0..comparison.rungs.len()).collect();
+    output.say(format_args!(
+        "\nmeans over {} pictures\n\n{}",
+        comparison.pictures.len(),
+        markdown_table(comparison, &rungs, true).trim_end()
+    ))
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Result<(), CliError> {
+    let path = folder.join(name);
+    Ok(uninterrupted(|| write_atomically(&path, text.as_bytes()))?)
+}

@@ -1,0 +1,235 @@
+//! Every picture through every codec, at every rung of our rate ladder and along each curve.
+
+use super::jpeg::Jpeg;
+use super::jpeg2000::Jpeg2000;
+use super::webp::WebP;
+use super::{Encoded, Measured, Ours, PeerCodec, RateDistortionError};
+use bsq::image_io::{Picture, Range, center_crop, load, to_planar};
+use bsq::metrics::{Lpips, LpipsError};
+use std::path::{Path, PathBuf};
+
+/// Side of the cuts that are kept for looking at.
+const VIEW_SIDE: usize = 320;
+
+/// A codec that ours is measured beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    Jpeg,
+    WebP,
+    Jpeg2000,
+}
+
+impl Choice {
+    pub const ALL: [Choice; 3] = [Choice::Jpeg, Choice::WebP, Choice::Jpeg2000];
+
+    /// As in file names and on the command line.
+    pub fn id(self) -> &'static str {
+        match self {
+            Choice::Jpeg => "jpeg",
+            Choice::WebP => "webp",
+            Choice::Jpeg2000 => "jpeg2000",
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Choice::Jpeg => "JPEG",
+            Choice::WebP => "WebP",
+            Choice::Jpeg2000 => "JPEG 2000",
+        }
+    }
+
+    fn find(self) -> Result<Box<dyn PeerCodec>, String> {
+        Ok(match self {
+            Choice::Jpeg => Box::new(Jpeg),
+            Choice::WebP => Box::new(WebP::find()?),
+            Choice::Jpeg2000 => Box::new(Jpeg2000::find()?),
+        })
+    }
+}
+
+/// Everything that was measured.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The pictures' names, and the middle of each.
+    pub pictures: Vec<(String, Picture)>,
+    /// Sub-tokens that our streams keep, at each rung; the first has the largest files.
+    pub rungs: Vec<usize>,
+    /// Ours first.
+    pub codecs: Vec<Figures>,
+}
+
+/// What one codec came to.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// As in file names.
+    pub id: &'static str,
+    pub name: &'static str,
+    /// Version and settings; for a missing codec, why it is missing.
+    pub description: String,
+    pub missing: bool,
+    /// One for each rung of ours: files of at most that many bytes.
+    pub rungs: Vec<Rung>,
+    /// The curve: the knob's setting, and each picture's figures. Our own curve is the ladder.
+    pub sweep: Vec<(f64, Vec<Measured>)>,
+    /// The middle of each picture as it is decoded at the first rung, where there is a file.
+    pub views: Vec<Option<Picture>>,
+}
+
+/// Each picture's figures at one rung; `None` where the codec has no file that small.
+pub type Rung = Vec<Option<Measured>>;
+
+impl Figures {
+    fn new(id: &'static str, name: &'static str, description: String, rungs: usize) -> Figures {
+        Figures {
+            id,
+            name,
+            description,
+            missing: false,
+            rungs: vec![Rung::new(); rungs],
+            sweep: Vec::new(),
+            views: Vec::new(),
+        }
+    }
+
+    /// The means of a rung, if there is a file for every picture.
+    pub fn mean(&self, rung: usize) -> Option<Measured> {
+        let all: Option<Vec<Measured>> = self.rungs[rung].iter().copied().collect();
+        Measured::mean(&all?)
+    }
+}
+
+/// Measures, LPIPS too if it is given. `progress` hears how much is done and of how much.
+///
+/// # Errors
+/// If a picture cannot be read or coded, or a codec's program fails; not if it is missing.
+pub fn compare(
+    ours: &mut Ours,
+    rungs: &[usize],
+    paths: &[PathBuf],
+    choices: &[Choice],
+    mut lpips: Option<&mut Lpips>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Comparison, RateDistortionError> {
+    let description = ours.description().to_string();
+    let mut own = Figures::new("bsq", "bsq", description, rungs.len());
+    let mut peers = Vec::new();
+    for &choice in choices {
+        let (id, name) = (choice.id(), choice.name());
+        match choice.find() {
+            Ok(codec) => {
+                let mut figures = Figures::new(id, name, codec.description(), rungs.len());
+                let settings = codec.sweep().iter();
+                figures.sweep = settings.map(|&setting| (setting, Vec::new())).collect();
+                peers.push((figures, Some(codec)));
+            }
+            Err(reason) => {
+                let mut figures = Figures::new(id, name, reason, rungs.len());
+                figures.missing = true;
+                peers.push((figures, None));
+            }
+        }
+    }
+    let steps = |figures: &Figures| figures.rungs.len() + figures.sweep.len();
+    let present = peers.iter().filter(|(_, codec)| codec.is_some());
+    let each = rungs.len() + present.map(|(figures, _)| steps(figures)).sum::<usize>();
+    let (mut done, total) = (0, each * paths.len());
+    let mut step = || {
+        done += 1;
+        progress(done, total);
+    };
+    let (mut pictures, mut last_size) = (Vec::new(), None);
+    for path in paths {
+        let picture = load(path)?.picture;
+        let size = (picture.width, picture.height);
+        if last_size != Some(size) {
+            // A new size compiles programs; that is no part of coding.
+            let (stream, _) = ours.encode(&picture, rungs[0])?;
+            ours.decode(&stream)?;
+            last_size = Some(size);
+        }
+        let mut sizes = Vec::new();
+        for (rung, &kept) in rungs.iter().enumerate() {
+            let (stream, encoding_seconds) = ours.encode(&picture, kept)?;
+            let (decoded, decoding_seconds) = ours.decode(&stream)?;
+            sizes.push(stream.len());
+            own.rungs[rung].push(Some(Measured {
+                encoding_seconds,
+                decoding_seconds,
+                lpips: distance(lpips.as_deref_mut(), &picture, &decoded)?,
+                ..Measured::of(&picture, &decoded, stream.len())
+            }));
+            if rung == 0 {
+                own.views.push(Some(view(&decoded)));
+            }
+            step();
+        }
+        for (figures, codec) in &mut peers {
+            let Some(codec) = codec else {
+                figures.rungs.iter_mut().for_each(|rung| rung.push(None));
+                figures.views.push(None);
+                continue;
+            };
+            for (rung, &bytes) in sizes.iter().enumerate() {
+                let found = codec.within(&picture, bytes)?;
+                let found =
+                    found.map(|file| measured(&mut **codec, &picture, file, lpips.as_deref_mut()));
+                let (measured, decoded) = found.transpose()?.unzip();
+                figures.rungs[rung].push(measured);
+                if rung == 0 {
+                    figures.views.push(decoded.as_ref().map(view));
+                }
+                step();
+            }
+            for (setting, all) in &mut figures.sweep {
+                let file = codec.encode(&picture, *setting)?;
+                all.push(measured(&mut **codec, &picture, file, lpips.as_deref_mut())?.0);
+                step();
+            }
+        }
+        pictures.push((name(path), view(&picture)));
+    }
+    let codecs = peers.into_iter().map(|(figures, _)| figures);
+    Ok(Comparison {
+        pictures,
+        rungs: rungs.to_vec(),
+        codecs: std::iter::once(own).chain(codecs).collect(),
+    })
+}
+
+fn measured(
+    codec: &mut dyn PeerCodec,
+    picture: &Picture,
+    file: Encoded,
+    lpips: Option<&mut Lpips>,
+) -> Result<(Measured, Picture), RateDistortionError> {
+    let (decoded, decoding_seconds) = codec.decode(&file.bytes)?;
+    let figures = Measured {
+        encoding_seconds: file.seconds,
+        decoding_seconds,
+        lpips: distance(lpips, picture, &decoded)?,
+        ..Measured::of(picture, &decoded, file.bytes.len())
+    };
+    Ok((figures, decoded))
+}
+
+fn distance(
+    lpips: Option<&mut Lpips>,
+    original: &Picture,
+    decoded: &Picture,
+) -> Result<Option<f64>, LpipsError> {
+    let Some(lpips) = lpips else { return Ok(None) };
+    let [a, b] = [original, decoded].map(|picture| to_planar(picture, Range::MinusOneToOne));
+    lpips.distance(&a, &b, [original.height, original.width])
+}
+
+/// The middle of a picture, for looking at.
+fn view(picture: &Picture) -> Picture {
+    let (width, height) = (picture.width.min(VIEW_SIDE), picture.height.min(VIEW_SIDE));
+    center_crop(picture, width, height)
+}
+
+fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}

@@ -1,0 +1,142 @@
+//! A page that needs nothing but itself: the plot, the pictures side by side, and every figure.
+
+use super::{Comparison, Figures, Measured, svg_plot};
+use bsq::image_io::{Picture, encode_png};
+use std::fmt::Write;
+
+const STYLE: &str = "body{font-family:sans-serif;margin:2em;max-width:120em}\
+table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}\
+td:first-child,th:first-child,td:nth-child(2),th:nth-child(2){text-align:left}\
+.row{display:flex;flex-wrap:wrap;gap:8px}figure{margin:0}figcaption{font-size:.8em;padding:.3em 0}\
+img{image-rendering:pixelated;display:block}";
+
+/// A complete HTML file. It shows the middle of each picture, pixel for pixel, at the first rung.
+pub fn html_page(comparison: &Comparison) -> String {
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <title>bsq beside other codecs</title><style>{STYLE}</style></head><body>\n\
+         <h1>bsq beside other codecs at the same file sizes</h1>\n<ul>\n"
+    );
+    let mut add = |line: &str| {
+        page += line;
+        page.push('\n');
+    };
+    for codec in &comparison.codecs {
+        let missing = if codec.missing { "not measured: " } else { "" };
+        let description = escaped(&codec.description);
+        add(&format!(
+            "<li><b>{}</b>: {missing}{description}</li>",
+            codec.name
+        ));
+    }
+    add("</ul>");
+    add(
+        "<p>Whole files are counted. The others' files are the largest that are not larger than \
+         ours. PSNR is that of 8-bit RGB; MS-SSIM has five scales, per channel. Times are single \
+         runs, those of programs with their start and their files.</p>",
+    );
+    add(&svg_plot(comparison));
+    for (number, (name, original)) in comparison.pictures.iter().enumerate() {
+        add(&format!("<h2>{}</h2>\n<div class=\"row\">", escaped(name)));
+        add(&shown(original, "original, the middle of it"));
+        for codec in &comparison.codecs {
+            let figures = codec.rungs[0][number];
+            let caption = format!("{}: {}", codec.name, caption(codec, figures));
+            match &codec.views[number] {
+                Some(view) => add(&shown(view, &caption)),
+                None => add(&format!(
+                    "<figure><figcaption>{caption}</figcaption></figure>"
+                )),
+            }
+        }
+        add("</div>");
+        add(&details(comparison, number));
+    }
+    add("</body></html>");
+    page
+}
+
+fn caption(codec: &Figures, figures: Option<Measured>) -> String {
+    match figures {
+        Some(one) => format!(
+            "{} bytes, {:.3} bits per pixel, {:.2} dB{}{}",
+            one.bytes,
+            one.bits_per_pixel,
+            one.psnr,
+            one.ms_ssim
+                .map_or(String::new(), |x| format!(", MS-SSIM {x:.4}")),
+            one.lpips
+                .map_or(String::new(), |x| format!(", LPIPS {x:.4}"))
+        ),
+        None if codec.missing => "not measured".to_string(),
+        None => "no file as small".to_string(),
+    }
+}
+
+fn share(value: Option<f64>) -> String {
+    value.map_or("-".to_string(), |x| format!("{x:.4}"))
+}
+
+/// Every rung of one picture.
+fn details(comparison: &Comparison, number: usize) -> String {
+    let mut table = String::from(
+        "<details open><summary>all rates</summary><table><tr><th>sub-tokens</th><th>codec</th>\
+         <th>bytes</th><th>bits per pixel</th><th>PSNR, dB</th><th>MS-SSIM</th><th>LPIPS</th>\
+         <th>encoding, s</th><th>decoding, s</th></tr>",
+    );
+    for (rung, kept) in comparison.rungs.iter().enumerate() {
+        for codec in &comparison.codecs {
+            let first = format!("<tr><td>{kept}</td><td>{}</td>", codec.name);
+            let rest = match codec.rungs[rung][number] {
+                None => format!("<td colspan=\"7\">{}</td>", caption(codec, None)),
+                Some(one) => format!(
+                    "<td>{}</td><td>{:.4}</td><td>{:.2}</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{:.3}</td>",
+                    one.bytes,
+                    one.bits_per_pixel,
+                    one.psnr,
+                    share(one.ms_ssim),
+                    share(one.lpips),
+                    one.encoding_seconds,
+                    one.decoding_seconds
+                ),
+            };
+            write!(table, "{first}{rest}</tr>").expect("a String takes all");
+        }
+    }
+    table + "</table></details>"
+}
+
+fn shown(picture: &Picture, caption: &str) -> String {
+    format!(
+        "<figure><img alt=\"\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{}\">\
+         <figcaption>{caption}</figcaption></figure>",
+        picture.width,
+        picture.height,
+        base64(&encode_png(picture))
+    )
+}
+
+/// RFC 4648, with padding.
+pub(super) fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for part in bytes.chunks(3) {
+        let word = (0..3).fold(0_u32, |word, i| {
+            word << 8 | u32::from(part.get(i).copied().unwrap_or(0))
+        });
+        for place in 0..4 {
+            let digit = ALPHABET[(word >> (18 - 6 * place) & 63) as usize];
+            text.push(if place <= part.len() {
+                digit as char
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
+
+fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,151 @@
+//! Programs on `PATH`: whether they are there, and one run of one.
+
+use super::RateDistortionError;
+use bsq::image_io::Picture;
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+use tempfile::TempDir;
+
+/// A codec's two programs and a folder for their files, which goes when this is dropped.
+pub(super) struct Tools {
+    encoder: &'static str,
+    decoder: &'static str,
+    folder: TempDir,
+}
+
+impl Tools {
+    /// Both programs; otherwise why they cannot be used, with the Debian package that has them.
+    pub fn find(
+        encoder: &'static str,
+        decoder: &'static str,
+        package: &str,
+    ) -> Result<Tools, String> {
+        for program in [encoder, decoder] {
+            if let Err(error) = said(program, &["-h"]) {
+                return Err(match error.kind() {
+                    io::ErrorKind::NotFound => {
+                        format!("{program} is not on PATH (Debian: apt install {package})")
+                    }
+                    _ => format!("{program} does not start: {error}"),
+                });
+            }
+        }
+        let folder =
+            tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
+        Ok(Tools {
+            encoder,
+            decoder,
+            folder,
+        })
+    }
+
+    /// Runs the encoder on a picture as a PPM file: `arguments` around the input's path and before
+    /// the output's, which is named `output`. The file, and the seconds of the run.
+    pub fn encode(
+        &self,
+        picture: &Picture,
+        output: &str,
+        arguments: impl Fn(&Path, &Path) -> Vec<std::ffi::OsString>,
+    ) -> Result<(Vec<u8>, f64), RateDistortionError> {
+        let (from, to) = (self.path("picture.ppm"), self.path(output));
+        let failed = |error: io::Error| self.failed(self.encoder, error);
+        std::fs::write(&from, to_ppm(picture)).map_err(failed)?;
+        let seconds = self.run(self.encoder, &arguments(&from, &to))?;
+        Ok((std::fs::read(&to).map_err(failed)?, seconds))
+    }
+
+    /// Runs the decoder on a file named `input`, to a PPM file.
+    pub fn decode(
+        &self,
+        bytes: &[u8],
+        input: &str,
+        arguments: impl Fn(&Path, &Path) -> Vec<std::ffi::OsString>,
+    ) -> Result<(Picture, f64), RateDistortionError> {
+        let (from, to) = (self.path(input), self.path("decoded.ppm"));
+        let failed = |error: io::Error| self.failed(self.decoder, error);
+        std::fs::write(&from, bytes).map_err(failed)?;
+        let seconds = self.run(self.decoder, &arguments(&from, &to))?;
+        let written = std::fs::read(&to).map_err(failed)?;
+        let picture = from_ppm(&written).ok_or(RateDistortionError::Tool {
+            program: self.decoder,
+            reason: "it wrote no 8-bit PPM picture".to_string(),
+        })?;
+        Ok((picture, seconds))
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(
+        &self,
+        program: &'static str,
+        arguments: &[impl AsRef<OsStr>],
+    ) -> Result<f64, RateDistortionError> {
+        let start = Instant::now();
+        let ran = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| self.failed(program, error))?;
+        let seconds = start.elapsed().as_secs_f64();
+        match ran.status.success() {
+            true => Ok(seconds),
+            false => {
+                let said = String::from_utf8_lossy(&ran.stderr);
+                let last = said.lines().rfind(|line| !line.trim().is_empty());
+                Err(RateDistortionError::Tool {
+                    program,
+                    reason: format!("{}: {}", ran.status, last.unwrap_or("it does not say why")),
+                })
+            }
+        }
+    }
+
+    fn failed(&self, program: &'static str, error: io::Error) -> RateDistortionError {
+        RateDistortionError::Tool {
+            program,
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// Everything that a program prints, whatever its exit code.
+pub(super) fn said(program: &str, arguments: &[&str]) -> io::Result<String> {
+    let mut command = Command::new(program);
+    let ran = command.args(arguments).stdin(Stdio::null()).output()?;
+    let all = [ran.stdout, ran.stderr].concat();
+    Ok(String::from_utf8_lossy(&all).into_owned())
+}
+
+/// A binary PPM file.
+pub(super) fn to_ppm(picture: &Picture) -> Vec<u8> {
+    let head = format!("P6\n{} {}\n255\n", picture.width, picture.height);
+    [head.as_bytes(), &picture.rgb].concat()
+}
+
+/// The picture of a binary PPM file of 8 bits.
+pub(super) fn from_ppm(bytes: &[u8]) -> Option<Picture> {
+    let mut rest = bytes.strip_prefix(b"P6")?;
+    let mut numbers = [0_usize; 3];
+    for number in &mut numbers {
+        rest = rest.trim_ascii_start();
+        while rest.first() == Some(&b'#') {
+            let end = rest.iter().position(|&byte| byte == b'\n')?;
+            rest = rest[end..].trim_ascii_start();
+        }
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        *number = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
+        rest = &rest[digits..];
+    }
+    let [width, height, 255] = numbers else {
+        return None;
+    };
+    // One white space, whatever the first sample looks like.
+    let samples = rest.get(1..)?;
+    let right = width > 0 && height > 0 && Some(samples.len()) == (3 * width).checked_mul(height);
+    right.then(|| Picture::new(width, height, samples.to_vec()))
+}

@@ -1,7 +1,0 @@
-//! The command `bsq`.
-
-mod cli;
-
-fn main() -> std::process::ExitCode {
-    cli::run()
-}
