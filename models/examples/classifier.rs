@@ -3,15 +3,12 @@
 //!
 //! `cargo run --release --example classifier`
 
-use bsq::optimizer::{AdamW, adamw};
-use bsq::tokenizer::patches::patchify;
-use bsq_ir::tensor::Init;
-use bsq_ir::{DType, Graph, Scope, Tensor};
-use bsq_runtime::{CompileOptions, HostTensor, compile};
+use bsq::prelude::*;
 
 const BATCH: usize = 32;
 const SIZE: usize = 16;
 const WIDTH: usize = 32;
+const HEADS: usize = 2;
 const CLASSES: usize = 3;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,9 +17,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let image = g.input("image", DType::F32, [BATCH, 3, SIZE, SIZE]);
     let label = g.input("label", DType::I32, [BATCH]);
     let model = Scope::root(&g);
-    let tokens = patchify(image, 4).linear(&(&model / "embed"), WIDTH);
-    let hidden = (0..2).fold(tokens, |x, i| block(x, &(&model / "blocks" / i)));
-    let logits = hidden.mean(1).linear(&(&model / "head"), CLASSES);
+    let tokens = Linear::new(WIDTH).forward(&(&model / "embed"), patchify(image, 4));
+    let block = Block::pre_norm(WIDTH, HEADS);
+    let blocks = Transformer { layers: 2, block };
+    let hidden = blocks.forward(&(&model / "blocks"), tokens, &mut |_, heads| {
+        heads.attend(None)
+    });
+    let logits = Linear::new(CLASSES).forward(&(&model / "head"), hidden.mean(1));
     let hits = logits.argmax(-1).eq(label).cast(DType::F32).mean(..);
     let loss = logits.cross_entropy(label);
 
@@ -30,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let step = adamw(loss, &model.parameters(), &AdamW::new(g.scalar("lr"))).output("hits", hits);
     let executable = compile(&step.function(), &CompileOptions::default())?;
     println!("{}", executable.report());
-    let mut parameters = bsq::init::init(&model.specs(), 1)?;
+    let mut parameters = init(&model.specs(), 1)?;
     parameters.extend(step.initial_state(&parameters)?);
     let mut train = executable.bind(parameters)?;
 
@@ -52,30 +53,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A pre-norm transformer block, spelled out; the compiler finds what fuses.
-fn block<'g>(x: Tensor<'g>, scope: &Scope<'g>) -> Tensor<'g> {
-    let norm = |x: Tensor<'g>, scope: Scope<'g>| {
-        let weight = scope.parameter("weight", [WIDTH], Init::Constant(1.0));
-        x.layer_norm(
-            weight,
-            scope.parameter("bias", [WIDTH], Init::Constant(0.0)),
-            1e-5,
-        )
-    };
-    let part = |name: &str| norm(x, scope / "ln_1").linear(&(scope / name), WIDTH);
-    let attention = part("q").attention(part("k"), part("v"), 1.0 / (WIDTH as f64).sqrt(), None);
-    let x = x + attention.linear(&(scope / "out"), WIDTH);
-    let inner = norm(x, scope / "ln_2")
-        .linear(&(scope / "up"), 4 * WIDTH)
-        .gelu();
-    x + inner.linear(&(scope / "down"), WIDTH)
-}
-
 /// Pictures `[BATCH, 3, SIZE, SIZE]` of one shape each, in any place and colour, and its class.
 fn draw(round: u32) -> Result<(HostTensor, HostTensor), Box<dyn std::error::Error>> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for index in 0..BATCH as u32 {
-        let random = bsq_ir::philox::philox4x32_10([round, index, 0, 0], [42, 0]);
+        let random = bsq::ir::philox::philox4x32_10([round, index, 0, 0], [42, 0]);
         let class = (random[0] % CLASSES as u32) as i32;
         let at = |word: u32| 5.0 + (word % 6) as f32;
         let (x, y) = (at(random[1]), at(random[2]));

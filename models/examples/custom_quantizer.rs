@@ -3,9 +3,7 @@
 //!
 //! `cargo run --release --example custom_quantizer`
 
-use bsq::optimizer::{AdamW, adamw};
-use bsq_ir::{DType, Graph, Scope, Tensor};
-use bsq_runtime::{CompileOptions, HostTensor, compile};
+use bsq::prelude::*;
 
 const BATCH: usize = 128;
 const LEVELS: f64 = 5.0;
@@ -30,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let step = adamw(loss, &model.parameters(), &AdamW::new(g.scalar("lr")));
     let executable = compile(&step.function(), &CompileOptions::default())?;
-    let mut parameters = bsq::init::init(&model.specs(), 1)?;
+    let mut parameters = init(&model.specs(), 1)?;
     parameters.extend(step.initial_state(&parameters)?);
     let mut train = executable.bind(parameters)?;
     let lr = HostTensor::scalar(5e-3f32)?;
@@ -38,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // Points on a curved surface: three numbers decide all eight.
         let mut points = Vec::new();
         for index in 0..BATCH as u32 {
-            let random = bsq_ir::philox::philox4x32_10([round, index, 0, 0], [7, 0]);
+            let random = bsq::ir::philox::philox4x32_10([round, index, 0, 0], [7, 0]);
             let [a, b, c] = [0, 1, 2].map(|word| random[word] as f32 / 2f32.powi(31) - 1.0);
             points.extend([a, b, c, a * b, b * c, a * c, a * a, b * b - c * c]);
         }

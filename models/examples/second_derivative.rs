@@ -3,10 +3,7 @@
 //!
 //! `cargo run --release --example second_derivative`
 
-use bsq::optimizer::{AdamW, adamw};
-use bsq_ir::autodiff::gradients;
-use bsq_ir::{DType, Graph, Scope};
-use bsq_runtime::{CompileOptions, HostTensor, compile};
+use bsq::prelude::*;
 
 const POINTS: usize = 64;
 
@@ -31,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let points = HostTensor::from_slice([POINTS, 1], &points)?;
     let lr = HostTensor::scalar(1e-2f32)?;
     for weight in [0.0f32, 0.1, 1.0] {
-        let mut parameters = bsq::init::init(&model.specs(), 1)?;
+        let mut parameters = init(&model.specs(), 1)?;
         parameters.extend(step.initial_state(&parameters)?);
         let mut train = executable.bind(parameters)?;
         let given = HostTensor::scalar(weight)?;

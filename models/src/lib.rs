@@ -1,19 +1,52 @@
-//! BSQ-ViT models, training, data and metrics.
+//! `bsq`: a tensor compiler embedded in Rust, and on it the BSQ-ViT image tokenizer and its codec.
+//!
+//! This package is all that a `Cargo.toml` names. A model of one's own takes
+//! [`prelude`]; the compiler's packages are [`ir`], [`nn`] and [`runtime`].
+//!
+//! | for | module |
+//! |---|---|
+//! | models, losses, optimizers, trainings of one's own | [`prelude`], [`nn`] |
+//! | tokenizers: the paper's, and those that ship | [`config`], [`tokenizer`], [`pretrained`], [`pipeline`] |
+//! | photos as small files, and back | [`codec`], [`prior`] |
+//! | pictures in and out, and how close two are | [`image_io`], [`metrics`] |
+//! | training tokenizers and priors | [`train`], [`data`], [`losses`], [`schedule`] |
+//!
+//! ```
+//! use bsq::prelude::*;
+//!
+//! let g = Graph::new();
+//! let x = g.input("x", DType::F32, [4, 3]);
+//! let model = Scope::root(&g);
+//! let y = Linear::new(2).forward(&(&model / "layer"), x).gelu();
+//! let function = g.function([("y", y.id())], []);
+//!
+//! let executable = compile(&function, &CompileOptions::default())?;
+//! let mut session = executable.bind(init(&model.specs(), 7)?)?;
+//! let x = HostTensor::from_slice([4, 3], &[1.0_f32; 12])?;
+//! assert_eq!(session.run(&[("x", &x)])?["y"].shape(), [4, 2]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod codec;
 pub mod config;
 pub mod data;
-pub mod executor;
 pub mod image_io;
-pub mod init;
 pub mod leech;
 pub mod losses;
 pub mod metrics;
-pub mod optimizer;
 pub mod pipeline;
+pub mod prelude;
 pub mod pretrained;
 pub mod prior;
 pub mod schedule;
 pub mod tokenizer;
 pub mod train;
-pub mod train_log;
+
+pub use bsq_ir as ir;
+pub use bsq_nn as nn;
+pub use bsq_runtime as runtime;
+
+/// README's examples, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -4,6 +4,7 @@
 //! function of the step, in f64, so that a resumed training needs no state of its own.
 
 use crate::config::{Config, LossConfig, LrSchedule, OptimizerConfig, PriorConfig};
+use bsq_nn::schedule::WarmupCosine;
 
 impl Config {
     /// The learning rate of a step, at the configured batch size.
@@ -32,32 +33,16 @@ fn learning_rate(
 }
 
 impl LrSchedule {
-    /// What the learning rate is multiplied by: a line from `lr_start` to `lr_max` over the
-    /// warm-up, then half a cosine to `lr_min` at `max_decay_steps`, where it stays.
-    ///
-    /// ```
-    /// use bsq::config::LrSchedule;
-    /// let schedule = LrSchedule {
-    ///     warm_up_steps: 5_000,
-    ///     max_decay_steps: 1_000_000,
-    ///     lr_start: 0.1,
-    ///     lr_max: 1.0,
-    ///     lr_min: 0.5,
-    /// };
-    /// assert_eq!(schedule.multiplier(2_500), 0.55);
-    /// assert_eq!(schedule.multiplier(5_000), 1.0);
-    /// assert_eq!(schedule.multiplier(502_500), 0.75);
-    /// assert_eq!(schedule.multiplier(2_000_000), 0.5);
-    /// ```
+    /// What the learning rate of a step is multiplied by.
     pub fn multiplier(&self, step: u64) -> f64 {
-        let rise = self.lr_max - self.lr_start;
-        if step < self.warm_up_steps {
-            return rise / self.warm_up_steps as f64 * step as f64 + self.lr_start;
-        }
-        let decay = (self.max_decay_steps - self.warm_up_steps) as f64;
-        let progress = ((step - self.warm_up_steps) as f64 / decay).min(1.0);
-        let height = 1.0 + libm::cos(progress * std::f64::consts::PI);
-        self.lr_min + 0.5 * (self.lr_max - self.lr_min) * height
+        let schedule = WarmupCosine {
+            warmup_steps: self.warm_up_steps,
+            last_step: self.max_decay_steps,
+            start: self.lr_start,
+            peak: self.lr_max,
+            end: self.lr_min,
+        };
+        schedule.multiplier(step)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use bsq::config::Config;
 use bsq::losses::{TokenizerLoss, total};
-use bsq::optimizer::{AdamW, adamw};
 use bsq::tokenizer::Tokenizer;
 use bsq_ir::graph::Function;
 use bsq_ir::rewrite::{Options, Report, optimize};
 use bsq_ir::{DType, Graph, Scope};
+use bsq_nn::optimizer::{AdamW, adamw};
 
 const LAYERS: usize = 3;
 

@@ -9,9 +9,9 @@ pub mod ptxas;
 
 use bsq::config::{Config, LossConfig, TokenizerConfig};
 use bsq::losses::{TokenizerLoss, total};
-use bsq::optimizer::{AdamW, Step, adamw};
 use bsq::tokenizer::Tokenizer;
 use bsq_ir::{DType, Graph, Scope};
+use bsq_nn::optimizer::{AdamW, Step, adamw};
 use bsq_runtime::HostTensor;
 
 /// A tokenizer of 36 bits, 2 + 2 layers of width 48, and 32x24 pixels in patches of 8.

@@ -2,12 +2,12 @@
 
 use bsq_benches::data::tensor;
 use bsq_benches::{Agreement, Comparison, Entrant, Measure, OurProgram, Suite, Tensors, Work};
-use bsq_ir::{DType, Function, Graph, Scope, Tensor, tensor::Init};
+use bsq_ir::{DType, Function, Graph, Scope};
+use bsq_nn::layers::Block;
 
 const TOKENS: usize = 1024;
 const WIDTH: usize = 768;
 const HEADS: usize = 12;
-const EPSILON: f64 = 1e-5;
 
 pub fn compare(suite: &mut Suite) {
     let (tokens, width) = (TOKENS as f64, WIDTH as f64);
@@ -59,33 +59,10 @@ fn function() -> (Function, Vec<(String, Vec<usize>)>) {
     let g = Graph::new();
     let scope = Scope::root(&g);
     let x = g.input("x", DType::F32, [1, TOKENS, WIDTH]);
-    let x = x + attention(&(&scope / "attn"), norm(&(&scope / "ln_1"), x));
-    let mlp = &scope / "mlp";
-    let hidden = norm(&(&scope / "ln_2"), x).linear(&(&mlp / "c_fc"), 4 * WIDTH);
-    let y = x + hidden.gelu().linear(&(&mlp / "c_proj"), WIDTH);
+    let y = Block::pre_norm(WIDTH, HEADS).forward(&scope, x, &mut |heads| heads.attend(None));
     let specs = scope.specs().into_iter();
     let specs = specs.map(|spec| (spec.name, spec.ty.shape.to_vec()));
     (g.function([("y", y.id())], []), specs.collect())
-}
-
-fn norm<'g>(scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
-    let weight = scope.parameter("weight", [WIDTH], Init::Constant(1.0));
-    let bias = scope.parameter("bias", [WIDTH], Init::Constant(0.0));
-    x.layer_norm(weight, bias, EPSILON)
-}
-
-fn attention<'g>(scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
-    let d = WIDTH / HEADS;
-    let weight = scope.parameter("in_proj_weight", [3 * WIDTH, WIDTH], Init::Constant(0.0));
-    let bias = scope.parameter("in_proj_bias", [3 * WIDTH], Init::Constant(0.0));
-    let parts = (x.matmul_transposed(weight) + bias).chunk(3, -1);
-    let by_head = |x: Tensor<'g>| x.reshape([1, TOKENS, HEADS, d]).transpose(&[0, 2, 1, 3]);
-    let [q, k, v] = [0, 1, 2].map(|part| by_head(parts[part]));
-    let attended = q.attention(k, v, 1.0 / (d as f64).sqrt(), None);
-    let joined = attended
-        .transpose(&[0, 2, 1, 3])
-        .reshape([1, TOKENS, WIDTH]);
-    joined.linear(&(scope / "out_proj"), WIDTH)
 }
 
 #[cfg(feature = "peers")]

@@ -11,7 +11,6 @@
 //! | `quit` | `{"peak_bytes": ..}`, the most memory the process has had, until it was first probed |
 
 use bsq::config::{Config, QuantizerConfig, ReconstructionLoss};
-use bsq::executor::Tensors;
 use bsq::pipeline::{ModelFile, decode_function};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::StepProgram;
@@ -20,6 +19,7 @@ use bsq_cli::machine::{Probe, cpu_name};
 use bsq_codegen::cpu::microkernel::selected;
 use bsq_ir::{DType, Function, Graph, Scope};
 use bsq_runtime::checkpoint::{Weights, load, safetensors};
+use bsq_runtime::executor::Tensors;
 use bsq_runtime::{CompileOptions, HostTensor, Outputs, Session, compile};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};

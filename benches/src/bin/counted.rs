@@ -4,12 +4,12 @@
 //! binding, and not the first run, which packs weights.
 
 use bsq::config::Config;
-use bsq::executor::Tensors;
 use bsq::pipeline::{decode_function, encode_function};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::StepProgram;
 use bsq_benches::data::tensor;
 use bsq_ir::DType;
+use bsq_runtime::executor::Tensors;
 use bsq_runtime::{CompileOptions, HostTensor, Outputs, Session, compile};
 use std::error::Error;
 use std::hint::black_box;

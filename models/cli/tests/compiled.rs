@@ -1,8 +1,8 @@
 //! Recorded cases as compiled programs: the same bits as under the reference evaluator.
 
-use bsq::executor::{Compiler, Evaluator};
 use bsq_cli::check::{Comparison, check};
 use bsq_runtime::CompileOptions;
+use bsq_runtime::executor::{Compiler, Evaluator};
 use std::path::Path;
 
 fn compiler(exact: bool) -> Compiler {

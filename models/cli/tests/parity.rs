@@ -3,8 +3,8 @@
 //! A few ship with the repository and always run. A folder with all of them is looked for at
 //! `BSQ_PARITY`, else beside the repository at `../shared/parity`.
 
-use bsq::executor::Evaluator;
 use bsq_cli::check::{CaseReport, Kind, check};
+use bsq_runtime::executor::Evaluator;
 use std::path::{Path, PathBuf};
 
 fn repository() -> &'static Path {

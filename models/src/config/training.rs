@@ -5,6 +5,8 @@ use super::{
     section::{choices, section, words},
 };
 use crate::image_io::resize::Filter;
+use bsq_ir::Tensor;
+use bsq_nn::optimizer::{AdamW, Clip};
 use std::path::PathBuf;
 
 words!(Filter { Box = "box", Bilinear = "bilinear", Bicubic = "bicubic", Lanczos = "lanczos" });
@@ -166,6 +168,24 @@ section! {
 }
 
 impl OptimizerConfig {
+    /// The rule that this describes, with a learning rate (`f32[]`).
+    pub fn adamw<'g>(&self, lr: Tensor<'g>) -> AdamW<'g> {
+        let clip = self
+            .grad_clip_norm
+            .map(|norm| match self.grad_clip_per_layer {
+                true => Clip::PerTensor(norm),
+                false => Clip::Global(norm),
+            });
+        AdamW {
+            lr,
+            betas: self.betas,
+            epsilon: self.eps,
+            weight_decay: self.weight_decay,
+            zero_decay_keys: self.zero_wd_keys.clone(),
+            clip,
+        }
+    }
+
     /// The learning rate that multipliers are applied to, at a batch size over all devices.
     pub fn learning_rate(&self, batch_size: usize) -> f64 {
         self.lr.unwrap_or(self.base_lr * batch_size as f64)

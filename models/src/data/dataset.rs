@@ -1,8 +1,9 @@
 //! A folder of pictures as an endless sequence of batches.
 
 use super::{
-    Batches, DataError, DataFingerprint,
+    DataError,
     draw::{Draw, Purpose},
+    fingerprint,
     folder::{Listing, list_folder},
     transform::Transform,
     usable::{Usable, all_broken},
@@ -10,6 +11,10 @@ use super::{
 use crate::{
     config::{DataConfig, ImageSize},
     image_io::{self, ImageError, Picture, Range, append_planar},
+};
+use bsq_nn::{
+    BoxError,
+    data::{Batches, DataFingerprint},
 };
 use std::{
     collections::BTreeSet,
@@ -97,7 +102,7 @@ impl Dataset {
         });
         Ok(Dataset {
             folder: folder.into(),
-            fingerprint: DataFingerprint::of_files(names),
+            fingerprint: fingerprint::of_files(names),
             decoded: usable.decoded,
             paths: usable.paths,
             transform: Transform::new(config, size),
@@ -198,8 +203,8 @@ impl Dataset {
 impl Batches for Dataset {
     type Batch = Batch;
 
-    fn batch(&self, step: u64) -> Result<Batch, DataError> {
-        Dataset::batch(self, step)
+    fn batch(&self, step: u64) -> Result<Batch, BoxError> {
+        Ok(Dataset::batch(self, step)?)
     }
 
     fn fingerprint(&self) -> DataFingerprint {

@@ -1,66 +1,34 @@
 //! What tells training data from other data without reading all of it.
 
 use crate::pipeline::Fnv;
-use std::fmt;
+use bsq_nn::data::DataFingerprint;
 use std::path::Path;
-use std::str::FromStr;
 
-/// The number of samples, and a hash of what they are: of pictures the names within their folder
-/// and the sizes of the files, of token files the tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DataFingerprint {
-    pub samples: usize,
-    pub hash: u64,
-}
-
-impl DataFingerprint {
-    /// That of picture files, in order.
-    pub(super) fn of_files<'a>(files: impl Iterator<Item = (&'a Path, u64)>) -> DataFingerprint {
-        let (mut hash, mut samples) = (Fnv::default(), 0);
-        for (name, bytes) in files {
-            // Part by part, so that the separator of a system does not matter.
-            for part in name {
-                hash.bytes(part.as_encoded_bytes());
-            }
-            hash.number(bytes);
-            samples += 1;
+/// That of picture files, in order: their names within their folder, and their sizes.
+pub(super) fn of_files<'a>(files: impl Iterator<Item = (&'a Path, u64)>) -> DataFingerprint {
+    let (mut hash, mut samples) = (Fnv::default(), 0);
+    for (name, bytes) in files {
+        // Part by part, so that the separator of a system does not matter.
+        for part in name {
+            hash.bytes(part.as_encoded_bytes());
         }
-        let hash = hash.0;
-        DataFingerprint { samples, hash }
+        hash.number(bytes);
+        samples += 1;
     }
-
-    /// That of grids of tokens: columns and tokens of each.
-    pub(super) fn of_tokens<'a>(
-        grids: impl Iterator<Item = (usize, &'a [u64])>,
-    ) -> DataFingerprint {
-        let (mut hash, mut samples) = (Fnv::default(), 0);
-        for (columns, tokens) in grids {
-            hash.numbers(&[columns, tokens.len()]);
-            tokens.iter().for_each(|&token| hash.number(token));
-            samples += 1;
-        }
-        let hash = hash.0;
-        DataFingerprint { samples, hash }
-    }
+    let hash = hash.0;
+    DataFingerprint { samples, hash }
 }
 
-/// As in the metadata of a checkpoint: `SAMPLES HASH`.
-impl fmt::Display for DataFingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:016x}", self.samples, self.hash)
+/// That of grids of tokens: columns and tokens of each.
+pub(super) fn of_tokens<'a>(grids: impl Iterator<Item = (usize, &'a [u64])>) -> DataFingerprint {
+    let (mut hash, mut samples) = (Fnv::default(), 0);
+    for (columns, tokens) in grids {
+        hash.numbers(&[columns, tokens.len()]);
+        tokens.iter().for_each(|&token| hash.number(token));
+        samples += 1;
     }
-}
-
-impl FromStr for DataFingerprint {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<DataFingerprint, ()> {
-        let (samples, hash) = text.split_once(' ').ok_or(())?;
-        Ok(DataFingerprint {
-            samples: samples.parse().map_err(|_| ())?,
-            hash: u64::from_str_radix(hash, 16).map_err(|_| ())?,
-        })
-    }
+    let hash = hash.0;
+    DataFingerprint { samples, hash }
 }
 
 #[cfg(test)]
@@ -68,12 +36,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_sizes_and_order_count_and_the_text_reads_back() {
+    fn names_sizes_and_order_count() {
         let of = |files: &[(&str, u64)]| {
-            DataFingerprint::of_files(files.iter().map(|(name, bytes)| (Path::new(*name), *bytes)))
+            of_files(files.iter().map(|(name, bytes)| (Path::new(*name), *bytes)))
         };
         let first = of(&[("a.png", 3), ("b/c.png", 4)]);
-        assert_eq!(first.to_string().parse(), Ok(first));
+        assert_eq!(first.samples, 2);
         for other in [
             of(&[("a.png", 3)]),
             of(&[("a.png", 3), ("b/c.png", 5)]),
@@ -82,6 +50,5 @@ mod tests {
         ] {
             assert_ne!(first, other);
         }
-        assert_eq!("".parse::<DataFingerprint>(), Err(()));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Batch number `step` is a pure function of the pictures, the configuration, the seed and `step`:
 //! [`Dataset::batch`] may be asked for any step, in any order, and from any thread. So a resumed
-//! training needs no state of the data, and [`ReadAhead`] on another thread changes nothing but
+//! training needs no state of the data, and [`ReadAhead`](bsq_nn::data::ReadAhead) on another thread changes nothing but
 //! the time.
 //!
 //! The samples of all epochs are one sequence: sample `k` is place `k mod n` of the shuffled order
@@ -20,15 +20,12 @@ mod dataset;
 mod draw;
 mod fingerprint;
 mod folder;
-mod read_ahead;
 mod tokens;
 mod transform;
 mod usable;
 
 pub use dataset::{Batch, Dataset};
-pub use fingerprint::DataFingerprint;
 pub use folder::{Listing, list_folder, list_images};
-pub use read_ahead::{Batches, ReadAhead};
 pub use tokens::{TokenBatch, TokenDataset};
 
 use crate::config::ImageSize;
@@ -90,12 +87,6 @@ pub enum DataError {
     /// A picture that is needed is broken.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// The thread that makes batches has ended without one: a mistake in this program.
-    #[error("the thread that makes batches has failed: {reason}")]
-    ReadAhead {
-        /// What it said.
-        reason: String,
-    },
 }
 
 impl From<PipelineError> for DataError {

@@ -1,12 +1,14 @@
 //! Sections of tokens to train a prior on, as a pure function of the step.
 
 use super::draw::{Draw, Purpose};
-use super::{Batches, DataError, DataFingerprint, Dataset};
+use super::{DataError, Dataset, fingerprint};
 use crate::codec::grid_rows;
 use crate::config::{ImageSize, PriorConfig};
 use crate::image_io::{Range, Windows, from_planar};
 use crate::pipeline::{ModelFile, PictureTokens, SessionOptions, TokenizerSession};
 use crate::prior::{PriorModel, SectionTokens};
+use bsq_nn::BoxError;
+use bsq_nn::data::{Batches, DataFingerprint};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -207,7 +209,7 @@ impl Grid {
 impl Batches for TokenDataset {
     type Batch = TokenBatch;
 
-    fn batch(&self, step: u64) -> Result<TokenBatch, DataError> {
+    fn batch(&self, step: u64) -> Result<TokenBatch, BoxError> {
         let depth = self.model.config().sub_tokens();
         let (mut seen, mut targets) = (Vec::new(), Vec::new());
         for (number, grid) in self.sections(step)?.into_iter().enumerate() {
@@ -247,7 +249,7 @@ impl Batches for TokenDataset {
             Source::Pictures { crops, .. } => crops.fingerprint(),
             Source::Tokens { grids } => {
                 let grids = grids.iter().map(|grid| (grid.columns, &grid.tokens[..]));
-                DataFingerprint::of_tokens(grids)
+                fingerprint::of_tokens(grids)
             }
         }
     }

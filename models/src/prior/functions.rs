@@ -5,10 +5,9 @@
 //! other, and keys that are masked add exact zeros.
 
 use super::PriorModel;
-use super::model::Heads;
-use bsq_ir::shape::Type;
 use bsq_ir::tensor::ParameterSpec;
 use bsq_ir::{DType, Function, Graph, Scope, Shape, Tensor};
+use bsq_nn::layers::CacheSpec;
 
 /// What the parameters of [`wavefront_function`] that are its memory are called.
 pub const CACHE_PREFIX: &str = "cache.";
@@ -54,7 +53,7 @@ fn section_logits<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usize) -> Te
     };
     let mask = front(0).le(front(1));
     let features = model.features(scope, known, &positions, &mut |_, heads| {
-        attention(&heads, heads.keys, heads.values, mask)
+        heads.attend(Some(mask))
     });
     model.logits(scope, model.projected(scope, features), tokens)
 }
@@ -77,32 +76,21 @@ pub fn wavefront_function(model: &PriorModel, batch: usize, times: usize) -> Fun
     let specs = cache_specs(model, batch, times);
     let mut updates = Vec::new();
     let features = model.features(&scope, known, &positions, &mut |layer, heads| {
-        let mut cached = |which: usize, new: Tensor<'_>| {
-            let ParameterSpec { name, ty, .. } = &specs[2 * layer + which];
-            let old = g.parameter(name, ty.dtype, &ty.shape);
-            let whole = old.dynamic_update_slice(2, Tensor::new(&g, new.id()), start);
-            updates.push((old.id(), whole.id()));
-            whole
-        };
-        let (keys, values) = (cached(0, heads.keys), cached(1, heads.values));
-        attention(&heads, keys, values, mask)
+        let (heads, new) = specs[layer].parameters(&g).extended(heads, start);
+        updates.extend(new.map(|(old, new)| (old.id(), new.id())));
+        heads.attend(Some(mask))
     });
     let projected = model.projected(&scope, features);
     g.function([("projected", projected.id())], updates)
 }
 
-/// The caches of [`wavefront_function`]: keys and values of each layer, in this order.
-pub fn cache_specs(model: &PriorModel, batch: usize, times: usize) -> Vec<ParameterSpec> {
+/// The caches of [`wavefront_function`], of each layer.
+pub fn cache_specs(model: &PriorModel, batch: usize, times: usize) -> Vec<CacheSpec> {
     let config = model.config();
     let d = config.width / config.heads;
     let shape = [batch, config.heads, times * model.order().slots(), d];
-    let spec = |layer: usize, kind: &str| ParameterSpec {
-        name: format!("{CACHE_PREFIX}{layer}.{kind}"),
-        ty: Type::new(DType::F32, shape),
-        init: bsq_ir::tensor::Init::Constant(0.0),
-    };
     (0..config.layers)
-        .flat_map(|layer| [spec(layer, "keys"), spec(layer, "values")])
+        .map(|layer| CacheSpec::new(format!("{CACHE_PREFIX}{layer}"), shape))
         .collect()
 }
 
@@ -144,16 +132,4 @@ fn tokens_input<'g>(model: &PriorModel, g: &'g Graph, batch: usize) -> Tensor<'g
         model.config().sub_tokens(),
     ];
     g.input("tokens", DType::I32, shape)
-}
-
-/// Attention of the heads' queries; `mask` broadcasts to `[B, heads, queries, keys]`.
-fn attention<'g>(
-    heads: &Heads<'g>,
-    keys: Tensor<'g>,
-    values: Tensor<'g>,
-    mask: Tensor<'g>,
-) -> Tensor<'g> {
-    let shape = heads.queries.shape();
-    let scale = 1.0 / (shape[shape.rank() - 1] as f64).sqrt();
-    heads.queries.attention(keys, values, scale, Some(mask))
 }

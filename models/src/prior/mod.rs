@@ -71,4 +71,6 @@ pub use order::Order;
 pub use section::SectionTokens;
 pub(crate) use session::section_inputs;
 pub use session::{Ask, Place, PriorSession, PriorSessionError};
-pub use storage::{Storage, store, stored_types};
+pub use storage::{store, stored_types};
+
+pub use bsq_nn::layers::Storage;

@@ -3,19 +3,20 @@
 //! Shapes: B sections, N positions, D features, K sub-tokens of C classes, H hidden features of a
 //! sub-token, M neighbours. Sub-tokens are `i32`; -1 stands for one that is not known.
 
-use super::storage::scales_name;
 use super::{Order, Storage};
 use crate::config::{PositionEncoding, PriorModelConfig};
 use bsq_ir::op::Constant;
 use bsq_ir::shape::Type;
 use bsq_ir::tensor::Init;
 use bsq_ir::{DType, Graph, Scope, Tensor};
+use bsq_nn::layers::{
+    Attend, Attention, Block, Embedding, Heads, InProjection, LayerNorm, Linear, Mlp, Transformer,
+};
 
-/// Added to the variance by every layer norm.
-const EPSILON: f64 = 1e-5;
-const NORMAL: Init = Init::Normal(0.02);
+/// Weights and embeddings start normal with this deviation, the chain of sub-tokens with that.
+const DEVIATION: f32 = 0.02;
+const CHAIN_DEVIATION: f32 = 0.05;
 const ZERO: Init = Init::Constant(0.0);
-const ONE: Init = Init::Constant(1.0);
 /// Angles of the slowest rotation and of the fastest, 1, are in this proportion.
 const ROTARY_BASE: f64 = 100.0;
 
@@ -26,14 +27,6 @@ pub struct PriorModel {
     order: Order,
     neighbours: Vec<(isize, isize)>,
     storage: Storage,
-}
-
-/// What attention needs besides its block's input.
-pub(super) struct Heads<'g> {
-    /// `[B, heads, N, D / heads]` each.
-    pub queries: Tensor<'g>,
-    pub keys: Tensor<'g>,
-    pub values: Tensor<'g>,
 }
 
 /// Position-dependent constants of some of a section's positions.
@@ -138,78 +131,56 @@ impl PriorModel {
         scope: &Scope<'g>,
         known: Tensor<'g>,
         positions: &Positions<'g>,
-        attend: &mut dyn FnMut(usize, Heads<'g>) -> Tensor<'g>,
+        attend: &mut Attend<'_, 'g>,
     ) -> Tensor<'g> {
         let width = self.config.width;
         let shape = known.shape();
         let inputs = shape[2] * shape[3] * self.config.classes();
         let seen = self.one_hot(known).reshape([shape[0], shape[1], inputs]);
-        let mut x = self.linear(&(scope / "stem"), seen, width);
+        let mut x = self.linear(width).forward(&(scope / "stem"), seen);
         if self.config.position == PositionEncoding::Learned {
-            let table = |name: &str, indices: Tensor<'g>| {
-                let table = scope.parameter(name, [self.config.side, width], NORMAL);
-                table.gather(0, indices)
+            let embedding = Embedding {
+                deviation: DEVIATION,
+                ..Embedding::new(self.config.side, width)
             };
+            let read =
+                |name: &str, indices: Tensor<'g>| embedding.table(scope, name).gather(0, indices);
             x = x
-                + (table("row_embedding", positions.rows)
-                    + table("column_embedding", positions.columns));
+                + (read("row_embedding", positions.rows)
+                    + read("column_embedding", positions.columns));
         }
         let blocks = scope / "blocks";
-        for layer in 0..self.config.layers {
-            let graph = scope.graph();
-            // A region of its own: blocks are equal, so they are optimised once.
-            x = graph.in_new_region(|| {
-                let scope = &blocks / layer;
-                let normalised = layer_norm(&(&scope / "ln_1"), x);
-                let heads = self.heads(&(&scope / "attn"), normalised, positions);
-                let attended = attend(layer, heads);
-                let joined = attended.transpose(&[0, 2, 1, 3]).reshape(x.shape());
-                let x = x + self.linear(&(&scope / "attn" / "out_proj"), joined, width);
-                let normalised = layer_norm(&(&scope / "ln_2"), x);
-                let mlp = &scope / "mlp";
-                let hidden = self.linear(&(&mlp / "fc"), normalised, self.config.mlp_width());
-                x + self.linear(&(&mlp / "proj"), hidden.gelu(), width)
-            });
+        let x = self.transformer().forward(&blocks, x, &mut |layer, heads| {
+            attend(layer, positions.turned(heads))
+        });
+        LayerNorm::default().forward(&(scope / "ln_post"), x)
+    }
+
+    fn transformer(&self) -> Transformer {
+        let (width, hidden) = (self.config.width, self.config.mlp_width());
+        let block = Block {
+            attention: Attention {
+                projection: self.linear(width),
+                in_projection: InProjection::Scoped,
+                ..Attention::new(width, self.config.heads)
+            },
+            mlp: Mlp {
+                hidden: self.linear(hidden),
+                output: self.linear(width),
+                names: ["fc", "proj"],
+            },
+            ..Block::pre_norm(width, self.config.heads)
+        };
+        Transformer {
+            layers: self.config.layers,
+            block,
         }
-        layer_norm(&(scope / "ln_post"), x)
     }
 
-    fn linear<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, outputs: usize) -> Tensor<'g> {
-        let inputs = x.shape()[x.rank() - 1];
-        let (graph, name) = (scope.graph(), format!("{}.weight", scope.path()));
-        let narrow = |dtype: DType| graph.parameter(&name, dtype, [outputs, inputs]);
-        let weight = match self.storage {
-            Storage::F32 => scope.parameter("weight", [outputs, inputs], NORMAL),
-            Storage::Bf16 => narrow(DType::BF16).cast(DType::F32),
-            Storage::U8 => {
-                let scales = graph.parameter(&scales_name(&name), DType::F32, [outputs]);
-                narrow(DType::U8).dequantize(scales, -1)
-            }
-        };
-        x.matmul_transposed(weight) + scope.parameter("bias", [outputs], ZERO)
-    }
-
-    fn heads<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, positions: &Positions<'g>) -> Heads<'g> {
-        let shape = x.shape();
-        let (heads, d) = (self.config.heads, self.config.width / self.config.heads);
-        let projected = self.linear(&(scope / "in_proj"), x, 3 * self.config.width);
-        let by_head = [shape[0], shape[1], heads, d];
-        let parts = projected.chunk(3, -1).into_iter();
-        let parts = parts.map(|part| part.reshape(by_head).transpose(&[0, 2, 1, 3]));
-        let [q, k, values]: [Tensor; 3] =
-            parts.collect::<Vec<_>>().try_into().expect("three chunks");
-        let turned = |x: Tensor<'g>| match positions.rotation {
-            None => x,
-            Some([cosines, sines]) => {
-                let pairs = x.reshape([shape[0], heads, shape[1], 2, d / 2]);
-                let turned = pairs * cosines + pairs.flip(3) * sines;
-                turned.reshape(x.shape())
-            }
-        };
-        Heads {
-            queries: turned(q),
-            keys: turned(k),
-            values,
+    fn linear(&self, outputs: usize) -> Linear {
+        Linear {
+            storage: self.storage,
+            ..Linear::normal(outputs, DEVIATION)
         }
     }
 
@@ -218,7 +189,8 @@ impl PriorModel {
     pub(super) fn projected<'g>(&self, scope: &Scope<'g>, features: Tensor<'g>) -> Tensor<'g> {
         let (sub_tokens, hidden) = (self.config.sub_tokens(), self.config.head_width);
         let shape = features.shape();
-        self.linear(&(scope / "head" / "input"), features, sub_tokens * hidden)
+        self.linear(sub_tokens * hidden)
+            .forward(&(scope / "head" / "input"), features)
             .reshape([shape[0], shape[1], sub_tokens, hidden])
     }
 
@@ -280,7 +252,7 @@ impl PriorModel {
     fn context<'g>(&self, scope: &Scope<'g>) -> Tensor<'g> {
         let (sub_tokens, hidden) = (self.config.sub_tokens(), self.config.head_width);
         let shape = [sub_tokens, hidden, sub_tokens * self.config.classes()];
-        (scope / "head" / "context").parameter("weight", shape, Init::Normal(0.05))
+        (scope / "head" / "context").parameter("weight", shape, Init::Normal(CHAIN_DEVIATION))
     }
 
     /// One where a sub-token may see another, `[K, 1, K * C]`.
@@ -298,9 +270,17 @@ impl PriorModel {
         let classes = self.config.classes();
         let (mix, out) = (scope / "head" / "mix", scope / "head" / "output");
         Chain {
-            mix: mix.parameter("weight", [sub_tokens, hidden, hidden], Init::Normal(0.05)),
+            mix: mix.parameter(
+                "weight",
+                [sub_tokens, hidden, hidden],
+                Init::Normal(CHAIN_DEVIATION),
+            ),
             mix_bias: mix.parameter("bias", [sub_tokens, hidden], ZERO),
-            out: out.parameter("weight", [sub_tokens, classes, hidden], Init::Normal(0.05)),
+            out: out.parameter(
+                "weight",
+                [sub_tokens, classes, hidden],
+                Init::Normal(CHAIN_DEVIATION),
+            ),
             out_bias: out.parameter("bias", [sub_tokens, classes], ZERO),
         }
     }
@@ -322,6 +302,24 @@ impl PriorModel {
 }
 
 impl<'g> Positions<'g> {
+    /// Queries and keys turned by the angles of their positions, where positions are rotary.
+    fn turned(&self, heads: Heads<'g>) -> Heads<'g> {
+        let Some([cosines, sines]) = self.rotation else {
+            return heads;
+        };
+        let turned = |x: Tensor<'g>| {
+            let shape = x.shape();
+            let pairs = x.reshape([shape[0], shape[1], shape[2], 2, shape[3] / 2]);
+            let turned = pairs * cosines + pairs.flip(3) * sines;
+            turned.reshape(shape)
+        };
+        Heads {
+            queries: turned(heads.queries),
+            keys: turned(heads.keys),
+            ..heads
+        }
+    }
+
     /// `count` positions from `start` (`i32[]`) on.
     pub(super) fn some(&self, start: Tensor<'g>, count: usize) -> Positions<'g> {
         let part = |table: Tensor<'g>| table.dynamic_slice(0, start, count);
@@ -341,11 +339,4 @@ struct Chain<'g> {
     /// `[K, C, H]`.
     out: Tensor<'g>,
     out_bias: Tensor<'g>,
-}
-
-fn layer_norm<'g>(scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
-    let width = x.shape()[x.rank() - 1];
-    let weight = scope.parameter("weight", [width], ONE);
-    let bias = scope.parameter("bias", [width], ZERO);
-    x.layer_norm(weight, bias, EPSILON)
 }

@@ -123,8 +123,10 @@ impl Steps {
         let shorter = self.programs[from].take().expect("it has just run");
         let longer = self.programs[to].as_mut().expect("it has been compiled");
         for spec in cache_specs(model, self.batch, self.lengths[to]) {
-            let whole = lengthened(shorter.parameter(&spec.name)?, &spec.ty.shape)?;
-            longer.set_parameter(&spec.name, &whole)?;
+            for name in spec.names() {
+                let whole = lengthened(shorter.parameter(&name)?, &spec.ty.shape)?;
+                longer.set_parameter(&name, &whole)?;
+            }
         }
         if !self.heavy {
             self.programs[from] = Some(shorter);

@@ -46,7 +46,6 @@ mod bsq;
 mod entropy;
 pub(crate) mod logit_laplace;
 mod parameters;
-pub mod patches;
 mod vit;
 mod vq;
 
@@ -55,7 +54,7 @@ pub use parameters::{BUFFERS, LoadError};
 
 use crate::config::{ConfigError, Problem, QuantizerConfig, TokenizerConfig};
 use bsq_ir::{DType, Scope, Tensor};
-use patches::{patchify, unpatchify};
+use bsq_nn::layers::{patchify, unpatchify};
 
 /// Smallest length that features are divided by.
 const SMALLEST_NORM: f64 = 1e-12;

@@ -2,10 +2,10 @@
 
 use super::Tokenizer;
 use crate::config::{PredefinedCodebook, QuantizerConfig};
-use crate::init::init;
 use crate::leech;
 use bsq_ir::tensor::ParameterSpec;
 use bsq_ir::{DType, Graph, Scope, Tensor};
+use bsq_nn::init::init;
 use bsq_runtime::checkpoint::{Checkpoint, Mismatch, match_parameters};
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
 use std::collections::BTreeMap;

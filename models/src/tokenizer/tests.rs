@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::config::{BsqConfig, Config};
-use crate::executor::{Evaluator, Executor, Tensors};
 use bsq_ir::Graph;
 use bsq_ir::autodiff::gradients;
+use bsq_runtime::executor::{Evaluator, Executor, Tensors};
 use bsq_runtime::tensor_data::HostTensor;
 use proptest::prelude::*;
 

@@ -1,24 +1,8 @@
 //! Which settings of a training may change when it is resumed, and which have changed.
 
 use crate::config::{Config, ConfigError, PriorConfig};
+use bsq_nn::train::Change;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-
-/// A key whose value is not what it was.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Change {
-    pub key: String,
-    /// As in the file; none if it was not, or is not set.
-    pub old: Option<String>,
-    pub new: Option<String>,
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [old, new] = [&self.old, &self.new].map(|v| v.as_deref().unwrap_or("not set"));
-        write!(f, "{}: {old} -> {new}", self.key)
-    }
-}
 
 /// Keys of the model's sections that only training reads.
 const TRAINING_ONLY: [&str; 9] = [
@@ -36,14 +20,15 @@ const TRAINING_ONLY: [&str; 9] = [
 /// Keys of other sections that decide what the parameters mean or which state there is of them.
 const FIXED: [&str; 3] = ["data.zero_mean", "train.freeze", "train.use_ema"];
 
-impl Change {
-    /// Whether a checkpoint of the one setting is none of the other. Everything in a section of
-    /// the model is, but for what is known to matter to training alone.
-    pub fn is_another_model(&self) -> bool {
-        let key = self.key.as_str();
-        let of_model = key.starts_with("model.") || key.starts_with("prior.");
-        FIXED.contains(&key) || of_model && !TRAINING_ONLY.contains(&key)
-    }
+/// Whether a checkpoint of one setting of a key is none of another. Everything in a section of the
+/// model is, but for what is known to matter to training alone.
+fn makes_another_model(key: &str) -> bool {
+    FIXED.contains(&key) || is_of_model(key) && !TRAINING_ONLY.contains(&key)
+}
+
+/// Whether a key is in a section of the model.
+pub(super) fn is_of_model(key: &str) -> bool {
+    key.starts_with("model.") || key.starts_with("prior.")
 }
 
 /// The changes from one complete configuration to another, by key. Texts of a former version are
@@ -58,6 +43,7 @@ pub(super) fn changes(old: &str, new: &str) -> Result<Vec<Change>, ConfigError> 
         key: key.clone(),
         old: old.get(key).cloned(),
         new: new.get(key).cloned(),
+        is_another_model: makes_another_model(key),
     };
     let all = keys.into_iter().map(change);
     Ok(all.filter(|change| change.old != change.new).collect())
@@ -133,7 +119,11 @@ mod tests {
         ] {
             let found = of_default(from, to);
             assert!(!found.is_empty(), "{to}");
-            assert_eq!(found.iter().any(Change::is_another_model), another, "{to}");
+            assert_eq!(
+                found.iter().any(|change| change.is_another_model),
+                another,
+                "{to}"
+            );
         }
     }
 }

@@ -3,11 +3,11 @@
 use super::TrainError;
 use crate::config::TokenizerConfig;
 use crate::data::{Listing, list_folder};
-use crate::executor::Tensors;
 use crate::image_io::{Picture, Range, Windows, load, to_planar};
 use crate::metrics::psnr;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::{DType, Graph, Scope};
+use bsq_runtime::executor::Tensors;
 use bsq_runtime::{CompileOptions, Device, Executable, HostTensor, Session, compile};
 use std::path::{Path, PathBuf};
 

@@ -22,7 +22,7 @@ pub fn export_model(
     out: &Path,
 ) -> Result<(), TrainError> {
     let training = TrainingCheckpoint::read(checkpoint)?;
-    let config = Config::from_toml(&training.config_text)?.to_toml();
+    let config = Config::from_toml(&training.settings)?.to_toml();
     let mut parameters = BTreeMap::new();
     for (name, tensor) in training.parameters(weights) {
         let tensor: HostTensor = tensor.to_dtype(dtype)?;

@@ -1,20 +1,20 @@
 //! Training a prior on a tokenizer's tokens.
 
-use super::checkpoint::Identity;
-use super::place::Place;
-use super::run::{Program, Task, train};
+use super::task::{ADVICE, changed, hints};
 use super::tokenizer::check_freeze;
 use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun, start};
-use crate::config::{PriorConfig, TrainConfig};
-use crate::data::{DataFingerprint, TokenBatch, TokenDataset};
-use crate::executor::Tensors;
-use crate::optimizer::{AdamW, Step, adamw};
+use crate::config::PriorConfig;
+use crate::data::{TokenBatch, TokenDataset};
 use crate::pipeline::{ModelFile, TokenFile, identity};
 use crate::prior::{
     PriorFile, PriorModel, TOKENIZER, check_bits, parameter_specs, section_inputs, section_loss,
 };
 use bsq_ir::{Function, Graph, Scope};
-use bsq_runtime::HostTensor;
+use bsq_nn::BoxError;
+use bsq_nn::data::NamedTensors;
+use bsq_nn::optimizer::{Step, adamw};
+use bsq_nn::train::{Advice, Change, Identity, Place, Program, Task, train};
+use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub fn run_prior_with(
     source: &TokenSource,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
-    let place = Place::of(run)?;
+    let place = Place::of(&run.out, run.resume)?;
     let config = &run.config;
     check_bits(&config.prior, tokenizer)?;
     let dataset = match source {
@@ -72,29 +72,23 @@ pub fn run_prior_with(
     let specs = parameter_specs(&prior.model);
     let names = specs.iter().map(|spec| spec.name.as_str());
     check_freeze(&config.train.freeze, names)?;
-    if let (Some(name), false) = (&options.init_from, place.has_checkpoint) {
+    if let (Some(name), false) = (&options.init_from, place.has_checkpoint()) {
         prior.parameters = start::prior(name, &prior, &specs, progress)?;
     }
     let (function, start) = prior_step_program(config, prior.parameters)?;
     let program = Program {
         function,
         start,
-        scalars: vec!["loss", "bits_per_token"],
+        scalars: ["loss", "bits_per_token"].map(String::from).to_vec(),
     };
     let task = PriorTask {
         config,
         model: &prior.model,
         tokenizer: own,
     };
-    train(
-        run,
-        options,
-        place,
-        task,
-        program,
-        Arc::new(dataset),
-        progress,
-    )
+    let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
+    let data = Arc::new(dataset);
+    Ok(train(&settings, place, task, program, data, progress)?)
 }
 
 /// A whole training step of a prior: forward, loss, backward, AdamW and the moving average.
@@ -121,7 +115,7 @@ pub fn prior_step_program(
 fn build<'g>(graph: &'g Graph, config: &PriorConfig, model: &PriorModel) -> Step<'g> {
     let scope = Scope::root(graph);
     let loss = section_loss(model, &scope, config.data.batch_size);
-    let rule = AdamW::from_config(&config.optimizer, graph.scalar("lr"));
+    let rule = config.optimizer.adamw(graph.scalar("lr"));
     let frozen = |name: &str| {
         let mut keys = config.train.freeze.iter();
         keys.any(|key| name.starts_with(key.as_str()))
@@ -147,19 +141,10 @@ impl Task for PriorTask<'_> {
 
     fn identity(&self) -> Identity {
         Identity {
-            config_text: self.config.to_toml(),
+            settings: self.config.to_toml(),
             seed: self.config.train.seed,
             metadata: vec![(TOKENIZER, self.tokenizer.clone())],
-            data: DataFingerprint::default(),
         }
-    }
-
-    fn settings(&self) -> &TrainConfig {
-        &self.config.train
-    }
-
-    fn steps(&self) -> u64 {
-        self.config.optimizer.max_iter
     }
 
     fn batch_size(&self) -> usize {
@@ -170,17 +155,24 @@ impl Task for PriorTask<'_> {
         self.config.learning_rate(step)
     }
 
-    fn does_not_evaluate(&self) -> Option<&'static str> {
-        Some("a prior is not evaluated while it trains")
-    }
-
-    fn inputs(
-        &self,
-        _step: u64,
-        TokenBatch { seen, targets }: TokenBatch,
-    ) -> Result<Vec<(&'static str, HostTensor)>, TrainError> {
+    fn inputs(&self, _step: u64, batch: TokenBatch) -> Result<NamedTensors, BoxError> {
+        let TokenBatch { seen, targets } = batch;
         let (known, _) = section_inputs(self.model, &seen)?;
         let (_, tokens) = section_inputs(self.model, &targets)?;
         Ok(vec![("known", known), ("tokens", tokens)])
+    }
+
+    fn changes(&self, old: &str) -> Result<Vec<Change>, BoxError> {
+        changed(old, &self.identity())
+    }
+
+    fn hints(&self, done: u64, last: u64) -> Vec<String> {
+        let why = "a prior is not evaluated while it trains";
+        let rate = |step| self.learning_rate(step);
+        hints((done, last), &self.config.train, rate, Some(why))
+    }
+
+    fn advice(&self) -> Advice {
+        ADVICE
     }
 }

@@ -1,16 +1,13 @@
 //! One training step as one program: forward, loss, backward, AdamW and the moving average.
 
 use crate::config::Config;
-use crate::executor::Tensors;
 use crate::losses::{Term, TokenizerLoss, total};
-use crate::optimizer::{AdamW, Step, adamw};
 use crate::tokenizer::Tokenizer;
 use bsq_ir::graph::Function;
 use bsq_ir::{DType, Graph, Scope};
+use bsq_nn::optimizer::{Step, adamw};
+use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
-
-/// What the optimizer's averages of the parameters are called: `ema.NAME`.
-pub const AVERAGE_PREFIX: &str = "ema.";
 
 /// A step's function, and what its parameters are before the first step.
 #[derive(Clone, Debug)]
@@ -81,7 +78,7 @@ fn build<'g>(
     if !has_codebook_weight(config) {
         terms.retain(|term| term.name != "quantizer");
     }
-    let rule = AdamW::from_config(&config.optimizer, graph.scalar("lr"));
+    let rule = config.optimizer.adamw(graph.scalar("lr"));
     let frozen = |name: &str| {
         let mut keys = config.train.freeze.iter();
         !tokenizer.is_trained(name) || keys.any(|key| name.starts_with(key.as_str()))

@@ -1,14 +1,14 @@
 //! Beginning a training with the weights of another: step 0, and a fresh optimizer.
 
-use super::changes::changes;
+use super::changes::{changes, is_of_model};
 use super::{FILE_NAME, Progress, TrainError, TrainingCheckpoint};
 use crate::config::{Config, PriorConfig};
-use crate::executor::Tensors;
 use crate::pretrained;
 use crate::prior::{PriorFile, Storage};
 use crate::tokenizer::Tokenizer;
 use bsq_ir::tensor::ParameterSpec;
 use bsq_runtime::checkpoint::{Checkpoint, Source, Weights, load};
+use bsq_runtime::executor::Tensors;
 use std::path::{Path, PathBuf};
 
 /// The weights that a tokenizer begins with: those of a file, of a training's folder, or of a
@@ -101,7 +101,7 @@ pub(super) fn prior(
         if found != Some(&ty.shape[..]) {
             let found = found.map_or("absent".to_string(), |shape| format!("{shape:?}"));
             let first = changes(&old, &new)?;
-            let first = first.iter().find(|change| change.is_another_model());
+            let first = first.iter().find(|change| change.is_another_model);
             let first = first.map_or(String::new(), |change| format!(" ({change})"));
             return Err(unfit(format!(
                 "`{name}` is {found}, not {:?}{first}",
@@ -132,8 +132,7 @@ fn file_of(name: &str) -> PathBuf {
 fn say_differences(name: &str, old: &str, new: &str, progress: &mut dyn Progress) {
     // The weights are what counts: a configuration that cannot be read keeps nobody from them.
     for change in changes(old, new).unwrap_or_default() {
-        let of_model = change.key.starts_with("model.") || change.key.starts_with("prior.");
-        if of_model && change.is_another_model() {
+        if is_of_model(&change.key) && change.is_another_model {
             progress.note(&format!("{name}: it was trained otherwise: {change}"));
         }
     }

@@ -1,16 +1,17 @@
 //! Training a tokenizer on a folder of pictures.
 
-use super::checkpoint::Identity;
-use super::place::Place;
-use super::run::{Evaluated, Program, State, Task, train};
+use super::task::{ADVICE, changed, hints};
 use super::{
     Evaluator, Progress, StepProgram, TrainError, TrainOptions, TrainOutcome, TrainRun, start,
     transform_coding,
 };
-use crate::config::{Config, ConfigError, Initialisation, TrainConfig};
-use crate::data::{Batch, DataFingerprint, Dataset};
+use crate::config::{Config, ConfigError, Initialisation};
+use crate::data::{Batch, Dataset};
 use crate::losses::left_out;
 use crate::tokenizer::Tokenizer;
+use bsq_nn::BoxError;
+use bsq_nn::data::NamedTensors;
+use bsq_nn::train::{Advice, Change, Evaluated, Identity, Place, Program, State, Task, train};
 use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::Weights;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub fn run_with(
 ) -> Result<TrainOutcome, TrainError> {
     let config = &run.config;
     check_supported(config)?;
-    let place = Place::of(run)?;
+    let place = Place::of(&run.out, run.resume)?;
     let tokenizer = Tokenizer::new(&config.model)?;
     let specs = tokenizer.parameters();
     let names = specs.iter().map(|spec| spec.name.as_str());
@@ -43,7 +44,7 @@ pub fn run_with(
     let dataset = Arc::new(Dataset::open(&run.data, &config.data, size, seed)?);
     let mut parameters = tokenizer.init(seed)?;
     match &options.init_from {
-        _ if place.has_checkpoint => {}
+        _ if place.has_checkpoint() => {}
         Some(name) => parameters = start::tokenizer(name, config, &tokenizer, progress)?,
         None if config.train.init == Initialisation::TransformCoder => {
             transform_coding::start(config, &dataset, &mut parameters)?;
@@ -76,9 +77,10 @@ pub fn run_with(
     let program = Program {
         function: program.function,
         start: program.start,
-        scalars: program.scalars,
+        scalars: program.scalars.into_iter().map(String::from).collect(),
     };
-    train(run, options, place, task, program, dataset, progress)
+    let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
+    Ok(train(&settings, place, task, program, dataset, progress)?)
 }
 
 /// That training has all that a configuration asks for.
@@ -131,19 +133,10 @@ impl Task for TokenizerTask<'_> {
 
     fn identity(&self) -> Identity {
         Identity {
-            config_text: self.config.to_toml(),
+            settings: self.config.to_toml(),
             seed: self.config.train.seed,
             metadata: Vec::new(),
-            data: DataFingerprint::default(),
         }
-    }
-
-    fn settings(&self) -> &TrainConfig {
-        &self.config.train
-    }
-
-    fn steps(&self) -> u64 {
-        self.config.optimizer.max_iter
     }
 
     fn batch_size(&self) -> usize {
@@ -154,11 +147,7 @@ impl Task for TokenizerTask<'_> {
         self.config.learning_rate(step)
     }
 
-    fn inputs(
-        &self,
-        step: u64,
-        batch: Batch,
-    ) -> Result<Vec<(&'static str, HostTensor)>, TrainError> {
+    fn inputs(&self, step: u64, batch: Batch) -> Result<NamedTensors, BoxError> {
         let image = HostTensor::from_slice(batch.shape, &batch.images)?;
         let mut inputs = vec![("image", image)];
         if self.has_codebook_weight {
@@ -168,14 +157,22 @@ impl Task for TokenizerTask<'_> {
         Ok(inputs)
     }
 
-    fn does_not_evaluate(&self) -> Option<&'static str> {
-        match self.evaluator {
-            None => Some("data.val_root is not set (--val)"),
-            Some(_) => None,
-        }
+    fn changes(&self, old: &str) -> Result<Vec<Change>, BoxError> {
+        changed(old, &self.identity())
     }
 
-    fn evaluate(&mut self, state: State<'_>) -> Result<Option<Evaluated>, TrainError> {
+    fn hints(&self, done: u64, last: u64) -> Vec<String> {
+        let why = "data.val_root is not set (--val)";
+        let why = self.evaluator.is_none().then_some(why);
+        let rate = |step| self.learning_rate(step);
+        hints((done, last), &self.config.train, rate, why)
+    }
+
+    fn advice(&self) -> Advice {
+        ADVICE
+    }
+
+    fn evaluate(&mut self, state: State<'_>) -> Result<Option<Evaluated>, BoxError> {
         let Some(evaluator) = &mut self.evaluator else {
             return Ok(None);
         };

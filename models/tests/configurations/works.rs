@@ -1,7 +1,6 @@
 //! What a configuration that is not refused has to do.
 
 use bsq::config::{Config, PriorConfig, QuantizerConfig, VitConfig};
-use bsq::executor::{Evaluator, Executor, Tensors};
 use bsq::image_io::{Picture, save_png};
 use bsq::pipeline::{decode_function, encode_function};
 use bsq::prior::{PriorFile, PriorModel, SectionTokens, parameter_specs, section_function};
@@ -12,6 +11,7 @@ use bsq::train::{
 use bsq_codegen::ptx;
 use bsq_ir::{DType, Function};
 use bsq_runtime::cuda::{PtxOptions, compile_ptx};
+use bsq_runtime::executor::{Evaluator, Executor, Tensors};
 use bsq_runtime::{CompileOptions, Device, HostTensor, Precision, compile};
 use std::sync::Arc;
 
@@ -97,7 +97,9 @@ fn train_on_pictures(config: Config) -> Result<Tried, String> {
         stop: Arc::default(),
     };
     match train::run(&run, &mut Silent) {
-        Ok(_) | Err(TrainError::Diverged { .. }) => Ok(Tried::Worked),
+        Ok(_) | Err(TrainError::Loop(bsq_nn::train::TrainError::Diverged { .. })) => {
+            Ok(Tried::Worked)
+        }
         Err(error) => Err(error.to_string()),
     }
 }

@@ -5,6 +5,7 @@ use bsq::config::Config;
 use bsq::train::{
     FILE_NAME, TrainError, TrainOptions, TrainRun, TrainingCheckpoint, run, run_with,
 };
+use bsq_nn::train::TrainError as LoopError;
 use bsq_runtime::checkpoint::{self, Checkpoint, Weights, safetensors};
 use std::fs;
 use std::sync::Arc;
@@ -61,7 +62,10 @@ fn a_training_is_neither_overwritten_nor_mixed_with_another() {
     task.steps = Some(1);
     train(&task).unwrap();
     let error = train(&task).unwrap_err();
-    assert!(matches!(error, TrainError::Exists { .. }), "{error}");
+    assert!(
+        matches!(error, TrainError::Loop(LoopError::Exists { .. })),
+        "{error}"
+    );
     task.resume = true;
     task.config.model.encoder.heads = 4;
     let error = train(&task).unwrap_err().to_string();
@@ -126,7 +130,7 @@ fn other_data_is_noticed_and_taken_only_if_asked_for() {
     fs::remove_file(moved.path().join("2.png")).unwrap();
     task.steps = Some(4);
     let error = train(&task).unwrap_err();
-    let TrainError::OtherData { before, now, .. } = error else {
+    let TrainError::Loop(LoopError::OtherData { before, now, .. }) = error else {
         panic!("{error}");
     };
     assert_eq!((before, now), (4, 3));

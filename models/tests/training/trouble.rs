@@ -2,6 +2,7 @@
 
 use crate::{CONFIG, Heard, pictures, train, training};
 use bsq::train::{FILE_NAME, Progress, Sign, TrainError, TrainRun, run};
+use bsq_nn::train::TrainError as LoopError;
 use std::fs;
 
 #[test]
@@ -19,7 +20,10 @@ fn two_trainings_in_one_folder_are_one_too_many() {
     let mut intruder = Intruder(task.clone(), None);
     run(&task, &mut intruder).unwrap();
     let error = intruder.1.unwrap();
-    assert!(matches!(error, TrainError::Busy { .. }), "{error}");
+    assert!(
+        matches!(error, TrainError::Loop(LoopError::Busy { .. })),
+        "{error}"
+    );
     // The lock has ended with the training.
     (task.resume, task.steps) = (true, Some(2));
     train(&task).unwrap();
@@ -41,9 +45,9 @@ fn a_diverged_training_leaves_the_last_checkpoint() {
         task.config.schedule = None;
         let error = train(&task).unwrap_err();
         let message = error.to_string();
-        let TrainError::Diverged {
+        let TrainError::Loop(LoopError::Diverged {
             saved, sign, step, ..
-        } = error
+        }) = error
         else {
             panic!("{error}");
         };

@@ -2,9 +2,9 @@
 
 use super::Kind;
 use bsq::config::ConfigError;
-use bsq::executor::{ExecutionError, Tensors};
 use bsq::tokenizer::LoadError;
 use bsq_runtime::checkpoint::{Checkpoint, CheckpointError, Weights, load};
+use bsq_runtime::executor::{ExecutionError, Tensors};
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

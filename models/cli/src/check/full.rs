@@ -6,9 +6,9 @@ use super::case::{Case, CheckError};
 use super::compare::{FORWARD, floats, integers};
 use super::outputs::{keys, near_zero, tokenizer, tokens};
 use super::{hashed, tokenizer::SCALES};
-use bsq::executor::{Executor, Tensors};
 use bsq::tokenizer::{Tokenizer, bits::index_of};
 use bsq_ir::{DType, Graph, Scope};
+use bsq_runtime::executor::{Executor, Tensors};
 use bsq_runtime::tensor_data::HostTensor;
 
 pub(super) fn check(case: &Case, executor: &dyn Executor) -> Result<Vec<Comparison>, CheckError> {

@@ -28,7 +28,7 @@ pub use case::CheckError;
 pub use compare::Comparison;
 pub use kind::Kind;
 
-use bsq::executor::Executor;
+use bsq_runtime::executor::Executor;
 use case::Case;
 use std::path::Path;
 

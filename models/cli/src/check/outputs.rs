@@ -3,10 +3,10 @@
 use super::case::{Case, CheckError};
 use super::compare::{Comparison, FORWARD, GRADIENT, floats, integers};
 use bsq::config::{QuantizerConfig, TokenizerConfig};
-use bsq::executor::Tensors;
 use bsq::losses::{Term, TokenizerLoss, total};
 use bsq::tokenizer::{Forward, Tokenizer};
 use bsq_ir::Tensor;
+use bsq_runtime::executor::Tensors;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -3,10 +3,10 @@
 use super::Comparison;
 use super::case::{Case, CheckError};
 use super::outputs::{compare, loss_terms, named_outputs, tokenizer};
-use bsq::executor::{Executor, Tensors};
 use bsq::losses::total;
 use bsq_ir::autodiff::gradients;
 use bsq_ir::{DType, Graph, Scope};
+use bsq_runtime::executor::{Executor, Tensors};
 
 pub(super) fn check(case: &Case, executor: &dyn Executor) -> Result<Vec<Comparison>, CheckError> {
     let tokenizer = tokenizer(case, "model")?;

@@ -5,11 +5,11 @@ use super::case::{Case, CheckError};
 use super::compare::{FORWARD, GRADIENT, floats};
 use super::outputs::{loss_terms, named_outputs, scales, tokenizer};
 use super::tokenizer::SCALES;
-use bsq::executor::{Executor, Tensors};
 use bsq::losses::total;
-use bsq::optimizer::{AdamW, Clip, Step, adamw_with_gradients, clip, global_norm};
 use bsq_ir::autodiff::gradients;
 use bsq_ir::{DType, Graph, Scope, Tensor};
+use bsq_nn::optimizer::{AdamW, Clip, Step, adamw_with_gradients, clip, global_norm};
+use bsq_runtime::executor::{Executor, Tensors};
 use bsq_runtime::tensor_data::HostTensor;
 
 /// Smaller gradients are noise in the record, which AdamW turns into whole steps.

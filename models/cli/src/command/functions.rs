@@ -2,7 +2,6 @@
 
 use super::error::{CliError, Context};
 use bsq::config::{Config, PriorConfig};
-use bsq::executor::Tensors;
 use bsq::pipeline::{ModelFile, decode_function, encode_function};
 use bsq::prior::{
     PriorError, PriorFile, PriorModel, section_function, sub_token_function, wavefront_function,
@@ -10,6 +9,7 @@ use bsq::prior::{
 use bsq::tokenizer::Tokenizer;
 use bsq::train::{StepProgram, prior_step_function, prior_step_program};
 use bsq_ir::{DType, Function, Graph, Scope};
+use bsq_runtime::executor::Tensors;
 use clap::ValueEnum;
 use std::path::Path;
 

@@ -244,9 +244,9 @@ fn kind(path: &Path, checkpoint: &Checkpoint) -> Kind {
     }
     if let Ok(training) = TrainingCheckpoint::of(path, checkpoint) {
         let mut details = vec![format!("{} steps done", training.step)];
-        if let Ok(config) = Config::from_toml(&training.config_text) {
+        if let Ok(config) = Config::from_toml(&training.settings) {
             details.push(architecture(&config));
-        } else if let Ok(config) = PriorConfig::from_toml(&training.config_text) {
+        } else if let Ok(config) = PriorConfig::from_toml(&training.settings) {
             details.push(prior_architecture(&config.prior));
         }
         return Kind {

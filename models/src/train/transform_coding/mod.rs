@@ -26,7 +26,7 @@ mod weights;
 use super::TrainError;
 use crate::config::{Config, ConfigError, QuantizerConfig};
 use crate::data::Dataset;
-use crate::executor::Tensors;
+use bsq_runtime::executor::Tensors;
 use gray::{Decoder, Zigzag, decoder, encoders};
 use lloyd_max::{ScalarQuantizer, share_bits};
 use principal::PrincipalComponents;

@@ -2,9 +2,9 @@
 
 use super::{TransformCoder, unfit};
 use crate::config::VitConfig;
-use crate::executor::Tensors;
 use crate::train::TrainError;
 use bsq_runtime::HostTensor;
+use bsq_runtime::executor::Tensors;
 
 /// The constant feature of the encoder: far above all others together.
 const ENCODER_CONSTANT: f64 = 64.0;

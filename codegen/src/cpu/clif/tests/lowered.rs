@@ -9,33 +9,14 @@ use bsq_ir::autodiff::gradients;
 use bsq_ir::rewrite::{Options as Rewriting, optimize};
 use bsq_ir::tensor::Init;
 use bsq_ir::{DType, Graph, Scope, Tensor};
+use bsq_nn::layers::{Block, causal};
 use std::collections::BTreeSet;
 
-/// Pre-norm attention with a causal mask, and a feed-forward layer.
+/// A pre-norm block with a causal mask.
 fn block<'g>(x: Tensor<'g>, scope: &Scope<'g>, heads: usize) -> Tensor<'g> {
-    let [batch, tokens, width] = *x.shape() else {
-        panic!("[batch, tokens, width]");
-    };
-    let norm = |x: Tensor<'g>, scope: Scope<'g>| {
-        let weight = scope.parameter("weight", [width], Init::Constant(1.0));
-        let bias = scope.parameter("bias", [width], Init::Constant(0.0));
-        x.layer_norm(weight, bias, 1e-5)
-    };
-    let split = |x: Tensor<'g>| {
-        x.reshape([batch, tokens, heads, width / heads])
-            .transpose(&[0, 2, 1, 3])
-    };
-    let qkv = norm(x, scope / "norm_1").linear(&(scope / "qkv"), 3 * width);
-    let qkv: Vec<Tensor> = qkv.chunk(3, -1).into_iter().map(split).collect();
-    let position = |axis| x.graph().iota(DType::I32, [tokens, tokens], axis);
-    let causal = position(0).ge(position(1));
-    let attended = qkv[0].attention(qkv[1], qkv[2], 0.5, Some(causal));
-    let merged = attended
-        .transpose(&[0, 2, 1, 3])
-        .reshape([batch, tokens, width]);
-    let x = x + merged.linear(&(scope / "out"), width);
-    let hidden = norm(x, scope / "norm_2").linear(&(scope / "up"), 2 * width);
-    x + hidden.gelu().linear(&(scope / "down"), width)
+    let block = Block::pre_norm(x.shape()[2], heads);
+    let mask = causal(x.graph(), x.shape()[1]);
+    block.forward(scope, x, &mut |heads| heads.attend(Some(mask)))
 }
 
 #[test]

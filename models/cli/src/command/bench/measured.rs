@@ -3,9 +3,9 @@
 use super::super::error::CliError;
 use super::kernels::{KernelShare, shares};
 use crate::machine::median;
-use bsq::executor::Tensors;
 use bsq_codegen::program::Program;
 use bsq_ir::{DType, Function, Op};
+use bsq_runtime::executor::Tensors;
 use bsq_runtime::program::LaunchTime;
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
 use bsq_runtime::{CompileOptions, Executable, Session, compile};

@@ -5,7 +5,6 @@ use super::{
     proto::{Message, integer_field},
     record::{read_record, write_record},
 };
-use crate::image_io::{Picture, encode_png};
 use std::{
     fs::{File, OpenOptions},
     io::{Read, Seek, SeekFrom, Write},
@@ -63,14 +62,20 @@ impl EventFile {
         self.append(event(step).message(SUMMARY, summary))
     }
 
-    /// Adds a picture of a step.
-    pub fn image(&mut self, step: u64, tag: &str, picture: &Picture) -> Result<(), LogError> {
+    /// Adds an RGB picture of a step: a PNG file of `width` columns and `height` rows.
+    pub fn image(
+        &mut self,
+        step: u64,
+        tag: &str,
+        (width, height): (usize, usize),
+        png: &[u8],
+    ) -> Result<(), LogError> {
         const RGB: u64 = 3;
         let image = Message::default()
-            .integer(1, picture.height as u64)
-            .integer(2, picture.width as u64)
+            .integer(1, height as u64)
+            .integer(2, width as u64)
             .integer(3, RGB)
-            .bytes(4, &encode_png(picture));
+            .bytes(4, png);
         let value = Message::default()
             .bytes(1, tag.as_bytes())
             .message(4, image);
@@ -156,10 +161,9 @@ mod tests {
     fn starting_again_keeps_only_the_version() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.out.tfevents.x");
-        let picture = Picture::new(2, 1, vec![1; 6]);
         EventFile::open(&path, 0)
             .unwrap()
-            .image(3, "picture", &picture)
+            .image(3, "picture", (2, 1), &[])
             .unwrap();
         assert_eq!(steps(&path), [0, 3]);
         EventFile::open(&path, 0).unwrap();

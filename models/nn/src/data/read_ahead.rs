@@ -1,6 +1,7 @@
 //! Batches made on another thread while the current one is trained on.
 
-use super::{DataError, DataFingerprint};
+use super::Batches;
+use crate::BoxError;
 use std::{
     ops::Range,
     sync::{
@@ -10,28 +11,16 @@ use std::{
     thread::JoinHandle,
 };
 
-/// What batches come from: each is a pure function of its step.
-pub trait Batches: Send + Sync + 'static {
-    type Batch: Send;
-
-    /// The batch of a step.
-    ///
-    /// # Errors
-    /// If no picture can be read.
-    fn batch(&self, step: u64) -> Result<Self::Batch, DataError>;
-
-    /// What tells this data from other data.
-    fn fingerprint(&self) -> DataFingerprint;
-
-    /// What the user should know of the data, a line each, and has not been asked for yet.
-    fn notices(&self) -> Vec<String>;
-
-    /// Samples that were found broken.
-    fn broken(&self) -> usize;
+/// The thread that makes batches has ended without one: a mistake in this program.
+#[derive(Debug, thiserror::Error)]
+#[error("the thread that makes batches has failed: {reason}")]
+struct ReadAheadFailed {
+    /// What it said.
+    reason: String,
 }
 
 /// A step, and its batch or why there is none.
-type Made<B> = (u64, Result<<B as Batches>::Batch, DataError>);
+type Made<B> = (u64, Result<<B as Batches>::Batch, BoxError>);
 
 /// The batches of consecutive steps, in order, made ahead by a thread of its own.
 ///
@@ -83,7 +72,7 @@ impl<B: Batches> Iterator for ReadAhead<B> {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
             let reason = text.unwrap_or("it gave no reason").to_string();
-            return Some((self.next, Err(DataError::ReadAhead { reason })));
+            return Some((self.next, Err(Box::new(ReadAheadFailed { reason }))));
         }
         if let Some((step, _)) = &received {
             self.next = step + 1;
@@ -105,76 +94,57 @@ impl<B: Batches> Drop for ReadAhead<B> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dataset::tests::{flat_pictures, open};
     use super::*;
 
-    #[test]
-    fn batches_arrive_in_order_and_are_those_of_the_dataset() {
-        let folder = flat_pictures(5);
-        let dataset = Arc::new(open(folder.path(), 2, 1));
-        let ahead = ReadAhead::start(dataset.clone(), 3..9, 2);
-        let mut steps = Vec::new();
-        for (step, batch) in ahead {
-            assert_eq!(batch.unwrap(), dataset.batch(step).unwrap());
-            steps.push(step);
+    /// Step `n` has the batch `n`; step 30 has none, by an error or a panic.
+    struct Numbers {
+        panics: bool,
+    }
+
+    impl Batches for Numbers {
+        type Batch = u64;
+
+        fn batch(&self, step: u64) -> Result<u64, BoxError> {
+            match (step == 30, self.panics) {
+                (true, true) => panic!("step {step}"),
+                (true, false) => Err("no more".into()),
+                (false, _) => Ok(step),
+            }
         }
-        assert_eq!(steps, [3, 4, 5, 6, 7, 8]);
+    }
+
+    fn ahead(steps: Range<u64>, panics: bool) -> ReadAhead<Numbers> {
+        ReadAhead::start(Arc::new(Numbers { panics }), steps, 2)
+    }
+
+    #[test]
+    fn batches_arrive_in_order() {
+        let batches: Vec<_> = ahead(3..9, false)
+            .map(|(step, batch)| (step, batch.unwrap()))
+            .collect();
+        assert_eq!(batches, (3..9).map(|n| (n, n)).collect::<Vec<_>>());
     }
 
     #[test]
     fn dropping_it_early_ends_the_thread() {
-        let folder = flat_pictures(5);
-        let dataset = Arc::new(open(folder.path(), 2, 1));
-        let mut ahead = ReadAhead::start(dataset.clone(), 0..u64::MAX, 1);
+        let source = Arc::new(Numbers { panics: false });
+        let mut ahead = ReadAhead::start(source.clone(), 0..u64::MAX, 1);
         assert_eq!(ahead.next().unwrap().0, 0);
         drop(ahead);
-        assert_eq!(Arc::strong_count(&dataset), 1);
-    }
-
-    /// Fails at step 3, by an error or a panic.
-    struct Failing {
-        panics: bool,
-    }
-
-    impl Batches for Failing {
-        type Batch = ();
-
-        fn batch(&self, step: u64) -> Result<(), DataError> {
-            match (step == 3, self.panics) {
-                (true, true) => panic!("step {step}"),
-                (true, false) => Err(DataError::NoTokens),
-                (false, _) => Ok(()),
-            }
-        }
-
-        fn fingerprint(&self) -> DataFingerprint {
-            DataFingerprint {
-                samples: 0,
-                hash: 0,
-            }
-        }
-
-        fn notices(&self) -> Vec<String> {
-            Vec::new()
-        }
-
-        fn broken(&self) -> usize {
-            0
-        }
+        assert_eq!(Arc::strong_count(&source), 1);
     }
 
     #[test]
     fn an_error_is_the_last_item_and_so_is_a_panic() {
         for panics in [false, true] {
-            let results: Vec<(u64, Option<String>)> =
-                ReadAhead::start(Arc::new(Failing { panics }), 1..10, 2)
-                    .map(|(step, batch)| (step, batch.err().map(|error| error.to_string())))
-                    .collect();
+            let results: Vec<(u64, Option<String>)> = ahead(28..40, panics)
+                .map(|(step, batch)| (step, batch.err().map(|error| error.to_string())))
+                .collect();
             let steps: Vec<u64> = results.iter().map(|(step, _)| *step).collect();
-            assert_eq!(steps, [1, 2, 3]);
+            assert_eq!(steps, [28, 29, 30]);
             assert!(results[..2].iter().all(|(_, error)| error.is_none()));
             let error = results[2].1.as_ref().unwrap();
-            assert_eq!(error.contains("step 3"), panics, "{error}");
+            assert_eq!(error.contains("step 30"), panics, "{error}");
         }
     }
 }

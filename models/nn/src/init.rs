@@ -13,7 +13,7 @@ use std::f64::consts::TAU;
 /// Starting values of parameters, by name.
 ///
 /// ```
-/// use bsq::init::init;
+/// use bsq_nn::init::init;
 /// use bsq_ir::{Graph, Scope, tensor::Init};
 ///
 /// let g = Graph::new();

@@ -5,7 +5,7 @@
 //! of the program's parameters is a checkpoint of the training.
 //!
 //! ```
-//! use bsq::optimizer::{AdamW, adamw};
+//! use bsq_nn::optimizer::{AdamW, adamw};
 //! use bsq_ir::{DType, Graph, Scope, tensor::Init};
 //!
 //! let g = Graph::new();
@@ -27,9 +27,14 @@ mod step;
 pub use clip::{Clip, clip, global_norm};
 pub use step::{StateSpec, StateStart, Step};
 
-use crate::config::OptimizerConfig;
 use bsq_ir::autodiff::gradients;
 use bsq_ir::{DType, Tensor};
+
+/// What the names of moving averages of the parameters begin with: `ema.NAME`.
+pub const AVERAGE_PREFIX: &str = "ema.";
+
+/// What the names of the optimizer's state begin with: `adamw.exp_avg.NAME`.
+pub const STATE_PREFIX: &str = "adamw.";
 
 /// AdamW with decoupled weight decay (Loshchilov and Hutter, ICLR 2019).
 ///
@@ -74,24 +79,6 @@ impl<'g> AdamW<'g> {
             weight_decay: 0.01,
             zero_decay_keys: Vec::new(),
             clip: None,
-        }
-    }
-
-    /// As a configuration says.
-    pub fn from_config(config: &OptimizerConfig, lr: Tensor<'g>) -> Self {
-        let clip = config
-            .grad_clip_norm
-            .map(|norm| match config.grad_clip_per_layer {
-                true => Clip::PerTensor(norm),
-                false => Clip::Global(norm),
-            });
-        AdamW {
-            lr,
-            betas: config.betas,
-            epsilon: config.eps,
-            weight_decay: config.weight_decay,
-            zero_decay_keys: config.zero_wd_keys.clone(),
-            clip,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Steps against the same arithmetic in f64, and the properties of decay, average and clipping.
 
 use super::*;
-use crate::executor::{Evaluator, Executor, Tensors};
 use bsq_ir::Graph;
+use bsq_runtime::executor::{Evaluator, Executor, Tensors};
 use bsq_runtime::tensor_data::HostTensor;
 
 fn tensors(named: &[(&str, &[f32])]) -> Tensors {

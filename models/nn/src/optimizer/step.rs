@@ -81,6 +81,11 @@ impl<'g> Step<'g> {
         )
     }
 
+    /// Names of the outputs, in order.
+    pub fn output_names(&self) -> impl Iterator<Item = &str> {
+        self.outputs.iter().map(|(name, _)| name.as_str())
+    }
+
     /// What the step keeps beside the model's parameters.
     pub fn state_specs(&self) -> &[StateSpec] {
         &self.state

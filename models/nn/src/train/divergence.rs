@@ -7,8 +7,7 @@
 //! the parameters have become, and the loss of the *next* step, which is the first to tell what
 //! the updated ones are worth.
 
-use super::checkpoint::OPTIMIZER_PREFIX;
-use super::program::AVERAGE_PREFIX;
+use crate::optimizer::{AVERAGE_PREFIX, STATE_PREFIX};
 use bsq_runtime::HostTensor;
 use std::fmt;
 
@@ -45,7 +44,7 @@ pub(super) fn largest<'a>(tensors: impl Iterator<Item = (&'a str, &'a HostTensor
 /// The model's own parameters before all that is made of them.
 fn rank(name: &str) -> usize {
     match name {
-        _ if name.starts_with(OPTIMIZER_PREFIX) => 1,
+        _ if name.starts_with(STATE_PREFIX) => 1,
         _ if name.starts_with(AVERAGE_PREFIX) => 2,
         _ => 0,
     }
@@ -75,12 +74,34 @@ pub enum Sign {
     Update(String),
 }
 
-/// The message of [`TrainError::Diverged`].
+/// What to do about a training that has diverged, in the words of its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// What would make it gentler.
+    pub gentler: &'static str,
+    /// How to go on from the checkpoint.
+    pub resume: &'static str,
+    /// What to look at if the very first loss is not finite.
+    pub start: &'static str,
+}
+
+impl Default for Advice {
+    fn default() -> Advice {
+        Advice {
+            gentler: "a lower learning rate or clipped gradients",
+            resume: "resuming",
+            start: "the data and what the parameters start from",
+        }
+    }
+}
+
+/// The message of [`TrainError::Diverged`](super::TrainError::Diverged).
 pub(super) struct Message<'a> {
     pub step: u64,
     pub sign: &'a Sign,
     pub saved: u64,
     pub has_checkpoint: bool,
+    pub advice: Advice,
 }
 
 impl fmt::Display for Message<'_> {
@@ -90,7 +111,13 @@ impl fmt::Display for Message<'_> {
             sign,
             saved,
             has_checkpoint,
+            advice,
         } = self;
+        let Advice {
+            gentler,
+            resume,
+            start,
+        } = advice;
         match sign {
             Sign::Loss(loss) => write!(f, "the loss of step {step} is {loss}")?,
             Sign::Hopeless { loss, first } => {
@@ -105,12 +132,10 @@ impl fmt::Display for Message<'_> {
             )?,
             Sign::Update(what) => write!(f, "after the update of step {step} {what}")?,
         }
-        let gentler =
-            "a lower optimizer.lr (or base_lr) or clipped gradients (optimizer.grad_clip_norm)";
         match (has_checkpoint, step, sign) {
             (false, 0, Sign::Loss(_)) => write!(
                 f,
-                ": nothing is trained or saved yet, so the learning rate is not the cause; look at the pictures and at what the training starts from (train.init, --init-from)"
+                ": nothing is trained or saved yet, so the learning rate is not the cause; look at {start}"
             ),
             (false, ..) => write!(
                 f,
@@ -118,7 +143,7 @@ impl fmt::Display for Message<'_> {
             ),
             _ => write!(
                 f,
-                ": training has diverged, and the checkpoint of step {saved} was kept; go on from it by --resume with {gentler}"
+                ": training has diverged, and the checkpoint of step {saved} was kept; go on from it by {resume} with {gentler}"
             ),
         }
     }
@@ -166,6 +191,7 @@ mod tests {
                 sign: &sign,
                 saved,
                 has_checkpoint: saved > 0,
+                advice: Advice::default(),
             };
             message.to_string()
         };
@@ -184,6 +210,6 @@ mod tests {
         };
         let kept = message(7, hopeless, 4);
         assert!(kept.contains("checkpoint of step 4 was kept"), "{kept}");
-        assert!(kept.contains("--resume with a lower"), "{kept}");
+        assert!(kept.contains("resuming with a lower"), "{kept}");
     }
 }

@@ -13,7 +13,6 @@ mod record;
 pub use event_file::EventFile;
 pub use json_lines::JsonLines;
 
-use crate::image_io::Picture;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -41,7 +40,7 @@ impl LogError {
 /// Both files of a training's folder: `events.out.tfevents.bsq` and `log.jsonl`.
 ///
 /// ```
-/// use bsq::train_log::TrainLog;
+/// use bsq_nn::train_log::TrainLog;
 /// let folder = tempfile::tempdir().unwrap();
 /// let mut log = TrainLog::open(folder.path(), 0).unwrap();
 /// log.scalars(100, &[("train/loss", 0.25), ("train/lr", 1e-3)]).unwrap();
@@ -71,8 +70,14 @@ impl TrainLog {
         self.lines.scalars(step, scalars)
     }
 
-    /// Adds a picture to the event file.
-    pub fn image(&mut self, step: u64, tag: &str, picture: &Picture) -> Result<(), LogError> {
-        self.events.image(step, tag, picture)
+    /// Adds an RGB picture to the event file: a PNG file of `width` columns and `height` rows.
+    pub fn image(
+        &mut self,
+        step: u64,
+        tag: &str,
+        (width, height): (usize, usize),
+        png: &[u8],
+    ) -> Result<(), LogError> {
+        self.events.image(step, tag, (width, height), png)
     }
 }

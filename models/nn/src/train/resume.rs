@@ -1,12 +1,12 @@
 //! Going on from a checkpoint: what has to be as it was, and what has changed.
 
-use super::changes::{Change, changes};
-use super::checkpoint::{DATA, FIRST_LOSS, FIRST_SIZE, Identity, Position};
+use super::checkpoint::{DATA, FIRST_LOSS, FIRST_SIZE, Position};
 use super::divergence::not_finite;
-use super::{TrainError, TrainOptions, TrainingCheckpoint};
+use super::task::Task;
+use super::{Change, TrainError, TrainingCheckpoint};
 use crate::data::DataFingerprint;
-use crate::executor::Tensors;
 use bsq_runtime::checkpoint::{Weights, load};
+use bsq_runtime::executor::Tensors;
 use std::path::{Path, PathBuf};
 
 /// What a training goes on from.
@@ -23,12 +23,13 @@ pub(super) struct Resumed {
 /// names and shapes of `start`.
 ///
 /// # Errors
-/// If it is a checkpoint of another model, or of other data and `options` do not allow that.
-pub(super) fn resume(
+/// If it is a checkpoint of another model, or of other data and that is not allowed.
+pub(super) fn resume<T: Task>(
     path: &Path,
-    identity: &Identity,
+    task: &T,
+    fingerprint: DataFingerprint,
     start: &Tensors,
-    options: &TrainOptions,
+    other_data_allowed: bool,
 ) -> Result<Resumed, TrainError> {
     let foreign = |reason: String| TrainError::Foreign {
         path: PathBuf::from(path),
@@ -36,26 +37,27 @@ pub(super) fn resume(
     };
     let checkpoint = load(path, Weights::Raw)?;
     let saved = TrainingCheckpoint::of(path, &checkpoint)?;
-    let changes = changes(&saved.config_text, &identity.config_text)
+    let changes = task
+        .changes(&saved.settings)
         .map_err(|error| foreign(format!("the configuration in its metadata: {error}")))?;
-    if let Some(change) = changes.iter().find(|change| change.is_another_model()) {
+    if let Some(change) = changes.iter().find(|change| change.is_another_model) {
         return Err(foreign(format!(
             "{change}: this makes another model or other optimizer state of it (a new training may begin with its weights: --init-from)"
         )));
     }
-    for (key, value) in &identity.metadata {
+    for (key, value) in &task.identity().metadata {
         if checkpoint.metadata.get(*key) != Some(value) {
             return Err(foreign(format!("it was trained with another {key}")));
         }
     }
     let before = checkpoint.metadata.get(DATA);
     let before: Option<DataFingerprint> = before.and_then(|text| text.parse().ok());
-    let other_data = before.is_some_and(|before| before != identity.data);
-    if let (Some(before), true, false) = (before, other_data, options.other_data) {
+    let other_data = before.is_some_and(|before| before != fingerprint);
+    if let (Some(before), true, false) = (before, other_data, other_data_allowed) {
         return Err(TrainError::OtherData {
             path: path.to_path_buf(),
             before: before.samples,
-            now: identity.data.samples,
+            now: fingerprint.samples,
         });
     }
     check_tensors(&saved.tensors, start).map_err(foreign)?;

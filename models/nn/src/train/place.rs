@@ -1,18 +1,19 @@
 //! The folder of a training before the work begins: what is there, and who else is.
 
 use super::lock::FolderLock;
-use super::{FILE_NAME, TrainError, TrainRun};
-use std::path::PathBuf;
+use super::{FILE_NAME, TrainError};
+use std::path::{Path, PathBuf};
 
 /// The configuration's name in the folder of a training.
 pub(super) const CONFIG_NAME: &str = "config.toml";
 
 /// The folder of a training, before the work begins.
-pub(super) struct Place {
+pub struct Place {
+    folder: PathBuf,
     checkpoint: PathBuf,
     /// Whether there is something to go on from. A training that was to go on before it had saved
     /// anything begins again, with the same bits.
-    pub has_checkpoint: bool,
+    has_checkpoint: bool,
     /// None yet where there is no folder to hold.
     lock: Option<FolderLock>,
 }
@@ -22,15 +23,16 @@ impl Place {
     ///
     /// # Errors
     /// If there is another training, one that must not be replaced, or none to go on with.
-    pub fn of<C>(run: &TrainRun<C>) -> Result<Place, TrainError> {
-        let lock = FolderLock::take_used(&run.out)?;
-        let path = run.out.join(FILE_NAME);
-        match (run.resume, path.exists()) {
+    pub fn of(folder: &Path, resume: bool) -> Result<Place, TrainError> {
+        let lock = FolderLock::take_used(folder)?;
+        let path = folder.join(FILE_NAME);
+        match (resume, path.exists()) {
             (false, true) => Err(TrainError::Exists { path }),
-            (true, false) if !run.out.join(CONFIG_NAME).exists() => {
+            (true, false) if !folder.join(CONFIG_NAME).exists() => {
                 Err(TrainError::NothingToResume { path })
             }
             (_, has_checkpoint) => Ok(Place {
+                folder: folder.to_path_buf(),
                 checkpoint: path,
                 has_checkpoint,
                 lock,
@@ -38,19 +40,22 @@ impl Place {
         }
     }
 
-    /// Makes the folder if need be and holds it.
-    pub fn enter<C>(self, run: &TrainRun<C>) -> Result<(PathBuf, FolderLock), TrainError> {
+    /// Whether there is a training to go on with.
+    pub fn has_checkpoint(&self) -> bool {
+        self.has_checkpoint
+    }
+
+    /// Makes the folder if need be and holds it; the checkpoint's path.
+    pub(super) fn enter(self) -> Result<(PathBuf, FolderLock), TrainError> {
         let path = self.checkpoint;
         let lock = match self.lock {
             Some(lock) => lock,
-            None => FolderLock::take(&run.out)?,
+            None => FolderLock::take(&self.folder)?,
         };
         // Another training may have been here in between.
         match path.exists() == self.has_checkpoint {
             true => Ok((path, lock)),
-            false => Err(TrainError::Busy {
-                path: run.out.clone(),
-            }),
+            false => Err(TrainError::Busy { path: self.folder }),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The file that a training goes on from: parameters, optimizer state, averages, and the step.
 
 use super::TrainError;
-use super::program::AVERAGE_PREFIX;
 use crate::data::DataFingerprint;
-use crate::executor::Tensors;
+use crate::optimizer::{AVERAGE_PREFIX, STATE_PREFIX};
 use bsq_runtime::checkpoint::{Checkpoint, Weights, load, safetensors};
+use bsq_runtime::executor::Tensors;
 use bsq_runtime::{HostTensor, Session};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -27,29 +27,26 @@ pub(super) const DATA: &str = "data";
 pub(super) const FIRST_LOSS: &str = "first_loss";
 pub(super) const FIRST_SIZE: &str = "first_size";
 
-/// Names before which this stands belong to the optimizer.
-pub(super) const OPTIMIZER_PREFIX: &str = "adamw.";
-
 /// A training as it was saved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingCheckpoint {
     /// Steps that are done.
     pub step: u64,
-    /// The configuration, as [`Config::to_toml`] writes it.
-    pub config_text: String,
+    /// What [`Identity::settings`] was.
+    pub settings: String,
     /// Parameters as named by the model, optimizer state, and averages as `ema.NAME`.
     pub tensors: Tensors,
 }
 
-/// What a training is, beside its tensors.
-#[derive(Clone, Debug)]
-pub(super) struct Identity {
-    /// The complete configuration.
-    pub config_text: String,
+/// What a training is, beside its tensors and its data.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// The complete configuration, in text.
+    pub settings: String,
     pub seed: u64,
-    /// More entries of the metadata: what the trained weights belong to.
+    /// More entries of the metadata, which must be as they were to resume: what the trained weights
+    /// belong to.
     pub metadata: Vec<(&'static str, String)>,
-    pub data: DataFingerprint,
 }
 
 /// How far a training is.
@@ -79,6 +76,7 @@ impl Candidate {
         path: &Path,
         position: Position,
         identity: &Identity,
+        fingerprint: DataFingerprint,
         session: &Session,
     ) -> Result<Candidate, TrainError> {
         let mut metadata = BTreeMap::from([
@@ -86,8 +84,8 @@ impl Candidate {
             ("numerics".to_string(), NUMERICS.to_string()),
             ("step".to_string(), position.done.to_string()),
             ("seed".to_string(), identity.seed.to_string()),
-            ("config".to_string(), identity.config_text.clone()),
-            (DATA.to_string(), identity.data.to_string()),
+            ("config".to_string(), identity.settings.clone()),
+            (DATA.to_string(), fingerprint.to_string()),
         ]);
         let first = [
             (FIRST_LOSS, position.first_loss),
@@ -171,9 +169,9 @@ impl TrainingCheckpoint {
         }
         let step = field("step").and_then(|step| step.parse().ok());
         match (step, field("config")) {
-            (Some(step), Some(config_text)) => Ok(TrainingCheckpoint {
+            (Some(step), Some(settings)) => Ok(TrainingCheckpoint {
                 step,
-                config_text,
+                settings,
                 tensors: tensors.clone(),
             }),
             _ => Err(foreign("its metadata lack the step or the configuration")),
@@ -183,7 +181,7 @@ impl TrainingCheckpoint {
     /// The model's parameters: their averages where there are some and `weights` asks for them.
     pub fn parameters(&self, weights: Weights) -> Tensors {
         let of_model =
-            |name: &str| !name.starts_with(OPTIMIZER_PREFIX) && !name.starts_with(AVERAGE_PREFIX);
+            |name: &str| !name.starts_with(STATE_PREFIX) && !name.starts_with(AVERAGE_PREFIX);
         let chosen = |(name, tensor): (&String, &HostTensor)| {
             let average = self.tensors.get(&format!("{AVERAGE_PREFIX}{name}"));
             let tensor = match weights {

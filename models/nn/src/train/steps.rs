@@ -2,22 +2,24 @@
 
 use super::checkpoint::{Candidate, FILE_NAME, Identity, Position};
 use super::divergence::{Sign, are_too_large, is_hopeless, largest, not_finite};
-use super::run::{Evaluated, Task};
+use super::run::LoopSettings;
+use super::task::{Evaluated, Task};
 use super::{Progress, TrainError, TrainingCheckpoint};
-use crate::data::{Batches, DataError};
+use crate::BoxError;
+use crate::data::{Batches, DataFingerprint};
 use crate::train_log::TrainLog;
 use bsq_runtime::{HostTensor, Outputs, Session};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// A training under way.
-pub(super) struct Training<T> {
-    pub out: PathBuf,
+pub(super) struct Steps<'a, T> {
+    pub settings: &'a LoopSettings,
     pub task: T,
     pub identity: Identity,
+    pub fingerprint: DataFingerprint,
     pub session: Session,
-    pub scalars: Vec<&'static str>,
+    pub scalars: Vec<String>,
     pub log: TrainLog,
     pub position: Position,
     /// Steps that the checkpoint has seen.
@@ -50,7 +52,7 @@ impl Default for Interval {
     }
 }
 
-impl<T: Task> Training<T> {
+impl<T: Task> Steps<'_, T> {
     /// Trains until `last` steps are done or `stop` is true, and saves.
     ///
     /// One batch more than that is run: its loss is the first to tell what the last update is
@@ -58,9 +60,8 @@ impl<T: Task> Training<T> {
     pub fn run(
         &mut self,
         data: &T::Data,
-        batches: impl Iterator<Item = (u64, Result<<T::Data as Batches>::Batch, DataError>)>,
+        batches: impl Iterator<Item = (u64, Result<<T::Data as Batches>::Batch, BoxError>)>,
         last: u64,
-        stop: &AtomicBool,
         progress: &mut dyn Progress,
     ) -> Result<(), TrainError> {
         let mut last = last;
@@ -72,7 +73,7 @@ impl<T: Task> Training<T> {
                     // There will be no next loss, and what is done must not be lost.
                     self.propose()?;
                     self.accept()?;
-                    return Err(error.into());
+                    return Err(TrainError::Data(error));
                 }
             };
             let rate = self.task.learning_rate(step);
@@ -84,14 +85,14 @@ impl<T: Task> Training<T> {
                 break;
             }
             self.finish_step(&outputs, rate, loss, progress)?;
-            if stop.load(Ordering::Relaxed) {
+            if self.settings.stop.load(Ordering::Relaxed) {
                 last = self.position.done;
             }
-            let is_due = due(self.position.done, self.task.settings().save_freq);
+            let is_due = due(self.position.done, self.settings.save_every);
             if is_due || self.position.done == last {
                 self.propose()?;
             }
-            if due(self.position.done, self.task.settings().eval_freq) {
+            if due(self.position.done, self.settings.evaluate_every) {
                 self.evaluate(progress)?;
             }
         }
@@ -105,7 +106,8 @@ impl<T: Task> Training<T> {
         batch: <T::Data as Batches>::Batch,
         rate: f64,
     ) -> Result<Outputs, TrainError> {
-        let mut inputs = self.task.inputs(step, batch)?;
+        let inputs = self.task.inputs(step, batch);
+        let mut inputs = inputs.map_err(TrainError::Task)?;
         inputs.push(("lr", HostTensor::scalar(rate as f32)?));
         let inputs: Vec<_> = inputs
             .iter()
@@ -142,7 +144,7 @@ impl<T: Task> Training<T> {
         self.loss = Some(loss);
         self.count(outputs)?;
         progress.step(self.position.done, loss);
-        match due(self.position.done, self.task.settings().print_freq) {
+        match due(self.position.done, self.settings.log_every) {
             true => self.write_log(rate),
             false => Ok(()),
         }
@@ -154,6 +156,7 @@ impl<T: Task> Training<T> {
             sign,
             saved: self.saved,
             has_checkpoint: self.has_checkpoint,
+            advice: self.task.advice(),
         }
     }
 
@@ -193,8 +196,15 @@ impl<T: Task> Training<T> {
     }
 
     fn write_candidate(&self) -> Result<Candidate, TrainError> {
-        let path = self.out.join(FILE_NAME);
-        Candidate::write(&path, self.position, &self.identity, &self.session)
+        let path = self.settings.folder.join(FILE_NAME);
+        let position = self.position;
+        Candidate::write(
+            &path,
+            position,
+            &self.identity,
+            self.fingerprint,
+            &self.session,
+        )
     }
 
     /// Makes a checkpoint of what the first step begins with.
@@ -216,8 +226,8 @@ impl<T: Task> Training<T> {
     fn count(&mut self, outputs: &Outputs) -> Result<(), TrainError> {
         self.interval.steps += 1;
         self.interval.sums.resize(self.scalars.len(), 0.0);
-        for (sum, &name) in self.interval.sums.iter_mut().zip(&self.scalars) {
-            *sum += f64::from(outputs[name].item::<f32>()?);
+        for (sum, name) in self.interval.sums.iter_mut().zip(&self.scalars) {
+            *sum += f64::from(outputs[name.as_str()].item::<f32>()?);
         }
         Ok(())
     }
@@ -242,13 +252,14 @@ impl<T: Task> Training<T> {
             let parameters = session.parameters()?.into_iter();
             Ok(TrainingCheckpoint {
                 step: done,
-                config_text: String::new(),
+                settings: String::new(),
                 tensors: parameters
                     .map(|(name, tensor)| (name.to_string(), tensor.clone()))
                     .collect(),
             })
         };
-        if let Some(Evaluated { line, scalars }) = self.task.evaluate(&state)? {
+        let evaluated = self.task.evaluate(&state).map_err(TrainError::Task)?;
+        if let Some(Evaluated { line, scalars }) = evaluated {
             progress.note(&format!("step {done}: {line}"));
             self.log.scalars(done, &scalars)?;
         }

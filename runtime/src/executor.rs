@@ -1,11 +1,11 @@
 //! What can run a function: the reference evaluator, or a compiled program.
 
+use crate::program::{CompileOptions, ProgramError, compile};
+use crate::tensor_data::{HostTensor, TensorError};
 use bsq_ir::Op;
 use bsq_ir::eval::{EvalError, Precision, Value, Values, evaluate};
 use bsq_ir::graph::Function;
 use bsq_ir::shape::Type;
-use bsq_runtime::tensor_data::{HostTensor, TensorError};
-use bsq_runtime::{CompileOptions, ProgramError, compile};
 use std::collections::BTreeMap;
 
 /// Tensors by name.

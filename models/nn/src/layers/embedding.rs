@@ -1,0 +1,45 @@
+//! A table of vectors, read by index.
+
+use bsq_ir::tensor::Init;
+use bsq_ir::{Scope, Tensor};
+
+/// A table of `entries` vectors: integers `[..]` to `[.., width]`.
+///
+/// Parameters: `weight [entries, width]`. Indices outside are clamped, unless a program is compiled
+/// with `check_values`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Embedding {
+    pub entries: usize,
+    pub width: usize,
+    /// Entries start normal with this deviation.
+    pub deviation: f32,
+}
+
+impl Embedding {
+    /// As in PyTorch: entries start normal with deviation 1.
+    pub fn new(entries: usize, width: usize) -> Embedding {
+        Embedding {
+            entries,
+            width,
+            deviation: 1.0,
+        }
+    }
+
+    /// # Panics
+    /// If `indices` are not integers, or the scope has these parameters already.
+    #[track_caller]
+    pub fn forward<'g>(&self, scope: &Scope<'g>, indices: Tensor<'g>) -> Tensor<'g> {
+        self.table(scope, "weight").gather(0, indices)
+    }
+
+    /// The table by itself, `[entries, width]`, by the name `name`: for position embeddings, and
+    /// for logits that share it.
+    #[track_caller]
+    pub fn table<'g>(&self, scope: &Scope<'g>, name: &str) -> Tensor<'g> {
+        scope.parameter(
+            name,
+            [self.entries, self.width],
+            Init::Normal(self.deviation),
+        )
+    }
+}

@@ -1,0 +1,32 @@
+//! Layer normalisation.
+
+use bsq_ir::tensor::Init;
+use bsq_ir::{Scope, Tensor};
+
+/// Layer normalisation of the last axis, with a gain that starts at 1 and a bias that starts at 0.
+///
+/// Parameters: `weight [width]`, `bias [width]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LayerNorm {
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+impl Default for LayerNorm {
+    /// PyTorch's epsilon, 1e-5.
+    fn default() -> LayerNorm {
+        LayerNorm { epsilon: 1e-5 }
+    }
+}
+
+impl LayerNorm {
+    /// # Panics
+    /// If `x` has no axes, or the scope has these parameters already.
+    #[track_caller]
+    pub fn forward<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+        let width = x.shape().last().copied().unwrap_or(0);
+        let weight = scope.parameter("weight", [width], Init::Constant(1.0));
+        let bias = scope.parameter("bias", [width], Init::Constant(0.0));
+        x.layer_norm(weight, bias, self.epsilon)
+    }
+}

@@ -1,0 +1,56 @@
+//! Layers, optimizers and a training loop: what a model needs beside the compiler.
+//!
+//! | module | |
+//! |---|---|
+//! | [`layers`] | Linear, LayerNorm, Embedding, Attention with masks and caches, MLP, Block, Transformer |
+//! | [`init`] | starting values, a pure function of seed and name |
+//! | [`optimizer`] | AdamW, clipping and moving averages as parts of the graph |
+//! | [`schedule`] | the course of the learning rate |
+//! | [`train`] | the loop: batches, checkpoints, resuming, log, what diverges |
+//! | [`data`] | batches by step, made ahead on another thread |
+//! | [`train_log`] | JSON lines and TensorBoard events |
+//!
+//! The package knows the compiler (`bsq-ir`) and what runs programs (`bsq-runtime`), and nothing of
+//! images.
+//!
+//! ```
+//! use bsq_ir::{DType, Graph, Scope};
+//! use bsq_nn::layers::Mlp;
+//! use bsq_nn::optimizer::{AdamW, adamw};
+//! use bsq_nn::train::{Silent, Training};
+//! use bsq_runtime::HostTensor;
+//!
+//! // y = x1 - x2, learned from batches of four.
+//! let g = Graph::new();
+//! let model = Scope::root(&g);
+//! let x = g.input("x", DType::F32, [4, 2]);
+//! let y = g.input("y", DType::F32, [4, 1]);
+//! let guess = Mlp::new(8, 1).forward(&model, x);
+//! let loss = (guess - y).square().mean(..);
+//! let step = adamw(loss, &model.parameters(), &AdamW::new(g.scalar("lr")));
+//!
+//! let batch = |step: u64| {
+//!     let x: Vec<f32> = (0..8).map(|i| ((step * 8 + i) as f32).sin()).collect();
+//!     let y: Vec<f32> = x.chunks(2).map(|x| x[0] - x[1]).collect();
+//!     Ok(vec![("x", HostTensor::from_slice([4, 2], &x)?), ("y", HostTensor::from_slice([4, 1], &y)?)])
+//! };
+//! let folder = tempfile::tempdir()?;
+//! let parameters = bsq_nn::init::init(&model.specs(), 1)?;
+//! let outcome = Training::new(folder.path(), &step, parameters)?
+//!     .steps(200)
+//!     .learning_rate(|_| 0.01)
+//!     .run(bsq_nn::data::by_step(batch), &mut Silent)?;
+//! assert!(outcome.loss.unwrap() < 0.05);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod data;
+pub mod init;
+pub mod layers;
+pub mod optimizer;
+pub mod schedule;
+pub mod train;
+pub mod train_log;
+
+/// An error of whatever kind, from code that this package calls but does not know.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,44 @@
+//! The training loop: one compiled program per step, checkpoints, a log.
+//!
+//! A training is a function of its program and its batches: [`Training`] runs an optimizer's
+//! [`Step`](crate::optimizer::Step) on [`Batches`](crate::data::Batches); [`train`] runs a [`Task`],
+//! which has more to say. The compiled step gives the same bits on every machine and with any number
+//! of threads, and a checkpoint holds everything that a step changes. So a training that was killed
+//! at any moment and resumed ends with the bits of one that was not, as long as neither its settings
+//! nor its data are changed in between.
+//!
+//! A checkpoint replaces the last one when all its numbers are finite, its parameters are not out
+//! of all proportion, and neither is the loss of the step after it, the first to tell what they are
+//! worth.
+//!
+//! The folder of a training holds:
+//!
+//! | file | |
+//! |---|---|
+//! | `config.toml` | the settings, if there are any |
+//! | `checkpoint.safetensors` | what a training resumes from; replaced whole or not at all |
+//! | `log.jsonl`, `events.out.tfevents.bsq` | the log, for scripts and for TensorBoard |
+//! | `.lock` | locked while a training runs, so that there is one at a time |
+
+mod change;
+mod checkpoint;
+mod divergence;
+mod error;
+mod lock;
+mod place;
+mod progress;
+mod resume;
+mod run;
+mod steps;
+mod task;
+mod training;
+
+pub use change::Change;
+pub use checkpoint::{FILE_NAME, Identity, TrainingCheckpoint};
+pub use divergence::{Advice, Sign};
+pub use error::TrainError;
+pub use place::Place;
+pub use progress::{Notes, Progress, Silent};
+pub use run::{LoopSettings, TrainOutcome, train};
+pub use task::{Evaluated, Program, State, Task};
+pub use training::Training;

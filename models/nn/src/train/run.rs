@@ -1,0 +1,197 @@
+//! The loop: batches, steps, log, checkpoints.
+
+use super::checkpoint::Position;
+use super::divergence::{largest, not_finite};
+use super::place::{CONFIG_NAME, Place};
+use super::resume::{Resumed, resume};
+use super::steps::{Interval, Steps};
+use super::task::{Program, Task};
+use super::{Progress, TrainError};
+use crate::data::{Batches, ReadAhead};
+use crate::train_log::TrainLog;
+use bsq_runtime::atomic_file::write_atomically;
+use bsq_runtime::{CompileOptions, Device, compile};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Batches that wait for the optimizer.
+const READ_AHEAD: usize = 3;
+
+/// Where a training is, how long it takes, and what it does beside its steps.
+#[derive(Clone, Debug)]
+pub struct LoopSettings {
+    /// The folder of the training; made if need be.
+    pub folder: PathBuf,
+    /// Stop when this many steps are done, counted from the very first.
+    pub steps: u64,
+    /// Go on with the training in the folder.
+    pub resume: bool,
+    /// Go on although the data is not what it was.
+    pub other_data: bool,
+    /// Save before the first step: for a start that is not to be had again.
+    pub save_start: bool,
+    /// Steps between lines of the log, checkpoints (0: at the end only), and evaluations; 0 is
+    /// never.
+    pub log_every: u64,
+    pub save_every: u64,
+    pub evaluate_every: u64,
+    /// How the program is compiled and where it runs. The bits of a training do not depend on
+    /// threads or the device.
+    pub compile: CompileOptions,
+    /// When this becomes true, the training finishes its step, saves, and returns.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl LoopSettings {
+    /// A training that saves at its end and logs every 100 steps.
+    pub fn new(folder: &Path, steps: u64) -> LoopSettings {
+        LoopSettings {
+            folder: folder.to_path_buf(),
+            steps,
+            resume: false,
+            other_data: false,
+            save_start: false,
+            log_every: 100,
+            save_every: 0,
+            evaluate_every: 0,
+            compile: CompileOptions {
+                exact: false,
+                ..CompileOptions::default()
+            },
+            stop: Arc::default(),
+        }
+    }
+}
+
+/// How a training ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainOutcome {
+    /// Steps that are done and saved.
+    pub step: u64,
+    /// It was told to stop before its last step.
+    pub interrupted: bool,
+    /// The loss of the last step; none if no step was left to do.
+    pub loss: Option<f32>,
+    /// What was saved last.
+    pub checkpoint: PathBuf,
+    /// Samples that could not be read and were left out.
+    pub broken: usize,
+}
+
+/// Trains. `place` is where, found before anything was read.
+///
+/// # Errors
+/// [`TrainError`]; what was saved before the error stays.
+pub fn train<T: Task>(
+    settings: &LoopSettings,
+    place: Place,
+    task: T,
+    program: Program,
+    data: Arc<T::Data>,
+    progress: &mut dyn Progress,
+) -> Result<TrainOutcome, TrainError> {
+    let goes_on = place.has_checkpoint();
+    let (path, lock) = place.enter()?;
+    if !lock.is_held() {
+        progress.note(
+            "nothing keeps another training out of this folder: its file system has no locks",
+        );
+    }
+    let (identity, fingerprint) = (task.identity(), data.fingerprint());
+    data.notices().iter().for_each(|line| progress.note(line));
+    let (mut position, state) = match goes_on {
+        true => {
+            let resumed = resume(
+                &path,
+                &task,
+                fingerprint,
+                &program.start,
+                settings.other_data,
+            )?;
+            announce(&resumed, progress);
+            (resumed.position, resumed.tensors)
+        }
+        false => {
+            if settings.resume {
+                progress.note("nothing was saved yet: the training begins at step 0");
+            }
+            (Position::default(), program.start)
+        }
+    };
+    let named = state.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    if let Some(what) = not_finite(named.clone()) {
+        return Err(TrainError::NotFinite { what });
+    }
+    position.first_size.get_or_insert_with(|| largest(named));
+    let executable = compile(&program.function, &settings.compile)?;
+    let done = position.done;
+    let last = settings.steps.max(done);
+    progress.begin(done, last, &executable.report().to_string());
+    task.hints(done, last)
+        .iter()
+        .for_each(|line| progress.note(line));
+    if !identity.settings.is_empty() {
+        write_config(&settings.folder, &identity.settings)?;
+    }
+    let mut steps = Steps {
+        settings,
+        log: TrainLog::open(&settings.folder, done + 1)?,
+        session: executable.bind(state)?,
+        scalars: program.scalars,
+        task,
+        identity,
+        fingerprint,
+        position,
+        saved: done,
+        has_checkpoint: goes_on,
+        candidate: None,
+        // Reading parameters back from a GPU takes longer than a step.
+        watches_updates: settings.compile.device == Device::Cpu,
+        interval: Interval::default(),
+        loss: None,
+    };
+    if settings.save_start && !goes_on {
+        steps.save_start()?;
+    }
+    if done < last {
+        let batches = ReadAhead::start(data.clone(), done..last.saturating_add(1), READ_AHEAD);
+        steps.run(&data, batches, last, progress)?;
+    }
+    progress.end();
+    if data.broken() > 0 {
+        progress.note(&format!(
+            "pictures that could not be read: {}",
+            data.broken()
+        ));
+    }
+    Ok(TrainOutcome {
+        step: steps.position.done,
+        interrupted: steps.position.done < last,
+        loss: steps.loss,
+        checkpoint: path,
+        broken: data.broken(),
+    })
+}
+
+/// What is not as it was.
+fn announce(resumed: &Resumed, progress: &mut dyn Progress) {
+    for change in &resumed.changes {
+        progress.note(&format!("changed: {change}"));
+    }
+    if resumed.other_data {
+        progress.note("changed: the data; the result is not that of one training on either");
+    }
+}
+
+/// Says in a training's folder what is trained.
+fn write_config(folder: &Path, config: &str) -> Result<(), TrainError> {
+    let path = folder.join(CONFIG_NAME);
+    let written = write_atomically(&path, |file| file.write_all(config.as_bytes()));
+    written.map_err(|reason| TrainError::Unwritable { path, reason })
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

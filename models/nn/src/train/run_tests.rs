@@ -1,0 +1,174 @@
+//! The loop with a model of one number, and data that ends, breaks or misleads.
+
+use super::*;
+use crate::data::{by_step, from_iterator};
+use crate::optimizer::{AdamW, adamw};
+use crate::train::{Sign, Silent, Training, TrainingCheckpoint};
+use bsq_ir::{DType, Graph};
+use bsq_runtime::HostTensor;
+use bsq_runtime::checkpoint::Weights;
+use bsq_runtime::executor::Tensors;
+use std::path::Path;
+
+/// A training in a folder that moves one number to the targets by a learning rate of 1/8.
+fn training(folder: &Path) -> Training<'static> {
+    let g = Graph::new();
+    let number = g.parameter("number", DType::F32, [1]);
+    let loss = (number - g.scalar("target")).square().mean(..);
+    let step = adamw(loss, &[number], &AdamW::new(g.scalar("lr")));
+    let start = HostTensor::from_slice([1], &[0.5_f32]).unwrap();
+    let start = Tensors::from([("number".to_string(), start)]);
+    let training = Training::new(folder, &step, start).unwrap();
+    training.steps(6).learning_rate(|_| 0.125)
+}
+
+/// Trains on these targets, saving every so many steps; the outcome and what was saved.
+fn fit(
+    targets: &[f32],
+    save_every: u64,
+) -> (Result<TrainOutcome, TrainError>, Option<TrainingCheckpoint>) {
+    let folder = tempfile::tempdir().unwrap();
+    let targets = targets.to_vec();
+    let data = by_step(move |step| {
+        let target = targets.get(step as usize).ok_or("no more targets")?;
+        Ok(vec![("target", HostTensor::scalar(*target)?)])
+    });
+    let training = training(folder.path()).save_every(save_every);
+    let outcome = training.run(data, &mut Silent);
+    let path = folder.path().join(crate::train::FILE_NAME);
+    let saved = path
+        .exists()
+        .then(|| TrainingCheckpoint::read(path).unwrap());
+    (outcome, saved)
+}
+
+/// An endless iterator of targets, for a training that may begin anywhere in it.
+fn targets() -> impl crate::data::Batches<Batch = crate::data::NamedTensors> {
+    from_iterator((0..).map(|i: i32| {
+        let target = HostTensor::scalar((i as f32 * 0.9).sin()).unwrap();
+        vec![("target", target)]
+    }))
+}
+
+#[test]
+fn a_resumed_training_ends_with_the_bits_of_one_that_was_not_stopped() {
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    training(whole.path()).run(targets(), &mut Silent).unwrap();
+    let first = training(parts.path()).steps(4);
+    assert_eq!(first.run(targets(), &mut Silent).unwrap().step, 4);
+    let error = training(parts.path()).run(targets(), &mut Silent);
+    assert!(matches!(error, Err(TrainError::Exists { .. })), "{error:?}");
+    let outcome = training(parts.path())
+        .resume(true)
+        .run(targets(), &mut Silent);
+    assert_eq!(outcome.unwrap().step, 6);
+    let read = |folder: &Path| TrainingCheckpoint::read(folder.join(crate::train::FILE_NAME));
+    assert_eq!(read(whole.path()).unwrap(), read(parts.path()).unwrap());
+}
+
+#[test]
+fn other_settings_are_said_and_another_model_is_refused() {
+    #[derive(Default)]
+    struct Lines(Vec<String>);
+    impl Progress for Lines {
+        fn note(&mut self, line: &str) {
+            self.0.push(line.to_string());
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let first = training(folder.path()).steps(2).described_by("lr = 1");
+    first.run(targets(), &mut Silent).unwrap();
+    let mut lines = Lines::default();
+    let other = training(folder.path()).resume(true).described_by("lr = 2");
+    other.run(targets(), &mut lines).unwrap();
+    let said = "changed: settings: lr = 1 -> lr = 2";
+    assert!(lines.0.iter().any(|line| line == said), "{:?}", lines.0);
+
+    let g = Graph::new();
+    let number = g.parameter("number", DType::F32, [2]);
+    let loss = (number - g.scalar("target")).square().mean(..);
+    let step = adamw(loss, &[number], &AdamW::new(g.scalar("lr")));
+    let start = HostTensor::from_slice([2], &[0.5_f32; 2]).unwrap();
+    let start = Tensors::from([("number".to_string(), start)]);
+    let other = Training::new(folder.path(), &step, start).unwrap();
+    let error = other.resume(true).run(targets(), &mut Silent).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("`adamw.exp_avg.number` is f32[1], not f32[2]"),
+        "{error}"
+    );
+}
+
+#[test]
+fn data_that_breaks_off_costs_no_steps() {
+    let (outcome, saved) = fit(&[1.0; 4], 0);
+    assert!(matches!(outcome, Err(TrainError::Data(_))), "{outcome:?}");
+    assert_eq!(saved.unwrap().step, 4);
+    // Also where it breaks off behind the last step, and nothing is left to judge by.
+    let (outcome, saved) = fit(&[1.0; 6], 0);
+    assert!(outcome.is_err());
+    assert_eq!(saved.unwrap().step, 6);
+}
+
+#[test]
+fn a_checkpoint_takes_its_place_when_the_next_loss_is_good() {
+    let (outcome, saved) = fit(&[1.0; 7], 1);
+    assert_eq!(outcome.unwrap().step, 6);
+    let saved = saved.unwrap();
+    assert_eq!(saved.step, 6);
+    // Six steps and not seven: the update of the last run is lost.
+    let number = saved.parameters(Weights::Raw)["number"]
+        .as_slice::<f32>()
+        .unwrap()[0];
+    assert!((0.9..1.3).contains(&number), "{number}");
+
+    // Steps 0 and 1 are saved; the loss of step 3 says what the update of step 2 is worth.
+    let (outcome, saved) = fit(&[1.0, 1.0, 1.0, 1e3, 1.0, 1.0, 1.0], 1);
+    let Err(TrainError::Diverged {
+        step,
+        sign,
+        saved: kept,
+        ..
+    }) = outcome
+    else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!((step, kept), (3, 2));
+    assert!(matches!(sign, Sign::Hopeless { .. }), "{sign:?}");
+    assert_eq!(saved.unwrap().step, 2);
+
+    // What is not saved may be bad for a while.
+    let (outcome, saved) = fit(&[1.0, 1.0, 1.0, 1e3, 1.0, 1.0, 1.0], 6);
+    assert_eq!(outcome.unwrap().step, 6);
+    assert_eq!(saved.unwrap().step, 6);
+}
+
+#[test]
+fn what_is_not_finite_is_found_in_the_step_that_makes_it() {
+    let (outcome, saved) = fit(&[1.0, 1.0, f32::INFINITY, 1.0, 1.0, 1.0, 1.0], 1);
+    let Err(TrainError::Diverged {
+        step: 2,
+        sign: Sign::Loss(loss),
+        saved: 1,
+        ..
+    }) = outcome
+    else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(loss, f32::INFINITY);
+    assert_eq!(saved.unwrap().step, 1);
+    // The gradient's square overflows where the loss does not: 2 * 1e19 squared is 4e38.
+    let (outcome, saved) = fit(&[1.0, 1.0, 1e19, 1.0, 1.0, 1.0, 1.0], 0);
+    let Err(TrainError::Diverged {
+        step: 2,
+        sign: Sign::Update(what),
+        saved: 0,
+        ..
+    }) = outcome
+    else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(what, "`adamw.exp_avg_sq.number` holds inf");
+    assert!(saved.is_none());
+}

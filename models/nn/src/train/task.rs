@@ -1,0 +1,115 @@
+//! What the loop does not know of what it trains.
+
+use super::checkpoint::Identity;
+use super::{Advice, Change, TrainError, TrainingCheckpoint};
+use crate::BoxError;
+use crate::data::{Batches, NamedTensors};
+use crate::optimizer::Step;
+use bsq_ir::Function;
+use bsq_runtime::executor::Tensors;
+use bsq_runtime::tensor_data::TensorError;
+
+/// A step's program and its state before the first step.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Inputs: `lr` (`f32[]`) and those of [`Task::inputs`]. Outputs: `loss` and the other scalars.
+    /// Parameters and optimizer state are updated in place.
+    pub function: Function,
+    /// Parameters and optimizer state.
+    pub start: Tensors,
+    /// Names of the scalar outputs (`f32[]`), in the order in which they are logged.
+    pub scalars: Vec<String>,
+}
+
+impl Program {
+    /// The program of an optimizer's step, of which every output is a scalar, for a model that
+    /// starts with `parameters`.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    ///
+    /// # Panics
+    /// If `parameters` lacks one of the model's.
+    pub fn new(step: &Step<'_>, parameters: Tensors) -> Result<Program, TensorError> {
+        let mut start = parameters;
+        start.extend(step.initial_state(&start)?);
+        Ok(Program {
+            function: step.function(),
+            start,
+            scalars: step.output_names().map(String::from).collect(),
+        })
+    }
+}
+
+/// What an evaluation says.
+#[derive(Clone, Debug)]
+pub struct Evaluated {
+    /// To the user.
+    pub line: String,
+    /// To the log.
+    pub scalars: Vec<(&'static str, f64)>,
+}
+
+/// Where a training stands; read from its device when it is asked for.
+pub type State<'a> = &'a dyn Fn() -> Result<TrainingCheckpoint, TrainError>;
+
+/// What is trained: where its inputs come from, what may change when it is resumed, how it is
+/// evaluated.
+pub trait Task {
+    type Data: Batches;
+
+    /// What tells this training from others, but for the data.
+    fn identity(&self) -> Identity;
+
+    /// Samples of a step, for the speed in the log.
+    fn batch_size(&self) -> usize;
+
+    /// The learning rate of a step.
+    fn learning_rate(&self, step: u64) -> f64;
+
+    /// The program's inputs at a step, but for the learning rate.
+    ///
+    /// # Errors
+    /// If they cannot be made of the batch.
+    fn inputs(
+        &self,
+        step: u64,
+        batch: <Self::Data as Batches>::Batch,
+    ) -> Result<NamedTensors, BoxError>;
+
+    /// What has changed from the settings of a checkpoint, as [`Identity::settings`] was then.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    fn changes(&self, old: &str) -> Result<Vec<Change>, BoxError> {
+        let new = self.identity().settings;
+        let change = |new: String| Change {
+            key: "settings".to_string(),
+            old: Some(old.to_string()),
+            new: Some(new),
+            is_another_model: false,
+        };
+        Ok((old != new).then(|| change(new)).into_iter().collect())
+    }
+
+    /// What a user may have expected otherwise of steps `done` to `last`, a line each.
+    fn hints(&self, done: u64, last: u64) -> Vec<String> {
+        match done == last {
+            true => vec![format!("all {done} steps are done")],
+            false => Vec::new(),
+        }
+    }
+
+    /// What to do about a training that has diverged.
+    fn advice(&self) -> Advice {
+        Advice::default()
+    }
+
+    /// How good the model is now; nothing where there is nothing to evaluate on.
+    ///
+    /// # Errors
+    /// If the model cannot be run.
+    fn evaluate(&mut self, _state: State<'_>) -> Result<Option<Evaluated>, BoxError> {
+        Ok(None)
+    }
+}

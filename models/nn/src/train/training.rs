@@ -1,0 +1,168 @@
+//! Training a model of one's own: an optimizer's step on named tensors.
+
+use super::checkpoint::Identity;
+use super::place::Place;
+use super::run::{LoopSettings, TrainOutcome, train};
+use super::task::{Program, Task};
+use super::{Progress, TrainError};
+use crate::BoxError;
+use crate::data::{Batches, NamedTensors};
+use crate::optimizer::Step;
+use bsq_runtime::CompileOptions;
+use bsq_runtime::executor::Tensors;
+use bsq_runtime::tensor_data::TensorError;
+use std::marker::PhantomData;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// A training that is being described; [`run`](Training::run) does it. See the
+/// [crate's front page](crate) for an example.
+///
+/// The step's program has the inputs of the batches and `lr`; every output is a scalar that is
+/// logged, `loss` among them.
+pub struct Training<'a> {
+    program: Program,
+    settings: LoopSettings,
+    learning_rate: Box<dyn Fn(u64) -> f64 + 'a>,
+    text: String,
+    batch_size: usize,
+}
+
+impl<'a> Training<'a> {
+    /// A training in a folder, which is made if need be: 1000 steps at a learning rate of 1e-3,
+    /// saved at the end.
+    ///
+    /// # Errors
+    /// If memory runs out.
+    ///
+    /// # Panics
+    /// If `parameters` lacks one of the model's.
+    pub fn new(
+        folder: impl AsRef<Path>,
+        step: &Step<'_>,
+        parameters: Tensors,
+    ) -> Result<Training<'a>, TensorError> {
+        Ok(Training {
+            program: Program::new(step, parameters)?,
+            settings: LoopSettings::new(folder.as_ref(), 1000),
+            learning_rate: Box::new(|_| 1e-3),
+            text: String::new(),
+            batch_size: 1,
+        })
+    }
+
+    /// Stops when this many steps are done, counted from the very first.
+    #[must_use]
+    pub fn steps(mut self, steps: u64) -> Self {
+        self.settings.steps = steps;
+        self
+    }
+
+    /// The learning rate of each step, from 0 on.
+    #[must_use]
+    pub fn learning_rate(mut self, of_step: impl Fn(u64) -> f64 + 'a) -> Self {
+        self.learning_rate = Box::new(of_step);
+        self
+    }
+
+    /// Goes on with the training in the folder, instead of refusing to replace it.
+    #[must_use]
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.settings.resume = resume;
+        self
+    }
+
+    /// Steps between checkpoints; 0 is at the end only.
+    #[must_use]
+    pub fn save_every(mut self, steps: u64) -> Self {
+        self.settings.save_every = steps;
+        self
+    }
+
+    /// Steps between lines of the log; 0 is never.
+    #[must_use]
+    pub fn log_every(mut self, steps: u64) -> Self {
+        self.settings.log_every = steps;
+        self
+    }
+
+    /// Where and how steps run.
+    #[must_use]
+    pub fn compile_options(mut self, options: CompileOptions) -> Self {
+        self.settings.compile = options;
+        self
+    }
+
+    /// When this becomes true, the training finishes its step, saves, and returns.
+    #[must_use]
+    pub fn stop(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.settings.stop = stop;
+        self
+    }
+
+    /// What the training is, for its folder and its checkpoints; a change of it is said when the
+    /// training is resumed.
+    #[must_use]
+    pub fn described_by(mut self, settings: impl Into<String>) -> Self {
+        self.text = settings.into();
+        self
+    }
+
+    /// Samples of a batch, for the speed in the log.
+    #[must_use]
+    pub fn batch_size(mut self, samples: usize) -> Self {
+        self.batch_size = samples;
+        self
+    }
+
+    /// Trains.
+    ///
+    /// # Errors
+    /// [`TrainError`]; what was saved before the error stays.
+    pub fn run<B>(self, batches: B, progress: &mut dyn Progress) -> Result<TrainOutcome, TrainError>
+    where
+        B: Batches<Batch = NamedTensors>,
+    {
+        let place = Place::of(&self.settings.folder, self.settings.resume)?;
+        let task = NamedTask::<B> {
+            learning_rate: self.learning_rate,
+            text: self.text,
+            batch_size: self.batch_size,
+            data: PhantomData,
+        };
+        let data = Arc::new(batches);
+        train(&self.settings, place, task, self.program, data, progress)
+    }
+}
+
+/// A task whose batches are the program's inputs already.
+struct NamedTask<'a, B> {
+    learning_rate: Box<dyn Fn(u64) -> f64 + 'a>,
+    text: String,
+    batch_size: usize,
+    data: PhantomData<B>,
+}
+
+impl<B: Batches<Batch = NamedTensors>> Task for NamedTask<'_, B> {
+    type Data = B;
+
+    fn identity(&self) -> Identity {
+        Identity {
+            settings: self.text.clone(),
+            ..Identity::default()
+        }
+    }
+
+    fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    fn learning_rate(&self, step: u64) -> f64 {
+        (self.learning_rate)(step)
+    }
+
+    fn inputs(&self, _step: u64, batch: NamedTensors) -> Result<NamedTensors, BoxError> {
+        Ok(batch)
+    }
+}
