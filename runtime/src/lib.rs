@@ -12,5 +12,7 @@ pub mod threads;
 
 pub use bsq_codegen::lower::Precision;
 pub use device::Device;
-pub use program::{CompileOptions, Executable, Outputs, ProgramError, Session, compile};
+pub use program::{
+    BoundPrograms, CompileOptions, Executable, Outputs, ProgramError, Session, compile,
+};
 pub use tensor_data::HostTensor;

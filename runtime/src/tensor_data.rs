@@ -1,6 +1,7 @@
 //! Tensors in host memory: what goes into a program and comes out of it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bsq_ir::DType;
 use half::{bf16, f16};
@@ -27,10 +28,13 @@ pub use element::Element;
 ///
 /// Two tensors are equal when type, shape and every bit agree, so a NaN equals itself and `-0.0`
 /// differs from `0.0`.
+///
+/// Clones share their bytes until one of them is written to, which copies them.
+#[derive(Clone)]
 pub struct HostTensor {
     dtype: DType,
     shape: Vec<usize>,
-    bytes: AlignedBuffer,
+    bytes: Arc<AlignedBuffer>,
 }
 
 /// What can be wrong with the data of a tensor.
@@ -104,7 +108,7 @@ impl HostTensor {
         Ok(HostTensor {
             dtype,
             shape,
-            bytes,
+            bytes: Arc::new(bytes),
         })
     }
 
@@ -121,7 +125,7 @@ impl HostTensor {
         Ok(HostTensor {
             dtype: T::DTYPE,
             shape,
-            bytes: AlignedBuffer::copy_of(element::bytes_of(elements))?,
+            bytes: Arc::new(AlignedBuffer::copy_of(element::bytes_of(elements))?),
         })
     }
 
@@ -151,7 +155,7 @@ impl HostTensor {
         Ok(HostTensor {
             dtype,
             shape,
-            bytes: AlignedBuffer::copy_of(bytes)?,
+            bytes: Arc::new(AlignedBuffer::copy_of(bytes)?),
         })
     }
 
@@ -176,8 +180,27 @@ impl HostTensor {
     }
 
     /// The elements' bytes, for writing. In a `Bool` tensor only 0 and 1 may be written.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+    ///
+    /// # Errors
+    /// [`TensorError::OutOfMemory`] if the bytes are shared and cannot be copied.
+    pub fn bytes_mut(&mut self) -> Result<&mut [u8], TensorError> {
+        Ok(self.unshared()?)
+    }
+
+    /// The bytes, of this tensor alone.
+    fn unshared(&mut self) -> Result<&mut AlignedBuffer, OutOfMemory> {
+        if Arc::get_mut(&mut self.bytes).is_none() {
+            self.bytes = Arc::new(AlignedBuffer::copy_of(&self.bytes)?);
+        }
+        Ok(Arc::get_mut(&mut self.bytes).expect("nothing else has this buffer"))
+    }
+
+    /// Copies the bytes if other tensors share them: they are about to be written to by address.
+    /// Whether they have moved.
+    pub(crate) fn unshare(&mut self) -> Result<bool, OutOfMemory> {
+        let before = self.address();
+        self.unshared()?;
+        Ok(self.address() != before)
     }
 
     /// The first byte, for launches; see [`AlignedBuffer::address`].
@@ -200,7 +223,7 @@ impl HostTensor {
     /// [`TensorError::Type`] when the tensor holds another type.
     pub fn as_mut_slice<T: Element>(&mut self) -> Result<&mut [T], TensorError> {
         self.expect_dtype(T::DTYPE)?;
-        element::view_mut(&mut self.bytes)
+        element::view_mut(self.unshared()?)
     }
 
     /// The value of a tensor that has exactly one element, such as a loss.
@@ -229,7 +252,7 @@ impl HostTensor {
     }
 
     /// The tensor in another floating-point format, each element rounded to nearest, ties to even.
-    /// A tensor that has the type already is copied.
+    /// A tensor that has the type already is cloned.
     ///
     /// # Errors
     /// [`TensorError::Conversion`] when either type is not a floating-point format.
@@ -291,16 +314,6 @@ impl HostTensor {
                 dtype: self.dtype,
                 requested,
             }),
-        }
-    }
-}
-
-impl Clone for HostTensor {
-    fn clone(&self) -> Self {
-        HostTensor {
-            dtype: self.dtype,
-            shape: self.shape.clone(),
-            bytes: AlignedBuffer::copy_of(&self.bytes).unwrap_or_else(|error| panic!("{error}")),
         }
     }
 }

@@ -141,7 +141,7 @@ impl Run {
         };
         Run {
             pass,
-            session: PriorSession::new(&prior, &options),
+            session: PriorSession::new(&prior, &options).expect("exact options"),
             sections: case.sections.iter().enumerate().map(section).collect(),
             bits: Vec::new(),
         }

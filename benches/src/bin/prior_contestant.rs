@@ -89,7 +89,7 @@ fn serve(folder: &Path, cached: bool, storage: Storage) -> Result<(), Box<dyn Er
         threads: threads(),
         ..SessionOptions::default()
     };
-    let mut session = PriorSession::new(&prior, &options);
+    let mut session = PriorSession::new(&prior, &options)?;
     let mut bits = vec![0.0_f32; batch];
     println!(
         "{}",

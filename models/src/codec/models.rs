@@ -45,7 +45,8 @@ impl Codec {
     /// A codec of a tokenizer's tokens; without a prior it is raw.
     ///
     /// # Errors
-    /// If the prior is for the tokens of another tokenizer.
+    /// If the prior is for the tokens of another tokenizer, or the options are outside the promise
+    /// of the same bits on every machine.
     pub fn new(
         tokenizer: &ModelFile,
         prior: Option<&PriorFile>,
@@ -74,6 +75,13 @@ impl Codec {
             });
         }
         let (rows, columns) = config.encoder.grid();
+        let open = |prior: &PriorFile| {
+            Ok::<_, CodecError>(Prior {
+                identity: prior.identity(),
+                name: prior.name.clone(),
+                session: PriorSession::new(prior, options)?,
+            })
+        };
         Ok(Codec {
             tokenizer: identity_number(config, &tokenizer.parameters),
             tokenizer_name: tokenizer.name.clone(),
@@ -81,11 +89,7 @@ impl Codec {
             limit,
             patch: config.encoder.patch_size as u16,
             window: [columns as u16, rows as u16],
-            prior: prior.map(|prior| Prior {
-                identity: prior.identity(),
-                name: prior.name.clone(),
-                session: PriorSession::new(prior, options),
-            }),
+            prior: prior.map(open).transpose()?,
         })
     }
 

@@ -4,11 +4,10 @@
 //! differences are weighted per channel, averaged over places, and added up. The network is
 //! spelled in the DSL and compiled for each size of picture.
 
-use crate::pipeline::SessionOptions;
 use bsq_ir::{DType, Function, Graph, Tensor};
 use bsq_runtime::checkpoint::{self, CheckpointError, Weights};
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
-use bsq_runtime::{CompileOptions, ProgramError, Session, compile};
+use bsq_runtime::{BoundPrograms, CompileOptions, ProgramError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -54,10 +53,8 @@ pub enum LpipsError {
 
 /// The metric with its weights, which are not part of this program.
 pub struct Lpips {
-    parameters: BTreeMap<String, HostTensor>,
-    threads: usize,
-    /// Of the last size.
-    session: Option<([usize; 2], Session)>,
+    /// By height and width; one at a time.
+    programs: BoundPrograms<[usize; 2]>,
 }
 
 impl Lpips {
@@ -69,7 +66,7 @@ impl Lpips {
     ///
     /// # Errors
     /// If the file cannot be read, or lacks a weight.
-    pub fn open(path: &Path, options: &SessionOptions) -> Result<Lpips, LpipsError> {
+    pub fn open(path: &Path, options: &CompileOptions) -> Result<Lpips, LpipsError> {
         let mut file = checkpoint::load(path, Weights::Raw)?.tensors;
         let mut parameters = BTreeMap::new();
         for (_, name, ty) in function(Lpips::SMALLEST_SIDE, Lpips::SMALLEST_SIDE).parameters() {
@@ -85,9 +82,7 @@ impl Lpips {
             parameters.insert(name.to_string(), tensor);
         }
         Ok(Lpips {
-            parameters,
-            threads: options.threads,
-            session: None,
+            programs: BoundPrograms::new(parameters, options.clone(), 1),
         })
     }
 
@@ -113,17 +108,8 @@ impl Lpips {
             HostTensor::from_slice(shape, a)?,
             HostTensor::from_slice(shape, b)?,
         );
-        if (self.session.as_ref()).is_none_or(|(size, _)| *size != [height, width]) {
-            self.session = None;
-            let options = CompileOptions {
-                threads: self.threads,
-                ..CompileOptions::default()
-            };
-            let executable = compile(&function(height, width), &options)?;
-            let session = executable.bind(self.parameters.clone())?;
-            self.session = Some(([height, width], session));
-        }
-        let (_, session) = self.session.as_mut().expect("compiled above");
+        let build = || function(height, width);
+        let session = self.programs.get([height, width], build)?;
         let outputs = session.run(&[("a", &a), ("b", &b)])?;
         Ok(Some(f64::from(outputs["distance"].as_slice::<f32>()?[0])))
     }

@@ -44,12 +44,13 @@ mod picture;
 mod session;
 mod token_file;
 
+pub use bsq_runtime::CompileOptions as SessionOptions;
 pub use functions::{decode_function, encode_function};
 pub(crate) use identity::Fnv;
 pub use identity::{identity, identity_number};
 pub use model_file::{ModelError, ModelFile};
 pub use picture::PictureTokens;
-pub use session::{PipelineError, SessionOptions, TokenizerSession};
+pub use session::{PipelineError, TokenizerSession};
 pub use token_file::{NamedTokens, TokenFile, TokenFileError};
 
 #[cfg(test)]

@@ -6,26 +6,11 @@ use crate::image_io::Range;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::Function;
 use bsq_runtime::tensor_data::{Element, HostTensor, TensorError};
-use bsq_runtime::{CompileOptions, Device, Precision, ProgramError, Session, compile};
-use std::collections::BTreeMap;
+use bsq_runtime::{BoundPrograms, CompileOptions, ProgramError};
 use std::time::Duration;
 
 /// Tokens of one batch at most: bounds memory, and is enough for full speed.
 const TOKENS_PER_BATCH: usize = 4096;
-
-/// How to run a model.
-#[derive(Clone, Debug, Default)]
-pub struct SessionOptions {
-    /// Threads that run kernels; 0 means as many as the CPU has.
-    pub threads: usize,
-    /// The format of contractions and attention. All but f32 are outside the promise of the same
-    /// results on every machine.
-    pub precision: Precision,
-    /// Where to run.
-    pub device: Device,
-    /// On a GPU, contractions in f32 on the tensor cores: outside the promise, too.
-    pub tf32: bool,
-}
 
 /// Why pictures or tokens could not be processed.
 #[derive(Debug, thiserror::Error)]
@@ -65,17 +50,9 @@ pub enum PipelineError {
 pub struct TokenizerSession {
     pub(super) tokenizer: Tokenizer,
     pub(super) range: Range,
-    parameters: BTreeMap<String, HostTensor>,
-    options: SessionOptions,
-    encoder: Half,
-    decoder: Half,
-    compile_time: Duration,
-}
-
-/// One direction: its program for the batch size in use.
-#[derive(Default)]
-struct Half {
-    bound: Option<(usize, Session)>,
+    /// By batch size; one at a time.
+    encoder: BoundPrograms<usize>,
+    decoder: BoundPrograms<usize>,
 }
 
 /// Input and output of a program, each with its elements per window.
@@ -87,18 +64,16 @@ struct Ends {
 
 impl TokenizerSession {
     /// A session of a model. Nothing is compiled yet.
-    pub fn new(model: &ModelFile, options: SessionOptions) -> TokenizerSession {
+    pub fn new(model: &ModelFile, options: CompileOptions) -> TokenizerSession {
+        let programs = || BoundPrograms::new(model.parameters.clone(), options.clone(), 1);
         TokenizerSession {
             tokenizer: model.tokenizer.clone(),
             range: match model.config.data.zero_mean {
                 true => Range::MinusOneToOne,
                 false => Range::ZeroToOne,
             },
-            parameters: model.parameters.clone(),
-            options,
-            encoder: Half::default(),
-            decoder: Half::default(),
-            compile_time: Duration::ZERO,
+            encoder: programs(),
+            decoder: programs(),
         }
     }
 
@@ -109,7 +84,7 @@ impl TokenizerSession {
 
     /// Time spent on compiling so far.
     pub fn compile_time(&self) -> Duration {
-        self.compile_time
+        self.encoder.compile_time() + self.decoder.compile_time()
     }
 
     /// Tokens of one window.
@@ -145,15 +120,9 @@ impl TokenizerSession {
             input_shape: self.tokenizer.image_shape(1)[1..].to_vec(),
             output: "indices",
         };
-        let tokenizer = &self.tokenizer;
+        let (limit, tokenizer) = (self.batch_limit(), &self.tokenizer);
         let build = |batch| encode_function(tokenizer, batch);
-        let context = Context {
-            parameters: &self.parameters,
-            options: &self.options,
-            limit: self.batch_limit(),
-            compile_time: &mut self.compile_time,
-        };
-        self.encoder.run(context, &ends, build, windows)
+        run(&mut self.encoder, limit, &ends, build, windows)
     }
 
     /// The windows `[windows, 3, height, width]`, unrounded, of indices `[windows, tokens]`.
@@ -177,15 +146,9 @@ impl TokenizerSession {
             input_shape: vec![tokens],
             output: "reconstruction",
         };
-        let tokenizer = &self.tokenizer;
+        let (limit, tokenizer) = (self.batch_limit(), &self.tokenizer);
         let build = |batch| decode_function(tokenizer, batch);
-        let context = Context {
-            parameters: &self.parameters,
-            options: &self.options,
-            limit: self.batch_limit(),
-            compile_time: &mut self.compile_time,
-        };
-        self.decoder.run(context, &ends, build, indices)
+        run(&mut self.decoder, limit, &ends, build, indices)
     }
 
     /// The number of different tokens: indices are below it.
@@ -197,76 +160,45 @@ impl TokenizerSession {
     }
 }
 
-/// What a half needs of its session.
-struct Context<'a> {
-    parameters: &'a BTreeMap<String, HostTensor>,
-    options: &'a SessionOptions,
+/// Runs windows in batches; the last one is filled up with zeros, whose results are dropped.
+fn run<I: Element + Default, O: Element>(
+    programs: &mut BoundPrograms<usize>,
     limit: usize,
-    compile_time: &'a mut Duration,
-}
-
-impl Half {
-    /// Runs windows in batches; the last one is filled up with zeros, whose results are dropped.
-    fn run<I: Element + Default, O: Element>(
-        &mut self,
-        context: Context<'_>,
-        ends: &Ends,
-        build: impl Fn(usize) -> Function,
-        data: &[I],
-    ) -> Result<Vec<O>, PipelineError> {
-        let each: usize = ends.input_shape.iter().product();
-        if !data.len().is_multiple_of(each) {
-            return Err(PipelineError::Count {
-                what: match ends.input {
-                    "image" => "values",
-                    _ => "indices",
-                },
-                given: data.len(),
-                each,
-            });
-        }
-        let count = data.len() / each;
-        let mut result = Vec::new();
-        if count == 0 {
-            return Ok(result);
-        }
-        let current = self.bound.as_ref().map(|(batch, _)| *batch);
-        let batch = batch_size(count, context.limit, current);
-        if current != Some(batch) {
-            // The old program's memory is free before the new one's is taken.
-            self.bound = None;
-            let function = build(batch);
-            let options = CompileOptions {
-                threads: context.options.threads,
-                precision: context.options.precision,
-                device: context.options.device,
-                tf32: context.options.tf32,
-                ..CompileOptions::default()
-            };
-            let executable = compile(&function, &options)?;
-            *context.compile_time += executable.report().total();
-            let named = function.parameters().map(|(_, name, _)| name.to_string());
-            let parameters = named.filter_map(|name| {
-                let tensor = context.parameters.get(&name)?.clone();
-                Some((name, tensor))
-            });
-            self.bound = Some((batch, executable.bind(parameters.collect())?));
-        }
-        let (_, session) = self.bound.as_mut().expect("bound above");
-        let mut shape = vec![batch];
-        shape.extend(&ends.input_shape);
-        let mut input = HostTensor::zeros(I::DTYPE, shape)?;
-        for chunk in data.chunks(batch * each) {
-            let elements = input.as_mut_slice::<I>()?;
-            elements[..chunk.len()].copy_from_slice(chunk);
-            elements[chunk.len()..].fill(I::default());
-            let outputs = session.run(&[(ends.input, &input)])?;
-            let output = outputs[ends.output].as_slice::<O>()?;
-            let kept = output.len() / batch * (chunk.len() / each);
-            result.extend_from_slice(&output[..kept]);
-        }
-        Ok(result)
+    ends: &Ends,
+    build: impl Fn(usize) -> Function,
+    data: &[I],
+) -> Result<Vec<O>, PipelineError> {
+    let each: usize = ends.input_shape.iter().product();
+    if !data.len().is_multiple_of(each) {
+        return Err(PipelineError::Count {
+            what: match ends.input {
+                "image" => "values",
+                _ => "indices",
+            },
+            given: data.len(),
+            each,
+        });
     }
+    let count = data.len() / each;
+    let mut result = Vec::new();
+    if count == 0 {
+        return Ok(result);
+    }
+    let batch = batch_size(count, limit, programs.keys().last().copied());
+    let session = programs.get(batch, || build(batch))?;
+    let mut shape = vec![batch];
+    shape.extend(&ends.input_shape);
+    let mut input = HostTensor::zeros(I::DTYPE, shape)?;
+    for chunk in data.chunks(batch * each) {
+        let elements = input.as_mut_slice::<I>()?;
+        elements[..chunk.len()].copy_from_slice(chunk);
+        elements[chunk.len()..].fill(I::default());
+        let outputs = session.run(&[(ends.input, &input)])?;
+        let output = outputs[ends.output].as_slice::<O>()?;
+        let kept = output.len() / batch * (chunk.len() / each);
+        result.extend_from_slice(&output[..kept]);
+    }
+    Ok(result)
 }
 
 /// How many windows to run together: equal batches, as few as the limit allows; or the size that
@@ -299,9 +231,9 @@ mod tests {
     #[test]
     fn results_do_not_depend_on_the_batch_or_on_threads() {
         let model = tiny(5);
-        let options = |threads| SessionOptions {
+        let options = |threads| CompileOptions {
             threads,
-            ..SessionOptions::default()
+            ..CompileOptions::default()
         };
         let mut together = TokenizerSession::new(&model, options(2));
         let each = together.values_per_window();
@@ -326,7 +258,7 @@ mod tests {
 
     #[test]
     fn wrong_counts_and_indices_are_errors() {
-        let mut session = TokenizerSession::new(&tiny(5), SessionOptions::default());
+        let mut session = TokenizerSession::new(&tiny(5), CompileOptions::default());
         let error = session.encode(&[0.0; 10]).unwrap_err().to_string();
         assert_eq!(error, "10 values, but a window of this model has 768");
         let error = session.decode(&[0, 1, 4096, 0]).unwrap_err().to_string();

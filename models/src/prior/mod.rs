@@ -27,7 +27,7 @@
 //!     head_width = 8
 //! ")?;
 //! let prior = PriorFile::untrained("tiny", config, "some tokenizer")?;
-//! let mut session = PriorSession::new(&prior, &SessionOptions::default());
+//! let mut session = PriorSession::new(&prior, &SessionOptions::default())?;
 //!
 //! let tokens = [5, 0xABC, 7, 4095, 0, 1];
 //! let section = SectionTokens::new(&prior.model, 2, 3, &tokens, 3);

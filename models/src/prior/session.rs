@@ -1,12 +1,9 @@
 //! A prior ready to run: probabilities of known sections, or of sections as they become known.
 
-use super::steps::{Parts, Steps};
+use super::steps::Steps;
 use super::{PriorFile, PriorModel, SectionTokens, section_function, sub_token_function};
-use crate::pipeline::SessionOptions;
-use bsq_ir::Function;
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
-use bsq_runtime::{CompileOptions, Device, ProgramError, Session, compile};
-use std::collections::BTreeMap;
+use bsq_runtime::{BoundPrograms, CompileOptions, Precision, ProgramError};
 use std::time::Duration;
 
 /// Positions that are run together at most, over all sections: bounds memory.
@@ -21,6 +18,12 @@ pub enum PriorSessionError {
     /// Memory ran out.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// Options under which probabilities would differ between machines.
+    #[error(
+        "a prior runs exactly, in f32 and without tf32: coder and decoder must find the same \
+         probabilities on every machine"
+    )]
+    NotExact,
 }
 
 /// Which of the sub-tokens of a batch of sections is asked for.
@@ -43,30 +46,33 @@ pub type Ask<'a, T, E> = dyn FnMut(Place, &[f32]) -> Result<T, E> + 'a;
 /// ask for the same sub-tokens in the same order with the same probabilities, bit for bit.
 pub struct PriorSession {
     model: PriorModel,
-    parameters: BTreeMap<String, HostTensor>,
-    threads: usize,
-    device: Device,
-    section: Option<(usize, Session)>,
-    steps: Option<Steps>,
-    rungs: Option<usize>,
-    sub_token: Option<(usize, Session)>,
-    compile_time: Duration,
+    /// By sections in a batch; one at a time.
+    section: BoundPrograms<usize>,
+    steps: Steps,
+    /// By tokens in a batch; one at a time.
+    sub_token: BoundPrograms<usize>,
 }
 
 impl PriorSession {
     /// A session of a prior. Nothing is compiled yet.
-    pub fn new(prior: &PriorFile, options: &SessionOptions) -> PriorSession {
-        PriorSession {
-            model: prior.model.clone(),
-            parameters: prior.parameters.clone(),
-            threads: options.threads,
-            device: options.device,
-            section: None,
-            steps: None,
-            rungs: None,
-            sub_token: None,
-            compile_time: Duration::ZERO,
+    ///
+    /// # Errors
+    /// [`PriorSessionError::NotExact`]: options that are outside the promise of the same bits on
+    /// every machine are refused.
+    pub fn new(
+        prior: &PriorFile,
+        options: &CompileOptions,
+    ) -> Result<PriorSession, PriorSessionError> {
+        if options.precision != Precision::F32 || options.tf32 || !options.exact {
+            return Err(PriorSessionError::NotExact);
         }
+        let parameters = || prior.parameters.clone();
+        Ok(PriorSession {
+            model: prior.model.clone(),
+            section: BoundPrograms::new(parameters(), options.clone(), 1),
+            steps: Steps::new(parameters(), options.clone()),
+            sub_token: BoundPrograms::new(parameters(), options.clone(), 1),
+        })
     }
 
     pub fn model(&self) -> &PriorModel {
@@ -75,13 +81,13 @@ impl PriorSession {
 
     /// Time spent on compiling so far.
     pub fn compile_time(&self) -> Duration {
-        self.compile_time
+        self.section.compile_time() + self.steps.compile_time() + self.sub_token.compile_time()
     }
 
     /// How many programs with caches of growing length run the wavefronts of a section; `None`
     /// leaves it to what is worth compiling. It changes speed, never results.
     pub fn set_rungs(&mut self, rungs: Option<usize>) {
-        self.rungs = rungs;
+        self.steps.set_rungs(rungs);
     }
 
     /// Sections that are best run together.
@@ -139,14 +145,7 @@ impl PriorSession {
         let (known, tokens) = section_inputs(&self.model, sections)?;
         let batch = sections.len();
         let model = &self.model;
-        let session = bound(
-            &mut self.section,
-            batch,
-            || section_function(model, batch),
-            &self.parameters,
-            (self.threads, self.device),
-            &mut self.compile_time,
-        )?;
+        let session = self.section.get(batch, || section_function(model, batch))?;
         let mut outputs = session.run(&[("known", &known), ("tokens", &tokens)])?;
         Ok(outputs
             .remove("probabilities")
@@ -181,17 +180,10 @@ impl PriorSession {
             .iter()
             .map(|&(rows, columns)| order.times_of(rows, columns));
         let times = times.max().unwrap_or(0);
-        let old = self.steps.take();
-        let mut steps = Steps::of(
-            old,
-            &self.model,
-            &self.parameters,
-            self.rungs,
-            (batch, times),
-        );
+        self.steps.begin(&model, batch, times);
         for time in 0..times {
             let slots = &tokens[time * order.slots()..(time + 1) * order.slots()];
-            let projected = self.wavefront(&mut steps, &seen, slots, time)?;
+            let projected = self.wavefront(&seen, slots, time)?;
             let projected = projected.as_slice::<f32>().map_err(from_tensor)?;
             for index in 0..model.config().sub_tokens() {
                 let probabilities = self.sub_token(projected, &decided, slots, index)?;
@@ -218,14 +210,12 @@ impl PriorSession {
             }
             progress((time + 1) as f64 / times as f64);
         }
-        self.steps = Some(steps);
         Ok(decided)
     }
 
     /// `f32[sections, slots, sub_tokens, hidden]`; time 0 comes first and the others follow.
     fn wavefront(
         &mut self,
-        steps: &mut Steps,
         sections: &[SectionTokens],
         slots: &[Option<(usize, usize)>],
         time: usize,
@@ -239,13 +229,7 @@ impl PriorSession {
         }
         let (neighbours, depth) = (self.model.neighbours().len(), config.sub_tokens());
         let known = HostTensor::from_slice([batch, slots.len(), neighbours, depth], &known)?;
-        let parts = Parts {
-            model: &self.model,
-            parameters: &self.parameters,
-            at: (self.threads, self.device),
-            compile_time: &mut self.compile_time,
-        };
-        steps.run(parts, time, &known)
+        self.steps.run(&self.model, time, &known)
     }
 
     /// `f32[sections * slots, classes]`.
@@ -274,14 +258,9 @@ impl PriorSession {
         let own = HostTensor::from_slice([rows, hidden], &own)?;
         let index = HostTensor::scalar(index as i32)?;
         let model = &self.model;
-        let session = bound(
-            &mut self.sub_token,
-            rows,
-            || sub_token_function(model, rows),
-            &self.parameters,
-            (self.threads, self.device),
-            &mut self.compile_time,
-        )?;
+        let session = self
+            .sub_token
+            .get(rows, || sub_token_function(model, rows))?;
         let inputs = [("projected", &own), ("tokens", &tokens), ("index", &index)];
         let mut outputs = session.run(&inputs)?;
         Ok(outputs
@@ -309,51 +288,6 @@ pub(crate) fn section_inputs(
         HostTensor::from_slice([batch, count, neighbours, depth], &known)?,
         HostTensor::from_slice([batch, count, depth], &tokens)?,
     ))
-}
-
-/// The session of a program for this size, compiled if the one at hand is for another.
-fn bound<'a>(
-    bound: &'a mut Option<(usize, Session)>,
-    size: usize,
-    build: impl Fn() -> Function,
-    parameters: &BTreeMap<String, HostTensor>,
-    at: (usize, Device),
-    compile_time: &mut Duration,
-) -> Result<&'a mut Session, PriorSessionError> {
-    if bound.as_ref().is_none_or(|(current, _)| *current != size) {
-        // The old program's memory is free before the new one's is taken.
-        *bound = None;
-        let session = bind(&build(), parameters, at, compile_time)?;
-        *bound = Some((size, session));
-    }
-    Ok(&mut bound.as_mut().expect("bound above").1)
-}
-
-/// A program with those of the parameters that it has.
-pub(super) fn bind(
-    function: &Function,
-    parameters: &BTreeMap<String, HostTensor>,
-    (threads, device): (usize, Device),
-    compile_time: &mut Duration,
-) -> Result<Session, PriorSessionError> {
-    let options = CompileOptions {
-        threads,
-        device,
-        ..CompileOptions::default()
-    };
-    let executable = compile(function, &options)?;
-    *compile_time += executable.report().total();
-    let mut own = BTreeMap::new();
-    for (_, name, ty) in function.parameters() {
-        let tensor = match parameters.get(name) {
-            Some(tensor) => tensor.clone(),
-            // A cache. What it holds does not matter: nothing reads a time before it is
-            // written, but it must be finite, as a masked key counts zero times its value.
-            None => HostTensor::zeros(ty.dtype, ty.shape.to_vec())?,
-        };
-        own.insert(name.to_string(), tensor);
-    }
-    Ok(executable.bind(own)?)
 }
 
 fn from_tensor<E: From<PriorSessionError>>(error: TensorError) -> E {

@@ -76,7 +76,7 @@ pub fn drawn(width: usize, height: usize, seed: u64) -> Vec<u64> {
     let header = codec(false, 0).header(width, height, None).unwrap();
     let areas: Vec<_> = (0..header.sections()).map(|s| header.area(s)).collect();
     let sizes: Vec<_> = areas.iter().map(|area| (area.rows, area.columns)).collect();
-    let mut session = PriorSession::new(&prior, &SessionOptions::default());
+    let mut session = PriorSession::new(&prior, &SessionOptions::default()).unwrap();
     let mut count = 0;
     let mut draw = |_, probabilities: &[f32]| {
         let mut left = f64::from(random_word(seed, 2, count)) / 4_294_967_296.0;

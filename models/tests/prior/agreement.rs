@@ -46,13 +46,11 @@ fn all_at_once(
     kept: usize,
     threads: usize,
 ) -> Asked {
-    let mut session = PriorSession::new(
-        prior,
-        &SessionOptions {
-            threads,
-            ..Default::default()
-        },
-    );
+    let options = SessionOptions {
+        threads,
+        ..Default::default()
+    };
+    let mut session = PriorSession::new(prior, &options).unwrap();
     let mut asked = Asked::new();
     let visited = session.teacher_forced(sections, kept, &mut |place, probabilities| {
         asked.push((place, bits(probabilities)));
@@ -70,13 +68,11 @@ fn step_by_step(
     threads: usize,
     rungs: Option<usize>,
 ) -> Asked {
-    let mut session = PriorSession::new(
-        prior,
-        &SessionOptions {
-            threads,
-            ..Default::default()
-        },
-    );
+    let options = SessionOptions {
+        threads,
+        ..Default::default()
+    };
+    let mut session = PriorSession::new(prior, &options).unwrap();
     session.set_rungs(rungs);
     let areas: Vec<(usize, usize)> = sections.iter().map(|s| (s.rows, s.columns)).collect();
     let mut last = Asked::new();
@@ -216,4 +212,26 @@ fn narrow_weights_have_the_bits_of_the_numbers_that_they_stand_for() {
     }
     identities.dedup();
     assert_eq!(identities.len(), 3);
+}
+
+#[test]
+fn what_would_change_probabilities_is_refused() {
+    let prior = prior(STORED, 3);
+    for options in [
+        SessionOptions {
+            precision: bsq_runtime::Precision::Bf16,
+            ..Default::default()
+        },
+        SessionOptions {
+            tf32: true,
+            ..Default::default()
+        },
+        SessionOptions {
+            exact: false,
+            ..Default::default()
+        },
+    ] {
+        let refused = PriorSession::new(&prior, &options);
+        assert!(matches!(refused, Err(PriorSessionError::NotExact)));
+    }
 }

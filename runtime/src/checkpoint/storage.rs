@@ -171,7 +171,7 @@ impl StoredType {
         match self {
             StoredType::Native(dtype) => {
                 let mut tensor = HostTensor::zeros(dtype, checked_shape)?;
-                file.read_exact(tensor.bytes_mut()).map_err(Cause::Read)?;
+                file.read_exact(tensor.bytes_mut()?).map_err(Cause::Read)?;
                 if dtype == DType::Bool {
                     tensor.as_slice::<bool>()?;
                 }

@@ -238,7 +238,7 @@ impl Bound for CudaBound {
         let ty = &self.program.buffers[buffer].ty;
         let mut tensor = HostTensor::zeros(ty.dtype, ty.shape.to_vec())?;
         self.resident
-            .read(self.places[buffer], tensor.bytes_mut())?;
+            .read(self.places[buffer], tensor.bytes_mut()?)?;
         Ok(self.read[buffer].get_or_init(|| tensor))
     }
 

@@ -9,7 +9,7 @@ pub(super) struct Addresses {
     arguments: Vec<*mut u8>,
     /// Where each launch's arguments start.
     starts: Vec<usize>,
-    /// For each input, which arguments it is. Empty for other buffers.
+    /// For each input and parameter, which arguments it is. Empty for other buffers.
     uses: Vec<Vec<usize>>,
 }
 
@@ -35,9 +35,15 @@ impl Addresses {
             let arrays = &program.kernels[launch.kernel].buffers;
             for (id, array) in launch.arguments.iter().zip(arrays) {
                 let index = id.0 as usize;
-                if let BufferKind::Input(name) = &program.buffers[index].kind {
-                    assert!(!array.written, "{} writes to input {name}", launch.label);
-                    addresses.uses[index].push(addresses.arguments.len());
+                match &program.buffers[index].kind {
+                    BufferKind::Input(name) => {
+                        assert!(!array.written, "{} writes to input {name}", launch.label);
+                        addresses.uses[index].push(addresses.arguments.len());
+                    }
+                    BufferKind::Parameter(_) => {
+                        addresses.uses[index].push(addresses.arguments.len());
+                    }
+                    _ => {}
                 }
                 addresses.arguments.push(addresses.buffers[index]);
             }
@@ -45,10 +51,10 @@ impl Addresses {
         addresses
     }
 
-    /// Says where an input lies in the next run.
-    pub fn lend(&mut self, input: usize, address: *mut u8) {
-        self.buffers[input] = address;
-        for &argument in &self.uses[input] {
+    /// Says where an input or a parameter lies in the next run.
+    pub fn place(&mut self, buffer: usize, address: *mut u8) {
+        self.buffers[buffer] = address;
+        for &argument in &self.uses[buffer] {
             self.arguments[argument] = address;
         }
     }

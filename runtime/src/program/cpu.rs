@@ -4,11 +4,11 @@ use super::addresses::Addresses;
 use super::timeline::Timeline;
 use super::{Bound, LaunchTime, Outputs, ProgramError};
 use crate::buffer::AlignedBuffer;
-use crate::tensor_data::HostTensor;
+use crate::tensor_data::{HostTensor, TensorError};
 use crate::threads::WorkerPool;
 use bsq_codegen::cpu::clif::Compiled;
 use bsq_codegen::program::{BufferKind, Program};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A program bound to its parameters on the CPU.
@@ -16,9 +16,10 @@ pub(super) struct CpuBound {
     program: Arc<Program>,
     code: Arc<Compiled>,
     pool: WorkerPool,
-    /// Memory of parameters, constants and what is kept between runs. Launches know it by address:
-    /// it stays where it is.
+    /// Memory of parameters, constants and what is kept between runs. Launches know it by address.
     owned: Vec<Option<HostTensor>>,
+    /// Parameters that runs write to.
+    updated: Vec<usize>,
     /// Memory of temporaries, which launches know by address too.
     _arena: AlignedBuffer,
     /// Scratch of each thread, one after the other.
@@ -61,6 +62,7 @@ impl CpuBound {
         });
         let addresses = Addresses::new(&program, located.collect());
         Ok(CpuBound {
+            updated: updated(&program),
             program,
             code,
             pool,
@@ -70,6 +72,18 @@ impl CpuBound {
             scratch_stride,
             addresses,
         })
+    }
+
+    /// Gives parameters that are written to memory that nothing else reads: who has asked for
+    /// their values keeps them.
+    fn unshare_updated(&mut self) -> Result<(), ProgramError> {
+        for &index in &self.updated {
+            let parameter = self.owned[index].as_mut().expect("parameters are owned");
+            if parameter.unshare().map_err(TensorError::from)? {
+                self.addresses.place(index, parameter.address());
+            }
+        }
+        Ok(())
     }
 
     /// Runs one launch. Every input is lent.
@@ -92,8 +106,8 @@ impl CpuBound {
 
 impl Bound for CpuBound {
     fn write_parameter(&mut self, buffer: usize, value: &HostTensor) -> Result<(), ProgramError> {
-        let target = self.owned[buffer].as_mut().expect("parameters are owned");
-        target.bytes_mut().copy_from_slice(value.bytes());
+        self.owned[buffer] = Some(value.clone());
+        self.addresses.place(buffer, value.address());
         Ok(())
     }
 
@@ -109,8 +123,9 @@ impl Bound for CpuBound {
     ) -> Result<Outputs, ProgramError> {
         // Every input is lent, by a tensor that lives until this returns.
         for &(buffer, value) in inputs {
-            self.addresses.lend(buffer, value.address());
+            self.addresses.place(buffer, value.address());
         }
+        self.unshare_updated()?;
         let mut timeline = profile
             .is_some()
             .then(|| Timeline::new(self.pool.threads()));
@@ -146,4 +161,18 @@ impl Bound for CpuBound {
         }
         Ok(outputs)
     }
+}
+
+/// Parameters that a program's launches or copies write to.
+fn updated(program: &Program) -> Vec<usize> {
+    let launches = program.launches.iter().flat_map(|launch| {
+        let arrays = &program.kernels[launch.kernel].buffers;
+        let arguments = launch.arguments.iter().zip(arrays);
+        arguments.filter_map(|(id, array)| array.written.then_some(id.0 as usize))
+    });
+    let copies = program.copies.iter().map(|(_, to)| to.0 as usize);
+    let written: BTreeSet<usize> = launches.chain(copies).collect();
+    let is_parameter =
+        |&index: &usize| matches!(program.buffers[index].kind, BufferKind::Parameter(_));
+    written.into_iter().filter(is_parameter).collect()
 }

@@ -71,7 +71,7 @@ fn wrong_uses_are_errors() {
 #[test]
 fn a_bool_written_as_a_byte_is_checked() {
     let mut tensor = HostTensor::zeros(DType::Bool, [3]).unwrap();
-    tensor.bytes_mut()[1] = 9;
+    tensor.bytes_mut().unwrap()[1] = 9;
     let error = TensorError::NotBool { index: 1, value: 9 };
     assert_eq!(tensor.as_slice::<bool>().unwrap_err(), error);
     assert_eq!(tensor.as_mut_slice::<bool>().unwrap_err(), error);

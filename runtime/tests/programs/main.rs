@@ -7,5 +7,6 @@ mod deep;
 mod empty;
 mod ops;
 mod precision;
+mod shared_parameters;
 mod stored_weights;
 mod updates;

@@ -55,6 +55,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         precision: arguments.precision.get(),
         device,
         tf32: arguments.tf32.tf32,
+        ..SessionOptions::default()
     };
     let mut session = TokenizerSession::new(&model, options);
     let (mut results, mut failures) = (Vec::new(), Failures::default());

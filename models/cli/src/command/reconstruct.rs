@@ -82,6 +82,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             precision,
             device,
             tf32,
+            ..SessionOptions::default()
         };
         TokenizerSession::new(&model, options)
     };

@@ -71,6 +71,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         precision: arguments.precision.get(),
         device,
         tf32: arguments.tf32.tf32,
+        ..SessionOptions::default()
     };
     let mut session = TokenizerSession::new(&model, options);
     let (mut pictures, mut results) = (Vec::new(), Vec::new());
