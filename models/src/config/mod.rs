@@ -17,9 +17,11 @@
 //!
 //! A configuration with a section `[prior]` is that of an autoregressive prior: [`PriorConfig`].
 
+mod checks;
 mod error;
 mod field;
 mod interpolate;
+mod loss;
 mod model;
 mod prior;
 mod quantizer;
@@ -28,9 +30,9 @@ mod section;
 mod shipped;
 mod training;
 mod tree;
-mod validate;
 
 pub use error::{ConfigError, Problem};
+pub use loss::{AdversarialLoss, DiscriminatorType, LossConfig, ReconstructionLoss};
 pub use model::{ImageSize, MaskType, TokenizerConfig, VitConfig};
 pub use prior::{PositionEncoding, PriorConfig, PriorModelConfig};
 pub use quantizer::{
@@ -39,10 +41,10 @@ pub use quantizer::{
 };
 pub use shipped::{shipped, shipped_names};
 pub use training::{
-    AdversarialLoss, DataConfig, DiscriminatorType, EvaluationConfig, Initialisation, LossConfig,
-    LrSchedule, OptimizerConfig, ReconstructionLoss, TrainConfig,
+    DataConfig, EvaluationConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig,
 };
 
+use checks::require;
 use section::{Section, refuse_unknown};
 use std::{fs, path::Path};
 use tree::Table;
@@ -144,8 +146,30 @@ impl Config {
             evaluation: EvaluationConfig::read(evaluation, "evaluation")?,
             train: TrainConfig::read(train, "train")?,
         };
-        validate::config(&config)?;
+        config.check()?;
         Ok(config)
+    }
+
+    /// That the sections fit together.
+    fn check(&self) -> Result<(), ConfigError> {
+        let config = self;
+        let image = config.model.encoder.image_size;
+        let side = config.data.image_size.map_or(image, ImageSize::square);
+        require(side == image, "data.image_size", || {
+            format!(
+                "{} pixels, but the model takes {}x{}",
+                side.width, image.width, image.height
+            )
+        })?;
+        require(
+            !(config.model.logit_laplace && config.data.zero_mean),
+            "model.logit_laplace",
+            || "needs pictures between 0 and 1: set data.zero_mean = false".into(),
+        )?;
+        config.loss.check(config.model.logit_laplace)?;
+        config.data.check(image)?;
+        config.optimizer.check(config.schedule.as_ref())?;
+        config.train.check()
     }
 }
 

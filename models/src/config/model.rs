@@ -1,12 +1,12 @@
 //! The tokenizer: both transformers and the quantizer between them.
 
+use super::checks::{Checked, between, require};
 use super::{
     ConfigError,
     field::Field,
     quantizer::{BsqConfig, QuantizerConfig, QuantizerKind, VqConfig},
     section::{Section, choices, refuse_unknown, section, take_field, write_field},
     tree::{Entry, Node, Table, Value, from_json},
-    validate,
 };
 
 /// Rows and columns of the pictures that a model takes; one number in a file means a square.
@@ -196,7 +196,7 @@ impl TokenizerConfig {
             logit_laplace,
             clamp_range: clamp_range.unwrap_or(if zero_mean { [-1.0, 1.0] } else { [0.0, 1.0] }),
         };
-        validate::tokenizer(&config)?;
+        config.check()?;
         Ok(config)
     }
 
@@ -286,4 +286,59 @@ fn read_vit(mut table: Table, path: &str) -> Result<VitConfig, ConfigError> {
         table.entries.remove(at);
     }
     VitConfig::read(table, path)
+}
+
+impl VitConfig {
+    /// That its numbers make sense; `path` is the section's name.
+    fn check(&self, path: &str) -> Checked {
+        let vit = self;
+        let key = |name: &str| format!("{path}.{name}");
+        let ImageSize { height, width } = vit.image_size;
+        between(height, 1, 1 << 14, &key("image_size"))?;
+        between(width, 1, 1 << 14, &key("image_size"))?;
+        let patch = vit.patch_size;
+        between(patch, 1, 1 << 10, &key("patch_size"))?;
+        let divides = height.is_multiple_of(patch) && width.is_multiple_of(patch);
+        require(divides, &key("image_size"), || {
+            format!("{width}x{height} cannot be cut into patches of {patch} pixels")
+        })?;
+        between(vit.width, 1, 1 << 16, &key("width"))?;
+        between(vit.layers, 1, 1 << 10, &key("layers"))?;
+        between(vit.heads, 1, vit.width, &key("heads"))?;
+        require(vit.width.is_multiple_of(vit.heads), &key("heads"), || {
+            format!("{} does not divide width {}", vit.heads, vit.width)
+        })?;
+        require(vit.mlp_ratio > 0.0, &key("mlp_ratio"), || {
+            "must be positive".into()
+        })?;
+        between(vit.mlp_width(), 1, 1 << 20, &key("mlp_ratio"))?;
+        between(vit.dim_ffn_output, 1, 1 << 20, &key("dim_ffn_output"))?;
+        between(vit.num_frames, 1, 1 << 12, &key("num_frames"))?;
+        require(
+            vit.cross_frames || vit.num_frames == 1,
+            &key("cross_frames"),
+            || "must be true: frames on their own are not implemented".into(),
+        )
+    }
+}
+
+impl TokenizerConfig {
+    /// That its parts fit together.
+    fn check(&self) -> Checked {
+        let config = self;
+        config.encoder.check("model.vitconfig")?;
+        config.decoder.check("model.dvitconfig")?;
+        let (encoder, decoder) = (&config.encoder, &config.decoder);
+        let same = encoder.image_size == decoder.image_size
+            && encoder.patch_size == decoder.patch_size
+            && encoder.num_frames == decoder.num_frames;
+        require(same, "model.dvitconfig", || {
+            "image_size, patch_size and num_frames must equal those of vitconfig".into()
+        })?;
+        let [low, high] = config.clamp_range;
+        require(low < high, "model.clamp_range", || {
+            format!("{low} is not below {high}")
+        })?;
+        config.quantizer.check()
+    }
 }

@@ -1,11 +1,11 @@
 //! An autoregressive prior over a tokenizer's tokens, and how it is trained.
 
+use super::checks::{Checked, between, require};
 use super::{
     ConfigError, Problem,
     section::{Section, choices, refuse_unknown, section},
     training::{DataConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig},
     tree::{self, Table},
-    validate,
 };
 use std::{fs, path::Path};
 
@@ -157,7 +157,7 @@ impl PriorConfig {
             schedule: schedule.transpose()?,
             train: TrainConfig::read(train, "train")?,
         };
-        validate::prior(&config)?;
+        config.check()?;
         Ok(config)
     }
 
@@ -182,6 +182,67 @@ impl PriorConfig {
     /// Whether training starts from random weights; nothing else is known for a prior.
     pub(super) fn starts_at_random(&self) -> bool {
         self.train.init == Initialisation::Random
+    }
+}
+
+impl PriorConfig {
+    /// That its sections make sense, alone and together.
+    fn check(&self) -> Checked {
+        let config = self;
+        config.prior.check()?;
+        between(config.data.batch_size, 1, 1 << 16, "data.batch_size")?;
+        config.data.check_sides()?;
+        require(!config.data.use_rrc, "data.use_rrc", || {
+            "crops of random proportions are for tokenizers: leave it out".into()
+        })?;
+        require(config.starts_at_random(), "train.init", || {
+            "a prior starts from \"random\" weights".into()
+        })?;
+        config.optimizer.check(config.schedule.as_ref())?;
+        config.train.check()
+    }
+}
+
+impl PriorModelConfig {
+    /// That its numbers make sense.
+    fn check(&self) -> Checked {
+        let prior = self;
+        between(prior.bits, 1, 63, "prior.bits")?;
+        between(prior.sub_token_bits, 1, 12, "prior.sub_token_bits")?;
+        let divides = prior.bits.is_multiple_of(prior.sub_token_bits);
+        require(divides, "prior.sub_token_bits", || {
+            format!(
+                "{} does not divide bits {}",
+                prior.sub_token_bits, prior.bits
+            )
+        })?;
+        between(prior.side, 2, 64, "prior.side")?;
+        between(prior.slope, 1, prior.side, "prior.slope")?;
+        between(prior.neighbours, 1, 12, "prior.neighbours")?;
+        between(prior.width, 1, 1 << 14, "prior.width")?;
+        between(prior.layers, 1, 1 << 8, "prior.layers")?;
+        between(prior.heads, 1, prior.width, "prior.heads")?;
+        require(
+            prior.width.is_multiple_of(prior.heads),
+            "prior.heads",
+            || format!("{} does not divide width {}", prior.heads, prior.width),
+        )?;
+        let quarters = (prior.width / prior.heads).is_multiple_of(4);
+        require(
+            quarters || prior.position != PositionEncoding::Rotary,
+            "prior.position",
+            || "\"rotary\" needs width / heads to be a multiple of 4".into(),
+        )?;
+        require(prior.mlp_ratio > 0.0, "prior.mlp_ratio", || {
+            "must be positive".into()
+        })?;
+        between(prior.mlp_width(), 1, 1 << 16, "prior.mlp_ratio")?;
+        between(prior.head_width, 1, 1 << 12, "prior.head_width")?;
+        require(
+            (0.0..=1.0).contains(&prior.truncation),
+            "prior.truncation",
+            || format!("{} is not between 0 and 1", prior.truncation),
+        )
     }
 }
 

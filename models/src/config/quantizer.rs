@@ -1,6 +1,8 @@
 //! What is between the two transformers: signs of a unit vector, or the nearest of a table.
 
+use super::checks::{Checked, between, not_negative, require};
 use super::section::{choices, section};
+use crate::leech::MINIMAL_VECTORS;
 use std::path::Path;
 
 choices! {
@@ -144,4 +146,53 @@ pub(super) fn is_leech_file(path: &str) -> bool {
     Path::new(path)
         .file_name()
         .is_some_and(|name| name.to_string_lossy().to_lowercase().contains("leech"))
+}
+
+impl QuantizerConfig {
+    /// That its numbers make sense.
+    pub(super) fn check(&self) -> Checked {
+        match self {
+            QuantizerConfig::Bsq(bsq) => {
+                between(bsq.embed_dim, 1, 63, "model.embed_dim")?;
+                let group = bsq.embed_group_size;
+                let divides = group > 0 && bsq.embed_dim.is_multiple_of(group);
+                require(divides, "model.embed_group_size", || {
+                    format!("{group} does not divide embed_dim {}", bsq.embed_dim)
+                })?;
+                let joint = bsq.persample_entropy_compute == EntropyMode::Group
+                    || bsq.codebook_entropy() == EntropyMode::Group;
+                require(!joint || group <= 18, "model.embed_group_size", || {
+                    format!(
+                        "{group} bits have 2^{group} joint probabilities per token: at most 18 with entropy mode \"group\""
+                    )
+                })?;
+                require(bsq.inv_temperature > 0.0, "model.inv_temperature", || {
+                    "must be positive".into()
+                })?;
+                for (value, key) in [
+                    (bsq.beta, "model.beta"),
+                    (bsq.gamma0, "model.gamma0"),
+                    (bsq.gamma, "model.gamma"),
+                    (bsq.zeta, "model.zeta"),
+                ] {
+                    not_negative(value, key)?;
+                }
+            }
+            QuantizerConfig::Vq(vq) => {
+                between(vq.n_embed, 2, 1 << 24, "model.n_embed")?;
+                between(vq.embed_dim, 1, 1 << 12, "model.embed_dim")?;
+                not_negative(vq.beta, "model.beta")?;
+                if vq.predefined_codebook == Some(PredefinedCodebook::Leech) {
+                    let fits = (vq.n_embed, vq.embed_dim) == (MINIMAL_VECTORS, 24);
+                    require(fits, "model.predefined_codebook", || {
+                        format!(
+                            "\"leech\" has {MINIMAL_VECTORS} codes of 24 features, not {} of {}",
+                            vq.n_embed, vq.embed_dim
+                        )
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
 }

@@ -1,5 +1,6 @@
-//! Losses, data, optimizer, evaluation and the training loop.
+//! Data, optimizer, evaluation and the training loop.
 
+use super::checks::{Checked, below_one, between, not_negative, require};
 use super::{
     model::ImageSize,
     section::{choices, section, words},
@@ -11,87 +12,9 @@ use std::path::PathBuf;
 
 words!(Filter { Box = "box", Bilinear = "bilinear", Bicubic = "bicubic", Lanczos = "lanczos" });
 
-choices! {
-    /// How far a reconstruction is from its original.
-    pub enum ReconstructionLoss {
-        /// Mean absolute difference.
-        L1 = "l1",
-        /// Mean squared difference.
-        Mse = "mse",
-    }
-}
-
-choices! {
-    /// Architectures of the discriminator.
-    pub enum DiscriminatorType {
-        /// Residual, with equalised learning rates.
-        Stylegan = "stylegan",
-        /// Convolutions that judge overlapping patches.
-        Patchgan = "patchgan",
-    }
-}
-
-choices! {
-    /// Losses of the discriminator and against it.
-    pub enum AdversarialLoss {
-        /// Softplus of the logits.
-        Vanilla = "vanilla",
-        /// Logits clipped at a margin of one.
-        Hinge = "hinge",
-    }
-}
-
-section! {
-    /// What training minimises.
-    pub struct LossConfig {
-        /// Distance of reconstruction and original: "l1" or "mse".
-        reconstruction: ReconstructionLoss = ReconstructionLoss::L1,
-        /// Weight of that distance.
-        reconstruct_weight: f64 = 1.0,
-        /// Weight of the quantizer's loss after its ramp.
-        codebook_weight: f64 = 1.0,
-        /// The quantizer's loss starts with its weight times this.
-        codebook_rampup_multiplier: f64 = 1.0,
-        /// Steps in which the multiplier goes to 1, linearly; 0 is no ramp.
-        codebook_rampup_steps: u64 = 0,
-        /// Weight of the logit-Laplace likelihood, for a model that has it.
-        logit_laplace_weight: f64 = 0.0,
-        /// Weight of the perceptual distance (LPIPS); 0 leaves the network out.
-        perceptual_weight: f64 = 1.0,
-        /// Train without a discriminator.
-        skip_disc: bool = false,
-        /// Weight of the adversarial loss.
-        disc_weight: f64 = 1.0,
-        /// First step with an adversarial loss.
-        disc_start: u64 = 0,
-        /// Architecture: "stylegan" or "patchgan".
-        disc_type: DiscriminatorType = DiscriminatorType::Patchgan,
-        /// "vanilla" or "hinge".
-        disc_loss: AdversarialLoss = AdversarialLoss::Hinge,
-        /// Side of the pictures that the discriminator sees.
-        disc_input_size: usize = 256,
-        /// Channels of the picture.
-        disc_in_channels: usize = 3,
-        /// Channels of a stylegan at resolution r: at most 512 and this / r.
-        disc_channel_base: usize = 32768,
-        /// Strided convolutions of a patchgan.
-        disc_num_layers: usize = 3,
-        /// Channels of a patchgan's first convolution.
-        disc_ndf: usize = 64,
-        /// A patchgan normalises with data-initialised scales instead of batch statistics.
-        use_actnorm: bool = false,
-        /// A discriminator that is told the class; not implemented.
-        disc_conditional: bool = false,
-        /// Every so many steps the gradient penalty R1 is added; 0 is never.
-        disc_reg_freq: u64 = 0,
-        /// Weight of R1.
-        disc_reg_r1: f64 = 10.0,
-        /// Scale the adversarial loss so that its gradient is as large as the others'.
-        use_adaptive_disc_weight: bool = true,
-        /// Frames of a clip that are judged one by one.
-        num_frames: usize = 1,
-    }
-}
+/// The largest shorter side that a picture is resized to: the longer one, up to 65,535 times it,
+/// must still be countable.
+const LARGEST_SIDE: usize = 1 << 15;
 
 section! {
     /// Which pictures, and what is cut out of them.
@@ -238,5 +161,80 @@ section! {
         ema_decay: f64 = 0.999,
         /// Steps between evaluations of the average; 0 is never.
         ema_eval_freq: u64 = 40000,
+    }
+}
+
+impl DataConfig {
+    /// That its numbers make sense for a model of pictures of this size.
+    pub(super) fn check(&self, image: ImageSize) -> Checked {
+        let data = self;
+        between(data.batch_size, 1, 1 << 16, "data.batch_size")?;
+        let (low, high) = data.shorter_sides(image);
+        let side = image.width.max(image.height);
+        require(low >= side, "data.resize_min", || {
+            format!("{low} pixels is smaller than a crop of {side}")
+        })?;
+        require(low <= high, "data.resize_max", || {
+            format!("{high} is below resize_min, {low}")
+        })?;
+        data.check_sides()?;
+        let resizes = data.resize_min.is_some() || data.resize_max.is_some();
+        require(!(data.use_rrc && resizes), "data.use_rrc", || {
+            "draws its own sizes: leave out resize_min and resize_max".into()
+        })
+    }
+
+    /// That pictures are not resized to more than can be counted.
+    pub(super) fn check_sides(&self) -> Checked {
+        let data = self;
+        for (value, key) in [
+            (data.resize_min, "data.resize_min"),
+            (data.resize_max, "data.resize_max"),
+        ] {
+            between(value.unwrap_or(1), 1, LARGEST_SIDE, key)?;
+        }
+        Ok(())
+    }
+}
+
+impl OptimizerConfig {
+    /// That its numbers make sense, and those of its schedule.
+    pub(super) fn check(&self, schedule: Option<&LrSchedule>) -> Checked {
+        let optimizer = self;
+        not_negative(optimizer.base_lr, "optimizer.base_lr")?;
+        not_negative(optimizer.lr.unwrap_or(0.0), "optimizer.lr")?;
+        not_negative(optimizer.weight_decay, "optimizer.weight_decay")?;
+        for beta in optimizer.betas {
+            below_one(beta, "optimizer.betas")?;
+        }
+        require(optimizer.eps > 0.0, "optimizer.eps", || {
+            "must be positive".into()
+        })?;
+        require(
+            optimizer.grad_clip_norm.is_none_or(|norm| norm > 0.0),
+            "optimizer.grad_clip_norm",
+            || "must be positive".into(),
+        )?;
+        if let Some(schedule) = schedule {
+            let (warm_up, decay) = (schedule.warm_up_steps, schedule.max_decay_steps);
+            require(warm_up < decay, "optimizer.schedule.warm_up_steps", || {
+                format!("{warm_up} is not below max_decay_steps, {decay}")
+            })?;
+            for (value, key) in [
+                (schedule.lr_start, "optimizer.schedule.lr_start"),
+                (schedule.lr_max, "optimizer.schedule.lr_max"),
+                (schedule.lr_min, "optimizer.schedule.lr_min"),
+            ] {
+                not_negative(value, key)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TrainConfig {
+    /// That its numbers make sense.
+    pub(super) fn check(&self) -> Checked {
+        below_one(self.ema_decay, "train.ema_decay")
     }
 }

@@ -3,9 +3,9 @@
 use super::{PriorModel, Storage, parameter_specs, store, stored_types};
 use crate::config::{ConfigError, PositionEncoding, PriorConfig, PriorModelConfig};
 use crate::pipeline::Fnv;
-use crate::train::{TrainError, TrainingCheckpoint};
 use bsq_ir::DType;
 use bsq_nn::init::init;
+use bsq_nn::train::{TrainError, TrainingCheckpoint};
 use bsq_runtime::checkpoint::{
     self, Checkpoint, CheckpointError, Mismatch, Weights, match_parameters,
 };

@@ -48,6 +48,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod error;
 mod file;
 mod fit;
 mod functions;
@@ -58,6 +59,7 @@ mod session;
 mod steps;
 mod storage;
 
+pub use error::PriorSessionError;
 pub(crate) use file::TOKENIZER;
 pub use file::{PriorError, PriorFile};
 pub use fit::{OtherBits, check_bits, token_bits};
@@ -70,7 +72,7 @@ pub use model::PriorModel;
 pub use order::Order;
 pub use section::SectionTokens;
 pub(crate) use session::section_inputs;
-pub use session::{Ask, Place, PriorSession, PriorSessionError};
+pub use session::{Ask, Place, PriorSession};
 pub use storage::{store, stored_types};
 
 pub use bsq_nn::layers::Storage;

@@ -1,30 +1,15 @@
 //! A prior ready to run: probabilities of known sections, or of sections as they become known.
 
 use super::steps::Steps;
-use super::{PriorFile, PriorModel, SectionTokens, section_function, sub_token_function};
+use super::{
+    PriorFile, PriorModel, PriorSessionError, SectionTokens, section_function, sub_token_function,
+};
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
-use bsq_runtime::{BoundPrograms, CompileOptions, Precision, ProgramError};
+use bsq_runtime::{BoundPrograms, CompileOptions, Precision};
 use std::time::Duration;
 
 /// Positions that are run together at most, over all sections: bounds memory.
 const POSITIONS_PER_BATCH: usize = 16_384;
-
-/// Why a prior could not be run.
-#[derive(Debug, thiserror::Error)]
-pub enum PriorSessionError {
-    /// Compiling or running failed.
-    #[error(transparent)]
-    Program(#[from] ProgramError),
-    /// Memory ran out.
-    #[error(transparent)]
-    Tensor(#[from] TensorError),
-    /// Options under which probabilities would differ between machines.
-    #[error(
-        "a prior runs exactly, in f32 and without tf32: coder and decoder must find the same \
-         probabilities on every machine"
-    )]
-    NotExact,
-}
 
 /// Which of the sub-tokens of a batch of sections is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,7 @@
 //! over what it holds. Masked keys add exact zeros, so a program's length does not show in the
 //! bits.
 
-use super::session::PriorSessionError;
-use super::{PriorModel, cache_specs, wavefront_function};
+use super::{PriorModel, PriorSessionError, cache_specs, wavefront_function};
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
 use bsq_runtime::{BoundPrograms, CompileOptions};

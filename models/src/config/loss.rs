@@ -1,0 +1,119 @@
+//! What training minimises.
+
+use super::checks::{Checked, not_negative, require};
+use super::section::{choices, section};
+
+choices! {
+    /// How far a reconstruction is from its original.
+    pub enum ReconstructionLoss {
+        /// Mean absolute difference.
+        L1 = "l1",
+        /// Mean squared difference.
+        Mse = "mse",
+    }
+}
+
+choices! {
+    /// Architectures of the discriminator.
+    pub enum DiscriminatorType {
+        /// Residual, with equalised learning rates.
+        Stylegan = "stylegan",
+        /// Convolutions that judge overlapping patches.
+        Patchgan = "patchgan",
+    }
+}
+
+choices! {
+    /// Losses of the discriminator and against it.
+    pub enum AdversarialLoss {
+        /// Softplus of the logits.
+        Vanilla = "vanilla",
+        /// Logits clipped at a margin of one.
+        Hinge = "hinge",
+    }
+}
+
+section! {
+    /// What training minimises.
+    pub struct LossConfig {
+        /// Distance of reconstruction and original: "l1" or "mse".
+        reconstruction: ReconstructionLoss = ReconstructionLoss::L1,
+        /// Weight of that distance.
+        reconstruct_weight: f64 = 1.0,
+        /// Weight of the quantizer's loss after its ramp.
+        codebook_weight: f64 = 1.0,
+        /// The quantizer's loss starts with its weight times this.
+        codebook_rampup_multiplier: f64 = 1.0,
+        /// Steps in which the multiplier goes to 1, linearly; 0 is no ramp.
+        codebook_rampup_steps: u64 = 0,
+        /// Weight of the logit-Laplace likelihood, for a model that has it.
+        logit_laplace_weight: f64 = 0.0,
+        /// Weight of the perceptual distance (LPIPS); 0 leaves the network out.
+        perceptual_weight: f64 = 1.0,
+        /// Train without a discriminator.
+        skip_disc: bool = false,
+        /// Weight of the adversarial loss.
+        disc_weight: f64 = 1.0,
+        /// First step with an adversarial loss.
+        disc_start: u64 = 0,
+        /// Architecture: "stylegan" or "patchgan".
+        disc_type: DiscriminatorType = DiscriminatorType::Patchgan,
+        /// "vanilla" or "hinge".
+        disc_loss: AdversarialLoss = AdversarialLoss::Hinge,
+        /// Side of the pictures that the discriminator sees.
+        disc_input_size: usize = 256,
+        /// Channels of the picture.
+        disc_in_channels: usize = 3,
+        /// Channels of a stylegan at resolution r: at most 512 and this / r.
+        disc_channel_base: usize = 32768,
+        /// Strided convolutions of a patchgan.
+        disc_num_layers: usize = 3,
+        /// Channels of a patchgan's first convolution.
+        disc_ndf: usize = 64,
+        /// A patchgan normalises with data-initialised scales instead of batch statistics.
+        use_actnorm: bool = false,
+        /// A discriminator that is told the class; not implemented.
+        disc_conditional: bool = false,
+        /// Every so many steps the gradient penalty R1 is added; 0 is never.
+        disc_reg_freq: u64 = 0,
+        /// Weight of R1.
+        disc_reg_r1: f64 = 10.0,
+        /// Scale the adversarial loss so that its gradient is as large as the others'.
+        use_adaptive_disc_weight: bool = true,
+        /// Frames of a clip that are judged one by one.
+        num_frames: usize = 1,
+    }
+}
+
+impl LossConfig {
+    /// That its numbers make sense, for a model with or without a likelihood.
+    pub(super) fn check(&self, logit_laplace: bool) -> Checked {
+        let loss = self;
+        for (value, key) in [
+            (loss.reconstruct_weight, "loss.reconstruct_weight"),
+            (loss.codebook_weight, "loss.codebook_weight"),
+            (
+                loss.codebook_rampup_multiplier,
+                "loss.codebook_rampup_multiplier",
+            ),
+            (loss.logit_laplace_weight, "loss.logit_laplace_weight"),
+            (loss.perceptual_weight, "loss.perceptual_weight"),
+            (loss.disc_weight, "loss.disc_weight"),
+            (loss.disc_reg_r1, "loss.disc_reg_r1"),
+        ] {
+            not_negative(value, key)?;
+        }
+        let likelihood = match logit_laplace {
+            true => loss.logit_laplace_weight,
+            false => 0.0,
+        };
+        let any =
+            loss.reconstruct_weight != 0.0 || loss.codebook_weight != 0.0 || likelihood != 0.0;
+        require(any, "loss.reconstruct_weight", || {
+            "is 0 and so is all else that could be made small: give it or another weight".into()
+        })?;
+        require(!loss.disc_conditional, "loss.disc_conditional", || {
+            "must be false: a discriminator that is told the class is not implemented".into()
+        })
+    }
+}
