@@ -128,7 +128,7 @@ pub fn prior(device: Device) {
         ("section", section_function(&model, 2), &prior.parameters),
         (
             "wavefront",
-            wavefront_function(&model, 2, model.order().times()),
+            wavefront_function(&model, 2, model.order().wavefronts()),
             &prior.parameters,
         ),
         (
@@ -149,7 +149,7 @@ pub fn prior(device: Device) {
 
 /// Names of inputs live as long as the tests.
 fn leaked(name: &str) -> &'static str {
-    ["known", "tokens", "time", "projected", "index", "lr"]
+    ["known", "tokens", "wavefront", "projected", "index", "lr"]
         .into_iter()
         .find(|known| *known == name)
         .unwrap_or_else(|| panic!("no such input: {name}"))
@@ -167,7 +167,7 @@ fn input(name: &str, ty: &bsq_ir::Type, run: u32) -> HostTensor {
                 .collect();
             HostTensor::from_slice(shape, &values)
         }
-        _ if ["time", "index"].contains(&name) => HostTensor::scalar(run as i32),
+        _ if ["wavefront", "index"].contains(&name) => HostTensor::scalar(run as i32),
         _ => {
             let values: Vec<i32> = (0..count).map(|i| (word(i) % 4) as i32).collect();
             HostTensor::from_slice(shape, &values)

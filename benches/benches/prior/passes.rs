@@ -81,17 +81,19 @@ fn steps(case: &Case<'_>) -> Work {
     // A step has half of the positions before it, on average.
     let half = order.times().div_ceil(2);
     let wavefront = wavefront_function(model, batch, half);
-    let sub_token = sub_token_function(model, batch * order.slots());
+    let sub_token = sub_token_function(model, batch * order.wavefront_width());
     let times = case
         .sections
         .iter()
-        .map(|&(rows, columns)| order.times_of(rows, columns));
+        .map(|&(rows, columns)| order.wavefronts_of(rows, columns));
     let times = times.max().unwrap_or(0);
     let step = flops(&wavefront) + config.sub_tokens() as f64 * flops(&sub_token);
     // The weights of the chain are used one slice at a time, each slice once a step.
     let weights = weight_bytes(&wavefront) + weight_bytes(&sub_token);
     let kept = 2 * config.layers * config.width * size_of::<f32>() * batch;
-    let cache: usize = (1..=times).map(|time| time * order.slots() * kept).sum();
+    let cache: usize = (1..=times)
+        .map(|time| time * order.wavefront_width() * kept)
+        .sum();
     Work {
         flops: times as f64 * step,
         bytes: times as f64 * weights + cache as f64,

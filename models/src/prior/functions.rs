@@ -43,7 +43,7 @@ fn section_logits<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usize) -> Te
     let tokens = tokens_input(model, g, batch);
     let positions = model.positions(g);
     let front = |axis: usize| {
-        let blocks = g.iota(DType::I32, [order.times(), order.slots()], 0);
+        let blocks = g.iota(DType::I32, [order.wavefronts(), order.wavefront_width()], 0);
         let blocks = blocks.reshape([order.positions()]);
         if axis == 0 {
             blocks.unsqueeze(0)
@@ -58,22 +58,22 @@ fn section_logits<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usize) -> Te
     model.logits(scope, model.projected(scope, features), tokens)
 }
 
-/// One wavefront: `time` (`i32[]`) and `known` (`i32[batch, slots, neighbours, sub_tokens]`) to
-/// `projected` (`f32[batch, slots, sub_tokens, hidden]`), from which [`sub_token_function`]
+/// One wavefront: its number `wavefront` (`i32[]`) and `known` (`i32[batch, width, neighbours,
+/// sub_tokens]`) to `projected` (`f32[batch, width, sub_tokens, hidden]`), from which [`sub_token_function`]
 /// predicts. Keys and values of the wavefront are added to the caches, parameters that are
-/// updated in place; they hold the first `times` wavefronts of a section.
-pub fn wavefront_function(model: &PriorModel, batch: usize, times: usize) -> Function {
+/// updated in place; they hold the first `wavefronts` of a section.
+pub fn wavefront_function(model: &PriorModel, batch: usize, wavefronts: usize) -> Function {
     let g = Graph::new();
     let scope = Scope::root(&g);
     let order = model.order();
-    let time = g.input("time", DType::I32, Shape::scalar());
-    let start = time * order.slots() as f64;
-    let known = known_input(model, &g, batch, order.slots());
-    let positions = model.positions(&g).some(start, order.slots());
-    let held = times * order.slots();
+    let wavefront = g.input("wavefront", DType::I32, Shape::scalar());
+    let start = wavefront * order.wavefront_width() as f64;
+    let known = known_input(model, &g, batch, order.wavefront_width());
+    let positions = model.positions(&g).some(start, order.wavefront_width());
+    let held = wavefronts * order.wavefront_width();
     let key = g.iota(DType::I32, [held], 0);
-    let mask = key.lt((start + order.slots() as f64).broadcast_to([held]));
-    let specs = cache_specs(model, batch, times);
+    let mask = key.lt((start + order.wavefront_width() as f64).broadcast_to([held]));
+    let specs = cache_specs(model, batch, wavefronts);
     let mut updates = Vec::new();
     let features = model.features(&scope, known, &positions, &mut |layer, heads| {
         let (heads, new) = specs[layer].parameters(&g).extended(heads, start);
@@ -85,10 +85,15 @@ pub fn wavefront_function(model: &PriorModel, batch: usize, times: usize) -> Fun
 }
 
 /// The caches of [`wavefront_function`], of each layer.
-pub fn cache_specs(model: &PriorModel, batch: usize, times: usize) -> Vec<CacheSpec> {
+pub fn cache_specs(model: &PriorModel, batch: usize, wavefronts: usize) -> Vec<CacheSpec> {
     let config = model.config();
     let d = config.width / config.heads;
-    let shape = [batch, config.heads, times * model.order().slots(), d];
+    let shape = [
+        batch,
+        config.heads,
+        wavefronts * model.order().wavefront_width(),
+        d,
+    ];
     (0..config.layers)
         .map(|layer| CacheSpec::new(format!("{CACHE_PREFIX}{layer}"), shape))
         .collect()

@@ -1,20 +1,20 @@
 //! The order in which a section's tokens are coded, and what each of them can see.
 //!
-//! Token (row, column) of a section has the *time* `column + slope * row`. Tokens of one time form
-//! a wavefront: they are coded together, and see everything of earlier times. A row of the
-//! wavefront has a *slot*, `row mod slots`; as a row is done when the row `slots` below begins,
-//! `side / slope` slots, rounded up, are enough. The *position* of a token is
-//! `time * slots + slot`; attention and its cache count in positions, in encoder and decoder alike.
+//! Token (row, column) of a section is in *wavefront* `column + slope * row`. The tokens of a
+//! wavefront are coded together, and see everything of earlier wavefronts. A row has a *lane* in it,
+//! `row mod width`; as a row is done when the row `width` below begins, `side / slope` lanes, rounded
+//! up, are enough: the wavefront's *width*. The *position* of a token is `wavefront * width + lane`;
+//! attention and its cache count in positions, in encoder and decoder alike.
 //!
-//! With slope 2, side 4, positions of the tokens:
+//! With slope 2, side 4, tokens by wavefront and lane:
 //!
 //! ```text
-//!      time 0  1  2  3  4  5  6  7  8  9
-//! slot 0  a0 a1 a2 a3 c0 c1 c2 c3  .  .      rows a, b, c, d
-//! slot 1   .  . b0 b1 b2 b3 d0 d1 d2 d3
+//! wavefront 0  1  2  3  4  5  6  7  8  9
+//! lane 0   a0 a1 a2 a3 c0 c1 c2 c3  .  .      rows a, b, c, d
+//! lane 1    .  . b0 b1 b2 b3 d0 d1 d2 d3
 //! ```
 //!
-//! The wavefront of time 4 is `c0 b2`; both see `a3` and `b1`, of time 3.
+//! Wavefront 4 is `c0 b2`; both see `a3` and `b1`, of wavefront 3.
 
 /// Neighbours, nearest first, as (rows down, columns right). A position takes as many as its model
 /// asks for, of those that its order has coded before.
@@ -48,28 +48,28 @@ pub struct Order {
 
 impl Order {
     /// Wavefronts of a section.
-    pub fn times(self) -> usize {
-        self.times_of(self.side, self.side)
+    pub fn wavefronts(self) -> usize {
+        self.wavefronts_of(self.side, self.side)
     }
 
     /// Wavefronts that a section of fewer rows and columns needs.
-    pub fn times_of(self, rows: usize, columns: usize) -> usize {
+    pub fn wavefronts_of(self, rows: usize, columns: usize) -> usize {
         columns + self.slope * (rows - 1)
     }
 
     /// Positions of one wavefront.
-    pub fn slots(self) -> usize {
+    pub fn wavefront_width(self) -> usize {
         self.side.div_ceil(self.slope)
     }
 
     /// Positions of a section, with those that hold no token.
     pub fn positions(self) -> usize {
-        self.times() * self.slots()
+        self.wavefronts() * self.wavefront_width()
     }
 
     /// The position of a token.
     pub fn position(self, row: usize, column: usize) -> usize {
-        (column + self.slope * row) * self.slots() + row % self.slots()
+        (column + self.slope * row) * self.wavefront_width() + row % self.wavefront_width()
     }
 
     /// The token (row, column) at each position.
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn the_order_of_the_documentation() {
         let order = Order { side: 4, slope: 2 };
-        assert_eq!((order.times(), order.slots()), (10, 2));
+        assert_eq!((order.wavefronts(), order.wavefront_width()), (10, 2));
         let tokens = order.tokens();
         assert_eq!(tokens[8..10], [Some((2, 0)), Some((1, 2))]);
         assert_eq!(tokens[1], None);

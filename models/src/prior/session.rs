@@ -71,8 +71,8 @@ impl PriorSession {
 
     /// How many programs with caches of growing length run the wavefronts of a section; `None`
     /// leaves it to what is worth compiling. It changes speed, never results.
-    pub fn set_rungs(&mut self, rungs: Option<usize>) {
-        self.steps.set_rungs(rungs);
+    pub fn set_cache_lengths(&mut self, count: Option<usize>) {
+        self.steps.set_cache_lengths(count);
     }
 
     /// Sections that are best run together.
@@ -83,8 +83,8 @@ impl PriorSession {
     /// Gives `visit` the probabilities of the first `kept` sub-tokens of every token, all
     /// evaluated in one pass.
     ///
-    /// The order: times ascending; within a time, sub-tokens by index; within an index, sections,
-    /// and in a section slots.
+    /// The order: wavefronts ascending; within a wavefront, sub-tokens by index; within an index, sections,
+    /// and in a section lanes.
     ///
     /// # Errors
     /// If the program cannot be compiled or run, or `visit` fails.
@@ -98,11 +98,12 @@ impl PriorSession {
         let probabilities = probabilities.as_slice::<f32>().map_err(from_tensor)?;
         let (order, classes) = (self.model.order(), self.model.config().classes());
         let (tokens, positions, batch) = (order.tokens(), order.positions(), sections.len());
-        for wavefront in 0..order.times() {
-            let slots = wavefront * order.slots()..(wavefront + 1) * order.slots();
+        for wavefront in 0..order.wavefronts() {
+            let lanes =
+                wavefront * order.wavefront_width()..(wavefront + 1) * order.wavefront_width();
             for index in 0..kept {
                 for (number, section) in sections.iter().enumerate() {
-                    for position in slots.clone() {
+                    for position in lanes.clone() {
                         let token = tokens[position].filter(|&token| section.contains(token));
                         let Some((row, column)) = token else {
                             continue;
@@ -161,22 +162,23 @@ impl PriorSession {
         // What the model sees, and what comes out; they differ in sub-tokens that are not kept.
         let mut seen: Vec<SectionTokens> = sections.iter().map(unknown).collect();
         let mut decided = seen.clone();
-        let times = sections
+        let wavefronts = sections
             .iter()
-            .map(|&(rows, columns)| order.times_of(rows, columns));
-        let times = times.max().unwrap_or(0);
-        self.steps.begin(&model, batch, times);
-        for time in 0..times {
-            let slots = &tokens[time * order.slots()..(time + 1) * order.slots()];
-            let projected = self.wavefront(&seen, slots, time)?;
+            .map(|&(rows, columns)| order.wavefronts_of(rows, columns));
+        let wavefronts = wavefronts.max().unwrap_or(0);
+        self.steps.begin(&model, batch, wavefronts);
+        for wavefront in 0..wavefronts {
+            let lanes = &tokens
+                [wavefront * order.wavefront_width()..(wavefront + 1) * order.wavefront_width()];
+            let projected = self.wavefront(&seen, lanes, wavefront)?;
             let projected = projected.as_slice::<f32>().map_err(from_tensor)?;
             for index in 0..model.config().sub_tokens() {
-                let probabilities = self.sub_token(projected, &decided, slots, index)?;
+                let probabilities = self.sub_token(projected, &decided, lanes, index)?;
                 let probabilities = probabilities.as_slice::<f32>().map_err(from_tensor)?;
                 let rows = probabilities.chunks_exact(model.config().classes());
                 for (row, probabilities) in rows.enumerate() {
-                    let (number, slot) = (row / slots.len(), row % slots.len());
-                    let token = slots[slot].filter(|&token| seen[number].contains(token));
+                    let (number, lane) = (row / lanes.len(), row % lanes.len());
+                    let token = lanes[lane].filter(|&token| seen[number].contains(token));
                     let Some((row, column)) = token else {
                         continue;
                     };
@@ -193,46 +195,46 @@ impl PriorSession {
                     }
                 }
             }
-            progress((time + 1) as f64 / times as f64);
+            progress((wavefront + 1) as f64 / wavefronts as f64);
         }
         Ok(decided)
     }
 
-    /// `f32[sections, slots, sub_tokens, hidden]`; time 0 comes first and the others follow.
+    /// `f32[sections, lanes, sub_tokens, hidden]`; the first comes first and the others follow.
     fn wavefront(
         &mut self,
         sections: &[SectionTokens],
-        slots: &[Option<(usize, usize)>],
-        time: usize,
+        lanes: &[Option<(usize, usize)>],
+        wavefront: usize,
     ) -> Result<HostTensor, PriorSessionError> {
         let (batch, config) = (sections.len(), self.model.config());
         let mut known = Vec::new();
         for section in sections {
-            for &token in slots {
+            for &token in lanes {
                 section.append_known(&self.model, token, &mut known);
             }
         }
         let (neighbours, depth) = (self.model.neighbours().len(), config.sub_tokens());
-        let known = HostTensor::from_slice([batch, slots.len(), neighbours, depth], &known)?;
-        self.steps.run(&self.model, time, &known)
+        let known = HostTensor::from_slice([batch, lanes.len(), neighbours, depth], &known)?;
+        self.steps.run(&self.model, wavefront, &known)
     }
 
-    /// `f32[sections * slots, classes]`.
+    /// `f32[sections * lanes, classes]`.
     fn sub_token(
         &mut self,
         projected: &[f32],
         decided: &[SectionTokens],
-        slots: &[Option<(usize, usize)>],
+        lanes: &[Option<(usize, usize)>],
         index: usize,
     ) -> Result<HostTensor, PriorSessionError> {
         let (depth, hidden) = (
             self.model.config().sub_tokens(),
             self.model.config().head_width,
         );
-        let rows = decided.len() * slots.len();
+        let rows = decided.len() * lanes.len();
         let mut tokens = Vec::with_capacity(rows * depth);
         for section in decided {
-            for &token in slots {
+            for &token in lanes {
                 section.append_token(token, &mut tokens);
             }
         }

@@ -11,8 +11,8 @@ use bsq_runtime::tensor_data::{HostTensor, TensorError};
 use bsq_runtime::{BoundPrograms, CompileOptions};
 use std::time::Duration;
 
-/// Programs of a section, each a part longer than the one before.
-const RUNGS: usize = 4;
+/// Cache lengths of a section, each a part longer than the one before, with a program each.
+const CACHE_LENGTHS: usize = 4;
 /// Numbers in the caches of keys below which compiling several programs takes longer than they save.
 const WORTH_WHILE: usize = 1 << 19;
 /// Bytes of weights above which a program goes when the next one comes: each has its own packed
@@ -24,8 +24,8 @@ const HEAVY: usize = 32 << 20;
 pub(super) struct Steps {
     /// By sections in a batch and wavefronts that the cache holds.
     programs: BoundPrograms<(usize, usize)>,
-    /// How many programs a section takes, if that is decided elsewhere.
-    rungs: Option<usize>,
+    /// How many cache lengths a section has, if that is decided elsewhere.
+    cache_lengths: Option<usize>,
     batch: usize,
     /// Wavefronts that the cache of each program holds, ascending.
     lengths: Vec<usize>,
@@ -43,7 +43,7 @@ impl Steps {
         Steps {
             // A batch size has at most so many; those of another are dropped when it changes.
             programs: BoundPrograms::new(parameters, options, usize::MAX),
-            rungs: None,
+            cache_lengths: None,
             batch: 0,
             lengths: Vec::new(),
             first: 0,
@@ -56,69 +56,69 @@ impl Steps {
         self.programs.compile_time()
     }
 
-    /// See [`PriorSession::set_rungs`](super::PriorSession::set_rungs).
-    pub fn set_rungs(&mut self, rungs: Option<usize>) {
-        self.rungs = rungs;
+    /// See [`PriorSession::set_cache_lengths`](super::PriorSession::set_cache_lengths).
+    pub fn set_cache_lengths(&mut self, count: Option<usize>) {
+        self.cache_lengths = count;
     }
 
-    /// What is to come: `times` wavefronts of `batch` sections.
-    pub fn begin(&mut self, model: &PriorModel, batch: usize, times: usize) {
+    /// What is to come: `wavefronts` of `batch` sections.
+    pub fn begin(&mut self, model: &PriorModel, batch: usize, wavefronts: usize) {
         let (order, config) = (model.order(), model.config());
         let numbers = batch * order.positions() * config.width * config.layers;
         let parameters = self.programs.parameters();
         let weights: usize = parameters.values().map(|tensor| tensor.bytes().len()).sum();
         let count = match self.heavy && 2 * numbers * size_of::<f32>() < weights {
             true => 1,
-            false => RUNGS,
+            false => CACHE_LENGTHS,
         };
-        let count = self.rungs.unwrap_or(count).max(1);
+        let count = self.cache_lengths.unwrap_or(count).max(1);
         // The same for sections of all sizes: programs are used again.
         self.lengths = (1..=count)
-            .map(|rung| (rung * order.times()).div_ceil(count))
+            .map(|part| (part * order.wavefronts()).div_ceil(count))
             .collect();
         self.lengths.dedup();
         self.batch = batch;
         let lengths = &self.lengths;
         let wanted = |key: &(usize, usize)| key.0 == batch && lengths.contains(&key.1);
         self.programs.retain(wanted);
-        self.first = match self.rungs.is_some() || numbers >= WORTH_WHILE {
+        self.first = match self.cache_lengths.is_some() || numbers >= WORTH_WHILE {
             true => 0,
-            false => self.lengths.partition_point(|&length| length < times),
+            false => self.lengths.partition_point(|&length| length < wavefronts),
         };
     }
 
-    /// `f32[batch, slots, sub_tokens, hidden]` of a wavefront whose `known` are given; time 0
+    /// `f32[batch, width, sub_tokens, hidden]` of a wavefront whose `known` are given; the first
     /// comes first and the others follow.
     pub fn run(
         &mut self,
         model: &PriorModel,
-        time: usize,
+        wavefront: usize,
         known: &HostTensor,
     ) -> Result<HostTensor, PriorSessionError> {
-        let rung = self.lengths.iter().position(|&length| time < length);
-        let rung = rung.expect("a time of the section").max(self.first);
-        let (batch, length) = (self.batch, self.lengths[rung]);
-        let held = match time > 0 && rung != self.current {
-            true => self.held(model, self.current, rung)?,
+        let index = self.lengths.iter().position(|&length| wavefront < length);
+        let index = index.expect("a wavefront of the section").max(self.first);
+        let (batch, length) = (self.batch, self.lengths[index]);
+        let held = match wavefront > 0 && index != self.current {
+            true => self.held(model, self.current, index)?,
             false => Vec::new(),
         };
         if self.heavy && !held.is_empty() {
             let left = (batch, self.lengths[self.current]);
             self.programs.retain(|&key| key != left);
         }
-        self.current = rung;
+        self.current = index;
         let program = self.programs.get_with_state(
             (batch, length),
             || wavefront_function(model, batch, length),
-            // What a cache holds at first does not matter: nothing reads a time before it is
-            // written, but it must be finite, as a masked key counts zero times its value.
+            // What a cache holds at first does not matter: nothing reads a wavefront before
+            // it is written, but it must be finite, as a masked key counts zero times its value.
             |_, ty| Ok(Some(HostTensor::zeros(ty.dtype, ty.shape.to_vec())?)),
         )?;
         for (name, cache) in held {
             program.set_parameter(&name, &cache)?;
         }
-        let time = HostTensor::scalar(time as i32)?;
-        let mut outputs = program.run(&[("time", &time), ("known", known)])?;
+        let wavefront = HostTensor::scalar(wavefront as i32)?;
+        let mut outputs = program.run(&[("wavefront", &wavefront), ("known", known)])?;
         Ok(outputs
             .remove("projected")
             .expect("an output of the function"))

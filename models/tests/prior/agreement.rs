@@ -66,14 +66,14 @@ fn step_by_step(
     sections: &[SectionTokens],
     kept: usize,
     threads: usize,
-    rungs: Option<usize>,
+    cache_lengths: Option<usize>,
 ) -> Asked {
     let options = SessionOptions {
         threads,
         ..Default::default()
     };
     let mut session = PriorSession::new(prior, &options).unwrap();
-    session.set_rungs(rungs);
+    session.set_cache_lengths(cache_lengths);
     let areas: Vec<(usize, usize)> = sections.iter().map(|s| (s.rows, s.columns)).collect();
     let mut last = Asked::new();
     for round in 0..2 {
@@ -138,7 +138,7 @@ proptest! {
         (one, other) in prop::sample::select(vec![(1, 1), (1, 2), (2, 1), (2, 2)]),
         kept in 1..=40_usize,
         storage in prop::sample::select(Storage::ALL.to_vec()),
-        rungs in prop::option::of(1..6_usize),
+        cache_lengths in prop::option::of(1..6_usize),
     ) {
         let prior = prior(&text, seed).stored_as(storage).unwrap();
         let (side, depth) = (prior.config.prior.side, prior.config.prior.sub_tokens());
@@ -151,7 +151,7 @@ proptest! {
         let parallel = all_at_once(&prior, &sections, kept, one);
         let tokens: usize = sections.iter().map(|s| s.rows * s.columns).sum();
         prop_assert_eq!(parallel.len(), tokens * kept);
-        prop_assert_eq!(step_by_step(&prior, &sections, kept, other, rungs), parallel.clone());
+        prop_assert_eq!(step_by_step(&prior, &sections, kept, other, cache_lengths), parallel.clone());
         // A section alone has the probabilities that it has in company.
         let alone = all_at_once(&prior, &sections[..1], kept, other);
         let first: Asked = parallel.into_iter().filter(|(place, _)| place.section == 0).collect();

@@ -47,8 +47,10 @@ impl PriorProgram {
     pub fn function(self, model: &PriorModel, batch: usize) -> Function {
         match self {
             PriorProgram::All => section_function(model, batch),
-            PriorProgram::Wavefront => wavefront_function(model, batch, model.order().times()),
-            PriorProgram::SubToken => sub_token_function(model, batch * model.order().slots()),
+            PriorProgram::Wavefront => wavefront_function(model, batch, model.order().wavefronts()),
+            PriorProgram::SubToken => {
+                sub_token_function(model, batch * model.order().wavefront_width())
+            }
         }
     }
 
