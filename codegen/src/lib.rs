@@ -5,6 +5,7 @@ pub mod interpret;
 pub mod kernel;
 pub mod lower;
 pub mod memory;
+pub mod pipeline;
 pub mod program;
 pub mod ptx;
 pub mod schedule;

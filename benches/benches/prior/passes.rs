@@ -6,9 +6,9 @@ use bsq::prior::{
     section_function, sub_token_function, wavefront_function,
 };
 use bsq_benches::{Agreement, Comparison, Contestant, Entrant, Suite, Work, threads};
+use bsq_codegen::pipeline;
 use bsq_ir::Function;
 use bsq_ir::philox::random_word;
-use bsq_ir::rewrite;
 use std::time::{Duration, Instant};
 
 /// Bits of all tokens may differ by this much between ways to keep weights.
@@ -99,10 +99,8 @@ fn steps(case: &Case<'_>) -> Work {
 }
 
 fn flops(function: &Function) -> f64 {
-    let (optimised, _) = rewrite::optimize(function, &rewrite::Options::default());
-    bsq_codegen::lower::lower(&optimised)
-        .expect("a program")
-        .flops() as f64
+    let program = pipeline::program(function, false, &Default::default());
+    program.expect("a program").flops() as f64
 }
 
 fn weight_bytes(function: &Function) -> f64 {

@@ -24,13 +24,12 @@ mod checked;
 mod compile;
 mod cpu;
 mod error;
-pub(crate) mod front;
 mod session;
 mod timeline;
 
 pub(crate) use bound::Bound;
+pub use bsq_codegen::pipeline::Report as CompileReport;
 pub use compile::{CompileOptions, Executable, compile};
 pub use error::ProgramError;
-pub use front::CompileReport;
 pub use session::{Outputs, Session};
 pub use timeline::{LaunchTime, Span};
