@@ -50,8 +50,11 @@ pub use peak::fma_peak;
 
 use crate::kernel::Format;
 
-/// Columns in one panel of a packed B.
+/// Columns in one panel of a packed B: what microkernels have in registers.
 pub const PANEL_WIDTH: usize = 16;
+
+// Kernel IR packs panels of as many.
+const _: () = assert!(PANEL_WIDTH == crate::kernel::PANEL);
 
 /// Operands of one contraction block, `C[m, n] (+)= A[m, k] * B[k, n]`; types, and how a panel is
 /// laid out, depend on the [`Format`].

@@ -24,6 +24,8 @@ mod instructions;
 mod map;
 mod math;
 mod registers;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub(super) use assembler::Width;
 
