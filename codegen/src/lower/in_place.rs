@@ -46,7 +46,7 @@ impl fmt::Display for InPlace {
 impl fmt::Display for Apart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut values = self.0.iter();
-        values.try_for_each(|value| writeln!(f, "{value} is not in place: start over"))
+        values.try_for_each(|value| writeln!(f, "# {value} is not in place: start over"))
     }
 }
 

@@ -73,7 +73,9 @@ impl fmt::Display for Lowering {
 impl fmt::Display for Obstacles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut obstacles = self.0.iter();
-        obstacles.try_for_each(|(group, node)| writeln!(f, "group {group} needs {node} stored"))
+        obstacles.try_for_each(|(group, node)| {
+            writeln!(f, "# group {group} needs {node} stored: start over")
+        })
     }
 }
 

@@ -29,11 +29,11 @@ pub use pass::{Pass, Stage, Times};
 pub use report::Report;
 pub use watch::{Dump, UnknownPass, Watch};
 
-use crate::cpu::clif::{self, CodegenError, Compiled};
+use crate::cpu::clif::{self, Compiled};
 use crate::lower::{self, Findings, LowerError, Lowering, Options, Precision};
 use crate::memory;
 use crate::program::Program;
-use crate::ptx::{self, Entry, PtxError};
+use crate::ptx::{self, Entry};
 use crate::schedule::{Groups, order, schedule};
 use bsq_ir::verify::verify;
 use bsq_ir::{Function, rewrite};
@@ -66,7 +66,7 @@ pub fn program(
 ) -> Result<Program, PipelineError> {
     let mut pipeline = Pipeline::from_environment()?;
     let rewritten = pipeline.rewrite(function, exact)?;
-    Ok(pipeline.lower(&rewritten, options)?)
+    pipeline.lower(&rewritten, options)
 }
 
 /// Lowers a function as it is, without rewriting. `BSQ_DUMP` is heeded.
@@ -75,7 +75,7 @@ pub fn program(
 /// As [`program`].
 pub fn lower(function: &Function, options: &Options) -> Result<Program, PipelineError> {
     let mut pipeline = Pipeline::from_environment()?;
-    Ok(pipeline.lower(&Rewritten::unchanged(function), options)?)
+    pipeline.lower(&Rewritten::unchanged(function), options)
 }
 
 impl Pipeline<Dump> {
@@ -83,7 +83,7 @@ impl Pipeline<Dump> {
     ///
     /// # Errors
     /// If that names something that is no pass.
-    pub fn from_environment() -> Result<Self, UnknownPass> {
+    pub fn from_environment() -> Result<Self, PipelineError> {
         Ok(Pipeline::watched(Dump::from_environment()?))
     }
 }
@@ -105,8 +105,8 @@ impl<W: Watch> Pipeline<W> {
         &mut self,
         given: &'f Function,
         exact: bool,
-    ) -> Result<Rewritten<'f>, LowerError> {
-        self.check(Pass::Verify, given, verify)?;
+    ) -> Result<Rewritten<'f>, PipelineError> {
+        self.check(Pass::Verify, given, well_formed)?;
         let rewritten = self.pass(Pass::Rewrite, given, |given| Rewritten::new(given, exact));
         Ok(rewritten)
     }
@@ -123,9 +123,9 @@ impl<W: Watch> Pipeline<W> {
         &mut self,
         rewritten: &Rewritten,
         options: &Options,
-    ) -> Result<Program, LowerError> {
+    ) -> Result<Program, PipelineError> {
         let function = &rewritten.function;
-        self.check(Pass::Verify, function, verify)?;
+        self.check(Pass::Verify, function, well_formed)?;
         let function = self.pass(Pass::Prepare, function, lower::prepare);
         let function = self.pass(Pass::Empty, function, lower::without_empty_operands);
         let function = self.pass(Pass::Precision, function, |f| options.precision.apply(f));
@@ -178,7 +178,7 @@ impl<W: Watch> Pipeline<W> {
         &mut self,
         program: &Program,
         options: &clif::Options,
-    ) -> Result<Compiled, CodegenError> {
+    ) -> Result<Compiled, PipelineError> {
         self.watch.before(Pass::Code, &program.kernels_text());
         let compile = || clif::compile(&program.kernels, options);
         let compiled = self.times.measure(Pass::Code, compile)?;
@@ -201,7 +201,7 @@ impl<W: Watch> Pipeline<W> {
         &mut self,
         program: &Program,
         options: &ptx::Options,
-    ) -> Result<Vec<Entry>, PtxError> {
+    ) -> Result<Vec<Entry>, PipelineError> {
         self.watch.before(Pass::Ptx, &program.kernels_text());
         let entries = (self.times).measure(Pass::Ptx, || ptx::compile(program, options))?;
         self.watch
@@ -252,6 +252,10 @@ impl<W: Watch> Pipeline<W> {
         self.watch.before(pass, input);
         self.times.measure(pass, || work(input))
     }
+}
+
+fn well_formed(function: &Function) -> Result<(), LowerError> {
+    Ok(verify(function)?)
 }
 
 impl<'f> Rewritten<'f> {

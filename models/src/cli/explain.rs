@@ -2,6 +2,7 @@
 
 use super::Verdict;
 use super::device::{TargetArgument, Tf32Argument};
+use super::disassembly::assembly;
 use super::error::{CliError, Context};
 use super::functions::{PriorProgram, Subject};
 use super::interrupt::uninterrupted;
@@ -35,10 +36,10 @@ memory and how many kernels the program has, and how long each part of compiling
   schedule  buffers with their memory, and kernel launches in order
   kernel    each kernel once, in Kernel IR
   clif      each kernel in Cranelift's IR
-  asm       each kernel in machine instructions
+  asm       each kernel in machine instructions, with the vector loops that it calls
   ptx       each kernel once for a GPU, with its launch
 
-The text of `ir` and `fused` parses back. With --target, or where ptx is asked for, `schedule` and \
+The text of `ir`, `fused` and `kernel` parses back. With --target, or where ptx is asked for, `schedule` and \
 `kernel` are those of the program for a GPU, whose work is cut in other blocks. No GPU and no driver \
 is needed.
 
@@ -165,7 +166,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             Stage::Schedule => program.to_string(),
             Stage::Kernel => program.kernels_text().to_string(),
             Stage::Clif => kernels(cpu_program, |kernel| Ok(listing(kernel)?.clif))?,
-            Stage::Asm => kernels(cpu_program, |kernel| Ok(listing(kernel)?.assembly))?,
+            Stage::Asm => kernels(cpu_program, |kernel| Ok(assembly(&listing(kernel)?)))?,
             Stage::Ptx => for_gpu.as_ref().map_or_else(String::new, |compiled| {
                 ptx::listing(&compiled.program, &compiled.entries).to_string()
             }),

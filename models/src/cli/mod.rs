@@ -9,6 +9,7 @@ mod check;
 mod decode;
 mod detokenize;
 mod device;
+mod disassembly;
 mod encode;
 mod error;
 mod explain;

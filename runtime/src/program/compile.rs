@@ -9,7 +9,7 @@ use crate::threads::available_threads;
 use bsq_codegen::cpu::clif::{self, Compiled};
 use bsq_codegen::cpu::microkernel::{self, Family};
 use bsq_codegen::lower::{self, Precision};
-use bsq_codegen::pipeline::{Pass, Pipeline, PipelineError};
+use bsq_codegen::pipeline::{Pass, Pipeline};
 use bsq_codegen::program::Program;
 use bsq_codegen::ptx;
 use bsq_ir::Function;
@@ -72,7 +72,8 @@ pub(super) enum Code {
     Cuda(Arc<CudaCode>),
 }
 
-/// Compiles a function for this machine or a GPU in it.
+/// Compiles a function for this machine or a GPU in it. The environment variable `BSQ_DUMP` shows
+/// what passes do: [`Dump`](bsq_codegen::pipeline::Dump).
 ///
 /// # Errors
 /// If the machine lacks what was asked for, or cannot take the program.
@@ -101,15 +102,11 @@ fn compile_for_cpu(
         family,
         threads: available_threads(),
     };
-    let compiled = || {
-        let mut pipeline = Pipeline::from_environment()?;
-        let rewritten = pipeline.rewrite(function, options.exact)?;
-        let program = pipeline.lower(&rewritten, &lowering)?;
-        let code = pipeline.machine_code(&program, &machine)?;
-        let report = pipeline.report(&rewritten, &program);
-        Ok::<_, PipelineError>((program, code, report))
-    };
-    let (program, code, report) = compiled()?;
+    let mut pipeline = Pipeline::from_environment()?;
+    let rewritten = pipeline.rewrite(function, options.exact)?;
+    let program = pipeline.lower(&rewritten, &lowering)?;
+    let code = pipeline.machine_code(&program, &machine)?;
+    let report = pipeline.report(&rewritten, &program);
 
     let threads = match options.threads {
         0 => available_threads(),

@@ -212,7 +212,7 @@ fn constants_are_found_behind_the_code() {
                 let at = a.constant(values.to_vec());
                 let broadcast = false;
                 let last = Operand::Memory(Memory { at, broadcast });
-                let register = if row.to_mask() { 1 } else { 2 };
+                let register = if row.gives_a_mask() { 1 } else { 2 };
                 a.vector(row.encoding, register, row.second(3), last, byte);
             };
             // A second constant, and one that is there already.

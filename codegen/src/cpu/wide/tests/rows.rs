@@ -129,7 +129,7 @@ impl Row {
         }
     }
 
-    pub fn to_mask(&self) -> bool {
+    pub fn gives_a_mask(&self) -> bool {
         matches!(self.form, Form::ToMask(_))
     }
 
