@@ -9,8 +9,8 @@ use std::fmt::Write;
 pub fn assembly(listing: &Listing) -> String {
     let mut text = listing.assembly.trim_end().to_string();
     for (number, made) in listing.wide_loops.iter().enumerate() {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "\n\nwide loop u0:{number}");
+        // By the name in Cranelift's IR, and by that in its assembly. Writing to a string cannot fail.
+        let _ = writeln!(text, "\n\nwide loop u0:{number}, userextname{number}");
         text += instructions(made).trim_end();
     }
     text

@@ -29,7 +29,7 @@ fn every_stage_is_shown() {
         assert!(text("clif").contains("function"));
         assert!(text("asm").len() > 1000);
         let called = text("clif").contains("wide loop u0:0");
-        let shown = text("asm").contains("wide loop u0:0\n     0  mov");
+        let shown = text("asm").contains("wide loop u0:0, userextname0\n     0  mov");
         assert_eq!(called, shown, "{}", text("asm"));
         assert!(!value["rewriting"]["found"].as_object().unwrap().is_empty());
         let dot = String::from_utf8(bench.bytes("g.dot")).unwrap();
