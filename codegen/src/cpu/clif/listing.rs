@@ -31,7 +31,7 @@ pub struct WideListing {
 /// What a kernel becomes on the way to machine code.
 ///
 /// # Errors
-/// As [`compile`].
+/// As [`compile`](super::compile).
 pub fn explain(kernel: &Kernel, options: &Options) -> Result<Listing, CodegenError> {
     let isa = target::isa(options.family)?;
     let mut context = Context::new();

@@ -6,7 +6,7 @@
 //! register tiles are inside ([`blocks`]).
 //!
 //! **Formats.** What the sides are stored as, and the arithmetic that follows, is a
-//! [`Format`](crate::kernel::Format). The rest of this page is about those on f32, on widened
+//! [`Format`]. The rest of this page is about those on f32, on widened
 //! weights, and in f16.
 //!
 //! **Order of accumulation.** Every element of C is accumulated in ascending k, with exactly one
