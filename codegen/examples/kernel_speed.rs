@@ -5,7 +5,7 @@
 
 use bsq_codegen::cpu::clif::{self, Options};
 use bsq_codegen::cpu::microkernel::selected;
-use bsq_codegen::lower::lower;
+use bsq_codegen::pipeline;
 use bsq_codegen::program::{BufferKind, Program};
 use bsq_ir::{DType, Graph, Tensor};
 use std::time::Instant;
@@ -46,7 +46,7 @@ fn main() {
         let graph = Graph::new();
         let x = graph.input("x", DType::F32, [ROWS, COLUMNS]);
         let function = graph.function([("y", case(x).id())], []);
-        let program = lower(&function).expect("a program");
+        let program = pipeline::lower(&function, &Default::default()).expect("a program");
         if wanted.len() > 1 {
             for kernel in &program.kernels {
                 let listing = clif::explain(kernel, &options).expect("a listing");

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 const ALIGNMENT: usize = 64;
 
 /// Gives every temporary its place in the arena: first fit in the order of first use.
-pub fn plan(program: &mut Program) {
+pub fn plan(mut program: Program) -> Program {
     let mut first: BTreeMap<BufferId, usize> = BTreeMap::new();
     let mut last: BTreeMap<BufferId, usize> = BTreeMap::new();
     for (time, launch) in program.launches.iter().enumerate() {
@@ -44,6 +44,7 @@ pub fn plan(program: &mut Program) {
         until.entry(last[&id]).or_default().push(place);
     }
     program.arena_bytes = arena.bytes;
+    program
 }
 
 /// Memory that grows where no gap is large enough.

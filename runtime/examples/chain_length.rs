@@ -32,9 +32,9 @@ fn main() {
             println!(
                 "{length:>8} {:>9} {:8.0} {:6.0} {:6.0} {:8} {:8}",
                 if gradient { "gradient" } else { "chain" },
-                ms(report.rewrite_time),
-                ms(report.lower_time),
-                ms(report.code_time),
+                ms(report.rewrite_time()),
+                ms(report.lower_time()),
+                ms(report.code_time()),
                 report.kernels,
                 report.launches,
             );

@@ -1,10 +1,10 @@
 //! Runs programs for GPUs in the interpreter of PTX.
 
 use crate::ptx::{Device, Launch, Module, Options, Param, Stats};
-use bsq_codegen::lower::{Precision, lower_with};
+use bsq_codegen::lower::{self, Precision};
+use bsq_codegen::pipeline::Pipeline;
 use bsq_codegen::program::{BufferId, BufferKind, Program};
-use bsq_codegen::{lower, ptx};
-use bsq_ir::rewrite;
+use bsq_codegen::ptx;
 use bsq_ir::{DType, Function, Type};
 use bsq_runtime::{HostTensor, Outputs};
 use std::collections::BTreeMap;
@@ -37,12 +37,6 @@ impl Gpu {
         parameters: &BTreeMap<String, HostTensor>,
         seed: u64,
     ) -> Gpu {
-        let rewriting = rewrite::Options {
-            // In tf32 bits differ anyway; training allows it too.
-            exact: !target.tf32,
-            ..Default::default()
-        };
-        let (optimized, _) = rewrite::optimize(function, &rewriting);
         let options = ptx::Options {
             tf32: target.tf32,
             ..Default::default()
@@ -51,8 +45,13 @@ impl Gpu {
             precision: target.precision,
             blocks: options.blocks(),
         };
-        let program = lower_with(&optimized, &lowering).expect("a program");
-        let entries = ptx::compile(&program, &options).expect("a kernel for every launch");
+        let mut pipeline = Pipeline::from_environment().expect("names of passes");
+        // In tf32 bits differ anyway; training allows it too.
+        let rewritten = pipeline.rewrite(function, !target.tf32);
+        let rewritten = rewritten.expect("a well-formed function");
+        let program = pipeline.lower(&rewritten, &lowering).expect("a program");
+        let entries = pipeline.ptx(&program, &options);
+        let entries = entries.expect("a kernel for every launch");
         Gpu::load(program, entries, parameters, seed)
     }
 

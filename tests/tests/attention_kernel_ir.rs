@@ -2,7 +2,8 @@
 
 use bsq_codegen::interpret::interpret;
 use bsq_codegen::kernel::verify::verify;
-use bsq_codegen::lower::{Blocks, Options, lower_with};
+use bsq_codegen::lower::{Blocks, Options};
+use bsq_codegen::pipeline;
 use bsq_codegen::program::{BufferKind, Program};
 use bsq_codegen::ptx;
 use bsq_ir::DType::{F32, I32};
@@ -58,10 +59,9 @@ fn attention_and_its_gradients_by_blocks_are_those_by_strips() {
         let named = ["q", "k", "v"].into_iter().zip(&gradients);
         let outputs = named.map(|(name, d)| (name, d.id()));
         let function = g.function(outputs.chain([("y", y.id())]), []);
-        let (function, _) = bsq_ir::rewrite::optimize(&function, &Default::default());
         let [strips, blocks] = [Blocks::CPU, options.blocks()].map(|blocks| {
             let precision = Default::default();
-            lower_with(&function, &Options { precision, blocks }).unwrap()
+            pipeline::program(&function, false, &Options { precision, blocks }).unwrap()
         });
         let text = |program: &Program| -> String {
             program

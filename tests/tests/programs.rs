@@ -4,6 +4,9 @@
 //! `tests/fixtures/programs`.
 
 use bsq_codegen::cpu::microkernel::Family;
+use bsq_codegen::kernel::parse_all;
+use bsq_codegen::lower::{Blocks, Options};
+use bsq_codegen::{pipeline, ptx};
 use bsq_ir::text::parse;
 use bsq_tests::programs::search::Search;
 use bsq_tests::programs::shrink::shrink;
@@ -102,6 +105,27 @@ fn written_programs_read_back() {
         assert!(read.inputs == program.inputs, "{text}");
         assert!(read.parameters == program.parameters, "{text}");
     }
+}
+
+/// Kernel IR as lowering makes it, for CPUs and for GPUs.
+#[test]
+fn kernels_of_programs_read_back() {
+    let mut kernels = 0;
+    for seed in 0..200 {
+        let function = search().program(seed).expect("a program").function;
+        for blocks in [Blocks::CPU, ptx::Options::default().blocks()] {
+            let options = Options {
+                blocks,
+                ..Options::default()
+            };
+            let program = pipeline::program(&function, true, &options).expect("a program");
+            let text = program.kernels_text().to_string();
+            let read = parse_all(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+            assert!(read == program.kernels, "{text}");
+            kernels += read.len();
+        }
+    }
+    assert!(kernels > 1000, "{kernels} kernels");
 }
 
 /// A program that "fails" if it has two ops becomes little more than those two.

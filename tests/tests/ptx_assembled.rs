@@ -150,11 +150,11 @@ fn add_prior(kernels: &mut Kernels, path: &Path, train: bool) {
         ("section", section_function(&model, 1)),
         (
             "wavefront",
-            wavefront_function(&model, 1, model.order().times()),
+            wavefront_function(&model, 1, model.order().wavefronts()),
         ),
         (
             "sub-token",
-            sub_token_function(&model, model.order().slots()),
+            sub_token_function(&model, model.order().wavefront_width()),
         ),
     ] {
         kernels.add(&format!("{name} {part}"), &function, &exact);

@@ -98,7 +98,7 @@ fn the_prior_has_the_bits_of_the_cpu() {
     let prior = PriorFile::untrained("random", config.unwrap(), "none").unwrap();
     for batch in [1, 2] {
         same_on_both(&section_function(&prior.model, batch), &prior.parameters);
-        for times in [2, prior.model.order().times()] {
+        for times in [2, prior.model.order().wavefronts()] {
             let step = wavefront_function(&prior.model, batch, times);
             same_on_both(&step, &prior.parameters);
         }

@@ -1,6 +1,7 @@
 //! Generated kernels with one line changed: the interpreter must notice.
 
-use bsq_codegen::lower::{Options, Precision, lower_with};
+use bsq_codegen::lower::{Options, Precision};
+use bsq_codegen::pipeline;
 use bsq_codegen::ptx;
 use bsq_ir::DType::F32;
 use bsq_ir::{Function, Graph, Tensor};
@@ -43,9 +44,8 @@ fn run(
         precision: target.precision,
         blocks: generation.blocks(),
     };
-    let (function, _) = bsq_ir::rewrite::optimize(function, &Default::default());
-    let parameters = gpu::parameters(&function);
-    let program = lower_with(&function, &options).unwrap();
+    let parameters = gpu::parameters(function);
+    let program = pipeline::program(function, false, &options).unwrap();
     let mut entries = ptx::compile(&program, &generation).unwrap();
     change(&mut entries);
     let mut gpu = Gpu::load(program, entries, &parameters, seed);

@@ -3,9 +3,9 @@
 use bsq::pipeline::{ModelFile, decode_function, encode_function};
 use bsq_benches::data::tensor;
 use bsq_benches::{Agreement, Comparison, Entrant, Measure, OurProgram, Suite, Tensors, Work};
+use bsq_codegen::pipeline;
 use bsq_ir::Function;
 use bsq_ir::philox::random_word;
-use bsq_ir::rewrite;
 use bsq_runtime::HostTensor;
 
 /// Tokens of which a bit may differ: features so near to zero that rounding decides.
@@ -40,8 +40,7 @@ pub fn compare(suite: &mut Suite, name: &str, model: &ModelFile, batch: usize, r
 
 /// Operations of contractions, and the bytes of parameters and inputs.
 pub fn work(function: &Function) -> Work {
-    let (optimised, _) = rewrite::optimize(function, &rewrite::Options::default());
-    let program = bsq_codegen::lower::lower(&optimised).expect("a program");
+    let program = pipeline::program(function, false, &Default::default()).expect("a program");
     let parameters = function.parameters().map(|(_, _, ty)| ty.bytes());
     let inputs = function.inputs().map(|(_, _, ty)| ty.bytes());
     Work {

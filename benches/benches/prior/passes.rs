@@ -6,9 +6,9 @@ use bsq::prior::{
     section_function, sub_token_function, wavefront_function,
 };
 use bsq_benches::{Agreement, Comparison, Contestant, Entrant, Suite, Work, threads};
+use bsq_codegen::pipeline;
 use bsq_ir::Function;
 use bsq_ir::philox::random_word;
-use bsq_ir::rewrite;
 use std::time::{Duration, Instant};
 
 /// Bits of all tokens may differ by this much between ways to keep weights.
@@ -79,7 +79,7 @@ fn steps(case: &Case<'_>) -> Work {
     let (model, batch) = (&case.model, case.sections.len());
     let (order, config) = (model.order(), model.config());
     // A step has half of the positions before it, on average.
-    let half = order.times().div_ceil(2);
+    let half = order.wavefronts().div_ceil(2);
     let wavefront = wavefront_function(model, batch, half);
     let sub_token = sub_token_function(model, batch * order.wavefront_width());
     let times = case
@@ -101,10 +101,8 @@ fn steps(case: &Case<'_>) -> Work {
 }
 
 fn flops(function: &Function) -> f64 {
-    let (optimised, _) = rewrite::optimize(function, &rewrite::Options::default());
-    bsq_codegen::lower::lower(&optimised)
-        .expect("a program")
-        .flops() as f64
+    let program = pipeline::program(function, false, &Default::default());
+    program.expect("a program").flops() as f64
 }
 
 fn weight_bytes(function: &Function) -> f64 {

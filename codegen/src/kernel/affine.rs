@@ -110,7 +110,7 @@ impl fmt::Display for Affine {
         match (first, self.constant) {
             (true, constant) => write!(f, "{constant}"),
             (false, 0) => Ok(()),
-            (false, constant) if constant < 0 => write!(f, " - {}", -constant),
+            (false, constant) if constant < 0 => write!(f, " - {}", constant.unsigned_abs()),
             (false, constant) => write!(f, " + {constant}"),
         }
     }

@@ -1,6 +1,6 @@
 //! Attention of a block of queries that takes keys block by block.
 
-use super::{Affine, Element, Extent, Format};
+use super::{Affine, Element, Extent, FloatBits, Format};
 use std::fmt;
 
 /// `softmax(scale * Q K^T) V` for some rows of Q, with sums in f32.
@@ -66,16 +66,18 @@ impl fmt::Display for Attend {
             self.v,
             self.v_panel_stride,
         )?;
-        let scale = f32::from_bits(self.scale);
-        let (rows, keys) = (&self.rows, self.keys);
         write!(
             f,
-            " scale {scale} rows {rows} keys {keys} depth {}",
-            self.depth
+            " scale {} rows {} keys {} depths {}, {}",
+            FloatBits(self.scale),
+            self.rows,
+            self.keys,
+            self.depth,
+            self.value_depth
         )?;
-        match self.causal {
-            Some(size) => write!(f, " causal {size} from {}", self.first),
-            None => Ok(()),
+        if let Some(size) = self.causal {
+            write!(f, " causal {size}")?;
         }
+        write!(f, " from {}", self.first)
     }
 }

@@ -1,6 +1,6 @@
 //! Half of attention's backward pass for a block of rows of scores, or of their transpose.
 
-use super::{Affine, Element, Extent};
+use super::{Affine, Element, Extent, FloatBits};
 use std::fmt;
 
 /// Gradients of queries, or of keys and values, without scores in memory.
@@ -103,15 +103,15 @@ impl fmt::Display for AttendBackward {
         if self.by_keys {
             write!(f, ", {}", self.inner)?;
         }
-        let (scale, [depth, value_depth]) = (f32::from_bits(self.scale), self.depths);
+        let (scale, [depth, value_depth]) = (FloatBits(self.scale), self.depths);
         let (rows, columns) = (&self.rows, self.columns);
         write!(
             f,
             " scale {scale} rows {rows} columns {columns} depths {depth}, {value_depth}"
         )?;
-        match self.causal {
-            Some(size) => write!(f, " causal {size} from {}", self.first),
-            None => Ok(()),
+        if let Some(size) = self.causal {
+            write!(f, " causal {size}")?;
         }
+        write!(f, " from {}", self.first)
     }
 }

@@ -1,4 +1,4 @@
-//! Kernel IR as indented text.
+//! Kernel IR as indented text; [`parse`](mod@super::parse) reads it.
 
 use super::{
     Array, Combine, Contract, Element, Extent, Format, Inst, Kernel, Place, Reduce, Stmt, Value,
@@ -27,7 +27,10 @@ impl fmt::Display for Kernel {
             .iter()
             .map(|axis| format!("i{} < {}", axis.var.0, axis.extent))
             .collect();
-        writeln!(f, "grid {}", axes.join(", "))?;
+        match axes.is_empty() {
+            true => writeln!(f, "grid")?,
+            false => writeln!(f, "grid {}", axes.join(", "))?,
+        }
         block(f, &self.body, 1)
     }
 }
@@ -136,6 +139,19 @@ impl fmt::Display for Place {
         match self {
             Place::Buffer(index) => write!(f, "b{index}"),
             Place::Scratch(index) => write!(f, "s{index}"),
+        }
+    }
+}
+
+/// An `f32` by its bits: its shortest decimal, or the bits of a NaN.
+pub(super) struct FloatBits(pub u32);
+
+impl fmt::Display for FloatBits {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let value = f32::from_bits(self.0);
+        match value.is_nan() {
+            true => write!(f, "{:#x}", self.0),
+            false => write!(f, "{value:?}"),
         }
     }
 }

@@ -19,13 +19,16 @@ mod attend_backward;
 pub mod bounds;
 mod display;
 mod format;
+mod parse;
 pub mod verify;
 
 pub use access::{Access, for_each_access, reads_first};
 pub use affine::{Affine, Var};
 pub use attend::Attend;
 pub use attend_backward::{AttendBackward, Panels, Side};
+use display::FloatBits;
 pub use format::Format;
+pub use parse::{ParseError, parse, parse_all};
 
 use bsq_ir::{DType, Op, Type};
 

@@ -1,33 +1,20 @@
-//! Puts lowered kernels together: unique kernels, buffers, in-place updates, memory plan.
+//! Puts lowered kernels together: unique kernels, and the buffers that launches share.
 
-use super::Lowered;
-use super::builder::Shared;
-use super::in_place::may_replace;
+use super::Lowering;
+use super::builder::{Shared, shared_of};
+use super::in_place::InPlace;
 use crate::kernel::Kernel;
-use crate::memory;
 use crate::program::{Buffer, BufferId, BufferKind, Launch, Program, ValueId};
-use bsq_ir::{Function, NodeId, Op, Type};
+use bsq_ir::{Function, Op, Type};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// The program of lowered kernels, or the values that a kernel took for updates in place and are not.
-pub(super) fn assemble(
-    function: &Function,
-    lowered: Vec<Lowered>,
-    in_place: &BTreeMap<NodeId, NodeId>,
-) -> Result<Program, BTreeSet<NodeId>> {
+/// The program of lowered kernels, its temporaries without a place yet. Values in `in_place` lie
+/// where their parameter does.
+pub(crate) fn assemble(function: &Function, lowered: Lowering, in_place: &InPlace) -> Program {
     let mut assembler = Assembler::new(function);
-    let mut apart = BTreeSet::new();
-    for (&value, &parameter) in in_place {
-        let (old, new) = (Shared::Result(parameter, 0), shared_of(function, value));
-        if may_replace(&lowered, old, new) {
-            let target = assembler.id(old, &[]);
-            assembler.ids.insert(new, target);
-        } else if lowered.iter().any(|launch| launch.rest == Some(old)) {
-            apart.insert(value);
-        }
-    }
-    if !apart.is_empty() {
-        return Err(apart);
+    for (&value, &parameter) in &in_place.0 {
+        let target = assembler.id(Shared::Result(parameter, 0), &[]);
+        assembler.ids.insert(shared_of(function, value), target);
     }
     let updated = function.updates().iter().map(|&(parameter, value)| {
         let (old, new) = (Shared::Result(parameter, 0), shared_of(function, value));
@@ -37,7 +24,7 @@ pub(super) fn assemble(
     let mut kernels: Vec<Kernel> = Vec::new();
     let mut known: HashMap<Kernel, usize> = HashMap::new();
     let mut launches = Vec::new();
-    for lowered in lowered {
+    for lowered in lowered.0 {
         let position = *known.entry(lowered.kernel).or_insert_with_key(|kernel| {
             kernels.push(kernel.clone());
             kernels.len() - 1
@@ -77,16 +64,7 @@ pub(super) fn assemble(
         arena_bytes: 0,
     };
     mark_stable(&mut program);
-    memory::plan(&mut program);
-    Ok(program)
-}
-
-fn shared_of(function: &Function, id: NodeId) -> Shared {
-    let node = function.node(id);
-    match node.op {
-        Op::Projection(result) => Shared::Result(node.operands[0], result),
-        _ => Shared::Result(id, 0),
-    }
+    program
 }
 
 struct Assembler<'f> {

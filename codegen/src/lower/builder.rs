@@ -7,6 +7,7 @@ use crate::schedule::{Role, role};
 use bsq_ir::op::Family;
 use bsq_ir::{DType, Function, NodeId, Op, Type};
 use std::collections::HashMap;
+use std::fmt;
 
 /// An array that kernels of a program share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,6 +16,25 @@ pub enum Shared {
     Result(NodeId, usize),
     /// Something that a node's lowering needs beside its results, such as a packed operand.
     Extra(NodeId, usize),
+}
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Shared::Result(node, 0) => write!(f, "{node}"),
+            Shared::Result(node, result) => write!(f, "{node}.{result}"),
+            Shared::Extra(node, number) => write!(f, "extra {number} of {node}"),
+        }
+    }
+}
+
+/// Where a node's value is stored.
+pub(super) fn shared_of(function: &Function, id: NodeId) -> Shared {
+    let node = function.node(id);
+    match node.op {
+        Op::Projection(result) => Shared::Result(node.operands[0], result),
+        _ => Shared::Result(id, 0),
+    }
 }
 
 /// Statements under some loop variables, and the values that they define.

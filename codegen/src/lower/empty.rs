@@ -8,7 +8,7 @@ use bsq_ir::{Constant, Function, Graph, NodeId, Op, Tensor, Type};
 
 /// A prepared function in which no node has an operand without elements unless its own result has
 /// none: those are constants, and such results are not computed at all.
-pub(super) fn without_empty_operands(function: Function) -> Function {
+pub(crate) fn without_empty_operands(function: Function) -> Function {
     let is_empty = |id: &NodeId| {
         let types = &function.node(*id).types;
         types.iter().any(|ty| ty.shape.elements() == 0)

@@ -21,17 +21,20 @@ mod rows;
 mod sides;
 
 use crate::kernel::Kernel;
-use crate::program::Program;
-use crate::schedule::{Group, Role, Schedule, Widenings, order, role, schedule};
+use crate::schedule::{Group, Groups, Role, Widenings, role};
 use access::Blocked;
+pub(crate) use assemble::assemble;
 use axes::Axes;
 pub use blocks::{Blocks, Extents};
-use bsq_ir::verify::verify;
 use bsq_ir::{Function, NodeId, Op, Type};
 use builder::{Builder, Shared};
+pub(crate) use empty::without_empty_operands;
 pub use error::LowerError;
+pub(crate) use in_place::{Apart, in_place};
 pub use precision::Precision;
+pub(crate) use prepare::{computed_again, prepare};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// A kernel and the shared arrays that it is launched on.
 pub(crate) struct Lowered {
@@ -43,6 +46,37 @@ pub(crate) struct Lowered {
     pub flops: u64,
     /// What must be in the result's place before: the kernel writes a part of it only.
     pub rest: Option<Shared>,
+}
+
+/// The arrays' names are a comment: what follows it parses as Kernel IR.
+impl fmt::Display for Lowered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "# {}", self.label)?;
+        for (index, shared) in self.shared.iter().enumerate() {
+            let separator = if index == 0 { "# on" } else { "," };
+            write!(f, "{separator} b{index} = {shared}")?;
+        }
+        if let Some(rest) = self.rest {
+            write!(f, "; the rest of the result is {rest}")?;
+        }
+        write!(f, "\n{}", self.kernel)
+    }
+}
+
+impl fmt::Display for Lowering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut kernels = self.0.iter();
+        kernels.try_for_each(|kernel| writeln!(f, "{kernel}"))
+    }
+}
+
+impl fmt::Display for Obstacles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut obstacles = self.0.iter();
+        obstacles.try_for_each(|(group, node)| {
+            writeln!(f, "# group {group} needs {node} stored: start over")
+        })
+    }
 }
 
 /// How to lower.
@@ -63,68 +97,89 @@ impl Default for Options {
     }
 }
 
-/// Lowers a function, in f32 for a CPU.
-///
-/// # Errors
-/// Those of [`lower_with`].
-pub fn lower(function: &Function) -> Result<Program, LowerError> {
-    lower_with(function, &Options::default())
+/// What attempts at lowering have found out; the next one starts with it. In the end each node is
+/// a kernel of its own that reads stored operands, and for that there is always a loop.
+pub(crate) struct Findings {
+    /// Nodes that get buffers whatever the scheduler's rules say.
+    pub stored: BTreeSet<NodeId>,
+    /// Values that do not take their parameter's place.
+    pub apart: BTreeSet<NodeId>,
 }
 
-/// Lowers a function.
-///
-/// Nodes are fused where their loops suit. Where they turn out not to, nodes get buffers of their
-/// own and lowering starts over; in the end each node is a kernel of its own that reads stored
-/// operands, and for that there is always a loop.
-///
-/// # Errors
-/// If the function is not well formed; or if there is no loop after all, a mistake of this crate.
-pub fn lower_with(function: &Function, options: &Options) -> Result<Program, LowerError> {
-    verify(function)?;
-    let precision = options.precision;
-    let function = empty::without_empty_operands(prepare::prepare(function));
-    let function = precision.apply(function);
-    let narrow = precision != Precision::F32;
-    let late = prepare::computed_again(&function);
-    let mut forced: BTreeSet<NodeId> = prepare::outputs_to_copy(&function);
-    let mut apart = BTreeSet::new();
-    loop {
-        let mut schedule = schedule(&function, &forced, narrow);
-        let (order, in_place) = order(&function, &schedule, &late, &apart);
-        let context = Context {
-            in_place: &in_place,
-            options,
-        };
-        let mut kernels = Vec::new();
-        let mut blocked = Vec::new();
-        for &group in &order {
-            if empty::stores_nothing(&function, &schedule.groups[group]) {
-                continue;
-            }
-            match lower_group(&function, &mut schedule, group, &context) {
-                Ok(lowered) => kernels.extend(lowered),
-                Err(node) => blocked.push((group, node)),
-            }
+/// Groups, by their positions in the schedule, and the node of each that needs a buffer first.
+pub(crate) struct Obstacles(Vec<(usize, NodeId)>);
+
+/// Kernels in the order in which they are launched.
+pub(crate) struct Lowering(pub Vec<Lowered>);
+
+impl Findings {
+    pub fn new(function: &Function) -> Self {
+        Findings {
+            stored: prepare::outputs_to_copy(function),
+            apart: BTreeSet::new(),
         }
-        if blocked.is_empty() {
-            match assemble::assemble(&function, kernels, &in_place) {
-                Ok(program) => {
-                    program.check();
-                    return Ok(program);
-                }
-                Err(values) => apart.extend(values),
-            }
+    }
+
+    /// Stores the nodes in the way; where they are stored already, takes their groups apart.
+    ///
+    /// # Errors
+    /// If all of that has been done before: there is no kernel for the first of the nodes.
+    pub fn store(&mut self, groups: &Groups, obstacles: &Obstacles) -> Result<(), LowerError> {
+        let Groups {
+            function, schedule, ..
+        } = groups;
+        let before = self.stored.len();
+        self.stored
+            .extend(obstacles.0.iter().map(|&(_, node)| node));
+        if self.stored.len() == before {
+            let groups = obstacles.0.iter().map(|&(at, _)| &schedule.groups[at]);
+            groups.for_each(|group| self.stored.extend(taken_apart(function, group)));
+        }
+        match self.stored.len() == before {
+            true => Err(LowerError::no_kernel(function, obstacles.0[0].1)),
+            false => Ok(()),
+        }
+    }
+
+    /// Values that are not to take their parameter's place.
+    pub fn keep_apart(&mut self, values: Apart) {
+        self.apart.extend(values.0);
+    }
+}
+
+/// The kernels of all groups, in order, or what is in the way of some.
+pub(crate) fn lower(groups: &Groups, options: &Options) -> Result<Lowering, Obstacles> {
+    let Groups {
+        function,
+        schedule,
+        order,
+    } = groups;
+    let context = Context {
+        in_place: &order.in_place,
+        options,
+    };
+    let mut stored = schedule.stored.clone();
+    let mut kernels = Vec::new();
+    let mut obstacles = Vec::new();
+    for &index in &order.groups {
+        let group = &schedule.groups[index];
+        if empty::stores_nothing(function, group) {
             continue;
         }
-        let before = forced.len();
-        forced.extend(blocked.iter().map(|&(_, node)| node));
-        if forced.len() == before {
-            let groups = blocked.iter().map(|&(group, _)| &schedule.groups[group]);
-            groups.for_each(|group| forced.extend(taken_apart(&function, group)));
+        // Inside its own kernel a node is computed, not loaded.
+        group
+            .stored
+            .iter()
+            .for_each(|id| stored[id.index()] = false);
+        match lower_group(function, &stored, group, &schedule.widened, &context) {
+            Ok(lowered) => kernels.extend(lowered),
+            Err(node) => obstacles.push((index, node)),
         }
-        if forced.len() == before {
-            return Err(LowerError::no_kernel(&function, blocked[0].1));
-        }
+        group.stored.iter().for_each(|id| stored[id.index()] = true);
+    }
+    match obstacles.is_empty() {
+        true => Ok(Lowering(kernels)),
+        false => Err(Obstacles(obstacles)),
     }
 }
 
@@ -146,30 +201,6 @@ struct Context<'a> {
 
 /// The kernels of one group, or the node that needs a buffer of its own first.
 fn lower_group(
-    function: &Function,
-    schedule: &mut Schedule,
-    index: usize,
-    context: &Context,
-) -> Result<Vec<Lowered>, NodeId> {
-    let group = schedule.groups[index].clone();
-    // Inside its own kernel a node is computed, not loaded.
-    for member in &group.stored {
-        schedule.stored[member.index()] = false;
-    }
-    let result = lower_members(
-        function,
-        &schedule.stored,
-        &group,
-        &schedule.widened,
-        context,
-    );
-    for member in &group.stored {
-        schedule.stored[member.index()] = true;
-    }
-    result
-}
-
-fn lower_members(
     function: &Function,
     stored: &[bool],
     group: &Group,

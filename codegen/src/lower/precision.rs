@@ -36,7 +36,7 @@ pub enum Precision {
 
 impl Precision {
     /// The function with its suitable contractions in this format.
-    pub(super) fn apply(self, function: Function) -> Function {
+    pub(crate) fn apply(self, function: Function) -> Function {
         if self == Precision::F32 {
             return function;
         }

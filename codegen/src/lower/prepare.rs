@@ -15,7 +15,7 @@ const FAR: usize = 64;
 
 /// Expands fused ops but attention, random bits, and reductions that have no single index.
 /// Leaves that are results, or that need to be in memory, stand behind a view.
-pub(super) fn prepare(function: &Function) -> Function {
+pub(crate) fn prepare(function: &Function) -> Function {
     let graph = Graph::new();
     let mut several: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
     let mut new: Vec<NodeId> = Vec::with_capacity(function.nodes().len());
@@ -105,7 +105,7 @@ fn recomputed(
 }
 
 /// The nodes that [`recomputed`] has made first: those that read something through two views.
-pub(super) fn computed_again(function: &Function) -> BTreeSet<NodeId> {
+pub(crate) fn computed_again(function: &Function) -> BTreeSet<NodeId> {
     let is_view = |id: NodeId| function.node(id).op == Op::StopGradient;
     let twice = |id: &NodeId| is_view(*id) && is_view(function.node(*id).operands[0]);
     let nodes = function.iter();

@@ -1,5 +1,7 @@
 //! A lowered program: unique kernels, the launches in order, and the buffers they share.
 
+mod display;
+mod names;
 pub mod verify;
 
 use crate::kernel::Kernel;

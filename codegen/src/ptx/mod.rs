@@ -20,6 +20,7 @@ mod geometry;
 mod independent;
 mod integers;
 mod items;
+mod listing;
 mod loops;
 mod map;
 mod math;
@@ -34,9 +35,10 @@ mod touched;
 mod wide;
 
 pub use geometry::MOST_SHARED;
+pub use listing::listing;
 
 use crate::kernel::{Format, Kernel};
-use crate::lower::{Blocks, LowerError};
+use crate::lower::Blocks;
 use crate::program::Program;
 use arrays::Arrays;
 use emit::Emitter;
@@ -112,8 +114,6 @@ impl Options {
 /// Why a program has no PTX.
 #[derive(Debug, thiserror::Error)]
 pub enum PtxError {
-    #[error(transparent)]
-    Lower(#[from] LowerError),
     #[error("no code for sm_{sm}; known are {known}")]
     Target { sm: u32, known: String },
     #[error("kernel {kernel} has {items} work items, more than a launch can have")]

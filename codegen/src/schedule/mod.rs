@@ -6,11 +6,13 @@
 //! between groups is stored; movement ops are never stored by themselves but are folded into the
 //! addresses of their readers.
 
+mod display;
 mod order;
 mod rules;
 mod widened;
 
-pub use order::order;
+pub use display::Groups;
+pub use order::{Order, order};
 pub use widened::{Widening, Widenings};
 
 use bsq_ir::op::Family;

@@ -9,16 +9,24 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 /// Elements of results that take no memory worth waiting for.
 const SMALL: usize = 64;
 
-/// Positions of groups in the order in which they run, and the updates that may be in place: the
-/// parameter that each value replaces, every other reader of which runs before. A value replaces
-/// one parameter at most, and those in `apart` none. Groups of `late` nodes wait until their reader
-/// waits for nothing else.
+/// When groups run, and which updates may be in place then.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// Positions in [`Schedule::groups`], first to last.
+    pub groups: Vec<usize>,
+    /// The parameter that each value replaces, every other reader of which runs before. A value
+    /// replaces one parameter at most.
+    pub in_place: BTreeMap<NodeId, NodeId>,
+}
+
+/// The order of a schedule's groups. Values in `apart` replace no parameter. Groups of `late` nodes
+/// wait until their reader waits for nothing else.
 pub fn order(
     function: &Function,
     schedule: &Schedule,
     late: &BTreeSet<NodeId>,
     apart: &BTreeSet<NodeId>,
-) -> (Vec<usize>, BTreeMap<NodeId, NodeId>) {
+) -> Order {
     let count = schedule.groups.len();
     let mut group_of = vec![None; function.nodes().len()];
     for (index, group) in schedule.groups.iter().enumerate() {
@@ -83,7 +91,10 @@ pub fn order(
             in_place.insert(value, parameter);
         }
     }
-    (sorted(schedule, &edges, &urgent, &reader_of_late), in_place)
+    Order {
+        groups: sorted(schedule, &edges, &urgent, &reader_of_late),
+        in_place,
+    }
 }
 
 /// The node that a reader's address finally leads to.

@@ -38,6 +38,7 @@ mod print;
 pub use error::ParseError;
 pub use graphviz::graphviz;
 pub use parse::parse;
+pub use payload::elementwise;
 pub use print::print_node;
 
 #[cfg(test)]

@@ -160,6 +160,16 @@ payloads! {
     }
 }
 
+/// The elementwise op of this name whose result is of this type, for text forms of loops.
+pub fn elementwise(name: &str, result: DType) -> Option<Op> {
+    let mut ops = prototypes().into_iter();
+    let op = ops.find(|op| op.is_elementwise() && op.name() == name)?;
+    Some(match op {
+        Op::Cast(_) => Op::Cast(result),
+        op => op,
+    })
+}
+
 fn any_type() -> Type {
     Type::scalar(DType::F32)
 }

@@ -1,11 +1,11 @@
-//! From a function to PTX: rewriting, lowering, emission; each with its time. Needs no driver.
+//! From a function to PTX. Needs no driver.
 
-use crate::program::front::{CompileReport, lowered};
+use crate::program::CompileReport;
 use bsq_codegen::lower::{self, Precision};
+use bsq_codegen::pipeline::{Pipeline, PipelineError, Rewritten, Watch};
 use bsq_codegen::program::Program;
-use bsq_codegen::ptx::{self, Entry, PtxError};
+use bsq_codegen::ptx::{self, Entry};
 use bsq_ir::Function;
-use std::time::Instant;
 
 /// What to generate.
 #[derive(Clone, Copy, Debug)]
@@ -48,30 +48,43 @@ pub struct PtxProgram {
 /// let function = g.function([("y", (x + 1.0).id())], []);
 /// let compiled = compile_ptx(&function, &PtxOptions::default())?;
 /// assert!(compiled.entries[0].text.contains(".target sm_86"));
-/// # Ok::<(), bsq_codegen::ptx::PtxError>(())
+/// # Ok::<(), bsq_codegen::pipeline::PipelineError>(())
 /// ```
 ///
 /// # Errors
-/// If the target is not known, or a kernel does not fit it.
-pub fn compile_ptx(function: &Function, options: &PtxOptions) -> Result<PtxProgram, PtxError> {
-    let lowering = lower::Options {
-        precision: options.precision,
-        blocks: options.target.blocks(),
-    };
-    let (program, mut report) = lowered(function, options.exact, &lowering)?;
-    let start = Instant::now();
-    let entries = ptx::compile(&program, &options.target)?;
-    report.code_time = start.elapsed();
-    let mut compiled = PtxProgram {
-        program,
-        entries,
-        report,
-    };
-    compiled.report.peak_bytes += compiled.workspace_bytes();
-    Ok(compiled)
+/// If the function is not well formed, the target not known, or a kernel does not fit it.
+pub fn compile_ptx(function: &Function, options: &PtxOptions) -> Result<PtxProgram, PipelineError> {
+    let mut pipeline = Pipeline::from_environment()?;
+    let rewritten = pipeline.rewrite(function, options.exact)?;
+    PtxProgram::new(&mut pipeline, &rewritten, options)
 }
 
 impl PtxProgram {
+    /// The program of a function that has been rewritten.
+    ///
+    /// # Errors
+    /// As [`compile_ptx`].
+    pub fn new<W: Watch>(
+        pipeline: &mut Pipeline<W>,
+        rewritten: &Rewritten,
+        options: &PtxOptions,
+    ) -> Result<Self, PipelineError> {
+        let lowering = lower::Options {
+            precision: options.precision,
+            blocks: options.target.blocks(),
+        };
+        let program = pipeline.lower(rewritten, &lowering)?;
+        let entries = pipeline.ptx(&program, &options.target)?;
+        let report = pipeline.report(rewritten, &program);
+        let mut compiled = PtxProgram {
+            program,
+            entries,
+            report,
+        };
+        compiled.report.peak_bytes += compiled.workspace_bytes();
+        Ok(compiled)
+    }
+
     /// Bytes of the workspace: launches follow one another, so they share one.
     pub fn workspace_bytes(&self) -> usize {
         let bytes = self.entries.iter().map(|entry| entry.workspace_bytes);

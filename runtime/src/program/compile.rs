@@ -1,8 +1,7 @@
 //! Compilation: rewriting, lowering, machine code; each with its time.
 
-use super::ProgramError;
-use super::front::{CompileReport, lowered};
 use super::session::Session;
+use super::{CompileReport, ProgramError};
 use crate::cuda::{CudaCode, Gpu, PtxOptions, compile_ptx};
 use crate::device::Device;
 use crate::tensor_data::HostTensor;
@@ -10,6 +9,7 @@ use crate::threads::available_threads;
 use bsq_codegen::cpu::clif::{self, Compiled};
 use bsq_codegen::cpu::microkernel::{self, Family};
 use bsq_codegen::lower::{self, Precision};
+use bsq_codegen::pipeline::{Pass, Pipeline};
 use bsq_codegen::program::Program;
 use bsq_codegen::ptx;
 use bsq_ir::Function;
@@ -72,7 +72,8 @@ pub(super) enum Code {
     Cuda(Arc<CudaCode>),
 }
 
-/// Compiles a function for this machine or a GPU in it.
+/// Compiles a function for this machine or a GPU in it. The environment variable `BSQ_DUMP` shows
+/// what passes do: [`Dump`](bsq_codegen::pipeline::Dump).
 ///
 /// # Errors
 /// If the machine lacks what was asked for, or cannot take the program.
@@ -97,17 +98,15 @@ fn compile_for_cpu(
         precision: options.precision,
         ..Default::default()
     };
-    let (program, mut report) = lowered(function, options.exact, &lowering)?;
-
-    let start = Instant::now();
-    let code = clif::compile(
-        &program.kernels,
-        &clif::Options {
-            family,
-            threads: available_threads(),
-        },
-    )?;
-    report.code_time = start.elapsed();
+    let machine = clif::Options {
+        family,
+        threads: available_threads(),
+    };
+    let mut pipeline = Pipeline::from_environment()?;
+    let rewritten = pipeline.rewrite(function, options.exact)?;
+    let program = pipeline.lower(&rewritten, &lowering)?;
+    let code = pipeline.machine_code(&program, &machine)?;
+    let report = pipeline.report(&rewritten, &program);
 
     let threads = match options.threads {
         0 => available_threads(),
@@ -143,7 +142,7 @@ fn compile_for_gpu(
     let start = Instant::now();
     let code = gpu.load(&compiled)?;
     let mut report = compiled.report;
-    report.code_time += start.elapsed();
+    report.times.add(Pass::Ptx, start.elapsed());
     Ok(Executable {
         program: Arc::new(compiled.program),
         code: Code::Cuda(Arc::new(code)),

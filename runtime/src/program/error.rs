@@ -4,10 +4,8 @@ use crate::buffer::OutOfMemory;
 use crate::cuda::CudaError;
 use crate::tensor_data::TensorError;
 use crate::threads::PoolError;
-use bsq_codegen::cpu::clif::CodegenError;
 use bsq_codegen::cpu::microkernel::FamilyError;
-use bsq_codegen::lower::LowerError;
-use bsq_codegen::ptx::PtxError;
+use bsq_codegen::pipeline::PipelineError;
 use bsq_ir::Type;
 
 /// Why a program cannot be compiled, bound or run.
@@ -16,11 +14,7 @@ pub enum ProgramError {
     #[error(transparent)]
     Family(#[from] FamilyError),
     #[error(transparent)]
-    Lower(#[from] LowerError),
-    #[error(transparent)]
-    Codegen(#[from] CodegenError),
-    #[error(transparent)]
-    Ptx(#[from] PtxError),
+    Pipeline(#[from] PipelineError),
     #[error(transparent)]
     Cuda(#[from] CudaError),
     #[error(transparent)]

@@ -24,15 +24,14 @@ mod checked;
 mod compile;
 mod cpu;
 mod error;
-pub(crate) mod front;
 mod programs;
 mod session;
 mod timeline;
 
 pub(crate) use bound::Bound;
+pub use bsq_codegen::pipeline::Report as CompileReport;
 pub use compile::{CompileOptions, Executable, compile};
 pub use error::ProgramError;
-pub use front::CompileReport;
 pub use programs::BoundPrograms;
 pub use session::{Outputs, Session};
 pub use timeline::{LaunchTime, Span};

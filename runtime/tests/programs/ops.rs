@@ -1,7 +1,7 @@
 //! Every kind of op.
 
 use crate::common::{check, check_on, check_output};
-use bsq_codegen::lower::lower;
+use bsq_codegen::pipeline;
 use bsq_codegen::program::{BufferId, BufferKind};
 use bsq_ir::DType::{F32, I32};
 use bsq_ir::{DType, Graph, Shape};
@@ -223,7 +223,7 @@ fn a_slice_of_a_parameter_is_updated_in_place() {
     let sum = new.sum(1);
     let function = g.function([("sum", sum.id())], [(cache.id(), new.id())]);
     check(&function);
-    let program = lower(&function).unwrap();
+    let program = pipeline::lower(&function, &Default::default()).unwrap();
     assert!(program.copies.is_empty());
     let cache = program
         .buffers
@@ -369,7 +369,7 @@ fn sums_of_positions_take_no_memory() {
     ];
     let function = g.function(outputs, []);
     check(&function);
-    let program = lower(&function).unwrap();
+    let program = pipeline::lower(&function, &Default::default()).unwrap();
     assert!(
         program.arena_bytes < 300 * 1000,
         "{} bytes",

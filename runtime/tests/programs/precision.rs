@@ -2,7 +2,8 @@
 
 use super::common::{fill, host};
 use bsq_codegen::cpu::microkernel::Family;
-use bsq_codegen::lower::{Options, Precision, lower_with};
+use bsq_codegen::lower::{Options, Precision};
+use bsq_codegen::pipeline;
 use bsq_ir::eval::{self, Values, evaluate};
 use bsq_ir::{DType, Function, Graph, Scope, Tensor};
 use bsq_runtime::{CompileOptions, compile};
@@ -140,7 +141,7 @@ proptest! {
         let y = f16(x).matmul_transposed(f16(w));
         let function = g.function([("y", y.id())], []);
         let options = Options { precision: Precision::F16, ..Options::default() };
-        let kernels = lower_with(&function, &options).unwrap().kernels;
+        let kernels = pipeline::lower(&function, &options).unwrap().kernels;
         let takes_f16 = kernels.iter().any(|kernel| kernel.to_string().contains("contract f16"));
         prop_assert_eq!(takes_f16, k % 2 == 0);
         prop_assert_eq!(run(&function, Precision::F16), exact(&function, "y"));

@@ -3,8 +3,7 @@
 
 use super::common::check;
 use bsq_codegen::kernel::{Format, Stmt};
-use bsq_codegen::lower::lower;
-use bsq_ir::rewrite::{self, Options};
+use bsq_codegen::pipeline;
 use bsq_ir::{DType, Function, Graph, Tensor};
 use proptest::prelude::*;
 
@@ -19,9 +18,9 @@ fn formats(function: &Function) -> Vec<Format> {
             }
         }
     }
-    let (optimized, _) = rewrite::optimize(function, &Options::default());
+    let program = pipeline::program(function, false, &Default::default());
     let mut found = Vec::new();
-    for kernel in &lower(&optimized).unwrap().kernels {
+    for kernel in &program.unwrap().kernels {
         collect(&kernel.body, &mut found);
     }
     found

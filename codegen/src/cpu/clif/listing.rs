@@ -11,14 +11,27 @@ use cranelift_frontend::FunctionBuilderContext;
 pub struct Listing {
     /// Cranelift's IR, before its optimisations.
     pub clif: String,
-    /// Machine instructions.
+    /// Machine instructions, without those of wide loops.
     pub assembly: String,
+    /// The wide loops that it calls: `u0:N` in the other texts is the `N`th.
+    pub wide_loops: Vec<WideListing>,
+}
+
+/// A vector loop's function: its own, for the family's vectors on any machine.
+#[derive(Clone, Debug)]
+pub struct WideListing {
+    /// The body before registers are given out.
+    pub body: String,
+    /// Its instructions in machine code, x86-64, for a disassembler.
+    pub code: Vec<u8>,
+    /// The constants that follow the code, which it addresses relative to itself.
+    pub constants: Vec<u8>,
 }
 
 /// What a kernel becomes on the way to machine code.
 ///
 /// # Errors
-/// As [`compile`].
+/// As [`compile`](super::compile).
 pub fn explain(kernel: &Kernel, options: &Options) -> Result<Listing, CodegenError> {
     let isa = target::isa(options.family)?;
     let mut context = Context::new();
@@ -26,7 +39,12 @@ pub fn explain(kernel: &Kernel, options: &Options) -> Result<Listing, CodegenErr
     let mut builder = FunctionBuilderContext::new();
     let mut loops = Vec::new();
     let mut define = |made: WideLoop| {
-        loops.push(made.text);
+        let (code, constants) = made.bytes.split_at(made.code);
+        loops.push(WideListing {
+            body: made.text,
+            code: code.to_vec(),
+            constants: constants.to_vec(),
+        });
         loops.len() as u32 - 1
     };
     function::build(
@@ -38,8 +56,8 @@ pub fn explain(kernel: &Kernel, options: &Options) -> Result<Listing, CodegenErr
         &mut builder,
     );
     let mut clif = context.func.display().to_string();
-    for (index, text) in loops.iter().enumerate() {
-        clif.push_str(&format!("\nwide loop u0:{index}\n{text}"));
+    for (index, made) in loops.iter().enumerate() {
+        clif.push_str(&format!("\nwide loop u0:{index}\n{}", made.body));
     }
     let code = context
         .compile(&*isa, &mut Default::default())
@@ -48,5 +66,9 @@ pub fn explain(kernel: &Kernel, options: &Options) -> Result<Listing, CodegenErr
             kernel: kernel.to_string(),
         })?;
     let assembly = code.vcode.clone().unwrap_or_default();
-    Ok(Listing { clif, assembly })
+    Ok(Listing {
+        clif,
+        assembly,
+        wide_loops: loops,
+    })
 }

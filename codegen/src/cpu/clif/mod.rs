@@ -38,7 +38,7 @@ mod wide;
 use super::microkernel::Family;
 use crate::kernel::Kernel;
 use cranelift_jit::JITModule;
-pub use listing::{Listing, explain};
+pub use listing::{Listing, WideListing, explain};
 use part::compile_part;
 use std::collections::HashMap;
 use std::sync::Mutex;

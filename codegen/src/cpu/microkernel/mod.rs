@@ -6,7 +6,7 @@
 //! register tiles are inside ([`blocks`]).
 //!
 //! **Formats.** What the sides are stored as, and the arithmetic that follows, is a
-//! [`Format`](crate::kernel::Format). The rest of this page is about those on f32, on widened
+//! [`Format`]. The rest of this page is about those on f32, on widened
 //! weights, and in f16.
 //!
 //! **Order of accumulation.** Every element of C is accumulated in ascending k, with exactly one
@@ -50,8 +50,11 @@ pub use peak::fma_peak;
 
 use crate::kernel::Format;
 
-/// Columns in one panel of a packed B.
+/// Columns in one panel of a packed B: what microkernels have in registers.
 pub const PANEL_WIDTH: usize = 16;
+
+// Kernel IR packs panels of as many.
+const _: () = assert!(PANEL_WIDTH == crate::kernel::PANEL);
 
 /// Operands of one contraction block, `C[m, n] (+)= A[m, k] * B[k, n]`; types, and how a panel is
 /// laid out, depend on the [`Format`].

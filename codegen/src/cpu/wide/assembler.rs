@@ -277,9 +277,11 @@ impl Assembler {
         self.bytes.push(0xc3);
     }
 
-    /// The code with its constants behind it. It may be placed at any address.
-    pub fn finish(mut self) -> Vec<u8> {
+    /// The code with its constants behind it, and the bytes of the code alone. It may be placed at
+    /// any address.
+    pub fn finish(mut self) -> (Vec<u8>, usize) {
         const ALIGNMENT: usize = 64;
+        let code = self.bytes.len();
         let mut offsets = Vec::new();
         for lanes in &self.pool {
             if lanes.len() > 1 {
@@ -296,7 +298,7 @@ impl Assembler {
             let distance = (offsets[place] - end) as i32;
             self.bytes[at..at + 4].copy_from_slice(&distance.to_le_bytes());
         }
-        self.bytes
+        (self.bytes, code)
     }
 }
 

@@ -33,8 +33,9 @@ const XOR: u8 = 0x31;
 const ADD_CONSTANT: u8 = 0;
 const SUBTRACT_CONSTANT: u8 = 5;
 
-/// The bytes of a function with the signature of [`WideFn`](super::WideFn).
-pub(super) fn assemble(code: &Code, layout: &Layout, width: Width) -> Vec<u8> {
+/// A function as [`WideLoop`](super::WideLoop) describes it: its bytes with the constants behind
+/// them, and how many bytes are code.
+pub(super) fn assemble(code: &Code, layout: &Layout, width: Width) -> (Vec<u8>, usize) {
     // Registers that the body leaves free hold invariants: found by writing it twice.
     let carried = pinned(code, 0);
     let trial = Writer::new(code, layout, width, &carried).body_registers();
@@ -74,7 +75,7 @@ impl<'c> Writer<'c> {
         self.registers.touched
     }
 
-    fn function(mut self, pinned: &[Name]) -> Vec<u8> {
+    fn function(mut self, pinned: &[Name]) -> (Vec<u8>, usize) {
         // The size of the frame is known after the body has been written once.
         let mut trial = Writer::new(self.code, self.layout, self.a.width, pinned);
         trial.body();

@@ -24,6 +24,8 @@ mod instructions;
 mod map;
 mod math;
 mod registers;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub(super) use assembler::Width;
 
@@ -53,6 +55,8 @@ pub(super) struct WideBody<'k> {
 /// [`Layout`] says.
 pub(super) struct WideLoop {
     pub bytes: Vec<u8>,
+    /// So many bytes are instructions; constants follow.
+    pub code: usize,
     pub layout: Layout,
     /// Where each stream starts: the element of the first iteration.
     pub streams: Vec<Element>,
@@ -134,8 +138,10 @@ pub(super) fn compile(kernel: &Kernel, body: WideBody, width: Width) -> Option<W
         uniforms: builder.uniforms.len(),
         carried,
     };
+    let (bytes, length) = function::assemble(&code, &layout, width);
     Some(WideLoop {
-        bytes: function::assemble(&code, &layout, width),
+        bytes,
+        code: length,
         layout,
         streams: builder.streams,
         uniforms: builder.uniforms,

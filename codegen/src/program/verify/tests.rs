@@ -1,10 +1,14 @@
 //! Each promise, broken in a program that kept it.
 
 use super::*;
-use crate::lower::lower;
-use bsq_ir::{DType, Graph};
+use crate::pipeline;
+use bsq_ir::{DType, Function, Graph};
 
 const SHAPE: [usize; 2] = [4, 8];
+
+fn lowered(function: &Function) -> Program {
+    pipeline::lower(function, &Default::default()).unwrap()
+}
 
 /// `p <- p * 2 + x`, with a sum of the old `p`'s rows and several products in between.
 fn program() -> Program {
@@ -17,7 +21,7 @@ fn program() -> Program {
     let y = x.matmul(w).exp().matmul(w).tanh().matmul(w + 1.0);
     let seen = (y + p).sum(0);
     let new = p * 2.0 + x;
-    let program = lower(&g.function([("seen", seen.id())], [(p.id(), new.id())])).unwrap();
+    let program = lowered(&g.function([("seen", seen.id())], [(p.id(), new.id())]));
     assert_eq!(verify(&program), Ok(()));
     program
 }
@@ -95,7 +99,7 @@ fn an_update_that_does_not_arrive() {
         g.parameter("b", DType::F32, [3]),
     );
     let function = g.function([], [(a.id(), b.id()), (b.id(), a.id())]);
-    let mut program = lower(&function).unwrap();
+    let mut program = lowered(&function);
     assert!(!program.copies.is_empty(), "an exchange is not in place");
     program.copies.pop();
     let message = message(&program);
@@ -128,7 +132,7 @@ fn reads_behind_writes_within_a_launch() {
         let new = x * 2.0;
         let old = if flipped { p.flip([0]) } else { p };
         let function = g.function([("change", (new - old).id())], [(p.id(), new.id())]);
-        let mut program = lower(&function).unwrap();
+        let mut program = lowered(&function);
         assert_eq!(verify(&program), Ok(()));
         assert_eq!(program.launches.len(), 1);
         // What is copied at the end is written in its place at once.
@@ -152,7 +156,7 @@ fn a_part_needs_the_rest() {
         g.input("at", DType::I32, []),
     );
     let new = cache.dynamic_update_slice(0, x, at);
-    let mut program = lower(&g.function([], [(cache.id(), new.id())])).unwrap();
+    let mut program = lowered(&g.function([], [(cache.id(), new.id())]));
     assert_eq!(verify(&program), Ok(()));
     let launch = program
         .launches

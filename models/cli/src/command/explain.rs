@@ -2,6 +2,7 @@
 
 use super::Verdict;
 use super::device::{TargetArgument, Tf32Argument};
+use super::disassembly::assembly;
 use super::error::{CliError, Context};
 use super::functions::{PriorProgram, Subject};
 use super::interrupt::uninterrupted;
@@ -9,15 +10,17 @@ use super::output::Output;
 use super::precision::PrecisionArgument;
 use bsq::image_io::write_atomically;
 use bsq_codegen::cpu::{clif, microkernel};
-use bsq_codegen::lower::{self, lower_with};
-use bsq_codegen::program::{BufferKind, Program};
-use bsq_ir::rewrite::{self, Report};
+use bsq_codegen::kernel::Kernel;
+use bsq_codegen::lower;
+use bsq_codegen::pipeline::Pipeline;
+use bsq_codegen::program::Program;
+use bsq_codegen::ptx;
+use bsq_ir::rewrite::Report;
 use bsq_ir::text::graphviz;
-use bsq_runtime::cuda::{PtxOptions, PtxProgram, compile_ptx};
-use bsq_runtime::{CompileOptions, compile};
+use bsq_runtime::cuda::{PtxOptions, PtxProgram};
+use bsq_runtime::threads::available_threads;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
-use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Shows every stage of the compiler for a model.
@@ -33,10 +36,10 @@ memory and how many kernels the program has, and how long each part of compiling
   schedule  buffers with their memory, and kernel launches in order
   kernel    each kernel once, in Kernel IR
   clif      each kernel in Cranelift's IR
-  asm       each kernel in machine instructions
+  asm       each kernel in machine instructions, with the vector loops that it calls
   ptx       each kernel once for a GPU, with its launch
 
-The text of `ir` and `fused` parses back. With --target, or where ptx is asked for, `schedule` and \
+The text of `ir`, `fused` and `kernel` parses back. With --target, or where ptx is asked for, `schedule` and \
 `kernel` are those of the program for a GPU, whose work is cut in other blocks. No GPU and no driver \
 is needed.
 
@@ -118,11 +121,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         }
     };
     let exact = !arguments.inexact && (!arguments.train || subject.trains_exactly());
-    let options = rewrite::Options {
-        exact,
-        ..Default::default()
-    };
-    let (fused, report) = rewrite::optimize(&function, &options);
+    let mut pipeline = Pipeline::from_environment()?;
+    let rewritten = pipeline.rewrite(&function, exact)?;
     let on_gpu = arguments.target.is_given() || arguments.stage.contains(&Stage::Ptx);
     let on_cpu = [Stage::Clif, Stage::Asm];
     let on_cpu = arguments.stage.iter().any(|stage| on_cpu.contains(stage));
@@ -131,16 +131,16 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         precision,
         target,
     };
+    // Of both only if somebody looks at both.
     let for_gpu = match on_gpu {
-        true => Some(compile_ptx(&function, &for_gpu)?),
+        true => Some(PtxProgram::new(&mut pipeline, &rewritten, &for_gpu)?),
         false => None,
     };
     let for_cpu = lower::Options {
         precision,
         ..Default::default()
     };
-    // Of both only if somebody looks at both.
-    let for_cpu = (!on_gpu || on_cpu).then(|| lower_with(&fused, &for_cpu));
+    let for_cpu = (!on_gpu || on_cpu).then(|| pipeline.lower(&rewritten, &for_cpu));
     let for_cpu = for_cpu.transpose()?;
     let programs = (for_gpu.iter().map(|compiled| &compiled.program)).chain(&for_cpu);
     let program = programs
@@ -148,10 +148,11 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         .next()
         .expect("there is one for the one or the other");
     let cpu_program = programs.last().expect("as above");
+    let (fused, report) = (&rewritten.function, &rewritten.report);
     if let Some(path) = &arguments.dot {
         let drawn = match arguments.stage.as_slice() {
             [Stage::Ir] => &function,
-            _ => &fused,
+            _ => fused,
         };
         let source = graphviz(drawn);
         uninterrupted(|| write_atomically(path, source.as_bytes()))?;
@@ -162,11 +163,13 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         let text = match stage {
             Stage::Ir => function.to_string(),
             Stage::Fused => fused.to_string(),
-            Stage::Schedule => schedule(program),
-            Stage::Kernel => kernels(program, |kernel| Ok(kernel.to_string()))?,
+            Stage::Schedule => program.to_string(),
+            Stage::Kernel => program.kernels_text().to_string(),
             Stage::Clif => kernels(cpu_program, |kernel| Ok(listing(kernel)?.clif))?,
-            Stage::Asm => kernels(cpu_program, |kernel| Ok(listing(kernel)?.assembly))?,
-            Stage::Ptx => for_gpu.as_ref().map_or_else(String::new, ptx_of),
+            Stage::Asm => kernels(cpu_program, |kernel| Ok(assembly(&listing(kernel)?)))?,
+            Stage::Ptx => for_gpu.as_ref().map_or_else(String::new, |compiled| {
+                ptx::listing(&compiled.program, &compiled.entries).to_string()
+            }),
         };
         if arguments.stage.len() > 1 {
             output.say(format_args!("# stage {}", stage.name()))?;
@@ -184,24 +187,25 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     if arguments.stage.is_empty() {
         output.say(report.to_string().trim_end())?;
         output.say(&sizes)?;
-        match &for_gpu {
-            Some(compiled) => output.say(&compiled.report)?,
+        let compiled = match &for_gpu {
+            Some(compiled) => compiled.report.clone(),
             None => {
-                let options = CompileOptions {
-                    exact,
-                    precision,
-                    threads: output.threads,
-                    ..CompileOptions::default()
+                let machine = clif::Options {
+                    family: microkernel::selected()?,
+                    threads: available_threads(),
                 };
-                output.say(compile(&function, &options)?.report())?;
+                pipeline.machine_code(program, &machine)?;
+                pipeline.report(&rewritten, program)
             }
-        }
+        };
+        output.say(&compiled)?;
+        output.say(compiled.passes().to_string().trim_end())?;
     } else if let Some(compiled) = &for_gpu {
         output.note(&compiled.report);
     }
     output.value(&json!({
         "model": arguments.model,
-        "rewriting": report_json(&report),
+        "rewriting": report_json(report),
         "kernels": program.kernels.len(),
         "launches": program.launches.len(),
         "flops": program.flops(),
@@ -212,36 +216,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     Ok(Verdict::Good)
 }
 
-/// Each kernel's PTX below what it computes and how it is launched.
-fn ptx_of(compiled: &PtxProgram) -> String {
-    let mut result = String::new();
-    for (number, entry) in compiled.entries.iter().enumerate() {
-        let launches: Vec<_> = (compiled.program.launches.iter().enumerate())
-            .filter(|(_, launch)| launch.kernel == number)
-            .collect();
-        let label = launches.first().map_or("", |(_, launch)| &launch.label);
-        let times = launches.len();
-        result += &format!("// kernel {number}, {times} times: {label}\n");
-        result += &format!(
-            "// {} blocks of {} threads, {} bytes of shared memory each",
-            entry.blocks, entry.threads, entry.shared_bytes
-        );
-        if entry.workspace_bytes > 0 {
-            result += &format!(", a workspace of {} bytes", entry.workspace_bytes);
-        }
-        result += "\n// launches:";
-        for (index, launch) in launches {
-            let once = if launch.stable { " (once)" } else { "" };
-            result += &format!(" {index}{once}");
-        }
-        result += "\n";
-        result += entry.text.trim_end();
-        result += "\n\n";
-    }
-    result
-}
-
-fn listing(kernel: &bsq_codegen::kernel::Kernel) -> Result<clif::Listing, CliError> {
+fn listing(kernel: &Kernel) -> Result<clif::Listing, CliError> {
     let options = clif::Options {
         family: microkernel::selected()?,
         threads: 1,
@@ -252,57 +227,15 @@ fn listing(kernel: &bsq_codegen::kernel::Kernel) -> Result<clif::Listing, CliErr
 /// Each kernel's text below its number and what it computes.
 fn kernels(
     program: &Program,
-    text: impl Fn(&bsq_codegen::kernel::Kernel) -> Result<String, CliError>,
+    text: impl Fn(&Kernel) -> Result<String, CliError>,
 ) -> Result<String, CliError> {
-    let mut result = String::new();
-    for (number, kernel) in program.kernels.iter().enumerate() {
-        let launches = program.launches.iter().filter(|l| l.kernel == number);
-        let label = launches.clone().next().map_or("", |launch| &launch.label);
-        result += &format!("# kernel {number}, {} times: {label}\n", launches.count());
-        result += text(kernel)?.trim_end();
-        result += "\n\n";
-    }
-    Ok(result)
-}
-
-/// Buffers with where their memory is, then launches in order.
-fn schedule(program: &Program) -> String {
-    let mut text = String::new();
-    for (number, buffer) in program.buffers.iter().enumerate() {
-        let place = match &buffer.kind {
-            BufferKind::Input(name) => format!("input \"{name}\""),
-            BufferKind::Parameter(name) => format!("parameter \"{name}\""),
-            BufferKind::Constant(bytes) => format!("constant of {} bytes", bytes.len()),
-            BufferKind::Temporary { offset } => format!("arena at {offset}"),
-            BufferKind::Stable => "kept between runs".to_string(),
-        };
-        writeln!(text, "b{number} : {} = {place}", buffer.ty).expect("a String takes all");
-    }
-    writeln!(text, "arena of {} bytes", program.arena_bytes).expect("a String takes all");
-    for (number, launch) in program.launches.iter().enumerate() {
-        let arguments: Vec<String> = launch
-            .arguments
-            .iter()
-            .map(|b| format!("b{}", b.0))
-            .collect();
-        let once = if launch.stable { ", once" } else { "" };
-        writeln!(
-            text,
-            "launch {number}: kernel {}({}){once}  # {}, {:.3} MFLOP",
-            launch.kernel,
-            arguments.join(", "),
-            launch.label,
-            launch.flops as f64 / 1e6
-        )
-        .expect("a String takes all");
-    }
-    for (name, buffer) in &program.outputs {
-        writeln!(text, "output \"{name}\" = b{}", buffer.0).expect("a String takes all");
-    }
-    for (from, to) in &program.copies {
-        writeln!(text, "copy b{} to b{}", from.0, to.0).expect("a String takes all");
-    }
-    text
+    let texts = program
+        .kernels
+        .iter()
+        .map(text)
+        .collect::<Result<Vec<_>, _>>()?;
+    let listing = program.listing(|kernel, f| f.write_str(&texts[kernel]));
+    Ok(listing.to_string())
 }
 
 fn report_json(report: &Report) -> Value {

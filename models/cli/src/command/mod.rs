@@ -9,6 +9,7 @@ mod check;
 mod decode;
 mod detokenize;
 mod device;
+mod disassembly;
 mod encode;
 mod error;
 mod explain;
@@ -56,7 +57,8 @@ Start with:
 Exit codes: 0 good; 1 a check failed; 2 bad input; 130 interrupted.
 
 Environment: BSQ_CPU=avx512|avx2|portable forces a family of instructions; it changes speed, \
-never results (in f32: see --precision).")]
+never results (in f32: see --precision). BSQ_DUMP=PASS,... prints what went into passes of the \
+compiler and what came out, to standard error; an unknown name is answered with the list.")]
 struct Cli {
     #[command(flatten)]
     global: Global,

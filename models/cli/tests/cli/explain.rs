@@ -24,18 +24,58 @@ fn every_stage_is_shown() {
         assert!(!text("ir").contains("layer_norm"));
         assert!(text("schedule").contains("launch 0: kernel"));
         assert!(text("kernel").contains("# kernel 0"));
+        let kernels = bsq_codegen::kernel::parse_all(&text("kernel")).unwrap();
+        assert_eq!(kernels.len() as u64, value["kernels"].as_u64().unwrap());
         assert!(text("clif").contains("function"));
         assert!(text("asm").len() > 1000);
+        let called = text("clif").contains("wide loop u0:0");
+        let shown = text("asm").contains("wide loop u0:0, userextname0\n     0  mov");
+        assert_eq!(called, shown, "{}", text("asm"));
         assert!(!value["rewriting"]["found"].as_object().unwrap().is_empty());
         let dot = String::from_utf8(bench.bytes("g.dot")).unwrap();
         assert!(dot.starts_with("digraph"));
     }
     let said = bench.good(&["explain", "model.safetensors"]).stdout;
     assert!(
-        ["cost", "found", "compiled in"]
+        ["cost", "found", "compiled in", "saturation", "in-place"]
             .iter()
             .all(|word| said.contains(word)),
         "{said}"
+    );
+}
+
+/// `BSQ_DUMP` shows what goes into passes and comes out; a name that is none is refused.
+#[test]
+fn passes_are_dumped() {
+    let bench = Bench::new();
+    fs::write(bench.path("c.toml"), crate::common::CONFIG).unwrap();
+    let dump = |passes: &str| {
+        let mut command = bench.command(&["explain", "c.toml", "--stage", "schedule"]);
+        let ran = command.env("BSQ_DUMP", passes).output().unwrap();
+        let error = String::from_utf8(ran.stderr).unwrap();
+        (ran.status.code(), error)
+    };
+    let (code, text) = dump("rewrite,lower");
+    assert_eq!(code, Some(0), "{text}");
+    let place = |head: &str| text.find(head).unwrap_or_else(|| panic!("{head}{text}"));
+    let heads = [
+        "# before rewrite\n",
+        "# after rewrite\n",
+        "# before lower\n",
+    ];
+    let [given, rewritten, groups] = heads.map(place);
+    let given: bsq_ir::Function = text[given..rewritten].parse().unwrap();
+    let rewritten: bsq_ir::Function = text[rewritten..groups].parse().unwrap();
+    assert_ne!(given.to_string(), rewritten.to_string());
+    // Groups that needed something stored came before.
+    let lowered = text.rfind("# after lower\n").unwrap();
+    let kernels = bsq_codegen::kernel::parse_all(&text[lowered..]).unwrap();
+    assert!(kernels.len() > 10);
+    let (code, text) = dump("rewrite,fuse");
+    assert_eq!(code, Some(2));
+    assert!(
+        text.contains("no pass \"fuse\"; the passes are verify, rewrite,"),
+        "{text}"
     );
 }
 

@@ -4,9 +4,9 @@ use super::super::{Options, explain};
 use super::run::{check, check_moderate};
 use crate::cpu::microkernel::Family;
 use crate::kernel::{Format, Stmt};
-use crate::lower::{self, Precision, lower, lower_with};
+use crate::lower::{self, Precision};
+use crate::pipeline;
 use bsq_ir::autodiff::gradients;
-use bsq_ir::rewrite::{Options as Rewriting, optimize};
 use bsq_ir::tensor::Init;
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_nn::layers::{Block, causal};
@@ -34,7 +34,10 @@ fn kernels_of_a_training_step_equal_the_interpreter() {
         updates.push((parameter.id(), updated.id()));
     }
     let function = graph.function([("loss", loss.id())], updates);
-    for kernel in lower(&function).unwrap().kernels {
+    for kernel in pipeline::lower(&function, &Default::default())
+        .unwrap()
+        .kernels
+    {
         check(&kernel, 3).unwrap();
     }
 }
@@ -69,8 +72,10 @@ fn kernels_in_narrow_formats_equal_the_interpreter() {
             precision,
             ..Default::default()
         };
-        let (optimized, _) = optimize(&function, &Rewriting::default());
-        for kernel in lower_with(&optimized, &options).unwrap().kernels {
+        for kernel in pipeline::program(&function, false, &options)
+            .unwrap()
+            .kernels
+        {
             formats(&kernel.body, &mut found);
             check_moderate(&kernel, 3).unwrap();
         }
@@ -86,7 +91,10 @@ fn rows_of_functions_and_sums_run_in_wide_loops_where_there_are_wide_vectors() {
     let graph = Graph::new();
     let x = graph.input("x", DType::F32, [64, 256]);
     let y = x.gelu().sum(-1);
-    let kernels = lower(&graph.function([("y", y.id())], [])).unwrap().kernels;
+    let function = graph.function([("y", y.id())], []);
+    let kernels = pipeline::lower(&function, &Default::default())
+        .unwrap()
+        .kernels;
     for family in Family::all_supported() {
         let options = Options { family, threads: 1 };
         let listings = kernels.iter().map(|k| explain(k, &options).unwrap().clif);

@@ -59,8 +59,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn random_kernels_equal_the_interpreter(seed in any::<u64>()) {
-        check(&random_kernel(seed, Limits::default()), seed)?;
+    fn random_kernels_equal_the_interpreter_and_come_back_from_text(seed in any::<u64>()) {
+        let kernel = random_kernel(seed, Limits::default());
+        let text = kernel.to_string();
+        prop_assert_eq!(text.parse(), Ok(kernel.clone()), "{}", text);
+        check(&kernel, seed)?;
     }
 
     #[test]

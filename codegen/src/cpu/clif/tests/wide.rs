@@ -4,6 +4,7 @@ use super::super::{Options, explain};
 use super::generate::Random;
 use super::run::{check, run};
 use crate::cpu::microkernel::Family;
+use crate::cpu::wide::{tests::check_code, width};
 use crate::kernel::{
     Affine, Array, Combine, Element, Extent, Inst, Kernel, Place, Reduce, Reduction, Stmt, Value,
     Var,
@@ -219,10 +220,13 @@ proptest! {
     #[test]
     fn straight_code_is_wide_and_equals_the_interpreter(seed in any::<u64>()) {
         let kernel = straight_kernel(seed);
-        for family in Family::all_supported() {
-            let clif = explain(&kernel, &Options { family, threads: 1 }).unwrap().clif;
-            let wide = clif.contains("wide loop");
+        for family in Family::ALL {
+            let listing = explain(&kernel, &Options { family, threads: 1 }).unwrap();
+            let wide = !listing.wide_loops.is_empty();
             prop_assert_eq!(wide, family != Family::Portable, "{} of\n{}", family, kernel);
+            for made in listing.wide_loops {
+                check_code(&made.code, width(family).unwrap());
+            }
         }
         check(&kernel, seed)?;
     }

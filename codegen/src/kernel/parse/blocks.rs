@@ -1,0 +1,196 @@
+//! Statements on blocks: contractions and attention.
+
+use super::super::{Attend, AttendBackward, Contract, Element, Format, Groups, Panels, Side};
+use super::cursor::Cursor;
+use super::{ParseError, affine, element, extent};
+
+/// What follows `contract`.
+pub(super) fn contract(cursor: &mut Cursor) -> Result<Contract, ParseError> {
+    let format = format(cursor);
+    let c = element(cursor)?;
+    cursor.expect("by")?;
+    let c_row_stride = cursor.number()?;
+    let accumulate = cursor.accept("+=");
+    if !accumulate {
+        cursor.expect("=")?;
+    }
+    let a = side(cursor)?;
+    cursor.expect("* panels")?;
+    let b = panels(cursor)?;
+    let a_groups = match cursor.accept("groups") {
+        true => Some(groups(cursor)?),
+        false => None,
+    };
+    let columns = match cursor.accept("columns") {
+        true => Some(element(cursor)?),
+        false => None,
+    };
+    cursor.expect("over m")?;
+    let m = extent(cursor)?;
+    cursor.expect("n")?;
+    let n = extent(cursor)?;
+    cursor.expect("k")?;
+    let k = extent(cursor)?;
+    Ok(Contract {
+        format: format.unwrap_or(Format::F32),
+        a: a.first,
+        a_row_stride: a.row_stride,
+        a_k_stride: a.column_stride,
+        a_groups,
+        b: b.first,
+        b_panel_stride: b.stride,
+        columns,
+        c,
+        c_row_stride,
+        m,
+        n,
+        k,
+        accumulate,
+    })
+}
+
+/// What follows `attend`.
+pub(super) fn attend(cursor: &mut Cursor) -> Result<Attend, ParseError> {
+    let format = format(cursor).ok_or_else(|| cursor.expected("a format such as `f32`"))?;
+    let output = element(cursor)?;
+    cursor.expect(",")?;
+    let maxima = element(cursor)?;
+    cursor.expect(",")?;
+    let sums = element(cursor)?;
+    cursor.expect("=")?;
+    let q = side(cursor)?;
+    cursor.expect(", keys")?;
+    let k = panels(cursor)?;
+    cursor.expect(", values")?;
+    let v = panels(cursor)?;
+    cursor.expect("scale")?;
+    let scale = cursor.float_bits()?;
+    cursor.expect("rows")?;
+    let rows = extent(cursor)?;
+    cursor.expect("keys")?;
+    let keys = cursor.number()?;
+    cursor.expect("depths")?;
+    let depth = cursor.number()?;
+    cursor.expect(",")?;
+    let value_depth = cursor.number()?;
+    let causal = causal(cursor)?;
+    cursor.expect("from")?;
+    Ok(Attend {
+        format,
+        q: q.first,
+        q_row_stride: q.row_stride,
+        q_column_stride: q.column_stride,
+        k: k.first,
+        k_panel_stride: k.stride,
+        v: v.first,
+        v_panel_stride: v.stride,
+        output,
+        maxima,
+        sums,
+        rows,
+        keys,
+        depth,
+        value_depth,
+        scale,
+        causal,
+        first: affine(cursor)?,
+    })
+}
+
+/// What follows `attend backward by`.
+pub(super) fn attend_backward(cursor: &mut Cursor) -> Result<AttendBackward, ParseError> {
+    let by_keys = cursor.accept("keys");
+    if !by_keys {
+        cursor.expect("queries")?;
+    }
+    let mut results: Vec<Element> = Vec::new();
+    while !cursor.accept("=") {
+        results.push(element(cursor)?);
+    }
+    let written = if by_keys { None } else { results.pop() };
+    let left = [side(cursor)?, side(cursor)?];
+    let right = [panels(cursor)?, panels(cursor)?];
+    cursor.expect(",")?;
+    let maxima = element(cursor)?;
+    cursor.expect(",")?;
+    let sums = element(cursor)?;
+    let inner = match written {
+        Some(inner) => inner,
+        None if by_keys => {
+            cursor.expect(",")?;
+            element(cursor)?
+        }
+        None => return Err(cursor.error("the inner products of queries are written nowhere")),
+    };
+    cursor.expect("scale")?;
+    let scale = cursor.float_bits()?;
+    cursor.expect("rows")?;
+    let rows = extent(cursor)?;
+    cursor.expect("columns")?;
+    let columns = cursor.number()?;
+    cursor.expect("depths")?;
+    let depth = cursor.number()?;
+    cursor.expect(",")?;
+    let value_depth = cursor.number()?;
+    let causal = causal(cursor)?;
+    cursor.expect("from")?;
+    Ok(AttendBackward {
+        by_keys,
+        left,
+        right,
+        maxima,
+        sums,
+        inner,
+        results,
+        rows,
+        first: affine(cursor)?,
+        columns,
+        depths: [depth, value_depth],
+        scale,
+        causal,
+    })
+}
+
+/// The longest name first: one is the beginning of another.
+fn format(cursor: &mut Cursor) -> Option<Format> {
+    let mut formats = Format::ALL;
+    formats.sort_by_key(|format| std::cmp::Reverse(format.name().len()));
+    formats
+        .into_iter()
+        .find(|format| cursor.accept(format.name()))
+}
+
+/// `b0[0] by (8, 1)`
+fn side(cursor: &mut Cursor) -> Result<Side, ParseError> {
+    let first = element(cursor)?;
+    cursor.expect("by (")?;
+    let row_stride = cursor.number()?;
+    cursor.expect(",")?;
+    let column_stride = cursor.number()?;
+    cursor.expect(")")?;
+    Ok(Side {
+        first,
+        row_stride,
+        column_stride,
+    })
+}
+
+/// `b0[0] by 128`
+fn panels(cursor: &mut Cursor) -> Result<Panels, ParseError> {
+    let first = element(cursor)?;
+    cursor.expect("by")?;
+    let stride = cursor.number()?;
+    Ok(Panels { first, stride })
+}
+
+fn groups(cursor: &mut Cursor) -> Result<Groups, ParseError> {
+    let terms = cursor.number()?;
+    cursor.expect("by")?;
+    let stride = cursor.number()?;
+    Ok(Groups { terms, stride })
+}
+
+fn causal(cursor: &mut Cursor) -> Result<Option<usize>, ParseError> {
+    let is_causal = cursor.accept("causal");
+    is_causal.then(|| cursor.number()).transpose()
+}
