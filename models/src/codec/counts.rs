@@ -1,6 +1,6 @@
 //! Probabilities as integers: the exact numbers that the entropy coder works with.
 //!
-//! A probability p, an `f32` that promise 1 makes equal everywhere, becomes a count out of 2^24:
+//! A probability p, an `f32` of the same bits everywhere, becomes a count out of 2^24:
 //! `1 + floor(p * (2^24 - n))` for one of n symbols, one rounded multiplication and one exact
 //! truncation. What is missing to 2^24 is added to the first of the largest counts, so the total is
 //! a power of two and no symbol has count 0, whatever the model says.

@@ -1,4 +1,4 @@
-//! The forward pass of a strip in bf16 or f16: outside promise 1, and so with fewer passes.
+//! The forward pass of a strip in bf16 or f16: outside *the same bits everywhere*, and so with fewer passes.
 //!
 //! Probabilities are rounded before they are divided by their sum, which is that of the rounded
 //! ones, and the sum divides the few channels of the result instead of the many probabilities.
