@@ -64,7 +64,6 @@ mod error;
 mod frames;
 mod header;
 mod models;
-mod picture;
 mod range_coder;
 mod together;
 
@@ -78,6 +77,5 @@ pub use header::{
     Coding, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NUMERICS_VERSION, RAW_SIDE, SectionArea,
 };
 pub use models::{Codec, SectionReport};
-pub use picture::{grid_rows, picture_tokens};
 pub use range_coder::{SymbolDecoder, SymbolEncoder};
 pub use together::{DecodedStream, decode_together};

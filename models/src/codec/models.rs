@@ -7,6 +7,7 @@ use super::{CodecError, Coding, Frame, Header, RAW_SIDE, SectionArea};
 use crate::config::QuantizerConfig;
 use crate::pipeline::{ModelFile, SessionOptions, identity, identity_number};
 use crate::prior::{Place, PriorFile, PriorSession, SectionTokens, check_bits};
+use crate::token_grid::GridShape;
 use crate::tokenizer::bits::split_index;
 
 /// What both sides must have in common: a tokenizer, and a prior unless coding is raw.
@@ -17,7 +18,7 @@ pub struct Codec {
     /// Tokens are below this.
     limit: u64,
     patch: u16,
-    window: [u16; 2],
+    window: GridShape,
     prior: Option<Prior>,
 }
 
@@ -73,25 +74,19 @@ impl Codec {
                 given: own,
             });
         }
-        let (rows, columns) = config.encoder.grid();
         Ok(Codec {
             tokenizer: identity_number(config, &tokenizer.parameters),
             tokenizer_name: tokenizer.name.clone(),
             bits,
             limit,
             patch: config.encoder.patch_size as u16,
-            window: [columns as u16, rows as u16],
+            window: config.encoder.grid(),
             prior: prior.map(|prior| Prior {
                 identity: prior.identity(),
                 name: prior.name.clone(),
                 session: PriorSession::new(prior, options),
             }),
         })
-    }
-
-    /// Columns and rows of a window of the tokenizer, in tokens.
-    pub fn window(&self) -> [usize; 2] {
-        self.window.map(usize::from)
     }
 
     /// Sub-tokens of a token; none without a prior.

@@ -30,8 +30,9 @@ mod training;
 mod tree;
 mod validate;
 
+pub use crate::image_io::ImageSize;
 pub use error::{ConfigError, Problem};
-pub use model::{ImageSize, MaskType, TokenizerConfig, VitConfig};
+pub use model::{MaskType, TokenizerConfig, VitConfig};
 pub use prior::{PositionEncoding, PriorConfig, PriorModelConfig};
 pub use quantizer::{
     BsqConfig, CodebookEntropy, EntropyMode, PredefinedCodebook, QuantizerConfig, QuantizerKind,

@@ -2,11 +2,12 @@
 
 use super::{
     Config, ConfigError,
-    model::{ImageSize, TokenizerConfig, VitConfig},
+    model::{TokenizerConfig, VitConfig},
     prior::{PositionEncoding, PriorConfig, PriorModelConfig},
     quantizer::{EntropyMode, PredefinedCodebook, QuantizerConfig},
     training::{DataConfig, LrSchedule, OptimizerConfig, TrainConfig},
 };
+use crate::image_io::ImageSize;
 use crate::leech::MINIMAL_VECTORS;
 
 type Checked = Result<(), ConfigError>;

@@ -1,6 +1,7 @@
 //! What tells training data from other data without reading all of it.
 
 use crate::pipeline::Fnv;
+use crate::token_grid::TokenGrid;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -30,13 +31,11 @@ impl DataFingerprint {
     }
 
     /// That of grids of tokens: columns and tokens of each.
-    pub(super) fn of_tokens<'a>(
-        grids: impl Iterator<Item = (usize, &'a [u64])>,
-    ) -> DataFingerprint {
+    pub(super) fn of_tokens(grids: &[TokenGrid]) -> DataFingerprint {
         let (mut hash, mut samples) = (Fnv::default(), 0);
-        for (columns, tokens) in grids {
-            hash.numbers(&[columns, tokens.len()]);
-            tokens.iter().for_each(|&token| hash.number(token));
+        for TokenGrid { shape, indices } in grids {
+            hash.numbers(&[shape.columns, indices.len()]);
+            indices.iter().for_each(|&token| hash.number(token));
             samples += 1;
         }
         let hash = hash.0;

@@ -31,7 +31,7 @@
 //!
 //! let photo = Picture::new(20, 10, (0..600).map(|i| (i % 251) as u8).collect());
 //! let tokens = session.encode_picture(&photo, &mut |_| {})?;
-//! assert_eq!(tokens.indices.len(), 2 * 4); // two windows of 2x2 tokens
+//! assert_eq!(tokens.grid.indices.len(), 2 * 4); // two windows of 2x2 tokens
 //! let reconstruction = session.decode_picture(&tokens, &mut |_| {})?;
 //! assert_eq!((reconstruction.width, reconstruction.height), (20, 10));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -48,7 +48,7 @@ pub use functions::{decode_function, encode_function};
 pub(crate) use identity::Fnv;
 pub use identity::{identity, identity_number};
 pub use model_file::{ModelError, ModelFile};
-pub use picture::PictureTokens;
+pub use picture::{PictureTokens, RunTimes};
 pub use session::{PipelineError, SessionOptions, TokenizerSession};
 pub use token_file::{NamedTokens, TokenFile, TokenFileError};
 

@@ -2,7 +2,8 @@
 
 use super::{ModelFile, decode_function, encode_function};
 use crate::config::QuantizerConfig;
-use crate::image_io::Range;
+use crate::image_io::{ImageSize, Range};
+use crate::token_grid::GridShape;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::Function;
 use bsq_runtime::tensor_data::{Element, HostTensor, TensorError};
@@ -45,6 +46,17 @@ pub enum PipelineError {
         given: usize,
         /// How many belong to one window.
         each: usize,
+    },
+    /// The tokens are not those of a picture of their size.
+    #[error(
+        "{}x{} tokens (rows x columns), but a picture of this size has {}x{}",
+        given.rows, given.columns, expected.rows, expected.columns
+    )]
+    Grid {
+        /// The grid at hand.
+        given: GridShape,
+        /// That of a picture of this size.
+        expected: GridShape,
     },
     /// An index that no token of the model has.
     #[error("token {position} has index {index}, but this model's indices are below {limit}")]
@@ -90,10 +102,7 @@ impl TokenizerSession {
     pub fn new(model: &ModelFile, options: SessionOptions) -> TokenizerSession {
         TokenizerSession {
             tokenizer: model.tokenizer.clone(),
-            range: match model.config.data.zero_mean {
-                true => Range::MinusOneToOne,
-                false => Range::ZeroToOne,
-            },
+            range: model.config.data.pixel_range(),
             parameters: model.parameters.clone(),
             options,
             encoder: Half::default(),
@@ -117,15 +126,14 @@ impl TokenizerSession {
         self.tokenizer.config().encoder.tokens()
     }
 
-    /// Columns and rows of a window, in pixels.
-    pub fn window_size(&self) -> (usize, usize) {
-        let size = self.tokenizer.config().encoder.image_size;
-        (size.width, size.height)
+    /// Rows and columns of a window, in pixels.
+    pub fn window_size(&self) -> ImageSize {
+        self.tokenizer.config().encoder.image_size
     }
 
     /// Values of one window: `3 * height * width`.
     pub fn values_per_window(&self) -> usize {
-        let (width, height) = self.window_size();
+        let ImageSize { height, width } = self.window_size();
         3 * width * height
     }
 

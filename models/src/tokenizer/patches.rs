@@ -4,6 +4,7 @@
 //! row, then the column, so that a convolution kernel `[width, channels, p, p]` is a weight of
 //! the patch embedding as it lies in memory.
 
+use crate::token_grid::GridShape;
 use bsq_ir::Tensor;
 
 /// `[batch, channels, height, width]` as `[batch, tokens, channels * patch * patch]`.
@@ -28,7 +29,8 @@ pub fn patchify(image: Tensor<'_>, patch: usize) -> Tensor<'_> {
 /// # Panics
 /// If the tokens are not `rows * columns` or a token has no whole number of channels.
 #[track_caller]
-pub fn unpatchify(tokens: Tensor<'_>, (rows, columns): (usize, usize), patch: usize) -> Tensor<'_> {
+pub fn unpatchify(tokens: Tensor<'_>, grid: GridShape, patch: usize) -> Tensor<'_> {
+    let GridShape { rows, columns, .. } = grid;
     let shape = tokens.shape();
     let [batch, _, features] = shape[..] else {
         panic!("unpatchify takes [batch, tokens, features], not {shape}");
@@ -61,7 +63,7 @@ mod tests {
 
     #[test]
     fn unpatchify_inverts_patchify_of_a_picture_that_is_not_square() {
-        let back = run(|image| unpatchify(patchify(image, 2), (2, 3), 2));
+        let back = run(|image| unpatchify(patchify(image, 2), GridShape::still(2, 3), 2));
         assert_eq!(back, image());
     }
 

@@ -1,10 +1,10 @@
 //! How well a model reconstructs the pictures of a folder, at their own size.
 
 use super::TrainError;
-use crate::config::TokenizerConfig;
+use crate::config::Config;
 use crate::data::{Listing, list_folder};
 use crate::executor::Tensors;
-use crate::image_io::{Picture, Range, Windows, load, to_planar};
+use crate::image_io::{ImageSize, Picture, Range, Windows, load, to_planar};
 use crate::metrics::psnr;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::{DType, Graph, Scope};
@@ -21,8 +21,7 @@ pub struct Evaluator {
     executable: Executable,
     session: Option<Session>,
     range: Range,
-    /// Rows and columns of a window.
-    window: (usize, usize),
+    window: ImageSize,
 }
 
 /// One picture's figures.
@@ -53,12 +52,12 @@ impl Evaluator {
     /// # Errors
     /// If the folder has no pictures or a broken one.
     pub fn new(
-        config: &TokenizerConfig,
+        config: &Config,
         folder: &Path,
         threads: usize,
         device: Device,
     ) -> Result<Evaluator, TrainError> {
-        let tokenizer = Tokenizer::new(config)?;
+        let tokenizer = Tokenizer::new(&config.model)?;
         let graph = Graph::new();
         let image = graph.input("image", DType::F32, tokenizer.image_shape(BATCH));
         let forward = tokenizer.forward(&Scope::root(&graph), image);
@@ -75,18 +74,13 @@ impl Evaluator {
             let picture = load(&path).map_err(crate::data::DataError::from)?.picture;
             pictures.push((path, picture));
         }
-        let size = config.encoder.image_size;
-        let range = match config.clamp_range[0] < 0.0 {
-            true => Range::MinusOneToOne,
-            false => Range::ZeroToOne,
-        };
         Ok(Evaluator {
             notices,
             pictures,
             executable,
             session: None,
-            range,
-            window: (size.height, size.width),
+            range: config.data.pixel_range(),
+            window: config.model.encoder.image_size,
         })
     }
 
@@ -114,7 +108,7 @@ impl Evaluator {
         let mut scores = Vec::new();
         for (path, picture) in &self.pictures {
             let planes = reconstruct(session, picture, self.window, self.range)?;
-            let psnr = psnr(&to_planar(picture, self.range), &planes);
+            let psnr = psnr(&to_planar(picture, Range::MinusOneToOne), &planes);
             let path = path.clone();
             scores.push(PictureScore { path, psnr });
         }
@@ -122,14 +116,16 @@ impl Evaluator {
     }
 }
 
-/// The unrounded planes `[3, height, width]` of a picture's reconstruction.
+/// The unrounded planes `[3, height, width]` of a picture's reconstruction, in -1..1 as metrics take
+/// them, whatever the model's range.
 fn reconstruct(
     session: &mut Session,
     picture: &Picture,
-    (height, width): (usize, usize),
+    window: ImageSize,
     range: Range,
 ) -> Result<Vec<f32>, TrainError> {
-    let windows = Windows::over(picture, width, height);
+    let windows = Windows::over(picture.size(), window);
+    let ImageSize { height, width } = window;
     let values = 3 * height * width;
     let mut cut = windows.cut(picture, range);
     let kept = cut.len();
@@ -142,5 +138,11 @@ fn reconstruct(
         planes.extend_from_slice(outputs["reconstruction"].as_slice::<f32>()?);
     }
     planes.truncate(kept);
-    Ok(windows.assemble_planes(&planes))
+    let mut planes = windows.assemble_planes(&planes);
+    if range == Range::ZeroToOne {
+        planes
+            .iter_mut()
+            .for_each(|value| *value = *value * 2.0 - 1.0);
+    }
+    Ok(planes)
 }

@@ -4,6 +4,7 @@ use bsq::codec::{Codec, CodecError, Damage, Decoder, Encoder, StreamReport};
 use bsq::config::{Config, PriorConfig};
 use bsq::pipeline::{ModelFile, SessionOptions, identity};
 use bsq::prior::{PriorFile, PriorSession, PriorSessionError};
+use bsq::token_grid::GridShape;
 use bsq_ir::philox::random_word;
 
 /// 16x16 windows with 2x2 tokens of 12 bits.
@@ -90,7 +91,7 @@ pub fn drawn(width: usize, height: usize, seed: u64) -> Vec<u64> {
     let sections = session
         .step_by_step(&sizes, 4, &mut draw, &mut |_| {})
         .unwrap();
-    let (columns, rows) = header.grid();
+    let GridShape { rows, columns, .. } = header.grid();
     let mut grid = vec![0; columns * rows];
     for (area, section) in areas.iter().zip(&sections) {
         let tokens = section.indices(&prior.model);

@@ -11,7 +11,7 @@ use crate::common::{codec, decode, drawn, encode, tokens};
 use bsq::codec::{Codec, crc32c};
 use bsq::image_io;
 use bsq::pipeline::{SessionOptions, TokenizerSession};
-use bsq::{codec::grid_rows, pretrained};
+use bsq::pretrained;
 use bsq_runtime::checkpoint::Weights;
 use std::path::{Path, PathBuf};
 
@@ -103,7 +103,5 @@ fn default_models(prior: &str, width: usize, height: usize) -> (Codec, Vec<u64>)
     let picture = image_io::crop(&picture, 0, 0, width, height);
     let mut session = TokenizerSession::new(&tokenizer, options);
     let tokens = session.encode_picture(&picture, &mut |_| {}).unwrap();
-    let (columns, _) = codec.header(width, height, None).unwrap().grid();
-    let rows = grid_rows(&tokens, codec.window(), columns);
-    (codec, rows)
+    (codec, tokens.grid.indices)
 }

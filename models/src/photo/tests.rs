@@ -1,0 +1,121 @@
+//! Whole pictures and rows through both directions, with a prior and without.
+
+use super::*;
+use crate::codec::FrameReader;
+use crate::config::{Config, PriorConfig};
+use crate::image_io::Picture;
+use crate::pipeline::identity;
+use bsq_ir::philox::random_word;
+
+const PRIOR: &str = "
+[prior]
+bits = 12
+sub_token_bits = 3
+side = 4
+width = 16
+layers = 1
+heads = 2
+head_width = 8
+";
+
+fn model() -> ModelFile {
+    let text = include_str!("../../tests/tiny.toml");
+    ModelFile::untrained("tiny", Config::from_toml(text).unwrap(), 3).unwrap()
+}
+
+fn prior(seed: u64) -> PriorFile {
+    let model = model();
+    let own = identity(model.tokenizer.config(), &model.parameters);
+    let config = format!("{PRIOR}[train]\nseed = {seed}\n");
+    PriorFile::untrained("prior", PriorConfig::from_toml(&config).unwrap(), &own).unwrap()
+}
+
+fn picture(width: usize, height: usize) -> Picture {
+    let words = (0..3 * width * height).map(|i| random_word(6, 0, i as u64));
+    Picture::new(width, height, words.map(|word| word as u8).collect())
+}
+
+fn codec(prior: Option<&PriorFile>) -> PhotoCodec {
+    PhotoCodec::new(&model(), prior, SessionOptions::default()).unwrap()
+}
+
+#[test]
+fn a_picture_comes_back_as_its_tokenizer_sees_it() {
+    let picture = picture(70, 53);
+    let prior = prior(1);
+    let mut session = TokenizerSession::new(&model(), SessionOptions::default());
+    let tokens = session.encode_picture(&picture, &mut |_| {}).unwrap();
+    let expected = session.decode_picture(&tokens, &mut |_| {}).unwrap();
+    for prior in [None, Some(&prior)] {
+        let mut codec = codec(prior);
+        let (mut done, windows) = (0, codec.windows(picture.size()));
+        let options = EncodeOptions::default();
+        let stream = codec.encode(&picture, options, &mut |now| done = now);
+        assert_eq!(done, windows);
+        let back = codec.decode(&stream.unwrap(), &mut |now| done = now);
+        assert_eq!((back.unwrap(), done), (expected.clone(), windows));
+    }
+}
+
+#[test]
+fn streams_find_their_prior_and_decode_together_as_alone() {
+    let (first, second) = (prior(1), prior(2));
+    let (a, b) = (picture(40, 20), picture(16, 60));
+    let options = EncodeOptions { keep: Some(2) };
+    let streams = |prior| {
+        let mut codec = codec(Some(prior));
+        [&a, &b].map(|picture| codec.encode(picture, options, &mut |_| {}).unwrap())
+    };
+    let (ours, theirs) = (streams(&first), streams(&second));
+    let mut codec = codec(Some(&first));
+    let error = codec.decode(&theirs[0], &mut |_| {}).unwrap_err();
+    assert!(
+        error.to_string().contains("coded with the prior"),
+        "{error}"
+    );
+    codec.add_prior(&second).unwrap();
+    assert_eq!(codec.encode(&a, options, &mut |_| {}).unwrap(), ours[0]);
+    for streams in [ours, theirs] {
+        let frames = streams
+            .iter()
+            .map(|s| FrameReader::new(&s[..], false).unwrap());
+        let together = codec.decode_tokens(frames.collect(), &mut |_| {}).unwrap();
+        for (decoded, stream) in together.into_iter().zip(&streams) {
+            let mut rgb = Vec::new();
+            let mut write = |row: &[u8]| {
+                rgb.extend_from_slice(row);
+                Ok(())
+            };
+            let report = codec.write_rows(decoded.unwrap(), &mut write, &mut |_| {});
+            let alone = codec.decode(stream, &mut |_| {}).unwrap();
+            assert_eq!(report.unwrap().size, alone.size());
+            assert_eq!(rgb, alone.rgb);
+        }
+    }
+}
+
+#[test]
+fn what_follows_the_last_section_is_found_by_rows_too() {
+    let mut codec = codec(None);
+    let mut stream = codec
+        .encode(&picture(40, 20), EncodeOptions::default(), &mut |_| {})
+        .unwrap();
+    stream.push(0);
+    let error = codec.decode(&stream, &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("follows the last"), "{error}");
+}
+
+#[test]
+fn the_report_says_what_was_written() {
+    let mut codec = codec(Some(&prior(1)));
+    let (picture, options) = (picture(40, 20), EncodeOptions { keep: Some(4) });
+    let rows = &mut picture.rows();
+    let (stream, report) = codec
+        .encode_rows(rows, Vec::new(), options, &mut |_| {})
+        .unwrap();
+    assert_eq!(report.stream.bytes, stream.len());
+    assert_eq!((report.tokens, report.bits_per_token), (24, 12));
+    assert_eq!(report.bits_per_pixel(), (8 * stream.len()) as f64 / 800.0);
+    assert_eq!(report.raw_bits_per_pixel(), 288.0 / 800.0);
+    assert!(codec.check(EncodeOptions { keep: Some(5) }).is_err());
+}
