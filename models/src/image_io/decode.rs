@@ -4,9 +4,9 @@ use super::color::Described;
 use super::jpeg::{self, JpegError};
 use super::png_rows::PngRows;
 use super::{ImageError, LoadLimits};
-use image::codecs::{gif::GifDecoder, webp::WebPDecoder};
+use image::codecs::{gif::GifDecoder, tiff::TiffDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
-use image::{AnimationDecoder, ColorType, ImageDecoder, ImageFormat, ImageReader};
+use image::{AnimationDecoder, ColorType, ImageDecoder, ImageFormat};
 use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -192,23 +192,28 @@ fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
     }
 }
 
-/// The decoder of a WebP, TIFF or GIF file within the limits.
+/// The decoder of a WebP, TIFF or GIF file within the limits, and the file's colour profile.
 fn other_decoder<'a>(
     file: impl BufRead + Seek + 'a,
     format: ImageFormat,
     path: &Path,
     limits: LoadLimits,
-) -> Result<impl ImageDecoder + 'a, ImageError> {
-    let mut reader = ImageReader::with_format(file, format);
+) -> Result<(Box<dyn ImageDecoder + 'a>, Option<Vec<u8>>), ImageError> {
+    let failed = |error| explain(error, path);
+    let mut decoder: Box<dyn ImageDecoder> = match format {
+        ImageFormat::Tiff => Box::new(TiffDecoder::new(file).map_err(failed)?),
+        ImageFormat::WebP => Box::new(WebPDecoder::new(file).map_err(failed)?),
+        _ => Box::new(GifDecoder::new(file).map_err(failed)?),
+    };
+    // Before the limits: by these a TIFF file's profile must not be larger than its pixels.
+    let icc = decoder.icc_profile().ok().flatten();
     // The sizes are checked below with a message of our own; the decoder's limit guards its
     // working memory (at most 8 bytes a pixel for the samples, as much again for the rest).
     let mut decoder_limits = image::Limits::no_limits();
     decoder_limits.max_alloc = Some(limits.max_pixels.saturating_mul(16));
-    reader.limits(decoder_limits);
-    let decoder = reader.into_decoder();
-    let decoder = decoder.map_err(|error| explain(error, path))?;
+    decoder.set_limits(decoder_limits).map_err(failed)?;
     let (width, height) = decoder.dimensions();
-    too_large(width, height, path, limits).map_or(Ok(decoder), Err)
+    too_large(width, height, path, limits).map_or(Ok((decoder, icc)), Err)
 }
 
 /// The samples of a WebP, TIFF or GIF file.
@@ -221,16 +226,13 @@ pub(super) fn decode_other(
     path: &Path,
     limits: LoadLimits,
 ) -> Result<Decoded, ImageError> {
-    let mut decoder = other_decoder(Cursor::new(bytes), format, path, limits)?;
+    let (mut decoder, icc) = other_decoder(Cursor::new(bytes), format, path, limits)?;
     let (color, count) = (decoder.color_type(), decoder.total_bytes() as usize);
     let about = About {
         dimensions: decoder.dimensions(),
         color,
         orientation: decoder.orientation().unwrap_or(Orientation::NoTransforms),
-        described: match decoder.icc_profile().ok().flatten() {
-            Some(icc) => Described::Profile(icc),
-            None => Described::Srgb,
-        },
+        described: icc.map_or(Described::Srgb, Described::Profile),
         is_cmyk: false,
         is_animated: is_animated(bytes, format),
     };

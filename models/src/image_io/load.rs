@@ -59,16 +59,14 @@ pub fn to_eight_bits(sample: u16) -> u8 {
     ((u32::from(sample) + 128) / 257) as u8
 }
 
-fn finish(reader: PictureReader<'_>, path: &Path) -> Result<Loaded, ImageError> {
+fn finish(mut reader: PictureReader<'_>, path: &Path) -> Result<Loaded, ImageError> {
     let ImageSize { height, width } = reader.size();
-    let notices = reader.notices();
-    let mut reader = match reader.into_samples() {
-        Ok(rgb) => {
-            let picture = Picture::new(width, height, rgb);
-            return Ok(Loaded { picture, notices });
-        }
-        Err(reader) => reader,
-    };
+    if let Some(rgb) = reader.take_samples() {
+        return Ok(Loaded {
+            picture: Picture::new(width, height, rgb),
+            notices: reader.notices(),
+        });
+    }
     let (mut rgb, mut row) = (Vec::new(), vec![0; 3 * width]);
     rgb.try_reserve_exact(3 * width * height)
         .map_err(|_| ImageError::no_memory(path))?;
@@ -86,3 +84,11 @@ fn finish(reader: PictureReader<'_>, path: &Path) -> Result<Loaded, ImageError> 
 #[cfg(test)]
 #[path = "load_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "color_tests.rs"]
+mod color_tests;
+
+#[cfg(test)]
+#[path = "animation_tests.rs"]
+mod animation_tests;

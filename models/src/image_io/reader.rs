@@ -201,16 +201,12 @@ impl<'a> PictureReader<'a> {
         notices
     }
 
-    /// The samples of a picture that is in memory as they are; itself if there is anything to do.
-    pub(super) fn into_samples(self) -> Result<Vec<u8>, Self> {
-        match self.source {
-            Source::Whole(whole) if self.converter.changes_nothing() && self.read == 0 => {
-                whole.into_samples().map_err(|whole| PictureReader {
-                    source: Source::Whole(whole),
-                    ..self
-                })
-            }
-            _ => Err(self),
+    /// Takes the samples of 8-bit red, green and blue out, if they are in memory and nothing is to be
+    /// done to them. No row can be read after that.
+    pub(super) fn take_samples(&mut self) -> Option<Vec<u8>> {
+        match &mut self.source {
+            Source::Whole(whole) if self.converter.changes_nothing() => whole.take_samples(),
+            _ => None,
         }
     }
 
@@ -247,3 +243,7 @@ impl PixelRows for PictureReader<'_> {
         read.unwrap_or_else(|| Err(gave_up(&self.path)))
     }
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

@@ -32,12 +32,10 @@ impl Whole {
         }
     }
 
-    /// The samples in the order in which rows are read, if that is the order of the file.
-    pub fn into_samples(self) -> Result<Vec<u8>, Whole> {
-        match self.orientation {
-            Orientation::NoTransforms => Ok(self.samples),
-            _ => Err(self),
-        }
+    /// Takes the samples out, if they are in the order in which rows are read.
+    pub fn take_samples(&mut self) -> Option<Vec<u8>> {
+        let in_order = self.orientation == Orientation::NoTransforms;
+        in_order.then(|| std::mem::take(&mut self.samples))
     }
 
     /// Appends the samples of one row of the upright picture.

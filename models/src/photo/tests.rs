@@ -3,9 +3,11 @@
 use super::*;
 use crate::codec::FrameReader;
 use crate::config::{Config, PriorConfig};
-use crate::image_io::Picture;
+use crate::image_io::{Picture, PixelRows};
 use crate::pipeline::identity;
 use bsq_ir::philox::random_word;
+use std::cell::Cell;
+use std::io::{self, Read, Write};
 
 const PRIOR: &str = "
 [prior]
@@ -118,4 +120,98 @@ fn the_report_says_what_was_written() {
     assert_eq!(report.bits_per_pixel(), (8 * stream.len()) as f64 / 800.0);
     assert_eq!(report.raw_bits_per_pixel(), 288.0 / 800.0);
     assert!(codec.check(EncodeOptions { keep: Some(5) }).is_err());
+}
+
+/// 48 pixels wide and 16,000 high, noise in every row: 3 x 1000 windows, encoded 1000 at a time, and
+/// 63 sections.
+struct Tall<'a> {
+    read: &'a Cell<usize>,
+}
+
+const TALL: ImageSize = ImageSize {
+    height: 16_000,
+    width: 48,
+};
+
+impl PixelRows for Tall<'_> {
+    fn size(&self) -> ImageSize {
+        TALL
+    }
+
+    fn read_row(&mut self, row: &mut [u16]) -> Result<(), ImageError> {
+        let y = self.read.replace(self.read.get() + 1);
+        for (x, sample) in row.iter_mut().enumerate() {
+            *sample = random_word(8, y as u64, x as u64) as u16;
+        }
+        Ok(())
+    }
+}
+
+/// Counts the bytes that pass.
+struct Counted<'a, S>(S, &'a Cell<usize>);
+
+impl<W: Write> Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.1.set(self.1.get() + bytes.len());
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.read(buffer)?;
+        self.1.set(self.1.get() + count);
+        Ok(count)
+    }
+}
+
+#[test]
+fn sections_are_written_and_read_as_their_rows_come_and_go() {
+    let mut codec = codec(None);
+    let (rows, bytes) = (Cell::new(0), Cell::new(0));
+    // Bytes that have been written when so many thirds of the picture were encoded.
+    let mut written = Vec::new();
+    let mut source = Tall { read: &rows };
+    let sink = Counted(Vec::new(), &bytes);
+    let mut progress = |_| written.push((rows.get(), bytes.get()));
+    let options = EncodeOptions::default();
+    let (sink, report) = codec
+        .encode_rows(&mut source, sink, options, &mut progress)
+        .unwrap();
+    let stream = sink.0;
+    let third = stream.len() / 3;
+    assert_eq!(written.len(), 3);
+    for (part, &(read, bytes)) in (1..).zip(&written) {
+        assert!(read <= part * 5344, "{read} rows are read for part {part}");
+        // Those that do not fill a batch of sections yet are waiting.
+        let late = report.stream.bytes / 5;
+        assert!(
+            bytes + late > part * third,
+            "{bytes} bytes after part {part}"
+        );
+    }
+
+    let (bytes, given) = (Cell::new(0), Cell::new(0));
+    let frames = FrameReader::new(Counted(&stream[..], &bytes), false).unwrap();
+    let mut read = Vec::new();
+    let mut write = |row: &[u8]| {
+        assert_eq!(row.len(), 144);
+        given.set(given.get() + 1);
+        Ok(())
+    };
+    let mut progress = |_| read.push((bytes.get(), given.get()));
+    codec
+        .decode_rows(frames, &mut write, &mut progress)
+        .unwrap();
+    assert_eq!((read.len(), given.get()), (3, TALL.height));
+    assert!(
+        read[0].0 < 2 * third,
+        "{} bytes are read at first",
+        read[0].0
+    );
+    assert!(read[0].1 >= 5328, "{} rows are given at first", read[0].1);
 }

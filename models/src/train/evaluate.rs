@@ -146,3 +146,55 @@ fn reconstruct(
     }
     Ok(planes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image_io::save_png;
+    use crate::pipeline::{ModelFile, SessionOptions, TokenizerSession};
+
+    /// Whatever black and white are to the model, and whatever its values are clamped to.
+    #[test]
+    fn figures_are_those_of_the_pictures_that_the_model_makes() {
+        let folder = tempfile::tempdir().unwrap();
+        let rgb = (0..3 * 40 * 30).map(|i| (i * 7 % 256) as u8).collect();
+        let picture = Picture::new(40, 30, rgb);
+        save_png(&picture, folder.path().join("a.png")).unwrap();
+        let tiny = include_str!("../../tests/tiny.toml");
+        for (zero_mean, clamp_range) in [
+            (true, "[-1.0, 1.0]"),
+            (true, "[0.0, 1.0]"),
+            (false, "[0.0, 1.0]"),
+            (false, "[-0.1, 1.1]"),
+        ] {
+            let model = format!("[model]\nclamp_range = {clamp_range}\n");
+            let text = tiny.replacen("[model]\n", &model, 1);
+            let text = format!("{text}\n[data]\nzero_mean = {zero_mean}\n");
+            let config = Config::from_toml(&text).unwrap();
+            let model = ModelFile::untrained("tiny", config, 3).unwrap();
+
+            let mut session = TokenizerSession::new(&model, SessionOptions::default());
+            let windows = session.windows(picture.size());
+            let range = model.config.data.pixel_range();
+            let tokens = session.encode(&windows.cut(&picture, range)).unwrap();
+            let planes = windows.assemble_planes(&session.decode(&tokens).unwrap());
+            let original = to_planar(&picture, range);
+            // On the scale of 0 to 255, of which a range is 2 or 1.
+            let scale = if zero_mean { 127.5 } else { 255.0 };
+            let squares = original.iter().zip(&planes).map(|(a, b)| {
+                let difference = scale * (f64::from(*a) - f64::from(*b));
+                difference * difference
+            });
+            let mean = squares.sum::<f64>() / planes.len() as f64;
+            let expected = 20.0 * (255.0 / mean.sqrt()).log10();
+
+            let mut evaluator =
+                Evaluator::new(&model.config, folder.path(), 1, Device::Cpu).unwrap();
+            let found = evaluator.evaluate(&model.parameters).unwrap().psnr();
+            assert!(
+                (found - expected).abs() < 1e-4,
+                "{clamp_range}: {found}, not {expected}"
+            );
+        }
+    }
+}
