@@ -192,13 +192,19 @@ fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
     }
 }
 
-/// The decoder of a WebP, TIFF or GIF file within the limits, and the file's colour profile.
+/// The decoder of a file, and the file's colour profile.
+struct WithProfile<'a> {
+    decoder: Box<dyn ImageDecoder + 'a>,
+    icc: Option<Vec<u8>>,
+}
+
+/// The decoder of a WebP, TIFF or GIF file within the limits.
 fn other_decoder<'a>(
     file: impl BufRead + Seek + 'a,
     format: ImageFormat,
     path: &Path,
     limits: LoadLimits,
-) -> Result<(Box<dyn ImageDecoder + 'a>, Option<Vec<u8>>), ImageError> {
+) -> Result<WithProfile<'a>, ImageError> {
     let failed = |error| explain(error, path);
     let mut decoder: Box<dyn ImageDecoder> = match format {
         ImageFormat::Tiff => Box::new(TiffDecoder::new(file).map_err(failed)?),
@@ -213,7 +219,7 @@ fn other_decoder<'a>(
     decoder_limits.max_alloc = Some(limits.max_pixels.saturating_mul(16));
     decoder.set_limits(decoder_limits).map_err(failed)?;
     let (width, height) = decoder.dimensions();
-    too_large(width, height, path, limits).map_or(Ok((decoder, icc)), Err)
+    too_large(width, height, path, limits).map_or(Ok(WithProfile { decoder, icc }), Err)
 }
 
 /// The samples of a WebP, TIFF or GIF file.
@@ -226,7 +232,8 @@ pub(super) fn decode_other(
     path: &Path,
     limits: LoadLimits,
 ) -> Result<Decoded, ImageError> {
-    let (mut decoder, icc) = other_decoder(Cursor::new(bytes), format, path, limits)?;
+    let file = Cursor::new(bytes);
+    let WithProfile { mut decoder, icc } = other_decoder(file, format, path, limits)?;
     let (color, count) = (decoder.color_type(), decoder.total_bytes() as usize);
     let about = About {
         dimensions: decoder.dimensions(),

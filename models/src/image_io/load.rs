@@ -17,7 +17,7 @@ pub struct Loaded {
 pub struct LoadLimits {
     /// Largest number of columns or rows.
     pub max_side: u32,
-    /// Largest number of pixels; one pixel takes 3 to 11 bytes while a file is decoded.
+    /// Largest number of pixels; see [`PictureReader`] for what one takes.
     pub max_pixels: u64,
 }
 
