@@ -6,7 +6,7 @@
 
 use bsq::codec::{Codec, Decoder, FRAME_BYTES, HEADER_BYTES, MAGIC, crc32c};
 use bsq::config::{Config, PriorConfig};
-use bsq::pipeline::{ModelFile, SessionOptions, identity, identity_number};
+use bsq::pipeline::{ModelFile, CompileOptions, identity, identity_number};
 use bsq::prior::PriorFile;
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
@@ -49,7 +49,7 @@ fn codec() -> (Codec, u64, u64) {
     let (model, parameters) = (tokenizer.tokenizer.config(), &tokenizer.parameters);
     let own = identity(model, parameters);
     let prior = PriorFile::untrained("tiny", config, &own).expect("a prior");
-    let options = SessionOptions { threads: 1, ..Default::default() };
+    let options = CompileOptions { threads: 1, ..Default::default() };
     let codec = Codec::new(&tokenizer, Some(&prior), &options).expect("models of one kind");
     (codec, identity_number(model, parameters), prior.identity())
 }

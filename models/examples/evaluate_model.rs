@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("give a model and a folder of pictures".into());
     };
     let model = pretrained::open(model, Weights::Ema)?;
-    let mut evaluator = Evaluator::new(&model.config.model, Path::new(folder), 0, Device::Cpu)?;
+    let mut evaluator = Evaluator::new(&model.config, Path::new(folder), 0, Device::Cpu)?;
     let evaluation = evaluator.evaluate(&model.parameters)?;
     for picture in &evaluation.pictures {
         println!("{:7.3} dB  {}", picture.psnr, picture.path.display());

@@ -34,11 +34,14 @@ pub mod image_io;
 pub mod leech;
 pub mod losses;
 pub mod metrics;
+pub mod photo;
 pub mod pipeline;
 pub mod prelude;
 pub mod pretrained;
 pub mod prior;
+pub mod raster;
 pub mod schedule;
+pub mod token_grid;
 pub mod tokenizer;
 pub mod train;
 

@@ -31,16 +31,70 @@ pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let (temporary, file) = create_beside(path)?;
-    let guard = RemoveOnDrop(&temporary);
-    let mut writer = BufWriter::with_capacity(1 << 20, file);
-    write(&mut writer)?;
-    writer.flush()?;
-    writer.get_ref().sync_all()?;
-    drop(writer);
-    fs::rename(&temporary, path)?;
-    std::mem::forget(guard);
-    sync_folder(path)
+    let mut file = AtomicFile::create(path)?;
+    write(&mut file.writer)?;
+    file.commit()
+}
+
+/// The same for content that comes bit by bit: it takes the place of `path` when it is
+/// [committed](AtomicFile::commit), and is gone if it is dropped before.
+pub struct AtomicFile {
+    path: PathBuf,
+    temporary: PathBuf,
+    writer: BufWriter<File>,
+    committed: bool,
+}
+
+impl AtomicFile {
+    /// Opens a temporary file beside `path`.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn create(path: &Path) -> io::Result<AtomicFile> {
+        let (temporary, file) = create_beside(path)?;
+        Ok(AtomicFile {
+            path: path.into(),
+            temporary,
+            writer: BufWriter::with_capacity(1 << 20, file),
+            committed: false,
+        })
+    }
+
+    /// Where the content is meanwhile: what a process that is about to be ended has to remove.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Puts the content in the place of `path`.
+    ///
+    /// # Errors
+    /// Those of the system; `path` is then as it was.
+    pub fn commit(mut self) -> io::Result<()> {
+        self.writer.flush()?;
+        self.writer.get_ref().sync_all()?;
+        fs::rename(&self.temporary, &self.path)?;
+        self.committed = true;
+        sync_folder(&self.path)
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if !self.committed {
+            // The write has failed already, with an error that says more than this one would.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
 }
 
 /// Creates a file of a new name in the folder of `path`.
@@ -82,15 +136,6 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-struct RemoveOnDrop<'a>(&'a Path);
-
-impl Drop for RemoveOnDrop<'_> {
-    fn drop(&mut self) {
-        // The write has failed already, with an error that says more than this one would.
-        let _ = fs::remove_file(self.0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +154,22 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         write_atomically(&path, |file| file.write_all(b"new")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn content_that_is_not_committed_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("picture");
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"half").unwrap();
+        assert!(file.temporary().exists() && !path.exists());
+        drop(file);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"whole").unwrap();
+        file.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

@@ -1,6 +1,6 @@
 //! All positions at once, and step by step with a cache.
 
-use bsq::pipeline::SessionOptions;
+use bsq::pipeline::CompileOptions;
 use bsq::prior::{
     PriorFile, PriorModel, PriorSession, PriorSessionError, SectionTokens, Storage,
     section_function, sub_token_function, wavefront_function,
@@ -135,9 +135,9 @@ impl Run {
             let depth = prior.config.prior.sub_tokens();
             SectionTokens::new(&prior.model, rows, columns, &tokens, depth)
         };
-        let options = SessionOptions {
+        let options = CompileOptions {
             threads: threads(),
-            ..SessionOptions::default()
+            ..CompileOptions::default()
         };
         Run {
             pass,

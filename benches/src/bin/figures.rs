@@ -4,7 +4,7 @@
 //! also replaces what stands between the markers in README.md.
 
 use bsq::data::list_images;
-use bsq::pipeline::SessionOptions;
+use bsq::pipeline::CompileOptions;
 use bsq::pretrained;
 use bsq_cli::rate_distortion::{Choice, Ours, compare, markdown_table};
 use bsq_runtime::checkpoint::Weights;
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn figures(folder: &Path) -> Result<String, Box<dyn Error>> {
     let tokenizer = pretrained::open("default", Weights::Ema)?;
     let prior = pretrained::open_prior("default")?;
-    let mut ours = Ours::new(&tokenizer, &prior, &SessionOptions::default())?;
+    let mut ours = Ours::new(&tokenizer, &prior, &CompileOptions::default())?;
     let pictures = list_images(folder)?;
     let mut progress = |done, total| eprint!("\r{done} of {total} files");
     let comparison = compare(

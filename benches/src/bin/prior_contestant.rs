@@ -6,7 +6,7 @@
 //! section's tokens cost) and `quit`.
 
 use bsq::config::PriorConfig;
-use bsq::pipeline::SessionOptions;
+use bsq::pipeline::CompileOptions;
 use bsq::prior::{Place, PriorFile, PriorSession, PriorSessionError, SectionTokens, Storage};
 use bsq_benches::{Tensors, threads};
 use bsq_ir::DType;
@@ -85,9 +85,9 @@ fn serve(folder: &Path, cached: bool, storage: Storage) -> Result<(), Box<dyn Er
         let place = sections[section].token_mut(token / columns, token % columns);
         place.copy_from_slice(own);
     }
-    let options = SessionOptions {
+    let options = CompileOptions {
         threads: threads(),
-        ..SessionOptions::default()
+        ..CompileOptions::default()
     };
     let mut session = PriorSession::new(&prior, &options)?;
     let mut bits = vec![0.0_f32; batch];

@@ -3,6 +3,7 @@
 use super::candle_tensor;
 use crate::program::Tensors;
 use bsq::config::VitConfig;
+use bsq::token_grid::GridShape;
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::attention::{AttnMask, flash_attn};
 use candle_nn::{Linear, Module, ops};
@@ -49,7 +50,7 @@ impl CandleWeights {
     /// Pictures `[batch, 3, height, width]` to what is quantized, `[batch, tokens, bits]`, not
     /// normalised.
     pub fn projected(&self, vit: &VitConfig, image: &Tensor) -> Result<Tensor> {
-        let (rows, columns) = vit.grid();
+        let GridShape { rows, columns, .. } = vit.grid();
         let (batch, p) = (image.dim(0)?, vit.patch_size);
         let patches = image
             .reshape(&[batch, 3, rows, p, columns, p][..])?
@@ -87,7 +88,7 @@ impl CandleWeights {
             x = self.linear("decoder.ffn.0", &x)?.tanh()?;
         }
         let patches = self.linear("decoder.conv_out", &x)?;
-        let (rows, columns) = vit.grid();
+        let GridShape { rows, columns, .. } = vit.grid();
         let (batch, p) = (patches.dim(0)?, vit.patch_size);
         patches
             .reshape(&[batch, rows, columns, 3, p, p][..])?

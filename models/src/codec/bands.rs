@@ -55,7 +55,7 @@ impl<R: Read> Bands<R> {
             self.frames.next_frame()?;
             return Ok(Vec::new());
         }
-        let (across, _) = header.section_grid();
+        let across = header.section_grid().columns;
         let bands = (limit / across).max(1);
         let end = header.sections().min(self.done + bands * across);
         let mut sections = Vec::new();
@@ -87,7 +87,7 @@ impl<R: Read> Bands<R> {
         sections: impl ExactSizeIterator<Item = (SectionArea, Option<Tokens>)>,
     ) -> Result<Vec<u64>, CodecError> {
         let header = self.frames.header().clone();
-        let (columns, _) = header.grid();
+        let columns = header.grid().columns;
         let end = self.done + sections.len();
         let (first, last) = (header.area(self.done).top, header.area(end - 1));
         let mut rows = vec![0; (last.top + last.rows - first) * columns];

@@ -79,18 +79,18 @@ impl<'c, W: Write> Encoder<'c, W> {
     /// If they are more than the picture has, or coding or writing fails.
     pub fn write(&mut self, tokens: &[u64]) -> Result<(), CodecError> {
         self.rows.extend_from_slice(tokens);
-        let (columns, rows) = self.header.grid();
-        let (across, _) = self.header.section_grid();
+        let (grid, across) = (self.header.grid(), self.header.section_grid().columns);
+        let columns = grid.columns;
         let begun = self.done / across * usize::from(self.header.side);
         let given = begun * columns + self.rows.len();
-        if given > columns * rows {
-            let expected = columns * rows;
+        if given > grid.tokens() {
+            let expected = grid.tokens();
             return Err(CodecError::Count { given, expected });
         }
         // Whole bands of sections, as many as are best coded together.
         let bands = (self.codec.batch_limit() / across).max(1);
         let full = bands * usize::from(self.header.side) * columns;
-        if self.rows.len() >= full || given == columns * rows {
+        if self.rows.len() >= full || given == grid.tokens() {
             self.code()?;
         }
         Ok(())
@@ -98,7 +98,7 @@ impl<'c, W: Write> Encoder<'c, W> {
 
     /// Codes and writes every section that is complete.
     fn code(&mut self) -> Result<(), CodecError> {
-        let (columns, _) = self.header.grid();
+        let columns = self.header.grid().columns;
         let first = self
             .header
             .area(self.done.min(self.header.sections() - 1))
@@ -132,11 +132,11 @@ impl<'c, W: Write> Encoder<'c, W> {
     /// If tokens are missing, or writing fails.
     pub fn finish(mut self) -> Result<(W, StreamReport), CodecError> {
         if self.done < self.header.sections() {
-            let (columns, rows) = self.header.grid();
+            let grid = self.header.grid();
             let top = self.header.area(self.done).top;
             return Err(CodecError::Count {
-                given: top * columns + self.rows.len(),
-                expected: columns * rows,
+                given: top * grid.columns + self.rows.len(),
+                expected: grid.tokens(),
             });
         }
         self.writer.flush()?;

@@ -1,6 +1,8 @@
 //! The header of a stream, byte by byte; `docs/format.md` has the table.
 
 use super::{CodecError, crc32c};
+use crate::image_io::ImageSize;
+use crate::token_grid::GridShape;
 use std::io::{self, Read};
 
 /// What every stream begins with: not text, and broken by whatever mangles line ends.
@@ -48,8 +50,8 @@ pub struct Header {
     pub height: u32,
     /// Pixels along a side of a token's patch.
     pub patch: u16,
-    /// Columns and rows of the tokenizer's windows, in tokens.
-    pub window: [u16; 2],
+    /// The tokenizer's windows, in tokens; both sides fit 16 bits.
+    pub window: GridShape,
     /// Columns and rows of a section, in tokens, but for those at the right and the lower edge.
     pub side: u8,
     /// The tokenizer's identity.
@@ -66,34 +68,41 @@ pub struct SectionArea {
 }
 
 impl Header {
-    /// Columns and rows of the grid of tokens: whole windows.
-    pub fn grid(&self) -> (usize, usize) {
-        let along = |pixels: u32, window: u16| {
-            let each = usize::from(self.patch) * usize::from(window);
-            (pixels as usize).div_ceil(each) * usize::from(window)
+    /// The size of the picture.
+    pub fn size(&self) -> ImageSize {
+        ImageSize {
+            height: self.height as usize,
+            width: self.width as usize,
+        }
+    }
+
+    /// The grid of tokens: whole windows.
+    pub fn grid(&self) -> GridShape {
+        let along = |pixels: u32, window: usize| {
+            let each = usize::from(self.patch) * window;
+            (pixels as usize).div_ceil(each) * window
         };
-        (
-            along(self.width, self.window[0]),
-            along(self.height, self.window[1]),
+        GridShape::still(
+            along(self.height, self.window.rows),
+            along(self.width, self.window.columns),
         )
     }
 
-    /// Sections side by side, and one above the other.
-    pub fn section_grid(&self) -> (usize, usize) {
-        let ((columns, rows), side) = (self.grid(), usize::from(self.side));
-        (columns.div_ceil(side), rows.div_ceil(side))
+    /// The grid of sections.
+    pub fn section_grid(&self) -> GridShape {
+        let (GridShape { rows, columns, .. }, side) = (self.grid(), usize::from(self.side));
+        GridShape::still(rows.div_ceil(side), columns.div_ceil(side))
     }
 
     /// Sections of the stream; they are in it row by row.
     pub fn sections(&self) -> usize {
-        let (across, down) = self.section_grid();
-        across * down
+        self.section_grid().tokens()
     }
 
     /// Where a section lies.
     pub fn area(&self, section: usize) -> SectionArea {
-        let ((columns, rows), side) = (self.grid(), usize::from(self.side));
-        let (across, _) = self.section_grid();
+        let (GridShape { rows, columns, .. }, side) = (self.grid(), usize::from(self.side));
+        let across = columns.div_ceil(side);
         let (left, top) = (section % across * side, section / across * side);
         SectionArea {
             left,
@@ -133,8 +142,8 @@ impl Header {
         bytes.extend(self.width.to_le_bytes());
         bytes.extend(self.height.to_le_bytes());
         bytes.extend(self.patch.to_le_bytes());
-        bytes.extend(self.window[0].to_le_bytes());
-        bytes.extend(self.window[1].to_le_bytes());
+        bytes.extend((self.window.columns as u16).to_le_bytes());
+        bytes.extend((self.window.rows as u16).to_le_bytes());
         bytes.extend([self.side, 0]);
         bytes.extend(self.tokenizer.to_le_bytes());
         bytes.extend(prior.to_le_bytes());
@@ -187,7 +196,7 @@ impl Header {
             width: word(16),
             height: word(20),
             patch: half(24),
-            window: [half(26), half(28)],
+            window: GridShape::still(usize::from(half(28)), usize::from(half(26))),
             side: bytes[30],
             tokenizer: long(32),
         };
@@ -233,9 +242,8 @@ impl Header {
         if width == 0 || height == 0 {
             return wrong(format!("{width}x{height} pixels"));
         }
-        let window = self
-            .window
-            .map(|count| usize::from(count) * usize::from(self.patch));
+        let GridShape { rows, columns, .. } = self.window;
+        let window = [columns, rows].map(|count| count * usize::from(self.patch));
         if window.iter().any(|&pixels| pixels == 0 || pixels > 1 << 14) {
             return wrong(format!("windows of {}x{} pixels", window[0], window[1]));
         }
@@ -291,7 +299,7 @@ mod tests {
             width: 700,
             height: 512,
             patch: 8,
-            window: [8, 8],
+            window: GridShape::still(8, 8),
             side: 32,
             tokenizer: 77,
         }
@@ -310,6 +318,17 @@ mod tests {
     }
 
     #[test]
+    fn columns_and_rows_of_a_window_stand_in_this_order() {
+        let header = Header {
+            window: GridShape::still(3, 5),
+            ..header()
+        };
+        let bytes = header.to_bytes();
+        assert_eq!(bytes[26..30], [5, 0, 3, 0]);
+        assert_eq!(Header::read(&mut &bytes[..]).unwrap(), header);
+    }
+
+    #[test]
     fn every_flipped_bit_is_found() {
         let good = header().to_bytes();
         for bit in 0..8 * HEADER_BYTES {
@@ -322,8 +341,8 @@ mod tests {
     #[test]
     fn sections_cover_the_grid() {
         let header = header();
-        assert_eq!(header.grid(), (88, 64));
-        assert_eq!(header.section_grid(), (3, 2));
+        assert_eq!(header.grid(), GridShape::still(64, 88));
+        assert_eq!(header.section_grid(), GridShape::still(2, 3));
         let tokens: usize = (0..header.sections())
             .map(|section| header.area(section).columns * header.area(section).rows)
             .sum();

@@ -19,7 +19,7 @@
 //! ```
 //! use bsq::codec::{Codec, Decoder, Encoder};
 //! use bsq::config::PriorConfig;
-//! use bsq::pipeline::{SessionOptions, identity};
+//! use bsq::pipeline::{CompileOptions, identity};
 //! use bsq::pretrained;
 //! use bsq::prior::PriorFile;
 //! use bsq_runtime::checkpoint::Weights;
@@ -36,7 +36,7 @@
 //!     head_width = 8
 //! ")?;
 //! let prior = PriorFile::untrained("untrained", config, &own)?;
-//! let mut codec = Codec::new(&tokenizer, Some(&prior), &SessionOptions::default())?;
+//! let mut codec = Codec::new(&tokenizer, Some(&prior), &CompileOptions::default())?;
 //!
 //! // A picture of 100x60 pixels has 2 windows of 8x8 tokens: 8 rows of 16.
 //! let tokens: Vec<u64> = (0..128).map(|i| i * 0x1234_567 % (1 << 36)).collect();
@@ -64,7 +64,6 @@ mod error;
 mod frames;
 mod header;
 mod models;
-mod picture;
 mod range_coder;
 mod together;
 
@@ -78,6 +77,5 @@ pub use header::{
     Coding, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NUMERICS_VERSION, RAW_SIDE, SectionArea,
 };
 pub use models::{Codec, SectionReport};
-pub use picture::{grid_rows, picture_tokens};
 pub use range_coder::{SymbolDecoder, SymbolEncoder};
 pub use together::{DecodedStream, decode_together};

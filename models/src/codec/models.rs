@@ -5,8 +5,9 @@ use super::counts::{Counts, most_probable};
 use super::range_coder::{SymbolDecoder, SymbolEncoder, pack_bits, unpack_bits};
 use super::{CodecError, Coding, Frame, Header, RAW_SIDE, SectionArea};
 use crate::config::QuantizerConfig;
-use crate::pipeline::{ModelFile, SessionOptions, identity, identity_number};
+use crate::pipeline::{CompileOptions, ModelFile, identity, identity_number};
 use crate::prior::{Place, PriorFile, PriorSession, SectionTokens, check_bits};
+use crate::token_grid::GridShape;
 use crate::tokenizer::bits::split_index;
 
 /// What both sides must have in common: a tokenizer, and a prior unless coding is raw.
@@ -17,7 +18,7 @@ pub struct Codec {
     /// Tokens are below this.
     limit: u64,
     patch: u16,
-    window: [u16; 2],
+    window: GridShape,
     prior: Option<Prior>,
 }
 
@@ -50,7 +51,7 @@ impl Codec {
     pub fn new(
         tokenizer: &ModelFile,
         prior: Option<&PriorFile>,
-        options: &SessionOptions,
+        options: &CompileOptions,
     ) -> Result<Codec, CodecError> {
         let config = tokenizer.tokenizer.config();
         let own = identity(config, &tokenizer.parameters);
@@ -74,7 +75,6 @@ impl Codec {
                 given: own,
             });
         }
-        let (rows, columns) = config.encoder.grid();
         let open = |prior: &PriorFile| {
             Ok::<_, CodecError>(Prior {
                 identity: prior.identity(),
@@ -88,14 +88,9 @@ impl Codec {
             bits,
             limit,
             patch: config.encoder.patch_size as u16,
-            window: [columns as u16, rows as u16],
+            window: config.encoder.grid(),
             prior: prior.map(open).transpose()?,
         })
-    }
-
-    /// Columns and rows of a window of the tokenizer, in tokens.
-    pub fn window(&self) -> [usize; 2] {
-        self.window.map(usize::from)
     }
 
     /// Sub-tokens of a token; none without a prior.

@@ -2,14 +2,14 @@
 
 use super::bands::{Bands, ReadSection};
 use super::{Codec, CodecError, Damage, FrameReader, Header};
+use crate::token_grid::TokenGrid;
 use std::io::Read;
 
 /// What a whole stream holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodedStream {
     pub header: Header,
-    /// The tokens, row by row of the grid.
-    pub rows: Vec<u64>,
+    pub tokens: TokenGrid,
     /// Sections that were damaged, and are filled in.
     pub damage: Vec<Damage>,
 }
@@ -71,7 +71,7 @@ pub fn decode_together<R: Read>(
                 .rows(own.into_iter())
                 .map(|rows| DecodedStream {
                     header: stream.bands.header().clone(),
-                    rows,
+                    tokens: TokenGrid::new(stream.bands.header().grid(), rows),
                     damage: stream.bands.damage().to_vec(),
                 });
             results[stream.number] = Some(decoded);

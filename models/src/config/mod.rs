@@ -31,9 +31,10 @@ mod shipped;
 mod training;
 mod tree;
 
+pub use crate::image_io::ImageSize;
 pub use error::{ConfigError, Problem};
 pub use loss::{AdversarialLoss, DiscriminatorType, LossConfig, ReconstructionLoss};
-pub use model::{ImageSize, MaskType, TokenizerConfig, VitConfig};
+pub use model::{MaskType, TokenizerConfig, VitConfig};
 pub use prior::{PositionEncoding, PriorConfig, PriorModelConfig};
 pub use quantizer::{
     BsqConfig, CodebookEntropy, EntropyMode, PredefinedCodebook, QuantizerConfig, QuantizerKind,

@@ -8,26 +8,10 @@ use super::{
     section::{Section, choices, refuse_unknown, section, take_field, write_field},
     tree::{Entry, Node, Table, Value, from_json},
 };
+use crate::image_io::ImageSize;
+use crate::token_grid::GridShape;
 
-/// Rows and columns of the pictures that a model takes; one number in a file means a square.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ImageSize {
-    /// Rows of pixels.
-    pub height: usize,
-    /// Columns of pixels.
-    pub width: usize,
-}
-
-impl ImageSize {
-    /// A square picture.
-    pub fn square(side: usize) -> ImageSize {
-        ImageSize {
-            height: side,
-            width: side,
-        }
-    }
-}
-
+/// One number in a file means a square.
 impl Field for ImageSize {
     fn expected() -> String {
         "a whole number, or [height, width]".into()
@@ -97,9 +81,9 @@ section! {
 }
 
 impl VitConfig {
-    /// Rows and columns of patches.
-    pub fn grid(&self) -> (usize, usize) {
-        (
+    /// The grid of patches of one picture.
+    pub fn grid(&self) -> GridShape {
+        GridShape::still(
             self.image_size.height / self.patch_size,
             self.image_size.width / self.patch_size,
         )
@@ -107,8 +91,7 @@ impl VitConfig {
 
     /// Tokens of one frame.
     pub fn tokens(&self) -> usize {
-        let (rows, columns) = self.grid();
-        rows * columns
+        self.grid().tokens()
     }
 
     /// Hidden features of a block's MLP.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::image_io::resize::Filter;
+use crate::token_grid::GridShape;
 use proptest::prelude::*;
 
 macro_rules! reference_config {
@@ -441,7 +442,7 @@ fn model_objects_of_recorded_cases_read_as_they_are() {
         "l2_norm": true, "post_q_l2_norm": true
     });
     let config = TokenizerConfig::from_json(&bsq).unwrap();
-    assert_eq!(config.encoder.grid(), (3, 5));
+    assert_eq!(config.encoder.grid(), GridShape::still(3, 5));
     assert!(config.encoder.ln_post && !config.decoder.ln_post && !config.decoder.use_ffn_output);
     let vq = serde_json::json!({
         "vitconfig": {"image_size": 32, "patch_size": 8, "width": 32, "layers": 1, "heads": 4,

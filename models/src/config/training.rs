@@ -1,11 +1,8 @@
 //! Data, optimizer, evaluation and the training loop.
 
 use super::checks::{Checked, below_one, between, not_negative, require};
-use super::{
-    model::ImageSize,
-    section::{choices, section, words},
-};
-use crate::image_io::resize::Filter;
+use super::section::{choices, section, words};
+use crate::image_io::{ImageSize, Range, resize::Filter};
 use bsq_ir::Tensor;
 use bsq_nn::optimizer::{AdamW, Clip};
 use std::path::PathBuf;
@@ -42,6 +39,15 @@ section! {
 }
 
 impl DataConfig {
+    /// Which numbers black and white are, of pictures and of reconstructions. This alone decides
+    /// it: `model.clamp_range` may be wider.
+    pub fn pixel_range(&self) -> Range {
+        match self.zero_mean {
+            true => Range::MinusOneToOne,
+            false => Range::ZeroToOne,
+        }
+    }
+
     /// The range of shorter sides that pictures are resized to, for a model's picture size.
     pub fn shorter_sides(&self, image: ImageSize) -> (usize, usize) {
         let side = image.width.max(image.height);

@@ -108,11 +108,7 @@ impl Dataset {
             transform: Transform::new(config, size),
             size,
             batch_size: config.batch_size,
-            range: if config.zero_mean {
-                Range::MinusOneToOne
-            } else {
-                Range::ZeroToOne
-            },
+            range: config.pixel_range(),
             seed,
             orders: Mutex::new(Vec::new()),
             findings: Mutex::new(findings),

@@ -1,6 +1,7 @@
 //! What tells training data from other data without reading all of it.
 
 use crate::pipeline::Fnv;
+use crate::token_grid::TokenGrid;
 use bsq_nn::data::DataFingerprint;
 use std::path::Path;
 
@@ -20,11 +21,11 @@ pub(super) fn of_files<'a>(files: impl Iterator<Item = (&'a Path, u64)>) -> Data
 }
 
 /// That of grids of tokens: columns and tokens of each.
-pub(super) fn of_tokens<'a>(grids: impl Iterator<Item = (usize, &'a [u64])>) -> DataFingerprint {
+pub(super) fn of_tokens(grids: &[TokenGrid]) -> DataFingerprint {
     let (mut hash, mut samples) = (Fnv::default(), 0);
-    for (columns, tokens) in grids {
-        hash.numbers(&[columns, tokens.len()]);
-        tokens.iter().for_each(|&token| hash.number(token));
+    for TokenGrid { shape, indices } in grids {
+        hash.numbers(&[shape.columns, indices.len()]);
+        indices.iter().for_each(|&token| hash.number(token));
         samples += 1;
     }
     let hash = hash.0;

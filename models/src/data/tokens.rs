@@ -2,11 +2,10 @@
 
 use super::draw::{Draw, Purpose};
 use super::{DataError, Dataset, fingerprint};
-use crate::codec::grid_rows;
 use crate::config::{ImageSize, PriorConfig};
-use crate::image_io::{Range, Windows, from_planar};
-use crate::pipeline::{ModelFile, PictureTokens, SessionOptions, TokenizerSession};
+use crate::pipeline::{CompileOptions, ModelFile, TokenizerSession};
 use crate::prior::{PriorModel, SectionTokens};
+use crate::token_grid::{GridShape, TokenGrid};
 use bsq_nn::BoxError;
 use bsq_nn::data::{Batches, DataFingerprint};
 use std::path::Path;
@@ -35,18 +34,10 @@ enum Source {
         crops: Box<Dataset>,
         /// One thread of its own: the others train.
         tokenizer: Box<Mutex<TokenizerSession>>,
-        range: Range,
     },
     Tokens {
-        grids: Vec<Grid>,
+        grids: Vec<TokenGrid>,
     },
-}
-
-/// The tokens of a picture.
-struct Grid {
-    columns: usize,
-    rows: usize,
-    tokens: Vec<u64>,
 }
 
 impl TokenDataset {
@@ -61,13 +52,13 @@ impl TokenDataset {
     ) -> Result<TokenDataset, DataError> {
         let session = TokenizerSession::new(
             tokenizer,
-            SessionOptions {
+            CompileOptions {
                 threads: 1,
                 ..Default::default()
             },
         );
         let side = config.prior.side * tokenizer.tokenizer.config().encoder.patch_size;
-        let (width, height) = session.window_size();
+        let ImageSize { height, width } = session.window_size();
         // Whole windows: a section of their tokens is cut out of them.
         let size = ImageSize {
             height: side.next_multiple_of(height),
@@ -79,15 +70,10 @@ impl TokenDataset {
             return Err(DataError::Small { size, smallest });
         }
         data.zero_mean = tokenizer.config.data.zero_mean;
-        let range = match data.zero_mean {
-            true => Range::MinusOneToOne,
-            false => Range::ZeroToOne,
-        };
         Ok(TokenDataset {
             source: Source::Pictures {
                 crops: Box::new(Dataset::open(folder, &data, size, config.train.seed)?),
                 tokenizer: Box::new(Mutex::new(session)),
-                range,
             },
             ..TokenDataset::of(config)
         })
@@ -98,22 +84,9 @@ impl TokenDataset {
     /// # Errors
     /// If there are none.
     pub fn of_tokens(
-        pictures: &[PictureTokens],
+        grids: Vec<TokenGrid>,
         config: &PriorConfig,
-        tokenizer: &ModelFile,
     ) -> Result<TokenDataset, DataError> {
-        let session = TokenizerSession::new(tokenizer, SessionOptions::default());
-        let (rows, columns) = tokenizer.tokenizer.config().encoder.grid();
-        let grid = |picture: &PictureTokens| {
-            let windows = session.windows(picture.width, picture.height);
-            let across = windows.across() * columns;
-            Grid {
-                columns: across,
-                rows: windows.down() * rows,
-                tokens: grid_rows(picture, [columns, rows], across),
-            }
-        };
-        let grids: Vec<Grid> = pictures.iter().map(grid).collect();
         match grids.is_empty() {
             true => Err(DataError::NoTokens),
             false => Ok(TokenDataset {
@@ -133,8 +106,8 @@ impl TokenDataset {
         }
     }
 
-    /// `side` x `side` tokens, or all of a smaller picture: rows, columns, tokens.
-    fn sections(&self, step: u64) -> Result<Vec<Grid>, DataError> {
+    /// `side` x `side` tokens, or all of a smaller picture.
+    fn sections(&self, step: u64) -> Result<Vec<TokenGrid>, DataError> {
         let side = self.model.config().side;
         match &self.source {
             Source::Tokens { grids } => {
@@ -144,64 +117,24 @@ impl TokenDataset {
                     .map(|sample| {
                         let mut draw = Draw::new(self.seed, Purpose::Crop, sample);
                         let grid = &grids[draw.below(grids.len())];
-                        let (columns, rows) = (grid.columns.min(side), grid.rows.min(side));
-                        let left = draw.between(0, grid.columns - columns);
-                        let top = draw.between(0, grid.rows - rows);
-                        grid.cut(left, top, columns, rows)
+                        let GridShape { rows, columns, .. } = grid.shape;
+                        let left = draw.between(0, columns - columns.min(side));
+                        let top = draw.between(0, rows - rows.min(side));
+                        grid.cut(top, left, rows.min(side), columns.min(side))
                     })
                     .collect())
             }
-            Source::Pictures {
-                crops,
-                tokenizer,
-                range,
-            } => {
+            Source::Pictures { crops, tokenizer } => {
                 let batch = crops.batch(step)?;
                 let [_, _, height, width] = batch.shape;
                 // A panic elsewhere leaves a session that compiles again at worst.
                 let mut session = tokenizer.lock().unwrap_or_else(PoisonError::into_inner);
-                let (window_width, window_height) = session.window_size();
-                let mut values = Vec::new();
-                for planes in batch.images.chunks_exact(3 * height * width) {
-                    let picture = from_planar(planes, width, height, *range);
-                    let windows = Windows::over(&picture, window_width, window_height);
-                    values.extend(windows.cut(&picture, *range));
-                }
-                let indices = session.encode(&values)?;
-                let (rows, columns) = session.tokenizer().config().encoder.grid();
-                let (down, across) = (
-                    height / window_height * rows,
-                    width / window_width * columns,
-                );
-                let pictures = indices.chunks_exact(down * across);
-                Ok(pictures
-                    .map(|indices| {
-                        let picture = PictureTokens {
-                            width,
-                            height,
-                            indices: indices.to_vec(),
-                        };
-                        let tokens = grid_rows(&picture, [columns, rows], across);
-                        let grid = Grid {
-                            columns: across,
-                            rows: down,
-                            tokens,
-                        };
-                        grid.cut(0, 0, side, side)
-                    })
+                let grids = session.encode_planes(&batch.images, ImageSize { height, width })?;
+                Ok(grids
+                    .iter()
+                    .map(|grid| grid.cut(0, 0, side, side))
                     .collect())
             }
-        }
-    }
-}
-
-impl Grid {
-    fn cut(&self, left: usize, top: usize, columns: usize, rows: usize) -> Grid {
-        let row = |row: usize| &self.tokens[row * self.columns + left..][..columns];
-        Grid {
-            columns,
-            rows,
-            tokens: (top..top + rows).flat_map(row).copied().collect(),
         }
     }
 }
@@ -221,23 +154,19 @@ impl Batches for TokenDataset {
             } else {
                 depth
             };
-            let Grid {
-                columns,
-                rows,
-                tokens,
-            } = grid;
+            let GridShape { rows, columns, .. } = grid.shape;
             seen.push(SectionTokens::new(
                 &self.model,
                 rows,
                 columns,
-                &tokens,
+                &grid.indices,
                 kept,
             ));
             targets.push(SectionTokens::new(
                 &self.model,
                 rows,
                 columns,
-                &tokens,
+                &grid.indices,
                 depth,
             ));
         }
@@ -247,10 +176,7 @@ impl Batches for TokenDataset {
     fn fingerprint(&self) -> DataFingerprint {
         match &self.source {
             Source::Pictures { crops, .. } => crops.fingerprint(),
-            Source::Tokens { grids } => {
-                let grids = grids.iter().map(|grid| (grid.columns, &grid.tokens[..]));
-                fingerprint::of_tokens(grids)
-            }
+            Source::Tokens { grids } => fingerprint::of_tokens(grids),
         }
     }
 

@@ -4,12 +4,12 @@
 //! there are many profiles of that name, and none means to change a pixel.
 
 use super::Notice;
-use image::{DynamicImage, ImageBuffer};
+use image::ColorType;
 use moxcms::{
     Chromaticity, CicpProfile, ColorPrimaries, ColorProfile, DataColorSpace, Layout,
-    MatrixCoefficients, ToneReprCurve, Transform8BitExecutor, TransformOptions, XyY,
+    MatrixCoefficients, ToneReprCurve, Transform8BitExecutor, Transform16BitExecutor,
+    TransformOptions, XyY,
 };
-use std::io::Cursor;
 use std::sync::Arc;
 
 /// What a file says about its colours.
@@ -29,15 +29,9 @@ const ROUNDING: u8 = 2;
 /// gAMA of a file that means sRGB's curve, and how far another may be from it, as in libpng.
 const GAMMA: f32 = 0.45455;
 const SAME_GAMMA: f32 = 0.05;
-/// Pixels that are converted at once.
-const PIXELS: usize = 1 << 14;
 
 /// What the chunks of a PNG file say, in the standard's order: cICP, iCCP, sRGB, gAMA and cHRM.
-pub(super) fn described_by_png(bytes: &[u8]) -> Described {
-    let Ok(reader) = png::Decoder::new(Cursor::new(bytes)).read_info() else {
-        return Described::Srgb;
-    };
-    let info = reader.info();
+pub(super) fn described_by_png(info: &png::Info) -> Described {
     if let Some(its) = info.coding_independent_code_points {
         return code_points(
             its.color_primaries,
@@ -108,32 +102,66 @@ fn code_points(primaries: u8, transfer: u8, plain: bool) -> Described {
     }
 }
 
-/// Converts a picture to sRGB; what the user may want to know about it.
-pub(super) fn to_srgb(
-    picture: &mut DynamicImage,
-    is_grey: bool,
-    described: Described,
-) -> Option<Notice> {
-    let (profile, any_picture) = match described {
-        Described::Srgb => return None,
-        Described::Unknown => return Some(Notice::ColorIgnored),
-        Described::Numbers(profile) => (*profile, true),
-        Described::Profile(icc) => match ColorProfile::new_from_slice(&icc) {
-            Ok(profile) => (profile, false),
-            Err(_) => return Some(Notice::ColorIgnored),
-        },
-    };
-    let grey_profile = profile.color_space == DataColorSpace::Gray;
-    let fits = any_picture || grey_profile == is_grey;
-    match fits.then(|| convert(picture, &profile, grey_profile)) {
-        Some(Some(true)) => Some(Notice::ColorConverted),
-        Some(Some(false)) => None,
-        _ => Some(Notice::ColorIgnored),
+/// Converts rows of samples to sRGB: red, green and blue, whatever goes in.
+pub(super) struct ToSrgb {
+    executor: Executor,
+    /// It takes grey; otherwise grey must be made red, green and blue first.
+    pub takes_grey: bool,
+    /// Channels of what comes out: 3, or 4 with alpha.
+    pub channels: usize,
+}
+
+enum Executor {
+    Eight(Arc<Transform8BitExecutor>),
+    Sixteen(Arc<Transform16BitExecutor>),
+}
+
+impl ToSrgb {
+    /// A row of 8 bits a sample; it must be of the kind that this was made for.
+    pub fn eight(&self, row: &[u8], result: &mut [u8]) -> Option<()> {
+        match &self.executor {
+            Executor::Eight(executor) => executor.transform(row, result).ok(),
+            Executor::Sixteen(_) => None,
+        }
+    }
+
+    /// A row of 16 bits a sample.
+    pub fn sixteen(&self, row: &[u16], result: &mut [u16]) -> Option<()> {
+        match &self.executor {
+            Executor::Eight(_) => None,
+            Executor::Sixteen(executor) => executor.transform(row, result).ok(),
+        }
     }
 }
 
-/// Whether anything had to be changed; `None` if the profile cannot be used.
-fn convert(picture: &mut DynamicImage, profile: &ColorProfile, grey: bool) -> Option<bool> {
+/// What has to be done to samples of a type so that they are sRGB, if anything, and what the user may
+/// want to know about it.
+pub(super) fn to_srgb(color: ColorType, described: Described) -> (Option<ToSrgb>, Option<Notice>) {
+    let (profile, any_picture) = match described {
+        Described::Srgb => return (None, None),
+        Described::Unknown => return (None, Some(Notice::ColorIgnored)),
+        Described::Numbers(profile) => (*profile, true),
+        Described::Profile(icc) => match ColorProfile::new_from_slice(&icc) {
+            Ok(profile) => (profile, false),
+            Err(_) => return (None, Some(Notice::ColorIgnored)),
+        },
+    };
+    let grey = !color.has_color();
+    let grey_profile = profile.color_space == DataColorSpace::Gray;
+    // Numbers are of red, green and blue: where these are equal is grey, and becomes grey.
+    let fits = any_picture || grey_profile == grey;
+    match fits
+        .then(|| conversion(color, &profile, grey_profile))
+        .flatten()
+    {
+        Some(Some(conversion)) => (Some(conversion), Some(Notice::ColorConverted)),
+        Some(None) => (None, None),
+        None => (None, Some(Notice::ColorIgnored)),
+    }
+}
+
+/// The inner `None`: nothing has to be changed. The outer one: the profile cannot be used.
+fn conversion(color: ColorType, profile: &ColorProfile, grey: bool) -> Option<Option<ToSrgb>> {
     let srgb = ColorProfile::new_srgb();
     let options = TransformOptions {
         rendering_intent: profile.rendering_intent,
@@ -147,68 +175,34 @@ fn convert(picture: &mut DynamicImage, profile: &ColorProfile, grey: bool) -> Op
         .create_transform_8bit(plain, &srgb, Layout::Rgb, options)
         .ok()?;
     if leaves_colors_alone(&probe, grey)? {
-        return Some(false);
+        return Some(None);
     }
-    let (is_deep, has_alpha) = (is_deep(picture), picture.color().has_alpha());
-    let (from, to) = match has_alpha {
-        true => (with_alpha, Layout::Rgba),
-        false => (plain, Layout::Rgb),
+    let (from, to, channels) = match color.has_alpha() {
+        true => (with_alpha, Layout::Rgba, 4),
+        false => (plain, Layout::Rgb, 3),
     };
-    let (width, height) = (picture.width(), picture.height());
-    *picture = if is_deep {
-        let transform = profile
-            .create_transform_16bit(from, &srgb, to, options)
-            .ok()?;
-        let old = std::mem::take(picture);
-        let run = |source: &[u16], result: &mut [u16]| transform.transform(source, result).ok();
-        let samples = match (grey, has_alpha) {
-            (true, true) => pieces(&old.into_luma_alpha16(), 2, 4, run)?,
-            (true, false) => pieces(&old.into_luma16(), 1, 3, run)?,
-            (false, true) => pieces(&old.into_rgba16(), 4, 4, run)?,
-            (false, false) => pieces(&old.into_rgb16(), 3, 3, run)?,
-        };
-        match has_alpha {
-            true => DynamicImage::ImageRgba16(ImageBuffer::from_raw(width, height, samples)?),
-            false => DynamicImage::ImageRgb16(ImageBuffer::from_raw(width, height, samples)?),
-        }
-    } else {
-        let transform = profile
-            .create_transform_8bit(from, &srgb, to, options)
-            .ok()?;
-        let old = std::mem::take(picture);
-        let run = |source: &[u8], result: &mut [u8]| transform.transform(source, result).ok();
-        let samples = match (grey, has_alpha) {
-            (true, true) => pieces(&old.into_luma_alpha8(), 2, 4, run)?,
-            (true, false) => pieces(&old.into_luma8(), 1, 3, run)?,
-            (false, true) => pieces(&old.into_rgba8(), 4, 4, run)?,
-            (false, false) => pieces(&old.into_rgb8(), 3, 3, run)?,
-        };
-        match has_alpha {
-            true => DynamicImage::ImageRgba8(ImageBuffer::from_raw(width, height, samples)?),
-            false => DynamicImage::ImageRgb8(ImageBuffer::from_raw(width, height, samples)?),
-        }
+    let executor = match is_deep(color) {
+        true => Executor::Sixteen(
+            profile
+                .create_transform_16bit(from, &srgb, to, options)
+                .ok()?,
+        ),
+        false => Executor::Eight(
+            profile
+                .create_transform_8bit(from, &srgb, to, options)
+                .ok()?,
+        ),
     };
-    Some(true)
+    Some(Some(ToSrgb {
+        executor,
+        takes_grey: grey,
+        channels,
+    }))
 }
 
-fn is_deep(picture: &DynamicImage) -> bool {
-    let color = picture.color();
+/// Whether samples have more than 8 bits.
+pub(super) fn is_deep(color: ColorType) -> bool {
     color.bytes_per_pixel() > color.channel_count()
-}
-
-/// Converts samples of `from` channels to `to` channels, some thousand pixels at a time.
-fn pieces<S: Copy + Default>(
-    samples: &[S],
-    from: usize,
-    to: usize,
-    run: impl Fn(&[S], &mut [S]) -> Option<()>,
-) -> Option<Vec<S>> {
-    let mut result = vec![S::default(); samples.len() / from * to];
-    let targets = result.chunks_mut(PIXELS * to);
-    for (source, target) in samples.chunks(PIXELS * from).zip(targets) {
-        run(source, target)?;
-    }
-    Some(result)
 }
 
 /// Whether greys, and a grid over all colours, come out as they went in.

@@ -1,34 +1,59 @@
-//! Decoders: the samples of a file as it has them, and what it says of them.
+//! Decoders: which of them reads a file, the samples as it has them, and what it says of them.
 
-use super::color::{self, Described};
+use super::color::Described;
 use super::jpeg::{self, JpegError};
+use super::png_rows::PngRows;
 use super::{ImageError, LoadLimits};
-use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
+use image::codecs::{gif::GifDecoder, tiff::TiffDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
-use image::{AnimationDecoder, ColorType, ImageDecoder, ImageFormat, ImageReader};
-use std::{io, io::Cursor, path::Path};
+use image::{AnimationDecoder, ColorType, ImageDecoder, ImageFormat};
+use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
+use std::path::Path;
 
-/// What a decoder makes of a file.
-pub(super) struct Decoded {
-    pub width: u32,
-    pub height: u32,
+/// Bytes that tell a file's format.
+const START: usize = 64;
+/// Bytes that most JPEG files say their size in.
+const JPEG_HEAD: u64 = 1 << 16;
+
+/// What a file says of its samples.
+pub(super) struct About {
+    /// Columns and rows, as they are in the file.
+    pub dimensions: (u32, u32),
     pub color: ColorType,
-    /// As [`ImageDecoder::read_image`] gives them.
-    pub samples: Vec<u8>,
     pub orientation: Orientation,
     pub described: Described,
     pub is_cmyk: bool,
     pub is_animated: bool,
 }
 
-/// The samples of a file of any kind that is read, which is recognised by its content.
-pub(super) fn decode(bytes: &[u8], path: &Path, limits: LoadLimits) -> Result<Decoded, ImageError> {
-    match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => decode_jpeg(bytes, path, limits),
+/// What a decoder makes of a file.
+pub(super) struct Decoded {
+    pub about: About,
+    /// As [`ImageDecoder::read_image`] gives them.
+    pub samples: Vec<u8>,
+}
+
+/// The format of a file by its content; leaves it at its start.
+///
+/// # Errors
+/// If it is none that is read, or the file cannot be.
+pub(super) fn format(
+    file: &mut (impl Read + Seek),
+    path: &Path,
+) -> Result<ImageFormat, ImageError> {
+    let mut start = Vec::new();
+    let read = file.by_ref().take(START as u64).read_to_end(&mut start);
+    read.and_then(|_| file.seek(SeekFrom::Start(0)))
+        .map_err(|error| ImageError::of_system(error, path))?;
+    match image::guess_format(&start) {
         Ok(
-            format @ (ImageFormat::Png | ImageFormat::WebP | ImageFormat::Tiff | ImageFormat::Gif),
-        ) => decode_other(bytes, format, path, limits),
-        found => Err(match other_format(bytes, found.ok()) {
+            format @ (ImageFormat::Jpeg
+            | ImageFormat::Png
+            | ImageFormat::WebP
+            | ImageFormat::Tiff
+            | ImageFormat::Gif),
+        ) => Ok(format),
+        found => Err(match other_format(&start, found.ok()) {
             Some(format) => ImageError::OtherFormat {
                 path: path.into(),
                 format,
@@ -38,34 +63,86 @@ pub(super) fn decode(bytes: &[u8], path: &Path, limits: LoadLimits) -> Result<De
     }
 }
 
-fn too_large(width: u32, height: u32, path: &Path, limits: LoadLimits) -> ImageError {
-    ImageError::TooLarge {
-        path: path.into(),
-        width,
-        height,
-        max_side: limits.max_side,
-        max_pixels: limits.max_pixels,
+/// Whether the file begins as a picture within the limits does. Its pixels are not looked at.
+///
+/// # Errors
+/// What is wrong with the file's first part.
+pub(super) fn check(
+    file: &mut (impl BufRead + Seek),
+    path: &Path,
+    limits: LoadLimits,
+) -> Result<(), ImageError> {
+    let failed = |error| ImageError::of_system(error, path);
+    match format(file, path)? {
+        ImageFormat::Png => PngRows::open(file, path, limits).map(drop),
+        ImageFormat::Jpeg => {
+            let mut bytes = Vec::new();
+            let head = file.by_ref().take(JPEG_HEAD).read_to_end(&mut bytes);
+            head.map_err(failed)?;
+            let mut size = jpeg::dimensions(&bytes);
+            if size == Err(JpegError::Truncated) {
+                file.read_to_end(&mut bytes).map_err(failed)?;
+                size = jpeg::dimensions(&bytes);
+            }
+            let (width, height) = size.map_err(|error| explain_jpeg(error, path, limits))?;
+            too_large(width, height, path, limits).map_or(Ok(()), Err)
+        }
+        format => other_decoder(file, format, path, limits).map(drop),
     }
 }
 
-fn decode_jpeg(bytes: &[u8], path: &Path, limits: LoadLimits) -> Result<Decoded, ImageError> {
-    let damaged = |reason| ImageError::Damaged {
+/// The error of a picture beyond the limits.
+pub(super) fn too_large(
+    width: u32,
+    height: u32,
+    path: &Path,
+    limits: LoadLimits,
+) -> Option<ImageError> {
+    let LoadLimits {
+        max_side,
+        max_pixels,
+    } = limits;
+    let pixels = u64::from(width) * u64::from(height);
+    (width > max_side || height > max_side || pixels > max_pixels).then(|| ImageError::TooLarge {
         path: path.into(),
-        reason,
-    };
-    let survey = jpeg::survey(bytes, limits.max_side, limits.max_pixels);
-    let survey = survey.map_err(|error| match error {
+        width,
+        height,
+        max_side,
+        max_pixels,
+    })
+}
+
+fn explain_jpeg(error: JpegError, path: &Path, limits: LoadLimits) -> ImageError {
+    match error {
         JpegError::Truncated => ImageError::Truncated { path: path.into() },
-        JpegError::TooLarge { width, height } => too_large(width, height, path, limits),
-        JpegError::Refused(reason) => damaged(reason),
-    })?;
-    let (color, samples) = jpeg::decode(bytes, &survey).map_err(damaged)?;
+        JpegError::TooLarge { width, height } => ImageError::TooLarge {
+            path: path.into(),
+            width,
+            height,
+            max_side: limits.max_side,
+            max_pixels: limits.max_pixels,
+        },
+        JpegError::Refused(reason) => ImageError::damaged(reason, path),
+    }
+}
+
+/// The samples of a JPEG file.
+///
+/// # Errors
+/// If it is not whole or beyond the limits, or its decoder fails.
+pub(super) fn decode_jpeg(
+    bytes: &[u8],
+    path: &Path,
+    limits: LoadLimits,
+) -> Result<Decoded, ImageError> {
+    let survey = jpeg::survey(bytes, limits.max_side, limits.max_pixels);
+    let survey = survey.map_err(|error| explain_jpeg(error, path, limits))?;
+    let decoded = jpeg::decode(bytes, &survey);
+    let (color, samples) = decoded.map_err(|reason| ImageError::damaged(reason, path))?;
     let is_cmyk = survey.components() == 4;
-    Ok(Decoded {
-        width: survey.frame.width,
-        height: survey.frame.height,
+    let about = About {
+        dimensions: (survey.frame.width, survey.frame.height),
         color,
-        samples,
         orientation: survey
             .exif
             .and_then(Orientation::from_exif_chunk)
@@ -77,7 +154,8 @@ fn decode_jpeg(bytes: &[u8], path: &Path, limits: LoadLimits) -> Result<Decoded,
         },
         is_cmyk,
         is_animated: false,
-    })
+    };
+    Ok(Decoded { about, samples })
 }
 
 /// The name of a format that is recognised and not read.
@@ -105,7 +183,6 @@ fn other_format(bytes: &[u8], guess: Option<ImageFormat>) -> Option<&'static str
 fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
     let file = Cursor::new(bytes);
     match format {
-        ImageFormat::Png => PngDecoder::new(file).is_ok_and(|its| its.is_apng().unwrap_or(false)),
         ImageFormat::WebP => WebPDecoder::new(file).is_ok_and(|its| its.has_animation()),
         // A second picture that cannot be decoded is there, too.
         ImageFormat::Gif => {
@@ -115,73 +192,68 @@ fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {
     }
 }
 
-fn decode_other(
+/// The decoder of a file, and the file's colour profile.
+struct WithProfile<'a> {
+    decoder: Box<dyn ImageDecoder + 'a>,
+    icc: Option<Vec<u8>>,
+}
+
+/// The decoder of a WebP, TIFF or GIF file within the limits.
+fn other_decoder<'a>(
+    file: impl BufRead + Seek + 'a,
+    format: ImageFormat,
+    path: &Path,
+    limits: LoadLimits,
+) -> Result<WithProfile<'a>, ImageError> {
+    let failed = |error| explain(error, path);
+    let mut decoder: Box<dyn ImageDecoder> = match format {
+        ImageFormat::Tiff => Box::new(TiffDecoder::new(file).map_err(failed)?),
+        ImageFormat::WebP => Box::new(WebPDecoder::new(file).map_err(failed)?),
+        _ => Box::new(GifDecoder::new(file).map_err(failed)?),
+    };
+    // Before the limits: by these a TIFF file's profile must not be larger than its pixels.
+    let icc = decoder.icc_profile().ok().flatten();
+    // The sizes are checked below with a message of our own; the decoder's limit guards its
+    // working memory (at most 8 bytes a pixel for the samples, as much again for the rest).
+    let mut decoder_limits = image::Limits::no_limits();
+    decoder_limits.max_alloc = Some(limits.max_pixels.saturating_mul(16));
+    decoder.set_limits(decoder_limits).map_err(failed)?;
+    let (width, height) = decoder.dimensions();
+    too_large(width, height, path, limits).map_or(Ok(WithProfile { decoder, icc }), Err)
+}
+
+/// The samples of a WebP, TIFF or GIF file.
+///
+/// # Errors
+/// If it is beyond the limits, or its decoder fails.
+pub(super) fn decode_other(
     bytes: &[u8],
     format: ImageFormat,
     path: &Path,
     limits: LoadLimits,
 ) -> Result<Decoded, ImageError> {
-    let damaged = |error: image::ImageError| explain_decoding_error(error, path);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    // The sizes are checked below with a message of our own; the decoder's limit guards its
-    // working memory (at most 8 bytes a pixel for the samples, as much again for the rest).
-    let mut decoder_limits = image::Limits::no_limits();
-    decoder_limits.max_alloc = Some(limits.max_pixels.saturating_mul(16));
-    reader.limits(decoder_limits);
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
-    let (width, height) = decoder.dimensions();
-    if width > limits.max_side
-        || height > limits.max_side
-        || u64::from(width) * u64::from(height) > limits.max_pixels
-    {
-        return Err(too_large(width, height, path, limits));
-    }
+    let file = Cursor::new(bytes);
+    let WithProfile { mut decoder, icc } = other_decoder(file, format, path, limits)?;
     let (color, count) = (decoder.color_type(), decoder.total_bytes() as usize);
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let described = match format {
-        ImageFormat::Png => color::described_by_png(bytes),
-        _ => match decoder.icc_profile().ok().flatten() {
-            Some(icc) => Described::Profile(icc),
-            None => Described::Srgb,
-        },
+    let about = About {
+        dimensions: decoder.dimensions(),
+        color,
+        orientation: decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        described: icc.map_or(Described::Srgb, Described::Profile),
+        is_cmyk: false,
+        is_animated: is_animated(bytes, format),
     };
     let mut samples = Vec::new();
     samples
         .try_reserve_exact(count)
-        .map_err(|_| ImageError::Damaged {
-            path: path.into(),
-            reason: "not enough memory for its pixels".into(),
-        })?;
+        .map_err(|_| ImageError::no_memory(path))?;
     samples.resize(count, 0);
-    decoder.read_image(&mut samples).map_err(damaged)?;
-    Ok(Decoded {
-        width,
-        height,
-        color,
-        samples,
-        orientation,
-        described,
-        is_cmyk: false,
-        is_animated: is_animated(bytes, format),
-    })
+    let read = decoder.read_image(&mut samples);
+    read.map_err(|error| explain(error, path))?;
+    Ok(Decoded { about, samples })
 }
 
-fn explain_decoding_error(error: image::ImageError, path: &Path) -> ImageError {
-    let ended_early = match &error {
-        image::ImageError::IoError(io) => io.kind() == io::ErrorKind::UnexpectedEof,
-        image::ImageError::Decoding(_) => {
-            let text = error.to_string().to_lowercase();
-            ["unexpected end", "unexpectedeof", "exhausted data", "eof"]
-                .iter()
-                .any(|phrase| text.contains(phrase))
-        }
-        _ => false,
-    };
-    if ended_early {
-        return ImageError::Truncated { path: path.into() };
-    }
-    ImageError::Damaged {
-        path: path.into(),
-        reason: error.to_string().replace('\n', " "),
-    }
+fn explain(error: image::ImageError, path: &Path) -> ImageError {
+    let io_ended = matches!(&error, image::ImageError::IoError(io) if io.kind() == std::io::ErrorKind::UnexpectedEof);
+    ImageError::of_decoder(io_ended, &error.to_string(), path)
 }

@@ -1,11 +1,7 @@
 //! Picture files as 8-bit RGB, upright and in sRGB, with notices of what was changed.
 
-use super::decode::{Decoded, decode};
-use super::guard::without_panic;
-use super::{ImageError, Notice, Picture, color};
-use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageBuffer};
-use std::{fs, io, path::Path};
+use super::{ImageError, ImageSize, Notice, Picture, PictureReader, PixelRows};
+use std::path::Path;
 
 /// A decoded file.
 #[derive(Clone, Debug)]
@@ -21,7 +17,7 @@ pub struct Loaded {
 pub struct LoadLimits {
     /// Largest number of columns or rows.
     pub max_side: u32,
-    /// Largest number of pixels; one pixel takes 3 to 11 bytes while a file is decoded.
+    /// Largest number of pixels; see [`PictureReader`] for what one takes.
     pub max_pixels: u64,
 }
 
@@ -38,23 +34,15 @@ impl Default for LoadLimits {
 /// Reads a PNG, JPEG, WebP, TIFF or GIF file under the default [`LoadLimits`].
 ///
 /// The format is recognised by content, not by name. EXIF orientation is applied, and colours are
-/// converted to sRGB if the file says that they are others.
+/// converted to sRGB if the file says that they are others. [`PictureReader`] reads larger files row
+/// by row, and keeps 16 bits.
 pub fn load(path: impl AsRef<Path>) -> Result<Loaded, ImageError> {
     load_within(path, LoadLimits::default())
 }
 
 /// [`load`] under limits of the caller's own.
 pub fn load_within(path: impl AsRef<Path>, limits: LoadLimits) -> Result<Loaded, ImageError> {
-    let path = path.as_ref();
-    let bytes = fs::read(path).map_err(|reason| match reason.kind() {
-        io::ErrorKind::NotFound => ImageError::NotFound { path: path.into() },
-        io::ErrorKind::IsADirectory => ImageError::IsFolder { path: path.into() },
-        _ => ImageError::Unreadable {
-            path: path.into(),
-            reason,
-        },
-    })?;
-    load_from_bytes(&bytes, path, limits)
+    finish(PictureReader::open(&path, limits)?, path.as_ref())
 }
 
 /// Decodes a file that is already in memory; `path` only names it in errors.
@@ -63,113 +51,44 @@ pub fn load_from_bytes(
     path: &Path,
     limits: LoadLimits,
 ) -> Result<Loaded, ImageError> {
-    let damaged = |reason| ImageError::Damaged {
-        path: path.into(),
-        reason,
-    };
-    let loaded = without_panic(|| {
-        let decoded = decode(bytes, path, limits);
-        finish(decoded?).map_err(damaged)
-    });
-    loaded.unwrap_or_else(|| Err(damaged("its decoder gave up".into())))
+    finish(PictureReader::of_bytes(bytes, path, limits)?, path)
 }
 
-/// From samples as the file has them to an upright picture in sRGB.
-fn finish(file: Decoded) -> Result<Loaded, String> {
-    let Decoded { color, is_cmyk, .. } = file;
-    let mut notices = Vec::new();
-    let is_grey = matches!(
-        color,
-        ColorType::L8 | ColorType::La8 | ColorType::L16 | ColorType::La16
-    );
-    if is_grey {
-        notices.push(Notice::Greyscale);
-    }
-    if color.bytes_per_pixel() / color.channel_count() > 1 {
-        notices.push(Notice::SixteenBit);
-    }
-    let mut decoded = dynamic(file.width, file.height, color, file.samples)
-        .ok_or_else(|| format!("{color:?} samples, which are not read"))?;
-    decoded.apply_orientation(file.orientation);
-    let change = color::to_srgb(&mut decoded, is_grey, file.described);
+/// The nearest sample of 8 bits. One that was of 8 bits is itself again.
+pub fn to_eight_bits(sample: u16) -> u8 {
+    ((u32::from(sample) + 128) / 257) as u8
+}
 
-    let picture = if color.has_alpha() {
-        let (picture, any_transparent) = over_white(decoded);
-        if any_transparent {
-            notices.push(Notice::TransparencyOverWhite);
-        }
-        picture
-    } else {
-        let rgb = decoded.into_rgb8();
-        let (width, height) = rgb.dimensions();
-        Picture::new(width as usize, height as usize, rgb.into_raw())
-    };
-    notices.extend(change);
-    if is_cmyk {
-        notices.push(Notice::Cmyk);
+fn finish(mut reader: PictureReader<'_>, path: &Path) -> Result<Loaded, ImageError> {
+    let ImageSize { height, width } = reader.size();
+    if let Some(rgb) = reader.take_samples() {
+        return Ok(Loaded {
+            picture: Picture::new(width, height, rgb),
+            notices: reader.notices(),
+        });
     }
-    if file.orientation != Orientation::NoTransforms {
-        notices.push(Notice::Orientation);
+    let (mut rgb, mut row) = (Vec::new(), vec![0; 3 * width]);
+    rgb.try_reserve_exact(3 * width * height)
+        .map_err(|_| ImageError::no_memory(path))?;
+    for _ in 0..height {
+        reader.read_row(&mut row)?;
+        rgb.extend(row.iter().map(|&sample| to_eight_bits(sample)));
     }
-    if file.is_animated {
-        notices.push(Notice::Animation);
-    }
+    let mut notices = reader.notices();
+    notices.extend(reader.is_deep().then_some(Notice::SixteenBit));
+    notices.sort();
+    let picture = Picture::new(width, height, rgb);
     Ok(Loaded { picture, notices })
-}
-
-/// The samples as a picture of their type.
-fn dynamic(width: u32, height: u32, color: ColorType, samples: Vec<u8>) -> Option<DynamicImage> {
-    let words = |samples: &[u8]| -> Vec<u16> {
-        let pairs = samples.as_chunks::<2>().0.iter();
-        pairs.map(|&pair| u16::from_ne_bytes(pair)).collect()
-    };
-    Some(match color {
-        ColorType::L8 => DynamicImage::ImageLuma8(ImageBuffer::from_raw(width, height, samples)?),
-        ColorType::La8 => DynamicImage::ImageLumaA8(ImageBuffer::from_raw(width, height, samples)?),
-        ColorType::Rgb8 => DynamicImage::ImageRgb8(ImageBuffer::from_raw(width, height, samples)?),
-        ColorType::Rgba8 => {
-            DynamicImage::ImageRgba8(ImageBuffer::from_raw(width, height, samples)?)
-        }
-        ColorType::L16 => {
-            DynamicImage::ImageLuma16(ImageBuffer::from_raw(width, height, words(&samples))?)
-        }
-        ColorType::La16 => {
-            DynamicImage::ImageLumaA16(ImageBuffer::from_raw(width, height, words(&samples))?)
-        }
-        ColorType::Rgb16 => {
-            DynamicImage::ImageRgb16(ImageBuffer::from_raw(width, height, words(&samples))?)
-        }
-        ColorType::Rgba16 => {
-            DynamicImage::ImageRgba16(ImageBuffer::from_raw(width, height, words(&samples))?)
-        }
-        _ => return None,
-    })
-}
-
-/// Lays a picture over white, as a page shows it; also says whether any pixel let it through.
-///
-/// Dropping alpha instead would show whatever colours a drawing program left under it.
-fn over_white(image: DynamicImage) -> (Picture, bool) {
-    let rgba = image.into_rgba8();
-    let (width, height) = rgba.dimensions();
-    let mut any_transparent = false;
-    let mut rgb = Vec::with_capacity(3 * width as usize * height as usize);
-    for pixel in rgba.as_raw().as_chunks::<4>().0 {
-        let [color @ .., alpha] = *pixel;
-        any_transparent |= alpha != 255;
-        let alpha = u32::from(alpha);
-        rgb.extend(
-            color.map(|sample| {
-                ((u32::from(sample) * alpha + 255 * (255 - alpha) + 127) / 255) as u8
-            }),
-        );
-    }
-    (
-        Picture::new(width as usize, height as usize, rgb),
-        any_transparent,
-    )
 }
 
 #[cfg(test)]
 #[path = "load_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "color_tests.rs"]
+mod color_tests;
+
+#[cfg(test)]
+#[path = "animation_tests.rs"]
+mod animation_tests;

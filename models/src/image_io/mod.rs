@@ -13,18 +13,45 @@ mod jpeg;
 mod load;
 mod notice;
 mod planar;
+mod png_rows;
+mod reader;
 pub mod resize;
+mod rows;
 mod save;
+mod whole;
 mod windows;
 
 pub use crop::{center_crop, crop, pad_by_replication};
-pub use load::{LoadLimits, Loaded, load, load_from_bytes, load_within};
+pub use load::{LoadLimits, Loaded, load, load_from_bytes, load_within, to_eight_bits};
 pub use notice::Notice;
-pub use planar::{Range, append_planar, from_planar, to_planar};
-pub use save::{encode_png, save_png, write_atomically};
-pub use windows::Windows;
+pub use planar::{Range, append_planar, append_window, from_planar, to_planar};
+pub use reader::{PictureReader, check_picture};
+pub use save::{PngWriter, encode_png, save_png, write_atomically};
+pub use windows::{PictureCutter, PictureJoiner, Windows};
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Rows and columns of a picture.
+///
+/// Named, so that height and width cannot change places unnoticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageSize {
+    /// Rows of pixels.
+    pub height: usize,
+    /// Columns of pixels.
+    pub width: usize,
+}
+
+impl ImageSize {
+    /// A square picture.
+    pub fn square(side: usize) -> ImageSize {
+        ImageSize {
+            height: side,
+            width: side,
+        }
+    }
+}
 
 /// An 8-bit RGB picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,10 +93,71 @@ impl Picture {
         [self.rgb[at], self.rgb[at + 1], self.rgb[at + 2]]
     }
 
+    /// Rows and columns.
+    pub fn size(&self) -> ImageSize {
+        ImageSize {
+            height: self.height,
+            width: self.width,
+        }
+    }
+
+    /// Writes one row as samples of 16 bits: 255 becomes 65,535.
+    ///
+    /// # Panics
+    /// When `row` has not `3 * width` samples.
+    #[track_caller]
+    pub fn write_row(&self, y: usize, row: &mut [u16]) {
+        assert_eq!(row.len(), 3 * self.width, "samples of a row");
+        for (wide, &sample) in row.iter_mut().zip(self.row(y)) {
+            *wide = 257 * u16::from(sample);
+        }
+    }
+
     /// One row of samples, `3 * width` bytes.
     #[track_caller]
     pub fn row(&self, y: usize) -> &[u8] {
         &self.rgb[3 * self.width * y..3 * self.width * (y + 1)]
+    }
+}
+
+/// A picture that comes row by row, from top to bottom.
+pub trait PixelRows {
+    /// Rows and columns.
+    fn size(&self) -> ImageSize;
+
+    /// The next row: red, green and blue of every pixel, 0 to 65,535. It is asked for once for every
+    /// row.
+    ///
+    /// # Errors
+    /// If the file that the rows are read from is not whole.
+    fn read_row(&mut self, row: &mut [u16]) -> Result<(), ImageError>;
+}
+
+/// The rows of a picture in memory.
+pub struct PictureRows<'a> {
+    picture: &'a Picture,
+    next: usize,
+}
+
+impl Picture {
+    /// The rows one after the other, as samples of 16 bits.
+    pub fn rows(&self) -> PictureRows<'_> {
+        PictureRows {
+            picture: self,
+            next: 0,
+        }
+    }
+}
+
+impl PixelRows for PictureRows<'_> {
+    fn size(&self) -> ImageSize {
+        self.picture.size()
+    }
+
+    fn read_row(&mut self, row: &mut [u16]) -> Result<(), ImageError> {
+        self.picture.write_row(self.next, row);
+        self.next += 1;
+        Ok(())
     }
 }
 
@@ -152,4 +240,39 @@ pub enum ImageError {
         /// Why, in words.
         reason: String,
     },
+}
+
+impl ImageError {
+    fn damaged(reason: impl Into<String>, path: &Path) -> ImageError {
+        ImageError::Damaged {
+            path: path.into(),
+            reason: reason.into(),
+        }
+    }
+
+    fn no_memory(path: &Path) -> ImageError {
+        ImageError::damaged("not enough memory for its pixels", path)
+    }
+
+    /// The system does not give the file.
+    fn of_system(reason: io::Error, path: &Path) -> ImageError {
+        match reason.kind() {
+            io::ErrorKind::NotFound => ImageError::NotFound { path: path.into() },
+            io::ErrorKind::IsADirectory => ImageError::IsFolder { path: path.into() },
+            _ => ImageError::Unreadable {
+                path: path.into(),
+                reason,
+            },
+        }
+    }
+
+    /// A decoder fails; `ended` if it says that it has read to the end of the file.
+    fn of_decoder(ended: bool, text: &str, path: &Path) -> ImageError {
+        let lower = text.to_lowercase();
+        let phrases = ["unexpected end", "unexpectedeof", "exhausted data", "eof"];
+        match ended || phrases.iter().any(|phrase| lower.contains(phrase)) {
+            true => ImageError::Truncated { path: path.into() },
+            false => ImageError::damaged(text.replace('\n', " "), path),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Something about a file that a user may want to know because the picture is not quite the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Notice {
     /// One channel was copied to red, green and blue.
     Greyscale,

@@ -13,15 +13,21 @@ pub enum Range {
 }
 
 impl Range {
-    /// The f32 value of each 8-bit sample: one rounded division by 255, then `(x - 0.5) / 0.5`.
-    fn table(self) -> [f32; 256] {
-        std::array::from_fn(|sample| {
-            let unit = sample as f32 / 255.0;
-            match self {
-                Range::MinusOneToOne => (unit - 0.5) / 0.5,
-                Range::ZeroToOne => unit,
-            }
-        })
+    /// The f32 value of a 16-bit sample: one rounded division by 65,535, then `(x - 0.5) / 0.5`.
+    ///
+    /// An 8-bit sample `s` is the 16-bit sample `257 s`, whose quotient is `s / 255`: the same value
+    /// bit for bit, because a division rounds what is exactly one number to one float.
+    fn value(self, sample: u16) -> f32 {
+        let unit = f32::from(sample) / 65_535.0;
+        match self {
+            Range::MinusOneToOne => (unit - 0.5) / 0.5,
+            Range::ZeroToOne => unit,
+        }
+    }
+
+    /// The f32 value of each 8-bit sample.
+    pub(crate) fn table(self) -> [f32; 256] {
+        std::array::from_fn(|sample| self.value(257 * sample as u16))
     }
 
     /// The nearest 8-bit sample (halves away from zero), clamped; not-a-number becomes black.
@@ -48,6 +54,21 @@ pub fn append_planar(picture: &Picture, range: Range, batch: &mut Vec<f32>) {
     for channel in 0..3 {
         let samples = picture.rgb[channel..].iter().step_by(3);
         batch.extend(samples.map(|&sample| table[usize::from(sample)]));
+    }
+}
+
+/// A window of 16-bit samples, row by row red, green and blue of every pixel, as `[3, height, width]`
+/// at the end of a batch that is being filled.
+pub fn append_window<'a>(
+    rows: impl Iterator<Item = &'a [u16]> + Clone,
+    range: Range,
+    batch: &mut Vec<f32>,
+) {
+    for channel in 0..3 {
+        for row in rows.clone() {
+            let samples = row[channel..].iter().step_by(3);
+            batch.extend(samples.map(|&sample| range.value(sample)));
+        }
     }
 }
 
@@ -81,6 +102,15 @@ mod tests {
         for range in [Range::MinusOneToOne, Range::ZeroToOne] {
             let planes = to_planar(&picture, range);
             assert_eq!(from_planar(&planes, 16, 16, range), picture);
+        }
+    }
+
+    #[test]
+    fn samples_of_eight_bits_mean_the_same_in_sixteen() {
+        for (sample, &value) in Range::ZeroToOne.table().iter().enumerate() {
+            assert_eq!(value.to_bits(), (sample as f32 / 255.0).to_bits());
+            let centred = Range::MinusOneToOne.table()[sample];
+            assert_eq!(centred.to_bits(), ((value - 0.5) / 0.5).to_bits());
         }
     }
 

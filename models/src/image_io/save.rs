@@ -1,65 +1,104 @@
 //! Writing PNG files so that a reader sees the whole file or none of it.
 
-use super::{ImageError, Picture};
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
-use std::{
-    ffi::OsString,
-    fs, io,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use super::png_rows::PngEncoder;
+use super::{ImageError, ImageSize, Picture};
+use bsq_runtime::atomic_file::{self, AtomicFile};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 /// Writes a picture as a PNG file, replacing what is there; see [`write_atomically`].
+///
+/// # Errors
+/// If it cannot be written.
 pub fn save_png(picture: &Picture, path: impl AsRef<Path>) -> Result<(), ImageError> {
-    write_atomically(path.as_ref(), &encode_png(picture))
+    let mut writer = PngWriter::create(path.as_ref(), picture.size())?;
+    writer.write_row(&picture.rgb)?;
+    writer.finish()
 }
 
 /// The bytes of a picture's PNG file (RGB, 8 bits).
 pub fn encode_png(picture: &Picture) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    PngEncoder::new(&mut bytes)
-        .write_image(
-            &picture.rgb,
-            picture.width as u32,
-            picture.height as u32,
-            ExtendedColorType::Rgb8,
-        )
-        .expect("encoding to memory fails only for a wrong number of samples");
-    bytes
+    let encode = || {
+        let mut encoder = PngEncoder::new(Vec::new(), picture.size())?;
+        encoder.write(&picture.rgb)?;
+        encoder.finish()
+    };
+    encode().expect("encoding to memory fails only for a wrong number of samples")
+}
+
+/// A PNG file (RGB, 8 bits) that is written row by row, and takes the place of what is there when it
+/// is [finished](PngWriter::finish). One that is dropped before leaves nothing behind.
+pub struct PngWriter {
+    encoder: PngEncoder<AtomicFile>,
+    path: PathBuf,
+    temporary: PathBuf,
+}
+
+impl PngWriter {
+    /// Opens a temporary file beside `path`.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn create(path: &Path, size: ImageSize) -> Result<PngWriter, ImageError> {
+        let create = || {
+            if path.is_dir() {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
+            let file = AtomicFile::create(path)?;
+            let temporary = file.temporary().to_path_buf();
+            Ok((PngEncoder::new(file, size)?, temporary))
+        };
+        let (encoder, temporary) = create().map_err(|error| unwritable(error, path))?;
+        Ok(PngWriter {
+            encoder,
+            path: path.into(),
+            temporary,
+        })
+    }
+
+    /// Where the file is until it is finished.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Writes red, green and blue of every pixel of the next row.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_row(&mut self, row: &[u8]) -> Result<(), ImageError> {
+        let written = self.encoder.write(row);
+        written.map_err(|error| unwritable(error, &self.path))
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// If it cannot be written, or rows are missing.
+    pub fn finish(self) -> Result<(), ImageError> {
+        let finished = self.encoder.finish().and_then(AtomicFile::commit);
+        finished.map_err(|error| unwritable(error, &self.path))
+    }
 }
 
 /// Writes a file by way of a hidden temporary one beside it, which is renamed when it is complete.
 ///
 /// Whatever goes wrong, `path` keeps its old content and the temporary file is removed.
+///
+/// # Errors
+/// If it cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
-    let unwritable = |error: io::Error| ImageError::Unwritable {
-        path: path.into(),
-        reason: explain_write_error(&error, path),
+    let written = match path.is_dir() {
+        true => Err(io::ErrorKind::IsADirectory.into()),
+        false => atomic_file::write_atomically(path, |file| file.write_all(bytes)),
     };
-    if path.is_dir() {
-        return Err(unwritable(io::ErrorKind::IsADirectory.into()));
-    }
-    let temporary = temporary_beside(path)
-        .ok_or_else(|| unwritable(io::Error::other("it does not name a file")))?;
-    let written = fs::File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    });
-    written.map_err(|error| {
-        // The error to report is the first one; a temporary file that cannot be removed either
-        // is hidden and named after its owner.
-        let _ = fs::remove_file(&temporary);
-        unwritable(error)
-    })
+    written.map_err(|error| unwritable(error, path))
 }
 
-/// `folder/.name.PID.tmp` for `folder/name`; unique among running processes.
-fn temporary_beside(path: &Path) -> Option<PathBuf> {
-    let mut name = OsString::from(".");
-    name.push(path.file_name()?);
-    name.push(format!(".{}.tmp", std::process::id()));
-    Some(path.with_file_name(name))
+fn unwritable(error: io::Error, path: &Path) -> ImageError {
+    ImageError::Unwritable {
+        path: path.into(),
+        reason: explain_write_error(&error, path),
+    }
 }
 
 fn explain_write_error(error: &io::Error, path: &Path) -> String {
@@ -82,6 +121,7 @@ fn explain_write_error(error: &io::Error, path: &Path) -> String {
 mod tests {
     use super::*;
     use crate::image_io::{LoadLimits, load_from_bytes};
+    use std::fs;
 
     fn picture() -> Picture {
         Picture::new(3, 2, (0..18).map(|x| x * 13).collect())
@@ -98,6 +138,17 @@ mod tests {
         assert_eq!(loaded.picture, picture());
         assert!(loaded.notices.is_empty());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_unfinished_picture_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.png");
+        let mut writer = PngWriter::create(&path, picture().size()).unwrap();
+        writer.write_row(picture().row(0)).unwrap();
+        assert!(writer.temporary().exists());
+        assert!(writer.finish().is_err(), "a row is missing");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

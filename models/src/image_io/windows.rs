@@ -1,6 +1,8 @@
-//! A picture of any size as one batch of windows of the model's size, and back.
+//! A picture of any size as windows of the model's size, and back, row by row.
 
-use super::{Picture, Range, append_planar, crop, from_planar, pad_by_replication};
+use super::{ImageSize, Picture, Range, append_window, from_planar};
+use crate::raster::{WindowCutter, WindowJoiner, WindowRow};
+use std::convert::Infallible;
 
 /// How a picture is divided into windows that touch and do not overlap.
 ///
@@ -8,23 +10,19 @@ use super::{Picture, Range, append_planar, crop, from_planar, pad_by_replication
 /// numbered row by row, and the padding is cut off when they are put together again.
 ///
 /// ```
-/// use bsq::image_io::{Picture, Range, Windows};
+/// use bsq::image_io::{ImageSize, Picture, Range, Windows};
 /// let picture = Picture::new(5, 3, (0..45).collect());
-/// let windows = Windows::over(&picture, 4, 4);
+/// let windows = Windows::over(picture.size(), ImageSize::square(4));
 /// let batch = windows.cut(&picture, Range::MinusOneToOne);
 /// assert_eq!((windows.count(), batch.len()), (2, 2 * 3 * 4 * 4));
 /// assert_eq!(windows.assemble(&batch, Range::MinusOneToOne), picture);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
-    /// Columns of the picture.
-    pub width: usize,
-    /// Rows of the picture.
-    pub height: usize,
-    /// Columns of a window.
-    pub window_width: usize,
-    /// Rows of a window.
-    pub window_height: usize,
+    /// The picture's size.
+    pub picture: ImageSize,
+    /// A window's size.
+    pub window: ImageSize,
 }
 
 impl Windows {
@@ -33,27 +31,24 @@ impl Windows {
     /// # Panics
     /// When a window has no pixels.
     #[track_caller]
-    pub fn over(picture: &Picture, window_width: usize, window_height: usize) -> Windows {
+    pub fn over(picture: ImageSize, window: ImageSize) -> Windows {
         assert!(
-            window_width > 0 && window_height > 0,
-            "a window of {window_width}x{window_height} pixels"
+            window.width > 0 && window.height > 0,
+            "a window of {}x{} pixels",
+            window.width,
+            window.height
         );
-        Windows {
-            width: picture.width,
-            height: picture.height,
-            window_width,
-            window_height,
-        }
+        Windows { picture, window }
     }
 
     /// Windows side by side.
     pub fn across(&self) -> usize {
-        self.width.div_ceil(self.window_width)
+        self.picture.width.div_ceil(self.window.width)
     }
 
     /// Windows one above the other.
     pub fn down(&self) -> usize {
-        self.height.div_ceil(self.window_height)
+        self.picture.height.div_ceil(self.window.height)
     }
 
     /// All windows: the size of the batch.
@@ -61,26 +56,35 @@ impl Windows {
         self.across() * self.down()
     }
 
-    /// The batch `[count, 3, window_height, window_width]`.
+    /// Samples of a row of windows.
+    fn row(&self) -> WindowRow {
+        WindowRow {
+            across: self.across(),
+            height: self.window.height,
+            width: 3 * self.window.width,
+        }
+    }
+
+    /// The batch `[count, 3, window height, window width]`.
     ///
     /// # Panics
     /// When the picture has another size than the one these windows were made over.
     #[track_caller]
     pub fn cut(&self, picture: &Picture, range: Range) -> Vec<f32> {
         assert_eq!(
-            (picture.width, picture.height),
-            (self.width, self.height),
+            picture.size(),
+            self.picture,
             "these windows are over a picture of another size"
         );
-        let padded = pad_by_replication(
-            picture,
-            self.across() * self.window_width,
-            self.down() * self.window_height,
-        );
-        let mut batch = Vec::with_capacity(padded.rgb.len());
-        for (left, top) in self.corners() {
-            let window = crop(&padded, left, top, self.window_width, self.window_height);
-            append_planar(&window, range, &mut batch);
+        let (mut cutter, mut y) = (PictureCutter::new(*self, range), 0);
+        let mut read = |row: &mut [u16]| {
+            picture.write_row(y, row);
+            y += 1;
+            Ok::<_, Infallible>(())
+        };
+        let mut batch = Vec::new();
+        for _ in 0..self.count() {
+            let Ok(()) = cutter.append_window(&mut read, &mut batch);
         }
         batch
     }
@@ -88,28 +92,28 @@ impl Windows {
     /// The planes `[3, height, width]` of the picture whose windows are in `batch`, unrounded.
     ///
     /// # Panics
-    /// When the batch has not `count * 3 * window_height * window_width` values.
+    /// When the batch has not `count * 3 * window height * window width` values.
     #[track_caller]
     pub fn assemble_planes(&self, batch: &[f32]) -> Vec<f32> {
-        let window_plane = self.window_width * self.window_height;
+        let (ImageSize { height, width }, window) = (self.picture, self.window);
+        let window_plane = window.width * window.height;
         assert_eq!(
             batch.len(),
             self.count() * 3 * window_plane,
-            "{} windows of {}x{} have {} values, not {}",
+            "values of {} windows of {}x{}",
             self.count(),
-            self.window_width,
-            self.window_height,
-            self.count() * 3 * window_plane,
-            batch.len()
+            window.width,
+            window.height,
         );
-        let plane = self.width * self.height;
+        let plane = width * height;
         let mut planes = vec![0.0; 3 * plane];
-        for ((left, top), window) in self.corners().zip(batch.chunks_exact(3 * window_plane)) {
-            let kept = self.window_width.min(self.width - left);
-            for (channel, samples) in window.chunks_exact(window_plane).enumerate() {
-                let rows = samples.chunks_exact(self.window_width);
-                for (row, y) in rows.zip(top..self.height) {
-                    let at = channel * plane + y * self.width + left;
+        for (number, values) in batch.chunks_exact(3 * window_plane).enumerate() {
+            let left = number % self.across() * window.width;
+            let top = number / self.across() * window.height;
+            let kept = window.width.min(width - left);
+            for (channel, samples) in values.chunks_exact(window_plane).enumerate() {
+                for (row, y) in samples.chunks_exact(window.width).zip(top..height) {
+                    let at = channel * plane + y * width + left;
                     planes[at..at + kept].copy_from_slice(&row[..kept]);
                 }
             }
@@ -123,15 +127,104 @@ impl Windows {
     /// As [`Windows::assemble_planes`].
     #[track_caller]
     pub fn assemble(&self, batch: &[f32], range: Range) -> Picture {
-        from_planar(&self.assemble_planes(batch), self.width, self.height, range)
+        let ImageSize { height, width } = self.picture;
+        from_planar(&self.assemble_planes(batch), width, height, range)
+    }
+}
+
+/// Cuts a picture that comes row by row. It holds one row of windows.
+pub struct PictureCutter {
+    windows: Windows,
+    range: Range,
+    cutter: WindowCutter<u16>,
+    /// Rows of the picture that have been read.
+    read: usize,
+    /// The last of them, padded.
+    last: Vec<u16>,
+}
+
+impl PictureCutter {
+    pub fn new(windows: Windows, range: Range) -> PictureCutter {
+        PictureCutter {
+            windows,
+            range,
+            cutter: WindowCutter::new(windows.row()),
+            read: 0,
+            last: vec![0; windows.row().row()],
+        }
     }
 
-    /// Left and top of every window, in the order of the batch.
-    fn corners(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let windows = *self;
-        (0..windows.down()).flat_map(move |row| {
-            (0..windows.across())
-                .map(move |column| (column * windows.window_width, row * windows.window_height))
+    /// Appends the next window, `[3, height, width]`. Where a new row of windows begins, `read` is
+    /// asked for the picture's rows: each is red, green and blue of every pixel, 0 to 65,535.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn append_window<E>(
+        &mut self,
+        read: &mut dyn FnMut(&mut [u16]) -> Result<(), E>,
+        batch: &mut Vec<f32>,
+    ) -> Result<(), E> {
+        let (samples, height) = (3 * self.windows.picture.width, self.windows.picture.height);
+        let (done, last) = (&mut self.read, &mut self.last);
+        let mut padded = |row: &mut [u16]| {
+            if *done < height {
+                let (inside, outside) = last.split_at_mut(samples);
+                read(inside)?;
+                for pixel in outside.chunks_exact_mut(3) {
+                    pixel.copy_from_slice(&inside[samples - 3..]);
+                }
+                *done += 1;
+            }
+            row.copy_from_slice(last);
+            Ok(())
+        };
+        let rows = self.cutter.next_window(&mut padded)?;
+        append_window(rows, self.range, batch);
+        Ok(())
+    }
+}
+
+/// Puts a picture's windows together and gives its rows. It holds one row of windows.
+pub struct PictureJoiner {
+    windows: Windows,
+    range: Range,
+    joiner: WindowJoiner<u8>,
+    /// Rows of the picture that have been given.
+    given: usize,
+}
+
+impl PictureJoiner {
+    pub fn new(windows: Windows, range: Range) -> PictureJoiner {
+        PictureJoiner {
+            windows,
+            range,
+            joiner: WindowJoiner::new(windows.row()),
+            given: 0,
+        }
+    }
+
+    /// Takes the next window, `[3, height, width]`. Where a row of windows is complete, `write` gets
+    /// the picture's rows: red, green and blue of every pixel, rounded to 8 bits.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub fn push<E>(
+        &mut self,
+        window: &[f32],
+        write: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Windows {
+            picture,
+            window: ImageSize { height, width },
+        } = self.windows;
+        let window = from_planar(window, width, height, self.range);
+        let given = &mut self.given;
+        self.joiner.push(&window.rgb, &mut |row: &[u8]| {
+            if *given == picture.height {
+                return Ok(());
+            }
+            *given += 1;
+            write(&row[..3 * picture.width])
         })
     }
 }
@@ -139,19 +232,58 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image_io::{append_planar, crop, pad_by_replication};
     use proptest::prelude::*;
+
+    /// A picture and its windows.
+    fn any_windows() -> impl Strategy<Value = (Picture, Windows)> {
+        let sides = (
+            1_usize..40,
+            1_usize..40,
+            1_usize..17,
+            1_usize..17,
+            0_usize..251,
+        );
+        sides.prop_map(|(width, height, window_width, window_height, seed)| {
+            let rgb = (0..3 * width * height).map(|i| (i * 31 + seed) as u8);
+            let picture = Picture::new(width, height, rgb.collect());
+            let window = ImageSize {
+                height: window_height,
+                width: window_width,
+            };
+            let windows = Windows::over(picture.size(), window);
+            (picture, windows)
+        })
+    }
 
     proptest! {
         #[test]
-        fn cutting_and_assembling_gives_the_picture_back(
-            width in 1_usize..40, height in 1_usize..40,
-            window_width in 1_usize..17, window_height in 1_usize..17, seed in 0_usize..251,
-        ) {
-            let rgb = (0..3 * width * height).map(|i| (i * 31 + seed) as u8).collect();
-            let picture = Picture::new(width, height, rgb);
-            let windows = Windows::over(&picture, window_width, window_height);
+        fn cutting_and_assembling_gives_the_picture_back((picture, windows) in any_windows()) {
             let batch = windows.cut(&picture, Range::MinusOneToOne);
-            prop_assert_eq!(windows.assemble(&batch, Range::MinusOneToOne), picture);
+            prop_assert_eq!(windows.assemble(&batch, Range::MinusOneToOne), picture.clone());
+            let mut joiner = PictureJoiner::new(windows, Range::MinusOneToOne);
+            let mut rgb = Vec::new();
+            for window in batch.chunks_exact(batch.len() / windows.count()) {
+                let Ok(()) = joiner.push(window, &mut |row| {
+                    rgb.extend_from_slice(row);
+                    Ok::<_, Infallible>(())
+                });
+            }
+            prop_assert_eq!(rgb, picture.rgb);
+        }
+
+        #[test]
+        fn windows_are_crops_of_the_padded_picture((picture, windows) in any_windows()) {
+            let ImageSize { height, width } = windows.window;
+            let (across, down) = (windows.across(), windows.down());
+            let padded = pad_by_replication(&picture, across * width, down * height);
+            let mut expected = Vec::new();
+            for number in 0..windows.count() {
+                let (left, top) = (number % across * width, number / across * height);
+                let window = crop(&padded, left, top, width, height);
+                append_planar(&window, Range::ZeroToOne, &mut expected);
+            }
+            prop_assert_eq!(windows.cut(&picture, Range::ZeroToOne), expected);
         }
     }
 
@@ -159,7 +291,7 @@ mod tests {
     fn windows_are_numbered_row_by_row_and_padded_by_the_edge() {
         let rgb = (0..5_u8).flat_map(|y| (0..5_u8).flat_map(move |x| [x, y, 0]));
         let picture = Picture::new(5, 5, rgb.collect());
-        let windows = Windows::over(&picture, 4, 4);
+        let windows = Windows::over(picture.size(), ImageSize::square(4));
         let batch = windows.cut(&picture, Range::MinusOneToOne);
         let window =
             |n: usize| from_planar(&batch[n * 48..(n + 1) * 48], 4, 4, Range::MinusOneToOne);
@@ -173,7 +305,7 @@ mod tests {
     #[test]
     fn a_single_pixel_is_one_window() {
         let picture = Picture::new(1, 1, vec![9, 8, 7]);
-        let windows = Windows::over(&picture, 64, 64);
+        let windows = Windows::over(picture.size(), ImageSize::square(64));
         let batch = windows.cut(&picture, Range::ZeroToOne);
         assert_eq!(windows.count(), 1);
         assert!(batch[..4096].iter().all(|&x| x == 9.0 / 255.0));

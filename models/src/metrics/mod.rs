@@ -4,7 +4,7 @@
 //! look at `(x + 1) * 127.5` **without rounding to 8 bits**, which is how figures of image
 //! tokenizers are reported. They are per image: a mean over a data set is the mean of the images'
 //! values, not the value of the mean error. Arithmetic is f64 in a fixed order, so a figure is the
-//! same on every machine.
+//! same on every machine. [`RowMetrics`] compares pictures that are too large to be in memory.
 //!
 //! | metric | range | identical images |
 //! |---|---|---|
@@ -15,9 +15,11 @@
 
 mod gaussian;
 mod lpips;
+mod rows;
 mod ssim;
 
 pub use lpips::{Lpips, LpipsError};
+pub use rows::RowMetrics;
 pub use ssim::{MS_SSIM_SMALLEST_SIDE, ms_ssim, ssim};
 
 /// Peak signal-to-noise ratio in decibels, `20 log10(255 / sqrt(MSE))` over all values;
@@ -33,7 +35,7 @@ pub fn psnr(original: &[f32], reconstruction: &[f32]) -> f64 {
         "PSNR of images of different sizes"
     );
     assert!(!original.is_empty(), "PSNR of an empty image");
-    let squared: f64 = original
+    let squared = original
         .iter()
         .zip(reconstruction)
         .map(|(&a, &b)| {
@@ -41,7 +43,12 @@ pub fn psnr(original: &[f32], reconstruction: &[f32]) -> f64 {
             difference * difference
         })
         .sum();
-    20.0 * libm::log10(255.0 / (squared / original.len() as f64).sqrt())
+    decibels(squared, original.len())
+}
+
+/// Of the sum of the squares of so many differences.
+fn decibels(squared: f64, values: usize) -> f64 {
+    20.0 * libm::log10(255.0 / (squared / values as f64).sqrt())
 }
 
 /// Bits of tokens per pixel of the picture they stand for.

@@ -25,7 +25,7 @@ const C2: f64 = 58.5225;
 #[track_caller]
 pub fn ssim(original: &[f32], reconstruction: &[f32], shape: [usize; 3]) -> f64 {
     let channels = channels_of(original, reconstruction, shape);
-    mean(channels.map(|(a, b)| compare(&a, &b).ssim))
+    mean(channels.map(|(a, b)| compare(&a, &b).ssim()))
 }
 
 /// Multi-scale structural similarity with five scales; `None` when a side is shorter than
@@ -47,9 +47,9 @@ pub fn ms_ssim(original: &[f32], reconstruction: &[f32], shape: [usize; 3]) -> O
         for (scale, weight) in SCALE_WEIGHTS.iter().enumerate() {
             let similarity = compare(&a, &b);
             if scale + 1 == SCALE_WEIGHTS.len() {
-                product *= libm::pow(similarity.ssim.max(0.0), *weight);
+                product *= libm::pow(similarity.ssim().max(0.0), *weight);
             } else {
-                product *= libm::pow(similarity.contrast_structure.max(0.0), *weight);
+                product *= libm::pow(similarity.contrast_structure().max(0.0), *weight);
                 (a, b) = (a.halved(), b.halved());
             }
         }
@@ -84,61 +84,100 @@ fn channels_of<'a>(
         .map(move |(a, b)| (plane(a), plane(b)))
 }
 
-/// Means over the maps of one channel at one scale.
-struct Similarity {
-    ssim: f64,
-    contrast_structure: f64,
-}
-
 /// Both images, their squares and their product.
 const MOMENTS: usize = 5;
 
-/// Compares two planes row by row: only as many blurred rows are kept as the window is high.
-fn compare(a: &Plane, b: &Plane) -> Similarity {
-    let (across, down) = (window_along(a.width), window_along(a.height));
-    let width = a.width - across.len() + 1;
-    let mut moments = [(); MOMENTS].map(|()| vec![0.0; a.width]);
-    let mut blurred_rows = vec![[(); MOMENTS].map(|()| vec![0.0; width]); down.len()];
-    let mut blurred = [(); MOMENTS].map(|()| vec![0.0; width]);
-    let (mut ssim, mut contrast_structure) = (0.0, 0.0);
-    for (y, (row_a, row_b)) in a.rows().zip(b.rows()).enumerate() {
+/// Compares two planes that come row by row: only as many blurred rows are kept as the window is high.
+pub(super) struct SimilarityRows {
+    across: &'static [f64],
+    down: &'static [f64],
+    /// Rows so far.
+    y: usize,
+    /// Places that the window has across.
+    width: usize,
+    moments: [Vec<f64>; MOMENTS],
+    blurred_rows: Vec<[Vec<f64>; MOMENTS]>,
+    blurred: [Vec<f64>; MOMENTS],
+    ssim: f64,
+    contrast_structure: f64,
+    /// Places that the window has in all.
+    count: f64,
+}
+
+impl SimilarityRows {
+    pub fn new(height: usize, width: usize) -> SimilarityRows {
+        let (across, down) = (window_along(width), window_along(height));
+        let places = width - across.len() + 1;
+        SimilarityRows {
+            across,
+            down,
+            y: 0,
+            width: places,
+            moments: [(); MOMENTS].map(|()| vec![0.0; width]),
+            blurred_rows: vec![[(); MOMENTS].map(|()| vec![0.0; places]); down.len()],
+            blurred: [(); MOMENTS].map(|()| vec![0.0; places]),
+            ssim: 0.0,
+            contrast_structure: 0.0,
+            count: (places * (height - down.len() + 1)) as f64,
+        }
+    }
+
+    /// The next row of both planes, values in 0..255.
+    pub fn push(&mut self, row_a: &[f64], row_b: &[f64]) {
+        let (width, down) = (self.width, self.down.len());
         for (x, (&a, &b)) in row_a.iter().zip(row_b).enumerate() {
-            for (moment, value) in moments.iter_mut().zip([a, b, a * a, b * b, a * b]) {
+            for (moment, value) in self.moments.iter_mut().zip([a, b, a * a, b * b, a * b]) {
                 moment[x] = value;
             }
         }
-        for (sums, moment) in blurred_rows[y % down.len()].iter_mut().zip(&moments) {
+        for (sums, moment) in self.blurred_rows[self.y % down]
+            .iter_mut()
+            .zip(&self.moments)
+        {
             sums.fill(0.0);
-            for (tap, weight) in across.iter().enumerate() {
+            for (tap, weight) in self.across.iter().enumerate() {
                 add_scaled(sums, &moment[tap..tap + width], *weight);
             }
         }
-        let Some(top) = (y + 1).checked_sub(down.len()) else {
-            continue;
+        self.y += 1;
+        let Some(top) = self.y.checked_sub(down) else {
+            return;
         };
-        for (moment, sums) in blurred.iter_mut().enumerate() {
+        for (moment, sums) in self.blurred.iter_mut().enumerate() {
             sums.fill(0.0);
-            for (tap, weight) in down.iter().enumerate() {
-                let row = &blurred_rows[(top + tap) % down.len()];
+            for (tap, weight) in self.down.iter().enumerate() {
+                let row = &self.blurred_rows[(top + tap) % down];
                 add_scaled(sums, &row[moment], *weight);
             }
         }
-        let [mean_a, mean_b, square_a, square_b, product] = &blurred;
+        let [mean_a, mean_b, square_a, square_b, product] = &self.blurred;
         for x in 0..width {
             let (mean_a, mean_b) = (mean_a[x], mean_b[x]);
             let variances = square_a[x] - mean_a * mean_a + (square_b[x] - mean_b * mean_b);
             let covariance = product[x] - mean_a * mean_b;
             let structure = (2.0 * covariance + C2) / (variances + C2);
             let luminance = (2.0 * mean_a * mean_b + C1) / (mean_a * mean_a + mean_b * mean_b + C1);
-            contrast_structure += structure;
-            ssim += luminance * structure;
+            self.contrast_structure += structure;
+            self.ssim += luminance * structure;
         }
     }
-    let count = (width * (a.height - down.len() + 1)) as f64;
-    Similarity {
-        ssim: ssim / count,
-        contrast_structure: contrast_structure / count,
+
+    /// The mean over all places, after the last row.
+    pub fn ssim(&self) -> f64 {
+        self.ssim / self.count
     }
+
+    fn contrast_structure(&self) -> f64 {
+        self.contrast_structure / self.count
+    }
+}
+
+fn compare(a: &Plane, b: &Plane) -> SimilarityRows {
+    let mut similarity = SimilarityRows::new(a.height, a.width);
+    for (row_a, row_b) in a.rows().zip(b.rows()) {
+        similarity.push(row_a, row_b);
+    }
+    similarity
 }
 
 fn add_scaled(sums: &mut [f64], values: &[f64], scale: f64) {
@@ -147,7 +186,7 @@ fn add_scaled(sums: &mut [f64], values: &[f64], scale: f64) {
     }
 }
 
-fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+pub(super) fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = values.len() as f64;
     values.sum::<f64>() / count
 }

@@ -9,7 +9,7 @@
 //! ```
 //! use bsq::config::Config;
 //! use bsq::image_io::Picture;
-//! use bsq::pipeline::{ModelFile, SessionOptions, TokenizerSession};
+//! use bsq::pipeline::{ModelFile, CompileOptions, TokenizerSession};
 //!
 //! let config = Config::from_toml(r#"
 //!     [model]
@@ -27,11 +27,11 @@
 //!     dim_ffn_output = 32
 //! "#)?;
 //! let model = ModelFile::untrained("tiny", config, 7)?;
-//! let mut session = TokenizerSession::new(&model, SessionOptions::default());
+//! let mut session = TokenizerSession::new(&model, CompileOptions::default());
 //!
 //! let photo = Picture::new(20, 10, (0..600).map(|i| (i % 251) as u8).collect());
 //! let tokens = session.encode_picture(&photo, &mut |_| {})?;
-//! assert_eq!(tokens.indices.len(), 2 * 4); // two windows of 2x2 tokens
+//! assert_eq!(tokens.grid.indices.len(), 2 * 4); // two windows of 2x2 tokens
 //! let reconstruction = session.decode_picture(&tokens, &mut |_| {})?;
 //! assert_eq!((reconstruction.width, reconstruction.height), (20, 10));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -44,12 +44,12 @@ mod picture;
 mod session;
 mod token_file;
 
-pub use bsq_runtime::CompileOptions as SessionOptions;
+pub use bsq_runtime::CompileOptions;
 pub use functions::{decode_function, encode_function};
 pub(crate) use identity::Fnv;
 pub use identity::{identity, identity_number};
 pub use model_file::{ModelError, ModelFile};
-pub use picture::PictureTokens;
+pub use picture::{PictureTokens, RunTimes};
 pub use session::{PipelineError, TokenizerSession};
 pub use token_file::{NamedTokens, TokenFile, TokenFileError};
 

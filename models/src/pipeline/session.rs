@@ -2,7 +2,8 @@
 
 use super::{ModelFile, decode_function, encode_function};
 use crate::config::QuantizerConfig;
-use crate::image_io::Range;
+use crate::image_io::{ImageSize, Range};
+use crate::token_grid::GridShape;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::Function;
 use bsq_runtime::tensor_data::{Element, HostTensor, TensorError};
@@ -30,6 +31,17 @@ pub enum PipelineError {
         given: usize,
         /// How many belong to one window.
         each: usize,
+    },
+    /// The tokens are not those of a picture of their size.
+    #[error(
+        "{}x{} tokens (rows x columns), but a picture of this size has {}x{}",
+        given.rows, given.columns, expected.rows, expected.columns
+    )]
+    Grid {
+        /// The grid at hand.
+        given: GridShape,
+        /// That of a picture of this size.
+        expected: GridShape,
     },
     /// An index that no token of the model has.
     #[error("token {position} has index {index}, but this model's indices are below {limit}")]
@@ -68,10 +80,7 @@ impl TokenizerSession {
         let programs = || BoundPrograms::new(model.parameters.clone(), options.clone(), 1);
         TokenizerSession {
             tokenizer: model.tokenizer.clone(),
-            range: match model.config.data.zero_mean {
-                true => Range::MinusOneToOne,
-                false => Range::ZeroToOne,
-            },
+            range: model.config.data.pixel_range(),
             encoder: programs(),
             decoder: programs(),
         }
@@ -92,15 +101,14 @@ impl TokenizerSession {
         self.tokenizer.config().encoder.tokens()
     }
 
-    /// Columns and rows of a window, in pixels.
-    pub fn window_size(&self) -> (usize, usize) {
-        let size = self.tokenizer.config().encoder.image_size;
-        (size.width, size.height)
+    /// Rows and columns of a window, in pixels.
+    pub fn window_size(&self) -> ImageSize {
+        self.tokenizer.config().encoder.image_size
     }
 
     /// Values of one window: `3 * height * width`.
     pub fn values_per_window(&self) -> usize {
-        let (width, height) = self.window_size();
+        let ImageSize { height, width } = self.window_size();
         3 * width * height
     }
 

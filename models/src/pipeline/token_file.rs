@@ -11,8 +11,11 @@
 //! The metadata are text: `format` and its version, `model` and `model_name`, `window` (columns x
 //! rows in pixels), and per picture `pictures.n` with its name and size as JSON.
 
+use super::picture::{from_windows, to_windows};
 use super::{ModelFile, PictureTokens, identity};
 use crate::config::QuantizerConfig;
+use crate::image_io::{ImageSize, Windows};
+use crate::token_grid::GridShape;
 use crate::tokenizer::bits::{bits_of, index_of, join_index, split_index};
 use bsq_runtime::checkpoint::{self, Checkpoint, CheckpointError, Weights};
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
@@ -90,8 +93,9 @@ struct Entry {
 
 /// How a model lays out its tokens.
 struct Layout {
-    window: (usize, usize),
-    tokens: usize,
+    /// A window in pixels, and in tokens.
+    window: ImageSize,
+    grid: GridShape,
     /// Bits and group size of binary spherical quantization; `None` for a table of codes.
     binary: Option<(usize, usize)>,
 }
@@ -124,7 +128,7 @@ impl TokenFile {
             ("model_name".to_string(), self.model_name.clone()),
             (
                 "window".to_string(),
-                format!("{}x{}", layout.window.0, layout.window.1),
+                format!("{}x{}", layout.window.width, layout.window.height),
             ),
         ]);
         let mut tensors = Vec::new();
@@ -132,12 +136,12 @@ impl TokenFile {
             let NamedTokens { name, tokens } = picture;
             let entry = Entry {
                 name: name.clone(),
-                width: tokens.width,
-                height: tokens.height,
+                width: tokens.size.width,
+                height: tokens.size.height,
             };
             let entry = serde_json::to_string(&entry).expect("text and numbers are JSON");
             metadata.insert(format!("pictures.{number}"), entry);
-            for (kind, tensor) in layout.tensors(&tokens.indices)? {
+            for (kind, tensor) in layout.tensors(&to_windows(&tokens.grid, layout.grid))? {
                 tensors.push((format!("pictures.{number}.{kind}"), tensor));
             }
         }
@@ -220,10 +224,9 @@ impl TokenFile {
 impl Layout {
     fn of(model: &ModelFile) -> Layout {
         let config = model.tokenizer.config();
-        let size = config.encoder.image_size;
         Layout {
-            window: (size.width, size.height),
-            tokens: config.encoder.tokens(),
+            window: config.encoder.image_size,
+            grid: config.encoder.grid(),
             binary: match &config.quantizer {
                 QuantizerConfig::Bsq(bsq) => Some((bsq.embed_dim, bsq.embed_group_size)),
                 QuantizerConfig::Vq(_) => None,
@@ -239,11 +242,12 @@ impl Layout {
         }
     }
 
-    /// The tensors of a picture's indices.
+    /// The tensors of a picture's indices, which stand window by window.
     fn tensors(&self, indices: &[u64]) -> Result<Vec<(&'static str, HostTensor)>, TensorError> {
-        let windows = indices.len() / self.tokens;
+        let each = self.grid.tokens();
+        let windows = indices.len() / each;
         let Some((width, size)) = self.binary else {
-            let tensor = HostTensor::from_slice([windows, self.tokens], indices)?;
+            let tensor = HostTensor::from_slice([windows, each], indices)?;
             return Ok(vec![("indices", tensor)]);
         };
         let bits: Vec<bool> = indices.iter().flat_map(|&i| bits_of(i, width)).collect();
@@ -252,11 +256,11 @@ impl Layout {
         Ok(vec![
             (
                 "bits",
-                HostTensor::from_slice([windows, self.tokens, width], &bits)?,
+                HostTensor::from_slice([windows, each, width], &bits)?,
             ),
             (
                 "group_indices",
-                HostTensor::from_slice([windows, self.tokens, width / size], &groups)?,
+                HostTensor::from_slice([windows, each, width / size], &groups)?,
             ),
         ])
     }
@@ -273,25 +277,24 @@ impl Layout {
             width,
             height,
         } = serde_json::from_str(entry).map_err(|error| format!("its metadata: {error}"))?;
-        let (across, down) = (
-            width.div_ceil(self.window.0),
-            height.div_ceil(self.window.1),
-        );
+        let (size, each) = (ImageSize { height, width }, self.grid.tokens());
+        let over = Windows::over(size, self.window);
+        let (across, down) = (over.across(), over.down());
         let windows = across
             .checked_mul(down)
             .filter(|&windows| windows > 0)
             .ok_or_else(|| format!("a size of {width}x{height} pixels"))?;
         let indices = match self.binary {
-            None => self.read::<u64>(checkpoint, number, "indices", &[windows, self.tokens])?,
+            None => self.read::<u64>(checkpoint, number, "indices", &[windows, each])?,
             Some((bits, size)) => {
-                let shape = [windows, self.tokens, bits / size];
+                let shape = [windows, each, bits / size];
                 let groups = self.read::<u64>(checkpoint, number, "group_indices", &shape)?;
                 if let Some(group) = groups.iter().find(|&&group| group >> size != 0) {
                     return Err(format!("group index {group} has more than {size} bits"));
                 }
                 let groups = groups.chunks_exact(bits / size);
                 let indices: Vec<u64> = groups.map(|token| join_index(token, size)).collect();
-                let shape = [windows, self.tokens, bits];
+                let shape = [windows, each, bits];
                 let all = self.read::<bool>(checkpoint, number, "bits", &shape)?;
                 let from_bits = all.chunks_exact(bits).map(index_of);
                 if !from_bits.eq(indices.iter().copied()) {
@@ -300,11 +303,9 @@ impl Layout {
                 indices
             }
         };
-        let tokens = PictureTokens {
-            width,
-            height,
-            indices,
-        };
+        let shape = GridShape::still(down * self.grid.rows, across * self.grid.columns);
+        let grid = from_windows(shape, self.grid, &indices);
+        let tokens = PictureTokens { size, grid };
         Ok(NamedTokens { name, tokens })
     }
 
@@ -338,10 +339,10 @@ impl Layout {
 mod tests {
     use super::*;
     use crate::pipeline::tests::{picture, tiny};
-    use crate::pipeline::{SessionOptions, TokenizerSession};
+    use crate::pipeline::{CompileOptions, TokenizerSession};
 
     fn file(model: &ModelFile) -> TokenFile {
-        let mut session = TokenizerSession::new(model, SessionOptions::default());
+        let mut session = TokenizerSession::new(model, CompileOptions::default());
         let sizes = [("a.png", 20, 33), ("b.jpg", 1, 1)];
         let pictures = sizes.map(|(name, width, height)| NamedTokens {
             name: name.to_string(),

@@ -14,7 +14,7 @@
 //!
 //! ```
 //! use bsq::config::PriorConfig;
-//! use bsq::pipeline::SessionOptions;
+//! use bsq::pipeline::CompileOptions;
 //! use bsq::prior::{PriorFile, PriorSession, PriorSessionError, SectionTokens};
 //!
 //! let config = PriorConfig::from_toml("
@@ -27,7 +27,7 @@
 //!     head_width = 8
 //! ")?;
 //! let prior = PriorFile::untrained("tiny", config, "some tokenizer")?;
-//! let mut session = PriorSession::new(&prior, &SessionOptions::default())?;
+//! let mut session = PriorSession::new(&prior, &CompileOptions::default())?;
 //!
 //! let tokens = [5, 0xABC, 7, 4095, 0, 1];
 //! let section = SectionTokens::new(&prior.model, 2, 3, &tokens, 3);

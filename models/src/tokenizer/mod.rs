@@ -255,7 +255,8 @@ impl Tokenizer {
         let pixels = planes * vit.patch_size * vit.patch_size;
         let embedded = codes.linear(&(scope / "post_quant_embed"), vit.width);
         let tokens = vit::decoder(vit, &(scope / "decoder"), embedded, pixels);
-        let raw = unpatchify(tokens, vit.grid(), vit.patch_size);
+        let grid = vit.grid();
+        let raw = unpatchify(tokens, (grid.rows, grid.columns), vit.patch_size);
         let [low, high] = self.config.clamp_range;
         let reconstruction = match self.config.logit_laplace {
             true => logit_laplace::reconstruct(raw),

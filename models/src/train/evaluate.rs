@@ -1,9 +1,9 @@
 //! How well a model reconstructs the pictures of a folder, at their own size.
 
 use super::TrainError;
-use crate::config::TokenizerConfig;
+use crate::config::Config;
 use crate::data::{Listing, list_folder};
-use crate::image_io::{Picture, Range, Windows, load, to_planar};
+use crate::image_io::{ImageSize, Picture, Range, Windows, load, to_planar};
 use crate::metrics::psnr;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::{DType, Graph, Scope};
@@ -21,8 +21,7 @@ pub struct Evaluator {
     executable: Executable,
     session: Option<Session>,
     range: Range,
-    /// Rows and columns of a window.
-    window: (usize, usize),
+    window: ImageSize,
 }
 
 /// One picture's figures.
@@ -53,12 +52,12 @@ impl Evaluator {
     /// # Errors
     /// If the folder has no pictures or a broken one.
     pub fn new(
-        config: &TokenizerConfig,
+        config: &Config,
         folder: &Path,
         threads: usize,
         device: Device,
     ) -> Result<Evaluator, TrainError> {
-        let tokenizer = Tokenizer::new(config)?;
+        let tokenizer = Tokenizer::new(&config.model)?;
         let graph = Graph::new();
         let image = graph.input("image", DType::F32, tokenizer.image_shape(BATCH));
         let forward = tokenizer.forward(&Scope::root(&graph), image);
@@ -75,18 +74,13 @@ impl Evaluator {
             let picture = load(&path).map_err(crate::data::DataError::from)?.picture;
             pictures.push((path, picture));
         }
-        let size = config.encoder.image_size;
-        let range = match config.clamp_range[0] < 0.0 {
-            true => Range::MinusOneToOne,
-            false => Range::ZeroToOne,
-        };
         Ok(Evaluator {
             notices,
             pictures,
             executable,
             session: None,
-            range,
-            window: (size.height, size.width),
+            range: config.data.pixel_range(),
+            window: config.model.encoder.image_size,
         })
     }
 
@@ -114,7 +108,7 @@ impl Evaluator {
         let mut scores = Vec::new();
         for (path, picture) in &self.pictures {
             let planes = reconstruct(session, picture, self.window, self.range)?;
-            let psnr = psnr(&to_planar(picture, self.range), &planes);
+            let psnr = psnr(&to_planar(picture, Range::MinusOneToOne), &planes);
             let path = path.clone();
             scores.push(PictureScore { path, psnr });
         }
@@ -122,14 +116,16 @@ impl Evaluator {
     }
 }
 
-/// The unrounded planes `[3, height, width]` of a picture's reconstruction.
+/// The unrounded planes `[3, height, width]` of a picture's reconstruction, in -1..1 as metrics take
+/// them, whatever the model's range.
 fn reconstruct(
     session: &mut Session,
     picture: &Picture,
-    (height, width): (usize, usize),
+    window: ImageSize,
     range: Range,
 ) -> Result<Vec<f32>, TrainError> {
-    let windows = Windows::over(picture, width, height);
+    let windows = Windows::over(picture.size(), window);
+    let ImageSize { height, width } = window;
     let values = 3 * height * width;
     let mut cut = windows.cut(picture, range);
     let kept = cut.len();
@@ -142,5 +138,63 @@ fn reconstruct(
         planes.extend_from_slice(outputs["reconstruction"].as_slice::<f32>()?);
     }
     planes.truncate(kept);
-    Ok(windows.assemble_planes(&planes))
+    let mut planes = windows.assemble_planes(&planes);
+    if range == Range::ZeroToOne {
+        planes
+            .iter_mut()
+            .for_each(|value| *value = *value * 2.0 - 1.0);
+    }
+    Ok(planes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image_io::save_png;
+    use crate::pipeline::{CompileOptions, ModelFile, TokenizerSession};
+
+    /// Whatever black and white are to the model, and whatever its values are clamped to.
+    #[test]
+    fn figures_are_those_of_the_pictures_that_the_model_makes() {
+        let folder = tempfile::tempdir().unwrap();
+        let rgb = (0..3 * 40 * 30).map(|i| (i * 7 % 256) as u8).collect();
+        let picture = Picture::new(40, 30, rgb);
+        save_png(&picture, folder.path().join("a.png")).unwrap();
+        let tiny = include_str!("../../tests/tiny.toml");
+        for (zero_mean, clamp_range) in [
+            (true, "[-1.0, 1.0]"),
+            (true, "[0.0, 1.0]"),
+            (false, "[0.0, 1.0]"),
+            (false, "[-0.1, 1.1]"),
+        ] {
+            let model = format!("[model]\nclamp_range = {clamp_range}\n");
+            let text = tiny.replacen("[model]\n", &model, 1);
+            let text = format!("{text}\n[data]\nzero_mean = {zero_mean}\n");
+            let config = Config::from_toml(&text).unwrap();
+            let model = ModelFile::untrained("tiny", config, 3).unwrap();
+
+            let mut session = TokenizerSession::new(&model, CompileOptions::default());
+            let windows = session.windows(picture.size());
+            let range = model.config.data.pixel_range();
+            let tokens = session.encode(&windows.cut(&picture, range)).unwrap();
+            let planes = windows.assemble_planes(&session.decode(&tokens).unwrap());
+            let original = to_planar(&picture, range);
+            // On the scale of 0 to 255, of which a range is 2 or 1.
+            let scale = if zero_mean { 127.5 } else { 255.0 };
+            let squares = original.iter().zip(&planes).map(|(a, b)| {
+                let difference = scale * (f64::from(*a) - f64::from(*b));
+                difference * difference
+            });
+            let mean = squares.sum::<f64>() / planes.len() as f64;
+            let expected = 20.0 * (255.0 / mean.sqrt()).log10();
+
+            let mut evaluator =
+                Evaluator::new(&model.config, folder.path(), 1, Device::Cpu).unwrap();
+            let found = evaluator.evaluate(&model.parameters).unwrap().psnr();
+            assert!(
+                (found - expected).abs() < 1e-4,
+                "{clamp_range}: {found}, not {expected}"
+            );
+        }
+    }
 }

@@ -59,12 +59,12 @@ pub fn run_prior_with(
     let dataset = match source {
         TokenSource::Pictures(folder) => TokenDataset::of_pictures(folder, config, tokenizer)?,
         TokenSource::Files(paths) => {
-            let mut pictures = Vec::new();
+            let mut grids = Vec::new();
             for path in paths {
                 let file = TokenFile::load(path, tokenizer)?;
-                pictures.extend(file.pictures.into_iter().map(|picture| picture.tokens));
+                grids.extend(file.pictures.into_iter().map(|picture| picture.tokens.grid));
             }
-            TokenDataset::of_tokens(&pictures, config, tokenizer)?
+            TokenDataset::of_tokens(grids, config)?
         }
     };
     let own = identity(tokenizer.tokenizer.config(), &tokenizer.parameters);

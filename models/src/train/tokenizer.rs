@@ -55,7 +55,7 @@ pub fn run_with(
     let evaluator = match (&config.data.val_root, config.train.eval_freq) {
         (None, _) | (_, 0) => None,
         (Some(folder), _) => {
-            let evaluator = Evaluator::new(&config.model, folder, run.threads, run.device);
+            let evaluator = Evaluator::new(config, folder, run.threads, run.device);
             let evaluator = evaluator.map_err(|error| match error {
                 TrainError::Data(error) => {
                     ConfigError::invalid("data.val_root", error.to_string()).into()

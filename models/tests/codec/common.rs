@@ -2,8 +2,9 @@
 
 use bsq::codec::{Codec, CodecError, Damage, Decoder, Encoder, StreamReport};
 use bsq::config::{Config, PriorConfig};
-use bsq::pipeline::{ModelFile, SessionOptions, identity};
+use bsq::pipeline::{CompileOptions, ModelFile, identity};
 use bsq::prior::{PriorFile, PriorSession, PriorSessionError};
+use bsq::token_grid::GridShape;
 use bsq_ir::philox::random_word;
 
 /// 16x16 windows with 2x2 tokens of 12 bits.
@@ -55,7 +56,7 @@ pub fn codec(raw: bool, threads: usize) -> Codec {
     Codec::new(
         &tokenizer,
         prior,
-        &SessionOptions {
+        &CompileOptions {
             threads,
             ..Default::default()
         },
@@ -76,7 +77,7 @@ pub fn drawn(width: usize, height: usize, seed: u64) -> Vec<u64> {
     let header = codec(false, 0).header(width, height, None).unwrap();
     let areas: Vec<_> = (0..header.sections()).map(|s| header.area(s)).collect();
     let sizes: Vec<_> = areas.iter().map(|area| (area.rows, area.columns)).collect();
-    let mut session = PriorSession::new(&prior, &SessionOptions::default()).unwrap();
+    let mut session = PriorSession::new(&prior, &CompileOptions::default()).unwrap();
     let mut count = 0;
     let mut draw = |_, probabilities: &[f32]| {
         let mut left = f64::from(random_word(seed, 2, count)) / 4_294_967_296.0;
@@ -90,7 +91,7 @@ pub fn drawn(width: usize, height: usize, seed: u64) -> Vec<u64> {
     let sections = session
         .step_by_step(&sizes, 4, &mut draw, &mut |_| {})
         .unwrap();
-    let (columns, rows) = header.grid();
+    let GridShape { rows, columns, .. } = header.grid();
     let mut grid = vec![0; columns * rows];
     for (area, section) in areas.iter().zip(&sections) {
         let tokens = section.indices(&prior.model);

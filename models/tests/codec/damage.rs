@@ -2,7 +2,7 @@
 
 use crate::common::{codec, decode, encode, prior, recover, tokenizer, tokens};
 use bsq::codec::{Codec, CodecError, FRAME_BYTES, FrameReader, HEADER_BYTES};
-use bsq::pipeline::SessionOptions;
+use bsq::pipeline::CompileOptions;
 
 /// Six sections of 4x4 tokens and less.
 const SIZE: (usize, usize) = (80, 50);
@@ -152,7 +152,7 @@ fn foreign_files_are_refused() {
 #[test]
 fn streams_of_other_models_are_refused() {
     let (_, _, stream) = stream(false);
-    let options = SessionOptions {
+    let options = CompileOptions {
         threads: 1,
         ..Default::default()
     };

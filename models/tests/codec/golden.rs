@@ -10,8 +10,8 @@
 use crate::common::{codec, decode, drawn, encode, tokens};
 use bsq::codec::{Codec, crc32c};
 use bsq::image_io;
-use bsq::pipeline::{SessionOptions, TokenizerSession};
-use bsq::{codec::grid_rows, pretrained};
+use bsq::pipeline::{CompileOptions, TokenizerSession};
+use bsq::pretrained;
 use bsq_runtime::checkpoint::Weights;
 use std::path::{Path, PathBuf};
 
@@ -96,14 +96,12 @@ fn a_small_golden_stream_of_the_default_prior() {
 fn default_models(prior: &str, width: usize, height: usize) -> (Codec, Vec<u64>) {
     let tokenizer = pretrained::open("default", Weights::Ema).unwrap();
     let prior = pretrained::open_prior(prior).unwrap();
-    let options = SessionOptions::default();
+    let options = CompileOptions::default();
     let codec = Codec::new(&tokenizer, Some(&prior), &options).unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/flower.jpg");
     let picture = image_io::load(path).unwrap().picture;
     let picture = image_io::crop(&picture, 0, 0, width, height);
     let mut session = TokenizerSession::new(&tokenizer, options);
     let tokens = session.encode_picture(&picture, &mut |_| {}).unwrap();
-    let (columns, _) = codec.header(width, height, None).unwrap().grid();
-    let rows = grid_rows(&tokens, codec.window(), columns);
-    (codec, rows)
+    (codec, tokens.grid.indices)
 }

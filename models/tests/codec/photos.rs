@@ -6,10 +6,10 @@
 //! another `BSQ_CPU`, other `BSQ_THREADS`, on another machine. `BSQ_COUNT=N` takes only the first N
 //! photos.
 
-use bsq::codec::{Codec, Decoder, Encoder, HEADER_BYTES, crc32c, grid_rows};
+use bsq::codec::{Codec, Decoder, Encoder, HEADER_BYTES, crc32c};
 use bsq::data::list_images;
 use bsq::image_io::load;
-use bsq::pipeline::{SessionOptions, TokenizerSession};
+use bsq::pipeline::{CompileOptions, TokenizerSession};
 use bsq::pretrained;
 use bsq_runtime::checkpoint::Weights;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ fn recorded(name: &str) -> Option<u32> {
 
 /// Codes photos to streams, and back; returns how many have a recorded checksum, and that one.
 fn code(paths: &[PathBuf]) -> usize {
-    let options = SessionOptions {
+    let options = CompileOptions {
         threads: number("BSQ_THREADS").unwrap_or(0),
         ..Default::default()
     };
@@ -67,8 +67,7 @@ fn code(paths: &[PathBuf]) -> usize {
         let picture = load(path).unwrap().picture;
         let (width, height) = (picture.width, picture.height);
         let tokens = session.encode_picture(&picture, &mut |_| {}).unwrap();
-        let (columns, _) = codec.header(width, height, None).unwrap().grid();
-        let rows = grid_rows(&tokens, codec.window(), columns);
+        let rows = tokens.grid.indices;
         let mut encoder = Encoder::new(&mut codec, Vec::new(), width, height, None).unwrap();
         encoder.write(&rows).unwrap();
         let (stream, report) = encoder.finish().unwrap();

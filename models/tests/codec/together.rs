@@ -2,7 +2,7 @@
 
 use crate::common::{PRIOR, codec, decode, decode_with, encode, prior_of, tokenizer, tokens};
 use bsq::codec::{Codec, CodecError, DecodedStream, FrameReader, HEADER_BYTES, decode_together};
-use bsq::pipeline::SessionOptions;
+use bsq::pipeline::CompileOptions;
 use proptest::prelude::*;
 
 /// One stream of a batch, and what befell it.
@@ -103,7 +103,7 @@ proptest! {
         let tokenizer = tokenizer();
         let prior = prior_of(&config, &tokenizer);
         let codec = |threads| {
-            let options = SessionOptions { threads, ..Default::default() };
+            let options = CompileOptions { threads, ..Default::default() };
             Codec::new(&tokenizer, Some(&prior), &options).unwrap()
         };
         let (mut alone, mut common) = (codec(one), codec(other));
@@ -118,7 +118,7 @@ proptest! {
         for (result, stream) in results.into_iter().zip(&streams) {
             match (result, decode_with(&mut alone, stream, recover)) {
                 (Ok(found), Ok((rows, damage))) => {
-                    prop_assert_eq!((found.rows, found.damage), (rows, damage));
+                    prop_assert_eq!((found.tokens.indices, found.damage), (rows, damage));
                 }
                 (Err(found), Err(expected)) => {
                     prop_assert_eq!(found.to_string(), expected.to_string());
@@ -146,9 +146,9 @@ fn a_bad_stream_costs_the_others_nothing() {
         .map(|stream| FrameReader::new(&stream[..], false).unwrap());
     let results = decode_together(&mut codec, readers, &mut |sections| done = sections).unwrap();
     assert_eq!(done, 6 + 4);
-    assert_eq!(results[0].as_ref().unwrap().rows, tokens[0]);
+    assert_eq!(results[0].as_ref().unwrap().tokens.indices, tokens[0]);
     assert!(matches!(results[1], Err(CodecError::DamagedSection(_))));
-    assert_eq!(results[2].as_ref().unwrap().rows, tokens[2]);
+    assert_eq!(results[2].as_ref().unwrap().tokens.indices, tokens[2]);
     // And after it the codec still decodes.
     assert_eq!(decode(&mut codec, &streams[0]).unwrap(), tokens[0]);
 }
@@ -160,7 +160,7 @@ fn raw_streams_and_coded_ones_come_back_together() {
     let (raw, _) = encode(&mut raw, size, &tokens, None);
     let (stream, _) = encode(&mut coded, size, &tokens, None);
     for result in together(&mut coded, &[raw.clone(), stream, raw], false) {
-        assert_eq!(result.unwrap().rows, tokens);
+        assert_eq!(result.unwrap().tokens.indices, tokens);
     }
     assert!(together(&mut coded, &[], false).is_empty());
 }

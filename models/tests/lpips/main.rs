@@ -2,7 +2,7 @@
 //! are what `reference.py` beside this file prints.
 
 use bsq::metrics::{Lpips, LpipsError};
-use bsq::pipeline::SessionOptions;
+use bsq::pipeline::CompileOptions;
 use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::safetensors;
 use std::collections::BTreeMap;
@@ -71,7 +71,7 @@ fn distances_are_those_of_the_reference() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lpips.safetensors");
     save(&path, &state());
-    let mut lpips = Lpips::open(&path, &SessionOptions::default()).unwrap();
+    let mut lpips = Lpips::open(&path, &CompileOptions::default()).unwrap();
     for (height, width, wanted) in [
         (64, 64, 0.0528972),
         (71, 98, 0.0510102),
@@ -103,7 +103,7 @@ fn other_weights_are_refused() {
     let mut state = state();
     state.remove("net.slice3.6.bias");
     save(&path, &state);
-    let error = Lpips::open(&path, &SessionOptions::default())
+    let error = Lpips::open(&path, &CompileOptions::default())
         .err()
         .unwrap();
     assert!(matches!(&error, LpipsError::Weights { name, .. } if name == "net.slice3.6.bias"));

@@ -1,7 +1,7 @@
 //! All positions at once, and step by step with a cache: the same probabilities, bit for bit.
 
 use bsq::config::PriorConfig;
-use bsq::pipeline::SessionOptions;
+use bsq::pipeline::CompileOptions;
 use bsq::prior::{Place, PriorFile, PriorSession, PriorSessionError, SectionTokens, Storage};
 use bsq_ir::DType;
 use bsq_ir::philox::random_word;
@@ -46,7 +46,7 @@ fn all_at_once(
     kept: usize,
     threads: usize,
 ) -> Asked {
-    let options = SessionOptions {
+    let options = CompileOptions {
         threads,
         ..Default::default()
     };
@@ -68,7 +68,7 @@ fn step_by_step(
     threads: usize,
     cache_lengths: Option<usize>,
 ) -> Asked {
-    let options = SessionOptions {
+    let options = CompileOptions {
         threads,
         ..Default::default()
     };
@@ -218,15 +218,15 @@ fn narrow_weights_have_the_bits_of_the_numbers_that_they_stand_for() {
 fn what_would_change_probabilities_is_refused() {
     let prior = prior(STORED, 3);
     for options in [
-        SessionOptions {
+        CompileOptions {
             precision: bsq_runtime::Precision::Bf16,
             ..Default::default()
         },
-        SessionOptions {
+        CompileOptions {
             tf32: true,
             ..Default::default()
         },
-        SessionOptions {
+        CompileOptions {
             exact: false,
             ..Default::default()
         },

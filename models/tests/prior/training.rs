@@ -3,7 +3,7 @@
 use bsq::config::{Config, PriorConfig};
 use bsq::image_io::{Picture, save_png};
 use bsq::pipeline::{
-    ModelFile, NamedTokens, SessionOptions, TokenFile, TokenizerSession, identity,
+    CompileOptions, ModelFile, NamedTokens, TokenFile, TokenizerSession, identity,
 };
 use bsq::prior::PriorFile;
 use bsq::train::{Silent, TokenSource, TrainError, TrainOutcome, TrainRun, run_prior};
@@ -117,7 +117,7 @@ fn a_resumed_training_has_the_bits_of_an_uninterrupted_one() {
 fn token_files_are_a_source_too() {
     let (pictures, folder) = (pictures(), tempfile::tempdir().unwrap());
     let tokenizer = tokenizer();
-    let mut session = TokenizerSession::new(&tokenizer, SessionOptions::default());
+    let mut session = TokenizerSession::new(&tokenizer, CompileOptions::default());
     let named = (0..4).map(|number| {
         let path = pictures.path().join(format!("{number}.png"));
         let picture = bsq::image_io::load(path).unwrap().picture;

@@ -3,25 +3,21 @@
 use super::device::DeviceArgument;
 use super::error::{CliError, Context};
 use super::failures::Failures;
-use super::interrupt::uninterrupted;
 use super::limits::LimitArgument;
 use super::model::ModelArgument;
 use super::output::Output;
+use super::picture::PictureFile;
 use super::prior::PriorArgument;
 use super::progress::Progress;
 use super::{Verdict, paths};
-use bsq::codec::{
-    Codec, CodecError, Coding, DecodedStream, FrameReader, HEADER_BYTES, Header, decode_together,
-    most_bytes, picture_tokens,
-};
-use bsq::image_io::save_png;
-use bsq::pipeline::{ModelFile, SessionOptions, TokenizerSession};
+use bsq::codec::{CodecError, DecodedStream, FrameReader, HEADER_BYTES, Header, most_bytes};
+use bsq::image_io::ImageSize;
+use bsq::photo::{DecodeReport, PhotoCodec, PhotoError, WriteRow, prior_of};
+use bsq::pipeline::CompileOptions;
 use clap::Args;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::{BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -68,7 +64,7 @@ pub struct Arguments {
 /// Damaged sections that are named one by one.
 const NAMED: usize = 8;
 /// Sections of files that are decoded together: some batches, and a part of a second at most passes
-/// before the first picture is written.
+/// before the first picture is written. A file with more is decoded by itself, row by row.
 const TOGETHER: usize = 64;
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
@@ -78,74 +74,55 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     // Headers first: a file that is none of ours is found before any model is read.
     let mut jobs = Vec::new();
     for (input, path) in arguments.files.iter().zip(&outputs) {
-        let frames = read(input, arguments.recover, arguments.limits);
-        let job = |frames| Job {
+        let read = read(input, arguments.recover, arguments.limits);
+        let job = |(header, frames)| Job {
             input,
             path,
+            header,
             frames,
         };
-        jobs.extend(failures.keep(input, frames)?.map(job));
+        jobs.extend(failures.keep(input, read)?.map(job));
     }
     if jobs.is_empty() {
         return failures.finish(output, json!({}), Verdict::Good);
     }
     let device = arguments.device.open(output)?;
     let tokenizer = arguments.model.open(output)?;
-    let options = SessionOptions {
+    let options = CompileOptions {
         threads: output.threads,
         device,
-        ..SessionOptions::default()
+        ..CompileOptions::default()
     };
-    // One for each prior that a stream names; all before the first picture is written.
-    let mut codecs: BTreeMap<Option<u64>, Codec> = BTreeMap::new();
+    let mut codec = PhotoCodec::new(&tokenizer, None, options)?;
+    // Every prior that a stream names; all before the first picture is written.
     let mut ready = Vec::new();
     for job in jobs {
-        let its = prior_of(job.frames.header());
-        if let Entry::Vacant(place) = codecs.entry(its) {
-            let codec = open_codec(its, &arguments, (&tokenizer, &options), output);
-            match failures.keep(job.input, codec)? {
-                Some(codec) => drop(place.insert(codec)),
-                None => continue,
-            }
-        }
-        ready.push(job);
+        let added = add_prior(&mut codec, &job.header, &arguments.prior, output);
+        ready.extend(failures.keep(job.input, added)?.map(|()| job));
     }
-    let mut session = TokenizerSession::new(&tokenizer, options);
-    let (mut results, mut verdict) = (Vec::new(), Verdict::Good);
-    let mut token_seconds = 0.0;
+    let mut work = Work {
+        codec,
+        recover: arguments.recover,
+        limits: arguments.limits,
+        output,
+        token_seconds: 0.0,
+        is_damaged: false,
+    };
+    let mut results = Vec::new();
     for group in groups(ready) {
-        let start = Instant::now();
-        let codec = codecs.get_mut(&prior_of(group[0].frames.header()));
-        let codec = codec.expect("made for each stream above");
-        let label = match &group[..] {
-            [job] => job.input.display().to_string(),
-            _ => format!("{} files", group.len()),
-        };
-        let decoded = decode(codec, group, &label, (arguments.recover, arguments.limits))?;
-        let count = |stream: &Result<DecodedStream, _>| stream.as_ref().map_or(0, |s| s.rows.len());
-        let seconds = start.elapsed().as_secs_f64();
-        token_seconds += seconds;
-        output.detail(format_args!(
-            "{label}: {} tokens in {seconds:.2} s",
-            decoded.iter().map(|(_, _, s)| count(s)).sum::<usize>(),
-        ));
-        for (input, path, stream) in decoded {
-            let Some(stream) = failures.keep(input, stream)? else {
-                continue;
-            };
-            if !stream.damage.is_empty() {
-                verdict = Verdict::CheckFailed;
-            }
-            let name = input.display().to_string();
-            let written = picture(&mut session, &stream, (&name, path), output);
-            results.extend(failures.keep(input, written)?);
+        for (input, result) in work.group(group) {
+            results.extend(failures.keep(input, result)?);
         }
     }
     let value = json!({
         "model": tokenizer.name,
-        "token_seconds": token_seconds,
+        "token_seconds": work.token_seconds,
         "images": results,
     });
+    let verdict = match work.is_damaged {
+        true => Verdict::CheckFailed,
+        false => Verdict::Good,
+    };
     failures.finish(output, value, verdict)
 }
 
@@ -153,58 +130,27 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
 struct Job<'a> {
     input: &'a Path,
     path: &'a Path,
-    frames: Frames,
+    header: Header,
+    /// The whole stream, in memory: a process may have fewer files open than a command line names.
+    /// None of a large one, which is read when its turn comes.
+    frames: Option<Frames>,
 }
 
 type Frames = FrameReader<Cursor<Vec<u8>>>;
 
-/// A stream's tokens, with its file and that of its picture.
-type Decoded<'a> = (&'a Path, &'a Path, Result<DecodedStream, CliError>);
-
-/// The codec for streams of a prior.
-fn open_codec(
-    its: Option<u64>,
-    arguments: &Arguments,
-    (tokenizer, options): (&ModelFile, &SessionOptions),
+/// Adds the prior of a stream, if it is not there.
+fn add_prior(
+    codec: &mut PhotoCodec,
+    header: &Header,
+    prior: &PriorArgument,
     output: &Output,
-) -> Result<Codec, CliError> {
-    let prior = its.map(|its| arguments.prior.open_for(its, output));
-    let prior = prior.transpose()?;
-    Ok(Codec::new(tokenizer, prior.as_ref(), options)?)
-}
-
-/// The tokens of streams of one prior. Should they fail together, they are decoded one by one, so
-/// that it is only the bad one that fails.
-fn decode<'a>(
-    codec: &mut Codec,
-    group: Vec<Job<'a>>,
-    label: &str,
-    (recover, limits): (bool, LimitArgument),
-) -> Result<Vec<Decoded<'a>>, CliError> {
-    let sections = group.iter().map(|job| job.frames.header().sections());
-    let progress = Progress::new(label, "sections", sections.sum());
-    let files: Vec<(&Path, &Path)> = group.iter().map(|job| (job.input, job.path)).collect();
-    let frames = group.into_iter().map(|job| job.frames);
-    let together = decode_together(codec, frames, &mut |done| progress.set(done));
-    let streams: Vec<Result<DecodedStream, CliError>> = match together {
-        Ok(streams) => streams
-            .into_iter()
-            .map(|stream| stream.map_err(CliError::from))
-            .collect(),
-        Err(error) if files.len() == 1 => vec![Err(error.into())],
-        Err(_) => {
-            let alone = files.iter().map(|(input, _)| {
-                let frames = read(input, recover, limits)?;
-                let stream = decode_together(codec, [frames], &mut |_| {})?.pop();
-                Ok(stream.expect("one stream was given")?)
-            });
-            alone.collect()
+) -> Result<(), CliError> {
+    match prior_of(header) {
+        Some(its) if !codec.has_prior_of(header) => {
+            Ok(codec.add_prior(&prior.open_for(its, output)?)?)
         }
-    };
-    let decoded = files.into_iter().zip(streams);
-    Ok(decoded
-        .map(|((input, path), stream)| (input, path, stream))
-        .collect())
+        _ => Ok(()),
+    }
 }
 
 /// Streams that are decoded together: neighbours with the same prior, until they are a few batches.
@@ -212,10 +158,10 @@ fn groups(jobs: Vec<Job<'_>>) -> Vec<Vec<Job<'_>>> {
     let mut groups: Vec<Vec<Job<'_>>> = Vec::new();
     let mut sections = 0;
     for job in jobs {
-        let own = job.frames.header().sections();
+        let own = job.header.sections();
         match groups.last_mut() {
             Some(group)
-                if prior_of(group[0].frames.header()) == prior_of(job.frames.header())
+                if prior_of(&group[0].header) == prior_of(&job.header)
                     && sections + own <= TOGETHER =>
             {
                 group.push(job);
@@ -230,63 +176,152 @@ fn groups(jobs: Vec<Job<'_>>) -> Vec<Vec<Job<'_>>> {
     groups
 }
 
-/// Writes a picture, and says what became of it.
-fn picture(
-    session: &mut TokenizerSession,
-    stream: &DecodedStream,
-    (name, path): (&str, &Path),
-    output: &Output,
-) -> Result<Value, CliError> {
-    let start = Instant::now();
-    let DecodedStream {
-        header,
-        rows,
-        damage,
-    } = stream;
-    let tokens = picture_tokens(header, rows);
-    let windows = session.windows(tokens.width, tokens.height).count();
-    let progress = Progress::new(name, "windows", windows);
-    let picture = session.decode_picture(&tokens, &mut |done| progress.set(done))?;
-    drop(progress);
-    paths::make_folder(path)?;
-    uninterrupted(|| save_png(&picture, path))?;
-    let seconds = start.elapsed().as_secs_f64();
-    output.say(format_args!(
-        "{name} -> {}: {}x{}",
-        path.display(),
-        picture.width,
-        picture.height
-    ))?;
-    output.detail(format_args!("the picture in {seconds:.2} s"));
-    for damage in damage.iter().take(NAMED) {
-        output.note(format_args!(
-            "{name}: {damage} was damaged and is filled in"
-        ));
-    }
-    if damage.len() > NAMED {
-        let more = damage.len() - NAMED;
-        output.note(format_args!(
-            "{name}: so were {more} more (--json lists all)"
-        ));
-    }
-    Ok(json!({
-        "input": name,
-        "output": path.display().to_string(),
-        "width": picture.width,
-        "height": picture.height,
-        "tokens": rows.len(),
-        "damaged_sections": damage.iter().map(|damage| damage.section).collect::<Vec<_>>(),
-        "picture_seconds": seconds,
-    }))
+/// The decoding of the streams, and what it has come to.
+struct Work<'o> {
+    codec: PhotoCodec,
+    recover: bool,
+    limits: LimitArgument,
+    output: &'o Output,
+    /// Time for tokens that were decoded apart from their pictures.
+    token_seconds: f64,
+    is_damaged: bool,
 }
 
-/// The identity of the prior that a stream was coded with.
-fn prior_of(header: &Header) -> Option<u64> {
-    match header.coding {
-        Coding::Raw => None,
-        Coding::Prior { identity, .. } => Some(identity),
+impl Work<'_> {
+    /// Decodes streams of one prior, and writes their pictures.
+    fn group<'a>(&mut self, group: Vec<Job<'a>>) -> Vec<(&'a Path, Result<Value, CliError>)> {
+        if let [job] = &group[..]
+            && job.frames.is_none()
+        {
+            return vec![(job.input, self.large(job))];
+        }
+        let start = Instant::now();
+        let label = match &group[..] {
+            [job] => job.input.display().to_string(),
+            _ => format!("{} files", group.len()),
+        };
+        let decoded = self.tokens(group, &label);
+        let count = |stream: &Result<DecodedStream, _>| {
+            stream.as_ref().map_or(0, |s| s.tokens.shape.tokens())
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        self.token_seconds += seconds;
+        self.output.detail(format_args!(
+            "{label}: {} tokens in {seconds:.2} s",
+            decoded.iter().map(|(_, _, s)| count(s)).sum::<usize>(),
+        ));
+        decoded
+            .into_iter()
+            .map(|(input, path, stream)| {
+                let written = stream.and_then(|stream| self.picture(stream, input, path));
+                (input, written)
+            })
+            .collect()
+    }
+
+    /// The tokens of streams of one prior. Should they fail together, they are decoded one by one, so
+    /// that it is only the bad one that fails.
+    fn tokens<'a>(&mut self, group: Vec<Job<'a>>, label: &str) -> Vec<Decoded<'a>> {
+        let sections = group.iter().map(|job| job.header.sections());
+        let progress = Progress::new(label, "sections", sections.sum());
+        let files: Vec<(&Path, &Path)> = group.iter().map(|job| (job.input, job.path)).collect();
+        let frames = group.into_iter().filter_map(|job| job.frames).collect();
+        let together = self
+            .codec
+            .decode_tokens(frames, &mut |done| progress.set(done));
+        let streams: Vec<Result<DecodedStream, CliError>> = match together {
+            Ok(streams) => streams
+                .into_iter()
+                .map(|stream| stream.map_err(CliError::from))
+                .collect(),
+            Err(error) if files.len() == 1 => vec![Err(error.into())],
+            Err(_) => files.iter().map(|(input, _)| self.alone(input)).collect(),
+        };
+        let decoded = files.into_iter().zip(streams);
+        decoded
+            .map(|((input, path), stream)| (input, path, stream))
+            .collect()
+    }
+
+    fn alone(&mut self, input: &Path) -> Result<DecodedStream, CliError> {
+        let frames = open_frames(input, self.recover, self.limits)?;
+        let stream = self.codec.decode_tokens(vec![frames], &mut |_| {})?.pop();
+        Ok(stream.expect("one stream was given")?)
+    }
+
+    /// Writes the picture of a stream whose tokens are known.
+    fn picture(
+        &mut self,
+        stream: DecodedStream,
+        input: &Path,
+        path: &Path,
+    ) -> Result<Value, CliError> {
+        self.write(input, path, stream.header.size(), |codec, write, done| {
+            codec.write_rows(stream, write, done)
+        })
+    }
+
+    /// Reads, decodes and writes a large stream, none of which is in memory as a whole.
+    fn large(&mut self, job: &Job) -> Result<Value, CliError> {
+        let frames = open_frames(job.input, self.recover, self.limits)?;
+        let size = job.header.size();
+        self.write(job.input, job.path, size, |codec, write, done| {
+            codec.decode_rows(frames, write, done)
+        })
+    }
+
+    /// Writes a picture, and says what became of it.
+    fn write(
+        &mut self,
+        input: &Path,
+        path: &Path,
+        size: ImageSize,
+        decode: impl FnOnce(
+            &mut PhotoCodec,
+            &mut WriteRow,
+            &mut dyn FnMut(usize),
+        ) -> Result<DecodeReport, PhotoError>,
+    ) -> Result<Value, CliError> {
+        let (start, name) = (Instant::now(), input.display().to_string());
+        let progress = Progress::new(&name, "windows", self.codec.windows(size));
+        let mut file = PictureFile::create(path, size)?;
+        let mut write = |row: &[u8]| file.write_row(row);
+        let report = decode(&mut self.codec, &mut write, &mut |done| progress.set(done))?;
+        drop(progress);
+        file.finish()?;
+        let (seconds, output) = (start.elapsed().as_secs_f64(), self.output);
+        let (ImageSize { height, width }, damage) = (size, &report.damage);
+        self.is_damaged |= !damage.is_empty();
+        output.say(format_args!(
+            "{name} -> {}: {width}x{height}",
+            path.display()
+        ))?;
+        output.detail(format_args!("the picture in {seconds:.2} s"));
+        for damage in damage.iter().take(NAMED) {
+            output.note(format_args!(
+                "{name}: {damage} was damaged and is filled in"
+            ));
+        }
+        if damage.len() > NAMED {
+            let more = damage.len() - NAMED;
+            output.note(format_args!(
+                "{name}: so were {more} more (--json lists all)"
+            ));
+        }
+        Ok(json!({
+            "input": name,
+            "output": path.display().to_string(),
+            "width": width,
+            "height": height,
+            "tokens": report.tokens,
+            "damaged_sections": damage.iter().map(|damage| damage.section).collect::<Vec<_>>(),
+            "picture_seconds": seconds,
+        }))
     }
 }
+
+/// A stream's tokens, with its file and that of its picture.
+type Decoded<'a> = (&'a Path, &'a Path, Result<DecodedStream, CliError>);
 
 fn open(path: &Path) -> Result<File, CliError> {
     File::open(path).map_err(|error| match error.kind() {
@@ -297,9 +332,14 @@ fn open(path: &Path) -> Result<File, CliError> {
     })
 }
 
-/// A whole stream, in memory: a process may have fewer files open than a command line names.
-fn read(path: &Path, recover: bool, limits: LimitArgument) -> Result<Frames, CliError> {
+/// The header of a stream, and all of it unless it is large and can be read again.
+fn read(
+    path: &Path,
+    recover: bool,
+    limits: LimitArgument,
+) -> Result<(Header, Option<Frames>), CliError> {
     let mut file = open(path)?;
+    let is_regular = file.metadata().in_(path.display())?.is_file();
     let mut bytes = Vec::new();
     let mut read = || {
         file.by_ref()
@@ -308,16 +348,27 @@ fn read(path: &Path, recover: bool, limits: LimitArgument) -> Result<Frames, Cli
         // A file that is none of ours is not read to its end.
         let header = Header::read(&mut &bytes[..])?;
         header.check_pixels(limits.max_pixels())?;
+        if is_regular && header.sections() > TOGETHER {
+            return Ok((header, None));
+        }
         file.by_ref()
             .take(most_bytes(&header))
             .read_to_end(&mut bytes)?;
-        FrameReader::within(
-            Cursor::new(std::mem::take(&mut bytes)),
-            recover,
-            limits.max_pixels(),
-        )
+        let bytes = Cursor::new(std::mem::take(&mut bytes));
+        let frames = FrameReader::within(bytes, recover, limits.max_pixels())?;
+        Ok((header, Some(frames)))
     };
     read()
         .map_err(|error: CodecError| CliError::from(error))
         .in_(path.display())
+}
+
+/// A stream that is read as it is decoded.
+fn open_frames(
+    path: &Path,
+    recover: bool,
+    limits: LimitArgument,
+) -> Result<FrameReader<BufReader<File>>, CliError> {
+    let file = BufReader::new(open(path)?);
+    FrameReader::within(file, recover, limits.max_pixels()).in_(path.display())
 }

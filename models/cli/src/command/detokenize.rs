@@ -3,14 +3,15 @@
 use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
 use super::failures::Failures;
-use super::interrupt::uninterrupted;
 use super::model::ModelArgument;
 use super::output::Output;
+use super::picture::PictureFile;
 use super::precision::PrecisionArgument;
 use super::progress::Progress;
 use super::{Verdict, paths};
-use bsq::image_io::save_png;
-use bsq::pipeline::{NamedTokens, SessionOptions, TokenFile, TokenizerSession};
+use bsq::image_io::ImageSize;
+use bsq::photo::PhotoError;
+use bsq::pipeline::{CompileOptions, NamedTokens, TokenFile, TokenizerSession};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -50,33 +51,34 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let file = TokenFile::load(&arguments.file, &model)?;
     let names: Vec<PathBuf> = file.pictures.iter().enumerate().map(plain_name).collect();
     let outputs = paths::outputs(&names, Some(&arguments.output), paths::Kind::Picture)?;
-    let options = SessionOptions {
+    let options = CompileOptions {
         threads: output.threads,
         precision: arguments.precision.get(),
         device,
         tf32: arguments.tf32.tf32,
-        ..SessionOptions::default()
+        ..CompileOptions::default()
     };
     let mut session = TokenizerSession::new(&model, options);
     let (mut results, mut failures) = (Vec::new(), Failures::default());
     let mut one = |NamedTokens { name, tokens }: &NamedTokens, path: &Path| {
-        let windows = session.windows(tokens.width, tokens.height).count();
+        let windows = session.windows(tokens.size).count();
         let progress = Progress::new(name, "windows", windows);
-        let picture = session.decode_picture(tokens, &mut |done| progress.set(done))?;
+        let mut file = PictureFile::create(path, tokens.size)?;
+        let mut write = |row: &[u8]| Ok(file.write_row(row)?);
+        let mut done = |done| progress.set(done);
+        session.decode_grid::<PhotoError>(tokens, &mut write, &mut done)?;
         drop(progress);
-        paths::make_folder(path)?;
-        uninterrupted(|| save_png(&picture, path))?;
+        file.finish()?;
+        let ImageSize { height, width } = tokens.size;
         output.say(format_args!(
-            "{name} -> {}: {}x{}",
-            path.display(),
-            picture.width,
-            picture.height
+            "{name} -> {}: {width}x{height}",
+            path.display()
         ))?;
         Ok(json!({
             "name": name,
             "output": path.display().to_string(),
-            "width": picture.width,
-            "height": picture.height,
+            "width": width,
+            "height": height,
         }))
     };
     for (picture, path) in file.pictures.iter().zip(&outputs) {
@@ -100,6 +102,7 @@ fn plain_name((number, picture): (usize, &NamedTokens)) -> PathBuf {
 mod tests {
     use super::*;
     use bsq::pipeline::PictureTokens;
+    use bsq::token_grid::{GridShape, TokenGrid};
 
     #[test]
     fn names_lose_their_folders() {
@@ -111,9 +114,8 @@ mod tests {
             ("", "picture-3"),
         ] {
             let tokens = PictureTokens {
-                width: 1,
-                height: 1,
-                indices: Vec::new(),
+                size: ImageSize::square(1),
+                grid: TokenGrid::new(GridShape::still(1, 1), vec![0]),
             };
             let picture = NamedTokens {
                 name: name.to_string(),

@@ -3,21 +3,21 @@
 use super::device::DeviceArgument;
 use super::error::{CliError, Context};
 use super::failures::Failures;
-use super::interrupt::uninterrupted;
+use super::interrupt::{partial, uninterrupted};
 use super::limits::LimitArgument;
 use super::model::ModelArgument;
 use super::output::Output;
+use super::picture::{note, open, readable};
 use super::prior::PriorArgument;
 use super::progress::Progress;
-use super::reconstruct::{load, readable};
 use super::{Verdict, paths};
-use bsq::codec::{Codec, Encoder, StreamReport, grid_rows};
-use bsq::metrics::bits_per_pixel;
-use bsq::pipeline::{SessionOptions, TokenizerSession};
-use bsq_runtime::atomic_file::write_atomically;
+use bsq::codec::CodecError;
+use bsq::image_io::PixelRows;
+use bsq::photo::{EncodeOptions, PhotoCodec, PhotoError};
+use bsq::pipeline::CompileOptions;
+use bsq_runtime::atomic_file::AtomicFile;
 use clap::Args;
 use serde_json::json;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -72,7 +72,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let given = arguments.output.as_deref();
     let outputs = paths::outputs(&arguments.images, given, paths::Kind::Stream)?;
     let mut failures = Failures::default();
-    let pairs = readable::<Path, _>(&arguments.images, &outputs, arguments.limits, &mut failures)?;
+    let pairs = readable(&arguments.images, &outputs, arguments.limits, &mut failures)?;
     if pairs.is_empty() {
         return failures.finish(output, json!({}), Verdict::Good);
     }
@@ -82,64 +82,61 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         true => None,
         false => Some(arguments.prior.open(output)?),
     };
-    let options = SessionOptions {
+    let options = CompileOptions {
         threads: output.threads,
         device,
-        ..SessionOptions::default()
+        ..CompileOptions::default()
     };
-    let mut codec = Codec::new(&tokenizer, prior.as_ref(), &options)?;
+    let mut codec = PhotoCodec::new(&tokenizer, prior.as_ref(), options)?;
+    let how = EncodeOptions {
+        keep: arguments.keep,
+    };
     // What is wrong with --keep is wrong for every picture.
-    codec.header(1, 1, arguments.keep)?;
-    let mut session = TokenizerSession::new(&tokenizer, options);
+    codec.check(how)?;
     let mut results = Vec::new();
     let mut one = |input: &Path, path: &Path| {
         let start = Instant::now();
-        let picture = load(input, arguments.limits, output)?;
-        let (width, height) = (picture.width, picture.height);
+        let mut picture = open(input, arguments.limits)?;
+        let size = picture.size();
         let name = input.display().to_string();
-        let windows = session.windows(width, height).count();
-        let progress = Progress::new(&name, "windows", windows);
-        let tokens = session.encode_picture(&picture, &mut |done| progress.set(done))?;
-        drop(progress);
-        let header = codec.header(width, height, arguments.keep).in_(&name)?;
-        let (columns, _) = header.grid();
-        let rows = grid_rows(&tokens, codec.window(), columns);
-        let mut encoder =
-            Encoder::new(&mut codec, Vec::new(), width, height, arguments.keep).in_(&name)?;
-        let progress = Progress::new(&name, "sections", header.sections());
-        for row in rows.chunks(columns) {
-            encoder.write(row)?;
-            progress.set(encoder.sections_done());
-        }
-        let (stream, report) = encoder.finish()?;
-        drop(progress);
         paths::make_folder(path)?;
-        uninterrupted(|| write_atomically(path, |file| file.write_all(&stream)))
-            .in_(path.display())?;
-        let StreamReport { bytes, sections } = &report;
+        let create = || {
+            let file = AtomicFile::create(path)?;
+            let partial = partial(file.temporary());
+            Ok::<_, std::io::Error>((file, partial))
+        };
+        let (file, _partial) = uninterrupted(create).in_(path.display())?;
+        let progress = Progress::new(&name, "windows", codec.windows(size));
+        let encoded = codec.encode_rows(&mut picture, file, how, &mut |done| progress.set(done));
+        drop(progress);
+        let (file, report) = encoded.map_err(|error| match error {
+            // It is the stream that cannot be written: pictures have errors of their own.
+            PhotoError::Codec(CodecError::Io(error)) => {
+                CliError::new(format_args!("{}: {error}", path.display()))
+            }
+            error => error.into(),
+        })?;
+        uninterrupted(|| file.commit()).in_(path.display())?;
+        note(&picture, input, output);
+        let (bytes, sections) = (report.stream.bytes, report.stream.sections.len());
+        let (rate, raw) = (report.bits_per_pixel(), report.raw_bits_per_pixel());
         let seconds = start.elapsed().as_secs_f64();
-        let rate = bits_per_pixel(8 * *bytes as u64, width, height);
-        let raw = bits_per_pixel(
-            (rows.len() * usize::from(header.bits)) as u64,
-            width,
-            height,
-        );
         output.say(format_args!(
             "{name} -> {}: {bytes} bytes, {rate:.4} bits per pixel ({raw:.4} before coding)",
             path.display()
         ))?;
-        output.detail(format_args!("{} sections, {seconds:.2} s", sections.len()));
+        output.detail(format_args!("{sections} sections, {seconds:.2} s"));
         Ok(json!({
             "input": name,
             "output": path.display().to_string(),
-            "width": width,
-            "height": height,
+            "width": size.width,
+            "height": size.height,
             "bytes": bytes,
             "bits_per_pixel": rate,
             "raw_bits_per_pixel": raw,
-            "sections": sections.len(),
-            "cross_entropy_bits": report.cross_entropy_bits(),
-            "tokens": rows.len(),
+            "sections": sections,
+            "cross_entropy_bits": report.stream.cross_entropy_bits(),
+            "tokens": report.tokens,
             "seconds": seconds,
         }))
     };

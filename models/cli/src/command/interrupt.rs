@@ -1,11 +1,16 @@
-//! Ctrl-C: stop at once, but never in the middle of writing a file.
+//! Ctrl-C: stop at once, but never in the middle of putting a file in its place, and leave no file
+//! that is not complete.
 
+use std::path::{Path, PathBuf};
 use std::process::exit;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Held while a file is being written.
 static WRITING: Mutex<()> = Mutex::new(());
+
+/// The file that is being written bit by bit.
+static PARTIAL: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 /// Set by the first Ctrl-C where a command has asked for it.
 static FINISH_FIRST: OnceLock<Arc<AtomicBool>> = OnceLock::new();
@@ -24,6 +29,10 @@ pub fn install() {
             return;
         }
         let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = partial_file().take() {
+            // It is on its way out: there is nobody to tell.
+            let _ = std::fs::remove_file(path);
+        }
         eprintln!("bsq: interrupted");
         exit(i32::from(INTERRUPTED));
     };
@@ -34,6 +43,25 @@ pub fn install() {
 /// From now on the first Ctrl-C only sets what is returned.
 pub fn finish_first() -> Arc<AtomicBool> {
     FINISH_FIRST.get_or_init(Arc::default).clone()
+}
+
+/// Until this is dropped, Ctrl-C removes a file.
+pub struct Partial(());
+
+/// Has a file removed by Ctrl-C that is not complete.
+pub fn partial(path: &Path) -> Partial {
+    *partial_file() = Some(path.into());
+    Partial(())
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        *partial_file() = None;
+    }
+}
+
+fn partial_file() -> MutexGuard<'static, Option<PathBuf>> {
+    PARTIAL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs `write`, which Ctrl-C does not cut short.

@@ -6,7 +6,8 @@ use clap::Args;
 /// How large a picture may be.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct LimitArgument {
-    /// Largest picture in pixels, at most 65535 a side; a pixel takes 3 to 11 bytes of memory
+    /// Largest picture in pixels, at most 65535 a side. PNG files are read row by row; of others a
+    /// pixel takes 3 to 9 bytes of memory
     #[arg(long, value_name = "N", default_value_t = LoadLimits::default().max_pixels)]
     max_pixels: u64,
 }

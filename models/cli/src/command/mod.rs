@@ -22,6 +22,7 @@ mod limits;
 mod model;
 mod output;
 mod paths;
+mod picture;
 mod plan;
 mod precision;
 mod prior;

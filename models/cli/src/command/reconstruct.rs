@@ -3,21 +3,23 @@
 use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
 use super::failures::Failures;
-use super::interrupt::uninterrupted;
 use super::limits::LimitArgument;
 use super::model::ModelArgument;
 use super::output::Output;
+use super::picture::{PictureFile, note, open, readable};
 use super::precision::PrecisionArgument;
 use super::progress::Progress;
 use super::{Verdict, paths};
-use bsq::image_io::{self, ImageError, Loaded, Picture, Range, save_png, to_planar};
-use bsq::metrics::{bits_per_pixel, psnr, ssim};
-use bsq::pipeline::{SessionOptions, TokenizerSession};
+use bsq::image_io::{ImageSize, PixelRows, to_eight_bits};
+use bsq::metrics::{RowMetrics, bits_per_pixel};
+use bsq::photo::PhotoError;
+use bsq::pipeline::{CompileOptions, RunTimes, TokenizerSession};
 use bsq_runtime::Precision;
 use clap::Args;
 use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// Photo to tokens to photo: writes what is left of it, and says how near it is.
 #[derive(Args)]
@@ -77,12 +79,12 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let model = arguments.model.open(output)?;
     let bits = model.config.model.quantizer.bits_per_token();
     let session = |precision, tf32| {
-        let options = SessionOptions {
+        let options = CompileOptions {
             threads: output.threads,
             precision,
             device,
             tf32,
-            ..SessionOptions::default()
+            ..CompileOptions::default()
         };
         TokenizerSession::new(&model, options)
     };
@@ -91,31 +93,29 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let mut reference = compares.then(|| session(Precision::F32, false));
     let mut session = session(precision, tf32);
     let mut results = Vec::new();
+    let side = arguments.side_by_side;
     let mut one = |input: &Path, path: &Path| {
-        let original = load(input, arguments.limits, output)?;
-        let (reconstruction, indices, times) = round_trip(&mut session, input, &original)?;
-        let written = match arguments.side_by_side {
-            true => side_by_side(&original, &reconstruction),
-            false => reconstruction.clone(),
-        };
-        paths::make_folder(path)?;
-        uninterrupted(|| save_png(&written, path))?;
-        let figures = Figures::new(&original, &reconstruction, (indices.len() * bits) as u64);
+        let run = round_trip(
+            &mut session,
+            input,
+            arguments.limits,
+            Some(path),
+            (side, output),
+        )?;
+        let figures = Figures::new(&run, bits);
         output.say(format_args!(
             "{} -> {}: {figures}, {:.2} s",
             input.display(),
             path.display(),
-            times.iter().sum::<Duration>().as_secs_f64()
+            (run.times.encoding + run.times.decoding).as_secs_f64()
         ))?;
-        let mut result = figures.to_json(input, path, &original, times);
+        let mut result = figures.to_json(input, path, &run);
         if let Some(reference) = &mut reference {
-            let (picture, wanted, _) = round_trip(reference, input, &original)?;
-            let flipped: u32 = indices
-                .iter()
-                .zip(&wanted)
+            let wanted = round_trip(reference, input, arguments.limits, None, (side, output))?;
+            let flipped: u32 = (run.indices.iter().zip(&wanted.indices))
                 .map(|(index, wanted)| (index ^ wanted).count_ones())
                 .sum();
-            let change = figures.psnr - Figures::new(&original, &picture, figures.bits).psnr;
+            let change = figures.psnr - wanted.metrics.psnr();
             output.detail(format_args!(
                 "against f32: {flipped} of {} bits differ, PSNR {change:+.4} dB",
                 figures.bits
@@ -143,62 +143,80 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     failures.finish(output, value, Verdict::Good)
 }
 
-/// The pictures that can be read, each with what belongs to it: found before a model is read.
-pub fn readable<'a, T: ?Sized, O: AsRef<T>>(
-    images: &'a [PathBuf],
-    outputs: &'a [O],
-    limits: LimitArgument,
-    failures: &mut Failures,
-) -> Result<Vec<(&'a Path, &'a T)>, CliError> {
-    let mut good = Vec::new();
-    for (image, output) in images.iter().zip(outputs) {
-        let loaded = read(image, limits).map(drop);
-        if failures.keep(image, loaded)?.is_some() {
-            good.push((image.as_path(), output.as_ref()));
-        }
-    }
-    Ok(good)
+/// A picture that has been encoded and decoded.
+struct RoundTrip {
+    size: ImageSize,
+    indices: Vec<u64>,
+    metrics: RowMetrics,
+    times: RunTimes,
 }
 
-/// A picture; what was changed to make it plain RGB is noted.
-pub fn load(path: &Path, limits: LimitArgument, output: &Output) -> Result<Picture, CliError> {
-    let Loaded { picture, notices } = read(path, limits)?;
-    for notice in notices {
-        output.note(format_args!("{}: {notice}", path.display()));
-    }
-    Ok(picture)
-}
-
-fn read(path: &Path, limits: LimitArgument) -> Result<Loaded, CliError> {
-    image_io::load_within(path, limits.load()).map_err(|error| match error {
-        ImageError::TooLarge {
-            width,
-            height,
-            max_side,
-            ..
-        } if width <= max_side && height <= max_side => {
-            CliError::new(format_args!("{error}, or allow more with --max-pixels"))
-        }
-        _ => error.into(),
-    })
-}
-
-/// The reconstruction, the tokens' indices, and the times of encoding and decoding without
-/// compiling.
+/// Encodes and decodes a picture row by row. The reconstruction is written to `path`, if there is
+/// one, beside the original if `side_by_side` is set; what was changed of the file is noted then.
 fn round_trip(
     session: &mut TokenizerSession,
-    path: &Path,
-    picture: &Picture,
-) -> Result<(Picture, Vec<u64>, [Duration; 2]), CliError> {
-    let windows = session.windows(picture.width, picture.height).count();
-    let progress = Progress::new(&path.display().to_string(), "windows", 2 * windows);
-    let (start, compiled) = (Instant::now(), session.compile_time());
-    let tokens = session.encode_picture(picture, &mut |done| progress.set(done))?;
-    let encoding = start.elapsed() - (session.compile_time() - compiled);
-    let (start, compiled) = (Instant::now(), session.compile_time());
-    let result = session.decode_picture(&tokens, &mut |done| progress.set(windows + done))?;
-    let decoding = start.elapsed() - (session.compile_time() - compiled);
-    Ok((result, tokens.indices, [encoding, decoding]))
+    input: &Path,
+    limits: LimitArgument,
+    path: Option<&Path>,
+    (side_by_side, output): (bool, &Output),
+) -> Result<RoundTrip, CliError> {
+    let mut picture = open(input, limits)?;
+    let size = picture.size();
+    let written = ImageSize {
+        width: if side_by_side { 3 } else { 1 } * size.width,
+        ..size
+    };
+    let mut file = path
+        .map(|path| PictureFile::create(path, written))
+        .transpose()?;
+    let windows = session.windows(size).count();
+    let progress = Progress::new(&input.display().to_string(), "windows", windows);
+    // Rows of the original that have not come back yet: those of a few rows of windows.
+    let waiting = RefCell::new(VecDeque::new());
+    let (mut indices, mut metrics, mut row_of_three) =
+        (Vec::new(), RowMetrics::new(size), Vec::new());
+    let mut read = |row: &mut [u16]| {
+        picture.read_row(row)?;
+        let original: Vec<u8> = row.iter().map(|&sample| to_eight_bits(sample)).collect();
+        waiting.borrow_mut().push_back(original);
+        Ok(())
+    };
+    let mut keep = |row: &[u64]| {
+        indices.extend_from_slice(row);
+        Ok(())
+    };
+    let mut write = |row: &[u8]| {
+        let original = waiting.borrow_mut().pop_front();
+        let original = original.expect("a row was read for each that comes back");
+        metrics.push(&original, row);
+        let Some(file) = &mut file else { return Ok(()) };
+        if !side_by_side {
+            return Ok(file.write_row(row)?);
+        }
+        row_of_three.clear();
+        append_side_by_side(&original, row, &mut row_of_three);
+        Ok(file.write_row(&row_of_three)?)
+    };
+    let mut done = |done| progress.set(done);
+    let times = session
+        .reconstruct_rows::<PhotoError>(size, &mut read, &mut keep, &mut write, &mut done)?;
+    drop(progress);
+    if let Some(file) = file {
+        file.finish()?;
+        note(&picture, input, output);
+        if picture.is_deep() {
+            output.note(format_args!(
+                "{}: 16-bit samples: encoded as they are, written and compared in 8 bits",
+                input.display()
+            ));
+        }
+    }
+    Ok(RoundTrip {
+        size,
+        indices,
+        metrics,
+        times,
+    })
 }
 
 /// How near a reconstruction is, and what it costs.
@@ -210,30 +228,29 @@ struct Figures {
 }
 
 impl Figures {
-    fn new(original: &Picture, reconstruction: &Picture, bits: u64) -> Self {
-        let (width, height) = (original.width, original.height);
-        let [a, b] = [original, reconstruction].map(|p| to_planar(p, Range::MinusOneToOne));
+    /// `bits` of each token.
+    fn new(run: &RoundTrip, bits: usize) -> Self {
+        let bits = (run.indices.len() * bits) as u64;
         Figures {
-            psnr: psnr(&a, &b),
-            ssim: ssim(&a, &b, [3, height, width]),
+            psnr: run.metrics.psnr(),
+            ssim: run.metrics.ssim(),
             bits,
-            bits_per_pixel: bits_per_pixel(bits, width, height),
+            bits_per_pixel: bits_per_pixel(bits, run.size.width, run.size.height),
         }
     }
 
-    fn to_json(&self, input: &Path, path: &Path, picture: &Picture, times: [Duration; 2]) -> Value {
-        let [encoding, decoding] = times.map(|time| time.as_secs_f64());
+    fn to_json(&self, input: &Path, path: &Path, run: &RoundTrip) -> Value {
         json!({
             "input": input.display().to_string(),
             "output": path.display().to_string(),
-            "width": picture.width,
-            "height": picture.height,
+            "width": run.size.width,
+            "height": run.size.height,
             "psnr": self.psnr,
             "ssim": self.ssim,
             "bits": self.bits,
             "bits_per_pixel": self.bits_per_pixel,
-            "encode_seconds": encoding,
-            "decode_seconds": decoding,
+            "encode_seconds": run.times.encoding.as_secs_f64(),
+            "decode_seconds": run.times.decoding.as_secs_f64(),
         })
     }
 }
@@ -248,20 +265,13 @@ impl std::fmt::Display for Figures {
     }
 }
 
-/// Original, reconstruction, and four times their absolute difference, from left to right.
-fn side_by_side(original: &Picture, reconstruction: &Picture) -> Picture {
-    let mut rgb = Vec::with_capacity(3 * original.rgb.len());
-    for y in 0..original.height {
-        let (a, b) = (original.row(y), reconstruction.row(y));
-        let difference = a
-            .iter()
-            .zip(b)
-            .map(|(a, b)| a.abs_diff(*b).saturating_mul(4));
-        rgb.extend_from_slice(a);
-        rgb.extend_from_slice(b);
-        rgb.extend(difference);
-    }
-    Picture::new(3 * original.width, original.height, rgb)
+/// Appends a row of the original, of the reconstruction, and of four times their absolute difference.
+fn append_side_by_side(original: &[u8], reconstruction: &[u8], row: &mut Vec<u8>) {
+    let pairs = original.iter().zip(reconstruction);
+    let difference = pairs.map(|(a, b)| a.abs_diff(*b).saturating_mul(4));
+    row.extend_from_slice(original);
+    row.extend_from_slice(reconstruction);
+    row.extend(difference);
 }
 
 #[cfg(test)]
@@ -270,11 +280,11 @@ mod tests {
 
     #[test]
     fn three_pictures_stand_side_by_side() {
-        let a = Picture::new(1, 2, vec![10, 20, 30, 40, 50, 60]);
-        let b = Picture::new(1, 2, vec![11, 18, 30, 240, 50, 60]);
-        let all = side_by_side(&a, &b);
-        assert_eq!((all.width, all.height), (3, 2));
-        assert_eq!(all.row(0), [10, 20, 30, 11, 18, 30, 4, 8, 0]);
-        assert_eq!(all.row(1), [40, 50, 60, 240, 50, 60, 255, 0, 0]);
+        let mut row = Vec::new();
+        append_side_by_side(&[10, 20, 30], &[11, 18, 30], &mut row);
+        assert_eq!(row, [10, 20, 30, 11, 18, 30, 4, 8, 0]);
+        row.clear();
+        append_side_by_side(&[40, 50, 60], &[240, 50, 60], &mut row);
+        assert_eq!(row, [40, 50, 60, 240, 50, 60, 255, 0, 0]);
     }
 }

@@ -4,6 +4,7 @@ use super::error::{CliError, Context};
 use super::output::Output;
 use bsq::codec::{Coding, FRAME_BYTES, Frame, FrameReader, Header, MAGIC};
 use bsq::metrics::bits_per_pixel;
+use bsq::token_grid::GridShape;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -22,7 +23,7 @@ pub fn inspect(path: &Path, output: &Output) -> Result<(Value, bool), CliError> 
     let mut frames = FrameReader::within(file, true, u64::MAX).in_(path.display())?;
     let header = frames.header().clone();
     let Header { width, height, .. } = header;
-    let (columns, rows) = header.grid();
+    let GridShape { rows, columns, .. } = header.grid();
     let (coding, prior, kept) = match header.coding {
         Coding::Raw => ("raw".to_string(), None, 1),
         Coding::Prior {

@@ -7,12 +7,15 @@ use super::interrupt::uninterrupted;
 use super::limits::LimitArgument;
 use super::model::ModelArgument;
 use super::output::Output;
+use super::picture::{note, open, readable};
 use super::precision::PrecisionArgument;
 use super::progress::Progress;
-use super::reconstruct::{load, readable};
 use super::{Verdict, paths};
+use bsq::image_io::{ImageSize, PixelRows};
 use bsq::metrics::bits_per_pixel;
-use bsq::pipeline::{NamedTokens, SessionOptions, TokenFile, TokenizerSession};
+use bsq::photo::PhotoError;
+use bsq::pipeline::{CompileOptions, NamedTokens, PictureTokens, TokenFile, TokenizerSession};
+use bsq::token_grid::TokenGrid;
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -54,7 +57,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     paths::check_folder(&arguments.output)?;
     let mut failures = Failures::default();
-    let images = readable::<Path, _>(
+    let images = readable(
         &arguments.images,
         &arguments.images,
         arguments.limits,
@@ -66,31 +69,42 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let device = arguments.device.open(output)?;
     let model = arguments.model.open(output)?;
     let bits = model.config.model.quantizer.bits_per_token();
-    let options = SessionOptions {
+    let options = CompileOptions {
         threads: output.threads,
         precision: arguments.precision.get(),
         device,
         tf32: arguments.tf32.tf32,
-        ..SessionOptions::default()
+        ..CompileOptions::default()
     };
     let mut session = TokenizerSession::new(&model, options);
     let (mut pictures, mut results) = (Vec::new(), Vec::new());
     let mut one = |input: &Path| {
-        let picture = load(input, arguments.limits, output)?;
-        let windows = session.windows(picture.width, picture.height).count();
+        let mut picture = open(input, arguments.limits)?;
+        let size = picture.size();
+        let (windows, shape) = (session.windows(size).count(), session.grid_shape(size));
         let progress = Progress::new(&input.display().to_string(), "windows", windows);
-        let tokens = session.encode_picture(&picture, &mut |done| progress.set(done))?;
+        let mut indices = Vec::with_capacity(shape.tokens());
+        let mut read = |row: &mut [u16]| Ok(picture.read_row(row)?);
+        let mut keep = |row: &[u64]| {
+            indices.extend_from_slice(row);
+            Ok(())
+        };
+        let mut done = |done| progress.set(done);
+        session.encode_rows::<PhotoError>(size, &mut read, &mut keep, &mut done)?;
         drop(progress);
-        let (count, total) = (tokens.indices.len(), (tokens.indices.len() * bits) as u64);
-        let rate = bits_per_pixel(total, picture.width, picture.height);
+        note(&picture, input, output);
+        let grid = TokenGrid::new(shape, indices);
+        let count = shape.tokens();
+        let ImageSize { height, width } = size;
+        let rate = bits_per_pixel((count * bits) as u64, width, height);
         output.say(format_args!(
             "{}: {windows} windows, {count} tokens of {bits} bits, {rate:.4} bits per pixel",
             input.display()
         ))?;
         let result = json!({
             "input": input.display().to_string(),
-            "width": picture.width,
-            "height": picture.height,
+            "width": width,
+            "height": height,
             "windows": windows,
             "tokens": count,
             "bits_per_token": bits,
@@ -98,6 +112,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         });
         let name = input.file_name().unwrap_or(input.as_os_str());
         let name = name.to_string_lossy().into_owned();
+        let tokens = PictureTokens { size, grid };
         Ok((NamedTokens { name, tokens }, result))
     };
     for (input, _) in images {

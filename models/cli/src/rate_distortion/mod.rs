@@ -41,11 +41,10 @@ pub use page::html_page;
 pub use plot::svg_plot;
 pub use table::markdown_table;
 
-use bsq::codec::CodecError;
 use bsq::data::DataError;
 use bsq::image_io::{ImageError, Picture, Range, to_planar};
 use bsq::metrics::{LpipsError, bits_per_pixel, ms_ssim, psnr};
-use bsq::pipeline::PipelineError;
+use bsq::photo::PhotoError;
 
 /// Why a comparison stopped. A codec that is not there is no error.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +54,7 @@ pub enum RateDistortionError {
     #[error(transparent)]
     Image(#[from] ImageError),
     #[error(transparent)]
-    Tokenizer(#[from] PipelineError),
-    #[error(transparent)]
-    Codec(#[from] CodecError),
+    Photo(#[from] PhotoError),
     #[error(transparent)]
     Lpips(#[from] LpipsError),
     /// The JPEG encoder refuses.

@@ -1,16 +1,15 @@
 //! Pictures to our streams and back, in memory.
 
-use super::{Encoded, RateDistortionError};
-use bsq::codec::{Codec, Decoder, Encoder, grid_rows, picture_tokens};
+use super::RateDistortionError;
 use bsq::image_io::Picture;
-use bsq::pipeline::{ModelFile, SessionOptions, TokenizerSession};
+use bsq::photo::{EncodeOptions, PhotoCodec};
+use bsq::pipeline::{CompileOptions, ModelFile};
 use bsq::prior::PriorFile;
 use std::time::Instant;
 
 /// A tokenizer and a prior, ready to code.
 pub struct Ours {
-    session: TokenizerSession,
-    codec: Codec,
+    codec: PhotoCodec,
     sub_tokens: usize,
     description: String,
 }
@@ -21,11 +20,10 @@ impl Ours {
     pub fn new(
         tokenizer: &ModelFile,
         prior: &PriorFile,
-        options: &SessionOptions,
+        options: &CompileOptions,
     ) -> Result<Ours, RateDistortionError> {
         Ok(Ours {
-            session: TokenizerSession::new(tokenizer, options.clone()),
-            codec: Codec::new(tokenizer, Some(prior), options)?,
+            codec: PhotoCodec::new(tokenizer, Some(prior), options.clone())?,
             sub_tokens: prior.config.prior.sub_tokens(),
             description: format!(
                 "bsq {}, tokenizer {}, prior {} ({:016x})",
@@ -57,23 +55,10 @@ impl Ours {
         picture: &Picture,
         kept: usize,
     ) -> Result<(Vec<u8>, f64), RateDistortionError> {
-        let Encoded { bytes, seconds } = self.encoded(picture, kept)?;
-        Ok((bytes, seconds))
-    }
-
-    fn encoded(&mut self, picture: &Picture, kept: usize) -> Result<Encoded, RateDistortionError> {
         let start = Instant::now();
-        let tokens = self.session.encode_picture(picture, &mut |_| {})?;
-        let (width, height) = (picture.width, picture.height);
-        let (columns, _) = self.codec.header(width, height, Some(kept))?.grid();
-        let rows = grid_rows(&tokens, self.codec.window(), columns);
-        let mut encoder = Encoder::new(&mut self.codec, Vec::new(), width, height, Some(kept))?;
-        for row in rows.chunks(columns) {
-            encoder.write(row)?;
-        }
-        let (bytes, _) = encoder.finish()?;
-        let seconds = start.elapsed().as_secs_f64();
-        Ok(Encoded { bytes, seconds })
+        let options = EncodeOptions { keep: Some(kept) };
+        let bytes = self.codec.encode(picture, options, &mut |_| {})?;
+        Ok((bytes, start.elapsed().as_secs_f64()))
     }
 
     /// The picture of a stream, and the seconds that it took.
@@ -82,14 +67,7 @@ impl Ours {
     /// If it is no stream of these models, or a program cannot be compiled or run.
     pub fn decode(&mut self, stream: &[u8]) -> Result<(Picture, f64), RateDistortionError> {
         let start = Instant::now();
-        let mut decoder = Decoder::new(&mut self.codec, stream, false)?;
-        let header = decoder.header().clone();
-        let mut rows = Vec::new();
-        while let Some(more) = decoder.next_rows()? {
-            rows.extend(more);
-        }
-        let tokens = picture_tokens(&header, &rows);
-        let picture = self.session.decode_picture(&tokens, &mut |_| {})?;
+        let picture = self.codec.decode(stream, &mut |_| {})?;
         Ok((picture, start.elapsed().as_secs_f64()))
     }
 }

@@ -8,5 +8,6 @@ mod common;
 mod explain;
 mod gpu;
 mod pictures;
+mod rows;
 mod several;
 mod training;

@@ -117,6 +117,30 @@ pub(in super::super) fn survey(
     }
 }
 
+/// Columns and rows of the picture, from the first part of a file that begins with a start-of-image
+/// marker.
+///
+/// # Errors
+/// [`JpegError::Truncated`] if the part does not reach so far.
+pub(in super::super) fn dimensions(bytes: &[u8]) -> Result<(u32, u32), JpegError> {
+    let mut at = 2;
+    loop {
+        let marker = next_marker(bytes, &mut at).ok_or(JpegError::Truncated)?;
+        if matches!(marker, 0x01 | 0xD0..=0xD8) {
+            continue;
+        }
+        let segment = segment(bytes, at)?;
+        at += 2 + segment.len();
+        match marker {
+            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
+                return frame(marker, segment).map(|frame| (frame.width, frame.height));
+            }
+            0xDA => return Err(JpegError::refused("a scan before the frame")),
+            _ => {}
+        }
+    }
+}
+
 /// What of a file has been read.
 #[derive(Default)]
 struct Reader<'a> {

@@ -18,7 +18,7 @@ mod markers;
 mod scan;
 
 pub(super) use decode::decode;
-pub(super) use markers::{Survey, survey};
+pub(super) use markers::{Survey, dimensions, survey};
 
 /// Why a JPEG file is no picture.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use crate::rate_distortion::{
 use bsq::data::list_images;
 use bsq::image_io::write_atomically;
 use bsq::metrics::Lpips;
-use bsq::pipeline::SessionOptions;
+use bsq::pipeline::CompileOptions;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -103,9 +103,9 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let pictures = list_images(&arguments.data)?;
     let tokenizer = arguments.model.open(output)?;
     let prior = arguments.prior.open(output)?;
-    let options = SessionOptions {
+    let options = CompileOptions {
         threads: output.threads,
-        ..SessionOptions::default()
+        ..CompileOptions::default()
     };
     let lpips = arguments.lpips.as_deref();
     let mut lpips = lpips.map(|path| Lpips::open(path, &options)).transpose()?;
