@@ -1,11 +1,11 @@
 //! Runs programs for GPUs in the interpreter of PTX.
 
-use crate::ptx::{Device, Launch, Module, Options, Param, Stats};
 use bsq_codegen::lower::{Precision, lower_with};
 use bsq_codegen::program::{BufferId, BufferKind, Program};
 use bsq_codegen::{lower, ptx};
 use bsq_ir::rewrite;
 use bsq_ir::{DType, Function, Type};
+use bsq_ptx_interpreter::{Device, Launch, Module, Options, Param, Stats};
 use bsq_runtime::{HostTensor, Outputs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
