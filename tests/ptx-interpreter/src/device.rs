@@ -1,7 +1,5 @@
 //! A device: allocations, and launches of kernels on them.
 
-use std::collections::HashMap;
-
 use super::error::{Error, FaultKind, LaunchError};
 use super::exec::{Setup, run};
 use super::memory::{GlobalMemory, MAX_LAUNCHES};
@@ -11,7 +9,7 @@ use super::stats::Stats;
 /// How kernels are run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Decides the order of blocks, warps, diverged paths and atomic operations.
+    /// Decides the order of blocks, warps and diverged paths.
     pub seed: u64,
     /// Instructions that one warp may execute in one launch.
     pub budget: u64,
@@ -108,8 +106,6 @@ elements!(u8, u16, u32, u64, i8, i16, i32, i64, f32, f64);
 pub struct Device {
     pub options: Options,
     memory: GlobalMemory,
-    /// Addresses of the arrays of modules that have been launched.
-    modules: HashMap<u64, Vec<u64>>,
     launches: u64,
 }
 
@@ -221,20 +217,6 @@ impl Device {
     ) -> Result<Stats, Error> {
         let kernel = module.kernel(kernel)?;
         let params = pack(kernel, params)?;
-        if !self.modules.contains_key(&module.id) {
-            let addresses = module.arrays.iter().map(|array| {
-                let address = self.memory.allocate(array.size);
-                self.memory
-                    .set(address, &array.initial)
-                    .expect("it was just allocated");
-                if array.constant {
-                    self.memory.make_constant(address);
-                }
-                address
-            });
-            let addresses = addresses.collect();
-            self.modules.insert(module.id, addresses);
-        }
         self.launches += 1;
         if self.launches == MAX_LAUNCHES {
             self.memory.clear_shadows();
@@ -244,7 +226,6 @@ impl Device {
             Setup {
                 kernel,
                 lines: &module.lines,
-                arrays: &self.modules[&module.id],
                 options: &self.options,
                 launch,
                 params: &params,

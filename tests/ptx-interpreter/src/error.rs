@@ -129,8 +129,6 @@ pub enum FaultKind {
         address: u64,
         wanted: u32,
     },
-    #[error("{space} address {address:#x} is written, but it is a constant")]
-    ReadOnly { space: Space, address: u64 },
     #[error(
         "race at {space} address {address:#x}: a {this} here and a {that} by {other}, \
          no barrier between them"

@@ -38,7 +38,7 @@ pub struct Address {
 /// One to four registers of a vector access.
 #[derive(Debug, Clone, Copy)]
 pub struct Registers {
-    /// `None` is `_`: the element is not wanted.
+    /// As many as `count`.
     pub list: [Option<Reg>; 4],
     pub count: u32,
 }
@@ -58,13 +58,6 @@ pub enum Special {
     Ntid(usize),
     Ctaid(usize),
     Nctaid(usize),
-    LaneId,
-    WarpId,
-    LaneMaskLt,
-    LaneMaskLe,
-    LaneMaskEq,
-    LaneMaskGt,
-    LaneMaskGe,
 }
 
 /// How two predicates are joined.
@@ -75,82 +68,27 @@ pub enum Logic {
     Xor,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shuffle {
-    Up,
-    Down,
-    Butterfly,
-    Index,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Vote {
-    All,
-    Any,
-    Uni,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Atomic {
-    Add,
-    Min,
-    Max,
-    And,
-    Or,
-    Xor,
-    Exchange,
-    CompareSwap,
-    Increment,
-    Decrement,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Approx {
-    Exp2,
-    Log2,
-    Reciprocal,
-    ReciprocalSqrt,
-    Sqrt,
-    Tanh,
-    Sin,
-    Cos,
-    Divide,
-}
-
 /// The shapes of `mma.sync`, and the types of A and B.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MmaShape {
-    M16N8K16 { bf16: bool },
-    M16N8K8 { bf16: bool },
+    M16N8K16 {
+        bf16: bool,
+    },
     M16N8K8Tf32,
-    M16N8K4Tf32,
-    M16N8K32 { a_signed: bool, b_signed: bool },
-    M16N8K16Int { a_signed: bool, b_signed: bool },
+    /// Bytes; those of B are signed.
+    M16N8K32 {
+        a_signed: bool,
+    },
 }
 
-/// Registers of `mma.sync`; shapes use a prefix of each array.
+/// Registers of `mma.sync`.
 #[derive(Debug, Clone)]
 pub struct Mma {
     pub shape: MmaShape,
     pub d: [Reg; 4],
-    pub a: Vec<Reg>,
-    pub b: Vec<Reg>,
+    pub a: [Reg; 4],
+    pub b: [Reg; 2],
     pub c: [Reg; 4],
-    pub saturate: bool,
-}
-
-/// A conversion that no lane function of its own does.
-#[derive(Debug, Clone, Copy)]
-pub struct Cvt {
-    pub to: Type,
-    pub from: Type,
-    pub rounding: super::round::Rounding,
-    /// Round to a whole number.
-    pub integral: bool,
-    pub saturate: bool,
-    pub flush: bool,
-    /// Sign bits are copied up to this width.
-    pub register_bits: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -182,41 +120,10 @@ pub enum Op {
         b: Reg,
         c: Reg,
     },
-    BitInsert {
+    /// ex2.approx.ftz
+    Exp2 {
         dst: Reg,
         a: Reg,
-        b: Reg,
-        start: Reg,
-        length: Reg,
-        bits: u32,
-    },
-    Lop3 {
-        dst: Reg,
-        a: Reg,
-        b: Reg,
-        c: Reg,
-        table: u8,
-    },
-    Approx {
-        op: Approx,
-        dst: Reg,
-        a: Reg,
-        b: Reg,
-        flush: bool,
-    },
-    Convert {
-        cvt: Cvt,
-        dst: Reg,
-        a: Reg,
-    },
-    /// bf16x2 or f16x2 of two f32: a is the high half.
-    ConvertPair {
-        to: Type,
-        rounding: super::round::Rounding,
-        relu: bool,
-        dst: Reg,
-        a: Reg,
-        b: Reg,
     },
     ReadSpecial {
         special: Special,
@@ -235,10 +142,8 @@ pub enum Op {
     Compare {
         f: Compare,
         dst: PredReg,
-        complement: Option<PredReg>,
         a: Reg,
         b: Reg,
-        join: Option<(Logic, Guard)>,
     },
     Select {
         dst: Reg,
@@ -272,14 +177,6 @@ pub enum Op {
         ty: Type,
         address: Address,
     },
-    Atomic {
-        op: Atomic,
-        ty: Type,
-        dst: Option<Reg>,
-        address: Address,
-        b: Reg,
-        c: Option<Reg>,
-    },
     CopyAsync {
         dst: Address,
         src: Address,
@@ -287,44 +184,22 @@ pub enum Op {
         src_bytes: Option<Reg>,
     },
     CopyCommit,
-    /// `None` is wait_all.
+    /// Until at most so many groups are under way.
     CopyWait {
-        pending: Option<u32>,
+        pending: u32,
     },
     LdMatrix {
-        dst: Vec<Reg>,
+        dst: [Reg; 4],
         address: Address,
         transposed: bool,
     },
     Mma(Box<Mma>),
+    /// Each lane reads the lane whose number differs from its own by the bits of `by`.
     Shuffle {
-        mode: Shuffle,
-        dst: Reg,
-        valid: Option<PredReg>,
-        a: Reg,
-        b: Reg,
-        c: Reg,
-        mask: Reg,
-    },
-    Vote {
-        mode: Vote,
-        dst: PredReg,
-        a: Guard,
-        mask: Reg,
-    },
-    Ballot {
-        dst: Reg,
-        a: Guard,
-        mask: Reg,
-    },
-    ActiveMask {
-        dst: Reg,
-    },
-    Reduce {
-        op: Atomic,
-        ty: Type,
         dst: Reg,
         a: Reg,
+        by: Reg,
+        clamp: Reg,
         mask: Reg,
     },
     Barrier {
@@ -335,7 +210,6 @@ pub enum Op {
     WarpSync {
         mask: Reg,
     },
-    Fence,
     Branch {
         target: u32,
         uniform: bool,

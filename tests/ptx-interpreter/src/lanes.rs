@@ -31,9 +31,7 @@ macro_rules! integer_lanes {
     };
 }
 
-integer_lanes!(
-    u8 as u8, u16 as u16, u32 as u32, i8 as u8, i16 as u16, i32 as u32, u64 as u64, i64 as u64
-);
+integer_lanes!(u16 as u16, u32 as u32, i32 as u32, u64 as u64, i64 as u64);
 
 impl Lane for f32 {
     fn get(bits: u64) -> Self {
@@ -46,15 +44,6 @@ impl Lane for f32 {
         } else {
             self.to_bits()
         })
-    }
-}
-
-impl Lane for f64 {
-    fn get(bits: u64) -> Self {
-        f64::from_bits(bits)
-    }
-    fn bits(self) -> u64 {
-        self.to_bits()
     }
 }
 
@@ -123,17 +112,12 @@ macro_rules! by_type {
 
 /// The Rust types of PTX types, by the PTX type's name.
 pub mod rust {
-    pub type B16 = u16;
     pub type B32 = u32;
     pub type B64 = u64;
-    pub type U16 = u16;
     pub type U32 = u32;
     pub type U64 = u64;
-    pub type S16 = i16;
     pub type S32 = i32;
     pub type S64 = i64;
-    pub type F32 = f32;
-    pub type F64 = f64;
 }
 
 pub(crate) use {by_type, compare, lanes};
@@ -145,9 +129,4 @@ pub fn flush(x: f32) -> f32 {
     } else {
         x
     }
-}
-
-/// The nearest value between 0 and 1; not a number gives 0 (.sat).
-pub fn saturate(x: f32) -> f32 {
-    if x > 0.0 { x.min(1.0) } else { 0.0 }
 }

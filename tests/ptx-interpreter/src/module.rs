@@ -1,6 +1,4 @@
-//! A parsed module: kernels, and arrays at module scope.
-
-use std::sync::atomic::{AtomicU64, Ordering};
+//! A parsed module: its kernels.
 
 use super::error::{LaunchError, ParseError};
 use super::inst::Inst;
@@ -8,21 +6,9 @@ use super::inst::Inst;
 /// PTX text, decoded.
 #[derive(Debug)]
 pub struct Module {
-    /// Differs from every other module of the process.
-    pub(super) id: u64,
     pub(super) kernels: Vec<Kernel>,
-    pub(super) arrays: Vec<ModuleArray>,
     /// Lines of the text, for reports.
     pub(super) lines: Vec<String>,
-}
-
-/// An array of `.const` or `.global` memory.
-#[derive(Debug)]
-pub(super) struct ModuleArray {
-    pub constant: bool,
-    /// Bytes, and how many of them have an initial value.
-    pub size: usize,
-    pub initial: Vec<u8>,
 }
 
 /// A kernel, ready to run.
@@ -43,7 +29,6 @@ pub(super) struct Kernel {
     pub constants: Vec<Constant>,
     pub shared: Vec<SharedArray>,
     pub static_shared: usize,
-    pub local_bytes: usize,
     pub max_threads: Option<[u32; 3]>,
     pub required_threads: Option<[u32; 3]>,
 }
@@ -52,10 +37,8 @@ pub(super) struct Kernel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Constant {
     Value(u64),
-    /// The address of a module array, plus an offset.
-    Array(usize, i64),
-    /// The address of a shared array of the kernel, plus an offset.
-    Shared(usize, i64),
+    /// The address of a shared array of the kernel.
+    Shared(usize),
 }
 
 #[derive(Debug)]
@@ -78,15 +61,9 @@ pub(super) struct SharedArray {
 impl Module {
     /// Parses and decodes PTX text.
     pub fn parse(text: &str) -> Result<Module, ParseError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let (kernels, arrays) = super::parse::module(text)?;
+        let kernels = super::parse::module(text)?;
         let lines = text.lines().map(|line| line.trim().to_string()).collect();
-        Ok(Module {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            kernels,
-            arrays,
-            lines,
-        })
+        Ok(Module { kernels, lines })
     }
 
     /// The names of the kernels, in the order of the text.

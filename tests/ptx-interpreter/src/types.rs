@@ -20,7 +20,6 @@ pub enum Type {
     F16,
     Bf16,
     F32,
-    F64,
     Pred,
 }
 
@@ -34,7 +33,7 @@ pub enum Kind {
     Predicate,
 }
 
-const NAMES: [(&str, Type); 17] = [
+const NAMES: [(&str, Type); 16] = [
     ("b8", Type::B8),
     ("b16", Type::B16),
     ("b32", Type::B32),
@@ -50,7 +49,6 @@ const NAMES: [(&str, Type); 17] = [
     ("f16", Type::F16),
     ("bf16", Type::Bf16),
     ("f32", Type::F32),
-    ("f64", Type::F64),
     ("pred", Type::Pred),
 ];
 
@@ -76,7 +74,7 @@ impl Type {
             Type::B8 | Type::U8 | Type::S8 => 8,
             Type::B16 | Type::U16 | Type::S16 | Type::F16 | Type::Bf16 => 16,
             Type::B32 | Type::U32 | Type::S32 | Type::F32 => 32,
-            Type::B64 | Type::U64 | Type::S64 | Type::F64 => 64,
+            Type::B64 | Type::U64 | Type::S64 => 64,
             Type::Pred => 1,
         }
     }
@@ -90,7 +88,7 @@ impl Type {
             Type::B8 | Type::B16 | Type::B32 | Type::B64 => Kind::Bits,
             Type::U8 | Type::U16 | Type::U32 | Type::U64 => Kind::Unsigned,
             Type::S8 | Type::S16 | Type::S32 | Type::S64 => Kind::Signed,
-            Type::F16 | Type::Bf16 | Type::F32 | Type::F64 => Kind::Float,
+            Type::F16 | Type::Bf16 | Type::F32 => Kind::Float,
             Type::Pred => Kind::Predicate,
         }
     }
@@ -125,35 +123,16 @@ impl Type {
 /// Where memory lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Space {
-    Generic,
     Global,
     Shared,
-    Local,
-    Const,
     Param,
-}
-
-impl Space {
-    pub fn from_name(name: &str) -> Option<Space> {
-        Some(match name {
-            "global" => Space::Global,
-            "shared" | "shared::cta" => Space::Shared,
-            "local" => Space::Local,
-            "const" => Space::Const,
-            "param" => Space::Param,
-            _ => return None,
-        })
-    }
 }
 
 impl fmt::Display for Space {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Space::Generic => "generic",
             Space::Global => "global",
             Space::Shared => "shared",
-            Space::Local => "local",
-            Space::Const => "constant",
             Space::Param => "parameter",
         })
     }

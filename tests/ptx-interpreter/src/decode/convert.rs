@@ -1,152 +1,79 @@
-//! cvt.
+//! cvt: a conversion, its rounding and its types, in one table.
 
-use super::moves::COPY;
 use super::{Decoder, Result};
-use crate::inst::{Cvt, Op};
-use crate::lanes::{Lane, Lanes, Map1, by_type, lanes};
-use crate::parse::Operand;
-use crate::round::Rounding;
-use crate::types::{Kind, Type};
+use crate::inst::Op;
+use crate::lanes::{Lane, Lanes, Map1, Map2, lanes};
+use crate::round::Format;
+use crate::types::Type;
 
 pub fn cvt(d: &mut Decoder<'_, '_>) -> Result<Op> {
-    let integral = d.take_one(&[
-        ("rni", Rounding::Even),
-        ("rzi", Rounding::Zero),
-        ("rmi", Rounding::Minus),
-        ("rpi", Rounding::Plus),
-    ]);
-    let rounding = d.take_one(&[
-        ("rn", Rounding::Even),
-        ("rna", Rounding::Away),
-        ("rz", Rounding::Zero),
-        ("rm", Rounding::Minus),
-        ("rp", Rounding::Plus),
-    ]);
-    let pair = d.take_one(&[("bf16x2", Type::Bf16), ("f16x2", Type::F16)]);
-    if let Some(to) = pair {
-        d.need("f32")?;
-        let relu = d.take("relu");
-        let rounding = rounding.filter(|way| matches!(way, Rounding::Even | Rounding::Zero));
-        let rounding = rounding.ok_or_else(|| d.error("`.rn` or `.rz` is needed"))?;
-        let (dst, a, b) = (d.dst(Type::B32)?, d.src(Type::F32)?, d.src(Type::F32)?);
-        return Ok(Op::ConvertPair {
-            to,
-            rounding,
-            relu,
-            dst,
-            a,
-            b,
-        });
-    }
-    if d.take("tf32") {
-        d.need("f32")?;
-        if rounding != Some(Rounding::Away) {
-            return Err(d.error("`.rna` is needed"));
-        }
-        let f: Map1 = lanes!(u32, u32, |a| to_tf32(a));
-        return Ok(Op::Map1 {
+    let modifiers = std::mem::take(&mut d.modifiers).join(".");
+    if let Some(f) = pair(&modifiers) {
+        return Ok(Op::Map2 {
             f,
             dst: d.dst(Type::B32)?,
             a: d.src(Type::F32)?,
+            b: d.src(Type::F32)?,
         });
     }
-    let flush = d.take("ftz");
-    let saturate = d.take("sat");
-    let (to, from) = (d.ty()?, d.ty()?);
-    if to == Type::Pred || from == Type::Pred || rounding == Some(Rounding::Away) {
-        return Err(d.error("there is no such conversion"));
-    }
-    if to.kind() == Kind::Bits || from.kind() == Kind::Bits {
-        return Err(d.error("a conversion needs types with a meaning, not .b"));
-    }
-    let to_float = to.kind() == Kind::Float;
-    let from_float = from.kind() == Kind::Float;
-    let narrows = to_float && (!from_float || to.bits() < from.bits());
-    let narrows = narrows || (to.bits() == from.bits() && to != from && to_float && from_float);
-    let whole = from_float && !to_float;
-    let may_round = from_float && to == from;
-    if rounding.is_some() != narrows {
-        let message = if narrows {
-            "a rounding such as `.rn` is needed"
-        } else {
-            "nothing is rounded here"
-        };
-        return Err(d.error(message));
-    }
-    if integral.is_some() != whole && !(may_round && integral.is_some()) {
-        let message = if whole {
-            "a rounding such as `.rzi` is needed"
-        } else {
-            "nothing is rounded here"
-        };
-        return Err(d.error(message));
-    }
-    if flush && to != Type::F32 && from != Type::F32 {
-        return Err(d.error("`.ftz` is for .f32"));
-    }
-    let (dst_operand, dst_at) = d.operand()?;
-    let dst = d.dst_of(dst_operand, dst_at, |found| to.accepts_wider(found), to)?;
-    let register_bits = match dst_operand {
-        Operand::Name(name) => d.context.register(name, dst_at)?.ty.bits(),
-        _ => to.bits(),
-    };
-    let (src_operand, src_at) = d.operand()?;
-    let a = match src_operand {
-        Operand::Name(_) => {
-            d.dst_of(src_operand, src_at, |found| from.accepts_wider(found), from)?
-        }
-        _ => d.src_of(src_operand, src_at, from)?,
-    };
-    let simple = !saturate && !flush && register_bits == to.bits();
-    if let Some(f) = plain(to, from, integral.or(rounding)).filter(|_| simple) {
-        return Ok(Op::Map1 { f, dst, a });
-    }
-    let rounding = integral.or(rounding).unwrap_or(Rounding::Even);
-    let integral = integral.is_some();
-    let cvt = Cvt {
-        to,
-        from,
-        rounding,
-        integral,
-        saturate,
-        flush,
-        register_bits,
-    };
-    Ok(Op::Convert { cvt, dst, a })
+    let (f, to, from) = single(&modifiers).ok_or_else(|| d.error("no such conversion"))?;
+    Ok(Op::Map1 {
+        f,
+        dst: d.dst(to)?,
+        a: d.src(from)?,
+    })
 }
 
-/// Conversions that Rust's `as` does.
-fn plain(to: Type, from: Type, rounding: Option<Rounding>) -> Option<Map1> {
-    if to == from && rounding.is_none() && from.kind() != Kind::Float && from.bits() >= 32 {
-        return Some(COPY);
+/// Two numbers to the halves of 32 bits; the first operand is the high half.
+fn pair(modifiers: &str) -> Option<Map2> {
+    match modifiers {
+        "rn.bf16x2.f32" => Some(lanes!(u32, u32, |a, b| {
+            narrow(Format::BF16, a) << 16 | narrow(Format::BF16, b)
+        })),
+        "rn.f16x2.f32" => Some(lanes!(u32, u32, |a, b| {
+            narrow(Format::F16, a) << 16 | narrow(Format::F16, b)
+        })),
+        _ => None,
     }
-    match (from.kind(), to.kind()) {
-        (Kind::Float, Kind::Float) => match (from, to) {
-            (Type::F32, Type::F64) => Some(lanes!(f32, f64, |a| f64::from(a))),
-            (Type::F64, Type::F32) if rounding == Some(Rounding::Even) => {
-                Some(lanes!(f64, f32, |a| a as f32))
-            }
-            _ => None,
-        },
-        (Kind::Float, _) => match (from, to) {
-            (Type::F32, Type::S32) if rounding == Some(Rounding::Zero) => {
-                Some(lanes!(f32, i32, |a| a as i32))
-            }
-            (Type::F32, Type::U32) if rounding == Some(Rounding::Zero) => {
-                Some(lanes!(f32, u32, |a| a as u32))
-            }
-            _ => None,
-        },
-        (_, Kind::Float) if rounding == Some(Rounding::Even) => {
-            by_type!(from, F, [U32 U64 S32 S64], {
-                by_type!(to, T, [F32 F64], lanes!(F, T, |a| a as T))
-            })?
+}
+
+fn single(modifiers: &str) -> Option<(Map1, Type, Type)> {
+    use Type::{B32, Bf16, F16, F32, S32, S64, U16, U32, U64};
+    Some(match modifiers {
+        "u32.u16" => (lanes!(u16, u32, |a| u32::from(a)), U32, U16),
+        "u64.u32" => (lanes!(u32, u64, |a| u64::from(a)), U64, U32),
+        "s64.s32" => (lanes!(i32, i64, |a| i64::from(a)), S64, S32),
+        "u32.u64" => (lanes!(u64, u32, |a| a as u32), U32, U64),
+        "rn.f32.u32" => (lanes!(u32, f32, |a| a as f32), F32, U32),
+        "rn.f32.s32" => (lanes!(i32, f32, |a| a as f32), F32, S32),
+        "rn.f32.u64" => (lanes!(u64, f32, |a| a as f32), F32, U64),
+        "rn.f32.s64" => (lanes!(i64, f32, |a| a as f32), F32, S64),
+        "rzi.u32.f32" => (lanes!(f32, u32, |a| a as u32), U32, F32),
+        "rzi.s32.f32" => (lanes!(f32, i32, |a| a as i32), S32, F32),
+        // In 64 bits what is not a number becomes the top bit alone.
+        "rzi.u64.f32" => {
+            let f: Map1 = lanes!(f32, u64, |a| if a.is_nan() { 1 << 63 } else { a as u64 });
+            (f, U64, F32)
         }
-        (_, Kind::Float) => None,
-        _ => by_type!(from, F, [U16 U32 U64 S16 S32 S64], {
-            by_type!(to, T, [U16 U32 U64 S16 S32 S64], lanes!(F, T, |a| a as T))
-        })?,
-    }
+        "rzi.s64.f32" => {
+            let f: Map1 = lanes!(f32, i64, |a| if a.is_nan() { i64::MIN } else { a as i64 });
+            (f, S64, F32)
+        }
+        "rmi.f32.f32" => (lanes!(f32, f32, |a| a.floor()), F32, F32),
+        "f32.f16" => {
+            let f: Map1 = lanes!(u16, f32, |a| Format::F16.decode(a) as f32);
+            (f, F32, F16)
+        }
+        "rn.f16.f32" => (lanes!(u32, u32, |a| narrow(Format::F16, a)), F16, F32),
+        "rn.bf16.f32" => (lanes!(u32, u32, |a| narrow(Format::BF16, a)), Bf16, F32),
+        "rna.tf32.f32" => (lanes!(u32, u32, |a| to_tf32(a)), B32, F32),
+        _ => return None,
+    })
+}
+
+/// The bits of an f32 to those of a format of 16 bits.
+fn narrow(format: Format, bits: u32) -> u32 {
+    u32::from(format.encode(f32::from_bits(bits)))
 }
 
 /// To nearest with 10 bits of fraction, ties away from zero.

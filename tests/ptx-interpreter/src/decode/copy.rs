@@ -9,21 +9,13 @@ pub fn copy_async(d: &mut Decoder<'_, '_>) -> Result<Op> {
     if d.take("commit_group") {
         return Ok(Op::CopyCommit);
     }
-    if d.take("wait_all") {
-        return Ok(Op::CopyWait { pending: None });
-    }
     if d.take("wait_group") {
         let pending = d.immediate(0..=1 << 16)? as u32;
-        return Ok(Op::CopyWait {
-            pending: Some(pending),
-        });
+        return Ok(Op::CopyWait { pending });
     }
     let bypass = d.need_one(&[("ca", false), ("cg", true)])?;
-    if !d.take("shared") {
-        d.need("shared::cta")?;
-    }
+    d.need("shared")?;
     d.need("global")?;
-    d.take_one(&[("L2::64B", ()), ("L2::128B", ()), ("L2::256B", ())]);
     let dst = d.address(Space::Shared)?;
     let src = d.address(Space::Global)?;
     let bytes = d.immediate(4..=16)? as u32;
@@ -35,10 +27,9 @@ pub fn copy_async(d: &mut Decoder<'_, '_>) -> Result<Op> {
         };
         return Err(d.error(format!("{allowed} can be copied, not {bytes}")));
     }
-    let src_bytes = if d.left() > 0 {
-        Some(d.src(Type::U32)?)
-    } else {
-        None
+    let src_bytes = match d.left() {
+        0 => None,
+        _ => Some(d.src(Type::U32)?),
     };
     Ok(Op::CopyAsync {
         dst,

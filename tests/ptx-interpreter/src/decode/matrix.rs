@@ -1,22 +1,18 @@
 //! ldmatrix and mma.sync.
 
 use super::{Decoder, Result};
-use crate::inst::{Mma, MmaShape, Op};
+use crate::inst::{Mma, MmaShape, Op, Reg};
 use crate::types::{Space, Type};
 
 pub fn ldmatrix(d: &mut Decoder<'_, '_>) -> Result<Op> {
-    d.need("sync")?;
-    d.need("aligned")?;
-    d.need("m8n8")?;
-    let count = d.need_one(&[("x1", 1), ("x2", 2), ("x4", 4)])?;
-    let transposed = d.take("trans");
-    if !d.take("shared") {
-        d.need("shared::cta")?;
+    for modifier in ["sync", "aligned", "m8n8", "x4"] {
+        d.need(modifier)?;
     }
+    let transposed = d.take("trans");
+    d.need("shared")?;
     d.ty_of(&[Type::B16])?;
-    let dst = d.register_list(count, Type::B32, true)?;
     Ok(Op::LdMatrix {
-        dst,
+        dst: four(d.register_list(4, Type::B32, true)?),
         address: d.address(Space::Shared)?,
         transposed,
     })
@@ -25,66 +21,33 @@ pub fn ldmatrix(d: &mut Decoder<'_, '_>) -> Result<Op> {
 pub fn mma(d: &mut Decoder<'_, '_>) -> Result<Op> {
     d.need("sync")?;
     d.need("aligned")?;
-    let shape = d.need_one(&[
-        ("m16n8k4", 4),
-        ("m16n8k8", 8),
-        ("m16n8k16", 16),
-        ("m16n8k32", 32),
-    ])?;
-    d.need("row")?;
-    d.need("col")?;
-    let saturate = d.take("satfinite");
-    let types = [0; 4].map(|_| {
-        if d.modifiers.is_empty() {
-            ""
-        } else {
-            d.modifiers.remove(0)
-        }
-    });
-    let [d_type, a_type, b_type, c_type] = types;
-    let signs = |a: &str, b: &str| {
-        let sign = |name: &str| match name {
-            "s8" => Some(true),
-            "u8" => Some(false),
-            _ => None,
-        };
-        Some((sign(a)?, sign(b)?))
+    let modifiers = std::mem::take(&mut d.modifiers).join(".");
+    let int8 = |a_signed| MmaShape::M16N8K32 { a_signed };
+    let shape = match modifiers.as_str() {
+        "m16n8k16.row.col.f32.bf16.bf16.f32" => MmaShape::M16N8K16 { bf16: true },
+        "m16n8k16.row.col.f32.f16.f16.f32" => MmaShape::M16N8K16 { bf16: false },
+        "m16n8k8.row.col.f32.tf32.tf32.f32" => MmaShape::M16N8K8Tf32,
+        "m16n8k32.row.col.s32.s8.s8.s32" => int8(true),
+        "m16n8k32.row.col.s32.u8.s8.s32" => int8(false),
+        _ => return Err(d.error("there is no product of this shape and these types")),
     };
-    let bf16 = a_type == "bf16";
-    let half = a_type == b_type && matches!(a_type, "bf16" | "f16");
-    let tf32 = a_type == "tf32" && b_type == "tf32";
-    let (shape, a, b) = match (shape, signs(a_type, b_type)) {
-        (16, None) if half => (MmaShape::M16N8K16 { bf16 }, 4, 2),
-        (8, None) if half => (MmaShape::M16N8K8 { bf16 }, 2, 1),
-        (8, None) if tf32 => (MmaShape::M16N8K8Tf32, 4, 2),
-        (4, None) if tf32 => (MmaShape::M16N8K4Tf32, 2, 1),
-        (32, Some((a_signed, b_signed))) => (MmaShape::M16N8K32 { a_signed, b_signed }, 4, 2),
-        (16, Some((a_signed, b_signed))) => (MmaShape::M16N8K16Int { a_signed, b_signed }, 2, 1),
-        _ => return Err(d.error("this shape does not exist for these types")),
+    let ty = match shape {
+        MmaShape::M16N8K32 { .. } => Type::S32,
+        _ => Type::F32,
     };
-    let integer = signs(a_type, b_type).is_some();
-    let (wanted, ty) = if integer {
-        ("s32", Type::S32)
-    } else {
-        ("f32", Type::F32)
-    };
-    if d_type != wanted || c_type != wanted {
-        return Err(d.error(format!("the accumulators must be .{wanted}")));
-    }
-    if saturate && !integer {
-        return Err(d.error("`.satfinite` is for integers"));
-    }
-    let four = |list: Vec<u32>| [list[0], list[1], list[2], list[3]];
     let result = four(d.register_list(4, ty, true)?);
-    let a = d.register_list(a, Type::B32, false)?;
-    let b = d.register_list(b, Type::B32, false)?;
+    let a = four(d.register_list(4, Type::B32, false)?);
+    let b = d.register_list(2, Type::B32, false)?;
     let c = four(d.register_list(4, ty, false)?);
     Ok(Op::Mma(Box::new(Mma {
         shape,
         d: result,
         a,
-        b,
+        b: [b[0], b[1]],
         c,
-        saturate,
     })))
+}
+
+fn four(list: Vec<Reg>) -> [Reg; 4] {
+    [list[0], list[1], list[2], list[3]]
 }

@@ -35,31 +35,28 @@ pub fn decode(context: &mut Context, statement: &Statement<'_>) -> Result<Op> {
     };
     let op = match name {
         "ld" | "st" => memory::access(&mut d, name)?,
-        "atom" | "red" => memory::atomic(&mut d, name)?,
         "cp" => copy::copy_async(&mut d)?,
         "mov" => moves::mov(&mut d)?,
         "cvta" => moves::cvta(&mut d)?,
-        "selp" | "slct" => moves::select(&mut d, name)?,
+        "selp" => moves::select(&mut d)?,
         "cvt" => convert::cvt(&mut d)?,
         "setp" => compare::setp(&mut d)?,
         "ldmatrix" => matrix::ldmatrix(&mut d)?,
         "mma" => matrix::mma(&mut d)?,
-        "shfl" | "vote" | "activemask" | "redux" => warp::exchange(&mut d, name)?,
-        "bar" | "barrier" | "membar" | "fence" => control::barrier(&mut d, name)?,
+        "shfl" => warp::shuffle(&mut d)?,
+        "bar" => control::barrier(&mut d)?,
         "bra" | "ret" | "exit" => control::branch(&mut d, name)?,
-        "fma" | "sqrt" | "rcp" | "rsqrt" | "ex2" | "lg2" | "tanh" | "sin" | "cos" => {
-            float::decode(&mut d, name)?
-        }
+        "fma" | "sqrt" | "rcp" | "ex2" => float::decode(&mut d, name)?,
         "and" | "or" | "xor" | "not" => integer::logic(&mut d, name)?,
         "add" | "sub" | "mul" | "mad" | "div" | "rem" | "min" | "max" | "abs" | "neg" => {
-            if d.has_float_type() {
+            if d.modifiers.contains(&"f32") {
                 float::decode(&mut d, name)?
             } else {
                 integer::decode(&mut d, name)?
             }
         }
-        "shl" | "shr" | "shf" | "lop3" | "bfe" | "bfi" | "prmt" | "popc" | "clz" | "brev"
-        | "dp4a" => integer::bits(&mut d, name)?,
+        "shl" | "shr" => integer::shift(&mut d, name)?,
+        "bfe" => integer::extract(&mut d)?,
         _ => return Err(d.error(format!("the instruction `{name}` is not known"))),
     };
     d.finish()?;
@@ -121,14 +118,6 @@ impl<'s> Decoder<'_, 's> {
         } else {
             Err(self.error(format!("`.{modifier}` is needed")))
         }
-    }
-
-    fn has_float_type(&self) -> bool {
-        let types = self
-            .modifiers
-            .iter()
-            .filter_map(|name| Type::from_name(name));
-        types.into_iter().any(|ty| ty.kind() == Kind::Float)
     }
 
     /// The first type among the modifiers.
@@ -214,11 +203,6 @@ impl<'s> Decoder<'_, 's> {
                 truncate(value as u64, ty.bits())
             }
             Operand::Single(bits) if matches!(ty, Type::F32 | Type::B32) => u64::from(bits),
-            Operand::Single(bits) if ty == Type::F64 => f64::from(f32::from_bits(bits)).to_bits(),
-            Operand::Double(bits) if ty == Type::F64 || ty == Type::B64 => bits,
-            Operand::Double(bits) if ty == Type::F32 => {
-                u64::from((f64::from_bits(bits) as f32).to_bits())
-            }
             _ => return Err(position.error(format!("a .{} expected", ty.name()))),
         };
         Ok(self.context.constant(Constant::Value(bits)))
@@ -242,19 +226,6 @@ impl<'s> Decoder<'_, 's> {
         let (operand, position) = self.operand()?;
         match operand {
             Operand::Name(name) => self.context.predicate(name, position),
-            _ => Err(position.error("a predicate expected")),
-        }
-    }
-
-    /// `p` or `p|q`: two predicates that are written, the second perhaps.
-    fn pred_pair(&mut self) -> Result<(PredReg, Option<PredReg>)> {
-        let (operand, position) = self.operand()?;
-        match operand {
-            Operand::Name(name) => Ok((self.context.predicate(name, position)?, None)),
-            Operand::Pair(first, second) => Ok((
-                self.context.predicate(first, position)?,
-                Some(self.context.predicate(second, position)?),
-            )),
             _ => Err(position.error("a predicate expected")),
         }
     }
@@ -286,7 +257,7 @@ impl<'s> Decoder<'_, 's> {
         };
         if let Some(register) = self.context.find_register(name) {
             let narrow = register.ty.bits() == 32;
-            let narrow_space = !matches!(space, Space::Global | Space::Generic | Space::Const);
+            let narrow_space = space != Space::Global;
             let integer = !matches!(register.ty.kind(), Kind::Float | Kind::Predicate);
             if !integer || register.ty.bits() < 32 || (narrow && !narrow_space) {
                 let wanted = if narrow_space { "b32 or .b64" } else { "b64" };
@@ -304,11 +275,10 @@ impl<'s> Decoder<'_, 's> {
         let symbol = self.context.symbol(name);
         let symbol = symbol.ok_or_else(|| position.error(format!("`{name}` is not declared")))?;
         let found = symbol.space();
-        let module = found == Space::Global && space == Space::Const;
-        if found != space && !module {
+        if found != space {
             return Err(position.error(format!("`{name}` is {found} memory, not {space}")));
         }
-        let base = self.context.symbol_address(symbol, 0);
+        let base = self.context.symbol_address(symbol);
         Ok(Address {
             base: Some(base),
             ..fixed
@@ -319,14 +289,14 @@ impl<'s> Decoder<'_, 's> {
     fn registers(
         &mut self,
         count: u32,
-        take: impl Fn(&mut Self, &Operand<'_>, Position) -> Result<Option<Reg>>,
+        take: impl Fn(&mut Self, &Operand<'_>, Position) -> Result<Reg>,
     ) -> Result<Registers> {
         let (operand, position) = self.operand()?;
         let mut list = [None; 4];
         match operand {
             Operand::Vector(elements) if count > 1 && elements.len() == count as usize => {
                 for (slot, (element, position)) in list.iter_mut().zip(elements) {
-                    *slot = take(self, element, *position)?;
+                    *slot = Some(take(self, element, *position)?);
                 }
             }
             Operand::Vector(elements) => {
@@ -334,18 +304,16 @@ impl<'s> Decoder<'_, 's> {
                 return Err(position.error(format!("{count} elements expected, {given} found")));
             }
             _ if count > 1 => return Err(position.error("registers in braces expected")),
-            _ => list[0] = take(self, operand, position)?,
+            _ => list[0] = Some(take(self, operand, position)?),
         }
         Ok(Registers { list, count })
     }
 
-    /// Exactly `count` registers of a type, in braces; one may stand without.
+    /// Exactly `count` registers of a type, in braces.
     fn register_list(&mut self, count: usize, ty: Type, written: bool) -> Result<Vec<Reg>> {
         let (operand, position) = self.operand()?;
-        let single = [(operand.clone(), position)];
-        let elements = match operand {
-            Operand::Vector(elements) => elements.as_slice(),
-            _ => &single,
+        let Operand::Vector(elements) = operand else {
+            return Err(position.error("registers in braces expected"));
         };
         if elements.len() != count {
             let given = elements.len();

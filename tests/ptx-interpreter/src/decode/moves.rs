@@ -1,13 +1,12 @@
-//! mov, cvta, selp, slct.
+//! mov, cvta, selp.
 
 use super::{Decoder, Result};
-use crate::exec::{LOCAL_WINDOW, SHARED_WINDOW};
-use crate::inst::{Op, PredReg, Reg, Special};
-use crate::lanes::{Lane, Lanes, Map1, Map3, lanes};
+use crate::inst::{Op, Reg, Special};
+use crate::lanes::{Lane, Lanes, Map1, lanes};
 use crate::parse::{Operand, Position};
-use crate::types::{Kind, Space, Type};
+use crate::types::{Kind, Type};
 
-pub(super) const COPY: Map1 = lanes!(u64, u64, |a| a);
+const COPY: Map1 = lanes!(u64, u64, |a| a);
 
 pub fn mov(d: &mut Decoder<'_, '_>) -> Result<Op> {
     let ty = d.ty()?;
@@ -43,9 +42,8 @@ pub fn mov(d: &mut Decoder<'_, '_>) -> Result<Op> {
             Ok(Op::ReadSpecial { special, dst })
         }
         Operand::Name(name) if d.context.find_register(name).is_none() => {
-            symbol(d, name, 0, ty, dst, position)
+            symbol(d, name, ty, dst, position)
         }
-        Operand::Sum(name, offset) => symbol(d, name, *offset, ty, dst, position),
         _ => Ok(Op::Map1 {
             f: COPY,
             dst,
@@ -57,15 +55,13 @@ pub fn mov(d: &mut Decoder<'_, '_>) -> Result<Op> {
 fn symbol(
     d: &mut Decoder<'_, '_>,
     name: &str,
-    offset: i64,
     ty: Type,
     dst: Reg,
     position: Position,
 ) -> Result<Op> {
     let symbol = d.context.symbol(name);
     let symbol = symbol.ok_or_else(|| position.error(format!("`{name}` is not declared")))?;
-    let wide = symbol.space() == Space::Global;
-    if ty.kind() == Kind::Float || ty.bits() < 32 || (wide && ty.bits() != 64) {
+    if ty.kind() == Kind::Float || ty.bits() < 32 {
         return Err(position.error(format!(
             "the address of `{name}` does not fit .{}",
             ty.name()
@@ -74,7 +70,7 @@ fn symbol(
     Ok(Op::Map1 {
         f: COPY,
         dst,
-        a: d.context.symbol_address(symbol, offset),
+        a: d.context.symbol_address(symbol),
     })
 }
 
@@ -124,92 +120,38 @@ fn unpack(d: &mut Decoder<'_, '_>, ty: Type, parts: &[(Operand<'_>, Position)]) 
 }
 
 fn special(name: &str) -> Option<Special> {
-    let axis = |rest: &str| ["x", "y", "z"].iter().position(|axis| *axis == rest);
-    let (base, rest) = name.split_once('.').unwrap_or((name, ""));
-    Some(match (base, rest) {
-        ("%tid", _) => Special::Tid(axis(rest)?),
-        ("%ntid", _) => Special::Ntid(axis(rest)?),
-        ("%ctaid", _) => Special::Ctaid(axis(rest)?),
-        ("%nctaid", _) => Special::Nctaid(axis(rest)?),
-        ("%laneid", "") => Special::LaneId,
-        ("%warpid", "") => Special::WarpId,
-        ("%lanemask_lt", "") => Special::LaneMaskLt,
-        ("%lanemask_le", "") => Special::LaneMaskLe,
-        ("%lanemask_eq", "") => Special::LaneMaskEq,
-        ("%lanemask_gt", "") => Special::LaneMaskGt,
-        ("%lanemask_ge", "") => Special::LaneMaskGe,
+    let (base, axis) = name.split_once('.')?;
+    let axis = ["x", "y", "z"].iter().position(|known| *known == axis)?;
+    Some(match base {
+        "%tid" => Special::Tid(axis),
+        "%ntid" => Special::Ntid(axis),
+        "%ctaid" => Special::Ctaid(axis),
+        "%nctaid" => Special::Nctaid(axis),
         _ => return None,
     })
 }
 
+/// cvta.to.global: generic addresses of global memory are those of global memory.
 pub fn cvta(d: &mut Decoder<'_, '_>) -> Result<Op> {
-    let to = d.take("to");
-    let spaces = [
-        ("global", Space::Global),
-        ("shared", Space::Shared),
-        ("local", Space::Local),
-        ("const", Space::Const),
-    ];
-    let space = d.need_one(&spaces)?;
-    d.ty_of(&[Type::U64])?;
-    let dst = d.dst(Type::U64)?;
-    let (operand, position) = d.operand()?;
-    let a = match operand {
-        Operand::Name(name) if d.context.find_register(name).is_none() => {
-            let symbol = d.context.symbol(name);
-            let symbol =
-                symbol.ok_or_else(|| position.error(format!("`{name}` is not declared")))?;
-            d.context.symbol_address(symbol, 0)
-        }
-        _ => d.src_of(operand, position, Type::U64)?,
-    };
-    let f: Map1 = match (space, to) {
-        (Space::Shared, false) => lanes!(u64, u64, |a| a.wrapping_add(SHARED_WINDOW)),
-        (Space::Shared, true) => lanes!(u64, u64, |a| a.wrapping_sub(SHARED_WINDOW)),
-        (Space::Local, false) => lanes!(u64, u64, |a| a.wrapping_add(LOCAL_WINDOW)),
-        (Space::Local, true) => lanes!(u64, u64, |a| a.wrapping_sub(LOCAL_WINDOW)),
-        _ => COPY,
-    };
-    Ok(Op::Map1 { f, dst, a })
+    d.need("to")?;
+    d.need("global")?;
+    let ty = d.ty_of(&[Type::U64])?;
+    Ok(Op::Map1 {
+        f: COPY,
+        dst: d.dst(ty)?,
+        a: d.src(ty)?,
+    })
 }
 
-pub fn select(d: &mut Decoder<'_, '_>, name: &str) -> Result<Op> {
-    let flush = d.take("ftz");
+pub fn select(d: &mut Decoder<'_, '_>) -> Result<Op> {
     let ty = d.ty()?;
     if ty.bits() < 16 || matches!(ty, Type::F16 | Type::Bf16) {
         return Err(d.error(format!("the type .{} is not supported here", ty.name())));
     }
-    if name == "selp" {
-        if flush {
-            return Err(d.error("`.ftz` is not supported here"));
-        }
-        let (dst, a, b) = (d.dst(ty)?, d.src(ty)?, d.src(ty)?);
-        let p: PredReg = d.pred_dst()?;
-        return Ok(Op::Select { dst, a, b, p });
-    }
-    let by = d.ty_of(&[Type::S32, Type::F32])?;
-    let (dst, a, b, c) = (d.dst(ty)?, d.src(ty)?, d.src(ty)?, d.src(by)?);
-    let f: Map3 = if by == Type::S32 {
-        lanes!(u64, u64, |a, b, c| if c as u32 as i32 >= 0 { a } else { b })
-    } else {
-        // Minus zero counts as zero, and so does a subnormal number under .ftz, of either sign.
-        if flush {
-            lanes!(
-                u64,
-                u64,
-                |a, b, c| if crate::lanes::flush(f32::from_bits(c as u32)) >= 0.0 {
-                    a
-                } else {
-                    b
-                }
-            )
-        } else {
-            lanes!(u64, u64, |a, b, c| if f32::from_bits(c as u32) >= 0.0 {
-                a
-            } else {
-                b
-            })
-        }
-    };
-    Ok(Op::Map3 { f, dst, a, b, c })
+    Ok(Op::Select {
+        dst: d.dst(ty)?,
+        a: d.src(ty)?,
+        b: d.src(ty)?,
+        p: d.pred_dst()?,
+    })
 }

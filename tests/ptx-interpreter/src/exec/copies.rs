@@ -163,20 +163,12 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Waits until at most `pending` groups of each lane are under way; without a number, for all.
-    pub(super) fn copy_wait(
-        &mut self,
-        warp: &Warp<'a>,
-        lanes: u32,
-        pending: Option<u32>,
-    ) -> Result<()> {
+    /// Waits until at most `pending` groups of each lane are under way.
+    pub(super) fn copy_wait(&mut self, warp: &Warp<'a>, lanes: u32, pending: u32) -> Result<()> {
         let stamp = self.stamp(warp.index);
         for lane in lanes_of(lanes) {
             let thread = 32 * warp.index + lane as usize;
-            let first_kept = match pending {
-                Some(pending) => self.copies.committed[thread].saturating_sub(pending),
-                None => u32::MAX,
-            };
+            let first_kept = self.copies.committed[thread].saturating_sub(pending);
             let mut list = std::mem::take(&mut self.copies.threads[thread]);
             let done = list
                 .iter()

@@ -1,10 +1,9 @@
 //! Exchanges among the lanes of a warp.
 
-use super::access::combine;
 use super::warp::Warp;
 use super::{Result, lanes_of, trap};
 use crate::error::FaultKind;
-use crate::inst::{Op, Reg, Shuffle, Vote};
+use crate::inst::Reg;
 
 /// The groups of lanes that a `.sync` instruction names, one mask each. All lanes of a mask execute
 /// it, with that mask; usually it is one group.
@@ -38,101 +37,40 @@ pub fn groups(warp: &Warp<'_>, lanes: u32, mask: Reg) -> Result<Vec<u32>> {
     Ok(list)
 }
 
-pub fn exchange(warp: &mut Warp<'_>, lanes: u32, op: &Op) -> Result<()> {
-    match *op {
-        Op::Shuffle {
-            mode,
-            dst,
-            valid,
-            a,
-            b,
-            c,
-            mask,
-        } => {
-            let (by, clamp) = (*warp.read(b, lanes)?, *warp.read(c, lanes)?);
-            let values = *warp.read(a, lanes)?;
-            let mut out = [0; 32];
-            let mut inside = 0;
-            for group in groups(warp, lanes, mask)? {
-                for lane in lanes_of(group) {
-                    let (by, clamp) = (by[lane as usize] as u32, clamp[lane as usize] as u32);
-                    let (source, valid) = source(mode, lane, by & 31, clamp);
-                    if group >> source & 1 == 0 {
-                        return trap(lane, FaultKind::InactiveLane { lane: source });
-                    }
-                    out[lane as usize] = values[source as usize];
-                    inside |= u32::from(valid) << lane;
-                }
+/// Registers of a shuffle.
+pub struct Shuffle {
+    pub dst: Reg,
+    pub a: Reg,
+    pub by: Reg,
+    pub clamp: Reg,
+    pub mask: Reg,
+}
+
+/// shfl.sync.bfly
+pub fn shuffle(warp: &mut Warp<'_>, lanes: u32, shuffle: &Shuffle) -> Result<()> {
+    let (by, clamp) = (
+        *warp.read(shuffle.by, lanes)?,
+        *warp.read(shuffle.clamp, lanes)?,
+    );
+    let values = *warp.read(shuffle.a, lanes)?;
+    let mut out = [0; 32];
+    for group in groups(warp, lanes, shuffle.mask)? {
+        for lane in lanes_of(group) {
+            let source = source(lane, by[lane as usize] as u32, clamp[lane as usize] as u32);
+            if group >> source & 1 == 0 {
+                return trap(lane, FaultKind::InactiveLane { lane: source });
             }
-            warp.write(dst, lanes, &out);
-            if let Some(valid) = valid {
-                warp.write_predicate(valid, lanes, inside);
-            }
+            out[lane as usize] = values[source as usize];
         }
-        Op::Vote { mode, dst, a, mask } => {
-            let holds = warp.predicate(a, lanes)?;
-            for group in groups(warp, lanes, mask)? {
-                let result = match mode {
-                    Vote::All => holds & group == group,
-                    Vote::Any => holds & group != 0,
-                    Vote::Uni => holds & group == group || holds & group == 0,
-                };
-                warp.write_predicate(dst, group, if result { u32::MAX } else { 0 });
-            }
-        }
-        Op::Ballot { dst, a, mask } => {
-            let holds = warp.predicate(a, lanes)?;
-            for group in groups(warp, lanes, mask)? {
-                warp.write(dst, group, &[u64::from(holds & group); 32]);
-            }
-        }
-        Op::Reduce {
-            op,
-            ty,
-            dst,
-            a,
-            mask,
-        } => {
-            let a = *warp.read(a, lanes)?;
-            for group in groups(warp, lanes, mask)? {
-                let values = lanes_of(group).map(|lane| a[lane as usize]);
-                let total = values.reduce(|x, y| combine(op, ty, x, y, 0)).unwrap_or(0);
-                warp.write(dst, group, &[total; 32]);
-            }
-        }
-        Op::ActiveMask { dst } => warp.write(dst, lanes, &[u64::from(lanes); 32]),
-        _ => unreachable!("only exchanges come here"),
     }
+    warp.write(shuffle.dst, lanes, &out);
     Ok(())
 }
 
-/// Which lane a shuffle reads, and whether that lies in the lane's segment.
-fn source(mode: Shuffle, lane: u32, by: u32, clamp: u32) -> (u32, bool) {
+/// Which lane a shuffle reads: its own where the other lies above the lane's segment.
+fn source(lane: u32, by: u32, clamp: u32) -> u32 {
     let segment = clamp >> 8 & 31;
-    let end = clamp & 31;
-    let highest = lane & segment | end & !segment;
-    let lowest = lane & segment;
-    let (wanted, valid) = match mode {
-        Shuffle::Up => {
-            let wanted = i64::from(lane) - i64::from(by);
-            (wanted, wanted >= i64::from(highest))
-        }
-        Shuffle::Down => {
-            let wanted = i64::from(lane + by);
-            (wanted, wanted <= i64::from(highest))
-        }
-        Shuffle::Butterfly => {
-            let wanted = i64::from(lane ^ by);
-            (wanted, wanted <= i64::from(highest))
-        }
-        Shuffle::Index => {
-            let wanted = i64::from(lowest | by & !segment);
-            (wanted, wanted <= i64::from(highest))
-        }
-    };
-    if valid {
-        (wanted as u32, true)
-    } else {
-        (lane, false)
-    }
+    let highest = lane & segment | clamp & 31 & !segment;
+    let wanted = lane ^ by & 31;
+    if wanted <= highest { wanted } else { lane }
 }

@@ -21,8 +21,6 @@ const MAX_SHARED: usize = 99 << 10;
 pub struct Setup<'a> {
     pub kernel: &'a Kernel,
     pub lines: &'a [String],
-    /// Addresses of the module's arrays.
-    pub arrays: &'a [u64],
     pub options: &'a Options,
     pub launch: Launch,
     pub params: &'a [u8],
@@ -44,8 +42,7 @@ pub fn run(setup: Setup<'_>, memory: &mut GlobalMemory) -> Result<Stats, Error> 
         .iter()
         .map(|constant| match *constant {
             Constant::Value(value) => [value; 32],
-            Constant::Array(index, offset) => [setup.arrays[index].wrapping_add_signed(offset); 32],
-            Constant::Shared(index, offset) => [starts[index].0.wrapping_add_signed(offset); 32],
+            Constant::Shared(index) => [starts[index].0; 32],
         })
         .collect();
     let threads = launch.block.iter().product::<u32>() as usize;

@@ -11,7 +11,7 @@ use crate::inst::{Address, Mma, MmaShape, Reg};
 use crate::lanes::{Lane, Lanes};
 use crate::memory::number;
 use crate::round::Format;
-use crate::types::{Space, Type};
+use crate::types::Space;
 
 const ALL: u32 = u32::MAX;
 
@@ -19,14 +19,12 @@ impl<'a> Block<'a> {
     pub(super) fn ldmatrix(
         &mut self,
         warp: &mut Warp<'a>,
-        dst: &[Reg],
+        dst: &[Reg; 4],
         at: &Address,
         transposed: bool,
     ) -> Result<()> {
-        let rows = 8 * dst.len() as u32;
-        let lanes = if rows == 32 { ALL } else { (1 << rows) - 1 };
-        let addresses = self.addresses(warp, at, lanes)?;
-        self.counters.shared(warp.pc, &addresses, lanes, 16);
+        let addresses = self.addresses(warp, at, ALL)?;
+        self.counters.shared(warp.pc, &addresses, ALL, 16);
         let stamp = self.stamp(warp.index);
         for (matrix, dst) in dst.iter().enumerate() {
             let mut elements = [[0u16; 8]; 8];
@@ -87,35 +85,17 @@ fn shape(shape: MmaShape) -> Shape {
             a: |i, g, t| (g + 8 * (i >> 1 & 1), 2 * t + (i & 1) + 8 * (i >> 2)),
             b: |i, t| 2 * t + (i & 1) + 8 * (i >> 1),
         },
-        MmaShape::M16N8K8 { .. } => Shape {
-            k: 8,
-            packed: 2,
-            a: |i, g, t| (g + 8 * (i >> 1), 2 * t + (i & 1)),
-            b: |i, t| 2 * t + i,
-        },
         MmaShape::M16N8K8Tf32 => Shape {
             k: 8,
             packed: 1,
             a: |i, g, t| (g + 8 * (i & 1), t + 4 * (i >> 1)),
             b: |i, t| t + 4 * i,
         },
-        MmaShape::M16N8K4Tf32 => Shape {
-            k: 4,
-            packed: 1,
-            a: |i, g, t| (g + 8 * i, t),
-            b: |_, t| t,
-        },
         MmaShape::M16N8K32 { .. } => Shape {
             k: 32,
             packed: 4,
             a: |i, g, t| (g + 8 * (i >> 2 & 1), 4 * t + (i & 3) + 16 * (i >> 3)),
             b: |i, t| 4 * t + (i & 3) + 16 * (i >> 2),
-        },
-        MmaShape::M16N8K16Int { .. } => Shape {
-            k: 16,
-            packed: 4,
-            a: |i, g, t| (g + 8 * (i >> 2), 4 * t + (i & 3)),
-            b: |i, t| 4 * t + i,
         },
     }
 }
@@ -130,25 +110,12 @@ fn value(kind: MmaShape, word: u32, i: usize, is_a: bool) -> f64 {
     let half = (word >> (16 * (i % 2))) as u16;
     let byte = (word >> (8 * (i % 4))) as u8;
     match kind {
-        MmaShape::M16N8K16 { bf16: true } | MmaShape::M16N8K8 { bf16: true } => {
-            f64::from(f32::from_bits(u32::from(half) << 16))
-        }
-        MmaShape::M16N8K16 { .. } | MmaShape::M16N8K8 { .. } => {
-            Format::of(Type::F16).decode(u64::from(half))
-        }
+        MmaShape::M16N8K16 { bf16: true } => f64::from(f32::from_bits(u32::from(half) << 16)),
+        MmaShape::M16N8K16 { bf16: false } => Format::F16.decode(half),
         // The tensor core ignores the bits that tf32 has not.
-        MmaShape::M16N8K8Tf32 | MmaShape::M16N8K4Tf32 => {
-            f64::from(f32::from_bits(word & 0xffff_e000))
-        }
-        MmaShape::M16N8K32 { a_signed, b_signed }
-        | MmaShape::M16N8K16Int { a_signed, b_signed } => {
-            let signed = if is_a { a_signed } else { b_signed };
-            if signed {
-                f64::from(byte as i8)
-            } else {
-                f64::from(byte)
-            }
-        }
+        MmaShape::M16N8K8Tf32 => f64::from(f32::from_bits(word & 0xffff_e000)),
+        MmaShape::M16N8K32 { a_signed } if is_a && !a_signed => f64::from(byte),
+        MmaShape::M16N8K32 { .. } => f64::from(byte as i8),
     }
 }
 
@@ -180,10 +147,7 @@ pub(super) fn mma(warp: &mut Warp<'_>, mma: &Mma) -> Result<()> {
             }
         }
     }
-    let integer = matches!(
-        mma.shape,
-        MmaShape::M16N8K32 { .. } | MmaShape::M16N8K16Int { .. }
-    );
+    let integer = matches!(mma.shape, MmaShape::M16N8K32 { .. });
     let mut d = [[0f64; 8]; 16];
     for (row, a) in d.iter_mut().zip(&a) {
         for (a, b) in a.iter().zip(&b).take(k) {
@@ -203,7 +167,7 @@ pub(super) fn mma(warp: &mut Warp<'_>, mma: &Mma) -> Result<()> {
             let (row, column) = accumulator(i, lane);
             let sum = d[row][column];
             *out = if integer {
-                add_integer(c[lane] as u32 as i32, sum as i64, mma.saturate)
+                u64::from((c[lane] as u32).wrapping_add(sum as i64 as u32))
             } else {
                 ((f64::from(f32::get(c[lane])) + sum) as f32).bits()
             };
@@ -211,14 +175,4 @@ pub(super) fn mma(warp: &mut Warp<'_>, mma: &Mma) -> Result<()> {
         warp.write(*dst, ALL, &out);
     }
     Ok(())
-}
-
-fn add_integer(c: i32, sum: i64, saturate: bool) -> u64 {
-    let total = i64::from(c) + sum;
-    let total = if saturate {
-        total.clamp(i64::from(i32::MIN), i64::from(i32::MAX))
-    } else {
-        total
-    };
-    u64::from(total as u32)
 }

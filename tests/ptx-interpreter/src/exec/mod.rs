@@ -3,7 +3,6 @@
 mod access;
 mod approx;
 mod block;
-mod convert;
 mod copies;
 mod exchange;
 mod launch;
@@ -15,13 +14,6 @@ mod warp;
 pub use launch::{Setup, run};
 
 use super::error::FaultKind;
-
-/// Generic addresses of shared memory start here.
-pub const SHARED_WINDOW: u64 = 1 << 60;
-/// Generic addresses of local memory start here.
-pub const LOCAL_WINDOW: u64 = 1 << 61;
-/// Bytes of a window.
-const WINDOW: u64 = 1 << 24;
 
 /// A fault of one lane, before the block and the instruction are named.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! One instruction of a warp.
 
+use super::approx::exp2;
 use super::block::Block;
-use super::convert::{convert, pair};
+use super::exchange::{Shuffle, groups, shuffle};
 use super::warp::{State, Warp};
 use super::{Result, lanes_of, trap};
 use crate::error::FaultKind;
@@ -92,72 +93,9 @@ impl<'a> Block<'a> {
                 sum(&part, warp.read(c, lanes)?, &mut out);
                 warp.write(dst, lanes, &out);
             }
-            Op::BitInsert {
-                dst,
-                a,
-                b,
-                start,
-                length,
-                bits,
-            } => {
-                let (a, b) = (warp.read(a, lanes)?, warp.read(b, lanes)?);
-                let (start, length) = (warp.read(start, lanes)?, warp.read(length, lanes)?);
-                for i in 0..32 {
-                    out[i] = insert(a[i], b[i], start[i] & 0xff, length[i] & 0xff, bits);
-                }
-                warp.write(dst, lanes, &out);
-            }
-            Op::Lop3 {
-                dst,
-                a,
-                b,
-                c,
-                table,
-            } => {
-                let (a, b, c) = (
-                    warp.read(a, lanes)?,
-                    warp.read(b, lanes)?,
-                    warp.read(c, lanes)?,
-                );
-                for i in 0..32 {
-                    out[i] = truncate(look_up(a[i], b[i], c[i], table), 32);
-                }
-                warp.write(dst, lanes, &out);
-            }
-            Op::Approx {
-                op,
-                dst,
-                a,
-                b,
-                flush,
-            } => {
-                let (a, b) = (warp.read(a, lanes)?, warp.read(b, lanes)?);
+            Op::Exp2 { dst, a } => {
                 let noise = self.options.perturb.then_some(self.options.seed);
-                for i in 0..32 {
-                    out[i] = super::approx::approximate(op, a[i], b[i], flush, noise);
-                }
-                warp.write(dst, lanes, &out);
-            }
-            Op::Convert { cvt, dst, a } => {
-                let a = warp.read(a, lanes)?;
-                for lane in lanes_of(lanes) {
-                    out[lane as usize] = convert(a[lane as usize], &cvt);
-                }
-                warp.write(dst, lanes, &out);
-            }
-            Op::ConvertPair {
-                to,
-                rounding,
-                relu,
-                dst,
-                a,
-                b,
-            } => {
-                let (a, b) = (warp.read(a, lanes)?, warp.read(b, lanes)?);
-                for lane in lanes_of(lanes) {
-                    let i = lane as usize;
-                    out[i] = pair(a[i], b[i], to, rounding, relu);
-                }
+                out = warp.read(a, lanes)?.map(|x| exp2(x, noise));
                 warp.write(dst, lanes, &out);
             }
             Op::ReadSpecial { special, dst } => {
@@ -189,28 +127,9 @@ impl<'a> Block<'a> {
                     warp.write(*part, lanes, &out);
                 }
             }
-            Op::Compare {
-                f,
-                dst,
-                complement,
-                a,
-                b,
-                join,
-            } => {
-                let found = f(warp.read(a, lanes)?, warp.read(b, lanes)?);
-                let with = |found: u32, warp: &Warp<'a>| -> Result<u32> {
-                    match join {
-                        None => Ok(found),
-                        Some((logic, guard)) => {
-                            Ok(combine_logic(logic, found, warp.predicate(guard, lanes)?))
-                        }
-                    }
-                };
-                let (holds, fails) = (with(found, warp)?, with(!found, warp)?);
+            Op::Compare { f, dst, a, b } => {
+                let holds = f(warp.read(a, lanes)?, warp.read(b, lanes)?);
                 warp.write_predicate(dst, lanes, holds);
-                if let Some(complement) = complement {
-                    warp.write_predicate(complement, lanes, fails);
-                }
             }
             Op::Select { dst, a, b, p } => {
                 let guard = crate::inst::Guard {
@@ -256,16 +175,6 @@ impl<'a> Block<'a> {
             } => {
                 self.store(warp, lanes, registers, ty, address)?;
             }
-            Op::Atomic {
-                op,
-                ty,
-                dst,
-                ref address,
-                b,
-                c,
-            } => {
-                self.atomic(warp, lanes, op, ty, dst, address, (b, c))?;
-            }
             Op::CopyAsync {
                 ref dst,
                 ref src,
@@ -288,11 +197,22 @@ impl<'a> Block<'a> {
                 whole(warp, lanes, "mma.sync")?;
                 super::matrix::mma(warp, mma)?;
             }
-            Op::Shuffle { .. }
-            | Op::Vote { .. }
-            | Op::Ballot { .. }
-            | Op::Reduce { .. }
-            | Op::ActiveMask { .. } => super::exchange::exchange(warp, lanes, op)?,
+            Op::Shuffle {
+                dst,
+                a,
+                by,
+                clamp,
+                mask,
+            } => {
+                let registers = Shuffle {
+                    dst,
+                    a,
+                    by,
+                    clamp,
+                    mask,
+                };
+                shuffle(warp, lanes, &registers)?;
+            }
             Op::Barrier { id, count, arrive } => {
                 if lanes != warp.live {
                     let (active, live) = (lanes, warp.live);
@@ -305,11 +225,10 @@ impl<'a> Block<'a> {
                 self.arrive(warp, id, count.transpose()?, !arrive)?;
             }
             Op::WarpSync { mask } => {
-                for group in super::exchange::groups(warp, lanes, mask)? {
+                for group in groups(warp, lanes, mask)? {
                     self.clocks.sync_warp(warp.index, group, warp.live);
                 }
             }
-            Op::Fence => {}
             Op::Branch { .. } | Op::Exit => unreachable!("control flow is handled by step"),
         }
         Ok(())
@@ -319,19 +238,11 @@ impl<'a> Block<'a> {
         let [x, y, _] = self.threads;
         for (lane, value) in out.iter_mut().enumerate() {
             let thread = 32 * warp.index as u32 + lane as u32;
-            let lane = lane as u32;
             *value = u64::from(match special {
                 Special::Tid(axis) => [thread % x, thread / x % y, thread / (x * y)][axis],
                 Special::Ntid(axis) => self.threads[axis],
                 Special::Ctaid(axis) => self.block[axis],
                 Special::Nctaid(axis) => self.grid[axis],
-                Special::LaneId => lane,
-                Special::WarpId => warp.index as u32,
-                Special::LaneMaskEq => 1 << lane,
-                Special::LaneMaskLt => (1 << lane) - 1,
-                Special::LaneMaskLe => u32::MAX >> (31 - lane),
-                Special::LaneMaskGt => u32::MAX << lane << 1,
-                Special::LaneMaskGe => u32::MAX << lane,
             });
         }
     }
@@ -372,28 +283,4 @@ fn combine_logic(logic: Logic, a: u32, b: u32) -> u32 {
         Logic::Or => a | b,
         Logic::Xor => a ^ b,
     }
-}
-
-/// bfi: the low bits of a into a field of b.
-fn insert(a: u64, b: u64, start: u64, length: u64, bits: u32) -> u64 {
-    if start >= u64::from(bits) || length == 0 {
-        return b;
-    }
-    let ones = if length >= 64 {
-        u64::MAX
-    } else {
-        (1 << length) - 1
-    };
-    let field = ones << start;
-    truncate(b & !field | a << start & field, bits)
-}
-
-/// lop3: any function of three bits, given by its table.
-fn look_up(a: u64, b: u64, c: u64, table: u8) -> u64 {
-    (0..8u32)
-        .filter(|row| table >> row & 1 == 1)
-        .fold(0, |result, row| {
-            let pick = |value: u64, bit: u32| if row >> bit & 1 == 1 { value } else { !value };
-            result | pick(a, 2) & pick(b, 1) & pick(c, 0)
-        })
 }

@@ -5,7 +5,6 @@ use crate::cfg::NOWHERE;
 use crate::error::FaultKind;
 use crate::inst::{Guard, PredReg, Reg};
 use crate::lanes::Lanes;
-use crate::memory::Bits;
 use crate::module::Kernel;
 use crate::parse::CONSTANT;
 
@@ -43,14 +42,10 @@ pub struct Warp<'a> {
     pub live: u32,
     pub state: State,
     pub executed: u64,
-    /// Local memory, one thread after another.
-    pub local: Vec<u8>,
-    pub local_written: Bits,
 }
 
 impl<'a> Warp<'a> {
     pub fn new(index: usize, kernel: &'a Kernel, constants: &'a [Lanes]) -> Warp<'a> {
-        let local = 32 * kernel.local_bytes;
         Warp {
             index,
             kernel,
@@ -66,8 +61,6 @@ impl<'a> Warp<'a> {
             live: 0,
             state: State::Done,
             executed: 0,
-            local: vec![0; local],
-            local_written: Bits::new(local),
         }
     }
 
@@ -75,7 +68,6 @@ impl<'a> Warp<'a> {
     pub fn start(&mut self, lanes: u32) {
         self.written.fill(0);
         self.predicates_written.fill(0);
-        self.local_written.clear();
         self.paths.clear();
         (self.pc, self.meets, self.executed) = (0, NOWHERE, 0);
         (self.active, self.live, self.state) = (lanes, lanes, State::Ready);

@@ -2,9 +2,9 @@
 
 use super::bits::Bits;
 use super::clocks::Clocks;
+use super::fault;
 use super::shadow::{Shadow, Use};
 use super::stamp::Stamp;
-use super::{fault, number};
 use crate::error::FaultKind;
 use crate::types::Space;
 
@@ -19,7 +19,6 @@ struct Allocation {
     bytes: Vec<u8>,
     written: Bits,
     shadow: Shadow,
-    constant: bool,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +39,6 @@ impl GlobalMemory {
             bytes: vec![0; bytes],
             written: Bits::new(bytes),
             shadow: Shadow::new(bytes, false),
-            constant: false,
         });
         base
     }
@@ -52,13 +50,6 @@ impl GlobalMemory {
             .position(|allocation| allocation.base == base);
         self.last = 0;
         found.map(|at| self.list.remove(at)).is_some()
-    }
-
-    /// From now on kernels must not write it.
-    pub fn make_constant(&mut self, base: u64) {
-        if let Some(allocation) = self.list.iter_mut().find(|one| one.base == base) {
-            allocation.constant = true;
-        }
     }
 
     /// Bytes from this address to the end of its allocation.
@@ -135,11 +126,8 @@ impl GlobalMemory {
         let (at, offset) = self.place(address, len)?;
         let one = &mut self.list[at];
         one.check_written(offset, len)?;
-        // Nobody writes constants, so they need no shadow.
-        if !one.constant {
-            let found = one.shadow.access(offset, len, how, me, clocks);
-            found.map_err(|conflict| fault(Space::Global, address, how, conflict))?;
-        }
+        let found = one.shadow.access(offset, len, how, me, clocks);
+        found.map_err(|conflict| fault(Space::Global, address, how, conflict))?;
         out.copy_from_slice(&one.bytes[offset..offset + len]);
         Ok(())
     }
@@ -154,12 +142,6 @@ impl GlobalMemory {
     ) -> Result<(), FaultKind> {
         let (at, offset) = self.place(address, bytes.len())?;
         let one = &mut self.list[at];
-        if one.constant {
-            return Err(FaultKind::ReadOnly {
-                space: Space::Const,
-                address,
-            });
-        }
         let found = one
             .shadow
             .access(offset, bytes.len(), Use::Write, me, clocks);
@@ -167,32 +149,6 @@ impl GlobalMemory {
         one.bytes[offset..offset + bytes.len()].copy_from_slice(bytes);
         one.written.set(offset, bytes.len(), true);
         Ok(())
-    }
-
-    /// A thread replaces a number by a function of it; gives what was there.
-    pub fn update(
-        &mut self,
-        address: u64,
-        len: usize,
-        me: Stamp,
-        clocks: &Clocks,
-        change: impl FnOnce(u64) -> u64,
-    ) -> Result<u64, FaultKind> {
-        let (at, offset) = self.place(address, len)?;
-        let one = &mut self.list[at];
-        if one.constant {
-            return Err(FaultKind::ReadOnly {
-                space: Space::Const,
-                address,
-            });
-        }
-        one.check_written(offset, len)?;
-        let found = one.shadow.access(offset, len, Use::Atomic, me, clocks);
-        found.map_err(|conflict| fault(Space::Global, address, Use::Atomic, conflict))?;
-        let place = &mut one.bytes[offset..offset + len];
-        let old = number(place);
-        place.copy_from_slice(&change(old).to_le_bytes()[..len]);
-        Ok(old)
     }
 
     /// Forgets who used what: the numbers of launches start over.

@@ -10,7 +10,6 @@ mod shadow;
 mod shared;
 mod stamp;
 
-pub use bits::Bits;
 pub use clocks::Clocks;
 pub use global::GlobalMemory;
 pub use shadow::{Conflict, Use};

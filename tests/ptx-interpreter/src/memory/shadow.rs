@@ -15,7 +15,6 @@ pub enum Use {
     /// A read that must not see what this launch writes.
     ReadOnly,
     Write,
-    Atomic,
     /// The write of a copy that has not been waited for.
     Pending,
 }
@@ -25,7 +24,6 @@ impl Use {
         match self {
             Use::Read | Use::ReadOnly => "read",
             Use::Write => "write",
-            Use::Atomic => "atomic operation",
             Use::Pending => "copy",
         }
     }
@@ -159,14 +157,6 @@ impl Granule {
         earlier.is_pending() || !clocks.ordered(earlier, me)
     }
 
-    fn written_as(self) -> Use {
-        if self.writer.is_atomic() {
-            Use::Atomic
-        } else {
-            Use::Write
-        }
-    }
-
     fn read(
         &mut self,
         how: Use,
@@ -176,7 +166,7 @@ impl Granule {
     ) -> Result<(), (Use, Stamp)> {
         let stale = how == Use::ReadOnly && self.writer.same_launch(me);
         if stale || Granule::unordered(self.writer, me, clocks, private) {
-            return Err((self.written_as(), self.writer));
+            return Err((Use::Write, self.writer));
         }
         if self.readers[0].last == me && self.readers[0].lanes.count_ones() == 1 {
             return Ok(());
@@ -204,10 +194,8 @@ impl Granule {
         clocks: &Clocks,
         private: bool,
     ) -> Result<(), (Use, Stamp)> {
-        let late = Granule::unordered(self.writer, me, clocks, private);
-        let both_atomic = how == Use::Atomic && self.writer.is_atomic();
-        if late && !both_atomic {
-            return Err((self.written_as(), self.writer));
+        if Granule::unordered(self.writer, me, clocks, private) {
+            return Err((Use::Write, self.writer));
         }
         for reader in self.readers {
             if reader.unordered(me, clocks, private) {
@@ -217,10 +205,6 @@ impl Granule {
         self.readers = [Readers::default(); 2];
         self.writer = match how {
             Use::Pending => me.pending(),
-            // An atomic operation of another block stays known: nothing orders it in this launch.
-            Use::Atomic if late && !self.writer.same_block(me) => self.writer,
-            Use::Atomic if late && self.writer.warp() == me.warp() => me.several().atomic(),
-            Use::Atomic => me.atomic(),
             _ => me,
         };
         Ok(())

@@ -2,9 +2,9 @@
 
 use super::bits::Bits;
 use super::clocks::Clocks;
+use super::fault;
 use super::shadow::{Shadow, Use};
 use super::stamp::Stamp;
-use super::{fault, number};
 use crate::error::FaultKind;
 use crate::types::Space;
 
@@ -101,22 +101,6 @@ impl SharedMemory {
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
         self.written.set(at, bytes.len(), true);
         Ok(())
-    }
-
-    /// A thread replaces a number by a function of it; gives what was there.
-    pub fn update(
-        &mut self,
-        address: u64,
-        len: usize,
-        me: Stamp,
-        clocks: &Clocks,
-        change: impl FnOnce(u64) -> u64,
-    ) -> Result<u64, FaultKind> {
-        let at = self.access(address, len, Use::Atomic, me, clocks)?;
-        self.check_written(at, len)?;
-        let old = number(&self.bytes[at..at + len]);
-        self.bytes[at..at + len].copy_from_slice(&change(old).to_le_bytes()[..len]);
-        Ok(old)
     }
 
     /// A thread starts a copy to here: until it is waited for nobody may use these bytes.

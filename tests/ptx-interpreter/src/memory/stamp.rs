@@ -5,11 +5,10 @@ use crate::error::Other;
 const LANE: u32 = 0;
 const WARP: u32 = 5;
 const SEVERAL: u64 = 1 << 10;
-const ATOMIC: u64 = 1 << 11;
-const PENDING: u64 = 1 << 12;
-const CLOCK: u32 = 13;
-const BLOCK: u32 = 30;
-const LAUNCH: u32 = 52;
+const PENDING: u64 = 1 << 11;
+const CLOCK: u32 = 12;
+const BLOCK: u32 = 29;
+const LAUNCH: u32 = 51;
 
 /// Launches that have different stamps; 0 is no launch.
 pub const MAX_LAUNCHES: u64 = 1 << (64 - LAUNCH);
@@ -44,10 +43,6 @@ impl Stamp {
         Stamp(self.0 | SEVERAL)
     }
 
-    pub fn atomic(self) -> Stamp {
-        Stamp(self.0 | ATOMIC)
-    }
-
     /// A copy that has not been waited for.
     pub fn pending(self) -> Stamp {
         Stamp(self.0 | PENDING)
@@ -55,10 +50,6 @@ impl Stamp {
 
     pub fn is_several(self) -> bool {
         self.0 & SEVERAL != 0
-    }
-
-    pub fn is_atomic(self) -> bool {
-        self.0 & ATOMIC != 0
     }
 
     pub fn is_pending(self) -> bool {

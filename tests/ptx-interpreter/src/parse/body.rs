@@ -12,7 +12,7 @@ impl<'a> Parser<'a> {
     /// Parses up to the closing brace; the opening one is behind us.
     pub(super) fn body(&mut self, kernel: Kernel) -> Result<Kernel> {
         let start = self.position();
-        let mut context = Context::new(kernel, self.arrays.clone(), self.shared.clone());
+        let mut context = Context::new(kernel, self.shared.clone());
         let mut depth = 1;
         while depth > 0 {
             let position = self.position();
@@ -33,7 +33,6 @@ impl<'a> Parser<'a> {
                     let opcode = self.word()?;
                     self.instruction(&mut context, Some(guard), opcode, position)?;
                 }
-                Token::Word(".loc" | ".file") => self.skip_line(position),
                 Token::Word(directive) if directive.starts_with('.') => {
                     self.directive(&mut context, directive, position)?;
                 }
@@ -82,20 +81,15 @@ impl<'a> Parser<'a> {
     fn directive(&mut self, context: &mut Context, name: &str, position: Position) -> Result<()> {
         match name {
             ".reg" => self.registers(context),
-            ".shared" | ".extern" | ".local" => {
-                let space = if name == ".extern" {
-                    self.word()?
-                } else {
-                    name
-                };
+            ".shared" | ".extern" => {
+                if name == ".extern" {
+                    self.word()?;
+                }
                 let declaration = self.declaration()?;
                 self.expect(';')?;
-                if space == ".local" {
-                    context.local_array(declaration, position)
-                } else {
-                    context.shared_array(declaration, position)
-                }
+                context.shared_array(declaration, position)
             }
+            // A hint to the assembler.
             ".pragma" => {
                 self.next();
                 self.expect(';')

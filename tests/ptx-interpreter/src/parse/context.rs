@@ -18,18 +18,14 @@ pub const GUARD: u64 = 128;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Symbol {
     Param(u64),
-    Local(u64),
     Shared(usize),
-    Module(usize),
 }
 
 impl Symbol {
     pub fn space(self) -> Space {
         match self {
             Symbol::Param(_) => Space::Param,
-            Symbol::Local(_) => Space::Local,
             Symbol::Shared(_) => Space::Shared,
-            Symbol::Module(_) => Space::Global,
         }
     }
 }
@@ -52,7 +48,6 @@ struct Scope {
 pub struct Context {
     pub kernel: Kernel,
     scopes: Vec<Scope>,
-    modules: HashMap<String, usize>,
     module_shared: HashMap<String, Declaration>,
     labels: HashMap<String, u32>,
     branches: Vec<(usize, String, Position)>,
@@ -64,11 +59,7 @@ pub struct Context {
 }
 
 impl Context {
-    pub(super) fn new(
-        kernel: Kernel,
-        modules: HashMap<String, usize>,
-        module_shared: HashMap<String, Declaration>,
-    ) -> Context {
+    pub(super) fn new(kernel: Kernel, module_shared: HashMap<String, Declaration>) -> Context {
         let mut scope = Scope::default();
         for param in &kernel.params {
             scope
@@ -78,7 +69,6 @@ impl Context {
         Context {
             kernel,
             scopes: vec![scope],
-            modules,
             module_shared,
             labels: HashMap::new(),
             branches: Vec::new(),
@@ -200,23 +190,17 @@ impl Context {
         if found.is_some() {
             return found;
         }
-        if let Some(index) = self.modules.get(name) {
-            return Some(Symbol::Module(*index));
-        }
         let declaration = self.module_shared.get(name)?.clone();
         let symbol = self.place_shared(&declaration);
         self.scopes[0].symbols.insert(name.to_string(), symbol);
         Some(symbol)
     }
 
-    /// The address of a symbol plus an offset.
-    pub fn symbol_address(&mut self, symbol: Symbol, offset: i64) -> Reg {
+    /// The address of a symbol.
+    pub fn symbol_address(&mut self, symbol: Symbol) -> Reg {
         self.constant(match symbol {
-            Symbol::Param(start) | Symbol::Local(start) => {
-                Constant::Value(start.wrapping_add_signed(offset))
-            }
-            Symbol::Shared(index) => Constant::Shared(index, offset),
-            Symbol::Module(index) => Constant::Array(index, offset),
+            Symbol::Param(start) => Constant::Value(start),
+            Symbol::Shared(index) => Constant::Shared(index),
         })
     }
 
@@ -251,15 +235,6 @@ impl Context {
     pub(super) fn shared_array(&mut self, declaration: Declaration, at: Position) -> Result<()> {
         let symbol = self.place_shared(&declaration);
         self.insert_symbol(declaration.name, symbol, at)
-    }
-
-    pub(super) fn local_array(&mut self, declaration: Declaration, at: Position) -> Result<()> {
-        let bytes = declaration
-            .bytes()
-            .ok_or_else(|| at.error("a size is needed"))?;
-        let start = self.kernel.local_bytes.next_multiple_of(declaration.align);
-        self.kernel.local_bytes = start + bytes;
-        self.insert_symbol(declaration.name, Symbol::Local(start as u64), at)
     }
 
     fn insert_symbol(&mut self, name: String, symbol: Symbol, position: Position) -> Result<()> {

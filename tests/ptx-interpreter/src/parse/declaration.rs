@@ -1,9 +1,7 @@
-//! Declarations of arrays: parameters, shared, local, constant and global memory.
+//! Declarations of parameters and of arrays in shared memory.
 
-use super::lexer::Token;
-use super::{Parser, Result, describe};
-use crate::module::ModuleArray;
-use crate::types::{Kind, Type};
+use super::{Parser, Result};
+use crate::types::Type;
 
 /// `.align 16 .b8 name[64]`
 #[derive(Debug, Clone)]
@@ -37,8 +35,6 @@ impl Parser<'_> {
                     }
                     align = align.max(Some(bytes));
                 }
-                // Hints on what a pointer parameter points to.
-                ".ptr" | ".global" | ".shared" | ".const" | ".local" => {}
                 _ if word.starts_with('.') => {
                     let found = Type::from_name(&word[1..]).filter(|ty| *ty != Type::Pred);
                     let unknown = || position.error(format!("`{word}` is no type of memory"));
@@ -72,75 +68,5 @@ impl Parser<'_> {
             align,
             count,
         })
-    }
-
-    /// A `.const` or `.global` array, perhaps with initial values.
-    pub(super) fn module_array(&mut self, constant: bool) -> Result<()> {
-        let position = self.position();
-        let mut declaration = self.declaration()?;
-        let mut initial = Vec::new();
-        if self.eat('=') {
-            if self.eat('{') {
-                while !self.eat('}') {
-                    self.initial_value(declaration.ty, &mut initial)?;
-                    self.eat(',');
-                }
-            } else {
-                self.initial_value(declaration.ty, &mut initial)?;
-            }
-        }
-        self.expect(';')?;
-        let width = declaration.ty.bytes() as usize;
-        let count = *declaration.count.get_or_insert(initial.len() / width);
-        let size = count * width;
-        if initial.len() > size {
-            return Err(position.error(format!("`{}` has too many values", declaration.name)));
-        }
-        // Constants and initialised arrays are zero where no value is given.
-        if constant || !initial.is_empty() {
-            initial.resize(size, 0);
-        }
-        let index = self.array_list.len();
-        self.array_list.push(ModuleArray {
-            constant,
-            size,
-            initial,
-        });
-        if self
-            .arrays
-            .insert(declaration.name.clone(), index)
-            .is_some()
-        {
-            return Err(position.error(format!("`{}` is declared twice", declaration.name)));
-        }
-        Ok(())
-    }
-
-    fn initial_value(&mut self, ty: Type, bytes: &mut Vec<u8>) -> Result<()> {
-        let position = self.position();
-        let negative = self.eat('-');
-        let bits = match (self.next(), ty) {
-            (Token::Integer(value), _) if ty.kind() != Kind::Float => {
-                if negative {
-                    value.wrapping_neg()
-                } else {
-                    value
-                }
-            }
-            (Token::Single(bits), Type::F32 | Type::B32) => {
-                u64::from(bits ^ (u32::from(negative) << 31))
-            }
-            (Token::Double(bits), Type::F64) => bits ^ (u64::from(negative) << 63),
-            (Token::Double(bits), Type::F32) => {
-                let value = f64::from_bits(bits) as f32;
-                u64::from(if negative { -value } else { value }.to_bits())
-            }
-            (other, _) => {
-                let found = describe(&other);
-                return Err(position.error(format!("a .{} expected, {found} found", ty.name())));
-            }
-        };
-        bytes.extend_from_slice(&bits.to_le_bytes()[..ty.bytes() as usize]);
-        Ok(())
     }
 }

@@ -26,8 +26,8 @@ pub enum Token<'a> {
     Integer(u64),
     /// The bits of `0f...`.
     Single(u32),
-    /// The bits of `0d...`, or of a decimal fraction.
-    Double(u64),
+    /// A decimal fraction: a version.
+    Decimal(f64),
     Text(&'a str),
     Punct(char),
     End,
@@ -157,44 +157,32 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         let prefix = self.peek(1).to_ascii_lowercase();
         let (radix, skip) = match (self.peek(0), prefix) {
-            (b'0', b'x' | b'f' | b'd') => (16, 2),
-            (b'0', b'b') => (2, 2),
+            (b'0', b'x' | b'f') => (16, 2),
             _ => (10, 0),
         };
         self.at += skip;
         let digits = self.at;
         while self.peek(0).is_ascii_alphanumeric()
             || (skip == 0 && self.peek(0) == b'.' && self.peek(1).is_ascii_digit())
-            || (skip == 0
-                && matches!(self.peek(0), b'+' | b'-')
-                && self.text.as_bytes()[self.at - 1].eq_ignore_ascii_case(&b'e'))
         {
             self.at += 1;
         }
         let whole = &self.text[start..self.at];
-        let bad = || position.error(format!("`{whole}` is not a number"));
-        let mut body = &self.text[digits..self.at];
-        if skip == 0 && body.contains(['.', 'e', 'E']) {
-            return body
-                .parse::<f64>()
-                .map(|x| Token::Double(x.to_bits()))
-                .map_err(|_| bad());
+        let bad = |_| position.error(format!("`{whole}` is not a number"));
+        let body = &self.text[digits..self.at];
+        if skip == 0 && body.contains('.') {
+            let value = body.parse::<f64>();
+            return value
+                .map(Token::Decimal)
+                .map_err(|_| position.error(format!("`{whole}` is not a number")));
         }
-        if radix != 16 || prefix == b'x' {
-            body = body.strip_suffix(['U', 'u']).unwrap_or(body);
-            return u64::from_str_radix(body, radix)
-                .map(Token::Integer)
-                .map_err(|_| bad());
+        let value = u64::from_str_radix(body, radix).map_err(bad)?;
+        match prefix {
+            b'f' if skip > 0 && body.len() != 8 => {
+                Err(position.error(format!("`{whole}` needs 8 hexadecimal digits")))
+            }
+            b'f' if skip > 0 => Ok(Token::Single(value as u32)),
+            _ => Ok(Token::Integer(value)),
         }
-        let wanted = if prefix == b'f' { 8 } else { 16 };
-        if body.len() != wanted {
-            return Err(position.error(format!("`{whole}` needs {wanted} hexadecimal digits")));
-        }
-        let bits = u64::from_str_radix(body, 16).map_err(|_| bad())?;
-        Ok(if prefix == b'f' {
-            Token::Single(bits as u32)
-        } else {
-            Token::Double(bits)
-        })
     }
 }

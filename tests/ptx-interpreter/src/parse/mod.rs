@@ -13,7 +13,7 @@ pub use lexer::Position;
 pub use operand::{Base, Operand, Statement};
 
 use super::error::ParseError;
-use super::module::{Kernel, KernelParam, ModuleArray};
+use super::module::{Kernel, KernelParam};
 use declaration::Declaration;
 use lexer::Token;
 
@@ -23,20 +23,15 @@ type Result<T> = std::result::Result<T, ParseError>;
 pub struct Parser<'a> {
     tokens: Vec<(Token<'a>, Position)>,
     at: usize,
-    /// Module arrays by name.
-    arrays: HashMap<String, usize>,
-    array_list: Vec<ModuleArray>,
     /// Shared arrays at module scope: each kernel that names one gets its own.
     shared: HashMap<String, Declaration>,
 }
 
 /// Parses a whole module.
-pub fn module(text: &str) -> Result<(Vec<Kernel>, Vec<ModuleArray>)> {
+pub fn module(text: &str) -> Result<Vec<Kernel>> {
     let mut parser = Parser {
         tokens: lexer::tokens(text)?,
         at: 0,
-        arrays: HashMap::new(),
-        array_list: Vec::new(),
         shared: HashMap::new(),
     };
     let mut kernels: Vec<Kernel> = Vec::new();
@@ -50,8 +45,7 @@ pub fn module(text: &str) -> Result<(Vec<Kernel>, Vec<ModuleArray>)> {
                     return Err(position.error("only 64-bit addresses are supported"));
                 }
             }
-            ".visible" | ".weak" | ".extern" => {}
-            ".file" => parser.skip_line(position),
+            ".visible" | ".extern" => {}
             ".entry" => {
                 let kernel = parser.entry()?;
                 if kernels.iter().any(|other| other.name == kernel.name) {
@@ -59,7 +53,6 @@ pub fn module(text: &str) -> Result<(Vec<Kernel>, Vec<ModuleArray>)> {
                 }
                 kernels.push(kernel);
             }
-            space @ (".const" | ".global") => parser.module_array(space == ".const")?,
             ".shared" => {
                 let declaration = parser.declaration()?;
                 parser.expect(';')?;
@@ -68,7 +61,7 @@ pub fn module(text: &str) -> Result<(Vec<Kernel>, Vec<ModuleArray>)> {
             other => return Err(position.error(format!("`{other}` is not known here"))),
         }
     }
-    Ok((kernels, parser.array_list))
+    Ok(kernels)
 }
 
 impl<'a> Parser<'a> {
@@ -130,16 +123,10 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn skip_line(&mut self, from: Position) {
-        while self.position().line == from.line && *self.peek() != Token::End {
-            self.at += 1;
-        }
-    }
-
     fn version(&mut self) -> Result<()> {
         let position = self.position();
         match self.next() {
-            Token::Double(bits) if (7.0..9.0).contains(&f64::from_bits(bits)) => Ok(()),
+            Token::Decimal(version) if (7.0..9.0).contains(&version) => Ok(()),
             _ => Err(position.error("PTX versions 7.0 to 8.9 are supported")),
         }
     }
@@ -176,10 +163,6 @@ impl<'a> Parser<'a> {
                 Token::Word(".reqntid") => kernel.required_threads = Some(self.dimensions()?),
                 Token::Word(".minnctapersm" | ".maxnreg") => {
                     self.integer()?;
-                }
-                Token::Word(".pragma") => {
-                    self.next();
-                    self.expect(';')?;
                 }
                 Token::Punct('{') => return self.body(kernel),
                 other => {
@@ -227,7 +210,7 @@ fn describe(token: &Token<'_>) -> String {
         Token::Word(word) => format!("`{word}`"),
         Token::Integer(value) => format!("`{value}`"),
         Token::Single(bits) => format!("`0f{bits:08X}`"),
-        Token::Double(bits) => format!("`{}`", f64::from_bits(*bits)),
+        Token::Decimal(value) => format!("`{value}`"),
         Token::Text(text) => format!("\"{text}\""),
         Token::Punct(punct) => format!("`{punct}`"),
         Token::End => "the end".to_string(),

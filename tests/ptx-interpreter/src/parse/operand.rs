@@ -13,17 +13,12 @@ pub struct Statement<'a> {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operand<'a> {
-    /// A register, special register, symbol or label.
+    /// A register, special register, array or label.
     Name(&'a str),
     /// `!p`
     Not(&'a str),
-    /// `p|q`
-    Pair(&'a str, &'a str),
-    /// `symbol + 4`
-    Sum(&'a str, i64),
     Integer(i128),
     Single(u32),
-    Double(u64),
     Address(Base<'a>, i64),
     Vector(Vec<(Operand<'a>, Position)>),
 }
@@ -54,20 +49,11 @@ impl<'a> Parser<'a> {
     fn operand(&mut self) -> Result<(Operand<'a>, Position)> {
         let position = self.position();
         let operand = match self.next() {
-            Token::Word(name) => {
-                if self.eat('|') {
-                    Operand::Pair(name, self.word()?)
-                } else if self.eat('+') {
-                    Operand::Sum(name, self.signed()?)
-                } else {
-                    Operand::Name(name)
-                }
-            }
+            Token::Word(name) => Operand::Name(name),
             Token::Punct('!') => Operand::Not(self.word()?),
             Token::Punct('-') => match self.next() {
                 Token::Integer(value) => Operand::Integer(-i128::from(value)),
                 Token::Single(bits) => Operand::Single(bits ^ (1 << 31)),
-                Token::Double(bits) => Operand::Double(bits ^ (1 << 63)),
                 other => {
                     let found = describe(&other);
                     return Err(position.error(format!("a number expected, {found} found")));
@@ -75,7 +61,6 @@ impl<'a> Parser<'a> {
             },
             Token::Integer(value) => Operand::Integer(i128::from(value)),
             Token::Single(bits) => Operand::Single(bits),
-            Token::Double(bits) => Operand::Double(bits),
             Token::Punct('[') => self.address()?,
             Token::Punct('{') => {
                 let mut list = vec![self.operand()?];

@@ -41,7 +41,7 @@ macro_rules! integers {
 }
 
 integers!(
-    u8 as u8, "b16"; i8 as u8, "b16"; u16 as u16, "b16"; i16 as u16, "b16";
+    u16 as u16, "b16";
     u32 as u32, "b32"; i32 as u32, "b32"; u64 as u64, "b64"; i64 as u64, "b64"
 );
 
@@ -111,7 +111,7 @@ macro_rules! floats {
 }
 
 floats!(
-    f32, u32, "f32", |x| x as f32; f64, u64, "f64", |x| x;
+    f32, u32, "f32", |x| x as f32;
     f16, u16, "b16", f16::from_f64; bf16, u16, "b16", bf16::from_f64
 );
 
@@ -120,7 +120,6 @@ type Wanted = Box<dyn Fn(&[u64]) -> Option<u64>>;
 
 /// An instruction, and what it must give.
 pub struct Case {
-    /// `opcode`, or `opcode | what follows the operands`.
     pub opcode: &'static str,
     types: Vec<&'static str>,
     /// Bytes of the result, then of each operand.
@@ -182,7 +181,7 @@ impl Case {
 
     /// The kernel, without the head of a module.
     pub fn kernel(&self, name: &str) -> String {
-        let (opcode, rest) = self.opcode.split_once(" | ").unwrap_or((self.opcode, ""));
+        let opcode = self.opcode;
         let count = self.types.len();
         let mut text = format!(".visible .entry {name}(.param .u64 data, .param .u64 out) {{\n");
         text += ".reg .b32 %i; .reg .b64 %at, %to;\n";
@@ -212,7 +211,7 @@ impl Case {
             text += &format!("ld.global.{kind}{bits} %x{i}, [%at+{offset}];\n");
         }
         let list: Vec<String> = (0..count).map(|i| format!("%x{i}")).collect();
-        text += &format!("{opcode} {}{rest};\n", list.join(", "));
+        text += &format!("{opcode} {};\n", list.join(", "));
         let kind = if self.types[0].starts_with('f') {
             'f'
         } else {

