@@ -5,6 +5,7 @@ pub mod buffer;
 pub mod checkpoint;
 pub mod cuda;
 pub mod device;
+pub mod names;
 pub mod program;
 pub mod tensor_data;
 pub mod threads;

@@ -148,9 +148,7 @@ impl PriorSession {
             &mut self.compile_time,
         )?;
         let mut outputs = session.run(&[("known", &known), ("tokens", &tokens)])?;
-        Ok(outputs
-            .remove("probabilities")
-            .expect("an output of the function"))
+        Ok(outputs.take("probabilities"))
     }
 
     /// Gives `decide` the probabilities of every sub-token in turn, and takes from it what the
@@ -284,9 +282,7 @@ impl PriorSession {
         )?;
         let inputs = [("projected", &own), ("tokens", &tokens), ("index", &index)];
         let mut outputs = session.run(&inputs)?;
-        Ok(outputs
-            .remove("probabilities")
-            .expect("an output of the function"))
+        Ok(outputs.take("probabilities"))
     }
 }
 

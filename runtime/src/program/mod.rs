@@ -25,6 +25,7 @@ mod compile;
 mod cpu;
 mod error;
 pub(crate) mod front;
+mod outputs;
 mod session;
 mod timeline;
 
@@ -32,5 +33,6 @@ pub(crate) use bound::Bound;
 pub use compile::{CompileOptions, Executable, compile};
 pub use error::ProgramError;
 pub use front::CompileReport;
-pub use session::{Outputs, Session};
+pub use outputs::Outputs;
+pub use session::Session;
 pub use timeline::{LaunchTime, Span};
