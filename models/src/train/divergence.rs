@@ -23,6 +23,10 @@ const SMALLEST: f32 = 0.01;
 /// parameter by about the learning rate at each step: none that learns comes near it.
 const LARGER: f32 = 1000.0;
 
+/// What to try against a training that diverges.
+pub(super) const GENTLER: &str =
+    "a lower optimizer.lr (or base_lr) or clipped gradients (optimizer.grad_clip_norm)";
+
 /// Whether a finite loss is beyond all learning, given the first loss of the training.
 pub(super) fn is_hopeless(loss: f32, first: f32) -> bool {
     loss > WORSE * first.abs().max(SMALLEST)
@@ -105,8 +109,6 @@ impl fmt::Display for Message<'_> {
             )?,
             Sign::Update(what) => write!(f, "after the update of step {step} {what}")?,
         }
-        let gentler =
-            "a lower optimizer.lr (or base_lr) or clipped gradients (optimizer.grad_clip_norm)";
         match (has_checkpoint, step, sign) {
             (false, 0, Sign::Loss(_)) => write!(
                 f,
@@ -114,11 +116,11 @@ impl fmt::Display for Message<'_> {
             ),
             (false, ..) => write!(
                 f,
-                ": training has diverged, and no checkpoint was saved before; start again with {gentler}"
+                ": training has diverged, and no checkpoint was saved before; start again with {GENTLER}"
             ),
             _ => write!(
                 f,
-                ": training has diverged, and the checkpoint of step {saved} was kept; go on from it by --resume with {gentler}"
+                ": training has diverged, and the checkpoint of step {saved} was kept; go on from it by --resume with {GENTLER}"
             ),
         }
     }

@@ -32,11 +32,13 @@ mod prior;
 mod program;
 mod progress;
 mod resume;
+mod rising;
 mod run;
 mod start;
 mod steps;
 mod tokenizer;
 mod transform_coding;
+mod unused;
 
 pub use checkpoint::{FILE_NAME, TrainingCheckpoint};
 pub use divergence::Sign;
@@ -48,3 +50,4 @@ pub use program::{AVERAGE_PREFIX, StepProgram};
 pub use progress::{Bar, Notes, Progress, Silent};
 pub use run::{TrainOptions, TrainOutcome, TrainRun};
 pub use tokenizer::{check_supported, run, run_with};
+pub use unused::unused_note;

@@ -4,7 +4,9 @@ use super::checkpoint::{Identity, Position};
 use super::divergence::{largest, not_finite};
 use super::place::{CONFIG_NAME, Place};
 use super::resume::{Resumed, resume};
+use super::rising::Rising;
 use super::steps::{Interval, Training};
+use super::unused::unused_note;
 use super::{Progress, TrainError, TrainingCheckpoint};
 use crate::config::{Config, TrainConfig};
 use crate::data::{Batches, ReadAhead};
@@ -165,8 +167,11 @@ pub(super) fn train<C, T: Task>(
     let done = position.done;
     let last = run.steps.unwrap_or(task.steps()).max(done);
     progress.begin(done, last, &executable.report().to_string());
+    let unused = executable.report().unused_parameters.iter();
+    let unused = unused_note(unused.map(String::as_str));
     hints(&task, done, last)
         .iter()
+        .chain(&unused)
         .for_each(|line| progress.note(line));
     write_config(&run.out, &identity.config_text)?;
     let mut training = Training {
@@ -183,6 +188,7 @@ pub(super) fn train<C, T: Task>(
         // Reading parameters back from a GPU takes longer than a step.
         watches_updates: run.device == Device::Cpu,
         interval: Interval::default(),
+        rising: Rising::default(),
         loss: None,
     };
     if options.init_from.is_some() {

@@ -76,10 +76,30 @@ impl Task for Fit {
     }
 }
 
+/// What a user is told.
+#[derive(Default)]
+struct Heard(Vec<String>);
+
+impl Progress for Heard {
+    fn note(&mut self, line: &str) {
+        self.0.push(line.to_string());
+    }
+}
+
 /// Trains on these targets, saving every so many steps; the outcome and what was saved.
 fn fit(
     targets: &[f32],
     save_freq: u64,
+) -> (Result<TrainOutcome, TrainError>, Option<TrainingCheckpoint>) {
+    fit_and_tell(targets, save_freq, &[], &mut Silent)
+}
+
+/// The same with parameters that nothing reads.
+fn fit_and_tell(
+    targets: &[f32],
+    save_freq: u64,
+    idle: &[&str],
+    progress: &mut dyn Progress,
 ) -> (Result<TrainOutcome, TrainError>, Option<TrainingCheckpoint>) {
     let folder = tempfile::tempdir().unwrap();
     let config = Config::from_toml(include_str!("../../configs/default.toml")).unwrap();
@@ -90,11 +110,12 @@ fn fit(
     let g = Graph::new();
     let number = g.parameter("number", DType::F32, [1]);
     let loss = (number - g.scalar("target")).square().mean(..);
-    let step = adamw(loss, &[number], &AdamW::new(g.scalar("lr")));
-    let mut start = Tensors::from([(
-        "number".to_string(),
-        HostTensor::from_slice([1], &[0.5_f32]).unwrap(),
-    )]);
+    let idle_ones = idle.iter().map(|name| g.parameter(name, DType::F32, [1]));
+    let trained: Vec<_> = [number].into_iter().chain(idle_ones).collect();
+    let step = adamw(loss, &trained, &AdamW::new(g.scalar("lr"))).with_average(0.5);
+    let half = HostTensor::from_slice([1], &[0.5_f32]).unwrap();
+    let names = ["number"].iter().chain(idle);
+    let mut start: Tensors = names.map(|name| (name.to_string(), half.clone())).collect();
     start.extend(step.initial_state(&start).unwrap());
     let program = Program {
         function: step.function(),
@@ -121,7 +142,7 @@ fn fit(
         Fit(settings),
         program,
         data,
-        &mut Silent,
+        progress,
     );
     let path = run.out.join(crate::train::FILE_NAME);
     let saved = path
@@ -201,4 +222,48 @@ fn what_is_not_finite_is_found_in_the_step_that_makes_it() {
     };
     assert_eq!(what, "`adamw.exp_avg_sq.number` holds inf");
     assert!(saved.is_none());
+}
+
+#[test]
+fn what_no_output_depends_on_is_told_but_for_averages() {
+    let mut heard = Heard::default();
+    let _ = fit_and_tell(&[1.0; 7], 0, &["idle"], &mut heard);
+    let told = |word: &str| heard.0.iter().any(|line| line.contains(word));
+    assert!(
+        told("no output depends on these parameters"),
+        "{:?}",
+        heard.0
+    );
+    assert!(
+        told(": idle") && !told("number") && !told("ema."),
+        "{:?}",
+        heard.0
+    );
+    let mut heard = Heard::default();
+    let _ = fit_and_tell(&[1.0; 7], 0, &[], &mut heard);
+    assert!(
+        !heard.0.iter().any(|line| line.contains("depends")),
+        "{:?}",
+        heard.0
+    );
+}
+
+/// Worse than it was, and not so bad that it is not saved.
+#[test]
+fn a_loss_that_has_risen_is_told_before_it_is_saved() {
+    let rises = [1.0, 1.0, 1.0, 4.0, 4.0, 4.0, 4.0];
+    let mut heard = Heard::default();
+    let (outcome, saved) = fit_and_tell(&rises, 1, &[], &mut heard);
+    assert_eq!((outcome.unwrap().step, saved.unwrap().step), (6, 6));
+    let told = heard.0.iter().filter(|line| line.contains("diverging"));
+    let told: Vec<&String> = told.collect();
+    assert_eq!(told.len(), 1, "{:?}", heard.0);
+    assert!(told[0].contains("the checkpoint of step 4"), "{told:?}");
+    let mut heard = Heard::default();
+    let _ = fit_and_tell(&[1.0; 7], 1, &[], &mut heard);
+    assert!(
+        !heard.0.iter().any(|line| line.contains("diverging")),
+        "{:?}",
+        heard.0
+    );
 }

@@ -2,6 +2,7 @@
 
 use super::checkpoint::{Candidate, FILE_NAME, Identity, Position};
 use super::divergence::{Sign, are_too_large, is_hopeless, largest, not_finite};
+use super::rising::Rising;
 use super::run::{Evaluated, Task};
 use super::{Progress, TrainError, TrainingCheckpoint};
 use crate::data::{Batches, DataError};
@@ -29,6 +30,7 @@ pub(super) struct Training<T> {
     /// Look at every number after every step, and not only before it is saved.
     pub watches_updates: bool,
     pub interval: Interval,
+    pub rising: Rising,
     /// Of the last step.
     pub loss: Option<f32>,
 }
@@ -89,6 +91,8 @@ impl<T: Task> Training<T> {
             }
             let is_due = due(self.position.done, self.task.settings().save_freq);
             if is_due || self.position.done == last {
+                let note = self.rising.note(self.position.done, loss);
+                note.iter().for_each(|line| progress.note(line));
                 self.propose()?;
             }
             if due(self.position.done, self.task.settings().eval_freq) {
@@ -140,6 +144,7 @@ impl<T: Task> Training<T> {
         self.position.first_loss.get_or_insert(loss);
         self.position.done += 1;
         self.loss = Some(loss);
+        self.rising.observe(loss);
         self.count(outputs)?;
         progress.step(self.position.done, loss);
         match due(self.position.done, self.task.settings().print_freq) {
