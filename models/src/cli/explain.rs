@@ -8,6 +8,7 @@ use super::interrupt::uninterrupted;
 use super::output::Output;
 use super::precision::PrecisionArgument;
 use bsq::image_io::write_atomically;
+use bsq::train::unused_note;
 use bsq_codegen::cpu::{clif, microkernel};
 use bsq_codegen::lower::{self, lower_with};
 use bsq_codegen::program::{BufferKind, Program};
@@ -104,7 +105,7 @@ impl Stage {
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let target = arguments.target.options(arguments.tf32)?;
     let precision = arguments.precision.get();
-    let subject = Subject::open(&arguments.model)?;
+    let subject = Subject::open(&arguments.model, output)?;
     let batch = usize::from(arguments.batch);
     let function = match (&subject, arguments.program) {
         (Subject::Tokenizer(..), Some(_)) => {
@@ -117,6 +118,9 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             program.unwrap_or(PriorProgram::All).function(model, batch)
         }
     };
+    if let Some(line) = unused_note(function.unused_parameters()) {
+        output.note(line);
+    }
     let exact = !arguments.inexact && (!arguments.train || subject.trains_exactly());
     let options = rewrite::Options {
         exact,
