@@ -54,6 +54,7 @@ pub mod checkpoint;
 pub mod cuda;
 pub mod device;
 pub mod executor;
+pub mod names;
 pub mod program;
 pub mod tensor_data;
 pub mod threads;

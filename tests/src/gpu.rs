@@ -1,11 +1,11 @@
 //! Runs programs for GPUs in the interpreter of PTX.
 
-use crate::ptx::{Device, Launch, Module, Options, Param, Stats};
 use bsq_codegen::lower::{self, Precision};
 use bsq_codegen::pipeline::Pipeline;
 use bsq_codegen::program::{BufferId, BufferKind, Program};
 use bsq_codegen::ptx;
 use bsq_ir::{DType, Function, Type};
+use bsq_ptx_interpreter::{Device, Launch, Module, Options, Param, Stats};
 use bsq_runtime::{HostTensor, Outputs};
 use std::collections::BTreeMap;
 use std::sync::Arc;

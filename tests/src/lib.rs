@@ -1,11 +1,9 @@
-//! What tests that cross crates share: models, pictures, hashes that depend on nothing, an
-//! interpreter of PTX, and where NVIDIA's assembler is.
+//! What tests that cross crates share: models, pictures, hashes that depend on nothing, and
+//! programs for GPUs in the interpreter of PTX.
 
 pub mod device_suite;
 pub mod gpu;
 pub mod programs;
-pub mod ptx;
-pub mod ptxas;
 
 use bsq::config::{Config, LossConfig, TokenizerConfig};
 use bsq::losses::{TokenizerLoss, total};

@@ -5,9 +5,9 @@ use bsq::config::Config;
 use bsq::tokenizer::Tokenizer;
 use bsq_codegen::lower::Precision;
 use bsq_ir::{DType, Function, Graph, Scope};
+use bsq_ptx_interpreter::Requests;
 use bsq_runtime::HostTensor;
 use bsq_tests::gpu::{Gpu, Target, fill};
-use bsq_tests::ptx::Requests;
 use bsq_tests::training_step;
 use std::collections::BTreeMap;
 

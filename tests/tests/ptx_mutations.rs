@@ -50,7 +50,7 @@ fn run(
     change(&mut entries);
     let mut gpu = Gpu::load(program, entries, &parameters, seed);
     let inputs: Vec<(&str, &HostTensor)> = inputs.iter().map(|(n, x)| (n.as_str(), x)).collect();
-    gpu.run(&inputs)
+    Ok(gpu.run(&inputs)?.into())
 }
 
 /// Lines of the kernels that `wanted` picks, by kernel.

@@ -7,10 +7,10 @@
 
 use super::{
     ConfigError, Problem,
-    error::nearest,
     quantizer::is_leech_file,
     tree::{Entry, Node, Table, Value, join},
 };
+use bsq_runtime::names::nearest;
 
 /// Rearranges a file's tree; the notices say what was dropped or deserves attention.
 pub(super) fn adapt(root: Table) -> Result<(Table, Vec<String>), ConfigError> {
@@ -32,7 +32,7 @@ pub(super) fn adapt(root: Table) -> Result<(Table, Vec<String>), ConfigError> {
             _ => {
                 let known = ["model", "loss", "data", "optimizer", "evaluation", "wandb"];
                 let problem = Problem::UnknownKey {
-                    suggestion: nearest(&key, known.into_iter()).map(str::to_owned),
+                    suggestion: nearest(&key, known).map(str::to_owned),
                     key,
                 };
                 return Err(ConfigError::at(line, problem));

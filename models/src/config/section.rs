@@ -6,10 +6,10 @@
 
 use super::{
     ConfigError, Problem,
-    error::nearest,
     field::Field,
     tree::{Entry, Table, join},
 };
+use bsq_runtime::names::nearest;
 use std::fmt::Write;
 
 /// A struct whose fields are the keys of a section of the configuration file.

@@ -133,9 +133,7 @@ impl PriorSession {
         let model = &self.model;
         let session = self.section.get(batch, || section_function(model, batch))?;
         let mut outputs = session.run(&[("known", &known), ("tokens", &tokens)])?;
-        Ok(outputs
-            .remove("probabilities")
-            .expect("an output of the function"))
+        Ok(outputs.take("probabilities"))
     }
 
     /// Gives `decide` the probabilities of every sub-token in turn, and takes from it what the
@@ -250,9 +248,7 @@ impl PriorSession {
             .get(rows, || sub_token_function(model, rows))?;
         let inputs = [("projected", &own), ("tokens", &tokens), ("index", &index)];
         let mut outputs = session.run(&inputs)?;
-        Ok(outputs
-            .remove("probabilities")
-            .expect("an output of the function"))
+        Ok(outputs.take("probabilities"))
     }
 }
 

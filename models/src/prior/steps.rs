@@ -119,9 +119,7 @@ impl Steps {
         }
         let wavefront = HostTensor::scalar(wavefront as i32)?;
         let mut outputs = program.run(&[("wavefront", &wavefront), ("known", known)])?;
-        Ok(outputs
-            .remove("projected")
-            .expect("an output of the function"))
+        Ok(outputs.take("projected"))
     }
 
     /// What the caches of one program hold, as long as those of another.

@@ -21,7 +21,7 @@ mod transform_coding;
 
 pub use bsq_nn::optimizer::AVERAGE_PREFIX;
 pub use bsq_nn::train::{
-    FILE_NAME, Notes, Progress, Sign, Silent, TrainOutcome, TrainingCheckpoint,
+    FILE_NAME, Notes, Progress, Sign, Silent, TrainOutcome, TrainingCheckpoint, unused_note,
 };
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Evaluator, PictureScore};

@@ -30,7 +30,8 @@ pub enum ProgramError {
         name: String,
         wanted: Type,
     },
-    /// Given, but nothing reads it.
+    /// Given or asked for, but the program has none of that name; `known` are those it has, and
+    /// the one that was perhaps meant.
     #[error("{kind} `{name}` is not part of the program; it has: {known}")]
     Unexpected {
         kind: &'static str,

@@ -3,16 +3,14 @@
 use super::checked::check_values;
 use super::compile::{Code, Executable};
 use super::cpu::CpuBound;
-use super::{Bound, LaunchTime, ProgramError};
+use super::{Bound, LaunchTime, Outputs, ProgramError};
 use crate::cuda::CudaBound;
+use crate::names::known_names;
 use crate::tensor_data::HostTensor;
 use bsq_codegen::program::{BufferKind, Program};
 use bsq_ir::{Function, Type};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Results of a run by name.
-pub type Outputs = BTreeMap<String, HostTensor>;
 
 /// A bound program. Parameters that the program updates change with every run.
 pub struct Session {
@@ -32,6 +30,20 @@ struct Names {
     parameters: BTreeMap<String, usize>,
 }
 
+impl Names {
+    fn of(program: &Program) -> Names {
+        let mut names = Names::default();
+        for (index, buffer) in program.buffers.iter().enumerate() {
+            match &buffer.kind {
+                BufferKind::Input(name) => names.inputs.insert(name.clone(), index),
+                BufferKind::Parameter(name) => names.parameters.insert(name.clone(), index),
+                BufferKind::Constant(_) | BufferKind::Stable | BufferKind::Temporary { .. } => None,
+            };
+        }
+        names
+    }
+}
+
 impl Session {
     pub(super) fn new(
         executable: Executable,
@@ -39,26 +51,20 @@ impl Session {
     ) -> Result<Self, ProgramError> {
         let program = executable.program;
         let checked = executable.checked;
-        let mut names = Names::default();
-        let mut values = BTreeMap::new();
-        for (index, buffer) in program.buffers.iter().enumerate() {
-            match &buffer.kind {
-                BufferKind::Input(name) => {
-                    names.inputs.insert(name.clone(), index);
-                }
-                BufferKind::Parameter(name) => {
-                    names.parameters.insert(name.clone(), index);
-                    let tensor = parameters
-                        .remove(name)
-                        .ok_or_else(|| missing("parameter", name, &buffer.ty))?;
-                    check("parameter", name, &buffer.ty, &tensor)?;
-                    values.insert(index, tensor);
-                }
-                BufferKind::Constant(_) | BufferKind::Stable | BufferKind::Temporary { .. } => {}
-            }
+        let names = Names::of(&program);
+        // First what is not known: it is often the misspelled name of what is missing.
+        let is_unknown = |name: &&String| !names.parameters.contains_key(*name);
+        if let Some(name) = parameters.keys().find(is_unknown) {
+            return Err(unexpected("parameter", name, &names.parameters));
         }
-        if let Some(name) = parameters.into_keys().next() {
-            return Err(unexpected("parameter", &name, &names.parameters));
+        let mut values = BTreeMap::new();
+        for (name, &index) in &names.parameters {
+            let ty = &program.buffers[index].ty;
+            let tensor = parameters
+                .remove(name)
+                .ok_or_else(|| missing("parameter", name, ty))?;
+            check("parameter", name, ty, &tensor)?;
+            values.insert(index, tensor);
         }
         let bound: Box<dyn Bound> = match executable.code {
             Code::Cpu { code, threads } => {
@@ -181,14 +187,9 @@ fn check(
 }
 
 fn unexpected(kind: &'static str, name: &str, known: &BTreeMap<String, usize>) -> ProgramError {
-    let mut names: Vec<&str> = known.keys().map(String::as_str).collect();
-    if names.len() > 8 {
-        names.truncate(8);
-        names.push("...");
-    }
     ProgramError::Unexpected {
         kind,
         name: name.to_string(),
-        known: names.join(", "),
+        known: known_names(name, known.keys().map(String::as_str)),
     }
 }

@@ -5,6 +5,7 @@ mod checked;
 mod common;
 mod deep;
 mod empty;
+mod names;
 mod ops;
 mod precision;
 mod shared_parameters;

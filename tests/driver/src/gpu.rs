@@ -1,7 +1,7 @@
 //! The GPU behind the calls: memory and kernels of the interpreter, streams in order.
 
 use crate::trouble::Trouble;
-use bsq_tests::ptx::{Device, Launch, Module, Options, Param};
+use bsq_ptx_interpreter::{Device, Launch, Module, Options, Param};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

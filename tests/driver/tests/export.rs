@@ -7,10 +7,9 @@
 use bsq::tokenizer::Tokenizer;
 use bsq_ir::Graph;
 use bsq_runtime::cuda::{Manifest, PtxOptions, compile_ptx};
-use bsq_runtime::{CompileOptions, HostTensor, compile};
+use bsq_runtime::{CompileOptions, HostTensor, Outputs, compile};
 use bsq_test_driver::install;
 use bsq_tests::{picture, small_config, training_step};
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
@@ -82,7 +81,7 @@ fn the_python_loader_trains_as_the_cpu_does() {
         .bind(parameters)
         .unwrap();
     let inputs = inputs.each_ref().map(|(name, value)| (*name, value));
-    let mut wanted = BTreeMap::new();
+    let mut wanted = Outputs::new();
     for _ in 0..RUNS {
         wanted = session.run(&inputs).unwrap();
     }

@@ -177,7 +177,8 @@ type Tensors = BTreeMap<String, HostTensor>;
 
 impl Machine for Session {
     fn run(&mut self, inputs: &[(&str, &HostTensor)]) -> Result<Tensors, String> {
-        Session::run(self, inputs).map_err(refused)
+        let outputs = Session::run(self, inputs).map_err(refused)?;
+        Ok(outputs.into())
     }
 
     fn parameters(&mut self) -> Result<Tensors, String> {
@@ -195,7 +196,8 @@ impl Machine for Session {
 
 impl Machine for Gpu {
     fn run(&mut self, inputs: &[(&str, &HostTensor)]) -> Result<Tensors, String> {
-        Gpu::run(self, inputs).map_err(|fault| format!("fault: {fault}"))
+        let outputs = Gpu::run(self, inputs).map_err(|fault| format!("fault: {fault}"))?;
+        Ok(outputs.into())
     }
 
     fn parameters(&mut self) -> Result<Tensors, String> {

@@ -15,7 +15,7 @@ pub fn on_cpu(function: &Function, inputs: &Tensors, parameters: &Tensors) -> (T
     let outputs = session.run(&given).unwrap();
     let updated = session.parameters().unwrap().into_iter();
     let updated = updated.map(|(name, x)| (name.to_string(), x.clone()));
-    (outputs, updated.collect())
+    (outputs.into(), updated.collect())
 }
 
 /// Runs a function on both; everything must be equal, bit for bit.
@@ -26,7 +26,7 @@ pub fn check(function: &Function) {
     let mut gpu = Gpu::new(function, Target::default(), &parameters, 1);
     let given: Vec<(&str, &HostTensor)> = inputs.iter().map(|(n, x)| (n.as_str(), x)).collect();
     let got = gpu.run(&given).unwrap_or_else(|fault| panic!("{fault}"));
-    same(&outputs, &got);
+    same(&outputs, &got.into());
     same(&updated, &gpu.parameters().unwrap());
 }
 

@@ -9,6 +9,7 @@ use super::interrupt::uninterrupted;
 use super::output::Output;
 use super::precision::PrecisionArgument;
 use bsq::image_io::write_atomically;
+use bsq::train::unused_note;
 use bsq_codegen::cpu::{clif, microkernel};
 use bsq_codegen::kernel::Kernel;
 use bsq_codegen::lower;
@@ -107,7 +108,7 @@ impl Stage {
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let target = arguments.target.options(arguments.tf32)?;
     let precision = arguments.precision.get();
-    let subject = Subject::open(&arguments.model)?;
+    let subject = Subject::open(&arguments.model, output)?;
     let batch = usize::from(arguments.batch);
     let function = match (&subject, arguments.program) {
         (Subject::Tokenizer(..), Some(_)) => {
@@ -120,6 +121,9 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             program.unwrap_or(PriorProgram::All).function(model, batch)
         }
     };
+    if let Some(line) = unused_note(function.unused_parameters()) {
+        output.note(line);
+    }
     let exact = !arguments.inexact && (!arguments.train || subject.trains_exactly());
     let mut pipeline = Pipeline::from_environment()?;
     let rewritten = pipeline.rewrite(&function, exact)?;

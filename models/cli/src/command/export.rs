@@ -59,7 +59,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let target = arguments.target.options(arguments.tf32)?;
     let folder = &arguments.output;
     check_folder(folder, arguments.force)?;
-    let model = Subject::open(&arguments.model)?;
+    let model = Subject::open(&arguments.model, output)?;
     let weights = match model.weights(&arguments.model)? {
         Some(weights) => weights,
         None => {

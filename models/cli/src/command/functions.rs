@@ -1,6 +1,8 @@
 //! The functions of a model that `explain` shows and `bench` measures.
 
 use super::error::{CliError, Context};
+use super::output::Output;
+use super::prior::prior_config;
 use bsq::config::{Config, PriorConfig};
 use bsq::pipeline::{ModelFile, decode_function, encode_function};
 use bsq::prior::{
@@ -65,7 +67,7 @@ impl PriorProgram {
 
 impl Subject {
     /// A configuration file's model, or that of weights; both of a tokenizer or of a prior.
-    pub fn open(name: &str) -> Result<Subject, CliError> {
+    pub fn open(name: &str, output: &Output) -> Result<Subject, CliError> {
         let is_config = is_config(name);
         // A file that cannot be read is reported by whoever reads it in earnest.
         let text = || std::fs::read_to_string(name).unwrap_or_default();
@@ -74,7 +76,7 @@ impl Subject {
             Ok(Subject::Prior(Box::new(config), Box::new(model)))
         };
         if is_config && PriorConfig::is_prior(&text()) {
-            return prior(PriorConfig::load(name)?);
+            return prior(prior_config(Path::new(name), output)?);
         }
         if !is_config && Path::new(name).is_file() {
             match PriorFile::open(Path::new(name)) {

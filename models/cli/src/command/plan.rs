@@ -6,6 +6,7 @@ use super::error::CliError;
 use super::functions::{Named, Subject};
 use super::output::Output;
 use super::precision::PrecisionArgument;
+use bsq::train::unused_note;
 use bsq_codegen::ptx::cost::{Bound, DEVICES, Device, KernelCost, Unit};
 use bsq_runtime::cuda::{PtxOptions, PtxProgram, compile_ptx};
 use clap::Args;
@@ -66,7 +67,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         ))
     })?;
     let target = arguments.target.options_for(device.sm, arguments.tf32)?;
-    let model = Subject::open(&arguments.model)?;
+    let model = Subject::open(&arguments.model, output)?;
     let batch = usize::from(arguments.batch);
     let mut programs = model.inference(batch);
     if arguments.train {
@@ -96,6 +97,10 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             target,
         };
         let compiled = compile_ptx(&function, &options)?;
+        let unused = compiled.report.unused_parameters.iter();
+        if let Some(line) = unused_note(unused.map(String::as_str)) {
+            output.note(format_args!("{name}: {line}"));
+        }
         let plan = Plan::new(name, batch, &compiled, device);
         plan.say(device, output)?;
         planned.push(plan.to_json());

@@ -2,8 +2,9 @@
 
 use super::error::CliError;
 use super::output::Output;
+use bsq::config::{ConfigError, PriorConfig, Problem};
 use bsq::pretrained;
-use bsq::prior::PriorFile;
+use bsq::prior::{PriorFile, token_bits};
 use clap::Args;
 use std::path::Path;
 
@@ -50,4 +51,25 @@ fn detailed(prior: PriorFile, output: &Output) -> PriorFile {
         prior.identity()
     ));
     prior
+}
+
+/// A prior's configuration, of which nothing is trained. Where it leaves out the bits of its tokens,
+/// they are those of the tokenizer that `bsq train` takes unless it is told another.
+pub fn prior_config(path: &Path, output: &Output) -> Result<PriorConfig, CliError> {
+    match PriorConfig::load(path) {
+        Err(ConfigError {
+            problem: Problem::Missing { key, .. },
+            ..
+        }) if key == "prior.bits" => {
+            let tokenizer = super::model::open(DEFAULT, None)?;
+            let bits = token_bits(tokenizer.tokenizer.config());
+            output.note(format_args!(
+                "{}: prior.bits is left out: {bits}, those of the tokenizer {}; for another, write prior.bits",
+                path.display(),
+                tokenizer.name
+            ));
+            Ok(PriorConfig::load_for(path, bits)?)
+        }
+        other => Ok(other?),
+    }
 }

@@ -120,6 +120,22 @@ fn priors_are_explained_and_measured_too() {
     );
 }
 
+/// As `bsq train` does; without a tokenizer that is named it is the default one, of 36 bits.
+#[test]
+fn bits_that_a_prior_leaves_out_are_those_of_the_default_tokenizer() {
+    let bench = Bench::new();
+    let left_out = PRIOR.replace("bits = 12\n", "");
+    fs::write(bench.path("prior.toml"), left_out).unwrap();
+    for command in ["explain", "plan", "inspect"] {
+        let ran = bench.good(&[command, "prior.toml"]);
+        let note = "prior.bits is left out: 36, those of the tokenizer default";
+        assert!(ran.stderr.contains(note), "{command}: {}", ran.stderr);
+    }
+    fs::write(bench.path("prior.toml"), PRIOR).unwrap();
+    let ran = bench.good(&["inspect", "prior.toml"]);
+    assert!(!ran.stderr.contains("left out"), "{}", ran.stderr);
+}
+
 /// A file of a prior's weights is known by what is in it.
 #[test]
 fn weights_of_a_prior_are_a_prior() {

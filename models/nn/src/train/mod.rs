@@ -28,10 +28,12 @@ mod lock;
 mod place;
 mod progress;
 mod resume;
+mod rising;
 mod run;
 mod steps;
 mod task;
 mod training;
+mod unused;
 
 pub use change::Change;
 pub use checkpoint::{FILE_NAME, Identity, TrainingCheckpoint};
@@ -42,3 +44,4 @@ pub use progress::{Notes, Progress, Silent};
 pub use run::{LoopSettings, TrainOutcome, train};
 pub use task::{Evaluated, Program, State, Task};
 pub use training::Training;
+pub use unused::unused_note;

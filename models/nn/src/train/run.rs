@@ -4,8 +4,10 @@ use super::checkpoint::Position;
 use super::divergence::{largest, not_finite};
 use super::place::{CONFIG_NAME, Place};
 use super::resume::{Resumed, resume};
+use super::rising::Rising;
 use super::steps::{Interval, Steps};
 use super::task::{Program, Task};
+use super::unused::unused_note;
 use super::{Progress, TrainError};
 use crate::data::{Batches, ReadAhead};
 use crate::train_log::TrainLog;
@@ -129,8 +131,11 @@ pub fn train<T: Task>(
     let done = position.done;
     let last = settings.steps.max(done);
     progress.begin(done, last, &executable.report().to_string());
+    let unused = executable.report().unused_parameters.iter();
+    let unused = unused_note(unused.map(String::as_str));
     task.hints(done, last)
         .iter()
+        .chain(&unused)
         .for_each(|line| progress.note(line));
     if !identity.settings.is_empty() {
         write_config(&settings.folder, &identity.settings)?;
@@ -150,6 +155,7 @@ pub fn train<T: Task>(
         // Reading parameters back from a GPU takes longer than a step.
         watches_updates: settings.compile.device == Device::Cpu,
         interval: Interval::default(),
+        rising: Rising::default(),
         loss: None,
     };
     if settings.save_start && !goes_on {

@@ -12,14 +12,32 @@ use std::path::Path;
 
 /// A training in a folder that moves one number to the targets by a learning rate of 1/8.
 fn training(folder: &Path) -> Training<'static> {
+    training_with(folder, &[])
+}
+
+/// The same with parameters that nothing reads.
+fn training_with(folder: &Path, idle: &[&str]) -> Training<'static> {
     let g = Graph::new();
     let number = g.parameter("number", DType::F32, [1]);
     let loss = (number - g.scalar("target")).square().mean(..);
-    let step = adamw(loss, &[number], &AdamW::new(g.scalar("lr")));
-    let start = HostTensor::from_slice([1], &[0.5_f32]).unwrap();
-    let start = Tensors::from([("number".to_string(), start)]);
+    let idle_ones = idle.iter().map(|name| g.parameter(name, DType::F32, [1]));
+    let trained: Vec<_> = [number].into_iter().chain(idle_ones).collect();
+    let step = adamw(loss, &trained, &AdamW::new(g.scalar("lr"))).with_average(0.5);
+    let half = HostTensor::from_slice([1], &[0.5_f32]).unwrap();
+    let names = ["number"].iter().chain(idle);
+    let start: Tensors = names.map(|name| (name.to_string(), half.clone())).collect();
     let training = Training::new(folder, &step, start).unwrap();
     training.steps(6).learning_rate(|_| 0.125)
+}
+
+/// What a user is told.
+#[derive(Default)]
+struct Heard(Vec<String>);
+
+impl Progress for Heard {
+    fn note(&mut self, line: &str) {
+        self.0.push(line.to_string());
+    }
 }
 
 /// Trains on these targets, saving every so many steps; the outcome and what was saved.
@@ -27,14 +45,24 @@ fn fit(
     targets: &[f32],
     save_every: u64,
 ) -> (Result<TrainOutcome, TrainError>, Option<TrainingCheckpoint>) {
+    fit_and_tell(targets, save_every, &[], &mut Silent)
+}
+
+/// The same with parameters that nothing reads.
+fn fit_and_tell(
+    targets: &[f32],
+    save_every: u64,
+    idle: &[&str],
+    progress: &mut dyn Progress,
+) -> (Result<TrainOutcome, TrainError>, Option<TrainingCheckpoint>) {
     let folder = tempfile::tempdir().unwrap();
     let targets = targets.to_vec();
     let data = by_step(move |step| {
         let target = targets.get(step as usize).ok_or("no more targets")?;
         Ok(vec![("target", HostTensor::scalar(*target)?)])
     });
-    let training = training(folder.path()).save_every(save_every);
-    let outcome = training.run(data, &mut Silent);
+    let training = training_with(folder.path(), idle).save_every(save_every);
+    let outcome = training.run(data, progress);
     let path = folder.path().join(crate::train::FILE_NAME);
     let saved = path
         .exists()
@@ -68,17 +96,10 @@ fn a_resumed_training_ends_with_the_bits_of_one_that_was_not_stopped() {
 
 #[test]
 fn other_settings_are_said_and_another_model_is_refused() {
-    #[derive(Default)]
-    struct Lines(Vec<String>);
-    impl Progress for Lines {
-        fn note(&mut self, line: &str) {
-            self.0.push(line.to_string());
-        }
-    }
     let folder = tempfile::tempdir().unwrap();
     let first = training(folder.path()).steps(2).described_by("lr = 1");
     first.run(targets(), &mut Silent).unwrap();
-    let mut lines = Lines::default();
+    let mut lines = Heard::default();
     let other = training(folder.path()).resume(true).described_by("lr = 2");
     other.run(targets(), &mut lines).unwrap();
     let said = "changed: settings: lr = 1 -> lr = 2";
@@ -171,4 +192,48 @@ fn what_is_not_finite_is_found_in_the_step_that_makes_it() {
     };
     assert_eq!(what, "`adamw.exp_avg_sq.number` holds inf");
     assert!(saved.is_none());
+}
+
+#[test]
+fn what_no_output_depends_on_is_told_but_for_averages() {
+    let mut heard = Heard::default();
+    let _ = fit_and_tell(&[1.0; 7], 0, &["idle"], &mut heard);
+    let told = |word: &str| heard.0.iter().any(|line| line.contains(word));
+    assert!(
+        told("no output depends on these parameters"),
+        "{:?}",
+        heard.0
+    );
+    assert!(
+        told(": idle") && !told("number") && !told("ema."),
+        "{:?}",
+        heard.0
+    );
+    let mut heard = Heard::default();
+    let _ = fit_and_tell(&[1.0; 7], 0, &[], &mut heard);
+    assert!(
+        !heard.0.iter().any(|line| line.contains("depends")),
+        "{:?}",
+        heard.0
+    );
+}
+
+/// Worse than it was, and not so bad that it is not saved.
+#[test]
+fn a_loss_that_has_risen_is_told_before_it_is_saved() {
+    let rises = [1.0, 1.0, 1.0, 4.0, 4.0, 4.0, 4.0];
+    let mut heard = Heard::default();
+    let (outcome, saved) = fit_and_tell(&rises, 1, &[], &mut heard);
+    assert_eq!((outcome.unwrap().step, saved.unwrap().step), (6, 6));
+    let told = heard.0.iter().filter(|line| line.contains("diverging"));
+    let told: Vec<&String> = told.collect();
+    assert_eq!(told.len(), 1, "{:?}", heard.0);
+    assert!(told[0].contains("the checkpoint of step 4"), "{told:?}");
+    let mut heard = Heard::default();
+    let _ = fit_and_tell(&[1.0; 7], 1, &[], &mut heard);
+    assert!(
+        !heard.0.iter().any(|line| line.contains("diverging")),
+        "{:?}",
+        heard.0
+    );
 }

@@ -2,6 +2,7 @@
 
 use super::checkpoint::{Candidate, FILE_NAME, Identity, Position};
 use super::divergence::{Sign, are_too_large, is_hopeless, largest, not_finite};
+use super::rising::Rising;
 use super::run::LoopSettings;
 use super::task::{Evaluated, Task};
 use super::{Progress, TrainError, TrainingCheckpoint};
@@ -31,6 +32,7 @@ pub(super) struct Steps<'a, T> {
     /// Look at every number after every step, and not only before it is saved.
     pub watches_updates: bool,
     pub interval: Interval,
+    pub rising: Rising,
     /// Of the last step.
     pub loss: Option<f32>,
 }
@@ -90,6 +92,9 @@ impl<T: Task> Steps<'_, T> {
             }
             let is_due = due(self.position.done, self.settings.save_every);
             if is_due || self.position.done == last {
+                let advice = self.task.advice();
+                let note = self.rising.note(self.position.done, loss, advice);
+                note.iter().for_each(|line| progress.note(line));
                 self.propose()?;
             }
             if due(self.position.done, self.settings.evaluate_every) {
@@ -142,6 +147,7 @@ impl<T: Task> Steps<'_, T> {
         self.position.first_loss.get_or_insert(loss);
         self.position.done += 1;
         self.loss = Some(loss);
+        self.rising.observe(loss);
         self.count(outputs)?;
         progress.step(self.position.done, loss);
         match due(self.position.done, self.settings.log_every) {

@@ -110,7 +110,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         check_folder(path)?;
     }
     let device = arguments.device.open(output)?;
-    let subject = Subject::open(&arguments.model)?;
+    let subject = Subject::open(&arguments.model, output)?;
     let threads = match output.threads {
         0 => available_threads(),
         threads => threads,
