@@ -1,14 +1,14 @@
 //! PTX for GPUs of compute capability 8.0 and up, from the Kernel IR that CPUs run.
 //!
 //! A work item is run by a block of threads, by a tile of 16 lanes, or by a thread, as its loops
-//! allow ([`geometry`]). Vector loops are spread over lanes; other loops whose iterations touch
+//! allow (`geometry`). Vector loops are spread over lanes; other loops whose iterations touch
 //! different elements are spread over groups of lanes, the rest is run by the whole block in
 //! step. Barriers are placed where a statement needs what another thread has stored. How many
-//! neighbouring elements a thread takes at once is decided in [`wide`].
+//! neighbouring elements a thread takes at once is decided in `wide`.
 //!
 //! In f32 the results have the bits of every other target: the same fused multiply-adds in the
-//! same order ([`contract`]), the same partial sums ([`reduce`]), the same polynomials
-//! ([`math`]); roundings are spelled, so that the assembler joins nothing. Narrower formats run
+//! same order (`contract`), the same partial sums (`reduce`), the same polynomials
+//! (`math`); roundings are spelled, so that the assembler joins nothing. Narrower formats run
 //! on the tensor cores, whose order of summation is their own.
 
 mod arrays;

@@ -2,7 +2,7 @@
 //!
 //! Since version 1.6 such a file is a zip archive of `NAME/data.pkl`, a pickle of the saved object,
 //! and `NAME/data/0`, `NAME/data/1`, ... with the bytes of the storages; before, it was the pickle
-//! and the storages one behind the other ([`legacy`]). A tensor is pickled as the call of a
+//! and the storages one behind the other (`legacy`). A tensor is pickled as the call of a
 //! function with a storage, an offset, a shape and strides; several tensors can be views of one
 //! storage. The pickle is read as data and nothing in it is run.
 

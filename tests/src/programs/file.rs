@@ -27,7 +27,7 @@ pub fn print(program: &Program, comment: &str) -> String {
     format!("{comment}{}{LINE}\n{values}", program.function)
 }
 
-/// Reads what [`print`] has written.
+/// Reads what [`print()`] has written.
 ///
 /// # Errors
 /// If one of the parts does not parse.

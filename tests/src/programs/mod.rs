@@ -1,10 +1,10 @@
 //! Whole programs at random, and the same program in every way there is.
 //!
 //! [`generate`](generate::generate) makes a well-typed program over all ops from a stream of
-//! [`Choices`]; [`check`](oracle::check) compares what the evaluator makes of it with what it
+//! [`Choices`]; [`check`] compares what the evaluator makes of it with what it
 //! gives compiled: exact or not, for every family of CPUs, with one thread and two, twice in a row,
-//! and as PTX in the interpreter. [`shrink`](shrink::shrink) makes a find small, and
-//! [`file`] keeps it as text that is replayed.
+//! and as PTX in the interpreter. [`shrink()`](shrink::shrink) makes a find small, and
+//! [`mod@file`] keeps it as text that is replayed.
 //!
 //! A property test, a fuzzer (`fuzz/`) and a program for long runs
 //! (`tests/examples/fuzz_programs.rs`) all drive the same three.

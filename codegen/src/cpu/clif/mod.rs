@@ -3,7 +3,7 @@
 //! [`compile`] turns kernels into functions of this process, [`explain`] shows what one becomes.
 //! Vectors are 128 bits wide, the widest that Cranelift has on x86-64. What is wider is called:
 //! contractions are microkernels of [`microkernel`](super::microkernel), the main parts of vector
-//! loops functions of [`wide`](super::wide).
+//! loops functions of `cpu::wide`.
 //!
 //! | file | what is in it |
 //! |---|---|

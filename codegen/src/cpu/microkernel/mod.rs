@@ -3,7 +3,7 @@
 //! Cranelift's vectors are 128 bits wide and its fused multiply-adds move their accumulators, so
 //! the innermost part of a contraction is written here with `std::arch`, once per [`Family`] of
 //! CPUs. The generated code makes one call per block with a [`ContractArgs`]; the loops over
-//! register tiles are inside ([`blocks`]).
+//! register tiles are inside (`blocks`).
 //!
 //! **Formats.** What the sides are stored as, and the arithmetic that follows, is a
 //! [`Format`]. The rest of this page is about those on f32, on widened

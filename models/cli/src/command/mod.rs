@@ -1,6 +1,6 @@
 //! The command line: options, subcommands, exit codes.
 //!
-//! A subcommand is one file: its arguments as a struct, and `run`, which gives a [`Verdict`] or
+//! A subcommand is one file: its arguments as a struct, and `run`, which gives a `Verdict` or
 //! an error. Results go to standard output, as text or as one JSON value; notices, progress and
 //! errors go to standard error.
 
