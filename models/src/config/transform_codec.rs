@@ -1,6 +1,6 @@
 //! A learned transform codec, and how it is trained.
 
-use super::checks::{Checked, between, require};
+use super::checks::{Checked, between, not_negative, require};
 use super::{
     ConfigError, ImageSize, Problem,
     section::{Section, refuse_unknown, section},
@@ -12,8 +12,11 @@ use std::{fs, path::Path};
 section! {
     /// The codec: a lapped transform, networks beside it, and a model of its levels.
     pub struct TransformCodecModelConfig {
-        /// Coordinates that are coded of each 8x8 patch, of 192.
-        coordinates: usize = 64,
+        /// Coordinates that are coded of each 8x8 patch, at most 192; fewer limit the quality at
+        /// fine steps.
+        coordinates: usize = 192,
+        /// The first of them, which are coded before the others and by a larger model.
+        base_coordinates: usize = 64,
         /// The first three coordinates (a picture of an eighth of the size) go through a second
         /// lapped transform, of 4x4, that is coded first and seen from all sides.
         second_level: bool = true,
@@ -31,10 +34,14 @@ section! {
         decoder_blocks: usize = 4,
         /// Hidden features of a patch in the context model.
         context_width: usize = 256,
-        /// The same for the second level.
-        second_context_width: usize = 128,
         /// Hidden features from which one level is predicted.
         level_width: usize = 8,
+        /// Hidden features of a patch in the context model of the second level.
+        coarse_context_width: usize = 128,
+        /// The same for the coordinates beyond the base.
+        detail_context_width: usize = 96,
+        /// Hidden features from which one of their levels is predicted.
+        detail_level_width: usize = 2,
     }
 }
 
@@ -50,6 +57,8 @@ impl TransformCodecModelConfig {
     fn check(&self) -> Checked {
         let model = self;
         between(model.coordinates, 4, 192, "transform_codec.coordinates")?;
+        let base = "transform_codec.base_coordinates";
+        between(model.base_coordinates, 4, model.coordinates, base)?;
         for (value, key) in [
             (model.steepness, "transform_codec.steepness"),
             (model.rounding, "transform_codec.rounding"),
@@ -64,8 +73,12 @@ impl TransformCodecModelConfig {
             (model.decoder_width, "transform_codec.decoder_width"),
             (model.context_width, "transform_codec.context_width"),
             (
-                model.second_context_width,
-                "transform_codec.second_context_width",
+                model.coarse_context_width,
+                "transform_codec.coarse_context_width",
+            ),
+            (
+                model.detail_context_width,
+                "transform_codec.detail_context_width",
             ),
         ] {
             between(value, 1, 1 << 14, key)?;
@@ -82,19 +95,29 @@ impl TransformCodecModelConfig {
             64,
             "transform_codec.decoder_blocks",
         )?;
-        between(model.level_width, 1, 64, "transform_codec.level_width")
+        between(model.level_width, 1, 64, "transform_codec.level_width")?;
+        let detail = "transform_codec.detail_level_width";
+        between(model.detail_level_width, 1, 64, detail)
     }
 }
 
 section! {
-    /// What the codec's training minimises: squared error / step^2 + rate_weight * bits, a pixel.
+    /// What the codec's training minimises: of each pixel
+    /// (squared error / step^2 + rate_weight * bits) * (step / 80)^balance.
     pub struct RateDistortionConfig {
         /// What a bit costs.
         rate_weight: f64 = 0.14,
+        /// At 0 fine steps, which take more bits, count for more; at 1 a per cent of a file
+        /// counts about the same at all rates.
+        balance: f64 = 1.0,
+        /// Step of the training from which analysis transforms and the encoder's network are trained.
+        /// Until then decoder and context models learn what these make of pictures: the prices of
+        /// an ignorant context model would have the encoder drop most of them.
+        encoder_start: u64 = 2000,
         /// The smallest quantizer step, in levels of a pixel (0 to 255).
-        step_min: f64 = 30.0,
+        step_min: f64 = 14.0,
         /// The largest; each crop's is drawn log-uniformly.
-        step_max: f64 = 200.0,
+        step_max: f64 = 240.0,
     }
 }
 
@@ -105,9 +128,8 @@ impl RateDistortionConfig {
         require(high >= low, "loss.step_max", || {
             format!("{high} is below step_min, {low}")
         })?;
-        require(self.rate_weight >= 0.0, "loss.rate_weight", || {
-            format!("{} is negative", self.rate_weight)
-        })
+        not_negative(self.balance, "loss.balance")?;
+        not_negative(self.rate_weight, "loss.rate_weight")
     }
 }
 
@@ -165,7 +187,7 @@ impl TransformCodecConfig {
     ///     [data]
     ///     image_size = 192
     /// ")?;
-    /// assert_eq!(config.model.coordinates, 64);
+    /// assert_eq!(config.model.coordinates, 192);
     /// assert_eq!(TransformCodecConfig::from_toml(&config.to_toml())?, config);
     /// # Ok::<(), bsq::config::ConfigError>(())
     /// ```

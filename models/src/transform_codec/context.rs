@@ -8,9 +8,10 @@
 //! - the same patch's earlier levels, which join that hidden layer through a map that is strictly
 //!   lower triangular in coordinates;
 //! - the step, and which neighbours are outside of the picture;
-//! - where there is a coarse picture, its surroundings of the patch on all sides ([`Side`]).
+//! - what was coded before this part ([`Side`]): of a coarse picture the surroundings on all sides, of
+//!   other levels those of the same patch.
 //!
-//! Networks see a level q as `clamp(q, -2, 2)`, `sign(q) log(1 + |q|)` and `log(1 + |q|)`. The mean
+//! Networks see a level q as `sign(q) log(1 + |q|)` and `log(1 + |q|)`. The mean
 //! also has a linear map of raw levels, without which the first coordinates, whose levels are large
 //! and alike, are predicted badly.
 
@@ -23,6 +24,8 @@ use bsq_nn::layers::{Linear, Start};
 pub const NEIGHBOURS: [(isize, isize); 6] = [(0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0)];
 /// The first coordinates of neighbours, which the means see unbent.
 const LINEAR: usize = 12;
+/// Features that a network sees of a level.
+const SEEN: usize = 2;
 /// Parameters of a level's distribution.
 const OUTPUTS: usize = 4;
 
@@ -106,8 +109,7 @@ impl ContextModel {
     ) -> Tensor<'g> {
         let (k, width) = (self.coordinates, self.width);
         let graph = scope.graph();
-        let (size, compressed) = ((known.abs() + 1.0).log(), compressed(known));
-        let seen = graph.concat(&[known.clamp(-2.0, 2.0), compressed, size], -1);
+        let seen = seen(known);
         let shape = known.shape();
         let at = |name: &str| scope / name;
         let plain = Linear {
@@ -121,7 +123,7 @@ impl ContextModel {
             x = x + plain.forward(&at("side"), side.features);
         }
         // One of the six is a sixth of the inputs.
-        let bound = (1.0 / (NEIGHBOURS.len() * 3 * k) as f64).sqrt() as f32;
+        let bound = (1.0 / (NEIGHBOURS.len() * SEEN * k) as f64).sqrt() as f32;
         let part = Linear {
             weight: Start::Fixed(Init::Uniform(bound)),
             ..plain
@@ -141,10 +143,10 @@ impl ContextModel {
         let bound = (1.0 / width as f64).sqrt() as f32;
         let weight = output.parameter("weight", [units, width], Init::Uniform(bound));
         let bias = output.parameter("bias", [units], Init::Constant(0.0));
-        let bound = (1.0 / (3 * k) as f64).sqrt() as f32;
-        let own = output.parameter("own", [k, self.level_width, 3, k], Init::Uniform(bound));
+        let bound = (1.0 / (SEEN * k) as f64).sqrt() as f32;
+        let own = output.parameter("own", [k, self.level_width, SEEN, k], Init::Uniform(bound));
         let own = own * earlier(graph, k).reshape([k, 1, 1, k]);
-        let own = own.reshape([units, 3 * k]);
+        let own = own.reshape([units, SEEN * k]);
         let sum = weight.dot_general(x, &[], &[(1, 3)]) + own.dot_general(seen, &[], &[(1, 3)]);
         let sum = sum + bias.reshape([units, 1, 1, 1]);
         let [batch, rows, columns] = [shape[0], shape[1], shape[2]];
@@ -207,6 +209,21 @@ pub fn surroundings(coarse: Tensor<'_>) -> Side<'_> {
         features: graph.concat(&[compressed(raw), compressed(coarse)], -1),
         raw,
     }
+}
+
+/// What the model of one part sees of another's levels, `[B, R, C, coordinates]`.
+pub fn of_levels(levels: Tensor<'_>) -> Side<'_> {
+    let first = levels.shape()[3].min(LINEAR);
+    Side {
+        features: seen(levels),
+        raw: levels.slice(-1, 0..first),
+    }
+}
+
+/// What networks see of levels, `[.., SEEN * coordinates]`.
+fn seen(levels: Tensor<'_>) -> Tensor<'_> {
+    let size = (levels.abs() + 1.0).log();
+    levels.graph().concat(&[compressed(levels), size], -1)
 }
 
 /// `sign(x) log(1 + |x|)`.

@@ -7,7 +7,7 @@ const FLOOR: f64 = 1e-6;
 /// The largest exponent, where the probability is far below [`FLOOR`].
 const FAR: f64 = 40.0;
 /// Limits of the logarithms of scales.
-const LOG_SCALES: [f64; 2] = [-4.0, 5.0];
+const LOG_SCALES: [f64; 2] = [-5.0, 6.0];
 
 /// Parameters of a mixture, all of one shape.
 #[derive(Clone, Copy, Debug)]

@@ -11,10 +11,11 @@ use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun};
 use crate::config::{ConfigError, TransformCodecConfig};
 use crate::data::{Batch, Dataset, Draw, Purpose};
 use crate::transform_codec::{TransformCodec, rate_distortion};
+use bsq_ir::autodiff::gradients;
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
-use bsq_nn::optimizer::{Step, adamw};
+use bsq_nn::optimizer::{Step, adamw_with_gradients};
 use bsq_nn::train::{Advice, Change, Evaluated, Identity, Place, Program, State, Task, train};
 use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::Weights;
@@ -74,7 +75,7 @@ pub fn run_transform_codec(
 /// A whole training step: forward, loss, backward, AdamW and the moving average.
 ///
 /// Inputs: `image` (`f32[batch, 3, height, width]` in -1..1), `step` (`f32[batch]`, in levels of a
-/// sample) and `lr`. Outputs: `loss`, and of each crop `bits_per_pixel.I` and `psnr.I` (of
+/// sample), `train_encoder` (`f32[]`, 0 or 1) and `lr`. Outputs: `loss`, and of each crop `bits_per_pixel.I` and `psnr.I` (of
 /// unrounded pixels); crop I's step is from part I of the range of steps.
 ///
 /// # Errors
@@ -111,8 +112,18 @@ fn build<'g>(graph: &'g Graph, config: &TransformCodecConfig) -> Step<'g> {
     };
     let specs = scope.specs().into_iter().zip(scope.parameters());
     let trained = specs.filter(|(spec, _)| !frozen(&spec.name));
-    let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
-    let mut step = adamw(figures.loss, &trained, &rule);
+    let (names, trained): (Vec<String>, Vec<Tensor<'g>>) = trained
+        .map(|(spec, parameter)| (spec.name, parameter))
+        .unzip();
+    // Multiplied by zero as long as the encoder is not trained: AdamW's state stays zero, too.
+    let gate = graph.scalar("train_encoder");
+    let gated = |(name, gradient): (&String, Tensor<'g>)| match is_of_encoder(name) {
+        true => gradient * gate,
+        false => gradient,
+    };
+    let found = gradients(figures.loss, &trained);
+    let found: Vec<_> = names.iter().zip(found).map(gated).collect();
+    let mut step = adamw_with_gradients(&trained, &found, &rule).output("loss", figures.loss);
     if config.train.use_ema {
         step = step.with_average(config.train.ema_decay);
     }
@@ -132,6 +143,11 @@ fn build<'g>(graph: &'g Graph, config: &TransformCodecConfig) -> Step<'g> {
             .output(&format!("psnr.{crop}"), psnr);
     }
     step
+}
+
+/// Whether a parameter comes before the quantizer.
+fn is_of_encoder(name: &str) -> bool {
+    name.starts_with("encoder.") || name.ends_with("transform.analysis")
 }
 
 struct TransformCodecTask<'a> {
@@ -178,7 +194,13 @@ impl Task for TransformCodecTask<'_> {
         let steps = self.quantizer_steps(step);
         let image = HostTensor::from_slice(batch.shape, &batch.images)?;
         let steps = HostTensor::from_slice([steps.len()], &steps)?;
-        Ok(vec![("image", image), ("step", steps)])
+        let trains_encoder = step >= self.config.loss.encoder_start;
+        let gate = HostTensor::scalar(f32::from(trains_encoder))?;
+        Ok(vec![
+            ("image", image),
+            ("step", steps),
+            ("train_encoder", gate),
+        ])
     }
 
     fn changes(&self, old: &str) -> Result<Vec<Change>, BoxError> {

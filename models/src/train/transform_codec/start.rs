@@ -6,7 +6,9 @@ use crate::config::TransformCodecConfig;
 use crate::data::Dataset;
 use crate::transform_codec::context::NEIGHBOURS;
 use crate::transform_codec::lapped::MATRIX_SCALE;
-use crate::transform_codec::{COARSE, LappedTransform, PIXEL_SCALE, TransformCodec, USUAL_STEP};
+use crate::transform_codec::{
+    COARSE, CONTEXTS, LappedTransform, PIXEL_SCALE, TransformCodec, USUAL_STEP,
+};
 use bsq_ir::tensor::ParameterSpec;
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_runtime::executor::Tensors;
@@ -16,9 +18,9 @@ use bsq_runtime::{CompileOptions, HostTensor, compile};
 /// are sixteen times as large.
 const PATCHES: usize = 100_000;
 const COARSE_PATCHES: usize = 25_000;
-/// Scales of the mixture's components that levels begin with, as parts of a coordinate's standard
-/// deviation.
-const SCALES: [f64; 2] = [0.2, 0.7];
+/// Scales of the mixture's components that levels begin with: parts of a coordinate's standard
+/// deviation, and the least ones, below which zeros would be so certain that nothing is learned.
+const SCALES: [(f64, f64); 2] = [(0.15, 2.0), (0.5, 8.0)];
 
 /// Every parameter of a codec.
 pub(super) fn specs(config: &TransformCodecConfig, codec: &TransformCodec) -> Vec<ParameterSpec> {
@@ -57,15 +59,16 @@ pub(super) fn transform(
         )?;
         let components = Components::of(&samples, coarse);
         components.write("coarse_transform", parameters)?;
-        write_context("coarse_context", &components.deviations, COARSE, parameters)?;
-        return write_context(
-            "context",
-            &fine_components.deviations[COARSE..],
-            0,
-            parameters,
-        );
+        write_context(CONTEXTS[0], &components.deviations, COARSE, parameters)?;
     }
-    write_context("context", &fine_components.deviations, COARSE, parameters)
+    let [base, detail] = codec.coordinates();
+    let means = COARSE - base.start;
+    let deviations = &fine_components.deviations;
+    write_context(CONTEXTS[1], &deviations[base], means, parameters)?;
+    if !detail.is_empty() {
+        write_context(CONTEXTS[2], &deviations[detail], 0, parameters)?;
+    }
+    Ok(())
 }
 
 /// What `features` makes of training crops: at least `count` vectors, one after another.
@@ -164,7 +167,8 @@ fn write_context(
 ) -> Result<(), TrainError> {
     let k = deviations.len();
     let biases = deviations.iter().flat_map(|deviation| {
-        let [first, second] = SCALES.map(|part| libm::log(part * deviation / USUAL_STEP) as f32);
+        let [first, second] = SCALES
+            .map(|(part, least)| libm::log((part * deviation).max(least) / USUAL_STEP) as f32);
         [0.0, first, second, 0.0]
     });
     let biases: Vec<f32> = biases.collect();
