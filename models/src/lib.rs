@@ -8,6 +8,7 @@
 //! | models, losses, optimizers, trainings of one's own | [`prelude`], [`nn`] |
 //! | tokenizers: the paper's, and those that ship | [`config`], [`tokenizer`], [`pretrained`], [`pipeline`] |
 //! | photos as small files, and back | [`codec`], [`prior`] |
+//! | the learned transform codec, and what codes its levels | [`transform_codec`] |
 //! | pictures in and out, and how close two are | [`image_io`], [`metrics`] |
 //! | training tokenizers and priors | [`train`], [`data`], [`losses`], [`schedule`] |
 //!
@@ -44,6 +45,7 @@ pub mod schedule;
 pub mod token_grid;
 pub mod tokenizer;
 pub mod train;
+pub mod transform_codec;
 
 pub use bsq_ir as ir;
 pub use bsq_nn as nn;

@@ -3,7 +3,9 @@
 //! Steps count from 0, and a value is set before the step that it names. Everything is a pure
 //! function of the step, in f64, so that a resumed training needs no state of its own.
 
-use crate::config::{Config, LossConfig, LrSchedule, OptimizerConfig, PriorConfig};
+use crate::config::{
+    Config, LossConfig, LrSchedule, OptimizerConfig, PriorConfig, TransformCodecConfig,
+};
 use bsq_nn::schedule::WarmupCosine;
 
 impl Config {
@@ -15,6 +17,14 @@ impl Config {
 }
 
 impl PriorConfig {
+    /// The learning rate of a step, at the configured batch size.
+    pub fn learning_rate(&self, step: u64) -> f64 {
+        let batch = self.data.batch_size;
+        learning_rate(&self.optimizer, self.schedule.as_ref(), batch, step)
+    }
+}
+
+impl TransformCodecConfig {
     /// The learning rate of a step, at the configured batch size.
     pub fn learning_rate(&self, step: u64) -> f64 {
         let batch = self.data.batch_size;

@@ -5,6 +5,7 @@
 //! | [`layers`] | Linear, LayerNorm, Embedding, Attention with masks and caches, MLP, Block, Transformer |
 //! | [`init`] | starting values, a pure function of seed and name |
 //! | [`optimizer`] | AdamW, clipping and moving averages as parts of the graph |
+//! | [`quantizers`] | residual signs, levels with a dead zone, straight-through gradients |
 //! | [`schedule`] | the course of the learning rate |
 //! | [`train`] | the loop: batches, checkpoints, resuming, log, what diverges |
 //! | [`data`] | batches by step, made ahead on another thread |
@@ -48,6 +49,7 @@ pub mod data;
 pub mod init;
 pub mod layers;
 pub mod optimizer;
+pub mod quantizers;
 pub mod schedule;
 pub mod train;
 pub mod train_log;

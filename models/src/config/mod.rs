@@ -15,7 +15,8 @@
 //! | `[evaluation]` | [`EvaluationConfig`] |
 //! | `[train]` | [`TrainConfig`] |
 //!
-//! A configuration with a section `[prior]` is that of an autoregressive prior: [`PriorConfig`].
+//! A configuration with a section `[prior]` is that of an autoregressive prior: [`PriorConfig`]; one
+//! with a section `[transform_codec]` that of a transform codec: [`TransformCodecConfig`].
 
 mod checks;
 mod error;
@@ -29,6 +30,7 @@ mod reference;
 mod section;
 mod shipped;
 mod training;
+mod transform_codec;
 mod tree;
 
 pub use crate::image_io::ImageSize;
@@ -44,6 +46,7 @@ pub use shipped::{shipped, shipped_names};
 pub use training::{
     DataConfig, EvaluationConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig,
 };
+pub use transform_codec::{RateDistortionConfig, TransformCodecConfig, TransformCodecModelConfig};
 
 use checks::require;
 use section::{Section, refuse_unknown};

@@ -1,16 +1,21 @@
 //! The configurations that ship inside the program.
 
 /// Names of the configurations that ship, and their files.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 4] = [
     ("default", include_str!("../../configs/default.toml")),
     ("prior", include_str!("../../configs/prior.toml")),
     (
         "prior_paper",
         include_str!("../../configs/prior_paper.toml"),
     ),
+    (
+        "transform_codec",
+        include_str!("../../configs/transform_codec.toml"),
+    ),
 ];
 
-/// Names of the configurations that ship: the default tokenizer's and priors'.
+/// Names of the configurations that ship: the default tokenizer's, priors', and the
+/// transform codec's.
 pub fn shipped_names() -> impl Iterator<Item = &'static str> {
     SHIPPED.iter().map(|(name, _)| *name)
 }

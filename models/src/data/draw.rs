@@ -5,17 +5,19 @@ use bsq_ir::philox::philox4x32_10;
 /// What a stream of random numbers decides. The number is the last word of the counter, where the
 /// blocks of in-graph random numbers have zero, so the two never coincide.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// The order of an epoch; the index is the epoch.
     Shuffle = 1,
     /// The crop of a sample; the index is the sample's place in the sequence.
     Crop = 2,
     /// What a training section is seen without; the index is the sample's place in the sequence.
     Truncation = 3,
+    /// The quantizer step that a crop is coded with; the index is its place in the sequence.
+    QuantizerStep = 4,
 }
 
 /// The random numbers of one index of one purpose.
-pub(super) struct Draw {
+pub(crate) struct Draw {
     key: [u32; 2],
     counter: [u32; 4],
     block: [u32; 4],

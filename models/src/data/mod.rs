@@ -25,6 +25,7 @@ mod transform;
 mod usable;
 
 pub use dataset::{Batch, Dataset};
+pub(crate) use draw::{Draw, Purpose};
 pub use folder::{Listing, list_folder, list_images};
 pub use tokens::{TokenBatch, TokenDataset};
 

@@ -384,3 +384,34 @@ fn a_checkpoint_of_other_groups_is_refused() {
         "{error}"
     );
 }
+
+/// Residual binary quantization with one sign for each coordinate of a unit vector is BSQ: the
+/// same bits, codes and gradients.
+#[test]
+fn one_sign_of_each_coordinate_is_binary_spherical_quantization() {
+    use bsq_nn::quantizers::ResidualBinary;
+    let config = bsq_config(4, 4, "analytical", 1.0);
+    let weights = [0.7, -1.3, 0.2, 2.0];
+    let outputs = run(&three_tokens(), 4, |u| {
+        let unit = u.l2_normalize(1e-12);
+        let weights = u.graph().constant_f32(&weights, [4]);
+        let (spherical, _) = bsq::quantize(&config, unit);
+        let residual = ResidualBinary::new(vec![1; 4], 1.0);
+        let codes = residual.quantize(unit) * 0.5;
+        let (signs, _) = residual.encode(unit);
+        let [by_bsq, by_residual] = [spherical.codes, codes].map(|codes| {
+            let loss = (codes * weights).square().sum(..);
+            gradients(loss, &[u])[0]
+        });
+        let bits = bsq::unpack(bsq::pack(unit), 4).cast(DType::F32);
+        let signs = signs.squeeze(-1).cast(DType::F32);
+        [spherical.codes, codes, by_bsq, by_residual, bits, signs]
+    });
+    for [expected, found] in outputs.as_chunks::<2>().0 {
+        let bits = |tensor: &HostTensor| -> Vec<u32> {
+            let values = tensor.as_slice::<f32>().unwrap();
+            values.iter().map(|x| x.to_bits()).collect()
+        };
+        assert_eq!(bits(expected), bits(found));
+    }
+}

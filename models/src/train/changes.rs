@@ -1,6 +1,6 @@
 //! Which settings of a training may change when it is resumed, and which have changed.
 
-use crate::config::{Config, ConfigError, PriorConfig};
+use crate::config::{Config, ConfigError, PriorConfig, TransformCodecConfig};
 use bsq_nn::train::Change;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,9 @@ fn makes_another_model(key: &str) -> bool {
 
 /// Whether a key is in a section of the model.
 pub(super) fn is_of_model(key: &str) -> bool {
-    key.starts_with("model.") || key.starts_with("prior.")
+    ["model.", "prior.", "transform_codec."]
+        .iter()
+        .any(|section| key.starts_with(section))
 }
 
 /// The changes from one complete configuration to another, by key. Texts of a former version are
@@ -51,10 +53,13 @@ pub(super) fn changes(old: &str, new: &str) -> Result<Vec<Change>, ConfigError> 
 
 /// The same configuration with every key.
 fn complete(text: &str) -> Result<String, ConfigError> {
-    Ok(match PriorConfig::is_prior(text) {
-        true => PriorConfig::from_toml(text)?.to_toml(),
-        false => Config::from_toml(text)?.to_toml(),
-    })
+    if PriorConfig::is_prior(text) {
+        return Ok(PriorConfig::from_toml(text)?.to_toml());
+    }
+    if TransformCodecConfig::is_transform_codec(text) {
+        return Ok(TransformCodecConfig::from_toml(text)?.to_toml());
+    }
+    Ok(Config::from_toml(text)?.to_toml())
 }
 
 /// The values of a configuration by their full keys.

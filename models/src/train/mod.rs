@@ -1,4 +1,4 @@
-//! Training a tokenizer or a prior: the loop of [`bsq_nn::train`], and what it is told of pictures,
+//! Training a tokenizer, a prior or a transform codec: the loop of [`bsq_nn::train`], and what it is told of pictures,
 //! tokens and configurations.
 //!
 //! A training is a function of its configuration and of the pictures. Batches, learning rates and
@@ -17,6 +17,7 @@ mod run;
 mod start;
 mod task;
 mod tokenizer;
+mod transform_codec;
 mod transform_coding;
 
 pub use bsq_nn::optimizer::AVERAGE_PREFIX;
@@ -30,3 +31,7 @@ pub use prior::{TokenSource, prior_step_function, prior_step_program, run_prior,
 pub use program::StepProgram;
 pub use run::{TrainOptions, TrainRun};
 pub use tokenizer::{check_supported, run, run_with};
+pub use transform_codec::{
+    RatePoint, TransformCodecEvaluator, run_transform_codec,
+    step_program as transform_codec_step_program,
+};

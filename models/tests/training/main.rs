@@ -2,6 +2,7 @@
 
 mod resume;
 mod starts;
+mod transform_codec;
 mod trouble;
 
 use bsq::config::Config;

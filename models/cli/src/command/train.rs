@@ -1,4 +1,4 @@
-//! `bsq train`: from photos to a tokenizer, or to a prior of one.
+//! `bsq train`: from photos to a tokenizer, a prior of one, or a transform codec.
 
 use super::Verdict;
 use super::device::DeviceArgument;
@@ -7,7 +7,7 @@ use super::interrupt;
 use super::model::ModelArgument;
 use super::output::Output;
 use super::train_bar::Bar;
-use bsq::config::{Config, PriorConfig, shipped, shipped_names};
+use bsq::config::{Config, PriorConfig, TransformCodecConfig, shipped, shipped_names};
 use bsq::prior::token_bits;
 use bsq::train::{self, Notes, Progress, TokenSource, TrainOptions, TrainOutcome, TrainRun};
 use bsq_runtime::Device;
@@ -15,13 +15,14 @@ use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Trains a tokenizer on a folder of pictures, or a prior on a tokenizer's tokens.
+/// Trains a tokenizer or a transform codec on a folder of pictures, or a prior on a tokenizer's tokens.
 #[derive(Args)]
 #[command(long_about = "\
-Trains a tokenizer on a folder of pictures, or a prior on a tokenizer's tokens.
+Trains a tokenizer or a transform codec on a folder of pictures, or a prior on a tokenizer's tokens.
 
 A configuration is a .toml file, a .yaml file of the reference implementation, or the name of \
-one that ships: default, prior, prior_paper. One with a section [prior] is that of a prior, which `bsq encode` codes tokens with. It learns from the \
+one that ships: default, prior, prior_paper, transform_codec. One with a section [transform_codec] is that of \
+a transform codec, transform and probabilities in one model; one with a section [prior] is that of a prior, which `bsq encode` codes tokens with. It learns from the \
 tokens of random crops of the pictures, or from files of tokens; --model says whose tokens.
 
 Pictures that cannot be read are left out and named. Links in the folder are followed, and every \
@@ -43,6 +44,7 @@ Examples:
   bsq train config.toml --data photos --out run --device cuda
   bsq train default --data photos --out run --val more_photos
   bsq train config.toml --data photos --out finer --init-from run
+  bsq train transform_codec --data photos --out run --val more_photos
   bsq train prior.toml --data photos --out run
   bsq train prior.toml --tokens all.safetensors --model my.safetensors --out run")]
 pub struct Arguments {
@@ -89,9 +91,12 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     let at = (arguments.device.open(output)?, output);
     let stop = interrupt::finish_first();
-    let outcome = match PriorConfig::is_prior(&text) {
-        true => train_prior(&arguments, at, &mut *progress)?,
-        false => train_tokenizer(&arguments, at, &mut *progress)?,
+    let outcome = if PriorConfig::is_prior(&text) {
+        train_prior(&arguments, at, &mut *progress)?
+    } else if TransformCodecConfig::is_transform_codec(&text) {
+        train_transform_codec(&arguments, at, &mut *progress)?
+    } else {
+        train_tokenizer(&arguments, at, &mut *progress)?
     };
     let interrupted = stop.load(std::sync::atomic::Ordering::Relaxed);
     output.say(format_args!(
@@ -199,6 +204,35 @@ fn train_prior(
     Ok(train::run_prior_with(
         &task, &options, &tokenizer, &source, progress,
     )?)
+}
+
+fn train_transform_codec(
+    arguments: &Arguments,
+    at: (Device, &Output),
+    progress: &mut dyn Progress,
+) -> Result<TrainOutcome, CliError> {
+    let mut config = match shipped_here(&arguments.config) {
+        Some(text) => TransformCodecConfig::from_toml(text)?,
+        None => TransformCodecConfig::load(&arguments.config)?,
+    };
+    if arguments.model.given().is_some() || !arguments.tokens.is_empty() {
+        let message = "--model and --tokens are for priors: a configuration with a section [prior]";
+        return Err(CliError::new(message));
+    }
+    if let Some(folder) = &arguments.val {
+        config.data.val_root = Some(folder.clone());
+    }
+    let Some(data) = arguments
+        .data
+        .clone()
+        .or_else(|| config.data.train_root.clone())
+    else {
+        let message =
+            "no pictures to train on: give --data, or data.train_root in the configuration";
+        return Err(CliError::new(message));
+    };
+    let (task, options) = task(config, data, arguments, at);
+    Ok(train::run_transform_codec(&task, &options, progress)?)
 }
 
 /// The configuration that ships under a name, unless there is a file of that name.

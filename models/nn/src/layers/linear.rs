@@ -16,7 +16,7 @@ pub enum Start {
 impl Start {
     pub const ZERO: Start = Start::Fixed(Init::Constant(0.0));
 
-    fn init(self, inputs: usize) -> Init {
+    pub(super) fn init(self, inputs: usize) -> Init {
         match self {
             Start::FanIn => Init::Uniform((1.0 / (inputs as f64).sqrt()) as f32),
             Start::Fixed(init) => init,

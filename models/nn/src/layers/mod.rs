@@ -22,6 +22,7 @@
 mod attention;
 mod block;
 mod cache;
+mod conv;
 mod embedding;
 mod linear;
 mod mask;
@@ -34,6 +35,7 @@ mod transformer;
 pub use attention::{Attention, Heads, InProjection};
 pub use block::{Block, NormOrder};
 pub use cache::{Cache, CacheSpec};
+pub use conv::Conv3x3;
 pub use embedding::Embedding;
 pub use linear::{Linear, Start};
 pub use mask::{block_causal, causal};

@@ -20,7 +20,7 @@
 mod gray;
 mod least_squares;
 mod lloyd_max;
-mod principal;
+pub(super) mod principal;
 mod weights;
 
 use super::TrainError;

@@ -1,0 +1,301 @@
+//! A learned transform codec, and how it is trained.
+
+use super::checks::{Checked, between, not_negative, require};
+use super::{
+    ConfigError, ImageSize, Problem,
+    section::{Section, refuse_unknown, section},
+    training::{DataConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig},
+    tree::{self, Table},
+};
+use std::{fs, path::Path};
+
+section! {
+    /// The codec: a lapped transform, networks beside it, and a model of its levels.
+    pub struct TransformCodecModelConfig {
+        /// Coordinates that are coded of each 8x8 patch, at most 192; fewer limit the quality at
+        /// fine steps.
+        coordinates: usize = 192,
+        /// The first of them, which are coded before the others and by a larger model.
+        base_coordinates: usize = 64,
+        /// The first three coordinates (a picture of an eighth of the size) go through a second
+        /// lapped transform, of 4x4, that is coded first and seen from all sides.
+        second_level: bool = true,
+        /// Steepness of the lapped transform; 1 is orthogonal.
+        steepness: f64 = 1.3,
+        /// Fractions of a step from which a size is rounded up are 1 - rounding.
+        rounding: f64 = 0.4,
+        /// Features of a cell (2x2 patches) in the encoder's network.
+        encoder_width: usize = 160,
+        /// Residual blocks of the encoder's network.
+        encoder_blocks: usize = 1,
+        /// Features of a cell in the decoder's network.
+        decoder_width: usize = 192,
+        /// Residual blocks of the decoder's network.
+        decoder_blocks: usize = 4,
+        /// Hidden features of a patch in the context model.
+        context_width: usize = 256,
+        /// Hidden features from which one level is predicted.
+        level_width: usize = 8,
+        /// Hidden features of a patch in the context model of the second level.
+        coarse_context_width: usize = 128,
+        /// The same for the coordinates beyond the base.
+        detail_context_width: usize = 96,
+        /// Hidden features from which one of their levels is predicted.
+        detail_level_width: usize = 2,
+    }
+}
+
+impl TransformCodecModelConfig {
+    /// What the sides of pictures are multiples of, in pixels.
+    pub fn alignment(&self) -> usize {
+        match self.second_level {
+            true => 32,
+            false => 16,
+        }
+    }
+
+    fn check(&self) -> Checked {
+        let model = self;
+        between(model.coordinates, 4, 192, "transform_codec.coordinates")?;
+        let base = "transform_codec.base_coordinates";
+        between(model.base_coordinates, 4, model.coordinates, base)?;
+        for (value, key) in [
+            (model.steepness, "transform_codec.steepness"),
+            (model.rounding, "transform_codec.rounding"),
+        ] {
+            require(value > 0.0, key, || format!("{value} is not positive"))?;
+        }
+        require(model.rounding <= 0.5, "transform_codec.rounding", || {
+            format!("{} is above 0.5", model.rounding)
+        })?;
+        for (value, key) in [
+            (model.encoder_width, "transform_codec.encoder_width"),
+            (model.decoder_width, "transform_codec.decoder_width"),
+            (model.context_width, "transform_codec.context_width"),
+            (
+                model.coarse_context_width,
+                "transform_codec.coarse_context_width",
+            ),
+            (
+                model.detail_context_width,
+                "transform_codec.detail_context_width",
+            ),
+        ] {
+            between(value, 1, 1 << 14, key)?;
+        }
+        between(
+            model.encoder_blocks,
+            0,
+            64,
+            "transform_codec.encoder_blocks",
+        )?;
+        between(
+            model.decoder_blocks,
+            0,
+            64,
+            "transform_codec.decoder_blocks",
+        )?;
+        between(model.level_width, 1, 64, "transform_codec.level_width")?;
+        let detail = "transform_codec.detail_level_width";
+        between(model.detail_level_width, 1, 64, detail)
+    }
+}
+
+section! {
+    /// What the codec's training minimises: of each pixel
+    /// (squared error / step^2 + rate_weight * bits) * (step / 80)^balance.
+    pub struct RateDistortionConfig {
+        /// What a bit costs.
+        rate_weight: f64 = 0.14,
+        /// At 0 fine steps, which take more bits, count for more; at 1 a per cent of a file
+        /// counts about the same at all rates.
+        balance: f64 = 1.0,
+        /// Step of the training from which analysis transforms and the encoder's network are trained.
+        /// Until then decoder and context models learn what these make of pictures: the prices of
+        /// an ignorant context model would have the encoder drop most of them.
+        encoder_start: u64 = 2000,
+        /// The smallest quantizer step, in levels of a pixel (0 to 255).
+        step_min: f64 = 14.0,
+        /// The largest; each crop's is drawn log-uniformly.
+        step_max: f64 = 240.0,
+    }
+}
+
+impl RateDistortionConfig {
+    fn check(&self) -> Checked {
+        let (low, high) = (self.step_min, self.step_max);
+        require(low >= 1.0, "loss.step_min", || format!("{low} is below 1"))?;
+        require(high >= low, "loss.step_max", || {
+            format!("{high} is below step_min, {low}")
+        })?;
+        not_negative(self.balance, "loss.balance")?;
+        not_negative(self.rate_weight, "loss.rate_weight")
+    }
+}
+
+/// Everything that the training of a transform codec was told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TransformCodecConfig {
+    /// The codec.
+    pub model: TransformCodecModelConfig,
+    /// What training minimises.
+    pub loss: RateDistortionConfig,
+    /// Which pictures, and what is cut out of them.
+    pub data: DataConfig,
+    /// AdamW.
+    pub optimizer: OptimizerConfig,
+    /// The course of the learning rate; without one it is constant.
+    pub schedule: Option<LrSchedule>,
+    /// The training loop.
+    pub train: TrainConfig,
+}
+
+impl TransformCodecConfig {
+    /// Whether the text of a configuration file is one of a transform codec: it has a section
+    /// `[transform_codec]`.
+    pub fn is_transform_codec(text: &str) -> bool {
+        let table = text.parse::<toml::Table>();
+        table.is_ok_and(|table| table.contains_key("transform_codec"))
+    }
+
+    /// Reads a `.toml` file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or something in it does not make sense.
+    pub fn load(path: impl AsRef<Path>) -> Result<TransformCodecConfig, ConfigError> {
+        let path = path.as_ref();
+        let in_file = |error: ConfigError| ConfigError {
+            file: Some(path.into()),
+            ..error
+        };
+        let text = fs::read_to_string(path).map_err(|error| {
+            in_file(ConfigError::at(
+                None,
+                Problem::Unreadable(error.to_string()),
+            ))
+        })?;
+        TransformCodecConfig::from_toml(&text).map_err(in_file)
+    }
+
+    /// Reads the text of a TOML file.
+    ///
+    /// ```
+    /// use bsq::config::TransformCodecConfig;
+    ///
+    /// let config = TransformCodecConfig::from_toml("
+    ///     [transform_codec]
+    ///     [data]
+    ///     image_size = 192
+    /// ")?;
+    /// assert_eq!(config.model.coordinates, 192);
+    /// assert_eq!(TransformCodecConfig::from_toml(&config.to_toml())?, config);
+    /// # Ok::<(), bsq::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If something in it does not make sense.
+    pub fn from_toml(text: &str) -> Result<TransformCodecConfig, ConfigError> {
+        TransformCodecConfig::read(tree::parse_toml(text)?)
+    }
+
+    fn read(mut root: Table) -> Result<TransformCodecConfig, ConfigError> {
+        let known = ["transform_codec", "loss", "data", "optimizer", "train"];
+        refuse_unknown(&root, "", &[&known])?;
+        let mut take = |name: &str| Ok(root.take_table(name, "")?.unwrap_or_default());
+        let (model, loss, data) = (take("transform_codec")?, take("loss")?, take("data")?);
+        let (mut optimizer, train) = (take("optimizer")?, take("train")?);
+        let schedule = optimizer
+            .take_table("schedule", "optimizer")?
+            .map(|table| LrSchedule::read(table, "optimizer.schedule"));
+        let config = TransformCodecConfig {
+            model: TransformCodecModelConfig::read(model, "transform_codec")?,
+            loss: RateDistortionConfig::read(loss, "loss")?,
+            data: DataConfig::read(data, "data")?,
+            optimizer: OptimizerConfig::read(optimizer, "optimizer")?,
+            schedule: schedule.transpose()?,
+            train: TrainConfig::read(train, "train")?,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// A complete TOML file that reads as this configuration, every key below its documentation.
+    pub fn to_toml(&self) -> String {
+        let mut out = String::new();
+        let mut section = |name: &str, write: &dyn Fn(&mut String)| {
+            let gap = if out.is_empty() { "" } else { "\n" };
+            out.push_str(&format!("{gap}[{name}]\n"));
+            write(&mut out);
+        };
+        section("transform_codec", &|out| self.model.write(out));
+        section("loss", &|out| self.loss.write(out));
+        section("data", &|out| self.data.write(out));
+        section("optimizer", &|out| self.optimizer.write(out));
+        if let Some(schedule) = &self.schedule {
+            section("optimizer.schedule", &|out| schedule.write(out));
+        }
+        section("train", &|out| self.train.write(out));
+        out
+    }
+
+    /// The size of a training crop.
+    pub fn crop(&self) -> ImageSize {
+        ImageSize::square(self.data.image_size.unwrap_or(192))
+    }
+
+    /// That its sections make sense, alone and together.
+    fn check(&self) -> Checked {
+        let config = self;
+        config.model.check()?;
+        config.loss.check()?;
+        config.data.check(config.crop())?;
+        let (side, alignment) = (config.crop().width, config.model.alignment());
+        require(side.is_multiple_of(alignment), "data.image_size", || {
+            format!("{side} pixels is not a multiple of {alignment}")
+        })?;
+        require(config.data.zero_mean, "data.zero_mean", || {
+            "a transform codec takes pictures of zero mean: leave it out".into()
+        })?;
+        let own = config.train.init == Initialisation::Random;
+        require(own, "train.init", || {
+            "a transform codec has one start, its transform: leave it out".into()
+        })?;
+        config.optimizer.check(config.schedule.as_ref())?;
+        config.train.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_that_ships_is_complete() {
+        let text = include_str!("../../configs/transform_codec.toml");
+        assert!(TransformCodecConfig::is_transform_codec(text));
+        let config = TransformCodecConfig::from_toml(text).unwrap();
+        let again = TransformCodecConfig::from_toml(&config.to_toml()).unwrap();
+        assert_eq!(again, config);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_by_name() {
+        for (text, words) in [
+            (
+                "[transform_codec]\ncoordinates = 193",
+                "transform_codec.coordinates",
+            ),
+            ("[transform_codec]\nrounding = 0.6", "above 0.5"),
+            ("[transform_codec]\nlevels = 3", "transform_codec.levels"),
+            ("[loss]\nstep_min = 60\nstep_max = 50", "loss.step_max"),
+            ("[data]\nimage_size = 176", "multiple of 32"),
+            ("[data]\nzero_mean = false", "data.zero_mean"),
+            ("[train]\ninit = \"transform-coder\"", "train.init"),
+        ] {
+            let message = TransformCodecConfig::from_toml(text)
+                .unwrap_err()
+                .to_string();
+            assert!(message.contains(words), "{text}: {message}");
+        }
+    }
+}

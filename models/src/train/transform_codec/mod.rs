@@ -1,0 +1,228 @@
+//! Training a transform codec on a folder of pictures: transform, networks and context model in one.
+
+mod evaluate;
+mod start;
+
+pub use evaluate::{RatePoint, TransformCodecEvaluator};
+
+use super::task::{ADVICE, changed, hints};
+use super::tokenizer::check_freeze;
+use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun};
+use crate::config::{ConfigError, TransformCodecConfig};
+use crate::data::{Batch, Dataset, Draw, Purpose};
+use crate::transform_codec::{TransformCodec, rate_distortion};
+use bsq_ir::autodiff::gradients;
+use bsq_ir::{DType, Graph, Scope, Tensor};
+use bsq_nn::BoxError;
+use bsq_nn::data::NamedTensors;
+use bsq_nn::optimizer::{Step, adamw_with_gradients};
+use bsq_nn::train::{Advice, Change, Evaluated, Identity, Place, Program, State, Task, train};
+use bsq_runtime::HostTensor;
+use bsq_runtime::checkpoint::Weights;
+use bsq_runtime::executor::Tensors;
+use bsq_runtime::tensor_data::TensorError;
+use std::sync::Arc;
+
+/// Trains a transform codec. It always begins with the transform of the training's own pictures.
+///
+/// # Errors
+/// [`TrainError`]; what was saved before the error stays.
+pub fn run_transform_codec(
+    run: &TrainRun<TransformCodecConfig>,
+    options: &TrainOptions,
+    progress: &mut dyn Progress,
+) -> Result<TrainOutcome, TrainError> {
+    let config = &run.config;
+    if options.init_from.is_some() {
+        return Err(TrainError::NotSupported {
+            what: "a transform codec that begins with the weights of another".into(),
+            remedy: "no --init-from".into(),
+        });
+    }
+    let place = Place::of(&run.out, run.resume)?;
+    let codec = TransformCodec::new(&config.model);
+    let dataset = Dataset::open(&run.data, &config.data, config.crop(), config.train.seed)?;
+    let dataset = Arc::new(dataset);
+    let specs = start::specs(config, &codec);
+    let names = specs.iter().map(|spec| spec.name.as_str());
+    check_freeze(&config.train.freeze, names)?;
+    let mut parameters = bsq_nn::init::init(&specs, config.train.seed)?;
+    if !place.has_checkpoint() {
+        start::transform(config, &codec, &dataset, &mut parameters)?;
+    }
+    let program = step_program(config, parameters)?;
+    let evaluator = match (&config.data.val_root, config.train.eval_freq) {
+        (None, _) | (_, 0) => None,
+        (Some(folder), _) => {
+            let options = (run.threads, run.device);
+            let evaluator = TransformCodecEvaluator::new(config, folder, options);
+            let evaluator = evaluator.map_err(|error| match error {
+                TrainError::Data(error) => {
+                    ConfigError::invalid("data.val_root", error.to_string()).into()
+                }
+                error => error,
+            })?;
+            let notices = evaluator.notices().iter();
+            notices.for_each(|line| progress.note(line));
+            Some(evaluator)
+        }
+    };
+    let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
+    let task = TransformCodecTask { config, evaluator };
+    Ok(train(&settings, place, task, program, dataset, progress)?)
+}
+
+/// A whole training step: forward, loss, backward, AdamW and the moving average.
+///
+/// Inputs: `image` (`f32[batch, 3, height, width]` in -1..1), `step` (`f32[batch]`, in levels of a
+/// sample), `train_encoder` (`f32[]`, 0 or 1) and `lr`. Outputs: `loss`, and of each crop `bits_per_pixel.I` and `psnr.I` (of
+/// unrounded pixels); crop I's step is from part I of the range of steps.
+///
+/// # Errors
+/// If memory runs out.
+///
+/// # Panics
+/// If `parameters` lacks one of the model's.
+pub fn step_program(
+    config: &TransformCodecConfig,
+    parameters: Tensors,
+) -> Result<Program, TensorError> {
+    let graph = Graph::new();
+    let step = build(&graph, config);
+    let mut start = parameters;
+    start.extend(step.initial_state(&start)?);
+    Ok(Program {
+        function: step.function(),
+        start,
+        scalars: step.output_names().map(String::from).collect(),
+    })
+}
+
+fn build<'g>(graph: &'g Graph, config: &TransformCodecConfig) -> Step<'g> {
+    let scope = Scope::root(graph);
+    let (crop, batch) = (config.crop(), config.data.batch_size);
+    let image = graph.input("image", DType::F32, [batch, 3, crop.height, crop.width]);
+    let size = graph.input("step", DType::F32, [batch]);
+    let forward = TransformCodec::new(&config.model).forward(&scope, image, size);
+    let figures = rate_distortion(&config.loss, &forward, image, size);
+    let rule = config.optimizer.adamw(graph.scalar("lr"));
+    let frozen = |name: &str| {
+        let mut keys = config.train.freeze.iter();
+        keys.any(|key| name.starts_with(key.as_str()))
+    };
+    let specs = scope.specs().into_iter().zip(scope.parameters());
+    let trained = specs.filter(|(spec, _)| !frozen(&spec.name));
+    let (names, trained): (Vec<String>, Vec<Tensor<'g>>) = trained
+        .map(|(spec, parameter)| (spec.name, parameter))
+        .unzip();
+    // Multiplied by zero as long as the encoder is not trained: AdamW's state stays zero, too.
+    let gate = graph.scalar("train_encoder");
+    let gated = |(name, gradient): (&String, Tensor<'g>)| match is_of_encoder(name) {
+        true => gradient * gate,
+        false => gradient,
+    };
+    let found = gradients(figures.loss, &trained);
+    let found: Vec<_> = names.iter().zip(found).map(gated).collect();
+    let mut step = adamw_with_gradients(&trained, &found, &rule).output("loss", figures.loss);
+    if config.train.use_ema {
+        step = step.with_average(config.train.ema_decay);
+    }
+    // 10 log10(255^2 / error).
+    let decibels = |error: Tensor<'g>| {
+        let scale = 10.0 * std::f64::consts::LOG10_E;
+        (error.log() - 2.0 * libm::log(255.0)) * -scale
+    };
+    for crop in 0..batch {
+        let of = |figure: Tensor<'g>| figure.slice(0, crop..crop + 1).squeeze(0);
+        let psnr = decibels(of(figures.mean_squared_error));
+        step = step
+            .output(
+                &format!("bits_per_pixel.{crop}"),
+                of(figures.bits_per_pixel),
+            )
+            .output(&format!("psnr.{crop}"), psnr);
+    }
+    step
+}
+
+/// Whether a parameter comes before the quantizer.
+fn is_of_encoder(name: &str) -> bool {
+    name.starts_with("encoder.") || name.ends_with("transform.analysis")
+}
+
+struct TransformCodecTask<'a> {
+    config: &'a TransformCodecConfig,
+    evaluator: Option<TransformCodecEvaluator>,
+}
+
+impl TransformCodecTask<'_> {
+    /// The quantizer step of each crop: one log-uniformly from each of as many equal parts of the
+    /// range as there are crops.
+    fn quantizer_steps(&self, step: u64) -> Vec<f32> {
+        let (batch, loss) = (self.config.data.batch_size, &self.config.loss);
+        let ratio = libm::log(loss.step_max / loss.step_min);
+        let of_crop = |crop: usize| {
+            let sample = step * batch as u64 + crop as u64;
+            let mut draw = Draw::new(self.config.train.seed, Purpose::QuantizerStep, sample);
+            let place = (crop as f64 + draw.uniform(0.0, 1.0)) / batch as f64;
+            (loss.step_min * libm::exp(ratio * place)) as f32
+        };
+        (0..batch).map(of_crop).collect()
+    }
+}
+
+impl Task for TransformCodecTask<'_> {
+    type Data = Dataset;
+
+    fn identity(&self) -> Identity {
+        Identity {
+            settings: self.config.to_toml(),
+            seed: self.config.train.seed,
+            metadata: Vec::new(),
+        }
+    }
+
+    fn batch_size(&self) -> usize {
+        self.config.data.batch_size
+    }
+
+    fn learning_rate(&self, step: u64) -> f64 {
+        self.config.learning_rate(step)
+    }
+
+    fn inputs(&self, step: u64, batch: Batch) -> Result<NamedTensors, BoxError> {
+        let steps = self.quantizer_steps(step);
+        let image = HostTensor::from_slice(batch.shape, &batch.images)?;
+        let steps = HostTensor::from_slice([steps.len()], &steps)?;
+        let trains_encoder = step >= self.config.loss.encoder_start;
+        let gate = HostTensor::scalar(f32::from(trains_encoder))?;
+        Ok(vec![
+            ("image", image),
+            ("step", steps),
+            ("train_encoder", gate),
+        ])
+    }
+
+    fn changes(&self, old: &str) -> Result<Vec<Change>, BoxError> {
+        changed(old, &self.identity())
+    }
+
+    fn hints(&self, done: u64, last: u64) -> Vec<String> {
+        let why = "data.val_root is not set (--val)";
+        let why = self.evaluator.is_none().then_some(why);
+        let rate = |step| self.learning_rate(step);
+        hints((done, last), &self.config.train, rate, why)
+    }
+
+    fn advice(&self) -> Advice {
+        ADVICE
+    }
+
+    fn evaluate(&mut self, state: State<'_>) -> Result<Option<Evaluated>, BoxError> {
+        let Some(evaluator) = &mut self.evaluator else {
+            return Ok(None);
+        };
+        let points = evaluator.evaluate(&state()?.parameters(Weights::Ema))?;
+        Ok(Some(evaluate::evaluated(&points)))
+    }
+}

@@ -1,0 +1,198 @@
+//! What a transform codec is before its first step: principal components of filtered patches.
+
+use super::super::TrainError;
+use super::super::transform_coding::principal::PrincipalComponents;
+use crate::config::TransformCodecConfig;
+use crate::data::Dataset;
+use crate::transform_codec::context::NEIGHBOURS;
+use crate::transform_codec::lapped::MATRIX_SCALE;
+use crate::transform_codec::{
+    COARSE, CONTEXTS, LappedTransform, PIXEL_SCALE, TransformCodec, USUAL_STEP,
+};
+use bsq_ir::tensor::ParameterSpec;
+use bsq_ir::{DType, Graph, Scope, Tensor};
+use bsq_runtime::executor::Tensors;
+use bsq_runtime::{CompileOptions, HostTensor, compile};
+
+/// Patches that the first transform's statistics are of, at least; of the second's, whose patches
+/// are sixteen times as large.
+const PATCHES: usize = 100_000;
+const COARSE_PATCHES: usize = 25_000;
+/// Scales of the mixture's components that levels begin with: parts of a coordinate's standard
+/// deviation, and the least ones, below which zeros would be so certain that nothing is learned.
+const SCALES: [(f64, f64); 2] = [(0.15, 2.0), (0.5, 8.0)];
+
+/// Every parameter of a codec.
+pub(super) fn specs(config: &TransformCodecConfig, codec: &TransformCodec) -> Vec<ParameterSpec> {
+    let (graph, crop) = (Graph::new(), config.crop());
+    let scope = Scope::root(&graph);
+    let image = graph.input("image", DType::F32, [1, 3, crop.height, crop.width]);
+    codec.forward(&scope, image, graph.input("step", DType::F32, [1]));
+    scope.specs()
+}
+
+/// Writes the transforms, and what context models know of levels from them alone.
+pub(super) fn transform(
+    config: &TransformCodecConfig,
+    codec: &TransformCodec,
+    dataset: &Dataset,
+    parameters: &mut Tensors,
+) -> Result<(), TrainError> {
+    let fine = codec.fine();
+    let samples = samples(config, dataset, parameters, PATCHES, |_, image| {
+        fine.filtered_patches(image * PIXEL_SCALE)
+    })?;
+    let fine_components = Components::of(&samples, fine);
+    fine_components.write("transform", parameters)?;
+    if config.model.second_level {
+        let coarse = codec.coarse();
+        let samples = self::samples(
+            config,
+            dataset,
+            parameters,
+            COARSE_PATCHES,
+            |scope, image| {
+                let patches = fine.filtered_patches(image * PIXEL_SCALE);
+                let all = fine.analysis(&(scope / "transform"), patches);
+                coarse.filtered_patches(all.slice(-1, 0..COARSE).transpose(&[0, 3, 1, 2]))
+            },
+        )?;
+        let components = Components::of(&samples, coarse);
+        components.write("coarse_transform", parameters)?;
+        write_context(CONTEXTS[0], &components.deviations, COARSE, parameters)?;
+    }
+    let [base, detail] = codec.coordinates();
+    let means = COARSE - base.start;
+    let deviations = &fine_components.deviations;
+    write_context(CONTEXTS[1], &deviations[base], means, parameters)?;
+    if !detail.is_empty() {
+        write_context(CONTEXTS[2], &deviations[detail], 0, parameters)?;
+    }
+    Ok(())
+}
+
+/// What `features` makes of training crops: at least `count` vectors, one after another.
+fn samples(
+    config: &TransformCodecConfig,
+    dataset: &Dataset,
+    parameters: &Tensors,
+    count: usize,
+    features: impl for<'g> Fn(&Scope<'g>, Tensor<'g>) -> Tensor<'g>,
+) -> Result<Vec<f32>, TrainError> {
+    let (graph, crop) = (Graph::new(), config.crop());
+    let scope = Scope::root(&graph);
+    let shape = [config.data.batch_size, 3, crop.height, crop.width];
+    let output = features(&scope, graph.input("image", DType::F32, shape));
+    let length = output.shape()[3];
+    let function = graph.function([("features", output.id())], []);
+    let own = scope.specs().into_iter();
+    let own = own.map(|spec| (spec.name.clone(), parameters[&spec.name].clone()));
+    let mut session = compile(&function, &CompileOptions::default())?.bind(own.collect())?;
+    let mut samples = Vec::new();
+    let mut step = 0;
+    while samples.len() < count * length {
+        let batch = dataset.batch(step)?;
+        let image = HostTensor::from_slice(batch.shape, &batch.images)?;
+        let outputs = session.run(&[("image", &image)])?;
+        samples.extend_from_slice(outputs["features"].as_slice::<f32>()?);
+        step += 1;
+    }
+    Ok(samples)
+}
+
+/// The principal directions that a transform keeps.
+struct Components {
+    directions: Vec<Vec<f64>>,
+    deviations: Vec<f64>,
+}
+
+impl Components {
+    /// Those of samples `[count, features]`: first one for each channel, the directions with the
+    /// largest share of channels' means; then the others, the one of most variance first.
+    fn of(samples: &[f32], transform: &LappedTransform) -> Components {
+        let found = PrincipalComponents::of(samples, transform.features());
+        let share_of_means = |index: usize| -> f64 {
+            let channels = found.directions[index].chunks_exact(transform.block * transform.block);
+            channels.map(|part| part.iter().sum::<f64>().powi(2)).sum()
+        };
+        let mut order: Vec<usize> = (0..transform.features()).collect();
+        order.sort_by(|&i, &j| share_of_means(j).total_cmp(&share_of_means(i)));
+        order[..transform.channels].sort_unstable();
+        order[transform.channels..].sort_unstable();
+        order.truncate(transform.coordinates);
+        Components {
+            directions: order.iter().map(|&i| found.directions[i].clone()).collect(),
+            deviations: order
+                .iter()
+                .map(|&i| found.variances[i].max(1e-6).sqrt())
+                .collect(),
+        }
+    }
+
+    /// Both matrices of a transform.
+    fn write(&self, name: &str, parameters: &mut Tensors) -> Result<(), TrainError> {
+        let (count, features) = (self.directions.len(), self.directions[0].len());
+        let scaled = |x: f64| (x * MATRIX_SCALE) as f32;
+        let synthesis: Vec<f32> = self
+            .directions
+            .iter()
+            .flatten()
+            .map(|&x| scaled(x))
+            .collect();
+        let analysis =
+            (0..features).flat_map(|i| self.directions.iter().map(move |d| scaled(d[i])));
+        let analysis: Vec<f32> = analysis.collect();
+        put(
+            parameters,
+            &format!("{name}.analysis"),
+            [features, count],
+            &analysis,
+        )?;
+        put(
+            parameters,
+            &format!("{name}.synthesis"),
+            [count, features],
+            &synthesis,
+        )
+    }
+}
+
+/// Scales after the coordinates' deviations; the first `means` coordinates, which are means of
+/// patches, are taken to be half the left neighbour's and half the upper one's.
+fn write_context(
+    name: &str,
+    deviations: &[f64],
+    means: usize,
+    parameters: &mut Tensors,
+) -> Result<(), TrainError> {
+    let k = deviations.len();
+    let biases = deviations.iter().flat_map(|deviation| {
+        let [first, second] = SCALES
+            .map(|(part, least)| libm::log((part * deviation).max(least) / USUAL_STEP) as f32);
+        [0.0, first, second, 0.0]
+    });
+    let biases: Vec<f32> = biases.collect();
+    put(parameters, &format!("{name}.output.bias"), [k, 4], &biases)?;
+    let places = 0..NEIGHBOURS.len();
+    let alike = places
+        .flat_map(|place| (0..k).map(move |i| if place < 2 && i < means { 0.5 } else { 0.0 }));
+    let alike: Vec<f32> = alike.collect();
+    put(
+        parameters,
+        &format!("{name}.mean.alike"),
+        [NEIGHBOURS.len(), k],
+        &alike,
+    )
+}
+
+fn put<const N: usize>(
+    parameters: &mut Tensors,
+    name: &str,
+    shape: [usize; N],
+    values: &[f32],
+) -> Result<(), TrainError> {
+    let tensor = HostTensor::from_slice(shape, values)?;
+    let old = parameters.insert(name.to_string(), tensor);
+    debug_assert!(old.is_some_and(|old| old.shape() == shape), "{name}");
+    Ok(())
+}
