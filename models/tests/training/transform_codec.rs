@@ -33,6 +33,7 @@ resize_max = 80
 [optimizer]
 lr = 1e-3
 max_iter = 6
+weight_decay = 0.0
 [train]
 use_ema = true
 ema_decay = 0.5
