@@ -1,12 +1,12 @@
 //! The context model: how likely each level is, given those before it.
 //!
-//! Patches are coded in raster order, and a patch's K levels in the order of coordinates. A level's
-//! distribution is a mixture of two discretized logistics. It is a function of
+//! Patches are coded in raster order, and a patch's K levels in groups of coordinates
+//! ([`ContextModel::groups`]). A level's distribution is a mixture of two discretized logistics. It
+//! is a function of
 //!
 //! - the levels of six neighbours (left, top, top left, top right, two to the left, two up), through
 //!   a network whose last hidden layer has H features for each coordinate;
-//! - the same patch's earlier levels, which join that hidden layer through a map that is strictly
-//!   lower triangular in coordinates;
+//! - the same patch's levels of earlier groups, which join that hidden layer through a masked map;
 //! - the step, and which neighbours are outside of the picture;
 //! - what was coded before this part ([`Side`]): of a coarse picture the surroundings on all sides, of
 //!   other levels those of the same patch.
@@ -19,6 +19,7 @@ use super::logistic::Mixture;
 use bsq_ir::tensor::Init;
 use bsq_ir::{Graph, Scope, Tensor};
 use bsq_nn::layers::{Linear, Start};
+use std::ops::Range;
 
 /// Neighbours that are coded before a patch: (rows down, columns right).
 pub const NEIGHBOURS: [(isize, isize); 6] = [(0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0)];
@@ -37,6 +38,8 @@ pub struct ContextModel {
     pub width: usize,
     /// H above.
     pub level_width: usize,
+    /// Coordinates of the first group.
+    pub first_group: usize,
 }
 
 /// What is known of every patch before its levels.
@@ -145,13 +148,37 @@ impl ContextModel {
         let bias = output.parameter("bias", [units], Init::Constant(0.0));
         let bound = (1.0 / (SEEN * k) as f64).sqrt() as f32;
         let own = output.parameter("own", [k, self.level_width, SEEN, k], Init::Uniform(bound));
-        let own = own * earlier(graph, k).reshape([k, 1, 1, k]);
+        let own = own * self.earlier(graph).reshape([k, 1, 1, k]);
         let own = own.reshape([units, SEEN * k]);
         let sum = weight.dot_general(x, &[], &[(1, 3)]) + own.dot_general(seen, &[], &[(1, 3)]);
         let sum = sum + bias.reshape([units, 1, 1, 1]);
         let [batch, rows, columns] = [shape[0], shape[1], shape[2]];
         sum.gelu()
             .reshape([k, self.level_width, batch, rows, columns])
+    }
+
+    /// The groups of coordinates: each is coded at once, given those before. They grow by half, since
+    /// later coordinates are smaller and say less of each other.
+    pub fn groups(&self) -> Vec<Range<usize>> {
+        let (mut groups, mut start) = (Vec::new(), 0);
+        while start < self.coordinates {
+            let end = (start + start.div_ceil(2)).max(start + self.first_group);
+            groups.push(start..end.min(self.coordinates));
+            start = end;
+        }
+        groups
+    }
+
+    /// One where a coordinate's group is before another's, `[K, K]`.
+    fn earlier<'g>(&self, graph: &'g Graph) -> Tensor<'g> {
+        let k = self.coordinates;
+        let groups = self.groups();
+        let row = |group: Range<usize>| {
+            let row = (0..k).map(move |other| f32::from(other < group.start));
+            row.collect::<Vec<_>>().repeat(group.len())
+        };
+        let seen: Vec<f32> = groups.into_iter().flat_map(row).collect();
+        graph.constant_f32(&seen, [k, k])
     }
 
     /// The part of the means that is linear in raw levels, `[K, B, R, C]`.
@@ -165,7 +192,7 @@ impl ContextModel {
         let graph = scope.graph();
         let mean = scope / "mean";
         let zero = Init::Constant(0.0);
-        let own = mean.parameter("own", [k, k], zero) * earlier(graph, k);
+        let own = mean.parameter("own", [k, k], zero) * self.earlier(graph);
         let mut sum = own.dot_general(known, &[], &[(1, 3)]);
         let firsts = known.slice(-1, 0..first);
         let mut inputs: Vec<Tensor<'g>> = NEIGHBOURS.map(|place| shifted(firsts, place)).to_vec();
@@ -271,11 +298,4 @@ fn inside(graph: &Graph, rows: usize, columns: usize) -> Tensor<'_> {
         }
     }
     graph.constant_f32(&flags, [1, rows, columns, NEIGHBOURS.len()])
-}
-
-/// One where a coordinate may see another, `[K, K]`.
-fn earlier(graph: &Graph, k: usize) -> Tensor<'_> {
-    let seen = (0..k).flat_map(|own| (0..k).map(move |other| f32::from(other < own)));
-    let seen: Vec<f32> = seen.collect();
-    graph.constant_f32(&seen, [k, k])
 }

@@ -56,6 +56,8 @@ pub const PIXEL_SCALE: f64 = 127.5;
 /// Coordinates of the first level that go through the second one: the mean of each colour
 /// component, as it were.
 pub const COARSE: usize = 3;
+/// Coordinates in the first group of the detail's ([`ContextModel::groups`]).
+const DETAIL_GROUP: usize = 32;
 /// Networks see the logarithm of a step over this one, which is in the middle of the range.
 pub const USUAL_STEP: f64 = 80.0;
 
@@ -171,7 +173,7 @@ impl TransformCodec {
         }
         let count = base.len();
         let base = levels.slice(-1, 0..count);
-        let widths = (self.config.context_width, self.config.level_width);
+        let widths = (self.config.context_width, self.config.level_width, 1);
         parts.push(part(scope, CONTEXTS[1], widths, base, log_step, side));
         if !detail.is_empty() {
             let side = Some(context::of_levels(base.stop_gradient()));
@@ -179,6 +181,7 @@ impl TransformCodec {
             let widths = (
                 self.config.detail_context_width,
                 self.config.detail_level_width,
+                DETAIL_GROUP,
             );
             parts.push(part(scope, CONTEXTS[2], widths, detail, log_step, side));
         }
@@ -233,7 +236,7 @@ impl TransformCodec {
             .quantizer()
             .reconstruct(&(scope / "coarse_levels"), levels);
         let picture = self.coarse.picture(self.coarse.synthesis(&transform, z));
-        let widths = (self.config.coarse_context_width, self.config.level_width);
+        let widths = (self.config.coarse_context_width, self.config.level_width, 1);
         let part = part(scope, CONTEXTS[0], widths, levels, log_step, None);
         (part, picture.transpose(&[0, 2, 3, 1]))
     }
@@ -244,7 +247,7 @@ impl TransformCodec {
 fn part<'g>(
     scope: &Scope<'g>,
     name: &'static str,
-    (width, level_width): (usize, usize),
+    (width, level_width, first_group): (usize, usize, usize),
     levels: Tensor<'g>,
     log_step: Tensor<'g>,
     side: Option<Side<'g>>,
@@ -253,6 +256,7 @@ fn part<'g>(
         coordinates: levels.shape()[3],
         width,
         level_width,
+        first_group,
     };
     Part {
         context: name,
