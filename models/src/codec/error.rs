@@ -48,6 +48,15 @@ pub enum CodecError {
         given: u64,
         given_name: String,
     },
+    /// Another transform codec made the levels.
+    #[error(
+        "coded with the codec {its:016x}, not with {given_name} ({given:016x}): name the one that coded it with --model"
+    )]
+    OtherCodec {
+        its: u64,
+        given: u64,
+        given_name: String,
+    },
     /// Another prior coded them.
     #[error(
         "coded with the prior {its:016x}, not with {given_name} ({given:016x}): name the one that coded it with --prior"

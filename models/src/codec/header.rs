@@ -271,7 +271,7 @@ impl Header {
 }
 
 /// Reads until the buffer is full or nothing is left; how many bytes that were.
-pub(super) fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut count = 0;
     while count < buffer.len() {
         match reader.read(&mut buffer[count..]) {

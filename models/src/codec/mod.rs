@@ -73,6 +73,7 @@ pub use decoder::Decoder;
 pub use encoder::{Encoder, StreamReport};
 pub use error::CodecError;
 pub use frames::{Damage, FRAME_BYTES, Frame, FrameReader, most_bytes};
+pub(crate) use header::read_up_to;
 pub use header::{
     Coding, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NUMERICS_VERSION, RAW_SIDE, SectionArea,
 };

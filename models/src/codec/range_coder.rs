@@ -1,6 +1,7 @@
 //! A section's bytes: the range coder of the crate `constriction`, and plain bits.
 
-use super::counts::Counts;
+use super::counts::{Counts, PRECISION};
+use constriction::stream::model::{DecoderModel, EncoderModel};
 use constriction::stream::queue::{DefaultRangeDecoder, DefaultRangeEncoder};
 use constriction::stream::{Decode, Encode};
 
@@ -15,8 +16,19 @@ impl SymbolEncoder {
     /// # Panics
     /// If the counts are of fewer values.
     pub fn encode(&mut self, value: usize, counts: &Counts) {
-        let coded = self.0.encode_symbol(value, counts);
-        coded.expect("every value below the number of counts can be coded");
+        self.encode_with(value, counts);
+    }
+
+    /// Appends a symbol of any model.
+    ///
+    /// # Panics
+    /// If the model gives it no probability.
+    pub fn encode_with<M>(&mut self, symbol: M::Symbol, model: M)
+    where
+        M: EncoderModel<PRECISION, Probability = u32>,
+    {
+        let coded = self.0.encode_symbol(symbol, model);
+        coded.expect("every symbol of the model can be coded");
     }
 
     /// The bytes of all values.
@@ -47,7 +59,15 @@ impl SymbolDecoder {
 
     /// The next symbol; `None` if no encoder has written these bytes.
     pub fn decode(&mut self, counts: &Counts) -> Option<usize> {
-        self.0.decode_symbol(counts).ok()
+        self.decode_with(counts)
+    }
+
+    /// The next symbol of any model; `None` if no encoder has written these bytes.
+    pub fn decode_with<M>(&mut self, model: M) -> Option<M::Symbol>
+    where
+        M: DecoderModel<PRECISION, Probability = u32>,
+    {
+        self.0.decode_symbol(model).ok()
     }
 
     /// Whether nothing is left but what an encoder's end may leave.

@@ -17,7 +17,7 @@ impl Range {
     ///
     /// An 8-bit sample `s` is the 16-bit sample `257 s`, whose quotient is `s / 255`: the same value
     /// bit for bit, because a division rounds what is exactly one number to one float.
-    fn value(self, sample: u16) -> f32 {
+    pub(crate) fn value(self, sample: u16) -> f32 {
         let unit = f32::from(sample) / 65_535.0;
         match self {
             Range::MinusOneToOne => (unit - 0.5) / 0.5,

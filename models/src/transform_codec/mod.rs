@@ -18,8 +18,8 @@
 //! ```
 //!
 //! A and S start as principal components of filtered patches of the training pictures, e and d at
-//! zero. Three parts are coded one after another, each in raster order of its patches: the levels of
-//! the second transform; the base, coordinates 3 to 63 of the first, which sees the coarse picture
+//! zero. Three [`parts`](TransformCodec::parts) are coded one after another, each in raster order of
+//! its patches: the levels of the second transform; the base, coordinates 3 to 63 of the first, which sees the coarse picture
 //! `z[0..3]` on all sides; the detail, coordinates 64 to 191, almost all of which are zero but at
 //! fine steps, and which sees the base. What a level's probability is made of is told in
 //! [`context`]. Without `second_level` the first three coordinates are part of the base.
@@ -37,27 +37,38 @@
 //! | mixture of discretized logistics | Salimans et al. 2017 (PixelCNN++) |
 
 pub mod context;
+mod context_coder;
+mod file;
+pub mod functions;
 pub mod lapped;
+pub mod level_coder;
 mod logistic;
 mod network;
+mod part_levels;
+mod parts;
+mod session;
+pub mod stream;
 
-pub use context::{ContextModel, Side};
+pub use context::ContextModel;
 use context::{compressed, surroundings};
+pub use context_coder::ContextCoder;
+pub use file::{TransformCodecFile, TransformCodecFileError};
+pub use functions::parameter_specs;
 pub use lapped::LappedTransform;
+pub use part_levels::PartLevels;
+pub use parts::{Part, PartKind};
+pub use session::TransformCodecSession;
 
 use crate::config::{RateDistortionConfig, TransformCodecModelConfig};
 use bsq_ir::{Scope, Tensor};
 use bsq_nn::quantizers::DeadZone;
 use network::Network;
-use std::ops::Range;
 
 /// Pixels are this many times an image in -1..1.
 pub const PIXEL_SCALE: f64 = 127.5;
 /// Coordinates of the first level that go through the second one: the mean of each colour
 /// component, as it were.
 pub const COARSE: usize = 3;
-/// Coordinates in the first group of the detail's ([`ContextModel::groups`]).
-const DETAIL_GROUP: usize = 32;
 /// Networks see the logarithm of a step over this one, which is in the middle of the range.
 pub const USUAL_STEP: f64 = 80.0;
 
@@ -74,25 +85,11 @@ pub struct TransformCodec {
 pub struct Forward<'g> {
     /// Pixels `[B, 3, height, width]`, not rounded.
     pub pixels: Tensor<'g>,
-    /// What is coded, in this order.
-    pub parts: Vec<Part<'g>>,
+    /// Levels of each of the [`parts`](TransformCodec::parts).
+    pub levels: Vec<Tensor<'g>>,
     /// Bits of each picture, `[B]`: the sum of all parts'.
     pub bits: Tensor<'g>,
 }
-
-/// Levels that are coded one after another with a context model of their own.
-#[derive(Clone, Copy, Debug)]
-pub struct Part<'g> {
-    /// What the names of its context model's parameters begin with.
-    pub context: &'static str,
-    /// `[B, rows, columns, coordinates]`.
-    pub levels: Tensor<'g>,
-    /// By the context model, `[B]`.
-    pub bits: Tensor<'g>,
-}
-
-/// Names of the context models, in the order of coding.
-pub const CONTEXTS: [&str; 3] = ["coarse_context", "context", "detail_context"];
 
 impl TransformCodec {
     /// The architecture of a configuration, which has been checked.
@@ -124,13 +121,6 @@ impl TransformCodec {
         &self.coarse
     }
 
-    /// The first transform's coordinates that each of its parts codes: base and detail.
-    pub fn coordinates(&self) -> [Range<usize>; 2] {
-        let (base, all) = (self.config.base_coordinates, self.config.coordinates);
-        let coarse = if self.config.second_level { COARSE } else { 0 };
-        [coarse..base, base..all]
-    }
-
     fn quantizer(&self) -> DeadZone {
         DeadZone {
             rounding: self.config.rounding,
@@ -149,61 +139,91 @@ impl TransformCodec {
         image: Tensor<'g>,
         step: Tensor<'g>,
     ) -> Forward<'g> {
-        let batch = step.shape()[0];
-        let log_step = (step * (1.0 / USUAL_STEP)).log();
-        let size = step.reshape([batch, 1, 1, 1]);
-        let patches = self.fine.filtered_patches(image * PIXEL_SCALE) * size.reciprocal();
+        let levels = self.levels(scope, image, step);
+        let picture = self.coarse_picture(scope, &levels);
+        let log_step = log_step(step);
+        let mut bits = step.full_like(0.0);
+        for (index, part) in self.parts().iter().enumerate() {
+            let side = part.kind.side(picture, &levels[..index]);
+            let place = scope / part.kind.scope();
+            bits = bits + part.context.bits(&place, levels[index], log_step, side);
+        }
+        Forward {
+            pixels: self.pixels(scope, &levels, picture, step),
+            levels,
+            bits,
+        }
+    }
+
+    /// Levels of each part, `[B, rows, columns, coordinates]`, of images `[B, 3, height, width]` in
+    /// -1..1. The gradient goes straight through the quantizer.
+    #[track_caller]
+    pub fn levels<'g>(
+        &self,
+        scope: &Scope<'g>,
+        image: Tensor<'g>,
+        step: Tensor<'g>,
+    ) -> Vec<Tensor<'g>> {
+        let patches = self.fine.filtered_patches(image * PIXEL_SCALE) * size(step).reciprocal();
         let y = self.fine.analysis(&(scope / "transform"), patches);
         let encoder = Network {
             width: self.config.encoder_width,
             blocks: self.config.encoder_blocks,
             outputs: self.config.coordinates,
         };
-        let y = y + encoder.forward(&(scope / "encoder"), compressed(y), log_step);
-
-        let [base, detail] = self.coordinates();
-        let levels = self.quantizer().levels(y.slice(-1, base.start..detail.end));
-        let mut z = self.quantizer().reconstruct(&(scope / "levels"), levels);
-        let (mut parts, mut side) = (Vec::new(), None);
-        if self.config.second_level {
-            let (part, picture) = self.coarse_level(scope, y.slice(-1, 0..COARSE), log_step);
-            parts.push(part);
-            z = scope.graph().concat(&[picture, z], -1);
-            side = Some(surroundings(picture.stop_gradient()));
-        }
-        let count = base.len();
-        let base = levels.slice(-1, 0..count);
-        let widths = (self.config.context_width, self.config.level_width, 1);
-        parts.push(part(scope, CONTEXTS[1], widths, base, log_step, side));
-        if !detail.is_empty() {
-            let side = Some(context::of_levels(base.stop_gradient()));
-            let detail = levels.slice(-1, count..count + detail.len());
-            let widths = (
-                self.config.detail_context_width,
-                self.config.detail_level_width,
-                DETAIL_GROUP,
-            );
-            parts.push(part(scope, CONTEXTS[2], widths, detail, log_step, side));
-        }
-        let bits = parts
-            .iter()
-            .map(|part| part.bits)
-            .reduce(|sum, bits| sum + bits);
-        Forward {
-            pixels: self.decode(scope, z, size, log_step),
-            bits: bits.expect("there is a base part"),
-            parts,
-        }
+        let y = y + encoder.forward(&(scope / "encoder"), compressed(y), log_step(step));
+        let of_part = |part: &Part| {
+            let y = y.slice(-1, part.coordinates.clone());
+            let y = match part.kind {
+                PartKind::Base | PartKind::Detail => y,
+                PartKind::Coarse => {
+                    let patches = self.coarse.filtered_patches(y.transpose(&[0, 3, 1, 2]));
+                    self.coarse.analysis(&(scope / "coarse_transform"), patches)
+                }
+            };
+            self.quantizer().levels(y)
+        };
+        self.parts().iter().map(of_part).collect()
     }
 
-    /// From features `[B, R, C, K]` in units of the step `[B, 1, 1, 1]` to pixels.
-    fn decode<'g>(
+    /// The first transform's first coordinates, `[B, R, C, 3]`, of the second's levels, if it has
+    /// one.
+    #[track_caller]
+    pub fn coarse_picture<'g>(
         &self,
         scope: &Scope<'g>,
-        z: Tensor<'g>,
-        size: Tensor<'g>,
-        log_step: Tensor<'g>,
+        levels: &[Tensor<'g>],
+    ) -> Option<Tensor<'g>> {
+        if !self.config.second_level {
+            return None;
+        }
+        let z = self
+            .quantizer()
+            .reconstruct(&(scope / "coarse_levels"), levels[0]);
+        let transform = scope / "coarse_transform";
+        let picture = self.coarse.picture(self.coarse.synthesis(&transform, z));
+        Some(picture.transpose(&[0, 2, 3, 1]))
+    }
+
+    /// Pixels `[B, 3, height, width]`, not rounded, of all levels; `picture` is their
+    /// [`coarse_picture`](TransformCodec::coarse_picture).
+    #[track_caller]
+    pub fn pixels<'g>(
+        &self,
+        scope: &Scope<'g>,
+        levels: &[Tensor<'g>],
+        picture: Option<Tensor<'g>>,
+        step: Tensor<'g>,
     ) -> Tensor<'g> {
+        let graph = scope.graph();
+        let fine = &levels[usize::from(picture.is_some())..];
+        let z = self
+            .quantizer()
+            .reconstruct(&(scope / "levels"), graph.concat(fine, -1));
+        let z = match picture {
+            Some(picture) => graph.concat(&[picture, z], -1),
+            None => z,
+        };
         let decoder = Network {
             width: self.config.decoder_width,
             blocks: self.config.decoder_blocks,
@@ -213,56 +233,26 @@ impl TransformCodec {
         let base = z.slice(-1, 0..self.config.base_coordinates);
         let around = surroundings(z.slice(-1, 0..COARSE)).features;
         let seen = [base.clamp(-2.0, 2.0), compressed(base), around];
-        let seen = scope.graph().concat(&seen, -1);
-        let residual = decoder.forward(&(scope / "decoder"), seen, log_step);
+        let seen = graph.concat(&seen, -1);
+        let residual = decoder.forward(&(scope / "decoder"), seen, log_step(step));
         let patches = self.fine.synthesis(&(scope / "transform"), z) + residual * 0.25;
-        self.fine.picture(patches * size)
-    }
-
-    /// The second level of coordinates `[B, R, C, 3]`: what is coded, in patches of 4x4
-    /// (`[B, R/4, C/4, 48]`), and the coordinates that it stands for.
-    fn coarse_level<'g>(
-        &self,
-        scope: &Scope<'g>,
-        y: Tensor<'g>,
-        log_step: Tensor<'g>,
-    ) -> (Part<'g>, Tensor<'g>) {
-        let transform = scope / "coarse_transform";
-        let patches = self.coarse.filtered_patches(y.transpose(&[0, 3, 1, 2]));
-        let levels = self
-            .quantizer()
-            .levels(self.coarse.analysis(&transform, patches));
-        let z = self
-            .quantizer()
-            .reconstruct(&(scope / "coarse_levels"), levels);
-        let picture = self.coarse.picture(self.coarse.synthesis(&transform, z));
-        let widths = (self.config.coarse_context_width, self.config.level_width, 1);
-        let part = part(scope, CONTEXTS[0], widths, levels, log_step, None);
-        (part, picture.transpose(&[0, 2, 3, 1]))
+        self.fine.picture(patches * size(step))
     }
 }
 
-/// Levels beside their bits.
-#[track_caller]
-fn part<'g>(
-    scope: &Scope<'g>,
-    name: &'static str,
-    (width, level_width, first_group): (usize, usize, usize),
-    levels: Tensor<'g>,
-    log_step: Tensor<'g>,
-    side: Option<Side<'g>>,
-) -> Part<'g> {
-    let context = ContextModel {
-        coordinates: levels.shape()[3],
-        width,
-        level_width,
-        first_group,
-    };
-    Part {
-        context: name,
-        levels,
-        bits: context.bits(&(scope / name), levels, log_step, side),
-    }
+/// Whether a parameter comes before the quantizer: a decoder does without it.
+pub fn is_of_encoder(name: &str) -> bool {
+    name.starts_with("encoder.") || name.ends_with("transform.analysis")
+}
+
+/// Steps `[B]` beside patches.
+fn size(step: Tensor<'_>) -> Tensor<'_> {
+    step.reshape([step.shape()[0], 1, 1, 1])
+}
+
+/// What networks see of steps.
+fn log_step(step: Tensor<'_>) -> Tensor<'_> {
+    (step * (1.0 / USUAL_STEP)).log()
 }
 
 /// Loss and figures of a batch.

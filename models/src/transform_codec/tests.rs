@@ -247,7 +247,7 @@ fn gradients_of_far_levels_are_finite() {
 
 fn config(second_level: bool) -> TransformCodecConfig {
     let text = format!(
-        "[transform_codec]\ncoordinates = 16\nbase_coordinates = 10\nsecond_level = {second_level}\nencoder_width = 8\n\
+        "[transform_codec]\ncoordinates = 60\nbase_coordinates = 10\nsecond_level = {second_level}\nencoder_width = 8\n\
          decoder_width = 8\ndecoder_blocks = 1\ncontext_width = 8\ncoarse_context_width = 8\ndetail_context_width = 8\n\
          level_width = 2\n[data]\nimage_size = 32\n"
     );

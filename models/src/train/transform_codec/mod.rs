@@ -10,7 +10,7 @@ use super::tokenizer::check_freeze;
 use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun};
 use crate::config::{ConfigError, TransformCodecConfig};
 use crate::data::{Batch, Dataset, Draw, Purpose};
-use crate::transform_codec::{TransformCodec, rate_distortion};
+use crate::transform_codec::{TransformCodec, is_of_encoder, parameter_specs, rate_distortion};
 use bsq_ir::autodiff::gradients;
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_nn::BoxError;
@@ -43,7 +43,7 @@ pub fn run_transform_codec(
     let codec = TransformCodec::new(&config.model);
     let dataset = Dataset::open(&run.data, &config.data, config.crop(), config.train.seed)?;
     let dataset = Arc::new(dataset);
-    let specs = start::specs(config, &codec);
+    let specs = parameter_specs(&codec);
     let names = specs.iter().map(|spec| spec.name.as_str());
     check_freeze(&config.train.freeze, names)?;
     let mut parameters = bsq_nn::init::init(&specs, config.train.seed)?;
@@ -143,11 +143,6 @@ fn build<'g>(graph: &'g Graph, config: &TransformCodecConfig) -> Step<'g> {
             .output(&format!("psnr.{crop}"), psnr);
     }
     step
-}
-
-/// Whether a parameter comes before the quantizer.
-fn is_of_encoder(name: &str) -> bool {
-    name.starts_with("encoder.") || name.ends_with("transform.analysis")
 }
 
 struct TransformCodecTask<'a> {

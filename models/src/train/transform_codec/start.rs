@@ -7,9 +7,8 @@ use crate::data::Dataset;
 use crate::transform_codec::context::NEIGHBOURS;
 use crate::transform_codec::lapped::MATRIX_SCALE;
 use crate::transform_codec::{
-    COARSE, CONTEXTS, LappedTransform, PIXEL_SCALE, TransformCodec, USUAL_STEP,
+    COARSE, LappedTransform, PIXEL_SCALE, PartKind, TransformCodec, USUAL_STEP,
 };
-use bsq_ir::tensor::ParameterSpec;
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::{CompileOptions, HostTensor, compile};
@@ -21,15 +20,6 @@ const COARSE_PATCHES: usize = 25_000;
 /// Scales of the mixture's components that levels begin with: parts of a coordinate's standard
 /// deviation, and the least ones, below which zeros would be so certain that nothing is learned.
 const SCALES: [(f64, f64); 2] = [(0.15, 2.0), (0.5, 8.0)];
-
-/// Every parameter of a codec.
-pub(super) fn specs(config: &TransformCodecConfig, codec: &TransformCodec) -> Vec<ParameterSpec> {
-    let (graph, crop) = (Graph::new(), config.crop());
-    let scope = Scope::root(&graph);
-    let image = graph.input("image", DType::F32, [1, 3, crop.height, crop.width]);
-    codec.forward(&scope, image, graph.input("step", DType::F32, [1]));
-    scope.specs()
-}
 
 /// Writes the transforms, and what context models know of levels from them alone.
 pub(super) fn transform(
@@ -44,31 +34,40 @@ pub(super) fn transform(
     })?;
     let fine_components = Components::of(&samples, fine);
     fine_components.write("transform", parameters)?;
-    if config.model.second_level {
-        let coarse = codec.coarse();
-        let samples = self::samples(
-            config,
-            dataset,
-            parameters,
-            COARSE_PATCHES,
-            |scope, image| {
-                let patches = fine.filtered_patches(image * PIXEL_SCALE);
-                let all = fine.analysis(&(scope / "transform"), patches);
-                coarse.filtered_patches(all.slice(-1, 0..COARSE).transpose(&[0, 3, 1, 2]))
-            },
-        )?;
-        let components = Components::of(&samples, coarse);
-        components.write("coarse_transform", parameters)?;
-        write_context(CONTEXTS[0], &components.deviations, COARSE, parameters)?;
-    }
-    let [base, detail] = codec.coordinates();
-    let means = COARSE - base.start;
-    let deviations = &fine_components.deviations;
-    write_context(CONTEXTS[1], &deviations[base], means, parameters)?;
-    if !detail.is_empty() {
-        write_context(CONTEXTS[2], &deviations[detail], 0, parameters)?;
+    for part in codec.parts() {
+        let own = part.coordinates.clone();
+        let (deviations, means) = match part.kind {
+            PartKind::Coarse => {
+                let components = coarse(config, codec, dataset, parameters)?;
+                (components.deviations, COARSE)
+            }
+            PartKind::Base | PartKind::Detail => {
+                let means = COARSE.saturating_sub(own.start);
+                (fine_components.deviations[own].to_vec(), means)
+            }
+        };
+        write_context(part.kind.scope(), &deviations, means, parameters)?;
     }
     Ok(())
+}
+
+/// Writes the second transform.
+fn coarse(
+    config: &TransformCodecConfig,
+    codec: &TransformCodec,
+    dataset: &Dataset,
+    parameters: &mut Tensors,
+) -> Result<Components, TrainError> {
+    let (fine, coarse) = (codec.fine(), codec.coarse());
+    let count = COARSE_PATCHES;
+    let samples = samples(config, dataset, parameters, count, |scope, image| {
+        let patches = fine.filtered_patches(image * PIXEL_SCALE);
+        let all = fine.analysis(&(scope / "transform"), patches);
+        coarse.filtered_patches(all.slice(-1, 0..COARSE).transpose(&[0, 3, 1, 2]))
+    })?;
+    let components = Components::of(&samples, coarse);
+    components.write("coarse_transform", parameters)?;
+    Ok(components)
 }
 
 /// What `features` makes of training crops: at least `count` vectors, one after another.
