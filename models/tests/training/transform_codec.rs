@@ -1,13 +1,14 @@
 //! Training a transform codec: it begins as its transform, and goes on to the same bits.
 
 use crate::pictures;
-use bsq::config::TransformCodecConfig;
+use bsq::config::{Config, TransformCodecConfig};
 use bsq::train::{
     FILE_NAME, Silent, TrainError, TrainOptions, TrainOutcome, TrainRun, TrainingCheckpoint,
     TransformCodecEvaluator, run_transform_codec,
 };
-use bsq_runtime::Device;
-use bsq_runtime::checkpoint::Weights;
+use bsq_ir::DType;
+use bsq_runtime::checkpoint::{self, Checkpoint, Weights, safetensors};
+use bsq_runtime::{Device, HostTensor};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -135,4 +136,100 @@ fn it_begins_as_a_codec_and_another_model_is_refused() {
     task.config.model.level_width = 2;
     task.config.optimizer.lr = Some(2e-3);
     assert_eq!(train(&task).unwrap().step, 2);
+}
+
+/// Begins a training with the weights of `from`.
+fn train_from(
+    from: &Path,
+    task: &TrainRun<TransformCodecConfig>,
+) -> Result<TrainingCheckpoint, TrainError> {
+    let options = TrainOptions {
+        init_from: Some(from.to_str().unwrap().to_string()),
+        ..TrainOptions::default()
+    };
+    let outcome = run_transform_codec(task, &options, &mut Silent)?;
+    Ok(TrainingCheckpoint::read(outcome.checkpoint).unwrap())
+}
+
+#[test]
+fn a_second_stage_begins_with_the_averages_of_the_first() {
+    let (data, out) = (pictures(), tempfile::tempdir().unwrap());
+    let first = training(data.path(), &out.path().join("first"));
+    train(&first).unwrap();
+    let first = TrainingCheckpoint::read(first.out.join(FILE_NAME)).unwrap();
+    let averages = first.parameters(Weights::Ema);
+    assert!(averages != first.parameters(Weights::Raw));
+
+    // Another rate and another loss, on other pictures.
+    let other = tempfile::tempdir().unwrap();
+    fs::copy(data.path().join("2.png"), other.path().join("2.png")).unwrap();
+    let mut second = training(other.path(), &out.path().join("second"));
+    second.config.optimizer.lr = Some(3e-4);
+    (second.config.loss.encoder_start, second.steps) = (0, Some(0));
+    let from = out.path().join("first");
+    let begun = train_from(&from, &second).unwrap();
+    for weights in [Weights::Raw, Weights::Ema] {
+        assert!(begun.parameters(weights) == averages, "{weights:?}");
+    }
+    let moment = |saved: &TrainingCheckpoint| {
+        let moments = &saved.tensors["adamw.correction1"];
+        moments.as_slice::<f32>().unwrap()[0]
+    };
+    assert!(moment(&begun) < moment(&first));
+
+    // Its encoder waits as its own configuration says.
+    second.out = out.path().join("trained");
+    second.steps = Some(1);
+    let trained = train_from(&from.join(FILE_NAME), &second).unwrap();
+    let encoder = "transform.analysis";
+    assert_ne!(trained.tensors[encoder], averages[encoder]);
+    second.out = out.path().join("waiting");
+    second.config.loss.encoder_start = 1;
+    let waiting = train_from(&from, &second).unwrap();
+    assert_eq!(waiting.tensors[encoder], averages[encoder]);
+}
+
+#[test]
+fn a_second_stage_of_another_model_is_refused_in_one_line() {
+    let (data, out) = (pictures(), tempfile::tempdir().unwrap());
+    let mut first = training(data.path(), &out.path().join("first"));
+    first.steps = Some(1);
+    let path = train(&first).unwrap().checkpoint;
+    let refused = |from: &Path, change: &dyn Fn(&mut TransformCodecConfig), words: &str| {
+        let mut task = training(data.path(), &out.path().join("second"));
+        change(&mut task.config);
+        let error = train_from(from, &task).unwrap_err().to_string();
+        let line = format!("{}: cannot be started from: {words}", from.display());
+        assert_eq!(error, line);
+        assert!(!task.out.exists());
+    };
+    let words = "transform_codec.level_width: 2 -> 3: this makes another model";
+    refused(&path, &|config| config.model.level_width = 3, words);
+    // No shape shows this one.
+    let words = "transform_codec.rounding: 0.4 -> 0.5: this makes another model";
+    refused(&path, &|config| config.model.rounding = 0.5, words);
+
+    let Checkpoint {
+        mut tensors,
+        mut metadata,
+        ..
+    } = checkpoint::load(&path, Weights::Raw).unwrap();
+    let tokenizer = Config::from_toml(crate::CONFIG).unwrap().to_toml();
+    let other = out.path().join("other.safetensors");
+    let kept = metadata.insert("config".into(), tokenizer).unwrap();
+    safetensors::save(&other, &tensors, &metadata).unwrap();
+    let words = "its configuration is not that of a transform codec";
+    refused(&other, &|_| {}, words);
+
+    metadata.insert("config".into(), kept);
+    let name = "ema.coarse_transform.analysis";
+    tensors.insert(name.into(), HostTensor::zeros(DType::F32, [48, 3]).unwrap());
+    safetensors::save(&other, &tensors, &metadata).unwrap();
+    let words = "`coarse_transform.analysis` is [48, 3], not [48, 48]";
+    refused(&other, &|_| {}, words);
+    tensors.remove(name);
+    tensors.remove("coarse_transform.analysis");
+    safetensors::save(&other, &tensors, &metadata).unwrap();
+    let words = "`coarse_transform.analysis` is absent, not [48, 48]";
+    refused(&other, &|_| {}, words);
 }

@@ -23,7 +23,8 @@ use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
 use std::sync::Arc;
 
-/// Trains a transform codec. It always begins with the transform of the training's own pictures.
+/// Trains a transform codec. It begins with the transform of the training's own pictures, or with the
+/// weights of another training of the same model.
 ///
 /// # Errors
 /// [`TrainError`]; what was saved before the error stays.
@@ -33,12 +34,6 @@ pub fn run_transform_codec(
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
     let config = &run.config;
-    if options.init_from.is_some() {
-        return Err(TrainError::NotSupported {
-            what: "a transform codec that begins with the weights of another".into(),
-            remedy: "no --init-from".into(),
-        });
-    }
     let place = Place::of(&run.out, run.resume)?;
     let codec = TransformCodec::new(&config.model);
     let dataset = Dataset::open(&run.data, &config.data, config.crop(), config.train.seed)?;
@@ -47,8 +42,10 @@ pub fn run_transform_codec(
     let names = specs.iter().map(|spec| spec.name.as_str());
     check_freeze(&config.train.freeze, names)?;
     let mut parameters = bsq_nn::init::init(&specs, config.train.seed)?;
-    if !place.has_checkpoint() {
-        start::transform(config, &codec, &dataset, &mut parameters)?;
+    match &options.init_from {
+        _ if place.has_checkpoint() => {}
+        Some(name) => parameters = super::start::transform_codec(name, config, &specs)?,
+        None => start::transform(config, &codec, &dataset, &mut parameters)?,
     }
     let program = step_program(config, parameters)?;
     let evaluator = match (&config.data.val_root, config.train.eval_freq) {
