@@ -3,14 +3,19 @@
 use crate::pipeline::{ModelError, ModelFile};
 use crate::prior::{PriorError, PriorFile};
 use crate::train::{FILE_NAME, TrainingCheckpoint};
+use crate::transform_codec::{TransformCodecFile, TransformCodecFileError};
 use bsq_runtime::checkpoint::{self, Checkpoint, Selection, Weights};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-/// Names of the models that ship, and their files.
-const SHIPPED: [(&str, &[u8]); 1] = [(
+/// Names of the tokenizers that ship, and their files.
+const SHIPPED: [(&str, &[u8]); 2] = [("default", TOKENIZER), ("default-1", TOKENIZER)];
+const TOKENIZER: &[u8] = include_bytes!("../pretrained/default/model.safetensors");
+
+/// Names of the transform codecs that ship, and their files.
+const SHIPPED_CODECS: [(&str, &[u8]); 1] = [(
     "default",
-    include_bytes!("../pretrained/default/model.safetensors"),
+    include_bytes!("../pretrained/codec/codec.safetensors"),
 )];
 
 /// Names of the priors that ship, and their files. Those that were the default once stay: streams
@@ -108,6 +113,35 @@ pub fn prior_with_identity(identity: u64) -> Result<Option<PriorFile>, PriorErro
     Ok(None)
 }
 
+/// Names of the transform codecs that ship.
+pub fn codec_names() -> impl Iterator<Item = &'static str> {
+    SHIPPED_CODECS.iter().map(|(name, _)| *name)
+}
+
+/// Whether a name or path is that of a transform codec.
+pub fn is_codec(name: &str) -> bool {
+    let path = weights_file(Path::new(name));
+    codec_names().any(|shipped| shipped == name)
+        || checkpoint::load(&path, Weights::Raw)
+            .is_ok_and(|checkpoint| TransformCodecFile::is_codec(&checkpoint))
+}
+
+/// The transform codec of a name or path. A file whose path is a shipped codec's name is opened as
+/// `./NAME`.
+///
+/// # Errors
+/// [`TransformCodecFileError`], naming the file.
+pub fn open_codec(name: &str) -> Result<TransformCodecFile, TransformCodecFileError> {
+    let path = Path::new(name);
+    match SHIPPED_CODECS.iter().find(|(shipped, _)| *shipped == name) {
+        Some((_, bytes)) => {
+            let checkpoint = checkpoint::read(Cursor::new(*bytes), path, Weights::Ema)?;
+            TransformCodecFile::from_checkpoint(name, path, &checkpoint)
+        }
+        None => TransformCodecFile::open(&weights_file(path)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +153,17 @@ mod tests {
             assert_eq!(model.name, name);
             assert!(model.parameter_count() > 100_000);
         }
+    }
+
+    /// Streams name codecs by these numbers: they must never change.
+    #[test]
+    fn every_shipped_codec_opens() {
+        for name in codec_names() {
+            let file = open_codec(name).unwrap();
+            assert_eq!(file.name, name);
+            assert!(is_codec(name) && file.parameter_count() > 100_000);
+        }
+        assert!(!is_codec("default-1") && !is_codec("nowhere"));
     }
 
     /// Streams name priors by these numbers: they must never change.

@@ -48,6 +48,9 @@ pub enum CodecError {
         given: u64,
         given_name: String,
     },
+    /// No quality gives a picture this size or fidelity.
+    #[error("no quality gives this picture {what}")]
+    Unreachable { what: String },
     /// Another transform codec made the levels.
     #[error(
         "coded with the codec {its:016x}, not with {given_name} ({given:016x}): name the one that coded it with --model"

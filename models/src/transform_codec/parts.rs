@@ -3,6 +3,7 @@
 use super::context::{ContextModel, Side, of_levels, surroundings};
 use super::{COARSE, TransformCodec};
 use bsq_ir::Tensor;
+use std::fmt;
 use std::ops::Range;
 
 /// Coordinates in the first group of the detail, most of whose levels are zero.
@@ -71,6 +72,16 @@ impl TransformCodec {
             });
         }
         parts
+    }
+}
+
+impl fmt::Display for PartKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PartKind::Coarse => "coarse",
+            PartKind::Base => "base",
+            PartKind::Detail => "detail",
+        })
     }
 }
 

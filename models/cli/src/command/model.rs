@@ -4,6 +4,7 @@ use super::error::CliError;
 use super::output::Output;
 use bsq::pipeline::{ModelFile, identity};
 use bsq::pretrained;
+use bsq::transform_codec::TransformCodecFile;
 use bsq_runtime::checkpoint::{Selection, Weights};
 use clap::Args;
 use std::path::Path;
@@ -36,6 +37,24 @@ impl ModelArgument {
             identity(model.tokenizer.config(), &model.parameters)
         ));
         Ok(model)
+    }
+}
+
+impl ModelArgument {
+    /// The transform codec that it names, if it is one: the default of those who code photos.
+    pub fn open_codec(&self, output: &Output) -> Result<Option<TransformCodecFile>, CliError> {
+        let name = self.given().unwrap_or("default");
+        if self.key.is_some() || !pretrained::is_codec(name) {
+            return Ok(None);
+        }
+        let file = pretrained::open_codec(name)?;
+        output.detail(format_args!(
+            "codec {}: {} parameters, identity {:016x}",
+            file.name,
+            file.parameter_count(),
+            file.identity()
+        ));
+        Ok(Some(file))
     }
 }
 

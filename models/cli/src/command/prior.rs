@@ -13,28 +13,33 @@ const DEFAULT: &str = "default";
 /// Which prior to use.
 #[derive(Args, Clone, Debug)]
 pub struct PriorArgument {
-    /// A prior that ships (default), or a file that `bsq train` wrote
-    #[arg(long, value_name = "NAME|PATH", default_value = DEFAULT)]
-    prior: String,
+    /// The prior of a tokenizer: one that ships (default), or a file that `bsq train` wrote
+    /// [default: default]
+    #[arg(long, value_name = "NAME|PATH")]
+    prior: Option<String>,
 }
 
 impl PriorArgument {
+    pub fn is_given(&self) -> bool {
+        self.prior.is_some()
+    }
+
     pub fn open(&self, output: &Output) -> Result<PriorFile, CliError> {
         let shipped: Vec<&str> = pretrained::prior_names().collect();
-        if !Path::new(&self.prior).exists() && !shipped.contains(&self.prior.as_str()) {
+        let name = self.prior.as_deref().unwrap_or(DEFAULT);
+        if !Path::new(name).exists() && !shipped.contains(&name) {
             return Err(CliError::new(format_args!(
-                "{}: neither a file nor a prior that ships ({})",
-                self.prior,
+                "{name}: neither a file nor a prior that ships ({})",
                 shipped.join(", ")
             )));
         }
-        Ok(detailed(pretrained::open_prior(&self.prior)?, output))
+        Ok(detailed(pretrained::open_prior(name)?, output))
     }
 
     /// The prior for a stream that names it by its identity. The default is whatever it was when
     /// the stream was coded.
     pub fn open_for(&self, identity: u64, output: &Output) -> Result<PriorFile, CliError> {
-        if self.prior == DEFAULT
+        if self.prior.as_deref().unwrap_or(DEFAULT) == DEFAULT
             && let Some(prior) = pretrained::prior_with_identity(identity)?
         {
             return Ok(detailed(prior, output));

@@ -188,6 +188,6 @@ pub(super) fn program(error: bsq_runtime::ProgramError) -> PhotoError {
     PhotoError::Pipeline(error.into())
 }
 
-fn io(error: std::io::Error) -> PhotoError {
+pub(super) fn io(error: std::io::Error) -> PhotoError {
     PhotoError::Codec(error.into())
 }

@@ -102,6 +102,22 @@ impl LevelsHeader {
         Ok(header)
     }
 
+    /// Whether the picture is no larger than a reader is ready for.
+    ///
+    /// # Errors
+    /// If it has more than `max_pixels` pixels.
+    pub fn check_pixels(&self, max_pixels: u64) -> Result<(), CodecError> {
+        let ImageSize { height, width } = self.size;
+        match (width * height) as u64 > max_pixels {
+            true => Err(CodecError::TooManyPixels {
+                width: width as u32,
+                height: height as u32,
+                max_pixels,
+            }),
+            false => Ok(()),
+        }
+    }
+
     fn check(&self) -> Result<(), CodecError> {
         let ImageSize { height, width } = self.size;
         if width > 65_535 || height > 65_535 {
@@ -115,6 +131,12 @@ impl LevelsHeader {
         }
         Ok(())
     }
+}
+
+/// Whether the first bytes of a file are those of a stream of levels.
+pub fn is_levels(start: &[u8]) -> bool {
+    let version = start.get(MAGIC.len()..MAGIC.len() + 2);
+    start.starts_with(&MAGIC) && version == Some(&LEVELS_FORMAT_VERSION.to_le_bytes())
 }
 
 #[cfg(test)]

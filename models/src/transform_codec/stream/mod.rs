@@ -45,6 +45,7 @@ mod decode;
 mod encode;
 mod frames;
 mod header;
+mod search;
 mod strips;
 #[cfg(test)]
 mod tests;
@@ -53,8 +54,9 @@ pub use decode::LevelsDecodeReport;
 pub use encode::{LevelsEncodeReport, PartReport};
 pub use frames::STRIP_FRAME_BYTES;
 pub use header::{
-    LEVELS_FORMAT_VERSION, LEVELS_HEADER_BYTES, LEVELS_NUMERICS_VERSION, LevelsHeader,
+    LEVELS_FORMAT_VERSION, LEVELS_HEADER_BYTES, LEVELS_NUMERICS_VERSION, LevelsHeader, is_levels,
 };
+pub use search::Target;
 pub use strips::{STRIP, Strips};
 
 use super::{ContextCoder, TransformCodec, TransformCodecFile, TransformCodecSession};
@@ -71,6 +73,8 @@ pub struct LevelsCodec {
     identity: u64,
     session: TransformCodecSession,
     contexts: ContextCoder,
+    /// The finest and the coarsest of the training.
+    steps: [f32; 2],
 }
 
 impl LevelsCodec {
@@ -89,6 +93,7 @@ impl LevelsCodec {
         Ok(LevelsCodec {
             session: TransformCodecSession::new(codec.clone(), parameters.clone(), options.clone()),
             contexts: ContextCoder::new(codec.clone(), parameters.clone(), options),
+            steps: [file.config.loss.step_min, file.config.loss.step_max].map(|step| step as f32),
             codec: codec.clone(),
             name: file.name.clone(),
             identity: file.identity(),

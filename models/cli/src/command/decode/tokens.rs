@@ -1,79 +1,48 @@
-//! `bsq decode`: from small files back to photos.
+//! Decoding streams of tokens.
 
-use super::device::DeviceArgument;
-use super::error::{CliError, Context};
-use super::failures::Failures;
-use super::limits::LimitArgument;
-use super::model::ModelArgument;
-use super::output::Output;
-use super::picture::PictureFile;
-use super::prior::PriorArgument;
-use super::progress::Progress;
-use super::{Verdict, paths};
+use super::{Arguments, open, written};
+use crate::command::error::{CliError, Context};
+use crate::command::failures::Failures;
+use crate::command::limits::LimitArgument;
+use crate::command::output::Output;
+use crate::command::picture::PictureFile;
+use crate::command::prior::PriorArgument;
+use crate::command::progress::Progress;
 use bsq::codec::{CodecError, DecodedStream, FrameReader, HEADER_BYTES, Header, most_bytes};
 use bsq::image_io::ImageSize;
 use bsq::photo::{DecodeReport, PhotoCodec, PhotoError, WriteRow, prior_of};
 use bsq::pipeline::CompileOptions;
-use clap::Args;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
-/// Files that `bsq encode` wrote back to photos.
-#[derive(Args)]
-#[command(long_about = "\
-Files that `bsq encode` wrote back to photos.
-
-The tokenizer and the prior must be those that the file was coded with, down to the last bit; a file \
-of an earlier default prior is decoded with that one. The \
-tokens are then those that were coded, on every machine and with any number of threads.
-
-A file with a damaged section is an error, unless --recover is given: then the good sections are \
-decoded, the others are filled with what is beside them, and the exit code is 1.
-
-Several files are decoded together, which takes less time for small pictures than one by one. One \
-that cannot be decoded does not keep the others from being written.")]
-#[command(after_long_help = "\
-Examples:
-  bsq decode photo.bsq                    writes photo.bsq.png
-  bsq decode photo.bsq -o back.png
-  bsq decode *.bsq -o folder
-  bsq decode damaged.bsq --recover -o rest.png")]
-pub struct Arguments {
-    /// Files that `bsq encode` wrote
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// The PNG file to write, or a folder [default: beside the file, as .bsq.png]
-    #[arg(short, long, value_name = "IMAGE")]
-    output: Option<PathBuf>,
-    #[command(flatten)]
-    model: ModelArgument,
-    #[command(flatten)]
-    prior: PriorArgument,
-    #[command(flatten)]
-    device: DeviceArgument,
-    #[command(flatten)]
-    limits: LimitArgument,
-    /// Decode what is good of a damaged file
-    #[arg(long)]
-    recover: bool,
-}
-
-/// Damaged sections that are named one by one.
-const NAMED: usize = 8;
 /// Sections of files that are decoded together: some batches, and a part of a second at most passes
 /// before the first picture is written. A file with more is decoded by itself, row by row.
 const TOGETHER: usize = 64;
 
-pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    let given = arguments.output.as_deref();
-    let outputs = paths::outputs(&arguments.files, given, paths::Kind::Picture)?;
-    let mut failures = Failures::default();
+/// What streams of tokens came to.
+pub struct Outcome<'a> {
+    /// The tokenizer.
+    pub model: String,
+    /// Time for tokens that were decoded apart from their pictures.
+    pub token_seconds: f64,
+    pub is_damaged: bool,
+    pub results: Vec<(&'a Path, Value)>,
+}
+
+/// Decodes streams and writes their pictures.
+pub fn run<'a>(
+    arguments: &Arguments,
+    files: &[(&'a Path, &'a Path)],
+    options: CompileOptions,
+    failures: &mut Failures,
+    output: &Output,
+) -> Result<Option<Outcome<'a>>, CliError> {
     // Headers first: a file that is none of ours is found before any model is read.
     let mut jobs = Vec::new();
-    for (input, path) in arguments.files.iter().zip(&outputs) {
+    for &(input, path) in files {
         let read = read(input, arguments.recover, arguments.limits);
         let job = |(header, frames)| Job {
             input,
@@ -84,15 +53,9 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         jobs.extend(failures.keep(input, read)?.map(job));
     }
     if jobs.is_empty() {
-        return failures.finish(output, json!({}), Verdict::Good);
+        return Ok(None);
     }
-    let device = arguments.device.open(output)?;
     let tokenizer = arguments.model.open(output)?;
-    let options = CompileOptions {
-        threads: output.threads,
-        device,
-        ..CompileOptions::default()
-    };
     let mut codec = PhotoCodec::new(&tokenizer, None, options)?;
     // Every prior that a stream names; all before the first picture is written.
     let mut ready = Vec::new();
@@ -111,19 +74,16 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let mut results = Vec::new();
     for group in groups(ready) {
         for (input, result) in work.group(group) {
-            results.extend(failures.keep(input, result)?);
+            let kept = failures.keep(input, result)?;
+            results.extend(kept.map(|value| (input, value)));
         }
     }
-    let value = json!({
-        "model": tokenizer.name,
-        "token_seconds": work.token_seconds,
-        "images": results,
-    });
-    let verdict = match work.is_damaged {
-        true => Verdict::CheckFailed,
-        false => Verdict::Good,
-    };
-    failures.finish(output, value, verdict)
+    Ok(Some(Outcome {
+        model: tokenizer.name,
+        token_seconds: work.token_seconds,
+        is_damaged: work.is_damaged,
+        results,
+    }))
 }
 
 /// A stream that is to become a picture.
@@ -292,22 +252,8 @@ impl Work<'_> {
         let (seconds, output) = (start.elapsed().as_secs_f64(), self.output);
         let (ImageSize { height, width }, damage) = (size, &report.damage);
         self.is_damaged |= !damage.is_empty();
-        output.say(format_args!(
-            "{name} -> {}: {width}x{height}",
-            path.display()
-        ))?;
+        written((&name, path), size, damage, output)?;
         output.detail(format_args!("the picture in {seconds:.2} s"));
-        for damage in damage.iter().take(NAMED) {
-            output.note(format_args!(
-                "{name}: {damage} was damaged and is filled in"
-            ));
-        }
-        if damage.len() > NAMED {
-            let more = damage.len() - NAMED;
-            output.note(format_args!(
-                "{name}: so were {more} more (--json lists all)"
-            ));
-        }
         Ok(json!({
             "input": name,
             "output": path.display().to_string(),
@@ -322,15 +268,6 @@ impl Work<'_> {
 
 /// A stream's tokens, with its file and that of its picture.
 type Decoded<'a> = (&'a Path, &'a Path, Result<DecodedStream, CliError>);
-
-fn open(path: &Path) -> Result<File, CliError> {
-    File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            CliError::new(format_args!("{}: no such file", path.display()))
-        }
-        _ => CliError::new(format_args!("{}: {error}", path.display())),
-    })
-}
 
 /// The header of a stream, and all of it unless it is large and can be read again.
 fn read(

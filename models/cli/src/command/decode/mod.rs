@@ -1,0 +1,157 @@
+//! `bsq decode`: from small files back to photos.
+
+mod levels;
+mod tokens;
+
+use super::device::DeviceArgument;
+use super::error::CliError;
+use super::failures::Failures;
+use super::limits::LimitArgument;
+use super::model::ModelArgument;
+use super::output::Output;
+use super::prior::PriorArgument;
+use super::{Verdict, paths};
+use bsq::codec::Damage;
+use bsq::image_io::ImageSize;
+use bsq::pipeline::CompileOptions;
+use bsq::transform_codec::stream::{LEVELS_HEADER_BYTES, is_levels};
+use clap::Args;
+use levels::Levels;
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Files that `bsq encode` wrote back to photos.
+#[derive(Args)]
+#[command(long_about = "\
+Files that `bsq encode` wrote back to photos.
+
+The tokenizer and the prior must be those that the file was coded with, down to the last bit; a file \
+of an earlier default prior is decoded with that one. The \
+tokens are then those that were coded, on every machine and with any number of threads.
+
+A file with a damaged section is an error, unless --recover is given: then the good sections are \
+decoded, the others are filled with what is beside them, and the exit code is 1.
+
+Several files are decoded together, which takes less time for small pictures than one by one. One \
+that cannot be decoded does not keep the others from being written.")]
+#[command(after_long_help = "\
+Examples:
+  bsq decode photo.bsq                    writes photo.bsq.png
+  bsq decode photo.bsq -o back.png
+  bsq decode *.bsq -o folder
+  bsq decode damaged.bsq --recover -o rest.png")]
+pub struct Arguments {
+    /// Files that `bsq encode` wrote
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The PNG file to write, or a folder [default: beside the file, as .bsq.png]
+    #[arg(short, long, value_name = "IMAGE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgument,
+    #[command(flatten)]
+    prior: PriorArgument,
+    #[command(flatten)]
+    device: DeviceArgument,
+    #[command(flatten)]
+    limits: LimitArgument,
+    /// Decode what is good of a damaged file
+    #[arg(long)]
+    recover: bool,
+}
+
+/// Damaged sections that are named one by one.
+const NAMED: usize = 8;
+
+pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    let given = arguments.output.as_deref();
+    let outputs = paths::outputs(&arguments.files, given, paths::Kind::Picture)?;
+    let mut failures = Failures::default();
+    let files = arguments.files.iter().zip(&outputs);
+    let files = files.map(|(input, path)| (input.as_path(), path.as_path()));
+    let (levels, tokens): (Vec<_>, Vec<_>) = files.partition(|(input, _)| begins_as_levels(input));
+    let options = CompileOptions {
+        threads: output.threads,
+        device: arguments.device.open(output)?,
+        ..CompileOptions::default()
+    };
+    let mut value = json!({});
+    let (mut results, mut is_damaged) = (Vec::new(), false);
+    if let Some(done) = tokens::run(&arguments, &tokens, options.clone(), &mut failures, output)? {
+        value["model"] = done.model.into();
+        value["token_seconds"] = done.token_seconds.into();
+        is_damaged |= done.is_damaged;
+        results = done.results;
+    }
+    if !levels.is_empty() {
+        let how = (arguments.recover, arguments.limits);
+        let mut codec = Levels::new(&arguments.model, options, how, output)?;
+        for (input, path) in levels {
+            let result = codec.decode(input, path);
+            let kept = failures.keep(input, result)?;
+            results.extend(kept.map(|value| (input, value)));
+        }
+        is_damaged |= codec.is_damaged;
+        value["model"] = codec.name.into();
+    }
+    // In the order of the command line.
+    let place = |input: &Path| arguments.files.iter().position(|file| file == input);
+    results.sort_by_key(|(input, _)| place(input));
+    let results: Vec<Value> = results.into_iter().map(|(_, value)| value).collect();
+    value["images"] = results.into();
+    let verdict = match is_damaged {
+        true => Verdict::CheckFailed,
+        false => Verdict::Good,
+    };
+    failures.finish(output, value, verdict)
+}
+
+/// Whether a file is a stream of levels; what cannot be read is whoever reads it to tell.
+fn begins_as_levels(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let file = File::open(path);
+    // Of a pipe nothing may be taken away.
+    let file = file.and_then(|file| match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::ErrorKind::Unsupported.into()),
+    });
+    let read = file.and_then(|file| {
+        let limit = LEVELS_HEADER_BYTES as u64;
+        file.take(limit).read_to_end(&mut start)
+    });
+    read.is_ok() && is_levels(&start)
+}
+
+fn open(path: &Path) -> Result<File, CliError> {
+    File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => CliError::new(format_args!("{}: no such file", path.display())),
+        _ => CliError::new(format_args!("{}: {error}", path.display())),
+    })
+}
+
+/// Says what became of a stream.
+fn written(
+    (name, path): (&str, &Path),
+    ImageSize { height, width }: ImageSize,
+    damage: &[Damage],
+    output: &Output,
+) -> Result<(), CliError> {
+    output.say(format_args!(
+        "{name} -> {}: {width}x{height}",
+        path.display()
+    ))?;
+    for damage in damage.iter().take(NAMED) {
+        output.note(format_args!(
+            "{name}: {damage} was damaged and is filled in"
+        ));
+    }
+    if damage.len() > NAMED {
+        let more = damage.len() - NAMED;
+        output.note(format_args!(
+            "{name}: so were {more} more (--json lists all)"
+        ));
+    }
+    Ok(())
+}

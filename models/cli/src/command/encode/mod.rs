@@ -1,0 +1,234 @@
+//! `bsq encode`: photos to small files.
+
+mod levels;
+mod tokens;
+
+use super::device::DeviceArgument;
+use super::error::{CliError, Context};
+use super::failures::Failures;
+use super::interrupt::{partial, uninterrupted};
+use super::limits::LimitArgument;
+use super::model::ModelArgument;
+use super::output::Output;
+use super::picture::{note, open, readable};
+use super::prior::PriorArgument;
+use super::progress::Progress;
+use super::{Verdict, paths};
+use bsq::codec::CodecError;
+use bsq::image_io::{ImageSize, PixelRows};
+use bsq::photo::{EncodeOptions, PhotoCodec, PhotoError};
+use bsq::pipeline::CompileOptions;
+use bsq::transform_codec::stream::LevelsCodec;
+use bsq_runtime::atomic_file::AtomicFile;
+use clap::Args;
+use levels::{Levels, QualityArguments};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use tokens::Tokens;
+
+/// Photos to small files that decode to the same pixels on every machine.
+#[derive(Args)]
+#[command(long_about = "\
+Photos to small files that decode to the same pixels on every machine.
+
+The default model is a learned transform codec: --quality sets the size of the file, and one model \
+serves all of them. --bpp and --psnr search for the quality that gives a size or a fidelity. `bsq \
+decode` needs the same model, down to the last bit; the file says which it was.
+
+With a tokenizer (--model default-1, or one of your own) a photo becomes tokens, a prior says how \
+likely each is after those before it, and an entropy coder writes them in few bits. --keep N then \
+writes only the first N sub-tokens of every token (of 9 with the default prior), and the decoder \
+makes up the others as the prior thinks most likely; --raw needs no prior and writes every bit as \
+it is.
+
+A photo is coded in strips of 512 rows, or sections of 32x32 tokens, each with its own checksum: \
+damage to one costs that one alone (`bsq decode --recover`).")]
+#[command(after_long_help = "\
+Examples:
+  bsq encode photo.jpg                        writes photo.bsq
+  bsq encode photo.jpg -o small.bsq --quality 30
+  bsq encode photo.jpg --bpp 0.2
+  bsq encode *.jpg -o folder
+  bsq encode photo.jpg --model run            the codec of a training in the folder run
+  bsq encode photo.jpg --model tokenizer.safetensors --prior prior.safetensors
+  bsq encode photo.jpg --model default-1 --raw
+  bsq inspect photo.bsq                       sizes, models, checksums
+  bsq decode photo.bsq                        writes photo.bsq.png")]
+pub struct Arguments {
+    /// PNG, JPEG, WebP, TIFF or GIF pictures
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// The file to write, or a folder [default: beside the picture, as .bsq]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    quality: QualityArguments,
+    #[command(flatten)]
+    model: ModelArgument,
+    #[command(flatten)]
+    prior: PriorArgument,
+    #[command(flatten)]
+    device: DeviceArgument,
+    #[command(flatten)]
+    limits: LimitArgument,
+    /// Write every bit of every token of a tokenizer, without a prior
+    #[arg(long, conflicts_with_all = ["prior", "keep"])]
+    raw: bool,
+    /// Write only the first N sub-tokens of every token of a tokenizer
+    #[arg(long, value_name = "N")]
+    keep: Option<usize>,
+}
+
+/// What makes photos streams.
+trait PhotoEncoder {
+    /// Names of the models.
+    fn models(&self) -> Value;
+
+    /// What progress is counted in, and how much of it a picture has.
+    fn units(&self, size: ImageSize) -> (&'static str, usize);
+
+    /// Writes the stream of a picture.
+    fn encode(
+        &mut self,
+        picture: &mut dyn PixelRows,
+        file: AtomicFile,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<(AtomicFile, Encoded), PhotoError>;
+
+    /// Whether any picture can be encoded like this.
+    fn check(&self) -> Result<(), CliError>;
+}
+
+/// What a photo came to.
+struct Encoded {
+    bytes: usize,
+    bits_per_pixel: f64,
+    /// In brackets after the size.
+    said: String,
+    details: Vec<String>,
+    /// What else there is to say, as members of an object.
+    value: Value,
+}
+
+pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    let given = arguments.output.as_deref();
+    let outputs = paths::outputs(&arguments.images, given, paths::Kind::Stream)?;
+    let mut failures = Failures::default();
+    let pairs = readable(&arguments.images, &outputs, arguments.limits, &mut failures)?;
+    if pairs.is_empty() {
+        return failures.finish(output, json!({}), Verdict::Good);
+    }
+    let mut encoder = arguments.encoder(output)?;
+    encoder.check()?;
+    let mut results = Vec::new();
+    for (input, path) in pairs {
+        let result = one(&mut *encoder, (input, path), arguments.limits, output);
+        results.extend(failures.keep(input, result)?);
+    }
+    let mut value = encoder.models();
+    value["images"] = results.into();
+    failures.finish(output, value, Verdict::Good)
+}
+
+impl Arguments {
+    fn encoder(&self, output: &Output) -> Result<Box<dyn PhotoEncoder>, CliError> {
+        let options = CompileOptions {
+            threads: output.threads,
+            device: self.device.open(output)?,
+            ..CompileOptions::default()
+        };
+        let of_tokens = [
+            ("--raw", self.raw),
+            ("--keep", self.keep.is_some()),
+            ("--prior", self.prior.is_given()),
+        ];
+        let of_tokens = of_tokens.iter().find(|(_, is_given)| *is_given);
+        if let Some(file) = self.model.open_codec(output)? {
+            if let Some((option, _)) = of_tokens {
+                return Err(CliError::new(format_args!(
+                    "{option} is for tokenizers, and {} is a transform codec: name a tokenizer with --model, such as default-1, or leave {option} out",
+                    file.name
+                )));
+            }
+            return Ok(Box::new(Levels {
+                codec: LevelsCodec::new(&file, options)?,
+                target: self.quality.target(),
+                name: file.name,
+            }));
+        }
+        let tokenizer = self.model.open(output)?;
+        if self.quality.is_given() {
+            return Err(CliError::new(format_args!(
+                "--quality, --bpp, --psnr and --step are for transform codecs, and {} is a tokenizer: --keep is its own way to smaller files",
+                tokenizer.name
+            )));
+        }
+        let prior = match self.raw {
+            true => None,
+            false => Some(self.prior.open(output)?),
+        };
+        Ok(Box::new(Tokens {
+            codec: PhotoCodec::new(&tokenizer, prior.as_ref(), options)?,
+            options: EncodeOptions { keep: self.keep },
+            tokenizer: tokenizer.name,
+            prior: prior.map(|prior| prior.name),
+        }))
+    }
+}
+
+fn one(
+    encoder: &mut dyn PhotoEncoder,
+    (input, path): (&Path, &Path),
+    limits: LimitArgument,
+    output: &Output,
+) -> Result<Value, CliError> {
+    let start = Instant::now();
+    let mut picture = open(input, limits)?;
+    let size = picture.size();
+    let name = input.display().to_string();
+    paths::make_folder(path)?;
+    let create = || {
+        let file = AtomicFile::create(path)?;
+        let partial = partial(file.temporary());
+        Ok::<_, std::io::Error>((file, partial))
+    };
+    let (file, _partial) = uninterrupted(create).in_(path.display())?;
+    let (unit, total) = encoder.units(size);
+    let progress = Progress::new(&name, unit, total);
+    let encoded = encoder.encode(&mut picture, file, &mut |done| progress.set(done));
+    drop(progress);
+    let (file, encoded) = encoded.map_err(|error| match error {
+        // It is the stream that cannot be written: pictures have errors of their own.
+        PhotoError::Codec(CodecError::Io(error)) => {
+            CliError::new(format_args!("{}: {error}", path.display()))
+        }
+        error => error.into(),
+    })?;
+    uninterrupted(|| file.commit()).in_(path.display())?;
+    note(&picture, input, output);
+    let (bytes, rate) = (encoded.bytes, encoded.bits_per_pixel);
+    let seconds = start.elapsed().as_secs_f64();
+    output.say(format_args!(
+        "{name} -> {}: {bytes} bytes, {rate:.4} bits per pixel ({})",
+        path.display(),
+        encoded.said
+    ))?;
+    for detail in &encoded.details {
+        output.detail(detail);
+    }
+    output.detail(format_args!("{seconds:.2} s"));
+    let mut value = json!({
+        "input": name,
+        "output": path.display().to_string(),
+        "width": size.width,
+        "height": size.height,
+        "bytes": bytes,
+        "bits_per_pixel": rate,
+        "seconds": seconds,
+    });
+    if let (Some(all), Value::Object(more)) = (value.as_object_mut(), encoded.value) {
+        all.extend(more);
+    }
+    Ok(value)
+}
