@@ -7,14 +7,13 @@ use bsq::data::list_images;
 use bsq::pipeline::CompileOptions;
 use bsq::pretrained;
 use bsq_cli::rate_distortion::{Choice, Ours, compare, markdown_table};
-use bsq_runtime::checkpoint::Weights;
 use std::error::Error;
 use std::path::Path;
 
 const MARKERS: [&str; 2] = ["<!-- figures: start -->\n", "<!-- figures: end -->"];
 
-/// Sub-tokens that are kept.
-const RUNGS: [usize; 3] = [9, 7, 5];
+/// Qualities of our files.
+const RUNGS: [usize; 4] = [70, 50, 38, 25];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,9 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The table of means, and below it who was measured.
 fn figures(folder: &Path) -> Result<String, Box<dyn Error>> {
-    let tokenizer = pretrained::open("default", Weights::Ema)?;
-    let prior = pretrained::open_prior("default")?;
-    let mut ours = Ours::new(&tokenizer, &prior, &CompileOptions::default())?;
+    let file = pretrained::open_codec("default")?;
+    let mut ours = Ours::levels(&file, &CompileOptions::default())?;
     let pictures = list_images(folder)?;
     let mut progress = |done, total| eprint!("\r{done} of {total} files");
     let comparison = compare(
@@ -57,7 +55,7 @@ fn figures(folder: &Path) -> Result<String, Box<dyn Error>> {
     )?;
     eprintln!();
     // Times are the machine's affair: `bsq bench codec` prints them.
-    let mut text = markdown_table(&comparison, &[0, 1, 2], false);
+    let mut text = markdown_table(&comparison, &[0, 1, 2, 3], false);
     text += &format!("\n{} photos.", pictures.len());
     for codec in &comparison.codecs {
         let missing = if codec.missing { "not measured: " } else { "" };

@@ -1,6 +1,8 @@
 //! Every picture through every codec, at every rung of our rate ladder and along each curve.
 
+use super::avif::Avif;
 use super::jpeg::Jpeg;
+use super::jpeg_xl::JpegXl;
 use super::jpeg2000::Jpeg2000;
 use super::webp::WebP;
 use super::{Encoded, Measured, Ours, PeerCodec, RateDistortionError};
@@ -17,10 +19,18 @@ pub enum Choice {
     Jpeg,
     WebP,
     Jpeg2000,
+    Avif,
+    JpegXl,
 }
 
 impl Choice {
-    pub const ALL: [Choice; 3] = [Choice::Jpeg, Choice::WebP, Choice::Jpeg2000];
+    pub const ALL: [Choice; 5] = [
+        Choice::Jpeg,
+        Choice::WebP,
+        Choice::Jpeg2000,
+        Choice::Avif,
+        Choice::JpegXl,
+    ];
 
     /// As in file names and on the command line.
     pub fn id(self) -> &'static str {
@@ -28,6 +38,8 @@ impl Choice {
             Choice::Jpeg => "jpeg",
             Choice::WebP => "webp",
             Choice::Jpeg2000 => "jpeg2000",
+            Choice::Avif => "avif",
+            Choice::JpegXl => "jpeg-xl",
         }
     }
 
@@ -36,6 +48,8 @@ impl Choice {
             Choice::Jpeg => "JPEG",
             Choice::WebP => "WebP",
             Choice::Jpeg2000 => "JPEG 2000",
+            Choice::Avif => "AVIF",
+            Choice::JpegXl => "JPEG XL",
         }
     }
 
@@ -44,6 +58,8 @@ impl Choice {
             Choice::Jpeg => Box::new(Jpeg),
             Choice::WebP => Box::new(WebP::find()?),
             Choice::Jpeg2000 => Box::new(Jpeg2000::find()?),
+            Choice::Avif => Box::new(Avif::find()?),
+            Choice::JpegXl => Box::new(JpegXl::find()?),
         })
     }
 }
@@ -53,7 +69,9 @@ impl Choice {
 pub struct Comparison {
     /// The pictures' names, and the middle of each.
     pub pictures: Vec<(String, Picture)>,
-    /// Sub-tokens that our streams keep, at each rung; the first has the largest files.
+    /// What our rungs are counted in.
+    pub knob: &'static str,
+    /// Our qualities, or sub-tokens that are kept, at each rung; the first has the largest files.
     pub rungs: Vec<usize>,
     /// Ours first.
     pub codecs: Vec<Figures>,
@@ -149,8 +167,8 @@ pub fn compare(
             last_size = Some(size);
         }
         let mut sizes = Vec::new();
-        for (rung, &kept) in rungs.iter().enumerate() {
-            let (stream, encoding_seconds) = ours.encode(&picture, kept)?;
+        for (rung, &setting) in rungs.iter().enumerate() {
+            let (stream, encoding_seconds) = ours.encode(&picture, setting)?;
             let (decoded, decoding_seconds) = ours.decode(&stream)?;
             sizes.push(stream.len());
             own.rungs[rung].push(Some(Measured {
@@ -192,6 +210,7 @@ pub fn compare(
     let codecs = peers.into_iter().map(|(figures, _)| figures);
     Ok(Comparison {
         pictures,
+        knob: ours.knob(),
         rungs: rungs.to_vec(),
         codecs: std::iter::once(own).chain(codecs).collect(),
     })

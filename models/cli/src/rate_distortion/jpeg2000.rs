@@ -45,18 +45,21 @@ impl PeerCodec for Jpeg2000 {
 
     fn encode(&mut self, picture: &Picture, setting: f64) -> Result<Encoded, RateDistortionError> {
         let ratio = (24.0 / setting).to_string();
-        let (bytes, seconds) = self.tools.encode(picture, "picture.j2k", |from, to| {
-            let paths = ["-i".into(), from.into(), "-o".into(), to.into()];
-            let settings = ["-I", "-r", &ratio].map(Into::into);
-            paths.into_iter().chain(settings).collect()
-        })?;
+        let (bytes, seconds) =
+            self.tools
+                .encode(picture, ("picture.ppm", "picture.j2k"), |from, to| {
+                    let paths = ["-i".into(), from.into(), "-o".into(), to.into()];
+                    let settings = ["-I", "-r", &ratio].map(Into::into);
+                    paths.into_iter().chain(settings).collect()
+                })?;
         Ok(Encoded { bytes, seconds })
     }
 
     fn decode(&mut self, bytes: &[u8]) -> Result<(Picture, f64), RateDistortionError> {
-        self.tools.decode(bytes, "picture.j2k", |from, to| {
-            vec!["-i".into(), from.into(), "-o".into(), to.into()]
-        })
+        self.tools
+            .decode(bytes, ("picture.j2k", "decoded.ppm"), |from, to| {
+                vec!["-i".into(), from.into(), "-o".into(), to.into()]
+            })
     }
 
     fn within(

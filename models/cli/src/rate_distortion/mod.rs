@@ -1,10 +1,10 @@
-//! Our streams beside JPEG, WebP and JPEG 2000 at the same file sizes.
+//! Our streams beside JPEG, WebP, JPEG 2000, AVIF and JPEG XL at the same file sizes.
 //!
 //! | question | file |
 //! |---|---|
 //! | What is a codec here, and how good is a file? | `mod` |
 //! | What does ours do? | `ours` |
-//! | How is each of the others asked, at its best? | `jpeg`, `webp`, `jpeg2000` |
+//! | How is each of the others asked, at its best? | `jpeg`, `webp`, `jpeg2000`, `avif`, `jpeg_xl` |
 //! | How is a program on `PATH` run? | `tool` |
 //! | Which file is the largest that is not too large? | `search` |
 //! | In which order is all of it measured? | `compare` |
@@ -17,12 +17,14 @@
 //! pictures' values.
 //!
 //! Times are those of one run each. Ours and JPEG run in this process, from samples to bytes and
-//! back. WebP and JPEG 2000 are programs: theirs include starting the program, and reading and
-//! writing uncompressed files.
+//! back. The others are programs: theirs include starting the program, and reading and writing
+//! files that are not compressed (of AVIF, PNG files).
 
+mod avif;
 mod compare;
 mod jpeg;
 mod jpeg2000;
+mod jpeg_xl;
 mod json;
 mod ours;
 mod page;

@@ -5,26 +5,59 @@ use bsq::image_io::Picture;
 use bsq::photo::{EncodeOptions, PhotoCodec};
 use bsq::pipeline::{CompileOptions, ModelFile};
 use bsq::prior::PriorFile;
+use bsq::transform_codec::TransformCodecFile;
+use bsq::transform_codec::stream::LevelsCodec;
 use std::time::Instant;
 
-/// A tokenizer and a prior, ready to code.
+/// Qualities of a transform codec that are measured unless others are asked for.
+const QUALITIES: [usize; 9] = [100, 88, 75, 62, 50, 38, 25, 12, 0];
+
+/// Our codec, ready to code.
 pub struct Ours {
-    codec: PhotoCodec,
-    sub_tokens: usize,
+    codec: Kind,
     description: String,
 }
 
+enum Kind {
+    Levels(Box<LevelsCodec>),
+    /// A tokenizer and a prior, and the sub-tokens of a token.
+    Tokens(Box<PhotoCodec>, usize),
+}
+
 impl Ours {
+    /// A transform codec, whose knob is the quality.
+    ///
+    /// # Errors
+    /// If the options are outside the promise of the same bits on every machine.
+    pub fn levels(
+        file: &TransformCodecFile,
+        options: &CompileOptions,
+    ) -> Result<Ours, RateDistortionError> {
+        let codec = LevelsCodec::new(file, options.clone());
+        let codec = codec.map_err(bsq::photo::PhotoError::from)?;
+        Ok(Ours {
+            codec: Kind::Levels(Box::new(codec)),
+            description: format!(
+                "bsq {}, codec {} ({:016x})",
+                env!("CARGO_PKG_VERSION"),
+                file.name,
+                file.identity()
+            ),
+        })
+    }
+
+    /// A tokenizer and a prior, whose knob is the number of sub-tokens that are kept.
+    ///
     /// # Errors
     /// If the prior is for the tokens of another tokenizer.
-    pub fn new(
+    pub fn tokens(
         tokenizer: &ModelFile,
         prior: &PriorFile,
         options: &CompileOptions,
     ) -> Result<Ours, RateDistortionError> {
+        let codec = PhotoCodec::new(tokenizer, Some(prior), options.clone())?;
         Ok(Ours {
-            codec: PhotoCodec::new(tokenizer, Some(prior), options.clone())?,
-            sub_tokens: prior.config.prior.sub_tokens(),
+            codec: Kind::Tokens(Box::new(codec), prior.config.prior.sub_tokens()),
             description: format!(
                 "bsq {}, tokenizer {}, prior {} ({:016x})",
                 env!("CARGO_PKG_VERSION"),
@@ -35,9 +68,28 @@ impl Ours {
         })
     }
 
-    /// Sub-tokens of a token: as many rungs has the rate ladder.
-    pub fn sub_tokens(&self) -> usize {
-        self.sub_tokens
+    /// What settings are called.
+    pub fn knob(&self) -> &'static str {
+        match &self.codec {
+            Kind::Levels(_) => "quality",
+            Kind::Tokens(..) => "sub-tokens",
+        }
+    }
+
+    /// The settings that there are.
+    pub fn settings(&self) -> std::ops::RangeInclusive<usize> {
+        match &self.codec {
+            Kind::Levels(_) => 0..=100,
+            Kind::Tokens(_, sub_tokens) => 1..=*sub_tokens,
+        }
+    }
+
+    /// The rate ladder unless another is asked for, the largest files first.
+    pub fn rungs(&self) -> Vec<usize> {
+        match &self.codec {
+            Kind::Levels(_) => QUALITIES.to_vec(),
+            Kind::Tokens(..) => self.settings().rev().collect(),
+        }
     }
 
     /// The models and their versions.
@@ -45,19 +97,28 @@ impl Ours {
         &self.description
     }
 
-    /// The stream of a picture with the first `kept` sub-tokens of every token, and the seconds
-    /// that it took.
+    /// The stream of a picture at a setting, and the seconds that it took.
     ///
     /// # Errors
     /// If the picture is too large, or a program cannot be compiled or run.
     pub fn encode(
         &mut self,
         picture: &Picture,
-        kept: usize,
+        setting: usize,
     ) -> Result<(Vec<u8>, f64), RateDistortionError> {
         let start = Instant::now();
-        let options = EncodeOptions { keep: Some(kept) };
-        let bytes = self.codec.encode(picture, options, &mut |_| {})?;
+        let bytes = match &mut self.codec {
+            Kind::Levels(codec) => {
+                let step = codec.step_of_quality(setting as f32);
+                codec.encode(picture, step)?
+            }
+            Kind::Tokens(codec, _) => {
+                let options = EncodeOptions {
+                    keep: Some(setting),
+                };
+                codec.encode(picture, options, &mut |_| {})?
+            }
+        };
         Ok((bytes, start.elapsed().as_secs_f64()))
     }
 
@@ -67,7 +128,10 @@ impl Ours {
     /// If it is no stream of these models, or a program cannot be compiled or run.
     pub fn decode(&mut self, stream: &[u8]) -> Result<(Picture, f64), RateDistortionError> {
         let start = Instant::now();
-        let picture = self.codec.decode(stream, &mut |_| {})?;
+        let picture = match &mut self.codec {
+            Kind::Levels(codec) => codec.decode(stream)?,
+            Kind::Tokens(codec, _) => codec.decode(stream, &mut |_| {})?,
+        };
         Ok((picture, start.elapsed().as_secs_f64()))
     }
 }

@@ -79,14 +79,15 @@ fn share(value: Option<f64>) -> String {
 
 /// Every rung of one picture.
 fn details(comparison: &Comparison, number: usize) -> String {
-    let mut table = String::from(
-        "<details open><summary>all rates</summary><table><tr><th>sub-tokens</th><th>codec</th>\
+    let mut table = format!(
+        "<details open><summary>all rates</summary><table><tr><th>{}</th><th>codec</th>\
          <th>bytes</th><th>bits per pixel</th><th>PSNR, dB</th><th>MS-SSIM</th><th>LPIPS</th>\
          <th>encoding, s</th><th>decoding, s</th></tr>",
+        comparison.knob
     );
-    for (rung, kept) in comparison.rungs.iter().enumerate() {
+    for (rung, setting) in comparison.rungs.iter().enumerate() {
         for codec in &comparison.codecs {
-            let first = format!("<tr><td>{kept}</td><td>{}</td>", codec.name);
+            let first = format!("<tr><td>{setting}</td><td>{}</td>", codec.name);
             let rest = match codec.rungs[rung][number] {
                 None => format!("<td colspan=\"7\">{}</td>", caption(codec, None)),
                 Some(one) => format!(

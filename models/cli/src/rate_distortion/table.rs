@@ -7,7 +7,7 @@ use std::fmt::Write;
 /// files took. LPIPS has a column where it was measured.
 pub fn markdown_table(comparison: &Comparison, rungs: &[usize], times: bool) -> String {
     let mut columns = vec![
-        "sub-tokens",
+        comparison.knob,
         "codec",
         "bits per pixel",
         "PSNR, dB",

@@ -94,6 +94,7 @@ fn comparison() -> Comparison {
     missing.missing = true;
     Comparison {
         pictures: vec![("a".into(), view.clone()), ("b".into(), view.clone())],
+        knob: "sub-tokens",
         rungs: vec![9, 5],
         codecs: vec![figures("bsq", "bsq", own), small, missing],
     }

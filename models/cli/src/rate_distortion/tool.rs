@@ -1,7 +1,7 @@
 //! Programs on `PATH`: whether they are there, and one run of one.
 
 use super::RateDistortionError;
-use bsq::image_io::Picture;
+use bsq::image_io::{Picture, encode_png, load};
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -42,32 +42,40 @@ impl Tools {
         })
     }
 
-    /// Runs the encoder on a picture as a PPM file: `arguments` around the input's path and before
-    /// the output's, which is named `output`. The file, and the seconds of the run.
+    /// Runs the encoder on a picture as a file named `input`, a PNG file or else a PPM file, to one
+    /// named `output`. The file, and the seconds of the run.
     pub fn encode(
         &self,
         picture: &Picture,
-        output: &str,
+        (input, output): (&str, &str),
         arguments: impl Fn(&Path, &Path) -> Vec<std::ffi::OsString>,
     ) -> Result<(Vec<u8>, f64), RateDistortionError> {
-        let (from, to) = (self.path("picture.ppm"), self.path(output));
+        let (from, to) = (self.path(input), self.path(output));
         let failed = |error: io::Error| self.failed(self.encoder, error);
-        std::fs::write(&from, to_ppm(picture)).map_err(failed)?;
+        let written = match input.ends_with(".png") {
+            true => encode_png(picture),
+            false => to_ppm(picture),
+        };
+        std::fs::write(&from, written).map_err(failed)?;
         let seconds = self.run(self.encoder, &arguments(&from, &to))?;
         Ok((std::fs::read(&to).map_err(failed)?, seconds))
     }
 
-    /// Runs the decoder on a file named `input`, to a PPM file.
+    /// Runs the decoder on a file named `input`, to one named `output`, a PNG file or else an 8-bit
+    /// PPM file.
     pub fn decode(
         &self,
         bytes: &[u8],
-        input: &str,
+        (input, output): (&str, &str),
         arguments: impl Fn(&Path, &Path) -> Vec<std::ffi::OsString>,
     ) -> Result<(Picture, f64), RateDistortionError> {
-        let (from, to) = (self.path(input), self.path("decoded.ppm"));
+        let (from, to) = (self.path(input), self.path(output));
         let failed = |error: io::Error| self.failed(self.decoder, error);
         std::fs::write(&from, bytes).map_err(failed)?;
         let seconds = self.run(self.decoder, &arguments(&from, &to))?;
+        if output.ends_with(".png") {
+            return Ok((load(&to)?.picture, seconds));
+        }
         let written = std::fs::read(&to).map_err(failed)?;
         let picture = from_ppm(&written).ok_or(RateDistortionError::Tool {
             program: self.decoder,

@@ -39,24 +39,27 @@ impl PeerCodec for WebP {
 
     fn encode(&mut self, picture: &Picture, setting: f64) -> Result<Encoded, RateDistortionError> {
         let quality = setting.to_string();
-        let (bytes, seconds) = self.tools.encode(picture, "picture.webp", |from, to| {
-            let settings = ["-quiet", "-m", "6", "-q", &quality].map(Into::into);
-            let paths = [from.into(), "-o".into(), to.into()];
-            settings.into_iter().chain(paths).collect()
-        })?;
+        let (bytes, seconds) =
+            self.tools
+                .encode(picture, ("picture.ppm", "picture.webp"), |from, to| {
+                    let settings = ["-quiet", "-m", "6", "-q", &quality].map(Into::into);
+                    let paths = [from.into(), "-o".into(), to.into()];
+                    settings.into_iter().chain(paths).collect()
+                })?;
         Ok(Encoded { bytes, seconds })
     }
 
     fn decode(&mut self, bytes: &[u8]) -> Result<(Picture, f64), RateDistortionError> {
-        self.tools.decode(bytes, "picture.webp", |from, to| {
-            vec![
-                "-quiet".into(),
-                "-ppm".into(),
-                from.into(),
-                "-o".into(),
-                to.into(),
-            ]
-        })
+        self.tools
+            .decode(bytes, ("picture.webp", "decoded.ppm"), |from, to| {
+                vec![
+                    "-quiet".into(),
+                    "-ppm".into(),
+                    from.into(),
+                    "-o".into(),
+                    to.into(),
+                ]
+            })
     }
 
     fn within(

@@ -19,15 +19,16 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
-/// Measures our files beside JPEG, WebP and JPEG 2000 of the same size.
+/// Measures our files beside other codecs' of the same size.
 #[derive(Args)]
 #[command(long_about = "\
-Measures our files beside JPEG, WebP and JPEG 2000 of the same size.
+Measures our files beside JPEG, WebP, JPEG 2000, AVIF and JPEG XL of the same size.
 
-Every picture of a folder is coded at each rung of the rate ladder (--keep of `bsq encode`). Each \
-other codec gives its best file that is not larger, and its curve along its own settings. JPEG is \
-part of this program; WebP needs cwebp and dwebp on PATH (Debian: webp), JPEG 2000 opj_compress \
-and opj_decompress (Debian: libopenjp2-tools). What is not there is reported as missing.
+Every picture of a folder is coded at each rung of the rate ladder (--quality of `bsq encode`; of a \
+tokenizer, --keep). Each other codec gives its best file that is not larger, and its curve along its \
+own settings. JPEG is part of this program; the others are programs that are looked for on PATH: \
+cwebp and dwebp (Debian: webp), opj_compress and opj_decompress (libopenjp2-tools), avifenc and \
+avifdec (libavif-bin), cjxl and djxl (libjxl-tools). What is not there is reported as missing.
 
 Written to the folder:
   CODEC.json            means over the pictures along the codec's curve, in CompressAI's schema
@@ -59,10 +60,24 @@ pub struct Arguments {
         value_enum,
         value_delimiter = ',',
         value_name = "CODEC,...",
-        default_values_t = [CodecName::Jpeg, CodecName::Webp, CodecName::Jpeg2000]
+        default_values_t = [
+            CodecName::Jpeg,
+            CodecName::Webp,
+            CodecName::Jpeg2000,
+            CodecName::Avif,
+            CodecName::JpegXl
+        ]
     )]
     codecs: Vec<CodecName>,
-    /// Sub-tokens that our files keep [default: every number, all of them first]
+    /// Qualities of our files [default: 9 from 100 to 0]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "Q,...",
+        conflicts_with = "keep"
+    )]
+    quality: Vec<usize>,
+    /// Sub-tokens that our files of a tokenizer keep [default: every number]
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     keep: Vec<usize>,
     /// Weights of LPIPS: the state of lpips.LPIPS(net='alex') as a PyTorch or safetensors file
@@ -79,6 +94,8 @@ enum CodecName {
     Jpeg,
     Webp,
     Jpeg2000,
+    Avif,
+    JpegXl,
 }
 
 impl CodecName {
@@ -87,6 +104,8 @@ impl CodecName {
             CodecName::Jpeg => Choice::Jpeg,
             CodecName::Webp => Choice::WebP,
             CodecName::Jpeg2000 => Choice::Jpeg2000,
+            CodecName::Avif => Choice::Avif,
+            CodecName::JpegXl => Choice::JpegXl,
         }
     }
 }
@@ -101,16 +120,20 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         )));
     }
     let pictures = list_images(&arguments.data)?;
-    let tokenizer = arguments.model.open(output)?;
-    let prior = arguments.prior.open(output)?;
     let options = CompileOptions {
         threads: output.threads,
         ..CompileOptions::default()
     };
     let lpips = arguments.lpips.as_deref();
     let mut lpips = lpips.map(|path| Lpips::open(path, &options)).transpose()?;
-    let mut ours = Ours::new(&tokenizer, &prior, &options)?;
-    let rungs = rungs(&arguments.keep, ours.sub_tokens())?;
+    let mut ours = match arguments.model.open_codec(output)? {
+        Some(file) => Ours::levels(&file, &options)?,
+        None => {
+            let tokenizer = arguments.model.open(output)?;
+            Ours::tokens(&tokenizer, &arguments.prior.open(output)?, &options)?
+        }
+    };
+    let rungs = rungs(&arguments, &ours)?;
     let mut choices = Vec::new();
     for choice in arguments.codecs.iter().map(|name| name.choice()) {
         if !choices.contains(&choice) {
@@ -154,7 +177,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let names: Vec<&String> = comparison.pictures.iter().map(|(name, _)| name).collect();
     output.value(&json!({
         "pictures": names,
-        "kept_sub_tokens": comparison.rungs,
+        "knob": comparison.knob,
+        "settings": comparison.rungs,
         "out": out.display().to_string(),
         "codecs": Value::Object(results),
     }))?;
@@ -162,16 +186,27 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
 }
 
 /// The rungs that were asked for, the largest files first.
-fn rungs(asked: &[usize], sub_tokens: usize) -> Result<Vec<usize>, CliError> {
-    if let Some(wrong) = asked.iter().find(|kept| !(1..=sub_tokens).contains(kept)) {
+fn rungs(arguments: &Arguments, ours: &Ours) -> Result<Vec<usize>, CliError> {
+    let (option, asked, other) = match ours.knob() {
+        "quality" => ("--quality", &arguments.quality, &arguments.keep),
+        _ => ("--keep", &arguments.keep, &arguments.quality),
+    };
+    if !other.is_empty() {
         return Err(CliError::new(format_args!(
-            "--keep {wrong}: a token has 1 to {sub_tokens} sub-tokens"
+            "the knob of this model is {option}"
         )));
     }
-    let mut rungs: Vec<usize> = match asked.is_empty() {
-        true => (1..=sub_tokens).collect(),
-        false => asked.to_vec(),
-    };
+    let settings = ours.settings();
+    if let Some(wrong) = asked.iter().find(|setting| !settings.contains(setting)) {
+        let (first, last) = (settings.start(), settings.end());
+        return Err(CliError::new(format_args!(
+            "{option} {wrong}: from {first} to {last}"
+        )));
+    }
+    if asked.is_empty() {
+        return Ok(ours.rungs());
+    }
+    let mut rungs = asked.to_vec();
     rungs.sort_unstable();
     rungs.dedup();
     rungs.reverse();
