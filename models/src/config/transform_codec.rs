@@ -7,6 +7,7 @@ use super::{
     training::{DataConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig},
     tree::{self, Table},
 };
+use crate::losses::MS_SSIM_SMALLEST_CROP;
 use std::{fs, path::Path};
 
 section! {
@@ -103,10 +104,14 @@ impl TransformCodecModelConfig {
 
 section! {
     /// What the codec's training minimises: of each pixel
-    /// (squared error / step^2 + rate_weight * bits) * (step / 80)^balance.
+    /// (distortion / step^2 + rate_weight * bits) * (step / 80)^balance, where distortion is
+    /// squared error + ms_ssim_weight * 2500 (1 - MS-SSIM).
     pub struct RateDistortionConfig {
         /// What a bit costs.
         rate_weight: f64 = 0.14,
+        /// Weight of MS-SSIM beside the squared error; at 1 both are about the same, whatever the
+        /// step. 0 leaves it out.
+        ms_ssim_weight: f64 = 0.0,
         /// At 0 fine steps, which take more bits, count for more; at 1 a per cent of a file
         /// counts about the same at all rates.
         balance: f64 = 1.0,
@@ -129,6 +134,7 @@ impl RateDistortionConfig {
             format!("{high} is below step_min, {low}")
         })?;
         not_negative(self.balance, "loss.balance")?;
+        not_negative(self.ms_ssim_weight, "loss.ms_ssim_weight")?;
         not_negative(self.rate_weight, "loss.rate_weight")
     }
 }
@@ -253,6 +259,12 @@ impl TransformCodecConfig {
         require(side.is_multiple_of(alignment), "data.image_size", || {
             format!("{side} pixels is not a multiple of {alignment}")
         })?;
+        let fits = config.loss.ms_ssim_weight == 0.0 || side >= MS_SSIM_SMALLEST_CROP;
+        require(fits, "data.image_size", || {
+            format!(
+                "{side} pixels is below {MS_SSIM_SMALLEST_CROP}, which loss.ms_ssim_weight needs"
+            )
+        })?;
         require(config.data.zero_mean, "data.zero_mean", || {
             "a transform codec takes pictures of zero mean: leave it out".into()
         })?;
@@ -289,6 +301,11 @@ mod tests {
             ("[transform_codec]\nlevels = 3", "transform_codec.levels"),
             ("[loss]\nstep_min = 60\nstep_max = 50", "loss.step_max"),
             ("[data]\nimage_size = 176", "multiple of 32"),
+            ("[loss]\nms_ssim_weight = -1.0", "loss.ms_ssim_weight"),
+            (
+                "[loss]\nms_ssim_weight = 1.0\n[data]\nimage_size = 160",
+                "data.image_size: 160 pixels is below 176",
+            ),
             ("[data]\nzero_mean = false", "data.zero_mean"),
             ("[train]\ninit = \"transform-coder\"", "train.init"),
         ] {

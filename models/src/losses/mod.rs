@@ -10,8 +10,10 @@
 //! of those before it keeps its bits.
 
 mod logit_laplace;
+mod ms_ssim;
 
 pub use logit_laplace::logit_laplace;
+pub use ms_ssim::{MS_SSIM_SCALE, MS_SSIM_SMALLEST_CROP, ms_ssim};
 
 use crate::config::{LossConfig, ReconstructionLoss};
 use crate::tokenizer::Forward;

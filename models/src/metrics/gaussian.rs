@@ -21,7 +21,12 @@ static WINDOW: LazyLock<[f64; TAPS]> = LazyLock::new(|| {
 /// The window along an axis of the given length. An axis shorter than the window is not blurred
 /// at all, as in pytorch-msssim: its window is a single 1.
 pub(super) fn window_along(length: usize) -> &'static [f64] {
-    if length < TAPS { &[1.0] } else { &*WINDOW }
+    if length < TAPS { &[1.0] } else { window() }
+}
+
+/// The window along a longer axis.
+pub(crate) fn window() -> &'static [f64; TAPS] {
+    &WINDOW
 }
 
 /// A plane of f64 values, row by row.

@@ -18,8 +18,10 @@ mod lpips;
 mod rows;
 mod ssim;
 
+pub(crate) use gaussian::window as ssim_window;
 pub use lpips::{Lpips, LpipsError};
 pub use rows::RowMetrics;
+pub(crate) use ssim::{C1 as SSIM_C1, C2 as SSIM_C2, SCALE_WEIGHTS as SSIM_SCALE_WEIGHTS};
 pub use ssim::{MS_SSIM_SMALLEST_SIDE, ms_ssim, ssim};
 
 /// Peak signal-to-noise ratio in decibels, `20 log10(255 / sqrt(MSE))` over all values;

@@ -9,11 +9,11 @@ use super::{
 pub const MS_SSIM_SMALLEST_SIDE: usize = 256;
 
 /// Exponents of the five scales, finest first (Wang, Simoncelli and Bovik 2003).
-const SCALE_WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
+pub(crate) const SCALE_WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 
 /// (0.01 * 255)^2 and (0.03 * 255)^2 keep quotients of flat regions finite.
-const C1: f64 = 6.5025;
-const C2: f64 = 58.5225;
+pub(crate) const C1: f64 = 6.5025;
+pub(crate) const C2: f64 = 58.5225;
 
 /// Structural similarity (Wang et al. 2004): Gaussian window of 11 taps and sigma 1.5, no padding,
 /// mean over each channel's map and then over channels.

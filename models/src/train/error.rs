@@ -5,6 +5,7 @@ use crate::data::DataError;
 use crate::pipeline::TokenFileError;
 use crate::prior::PriorError;
 use crate::tokenizer::LoadError;
+use crate::transform_codec::TransformCodecFileError;
 use bsq_nn::BoxError;
 use bsq_runtime::ProgramError;
 use bsq_runtime::checkpoint::CheckpointError;
@@ -40,6 +41,8 @@ pub enum TrainError {
     StartFile { path: PathBuf, reason: String },
     #[error(transparent)]
     Prior(Box<PriorError>),
+    #[error(transparent)]
+    TransformCodec(Box<TransformCodecFileError>),
     #[error(transparent)]
     Program(#[from] ProgramError),
     #[error(transparent)]

@@ -6,11 +6,10 @@ use crate::config::{Config, ConfigError, PriorConfig, TransformCodecConfig};
 use crate::pretrained;
 use crate::prior::{PriorFile, Storage};
 use crate::tokenizer::Tokenizer;
-use bsq_ir::DType;
+use crate::transform_codec::TransformCodecFileError;
 use bsq_ir::tensor::ParameterSpec;
 use bsq_nn::train::Change;
-use bsq_runtime::HostTensor;
-use bsq_runtime::checkpoint::{Checkpoint, Source, Weights, load, match_parameters};
+use bsq_runtime::checkpoint::{Checkpoint, Mismatch, Source, Weights, load};
 use bsq_runtime::executor::Tensors;
 use std::path::{Path, PathBuf};
 
@@ -40,12 +39,19 @@ pub(super) fn tokenizer(
         say_differences(name, &old, &config.to_toml(), progress);
         return Ok(parameters);
     }
-    let checkpoint = averages(&path)?;
+    let checkpoint = load(&path, Weights::Ema)?;
     let old = checkpoint.metadata.get("config").cloned();
     if old.as_deref().is_some_and(PriorConfig::is_prior) {
         let reason = "it is a prior, and the configuration is that of a tokenizer".to_string();
         return Err(TrainError::StartFile { path, reason });
     }
+    let checkpoint = match TrainingCheckpoint::of(&path, &checkpoint) {
+        Ok(training) => Checkpoint {
+            tensors: training.parameters(Weights::Ema),
+            ..checkpoint
+        },
+        Err(_) => checkpoint,
+    };
     let parameters = fitted(tokenizer, &checkpoint, path)?;
     if let Some(old) = old {
         say_differences(name, &old, &config.to_toml(), progress);
@@ -92,11 +98,18 @@ pub(super) fn prior(
         )));
     }
     let (old, new) = (other.config.to_toml(), fresh.config.to_toml());
-    if let Some(misfit) = misfit(specs, &other.parameters) {
-        let first = changes(&old, &new)?;
-        let first = first.iter().find(|change| change.is_another_model);
-        let first = first.map_or(String::new(), |change| format!(" ({change})"));
-        return Err(unfit(format!("{misfit}{first}")));
+    for ParameterSpec { name, ty, .. } in specs {
+        let found = other.parameters.get(name).map(|tensor| tensor.shape());
+        if found != Some(&ty.shape[..]) {
+            let found = found.map_or("absent".to_string(), |shape| format!("{shape:?}"));
+            let first = changes(&old, &new)?;
+            let first = first.iter().find(|change| change.is_another_model);
+            let first = first.map_or(String::new(), |change| format!(" ({change})"));
+            return Err(unfit(format!(
+                "`{name}` is {found}, not {:?}{first}",
+                &ty.shape[..]
+            )));
+        }
     }
     say_differences(name, &old, &new, progress);
     if other.tokenizer != fresh.tokenizer {
@@ -108,65 +121,38 @@ pub(super) fn prior(
     Ok(other.parameters)
 }
 
-/// The weights that a transform codec begins with: those of a file or of a training's folder. The
-/// configuration of the model that the file tells must be the same: shapes do not show how coarsely
-/// levels are rounded.
+/// The weights that a transform codec begins with. The model's section of their configuration must be
+/// the same: shapes do not show how coarsely levels are rounded.
 pub(super) fn transform_codec(
     name: &str,
     config: &TransformCodecConfig,
-    specs: &[ParameterSpec],
 ) -> Result<Tensors, TrainError> {
-    let path = file_of(name);
     let unfit = |reason: String| TrainError::StartFile {
-        path: path.clone(),
+        path: file_of(name),
         reason,
     };
-    let checkpoint = averages(&path)?;
-    if let Some(old) = checkpoint.metadata.get("config") {
-        if !TransformCodecConfig::is_transform_codec(old) {
-            let reason = "its configuration is not that of a transform codec";
-            return Err(unfit(reason.into()));
-        }
-        let changes = changes_of_model(old, &config.to_toml())
-            .map_err(|error| unfit(format!("the configuration in its metadata: {error}")))?;
-        if let Some(change) = changes.first() {
-            return Err(unfit(format!("{change}: this makes another model")));
-        }
+    let other = pretrained::open_codec(name).map_err(|error| match error {
+        TransformCodecFileError::Mismatch { error, .. } => unfit(first(&error)),
+        // It names the file already.
+        error => TrainError::TransformCodec(Box::new(error)),
+    })?;
+    let changes = changes_of_model(&other.config.to_toml(), &config.to_toml())?;
+    match changes.first() {
+        None => Ok(other.parameters),
+        Some(change) => Err(unfit(format!("{change}: this makes another model"))),
     }
-    if let Some(misfit) = misfit(specs, &checkpoint.tensors) {
-        return Err(unfit(misfit));
-    }
-    let expected = specs.iter().map(|spec| (&spec.name, &spec.ty.shape[..]));
-    let tensors = match_parameters(&checkpoint, expected, &[])
-        .map_err(|mismatch| unfit(mismatch.to_string()))?;
-    let parameter = |(spec, tensor): (&ParameterSpec, &HostTensor)| {
-        Ok((spec.name.clone(), tensor.to_dtype(DType::F32)?))
-    };
-    specs.iter().zip(tensors).map(parameter).collect()
 }
 
-/// The first parameter that tensors lack or have in another shape.
-fn misfit(specs: &[ParameterSpec], tensors: &Tensors) -> Option<String> {
-    specs.iter().find_map(|ParameterSpec { name, ty, .. }| {
-        let (found, expected) = (tensors.get(name), &ty.shape[..]);
-        match found.map(HostTensor::shape) {
-            Some(found) if found == expected => None,
-            Some(found) => Some(format!("`{name}` is {found:?}, not {expected:?}")),
-            None => Some(format!("`{name}` is absent, not {expected:?}")),
-        }
-    })
-}
-
-/// A file of weights: of a training the moving averages, where it has some.
-fn averages(path: &Path) -> Result<Checkpoint, TrainError> {
-    let checkpoint = load(path, Weights::Ema)?;
-    Ok(match TrainingCheckpoint::of(path, &checkpoint) {
-        Ok(training) => Checkpoint {
-            tensors: training.parameters(Weights::Ema),
-            ..checkpoint
-        },
-        Err(_) => checkpoint,
-    })
+/// The first parameter that does not fit, in one line.
+fn first(mismatch: &Mismatch) -> String {
+    if let Some(shapes) = mismatch.misshapen.first() {
+        let (name, found, expected) = (&shapes.name, &shapes.found, &shapes.expected);
+        return format!("`{name}` is {found:?}, not {expected:?}");
+    }
+    match mismatch.missing.first() {
+        Some((name, expected)) => format!("`{name}` is absent, not {expected:?}"),
+        None => mismatch.to_string(),
+    }
 }
 
 /// The file of a path, which may be the folder of a training.

@@ -60,6 +60,7 @@ pub use parts::{Part, PartKind};
 pub use session::TransformCodecSession;
 
 use crate::config::{RateDistortionConfig, TransformCodecModelConfig};
+use crate::losses::{MS_SSIM_SCALE, ms_ssim};
 use bsq_ir::{Scope, Tensor};
 use bsq_nn::quantizers::DeadZone;
 use network::Network;
@@ -267,6 +268,9 @@ pub struct RateDistortion<'g> {
 }
 
 /// What training minimises, of images in -1..1 that became `forward` with steps `[B]`.
+///
+/// With a weight of MS-SSIM the squared error of a pixel, that of its three samples together, is joined
+/// by `ms_ssim_weight * 2500 (1 - MS-SSIM)`: see [`MS_SSIM_SCALE`].
 pub fn rate_distortion<'g>(
     config: &RateDistortionConfig,
     forward: &Forward<'g>,
@@ -278,7 +282,14 @@ pub fn rate_distortion<'g>(
     let squares = (forward.pixels - image * PIXEL_SCALE).square();
     let error = squares.sum(&[1, 2, 3][..]) * (1.0 / pixels);
     let bits_per_pixel = forward.bits * (1.0 / pixels);
-    let loss = error / step.square() + bits_per_pixel * config.rate_weight;
+    let distortion = match config.ms_ssim_weight {
+        0.0 => error,
+        weight => {
+            let similarity = ms_ssim(image * PIXEL_SCALE, forward.pixels);
+            error + (1.0 - similarity) * (weight * MS_SSIM_SCALE)
+        }
+    };
+    let loss = distortion / step.square() + bits_per_pixel * config.rate_weight;
     let weight = ((step * (1.0 / USUAL_STEP)).log() * config.balance).exp();
     let loss = loss * weight;
     RateDistortion {

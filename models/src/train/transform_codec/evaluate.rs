@@ -3,8 +3,9 @@
 use super::super::TrainError;
 use crate::config::TransformCodecConfig;
 use crate::data::{DataError, Listing, list_folder};
-use crate::image_io::{Picture, Range, append_planar, load, pad_by_replication};
-use crate::transform_codec::TransformCodec;
+use crate::image_io::{Picture, Range, load, pad_by_replication, to_planar};
+use crate::metrics::{ms_ssim, psnr};
+use crate::transform_codec::{PIXEL_SCALE, TransformCodec};
 use bsq_ir::{DType, Function, Graph, Scope};
 use bsq_nn::train::Evaluated;
 use bsq_runtime::executor::Tensors;
@@ -12,14 +13,20 @@ use bsq_runtime::{CompileOptions, Device, Executable, HostTensor, Session, compi
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Quantizer steps that are evaluated, and their names in the log.
-const STEPS: [(f32, &str, &str); 5] = [
-    (42.0, "eval/bits_per_pixel.42", "eval/psnr.42"),
-    (60.0, "eval/bits_per_pixel.60", "eval/psnr.60"),
-    (85.0, "eval/bits_per_pixel.85", "eval/psnr.85"),
-    (120.0, "eval/bits_per_pixel.120", "eval/psnr.120"),
-    (170.0, "eval/bits_per_pixel.170", "eval/psnr.170"),
-];
+/// A quantizer step that is evaluated, and the names of its figures in the log.
+macro_rules! step {
+    ($step:literal) => {
+        (
+            $step as f32,
+            concat!("eval/bits_per_pixel.", $step),
+            concat!("eval/psnr.", $step),
+            concat!("eval/ms_ssim.", $step),
+        )
+    };
+}
+
+const STEPS: [(f32, &str, &str, &str); 5] =
+    [step!(42), step!(60), step!(85), step!(120), step!(170)];
 
 /// Means over pictures at one step of the quantizer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,6 +36,8 @@ pub struct RatePoint {
     pub bits_per_pixel: f64,
     /// Decibels, of pixels rounded to 8 bits.
     pub psnr: f64,
+    /// Of the same pixels; nothing if a picture is too small for it.
+    pub ms_ssim: Option<f64>,
 }
 
 /// Codes the pictures of a folder at several steps.
@@ -81,6 +90,7 @@ impl TransformCodecEvaluator {
             step,
             bits_per_pixel: 0.0,
             psnr: 0.0,
+            ms_ssim: Some(0.0),
         });
         let count = self.pictures.len() as f64;
         let alignment = self.codec.config().alignment();
@@ -94,10 +104,11 @@ impl TransformCodecEvaluator {
             }
             let mut session = self.executables[&[height, width]].bind(parameters.clone())?;
             for point in &mut points {
-                let (bits_per_pixel, psnr) =
-                    code(&mut session, picture, [height, width], point.step)?;
-                point.bits_per_pixel += bits_per_pixel / count;
-                point.psnr += psnr / count;
+                let found = code(&mut session, picture, [height, width], point.step)?;
+                point.bits_per_pixel += found.bits_per_pixel / count;
+                point.psnr += found.psnr / count;
+                let sum = point.ms_ssim.zip(found.ms_ssim);
+                point.ms_ssim = sum.map(|(sum, found)| sum + found / count);
             }
         }
         Ok(points.to_vec())
@@ -114,51 +125,56 @@ fn function(codec: &TransformCodec, height: usize, width: usize) -> Function {
     graph.function(outputs, [])
 }
 
-/// Bits per pixel and PSNR of a picture.
+/// The figures of one picture.
 fn code(
     session: &mut Session,
     picture: &Picture,
     [height, width]: [usize; 2],
     step: f32,
-) -> Result<(f64, f64), TrainError> {
-    let mut planes = Vec::new();
-    let padded = pad_by_replication(picture, width, height);
-    append_planar(&padded, Range::MinusOneToOne, &mut planes);
-    let image = HostTensor::from_slice([1, 3, height, width], &planes)?;
-    let step = HostTensor::from_slice([1], &[step])?;
-    let outputs = session.run(&[("image", &image), ("step", &step)])?;
+) -> Result<RatePoint, TrainError> {
+    let padded = to_planar(
+        &pad_by_replication(picture, width, height),
+        Range::MinusOneToOne,
+    );
+    let image = HostTensor::from_slice([1, 3, height, width], &padded)?;
+    let size = HostTensor::from_slice([1], &[step])?;
+    let outputs = session.run(&[("image", &image), ("step", &size)])?;
     let pixels = outputs["pixels"].as_slice::<f32>()?;
-    let mut squares = 0.0;
-    for (channel, plane) in pixels.chunks_exact(height * width).enumerate() {
-        for y in 0..picture.height {
-            let row = picture.row(y).iter().skip(channel).step_by(3);
-            for (&sample, x) in row.zip(&plane[y * width..]) {
-                let found = (f64::from(*x) + 127.5).round().clamp(0.0, 255.0);
-                squares += (found - f64::from(sample)).powi(2);
-            }
-        }
-    }
-    let count = (picture.width * picture.height) as f64;
-    let error = squares / (3.0 * count);
+    let rows = pixels.chunks_exact(height * width).flat_map(|plane| {
+        let rows = plane.chunks_exact(width).take(picture.height);
+        rows.map(|row| &row[..picture.width])
+    });
+    let scale = PIXEL_SCALE as f32;
+    let rounded = |x: &f32| ((x + scale).round().clamp(0.0, 255.0) - scale) / scale;
+    let found: Vec<f32> = rows.flatten().map(rounded).collect();
+    let original = to_planar(picture, Range::MinusOneToOne);
     let bits = outputs["bits"].as_slice::<f32>()?[0];
-    let psnr = 10.0 * libm::log10(255.0 * 255.0 / error);
-    Ok((f64::from(bits) / count, psnr))
+    Ok(RatePoint {
+        step,
+        bits_per_pixel: f64::from(bits) / (picture.width * picture.height) as f64,
+        psnr: psnr(&original, &found),
+        ms_ssim: ms_ssim(&original, &found, [3, picture.height, picture.width]),
+    })
 }
 
 /// Points as the loop wants them.
 pub(super) fn evaluated(points: &[RatePoint]) -> Evaluated {
-    let point = |point: &RatePoint| {
+    let line = |point: &RatePoint| {
         let RatePoint {
             step,
             bits_per_pixel,
             psnr,
+            ms_ssim,
         } = point;
-        format!("step {step}: {bits_per_pixel:.4} bpp, {psnr:.2} dB")
+        let similarity = ms_ssim.map(|found| format!(", MS-SSIM {found:.4}"));
+        let similarity = similarity.unwrap_or_default();
+        format!("step {step}: {bits_per_pixel:.4} bpp, {psnr:.2} dB{similarity}")
     };
-    let lines: Vec<String> = points.iter().map(point).collect();
+    let lines: Vec<String> = points.iter().map(line).collect();
     let mut scalars = Vec::new();
-    for ((_, rate, quality), point) in STEPS.iter().zip(points) {
+    for ((_, rate, quality, similarity), point) in STEPS.iter().zip(points) {
         scalars.extend([(*rate, point.bits_per_pixel), (*quality, point.psnr)]);
+        scalars.extend(point.ms_ssim.map(|found| (*similarity, found)));
     }
     Evaluated {
         line: lines.join("; "),

@@ -44,7 +44,7 @@ pub fn run_transform_codec(
     let mut parameters = bsq_nn::init::init(&specs, config.train.seed)?;
     match &options.init_from {
         _ if place.has_checkpoint() => {}
-        Some(name) => parameters = super::start::transform_codec(name, config, &specs)?,
+        Some(name) => parameters = super::start::transform_codec(name, config)?,
         None => start::transform(config, &codec, &dataset, &mut parameters)?,
     }
     let program = step_program(config, parameters)?;
