@@ -14,7 +14,7 @@ pub enum PriorSessionError {
     Tensor(#[from] TensorError),
     /// Options under which probabilities would differ between machines.
     #[error(
-        "a prior runs exactly, in f32 and without tf32: coder and decoder must find the same \
+        "coding runs exactly, in f32 and without tf32: coder and decoder must find the same \
          probabilities on every machine"
     )]
     NotExact,

@@ -3,6 +3,7 @@
 mod common;
 mod damage;
 mod golden;
+mod levels;
 mod photos;
 mod round_trip;
 mod together;

@@ -27,6 +27,7 @@ mod plan;
 mod precision;
 mod prior;
 mod progress;
+mod quality;
 mod reconstruct;
 mod stream;
 mod tokens;

@@ -3,8 +3,10 @@
 use super::error::{CliError, Context};
 use super::output::Output;
 use bsq::codec::{Coding, FRAME_BYTES, Frame, FrameReader, Header, MAGIC};
+use bsq::image_io::ImageSize;
 use bsq::metrics::bits_per_pixel;
 use bsq::token_grid::GridShape;
+use bsq::transform_codec::stream::{LEVELS_HEADER_BYTES, LevelsHeader, is_levels, strip_frames};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -17,8 +19,59 @@ pub fn is_stream(path: &Path) -> bool {
     read.is_ok() && start == MAGIC
 }
 
-/// Header and sections as text and as a value; whether all of it is good.
+/// Header and sections or strips as text and as a value; whether all of it is good.
 pub fn inspect(path: &Path, output: &Output) -> Result<(Value, bool), CliError> {
+    let mut start = [0; LEVELS_HEADER_BYTES];
+    let mut file = File::open(path).in_(path.display())?;
+    let is_long = file.read_exact(&mut start).is_ok();
+    match is_long && is_levels(&start) {
+        true => inspect_levels(path, output),
+        false => inspect_tokens(path, output),
+    }
+}
+
+fn inspect_levels(path: &Path, output: &Output) -> Result<(Value, bool), CliError> {
+    let mut file = BufReader::new(File::open(path).in_(path.display())?);
+    let header = LevelsHeader::read(&mut file).in_(path.display())?;
+    let ImageSize { height, width } = header.size;
+    let (step, codec) = (header.step(), header.codec);
+    output.say(format_args!(
+        "stream of a picture of {width}x{height} pixels: levels of step {step:.2}"
+    ))?;
+    output.say(format_args!("codec {codec:016x}"))?;
+    let (mut strips, mut good) = (Vec::new(), 0);
+    for (number, strip) in strip_frames(file, &header).enumerate() {
+        let size = strip.in_(path.display())?;
+        let state = match size {
+            Some(size) => format!("{size} bytes"),
+            None => "DAMAGED".to_string(),
+        };
+        output.say(format_args!("  strip {}: {state}", number + 1))?;
+        strips.push(json!({ "bytes": size, "good": size.is_some() }));
+        good += usize::from(size.is_some());
+    }
+    let bytes = std::fs::metadata(path).in_(path.display())?.len();
+    let rate = bits_per_pixel(8 * bytes, width, height);
+    output.say(format_args!(
+        "{bytes} bytes, {rate:.4} bits per pixel; checksums of {good} of {} strips are right",
+        strips.len()
+    ))?;
+    let is_good = good == strips.len();
+    let value = json!({
+        "file": path.display().to_string(),
+        "kind": "stream of levels",
+        "width": width,
+        "height": height,
+        "step": step,
+        "codec": format!("{codec:016x}"),
+        "bytes": bytes,
+        "bits_per_pixel": rate,
+        "strips": strips,
+    });
+    Ok((value, is_good))
+}
+
+fn inspect_tokens(path: &Path, output: &Output) -> Result<(Value, bool), CliError> {
     let file = BufReader::new(File::open(path).in_(path.display())?);
     let mut frames = FrameReader::within(file, true, u64::MAX).in_(path.display())?;
     let header = frames.header().clone();

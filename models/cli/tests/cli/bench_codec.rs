@@ -79,10 +79,14 @@ fn missing_programs_are_reported_and_the_rest_is_measured() {
     assert_eq!(
         files,
         [
+            "avif-same-size.json",
+            "avif.json",
             "bsq-same-size.json",
             "bsq.json",
             "index.html",
             "jpeg-same-size.json",
+            "jpeg-xl-same-size.json",
+            "jpeg-xl.json",
             "jpeg.json",
             "jpeg2000-same-size.json",
             "jpeg2000.json",

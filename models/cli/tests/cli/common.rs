@@ -111,6 +111,10 @@ impl Bench {
         files
     }
 
+    pub fn picture_of(&self, name: &str) -> Picture {
+        bsq::image_io::load(self.path(name)).unwrap().picture
+    }
+
     pub fn bytes(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).unwrap()
     }

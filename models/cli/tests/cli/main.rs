@@ -7,6 +7,7 @@ mod codec;
 mod common;
 mod explain;
 mod gpu;
+mod levels;
 mod pictures;
 mod rows;
 mod several;

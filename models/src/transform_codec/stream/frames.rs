@@ -1,5 +1,6 @@
 //! Strips in a stream: length, checksum, payload.
 
+use super::LevelsHeader;
 use super::strips::Strips;
 use crate::codec::{CodecError, Damage, SectionArea, crc32c, read_up_to};
 use std::io::{Read, Write};
@@ -51,6 +52,25 @@ pub fn read_strip(
     }
     let is_good = checksum(&payload, strip) == sum;
     Ok(is_good.then_some(payload))
+}
+
+/// The bytes of each strip with its frame, `None` for a damaged one, of what follows a header. A
+/// truncated stream ends with an error.
+pub fn strip_frames<R: Read>(
+    mut reader: R,
+    header: &LevelsHeader,
+) -> impl Iterator<Item = Result<Option<usize>, CodecError>> {
+    // Which rows a strip has does not depend on the codec, but for a padding of some rows.
+    let strips = Strips::of_size(header.size, 32);
+    let mut is_done = false;
+    (0..strips.count()).map_while(move |strip| {
+        if is_done {
+            return None;
+        }
+        let payload = read_strip(&mut reader, &strips, strip);
+        is_done = payload.is_err();
+        Some(payload.map(|payload| payload.map(|its| STRIP_FRAME_BYTES + its.len())))
+    })
 }
 
 /// Over payload, its length and the strip's number, so that no strip passes for another.

@@ -52,7 +52,7 @@ mod tests;
 
 pub use decode::LevelsDecodeReport;
 pub use encode::{LevelsEncodeReport, PartReport};
-pub use frames::STRIP_FRAME_BYTES;
+pub use frames::{STRIP_FRAME_BYTES, strip_frames};
 pub use header::{
     LEVELS_FORMAT_VERSION, LEVELS_HEADER_BYTES, LEVELS_NUMERICS_VERSION, LevelsHeader, is_levels,
 };
@@ -98,6 +98,11 @@ impl LevelsCodec {
             name: file.name.clone(),
             identity: file.identity(),
         })
+    }
+
+    /// The codec's name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Time spent on compiling so far.

@@ -14,7 +14,6 @@ pub struct Strips {
     pub size: ImageSize,
     /// Its rows and columns with those that are made up at the lower and right edges.
     pub padded: [usize; 2],
-    alignment: usize,
     /// Rows around a strip that its levels depend on; and its pixels.
     reach: [usize; 2],
 }
@@ -22,16 +21,23 @@ pub struct Strips {
 impl Strips {
     pub fn new(codec: &TransformCodec, size: ImageSize) -> Strips {
         let config = codec.config();
-        let alignment = config.alignment();
         // A block of a network reaches a cell of 16 pixels, a lapped transform half a patch.
         let [coarse, patch, cell] = [32, 8, 16];
         let encoder = cell * config.encoder_blocks + (coarse + patch) / 2;
         let decoder = cell * config.decoder_blocks + (coarse + patch) / 2 + patch;
+        let alignment = config.alignment();
+        Strips {
+            reach: [encoder, decoder].map(|reach| reach.next_multiple_of(alignment)),
+            ..Strips::of_size(size, alignment)
+        }
+    }
+
+    /// Strips of whose surroundings nothing is known.
+    pub(super) fn of_size(size: ImageSize, alignment: usize) -> Strips {
         Strips {
             size,
             padded: [size.height, size.width].map(|side| side.next_multiple_of(alignment)),
-            alignment,
-            reach: [encoder, decoder].map(|reach| reach.next_multiple_of(alignment)),
+            reach: [0; 2],
         }
     }
 
@@ -53,11 +59,6 @@ impl Strips {
     /// The rows whose levels a strip's pixels are made of.
     pub fn seen_by_pixels(&self, strip: usize) -> Range<usize> {
         self.around(strip, self.reach[1])
-    }
-
-    /// Rows that are held together when levels or pixels are made.
-    pub fn alignment(&self) -> usize {
-        self.alignment
     }
 
     fn around(&self, strip: usize, reach: usize) -> Range<usize> {

@@ -13,6 +13,7 @@ use super::output::Output;
 use super::picture::{note, open, readable};
 use super::prior::PriorArgument;
 use super::progress::Progress;
+use super::quality::QualityArguments;
 use super::{Verdict, paths};
 use bsq::codec::CodecError;
 use bsq::image_io::{ImageSize, PixelRows};
@@ -21,7 +22,7 @@ use bsq::pipeline::CompileOptions;
 use bsq::transform_codec::stream::LevelsCodec;
 use bsq_runtime::atomic_file::AtomicFile;
 use clap::Args;
-use levels::{Levels, QualityArguments};
+use levels::Levels;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -158,12 +159,7 @@ impl Arguments {
             }));
         }
         let tokenizer = self.model.open(output)?;
-        if self.quality.is_given() {
-            return Err(CliError::new(format_args!(
-                "--quality, --bpp, --psnr and --step are for transform codecs, and {} is a tokenizer: --keep is its own way to smaller files",
-                tokenizer.name
-            )));
-        }
+        self.quality.refuse_for(&tokenizer.name)?;
         let prior = match self.raw {
             true => None,
             false => Some(self.prior.open(output)?),

@@ -1,4 +1,6 @@
-//! `bsq reconstruct`: photo to tokens to photo.
+//! `bsq reconstruct`: photo to tokens or levels, and to photo.
+
+mod levels;
 
 use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
@@ -9,38 +11,44 @@ use super::output::Output;
 use super::picture::{PictureFile, note, open, readable};
 use super::precision::PrecisionArgument;
 use super::progress::Progress;
+use super::quality::QualityArguments;
 use super::{Verdict, paths};
 use bsq::image_io::{ImageSize, PixelRows, to_eight_bits};
 use bsq::metrics::{RowMetrics, bits_per_pixel};
 use bsq::photo::PhotoError;
 use bsq::pipeline::{CompileOptions, RunTimes, TokenizerSession};
-use bsq_runtime::Precision;
+use bsq::transform_codec::TransformCodecFile;
+use bsq::transform_codec::stream::LevelsCodec;
+use bsq_runtime::{Device, Precision};
 use clap::Args;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-/// Photo to tokens to photo: writes what is left of it, and says how near it is.
+/// Photo through a model to photo: writes what is left of it, and says how near it is.
 #[derive(Args)]
 #[command(long_about = "\
-Photo to tokens to photo: writes what is left of it, and says how near it is.
+Photo through a model to photo: writes what is left of it, and says how near it is.
 
-Each picture is cut into windows of the model's size, encoded to bits, decoded again and written \
-as PNG, beside the input as NAME.bsq.png unless -o says otherwise. Printed are the peak \
-signal-to-noise ratio (PSNR, higher is nearer), structural similarity (SSIM, 1 is equal), bits of \
-tokens per pixel, and the seconds that encoding and decoding took. Both figures compare the \
-original with the PNG as written.
+The default model is a transform codec: each picture becomes the stream that `bsq encode` writes, and \
+what `bsq decode` makes of it is written as PNG, beside the input as NAME.bsq.png unless -o says \
+otherwise. With a tokenizer (--model default-1, or one of your own) it is cut into windows of the \
+tokenizer's size, which become tokens and pixels again. Printed are the peak signal-to-noise ratio \
+(PSNR, higher is nearer), structural similarity (SSIM, 1 is equal), bits per pixel (of the stream, \
+or of tokens as they are), and the seconds that encoding and decoding took. Both figures compare \
+the original with the PNG as written.
 
-With --precision bf16, f16 or int8, -v computes in f32 too, and says how many bits of tokens differ and \
+Tokenizers run in other precisions, too: with --precision bf16, f16 or int8, -v computes in f32 too, and says how many bits of tokens differ and \
 how PSNR changes.")]
 #[command(after_long_help = "\
 Examples:
   bsq reconstruct photo.jpg                       writes photo.bsq.png
   bsq reconstruct photo.jpg -o out.png --side-by-side
   bsq reconstruct *.jpg -o folder --json          figures of many, for a program
+  bsq reconstruct photo.jpg --quality 20
   bsq reconstruct photo.jpg --model my.safetensors
-  bsq reconstruct photo.jpg --precision int8 -v   faster; and how far from f32
+  bsq reconstruct photo.jpg --model default-1 --precision int8 -v
   bsq reconstruct photo.jpg --device cuda         on a GPU")]
 pub struct Arguments {
     /// PNG, JPEG, WebP, TIFF or GIF pictures
@@ -49,6 +57,8 @@ pub struct Arguments {
     /// The PNG file to write, or a folder
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    quality: QualityArguments,
     #[command(flatten)]
     model: ModelArgument,
     #[command(flatten)]
@@ -76,7 +86,12 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         return failures.finish(output, json!({}), Verdict::Good);
     }
     let device = arguments.device.open(output)?;
+    if let Some(file) = arguments.model.open_codec(output)? {
+        let codec = arguments.levels(&file, device, output)?;
+        return levels::run(codec, &pairs, failures, &arguments, output);
+    }
     let model = arguments.model.open(output)?;
+    arguments.quality.refuse_for(&model.name)?;
     let bits = model.config.model.quantizer.bits_per_token();
     let session = |precision, tf32| {
         let options = CompileOptions {
@@ -102,14 +117,15 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             Some(path),
             (side, output),
         )?;
-        let figures = Figures::new(&run, bits);
+        let bits = (run.indices.len() * bits) as u64;
+        let figures = Figures::new(run.size, &run.metrics, bits);
         output.say(format_args!(
             "{} -> {}: {figures}, {:.2} s",
             input.display(),
             path.display(),
             (run.times.encoding + run.times.decoding).as_secs_f64()
         ))?;
-        let mut result = figures.to_json(input, path, &run);
+        let mut result = figures.to_json((input, path), run.times);
         if let Some(reference) = &mut reference {
             let wanted = round_trip(reference, input, arguments.limits, None, (side, output))?;
             let flipped: u32 = (run.indices.iter().zip(&wanted.indices))
@@ -141,6 +157,24 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         "images": results,
     });
     failures.finish(output, value, Verdict::Good)
+}
+
+impl Arguments {
+    fn levels(
+        &self,
+        file: &TransformCodecFile,
+        device: Device,
+        output: &Output,
+    ) -> Result<LevelsCodec, CliError> {
+        let options = CompileOptions {
+            threads: output.threads,
+            precision: self.precision.get(),
+            device,
+            tf32: self.tf32.tf32,
+            ..CompileOptions::default()
+        };
+        Ok(LevelsCodec::new(file, options)?)
+    }
 }
 
 /// A picture that has been encoded and decoded.
@@ -221,6 +255,7 @@ fn round_trip(
 
 /// How near a reconstruction is, and what it costs.
 struct Figures {
+    size: ImageSize,
     psnr: f64,
     ssim: f64,
     bits: u64,
@@ -228,29 +263,28 @@ struct Figures {
 }
 
 impl Figures {
-    /// `bits` of each token.
-    fn new(run: &RoundTrip, bits: usize) -> Self {
-        let bits = (run.indices.len() * bits) as u64;
+    fn new(size: ImageSize, metrics: &RowMetrics, bits: u64) -> Self {
         Figures {
-            psnr: run.metrics.psnr(),
-            ssim: run.metrics.ssim(),
+            size,
+            psnr: metrics.psnr(),
+            ssim: metrics.ssim(),
             bits,
-            bits_per_pixel: bits_per_pixel(bits, run.size.width, run.size.height),
+            bits_per_pixel: bits_per_pixel(bits, size.width, size.height),
         }
     }
 
-    fn to_json(&self, input: &Path, path: &Path, run: &RoundTrip) -> Value {
+    fn to_json(&self, (input, path): (&Path, &Path), times: RunTimes) -> Value {
         json!({
             "input": input.display().to_string(),
             "output": path.display().to_string(),
-            "width": run.size.width,
-            "height": run.size.height,
+            "width": self.size.width,
+            "height": self.size.height,
             "psnr": self.psnr,
             "ssim": self.ssim,
             "bits": self.bits,
             "bits_per_pixel": self.bits_per_pixel,
-            "encode_seconds": run.times.encoding.as_secs_f64(),
-            "decode_seconds": run.times.decoding.as_secs_f64(),
+            "encode_seconds": times.encoding.as_secs_f64(),
+            "decode_seconds": times.decoding.as_secs_f64(),
         })
     }
 }

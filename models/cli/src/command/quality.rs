@@ -1,0 +1,58 @@
+//! How good a photo is to come out of a transform codec.
+
+use super::error::CliError;
+use bsq::transform_codec::stream::Target;
+use clap::Args;
+
+/// The quality of a photo.
+#[derive(Args, Clone, Copy, Debug)]
+#[group(multiple = false)]
+pub struct QualityArguments {
+    /// From 0 (small) to 100 (like the original) [default: 50]
+    #[arg(short, long, value_name = "Q", value_parser = in_range::<0, 100>)]
+    quality: Option<f32>,
+    /// The largest quality whose file has at most so many bits for a pixel
+    #[arg(long, value_name = "BITS")]
+    bpp: Option<f64>,
+    /// The smallest file with a PSNR of so many decibels
+    #[arg(long, value_name = "DB")]
+    psnr: Option<f64>,
+    /// The quantizer's step itself, in levels of a pixel (0 to 255)
+    #[arg(long, value_name = "S", value_parser = in_range::<1, 1000>)]
+    step: Option<f32>,
+}
+
+fn in_range<const LOW: u16, const HIGH: u16>(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "not a number".to_string())?;
+    match (f32::from(LOW)..=f32::from(HIGH)).contains(&value) {
+        true => Ok(value),
+        false => Err(format!("it is from {LOW} to {HIGH}")),
+    }
+}
+
+impl QualityArguments {
+    /// Tokenizers have no quality.
+    pub fn refuse_for(&self, tokenizer: &str) -> Result<(), CliError> {
+        let searched = self.bpp.is_some() || self.psnr.is_some();
+        match searched || self.quality.is_some() || self.step.is_some() {
+            true => Err(CliError::new(format_args!(
+                "--quality, --bpp, --psnr and --step are for transform codecs, and {tokenizer} is a tokenizer: it spends as many bits on every patch (bsq encode --keep writes a part of them)"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    pub fn target(&self) -> Target {
+        match self {
+            QualityArguments { bpp: Some(bpp), .. } => Target::BitsPerPixel(*bpp),
+            QualityArguments {
+                psnr: Some(decibels),
+                ..
+            } => Target::Psnr(*decibels),
+            QualityArguments {
+                step: Some(step), ..
+            } => Target::Step(*step),
+            QualityArguments { quality, .. } => Target::Quality(quality.unwrap_or(50.0)),
+        }
+    }
+}
