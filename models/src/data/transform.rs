@@ -16,6 +16,8 @@ pub(super) struct Transform {
     shorter_sides: (usize, usize),
     random_area: bool,
     mirror: bool,
+    filter: Filter,
+    gain_jitter: f64,
 }
 
 impl Transform {
@@ -25,6 +27,8 @@ impl Transform {
             shorter_sides: config.shorter_sides(size),
             random_area: config.use_rrc,
             mirror: config.use_hflip,
+            filter: config.resize_filter,
+            gain_jitter: config.gain_jitter,
         }
     }
 
@@ -38,7 +42,23 @@ impl Transform {
         if self.mirror && draw.below(2) == 1 {
             mirror(&mut result);
         }
+        if self.gain_jitter > 0.0 {
+            self.change_gains(&mut result, draw);
+        }
         result
+    }
+
+    /// Multiplies samples; what is beyond white is white.
+    fn change_gains(&self, picture: &mut Picture, draw: &mut Draw) {
+        let all = draw.uniform(-self.gain_jitter, self.gain_jitter);
+        let apart = self.gain_jitter / 4.0;
+        for channel in 0..3 {
+            let gain = libm::exp(all + draw.uniform(-apart, apart));
+            // `as` saturates.
+            let table: [u8; 256] = std::array::from_fn(|x| libm::rint(x as f64 * gain) as u8);
+            let samples = picture.rgb.iter_mut().skip(channel).step_by(3);
+            samples.for_each(|sample| *sample = table[usize::from(*sample)]);
+        }
     }
 
     /// Resizes the shorter side to a drawn length and cuts anywhere. Only the cut is computed.
@@ -54,7 +74,7 @@ impl Transform {
             picture,
             width,
             height,
-            Filter::Bilinear,
+            self.filter,
             left..left + self.size.width,
             top..top + self.size.height,
         )
@@ -86,7 +106,7 @@ impl Transform {
             (left / 2, top / 2, columns, rows)
         });
         let part = crop(picture, left, top, columns, rows);
-        resize(&part, self.size.width, self.size.height, Filter::Bilinear)
+        resize(&part, self.size.width, self.size.height, self.filter)
     }
 }
 
@@ -108,6 +128,8 @@ mod tests {
             size: ImageSize::square(side),
             shorter_sides: (low, high),
             random_area: false,
+            filter: Filter::Bilinear,
+            gain_jitter: 0.0,
             mirror: false,
         }
     }
@@ -136,6 +158,22 @@ mod tests {
             assert_eq!(part, expected);
         }
         assert_eq!((lefts, tops), ([true; 13], [true; 5]));
+    }
+
+    #[test]
+    fn gains_are_between_their_limits_and_differ() {
+        let mut transform = transform(8, 8, 8);
+        transform.gain_jitter = 0.4;
+        let picture = Picture::new(8, 8, vec![100; 192]);
+        let mut seen = std::collections::BTreeSet::new();
+        for index in 0..50 {
+            let mut draw = Draw::new(1, Purpose::Crop, index);
+            let crop = transform.apply(&picture, &mut draw);
+            seen.insert(crop.rgb[..3].to_vec());
+            let gains = crop.rgb.iter().map(|&sample| f64::from(sample) / 100.0);
+            assert!({ gains }.all(|gain| (libm::exp(-0.51)..libm::exp(0.51)).contains(&gain)));
+        }
+        assert!(seen.len() > 40, "{}", seen.len());
     }
 
     #[test]
