@@ -1,7 +1,7 @@
 //! The configurations that ship inside the program.
 
 /// Names of the configurations that ship, and their files.
-const SHIPPED: [(&str, &str); 4] = [
+const SHIPPED: [(&str, &str); 5] = [
     ("default", include_str!("../../configs/default.toml")),
     ("prior", include_str!("../../configs/prior.toml")),
     (
@@ -12,10 +12,14 @@ const SHIPPED: [(&str, &str); 4] = [
         "transform_codec",
         include_str!("../../configs/transform_codec.toml"),
     ),
+    (
+        "transform_codec_ms_ssim",
+        include_str!("../../configs/transform_codec_ms_ssim.toml"),
+    ),
 ];
 
-/// Names of the configurations that ship: the default tokenizer's, priors', and the
-/// transform codec's.
+/// Names of the configurations that ship: the default tokenizer's, priors', and those of the
+/// transform codec's two stages.
 pub fn shipped_names() -> impl Iterator<Item = &'static str> {
     SHIPPED.iter().map(|(name, _)| *name)
 }

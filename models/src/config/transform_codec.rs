@@ -281,13 +281,24 @@ impl TransformCodecConfig {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_configuration_that_ships_is_complete() {
-        let text = include_str!("../../configs/transform_codec.toml");
+    /// A configuration that ships, as `to_toml` writes it and as it is read again.
+    fn shipped(name: &str) -> TransformCodecConfig {
+        let text = crate::config::shipped(name).unwrap();
         assert!(TransformCodecConfig::is_transform_codec(text));
         let config = TransformCodecConfig::from_toml(text).unwrap();
         let again = TransformCodecConfig::from_toml(&config.to_toml()).unwrap();
         assert_eq!(again, config);
+        config
+    }
+
+    #[test]
+    fn the_configurations_that_ship_are_two_stages_of_one_model() {
+        let [first, second] = ["transform_codec", "transform_codec_ms_ssim"].map(shipped);
+        assert_eq!(second.model, first.model);
+        assert_eq!(first.loss.ms_ssim_weight, 0.0);
+        assert!(second.loss.ms_ssim_weight > 0.0);
+        assert_eq!(second.loss.encoder_start, 0);
+        assert!(second.learning_rate(5499) < 0.02 * second.learning_rate(200));
     }
 
     #[test]

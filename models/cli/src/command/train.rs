@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 Trains a tokenizer or a transform codec on a folder of pictures, or a prior on a tokenizer's tokens.
 
 A configuration is a .toml file, a .yaml file of the reference implementation, or the name of \
-one that ships: default, prior, prior_paper, transform_codec. One with a section [transform_codec] is that of \
+one that ships: default, prior, prior_paper, transform_codec, \
+transform_codec_ms_ssim. One with a section [transform_codec] is that of \
 a transform codec, transform and probabilities in one model; one with a section [prior] is that of a prior, which `bsq encode` codes tokens with. It learns from the \
 tokens of random crops of the pictures, or from files of tokens; --model says whose tokens.
 
@@ -45,6 +46,7 @@ Examples:
   bsq train default --data photos --out run --val more_photos
   bsq train config.toml --data photos --out finer --init-from run
   bsq train transform_codec --data photos --out run --val more_photos
+  bsq train transform_codec_ms_ssim --data photos --out run2 --init-from run
   bsq train prior.toml --data photos --out run
   bsq train prior.toml --tokens all.safetensors --model my.safetensors --out run")]
 pub struct Arguments {
