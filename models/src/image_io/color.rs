@@ -20,6 +20,8 @@ pub(super) enum Described {
     Profile(Vec<u8>),
     /// Numbers that make up a profile of red, green and blue; grey is where they are equal.
     Numbers(Box<ColorProfile>),
+    /// Others than sRGB, which the decoder has converted.
+    Converted,
     /// In a way that is not understood.
     Unknown,
 }
@@ -139,6 +141,7 @@ impl ToSrgb {
 pub(super) fn to_srgb(color: ColorType, described: Described) -> (Option<ToSrgb>, Option<Notice>) {
     let (profile, any_picture) = match described {
         Described::Srgb => return (None, None),
+        Described::Converted => return (None, Some(Notice::ColorConverted)),
         Described::Unknown => return (None, Some(Notice::ColorIgnored)),
         Described::Numbers(profile) => (*profile, true),
         Described::Profile(icc) => match ColorProfile::new_from_slice(&icc) {

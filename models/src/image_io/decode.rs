@@ -2,8 +2,9 @@
 
 use super::color::Described;
 use super::jpeg::{self, JpegError};
+use super::jpeg_xl;
 use super::png_rows::PngRows;
-use super::{ImageError, LoadLimits};
+use super::{ImageError, LoadLimits, Notice};
 use image::codecs::{gif::GifDecoder, tiff::TiffDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
 use image::{AnimationDecoder, ColorType, ImageDecoder, ImageFormat};
@@ -12,8 +13,18 @@ use std::path::Path;
 
 /// Bytes that tell a file's format.
 const START: usize = 64;
-/// Bytes that most JPEG files say their size in.
-const JPEG_HEAD: u64 = 1 << 16;
+/// Bytes that most JPEG and JPEG XL files say their size in.
+const HEAD: u64 = 1 << 16;
+
+/// Formats that are read.
+#[derive(Clone, Copy)]
+pub(super) enum Format {
+    Png,
+    Jpeg,
+    JpegXl,
+    /// WebP, TIFF and GIF.
+    Other(ImageFormat),
+}
 
 /// What a file says of its samples.
 pub(super) struct About {
@@ -22,8 +33,8 @@ pub(super) struct About {
     pub color: ColorType,
     pub orientation: Orientation,
     pub described: Described,
-    pub is_cmyk: bool,
-    pub is_animated: bool,
+    /// What else the decoder has changed or left out.
+    pub notices: Vec<Notice>,
 }
 
 /// What a decoder makes of a file.
@@ -37,22 +48,20 @@ pub(super) struct Decoded {
 ///
 /// # Errors
 /// If it is none that is read, or the file cannot be.
-pub(super) fn format(
-    file: &mut (impl Read + Seek),
-    path: &Path,
-) -> Result<ImageFormat, ImageError> {
+pub(super) fn format(file: &mut (impl Read + Seek), path: &Path) -> Result<Format, ImageError> {
     let mut start = Vec::new();
     let read = file.by_ref().take(START as u64).read_to_end(&mut start);
     read.and_then(|_| file.seek(SeekFrom::Start(0)))
         .map_err(|error| ImageError::of_system(error, path))?;
+    if jpeg_xl::begins(&start) {
+        return Ok(Format::JpegXl);
+    }
     match image::guess_format(&start) {
-        Ok(
-            format @ (ImageFormat::Jpeg
-            | ImageFormat::Png
-            | ImageFormat::WebP
-            | ImageFormat::Tiff
-            | ImageFormat::Gif),
-        ) => Ok(format),
+        Ok(ImageFormat::Png) => Ok(Format::Png),
+        Ok(ImageFormat::Jpeg) => Ok(Format::Jpeg),
+        Ok(format @ (ImageFormat::WebP | ImageFormat::Tiff | ImageFormat::Gif)) => {
+            Ok(Format::Other(format))
+        }
         found => Err(match other_format(&start, found.ok()) {
             Some(format) => ImageError::OtherFormat {
                 path: path.into(),
@@ -72,23 +81,26 @@ pub(super) fn check(
     path: &Path,
     limits: LoadLimits,
 ) -> Result<(), ImageError> {
+    let size: fn(&[u8], &Path, LoadLimits) -> Result<(u32, u32), ImageError> =
+        match format(file, path)? {
+            Format::Png => return PngRows::open(file, path, limits).map(drop),
+            Format::Other(format) => return other_decoder(file, format, path, limits).map(drop),
+            Format::Jpeg => |bytes, path, limits| {
+                jpeg::dimensions(bytes).map_err(|error| explain_jpeg(error, path, limits))
+            },
+            Format::JpegXl => |bytes, path, _| jpeg_xl::dimensions(bytes, path),
+        };
     let failed = |error| ImageError::of_system(error, path);
-    match format(file, path)? {
-        ImageFormat::Png => PngRows::open(file, path, limits).map(drop),
-        ImageFormat::Jpeg => {
-            let mut bytes = Vec::new();
-            let head = file.by_ref().take(JPEG_HEAD).read_to_end(&mut bytes);
-            head.map_err(failed)?;
-            let mut size = jpeg::dimensions(&bytes);
-            if size == Err(JpegError::Truncated) {
-                file.read_to_end(&mut bytes).map_err(failed)?;
-                size = jpeg::dimensions(&bytes);
-            }
-            let (width, height) = size.map_err(|error| explain_jpeg(error, path, limits))?;
-            too_large(width, height, path, limits).map_or(Ok(()), Err)
-        }
-        format => other_decoder(file, format, path, limits).map(drop),
+    let mut bytes = Vec::new();
+    let head = file.by_ref().take(HEAD).read_to_end(&mut bytes);
+    head.map_err(failed)?;
+    let mut found = size(&bytes, path, limits);
+    if matches!(found, Err(ImageError::Truncated { .. })) {
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        found = size(&bytes, path, limits);
     }
+    let (width, height) = found?;
+    too_large(width, height, path, limits).map_or(Ok(()), Err)
 }
 
 /// The error of a picture beyond the limits.
@@ -152,17 +164,13 @@ pub(super) fn decode_jpeg(
             Some(icc) if !is_cmyk => Described::Profile(icc),
             _ => Described::Srgb,
         },
-        is_cmyk,
-        is_animated: false,
+        notices: Vec::from_iter(is_cmyk.then_some(Notice::Cmyk)),
     };
     Ok(Decoded { about, samples })
 }
 
 /// The name of a format that is recognised and not read.
 fn other_format(bytes: &[u8], guess: Option<ImageFormat>) -> Option<&'static str> {
-    if bytes.starts_with(&[0xFF, 0x0A]) || bytes.get(4..8) == Some(b"JXL ") {
-        return Some("JPEG XL");
-    }
     match (guess, bytes.get(4..8), bytes.get(8..12)) {
         (_, Some(b"ftyp"), Some(b"avif" | b"avis")) => Some("AVIF"),
         (_, Some(b"ftyp"), Some(b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" | b"mif1")) => {
@@ -240,8 +248,7 @@ pub(super) fn decode_other(
         color,
         orientation: decoder.orientation().unwrap_or(Orientation::NoTransforms),
         described: icc.map_or(Described::Srgb, Described::Profile),
-        is_cmyk: false,
-        is_animated: is_animated(bytes, format),
+        notices: Vec::from_iter(is_animated(bytes, format).then_some(Notice::Animation)),
     };
     let mut samples = Vec::new();
     samples

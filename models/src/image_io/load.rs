@@ -31,9 +31,9 @@ impl Default for LoadLimits {
     }
 }
 
-/// Reads a PNG, JPEG, WebP, TIFF or GIF file under the default [`LoadLimits`].
+/// Reads a PNG, JPEG, WebP, TIFF, GIF or JPEG XL file under the default [`LoadLimits`].
 ///
-/// The format is recognised by content, not by name. EXIF orientation is applied, and colours are
+/// The format is recognised by content, not by name. Orientation is applied, and colours are
 /// converted to sRGB if the file says that they are others. [`PictureReader`] reads larger files row
 /// by row, and keeps 16 bits.
 pub fn load(path: impl AsRef<Path>) -> Result<Loaded, ImageError> {

@@ -1,8 +1,8 @@
 //! Photographs in and out: decoding, PIL-exact resizing, cropping, windows, planar f32, atomic PNG.
 //!
 //! Everything in this project that looks at a picture looks at a [`Picture`]: 8-bit RGB, rows top
-//! to bottom, three bytes per pixel. [`load`] turns a PNG, JPEG, WebP, TIFF or GIF file into one and
-//! says, as [`Notice`]s, what it had to change on the way; [`to_planar`] and [`from_planar`] go
+//! to bottom, three bytes per pixel. [`load`] turns a PNG, JPEG, WebP, TIFF, GIF or JPEG XL file
+//! into one and says, as [`Notice`]s, what it had to change on the way; [`to_planar`] and [`from_planar`] go
 //! between pictures and the `[3, height, width]` f32 arrays in -1..1 that models consume.
 
 mod color;
@@ -10,6 +10,7 @@ mod crop;
 mod decode;
 mod guard;
 mod jpeg;
+mod jpeg_xl;
 mod load;
 mod notice;
 mod planar;
@@ -185,7 +186,7 @@ pub enum ImageError {
         reason: std::io::Error,
     },
     /// The file's first bytes are those of no picture.
-    #[error("{path}: not a PNG or JPEG image, nor WebP, TIFF or GIF", path = path.display())]
+    #[error("{path}: not a PNG or JPEG image, nor WebP, TIFF, GIF or JPEG XL", path = path.display())]
     NotAnImage {
         /// The path as it was given.
         path: PathBuf,

@@ -17,7 +17,7 @@ pub enum Notice {
     ColorIgnored,
     /// Four ink channels were converted to RGB without a colour profile.
     Cmyk,
-    /// The picture was turned or mirrored as its EXIF orientation says.
+    /// The picture was turned or mirrored as the orientation in its EXIF data or header says.
     Orientation,
     /// The file is an animation, of which this is the first picture.
     Animation,
@@ -35,7 +35,7 @@ impl fmt::Display for Notice {
             Notice::ColorIgnored => "its colour profile cannot be used: taken for sRGB",
             Notice::Cmyk => "CMYK: converted to RGB without its colour profile",
             Notice::Animation => "an animation: only its first picture is used",
-            Notice::Orientation => "turned upright as its EXIF orientation says",
+            Notice::Orientation => "turned upright as its orientation says",
         })
     }
 }

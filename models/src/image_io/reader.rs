@@ -1,13 +1,13 @@
 //! Picture files row by row: upright, in sRGB, 16 bits a sample, with notices of what was changed.
 
 use super::color;
-use super::decode::{self, About, Decoded};
+use super::decode::{self, About, Decoded, Format};
 use super::guard::without_panic;
+use super::jpeg_xl;
 use super::png_rows::PngRows;
 use super::rows::RowConverter;
 use super::whole::{Whole, is_on_its_side};
 use super::{ImageError, ImageSize, LoadLimits, Notice, PixelRows};
-use image::ImageFormat;
 use image::metadata::Orientation;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
@@ -70,13 +70,20 @@ fn open(path: &Path) -> Result<(File, bool), ImageError> {
     }
 }
 
+fn all_of(mut file: impl Read, path: &Path) -> Result<Vec<u8>, ImageError> {
+    let mut bytes = Vec::new();
+    let read = file.read_to_end(&mut bytes);
+    read.map_err(|error| ImageError::of_system(error, path))?;
+    Ok(bytes)
+}
+
 fn gave_up(path: &Path) -> ImageError {
     ImageError::damaged("its decoder gave up", path)
 }
 
 impl PictureReader<'static> {
-    /// Opens a PNG, JPEG, WebP, TIFF or GIF file, which is recognised by its content, not by its
-    /// name. All but PNG are decoded here.
+    /// Opens a PNG, JPEG, WebP, TIFF, GIF or JPEG XL file, which is recognised by its content, not
+    /// by its name. All but PNG are decoded here.
     ///
     /// # Errors
     /// [`ImageError`]: of a PNG file, what is wrong before its pixels.
@@ -85,14 +92,14 @@ impl PictureReader<'static> {
         limits: LoadLimits,
     ) -> Result<PictureReader<'static>, ImageError> {
         let path = path.as_ref();
-        let (mut file, is_regular) = open(path)?;
-        if is_regular {
-            return PictureReader::read(Box::new(BufReader::new(file)), path, limits);
+        let (file, is_regular) = open(path)?;
+        match is_regular {
+            true => PictureReader::read(Box::new(BufReader::new(file)), path, limits),
+            false => {
+                let bytes = all_of(file, path)?;
+                PictureReader::read(Box::new(Cursor::new(bytes)), path, limits)
+            }
         }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)
-            .map_err(|error| ImageError::of_system(error, path))?;
-        PictureReader::read(Box::new(Cursor::new(bytes)), path, limits)
     }
 }
 
@@ -114,20 +121,17 @@ impl<'a> PictureReader<'a> {
         path: &Path,
         limits: LoadLimits,
     ) -> Result<PictureReader<'a>, ImageError> {
-        let read = || match decode::format(&mut file, path)? {
-            ImageFormat::Png => PictureReader::png(file, path, limits),
-            format => {
-                let mut bytes = Vec::new();
-                file.read_to_end(&mut bytes)
-                    .map_err(|error| ImageError::of_system(error, path))?;
-                let Decoded { about, samples } = match format {
-                    ImageFormat::Jpeg => decode::decode_jpeg(&bytes, path, limits)?,
-                    _ => decode::decode_other(&bytes, format, path, limits)?,
-                };
-                drop(bytes);
-                let whole = Whole::new(about.dimensions, about.color, samples, about.orientation);
-                Ok(PictureReader::new(about, Source::Whole(whole), path))
-            }
+        let read = || {
+            let Decoded { about, samples } = match decode::format(&mut file, path)? {
+                Format::Png => return PictureReader::png(file, path, limits),
+                Format::Jpeg => decode::decode_jpeg(&all_of(file, path)?, path, limits)?,
+                Format::JpegXl => jpeg_xl::decode(&all_of(file, path)?, path, limits)?,
+                Format::Other(format) => {
+                    decode::decode_other(&all_of(file, path)?, format, path, limits)?
+                }
+            };
+            let whole = Whole::new(about.dimensions, about.color, samples, about.orientation);
+            Ok(PictureReader::new(about, Source::Whole(whole), path))
         };
         without_panic(read).unwrap_or_else(|| Err(gave_up(path)))
     }
@@ -143,8 +147,7 @@ impl<'a> PictureReader<'a> {
             color: rows.color(),
             orientation: rows.orientation(),
             described: rows.described(),
-            is_cmyk: false,
-            is_animated: rows.is_animated(),
+            notices: Vec::from_iter(rows.is_animated().then_some(Notice::Animation)),
         };
         let source = match rows.is_in_order() && about.orientation == Orientation::NoTransforms {
             true => Source::Png(Box::new(rows)),
@@ -165,12 +168,11 @@ impl<'a> PictureReader<'a> {
             false => (width, height),
         };
         let (to_srgb, change) = color::to_srgb(about.color, about.described);
-        let mut notices = Vec::from_iter(change);
+        let mut notices = about.notices;
+        notices.extend(change);
         notices.extend((!about.color.has_color()).then_some(Notice::Greyscale));
-        notices.extend(about.is_cmyk.then_some(Notice::Cmyk));
         let is_turned = about.orientation != Orientation::NoTransforms;
         notices.extend(is_turned.then_some(Notice::Orientation));
-        notices.extend(about.is_animated.then_some(Notice::Animation));
         PictureReader {
             path: path.into(),
             size: ImageSize {
