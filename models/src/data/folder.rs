@@ -156,7 +156,7 @@ fn has_image_name(path: &Path) -> bool {
         .extension()
         .map(|extension| extension.to_ascii_lowercase());
     extension.is_some_and(|extension| {
-        ["png", "jpg", "jpeg", "webp", "tif", "tiff", "gif"]
+        ["png", "jpg", "jpeg", "webp", "tif", "tiff", "gif", "jxl"]
             .iter()
             .any(|&known| extension == known)
     })

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::image_io::{Picture, PictureCutter, Range, Windows, encode_png, load_from_bytes};
+use image::ImageFormat;
 use image::codecs::png::PngEncoder;
 use image::codecs::tiff::TiffEncoder;
 use image::{ExtendedColorType, ImageEncoder};

@@ -36,7 +36,7 @@ Examples:
   bsq inspect photo.safetensors                   what is in it
   bsq detokenize photo.safetensors -o photo.png   and back")]
 pub struct Arguments {
-    /// PNG, JPEG, WebP, TIFF or GIF pictures
+    /// PNG, JPEG, WebP, TIFF, GIF or JPEG XL pictures
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// The token file to write

@@ -57,7 +57,7 @@ Examples:
   bsq inspect photo.bsq                       sizes, models, checksums
   bsq decode photo.bsq                        writes photo.bsq.png")]
 pub struct Arguments {
-    /// PNG, JPEG, WebP, TIFF or GIF pictures
+    /// PNG, JPEG, WebP, TIFF, GIF or JPEG XL pictures
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// The file to write, or a folder [default: beside the picture, as .bsq]

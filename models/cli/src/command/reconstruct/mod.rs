@@ -51,7 +51,7 @@ Examples:
   bsq reconstruct photo.jpg --model default-1 --precision int8 -v
   bsq reconstruct photo.jpg --device cuda         on a GPU")]
 pub struct Arguments {
-    /// PNG, JPEG, WebP, TIFF or GIF pictures
+    /// PNG, JPEG, WebP, TIFF, GIF or JPEG XL pictures
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// The PNG file to write, or a folder
