@@ -13,7 +13,7 @@ use std::path::Path;
 const MARKERS: [&str; 2] = ["<!-- figures: start -->\n", "<!-- figures: end -->"];
 
 /// Qualities of our files.
-const RUNGS: [usize; 4] = [70, 50, 38, 25];
+const RUNGS: [usize; 3] = [62, 38, 25];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -55,7 +55,7 @@ fn figures(folder: &Path) -> Result<String, Box<dyn Error>> {
     )?;
     eprintln!();
     // Times are the machine's affair: `bsq bench codec` prints them.
-    let mut text = markdown_table(&comparison, &[0, 1, 2, 3], false);
+    let mut text = markdown_table(&comparison, &[0, 1, 2], false);
     text += &format!("\n{} photos.", pictures.len());
     for codec in &comparison.codecs {
         let missing = if codec.missing { "not measured: " } else { "" };

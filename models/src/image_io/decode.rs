@@ -26,6 +26,9 @@ pub(super) enum Format {
     Other(ImageFormat),
 }
 
+/// Columns and rows of a file of which these are the first bytes.
+type SizeOf = fn(&[u8], &Path, LoadLimits) -> Result<(u32, u32), ImageError>;
+
 /// What a file says of its samples.
 pub(super) struct About {
     /// Columns and rows, as they are in the file.
@@ -81,15 +84,14 @@ pub(super) fn check(
     path: &Path,
     limits: LoadLimits,
 ) -> Result<(), ImageError> {
-    let size: fn(&[u8], &Path, LoadLimits) -> Result<(u32, u32), ImageError> =
-        match format(file, path)? {
-            Format::Png => return PngRows::open(file, path, limits).map(drop),
-            Format::Other(format) => return other_decoder(file, format, path, limits).map(drop),
-            Format::Jpeg => |bytes, path, limits| {
-                jpeg::dimensions(bytes).map_err(|error| explain_jpeg(error, path, limits))
-            },
-            Format::JpegXl => |bytes, path, _| jpeg_xl::dimensions(bytes, path),
-        };
+    let size: SizeOf = match format(file, path)? {
+        Format::Png => return PngRows::open(file, path, limits).map(drop),
+        Format::Other(format) => return other_decoder(file, format, path, limits).map(drop),
+        Format::Jpeg => |bytes, path, limits| {
+            jpeg::dimensions(bytes).map_err(|error| explain_jpeg(error, path, limits))
+        },
+        Format::JpegXl => |bytes, path, _| jpeg_xl::dimensions(bytes, path),
+    };
     let failed = |error| ImageError::of_system(error, path);
     let mut bytes = Vec::new();
     let head = file.by_ref().take(HEAD).read_to_end(&mut bytes);

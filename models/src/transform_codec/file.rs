@@ -159,9 +159,12 @@ impl TransformCodecFile {
     /// # Errors
     /// If `dtype` is no floating-point format, or the file cannot be written.
     pub fn save(&self, path: &Path, dtype: DType) -> Result<(), TransformCodecFileError> {
+        // Where its pictures lay is nobody's affair.
+        let mut config = self.config.clone();
+        (config.data.train_root, config.data.val_root) = (None, None);
         let metadata = BTreeMap::from([
             ("format".to_string(), "bsq transform codec".to_string()),
-            (CONFIG.to_string(), self.config.to_toml()),
+            (CONFIG.to_string(), config.to_toml()),
         ]);
         let mut rounded = Tensors::new();
         for (name, tensor) in &self.parameters {

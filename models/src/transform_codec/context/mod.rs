@@ -17,7 +17,7 @@
 //!
 //! An encoder, which knows all levels, evaluates a whole grid at once. A decoder evaluates
 //! [`ContextModel::prepared`] for some patches whose neighbours it has, and
-//! [`ContextModel::mixture_of_group`] for one group after the other. Both give the same bits: what
+//! `mixture_of_group` for one group after the other. Both give the same bits: what
 //! is masked adds exact zeros, and a row of a contraction does not depend on the others.
 
 mod known;
