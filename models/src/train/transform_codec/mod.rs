@@ -2,8 +2,8 @@
 //!
 //! A first stage (`configs/transform_codec.toml`) begins with the transform of the pictures and minimises
 //! squared error and bits. A second (`configs/transform_codec_ms_ssim.toml`) begins with the averaged
-//! weights of the first (`--init-from`) and has MS-SSIM in its loss, which costs some PSNR; its steps
-//! count from 0, its optimizer is fresh, and its encoder waits for its own `encoder_start`.
+//! weights of the first (`--init-from`) and has MS-SSIM in its loss; its steps count from 0, its
+//! optimizer is fresh, and its encoder waits for its own `encoder_start`.
 
 mod evaluate;
 mod start;
