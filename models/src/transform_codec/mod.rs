@@ -24,7 +24,8 @@
 //! fine steps, and which sees the base. What a level's probability is made of is told in
 //! [`context`]. Without `second_level` the first three coordinates are part of the base.
 //!
-//! A pixel's share of the loss is `(squared error / s^2 + rate_weight * bits) (s / 80)^balance`; the
+//! A pixel's share of the loss is `(squared error / s^2 + rate_weight * bits) (s / 80)^balance`, to whose
+//! squared error a second stage of training adds `ms_ssim_weight * 2500 (1 - MS-SSIM)`; the
 //! factor lets coarse steps, which take few bits, count as much as fine ones. The gradient goes
 //! straight through the quantizer in both terms. That is the Lagrangian of rate and distortion for
 //! a slope that is proportional to `s^2`, as at high rates (Sullivan and Wiegand 1998).
