@@ -189,4 +189,8 @@ fn divide_by_alpha<S: Copy + Into<u32> + TryFrom<u32>>(pixel: &mut [S], full: u3
 }
 
 #[cfg(test)]
+mod color_tests;
+#[cfg(test)]
+mod header_tests;
+#[cfg(test)]
 mod tests;

@@ -9,19 +9,20 @@ macro_rules! fixture {
         &include_bytes!(concat!("fixtures/", $name, ".jxl"))[..]
     };
 }
+pub(super) use fixture;
 
-const SIZE: [usize; 2] = [20, 14];
+pub(super) const SIZE: [usize; 2] = [20, 14];
 
-fn load(bytes: &[u8]) -> Result<Loaded, ImageError> {
+pub(super) fn load(bytes: &[u8]) -> Result<Loaded, ImageError> {
     load_from_bytes(bytes, Path::new("photo"), LoadLimits::default())
 }
 
-fn sample(x: usize, y: usize, channel: usize) -> u8 {
+pub(super) fn sample(x: usize, y: usize, channel: usize) -> u8 {
     ((x * 12 + y * 9 + channel * 40) % 256) as u8
 }
 
 /// What `make.py` draws.
-fn drawn(value: impl Fn(usize, usize, usize) -> u8) -> Picture {
+pub(super) fn drawn(value: impl Fn(usize, usize, usize) -> u8) -> Picture {
     let [width, height] = SIZE;
     let value = |i: usize| value(i / 3 % width, i / 3 / width, i % 3);
     Picture::new(width, height, (0..3 * width * height).map(value).collect())
