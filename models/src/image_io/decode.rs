@@ -4,6 +4,7 @@ use super::color::Described;
 use super::jpeg::{self, JpegError};
 use super::jpeg_xl;
 use super::png_rows::PngRows;
+use super::refused;
 use super::{ImageError, LoadLimits, Notice};
 use image::codecs::{gif::GifDecoder, tiff::TiffDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
@@ -65,7 +66,7 @@ pub(super) fn format(file: &mut (impl Read + Seek), path: &Path) -> Result<Forma
         Ok(format @ (ImageFormat::WebP | ImageFormat::Tiff | ImageFormat::Gif)) => {
             Ok(Format::Other(format))
         }
-        found => Err(match other_format(&start, found.ok()) {
+        found => Err(match refused::name(&start, found.ok()) {
             Some(format) => ImageError::OtherFormat {
                 path: path.into(),
                 format,
@@ -169,24 +170,6 @@ pub(super) fn decode_jpeg(
         notices: Vec::from_iter(is_cmyk.then_some(Notice::Cmyk)),
     };
     Ok(Decoded { about, samples })
-}
-
-/// The name of a format that is recognised and not read.
-fn other_format(bytes: &[u8], guess: Option<ImageFormat>) -> Option<&'static str> {
-    match (guess, bytes.get(4..8), bytes.get(8..12)) {
-        (_, Some(b"ftyp"), Some(b"avif" | b"avis")) => Some("AVIF"),
-        (_, Some(b"ftyp"), Some(b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" | b"mif1")) => {
-            Some("HEIC")
-        }
-        (Some(ImageFormat::Avif), ..) => Some("AVIF"),
-        (Some(ImageFormat::Bmp), ..) => Some("BMP"),
-        (Some(ImageFormat::Ico), ..) => Some("ICO"),
-        (Some(ImageFormat::Hdr), ..) => Some("HDR"),
-        (Some(ImageFormat::OpenExr), ..) => Some("OpenEXR"),
-        (Some(ImageFormat::Pnm), ..) => Some("PNM"),
-        (Some(ImageFormat::Qoi), ..) => Some("QOI"),
-        _ => None,
-    }
 }
 
 /// Whether a file has more pictures than the first.

@@ -229,6 +229,10 @@ fn what_is_not_an_image_is_called_so() {
     assert_eq!(message(b""), none);
     assert!(message(b"\0\0\0\x20ftypavif....").contains("AVIF"));
     assert!(message(b"\0\0\0\x20ftypheic....").contains("HEIC"));
+    assert_eq!(
+        message(b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif"),
+        "photo: in the format AVIF, which is not read: convert it to PNG first"
+    );
     assert!(message(b"\xFF\x0Amore").starts_with("photo: "));
     assert!(message(b"GIF89a...").starts_with("photo: "));
 }

@@ -16,6 +16,7 @@ mod notice;
 mod planar;
 mod png_rows;
 mod reader;
+mod refused;
 pub mod resize;
 mod rows;
 mod save;
