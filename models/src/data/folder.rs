@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// What names of picture files end in.
+pub(super) const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "gif", "jxl"];
+
 /// What a folder holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
@@ -24,7 +27,7 @@ pub fn list_images(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, DataError> 
     Ok(list_folder(folder)?.paths)
 }
 
-/// All PNG and JPEG files of a folder and of the folders in it, sorted by path, and notices of
+/// All picture files of a folder and of the folders in it, sorted by path, and notices of
 /// what was left out.
 ///
 /// Files are recognised by their names' endings; names that begin with a dot are left out. Links
@@ -155,11 +158,7 @@ fn has_image_name(path: &Path) -> bool {
     let extension = path
         .extension()
         .map(|extension| extension.to_ascii_lowercase());
-    extension.is_some_and(|extension| {
-        ["png", "jpg", "jpeg", "webp", "tif", "tiff", "gif", "jxl"]
-            .iter()
-            .any(|&known| extension == known)
-    })
+    extension.is_some_and(|extension| ENDINGS.iter().any(|&known| extension == known))
 }
 
 #[cfg(test)]
@@ -180,6 +179,7 @@ mod tests {
             "b/deep/1.png",
             "b.jpg",
             "a.JPEG",
+            "c.JXL",
             "notes.txt",
             ".hidden.png",
             "b/0.jpg",
@@ -187,7 +187,7 @@ mod tests {
             fs::write(root.join(name), "").unwrap();
         }
         let listed = list_images(root).unwrap();
-        let expected = ["a.JPEG", "b/0.jpg", "b/deep/1.png", "b.jpg"];
+        let expected = ["a.JPEG", "b/0.jpg", "b/deep/1.png", "b.jpg", "c.JXL"];
         assert_eq!(names(root, &listed), expected);
     }
 
@@ -195,7 +195,7 @@ mod tests {
     fn what_is_no_folder_of_pictures_is_called_so() {
         let folder = tempfile::tempdir().unwrap();
         let message = |path: &Path| list_images(path).unwrap_err().to_string();
-        assert!(message(folder.path()).contains("no PNG or JPEG files"));
+        assert!(message(folder.path()).contains("no pictures in this folder"));
         assert!(message(&folder.path().join("gone")).contains("cannot be read"));
         let file = folder.path().join("a.png");
         fs::write(&file, "").unwrap();

@@ -52,7 +52,9 @@ pub enum DataError {
         path: PathBuf,
     },
     /// There is nothing to train on.
-    #[error("{path}: no PNG or JPEG files in this folder or below it", path = path.display())]
+    #[error("{path}: no pictures in this folder or below it: no names that end in {endings}",
+        path = path.display(),
+        endings = folder::ENDINGS.join(", "))]
     NoImages {
         /// The folder.
         path: PathBuf,

@@ -53,7 +53,7 @@ pub struct Arguments {
     /// What to train and how: a file, or the name of a configuration that ships
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
-    /// Folder of PNG and JPEG pictures, searched to the bottom [default: data.train_root]
+    /// Folder of pictures, searched to the bottom [default: data.train_root]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Files that `bsq tokens` wrote: what a prior learns from instead of pictures

@@ -48,7 +48,7 @@ Examples:
   bsq bench codec --data photos --lpips lpips.pt
   bsq bench codec --data photos --keep 9,7,5 --model tokenizer.safetensors --prior prior.safetensors")]
 pub struct Arguments {
-    /// Folder of PNG and JPEG pictures, searched to the bottom
+    /// Folder of pictures, searched to the bottom
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Folder to write to, made if need be
