@@ -251,11 +251,11 @@ fn configurations_that_ship_are_trained_by_name() {
     fs::create_dir(bench.path("empty")).unwrap();
     bench.refused(
         &["train", "prior", "--data", "empty", "--out", "run"],
-        &["empty: no PNG"],
+        &["empty: no pictures"],
     );
     bench.refused(
         &["train", "default", "--data", "empty", "--out", "run"],
-        &["empty: no PNG"],
+        &["empty: no pictures"],
     );
 }
 
