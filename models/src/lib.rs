@@ -10,6 +10,7 @@
 //! | photos as small files, and back | [`codec`], [`prior`] |
 //! | the learned transform codec, and what codes its levels | [`transform_codec`] |
 //! | pictures in and out, and how close two are | [`image_io`], [`metrics`] |
+//! | the lapped transform of both | [`lapped`] |
 //! | training tokenizers and priors | [`train`], [`data`], [`losses`], [`schedule`] |
 //!
 //! ```
@@ -32,6 +33,7 @@ pub mod codec;
 pub mod config;
 pub mod data;
 pub mod image_io;
+pub mod lapped;
 pub mod leech;
 pub mod losses;
 pub mod metrics;

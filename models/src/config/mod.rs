@@ -9,6 +9,7 @@
 //! | section | struct |
 //! |---|---|
 //! | `[model]`, `[model.vitconfig]`, `[model.dvitconfig]` | [`TokenizerConfig`] |
+//! | `[model.transform]` | [`TransformPathConfig`] |
 //! | `[loss]` | [`LossConfig`] |
 //! | `[data]` | [`DataConfig`] |
 //! | `[optimizer]`, `[optimizer.schedule]` | [`OptimizerConfig`], [`LrSchedule`] |
@@ -31,6 +32,7 @@ mod section;
 mod shipped;
 mod training;
 mod transform_codec;
+mod transform_path;
 mod tree;
 
 pub use crate::image_io::ImageSize;
@@ -47,6 +49,7 @@ pub use training::{
     DataConfig, EvaluationConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig,
 };
 pub use transform_codec::{RateDistortionConfig, TransformCodecConfig, TransformCodecModelConfig};
+pub use transform_path::TransformPathConfig;
 
 use checks::require;
 use section::{Section, refuse_unknown};

@@ -6,6 +6,7 @@ use super::{
     field::Field,
     quantizer::{BsqConfig, QuantizerConfig, QuantizerKind, VqConfig},
     section::{Section, choices, refuse_unknown, section, take_field, write_field},
+    transform_path::TransformPathConfig,
     tree::{Entry, Node, Table, Value, from_json},
 };
 use crate::image_io::ImageSize;
@@ -131,6 +132,8 @@ pub struct TokenizerConfig {
     pub encoder: VitConfig,
     /// Features to pixels: `[model.dvitconfig]`, by default the encoder's.
     pub decoder: VitConfig,
+    /// A linear path beside the transformers: `[model.transform]`.
+    pub transform: Option<TransformPathConfig>,
     /// Features to bits.
     pub quantizer: QuantizerConfig,
     /// The decoder predicts a distribution of each pixel instead of its value.
@@ -146,6 +149,7 @@ const MODEL_KEYS: &[&str] = &[
     "clamp_range",
     "vitconfig",
     "dvitconfig",
+    "transform",
 ];
 
 impl TokenizerConfig {
@@ -165,6 +169,8 @@ impl TokenizerConfig {
             Some(table) => read_vit(table, "model.dvitconfig")?,
             None => encoder.clone(),
         };
+        let transform = table.take_table("transform", path)?;
+        let transform = transform.map(|table| TransformPathConfig::read(table, "model.transform"));
         let logit_laplace = take_field(&mut table, path, "logit_laplace", Some(false))?;
         let clamp_range: Option<[f64; 2]> =
             take_field(&mut table, path, "clamp_range", Some(None))?;
@@ -175,6 +181,7 @@ impl TokenizerConfig {
         let config = TokenizerConfig {
             encoder,
             decoder,
+            transform: transform.transpose()?,
             quantizer,
             logit_laplace,
             clamp_range: clamp_range.unwrap_or(if zero_mean { [-1.0, 1.0] } else { [0.0, 1.0] }),
@@ -211,7 +218,7 @@ impl TokenizerConfig {
         TokenizerConfig::read(table, true)
     }
 
-    /// Appends the three sections as documented TOML.
+    /// Appends its sections as documented TOML.
     pub(super) fn write(&self, out: &mut String) {
         out.push_str("[model]\n");
         let kind = match self.quantizer {
@@ -233,6 +240,10 @@ impl TokenizerConfig {
         self.encoder.write(out);
         out.push_str("\n[model.dvitconfig]\n");
         self.decoder.write(out);
+        if let Some(transform) = &self.transform {
+            out.push_str("\n[model.transform]\n");
+            transform.write(out);
+        }
     }
 }
 
@@ -322,6 +333,13 @@ impl TokenizerConfig {
         require(low < high, "model.clamp_range", || {
             format!("{low} is not below {high}")
         })?;
-        config.quantizer.check()
+        config.quantizer.check()?;
+        let Some(transform) = &config.transform else {
+            return Ok(());
+        };
+        require(!config.logit_laplace, "model.transform", || {
+            "needs model.logit_laplace = false".into()
+        })?;
+        transform.check(&config.quantizer, encoder.patch_size)
     }
 }

@@ -1,6 +1,8 @@
 //! A model's identity: what must be equal for tokens of one to be decodable by another.
 
-use crate::config::{BsqConfig, QuantizerConfig, TokenizerConfig, VitConfig, VqConfig};
+use crate::config::{
+    BsqConfig, QuantizerConfig, TokenizerConfig, TransformPathConfig, VitConfig, VqConfig,
+};
 use bsq_runtime::tensor_data::HostTensor;
 use std::collections::BTreeMap;
 
@@ -10,6 +12,7 @@ pub fn identity_number(config: &TokenizerConfig, parameters: &BTreeMap<String, H
     let TokenizerConfig {
         encoder,
         decoder,
+        transform,
         quantizer,
         logit_laplace,
         clamp_range,
@@ -19,6 +22,10 @@ pub fn identity_number(config: &TokenizerConfig, parameters: &BTreeMap<String, H
     match quantizer {
         QuantizerConfig::Bsq(bsq) => hash.bsq(bsq),
         QuantizerConfig::Vq(vq) => hash.vq(vq),
+    }
+    if let Some(TransformPathConfig { bits, steepness }) = transform {
+        hash.numbers(bits);
+        hash.number(steepness.to_bits());
     }
     hash.number(u64::from(*logit_laplace));
     for limit in clamp_range {

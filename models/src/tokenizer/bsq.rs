@@ -64,7 +64,7 @@ fn scale(config: &BsqConfig) -> f64 {
 }
 
 /// 1 where the bit is set, else -1. A feature of zero gives an unset bit.
-fn signs(bits: Tensor<'_>) -> Tensor<'_> {
+pub(super) fn signs(bits: Tensor<'_>) -> Tensor<'_> {
     let one = bits.graph().full(1.0, DType::F32, bits.shape());
     one.where_(bits, -1.0)
 }

@@ -12,6 +12,8 @@
 //!   -> reconstruction                        clamp
 //! ```
 //!
+//! With a section `[model.transform]` a linear path runs beside both transformers: [`TransformPath`].
+//!
 //! A [`Tokenizer`] builds these as graphs; parameters have the names and shapes of the reference
 //! implementation's checkpoints.
 //!
@@ -46,11 +48,13 @@ mod bsq;
 mod entropy;
 pub(crate) mod logit_laplace;
 mod parameters;
+mod transform_path;
 mod vit;
 mod vq;
 
 pub use bsq::BsqTerms;
 pub use parameters::{BUFFERS, LoadError};
+pub use transform_path::TransformPath;
 
 use crate::config::{ConfigError, Problem, QuantizerConfig, TokenizerConfig};
 use bsq_ir::{DType, Scope, Tensor};
@@ -72,8 +76,11 @@ pub struct Tokenizer {
 pub struct EncoderOutput<'g> {
     /// The encoder's last features, `[batch, tokens, width]`.
     pub features: Tensor<'g>,
-    /// Their projection, `[batch, tokens, embed_dim]`.
+    /// Their projection, `[batch, tokens, embed_dim]`; with a linear path the folds of its
+    /// coordinates.
     pub projected: Tensor<'g>,
+    /// With a linear path the companded coordinates, `[batch, tokens, coordinates]`.
+    pub companded: Option<Tensor<'g>>,
     /// The same, of unit length if the model normalises: what is quantized.
     pub u: Tensor<'g>,
     /// The token's index, `u64[batch, tokens]`.
@@ -173,7 +180,15 @@ impl Tokenizer {
                 (quantized, vq::usage_entropy(config, encoded.indices), None)
             }
         };
-        let decoded = self.decode(scope, quantized.codes);
+        let decoded = match (self.transform_path(), encoded.companded) {
+            (Some(path), Some(companded)) => {
+                // Straight through from the cells' middles: the folds' own slopes alternate.
+                let middles = path.unfold(self.signs(quantized.codes.stop_gradient()));
+                let straight = middles + (companded - companded.stop_gradient());
+                self.decode_companded(scope, &path, straight)
+            }
+            _ => self.decode(scope, quantized.codes),
+        };
         Forward {
             encoded,
             quantized,
@@ -197,9 +212,21 @@ impl Tokenizer {
             true => logit_laplace::squeeze(image),
             false => image,
         };
-        let patches = patchify(image, vit.patch_size);
-        let features = vit::encoder(vit, &(scope / "encoder"), patches);
-        let projected = features.linear(&(scope / "quant_embed"), self.embed_dim());
+        let (encoder, quant_embed) = (scope / "encoder", scope / "quant_embed");
+        let (features, companded, projected) = match self.transform_path() {
+            None => {
+                let features = vit::encoder(vit, &encoder, patchify(image, vit.patch_size));
+                let projected = features.linear(&quant_embed, self.embed_dim());
+                (features, None, projected)
+            }
+            Some(path) => {
+                let place = scope / "transform";
+                let coordinates = path.analyse(&place, image);
+                let features = vit::encoder(vit, &encoder, coordinates.companded);
+                let y = path.compand(&place, &quant_embed, coordinates, features);
+                (features, Some(y), path.fold(y))
+            }
+        };
         let l2_norm = match &self.config.quantizer {
             QuantizerConfig::Bsq(config) => config.l2_norm,
             QuantizerConfig::Vq(config) => config.l2_norm,
@@ -227,6 +254,7 @@ impl Tokenizer {
         EncoderOutput {
             features,
             projected,
+            companded,
             u,
             indices,
             binary,
@@ -248,13 +276,17 @@ impl Tokenizer {
             "codes are [batch, {}, {}], not {shape}",
             expected[0], expected[1]
         );
+        if let Some(path) = self.transform_path() {
+            let middles = path.unfold(self.signs(codes));
+            return self.decode_companded(scope, &path, middles);
+        }
         let planes = match self.config.logit_laplace {
             true => 2 * CHANNELS,
             false => CHANNELS,
         };
         let pixels = planes * vit.patch_size * vit.patch_size;
         let embedded = codes.linear(&(scope / "post_quant_embed"), vit.width);
-        let tokens = vit::decoder(vit, &(scope / "decoder"), embedded, pixels);
+        let tokens = vit::decoder(vit, &(scope / "decoder"), embedded, vit::output(pixels));
         let grid = vit.grid();
         let raw = unpatchify(tokens, (grid.rows, grid.columns), vit.patch_size);
         let [low, high] = self.config.clamp_range;
@@ -266,6 +298,37 @@ impl Tokenizer {
             raw,
             reconstruction,
         }
+    }
+
+    /// Companded coordinates to pictures.
+    fn decode_companded<'g>(
+        &self,
+        scope: &Scope<'g>,
+        path: &TransformPath,
+        companded: Tensor<'g>,
+    ) -> DecoderOutput<'g> {
+        let (vit, scope) = (&self.config.decoder, &scope.sharing());
+        let embedded = companded.linear(&(scope / "post_quant_embed"), vit.width);
+        let output = transform_path::zero(path.transform.features());
+        let added = vit::decoder(vit, &(scope / "decoder"), embedded, output);
+        let raw = path.synthesise(&(scope / "transform"), companded, added);
+        let [low, high] = self.config.clamp_range;
+        let reconstruction = raw.clamp(low, high);
+        DecoderOutput {
+            raw,
+            reconstruction,
+        }
+    }
+
+    /// The linear path beside the transformers, if the model has one.
+    pub fn transform_path(&self) -> Option<TransformPath> {
+        let config = self.config.transform.as_ref()?;
+        Some(TransformPath::new(config, &self.config.encoder, CHANNELS))
+    }
+
+    /// -1 or 1 of codes.
+    fn signs<'g>(&self, codes: Tensor<'g>) -> Tensor<'g> {
+        bsq::signs(codes.gt(0.0))
     }
 
     /// The codes `[batch, tokens, embed_dim]` of tokens' indices (`u64[batch, tokens]`), for

@@ -25,29 +25,33 @@ pub(super) fn encoder<'g>(
     LayerNorm::default().forward(&(scope / "ln_post"), features)
 }
 
-/// Embedded codes `[batch, tokens, width]` to `pixels` values per patch.
+/// Embedded codes `[batch, tokens, width]` to what `last` makes of each patch.
 #[track_caller]
 pub(super) fn decoder<'g>(
     config: &VitConfig,
     scope: &Scope<'g>,
     embedded: Tensor<'g>,
-    pixels: usize,
+    last: Linear,
 ) -> Tensor<'g> {
     let position = position_embedding(config, scope);
     let mut x = transformer(config, scope, embedded + position);
     if config.ln_post {
         x = LayerNorm::default().forward(&(scope / "ln_post"), x);
     }
-    let output = |outputs| Linear {
-        bias: Some(Start::FanIn),
-        ..normal(outputs)
-    };
     if config.use_ffn_output {
         x = output(config.dim_ffn_output)
             .forward(&(scope / "ffn" / 0), x)
             .tanh();
     }
-    output(pixels).forward(&(scope / "conv_out"), x)
+    last.forward(&(scope / "conv_out"), x)
+}
+
+/// A layer after the transformer.
+pub(super) fn output(outputs: usize) -> Linear {
+    Linear {
+        bias: Some(Start::FanIn),
+        ..normal(outputs)
+    }
 }
 
 fn position_embedding<'g>(config: &VitConfig, scope: &Scope<'g>) -> Tensor<'g> {

@@ -14,11 +14,13 @@ mod export;
 mod prior;
 mod program;
 mod run;
+mod samples;
 mod start;
 mod task;
 mod tokenizer;
 mod transform_codec;
 mod transform_coding;
+mod transform_path;
 
 pub use bsq_nn::optimizer::AVERAGE_PREFIX;
 pub use bsq_nn::train::{

@@ -3,7 +3,7 @@
 use super::task::{ADVICE, changed, hints};
 use super::{
     Evaluator, Progress, StepProgram, TrainError, TrainOptions, TrainOutcome, TrainRun, start,
-    transform_coding,
+    transform_coding, transform_path,
 };
 use crate::config::{Config, ConfigError, Initialisation};
 use crate::data::{Batch, Dataset};
@@ -47,7 +47,23 @@ pub fn run_with(
         _ if place.has_checkpoint() => {}
         Some(name) => parameters = start::tokenizer(name, config, &tokenizer, progress)?,
         None if config.train.init == Initialisation::TransformCoder => {
-            transform_coding::start(config, &dataset, &mut parameters)?;
+            match tokenizer.transform_path() {
+                None => transform_coding::start(config, &dataset, &mut parameters)?,
+                Some(path) => {
+                    let suited = transform_path::start(
+                        config,
+                        &tokenizer,
+                        &path,
+                        &dataset,
+                        &mut parameters,
+                    )?;
+                    if let Some(bits) = suited {
+                        progress.note(&format!(
+                            "these pictures' own shares were model.transform.bits = {bits:?}"
+                        ));
+                    }
+                }
+            }
         }
         None => {}
     }

@@ -9,7 +9,7 @@
 //! `127.5 * image`, from -127.5 to 127.5; `s` is the picture's step in the same units.
 //!
 //! ```text
-//! p = lapped(pixels)                [B, R, C, 192]   filter across patch borders, see `lapped`
+//! p = lapped(pixels)                [B, R, C, 192]   filter across patch borders, see [`lapped`](crate::lapped)
 //! y = p A / s;  y = y + e(y, s)     [B, R, C, K]     analysis A [192, K], encoder's network e
 //! u = coarse(y[0..3])               [B, R/4, C/4, 48]   a second lapped transform, of 4x4 patches
 //! q = levels(y[3..]), levels(u)                      integers; a dead zone around 0
@@ -41,7 +41,6 @@ pub mod context;
 mod context_coder;
 mod file;
 pub mod functions;
-pub mod lapped;
 pub mod level_coder;
 mod logistic;
 mod network;
@@ -50,12 +49,12 @@ mod parts;
 mod session;
 pub mod stream;
 
+pub use crate::lapped::LappedTransform;
 pub use context::ContextModel;
 use context::{compressed, surroundings};
 pub use context_coder::ContextCoder;
 pub use file::{TransformCodecFile, TransformCodecFileError};
 pub use functions::parameter_specs;
-pub use lapped::LappedTransform;
 pub use part_levels::PartLevels;
 pub use parts::{Part, PartKind};
 pub use session::TransformCodecSession;

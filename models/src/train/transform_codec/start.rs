@@ -1,17 +1,17 @@
 //! What a transform codec is before its first step: principal components of filtered patches.
 
 use super::super::TrainError;
+use super::super::samples::samples;
 use super::super::transform_coding::principal::PrincipalComponents;
 use crate::config::TransformCodecConfig;
 use crate::data::Dataset;
+use crate::lapped::MATRIX_SCALE;
 use crate::transform_codec::context::NEIGHBOURS;
-use crate::transform_codec::lapped::MATRIX_SCALE;
 use crate::transform_codec::{
     COARSE, LappedTransform, PIXEL_SCALE, PartKind, TransformCodec, USUAL_STEP,
 };
-use bsq_ir::{DType, Graph, Scope, Tensor};
+use bsq_runtime::HostTensor;
 use bsq_runtime::executor::Tensors;
-use bsq_runtime::{CompileOptions, HostTensor, compile};
 
 /// Patches that the first transform's statistics are of, at least; of the second's, whose patches
 /// are sixteen times as large.
@@ -28,8 +28,8 @@ pub(super) fn transform(
     dataset: &Dataset,
     parameters: &mut Tensors,
 ) -> Result<(), TrainError> {
-    let fine = codec.fine();
-    let samples = samples(config, dataset, parameters, PATCHES, |_, image| {
+    let (fine, shape) = (codec.fine(), crops(config));
+    let samples = samples(shape, dataset, parameters, PATCHES, |_, image| {
         fine.filtered_patches(image * PIXEL_SCALE)
     })?;
     let fine_components = Components::of(&samples, fine);
@@ -51,6 +51,12 @@ pub(super) fn transform(
     Ok(())
 }
 
+/// The shape of a batch of training crops.
+fn crops(config: &TransformCodecConfig) -> [usize; 4] {
+    let crop = config.crop();
+    [config.data.batch_size, 3, crop.height, crop.width]
+}
+
 /// Writes the second transform.
 fn coarse(
     config: &TransformCodecConfig,
@@ -59,44 +65,21 @@ fn coarse(
     parameters: &mut Tensors,
 ) -> Result<Components, TrainError> {
     let (fine, coarse) = (codec.fine(), codec.coarse());
-    let count = COARSE_PATCHES;
-    let samples = samples(config, dataset, parameters, count, |scope, image| {
-        let patches = fine.filtered_patches(image * PIXEL_SCALE);
-        let all = fine.analysis(&(scope / "transform"), patches);
-        coarse.filtered_patches(all.slice(-1, 0..COARSE).transpose(&[0, 3, 1, 2]))
-    })?;
+    let shape = crops(config);
+    let samples = samples(
+        shape,
+        dataset,
+        parameters,
+        COARSE_PATCHES,
+        |scope, image| {
+            let patches = fine.filtered_patches(image * PIXEL_SCALE);
+            let all = fine.analysis(&(scope / "transform"), patches);
+            coarse.filtered_patches(all.slice(-1, 0..COARSE).transpose(&[0, 3, 1, 2]))
+        },
+    )?;
     let components = Components::of(&samples, coarse);
     components.write("coarse_transform", parameters)?;
     Ok(components)
-}
-
-/// What `features` makes of training crops: at least `count` vectors, one after another.
-fn samples(
-    config: &TransformCodecConfig,
-    dataset: &Dataset,
-    parameters: &Tensors,
-    count: usize,
-    features: impl for<'g> Fn(&Scope<'g>, Tensor<'g>) -> Tensor<'g>,
-) -> Result<Vec<f32>, TrainError> {
-    let (graph, crop) = (Graph::new(), config.crop());
-    let scope = Scope::root(&graph);
-    let shape = [config.data.batch_size, 3, crop.height, crop.width];
-    let output = features(&scope, graph.input("image", DType::F32, shape));
-    let length = output.shape()[3];
-    let function = graph.function([("features", output.id())], []);
-    let own = scope.specs().into_iter();
-    let own = own.map(|spec| (spec.name.clone(), parameters[&spec.name].clone()));
-    let mut session = compile(&function, &CompileOptions::default())?.bind(own.collect())?;
-    let mut samples = Vec::new();
-    let mut step = 0;
-    while samples.len() < count * length {
-        let batch = dataset.batch(step)?;
-        let image = HostTensor::from_slice(batch.shape, &batch.images)?;
-        let outputs = session.run(&[("image", &image)])?;
-        samples.extend_from_slice(outputs["features"].as_slice::<f32>()?);
-        step += 1;
-    }
-    Ok(samples)
 }
 
 /// The principal directions that a transform keeps.

@@ -19,7 +19,7 @@
 
 mod gray;
 mod least_squares;
-mod lloyd_max;
+pub(super) mod lloyd_max;
 pub(super) mod principal;
 mod weights;
 

@@ -1,0 +1,72 @@
+//! The linear path beside a tokenizer's transformers.
+
+use super::QuantizerConfig;
+use super::checks::{Checked, between, require};
+use super::section::section;
+
+/// Bits that one coordinate can have: with more, its finest cells are lost in `f32`'s rounding of the
+/// compander.
+const MOST_BITS: usize = 12;
+
+section! {
+    /// A linear transform of patches with scalar quantizers whose bits are the token's, beside the
+    /// transformers, which start at zero: before training the model is a transform coder.
+    pub struct TransformPathConfig {
+        /// Bits of each coordinate that has any, not ascending; together embed_dim.
+        bits: Vec<usize>,
+        /// How much the filters across the borders of patches take out: 1 is the lapped orthogonal
+        /// transform.
+        steepness: f64 = 1.3,
+    }
+}
+
+impl TransformPathConfig {
+    /// Coordinates that have bits.
+    pub fn coordinates(&self) -> usize {
+        self.bits.len()
+    }
+
+    /// Coordinates that have more than `level` bits: they are the first.
+    pub fn deeper_than(&self, level: usize) -> usize {
+        self.bits.partition_point(|&bits| bits > level)
+    }
+
+    /// Bits of the first coordinate, which has most.
+    pub fn depth(&self) -> usize {
+        self.bits.first().copied().unwrap_or(0)
+    }
+
+    /// That its numbers make sense for pictures cut into patches of `patch` pixels.
+    pub(super) fn check(&self, quantizer: &QuantizerConfig, patch: usize) -> Checked {
+        let key = "model.transform.bits";
+        let QuantizerConfig::Bsq(bsq) = quantizer else {
+            return require(false, "model.transform", || {
+                "needs model.quantizer = \"bsq\"".into()
+            });
+        };
+        require(bsq.l2_norm, "model.transform", || {
+            "needs model.l2_norm = true".into()
+        })?;
+        between(self.depth(), 1, MOST_BITS, key)?;
+        let ordered = self.bits.is_sorted_by(|a, b| a >= b) && !self.bits.contains(&0);
+        require(ordered, key, || {
+            "must not ascend, and each must be at least 1".into()
+        })?;
+        let sum: usize = self.bits.iter().sum();
+        require(sum == bsq.embed_dim, key, || {
+            format!("are {sum} together, but embed_dim is {}", bsq.embed_dim)
+        })?;
+        between(self.coordinates(), 1, 3 * patch * patch, key)?;
+        require(
+            patch.is_multiple_of(2),
+            "model.vitconfig.patch_size",
+            || format!("{patch} is odd: the filters of model.transform need an even one"),
+        )?;
+        let steep = self.steepness;
+        require(
+            (0.5..=4.0).contains(&steep),
+            "model.transform.steepness",
+            || format!("{steep} is not between 0.5 and 4"),
+        )
+    }
+}
