@@ -3,10 +3,16 @@
 //! Shapes as in the [module](super); everything is `f32`, levels are integers.
 
 use super::context::{Known, NEIGHBOURS, Prepared, Side};
-use super::{Part, PartKind, TransformCodec, log_step};
+use super::{Part, PartKind, TransformCodec, log_step, rate_distortion};
+use crate::config::RateDistortionConfig;
+use bsq_ir::autodiff::gradients;
 use bsq_ir::tensor::ParameterSpec;
 use bsq_ir::{DType, Function, Graph, Scope, Tensor};
 use std::ops::Range;
+
+/// The second derivative of the loss by a feature, pixels times, as a search takes it. Of a squared
+/// error in steps it is 2; with less than 5 features overshoot.
+const CURVATURE: f64 = 5.0;
 
 /// Names of the levels' inputs and outputs, by part.
 pub const LEVELS: [&str; 3] = ["levels.0", "levels.1", "levels.2"];
@@ -19,6 +25,54 @@ pub fn levels_function(codec: &TransformCodec, height: usize, width: usize) -> F
     let levels = codec.levels(&Scope::root(&graph), image, step(&graph));
     let outputs = LEVELS.into_iter().zip(levels);
     graph.function(outputs.map(|(name, levels)| (name, levels.id())), [])
+}
+
+/// `image` and `step` to the features that [`levels_function`] rounds, by the same names.
+pub fn features_function(codec: &TransformCodec, [height, width]: [usize; 2]) -> Function {
+    let graph = Graph::new();
+    let image = graph.input("image", DType::F32, [1, 3, height, width]);
+    let features = codec.features(&Scope::root(&graph), image, step(&graph));
+    let outputs = LEVELS.into_iter().zip(features);
+    graph.function(outputs.map(|(name, features)| (name, features.id())), [])
+}
+
+/// One round of a search for better features of an image: `image`, `step` and `rate` (`f32[]`, how
+/// much of the way is gone). The features are parameters of the levels' names and are updated. The
+/// output `loss` is that of the levels before.
+pub fn refine_function(
+    codec: &TransformCodec,
+    loss: &RateDistortionConfig,
+    [height, width]: [usize; 2],
+) -> Function {
+    let graph = Graph::new();
+    let image = graph.input("image", DType::F32, [1, 3, height, width]);
+    let (step, rate) = (step(&graph), graph.scalar("rate"));
+    let of_part = |(name, part): (&str, &Part)| {
+        let shape = part.shape(height, width);
+        graph.parameter(name, DType::F32, shape)
+    };
+    let features: Vec<_> = LEVELS
+        .into_iter()
+        .zip(&codec.parts())
+        .map(of_part)
+        .collect();
+    let levels: Vec<_> = features
+        .iter()
+        .map(|&y| codec.quantizer().levels(y).stop_gradient())
+        .collect();
+    let forward = codec.forward_of(&Scope::root(&graph), levels.clone(), &levels, step);
+    let figures = rate_distortion(loss, &forward, image, step);
+    let pixels = (height * width) as f64;
+    let slopes = gradients(figures.loss, &levels);
+    let updates = features
+        .iter()
+        .zip(&levels)
+        .zip(slopes)
+        .map(|((&y, &q), slope)| {
+            let best = q - (slope * (pixels / CURVATURE)).clamp(-1.0, 1.0);
+            (y.id(), (y + (best - y) * rate).id())
+        });
+    graph.function([("loss", figures.loss.id())], updates)
 }
 
 /// `levels.I` of all parts and `step` to `pixels` (`[3, height, width]`, from -127.5 to 127.5 and a
@@ -134,10 +188,7 @@ fn levels_inputs<'g>(
     width: usize,
 ) -> Vec<Tensor<'g>> {
     let parts = codec.parts();
-    let input = |(name, part): (&str, &Part)| {
-        let patch = part.kind.patch();
-        let shape = [1, height / patch, width / patch, part.context.coordinates];
-        graph.input(name, DType::F32, shape)
-    };
+    let input =
+        |(name, part): (&str, &Part)| graph.input(name, DType::F32, part.shape(height, width));
     LEVELS.into_iter().zip(&parts).map(input).collect()
 }

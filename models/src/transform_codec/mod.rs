@@ -46,6 +46,7 @@ mod logistic;
 mod network;
 mod part_levels;
 mod parts;
+mod refine;
 mod session;
 pub mod stream;
 
@@ -57,6 +58,7 @@ pub use file::{TransformCodecFile, TransformCodecFileError};
 pub use functions::parameter_specs;
 pub use part_levels::PartLevels;
 pub use parts::{Part, PartKind};
+pub use refine::Refinement;
 pub use session::TransformCodecSession;
 
 use crate::config::{RateDistortionConfig, TransformCodecModelConfig};
@@ -141,13 +143,30 @@ impl TransformCodec {
         step: Tensor<'g>,
     ) -> Forward<'g> {
         let levels = self.levels(scope, image, step);
+        // Gradients reach levels through their own bits alone.
+        let known: Vec<_> = levels.iter().map(|q| q.stop_gradient()).collect();
+        self.forward_of(scope, levels, &known, step)
+    }
+
+    /// The same from levels on. `known` are the same levels, as context of others.
+    #[track_caller]
+    pub fn forward_of<'g>(
+        &self,
+        scope: &Scope<'g>,
+        levels: Vec<Tensor<'g>>,
+        known: &[Tensor<'g>],
+        step: Tensor<'g>,
+    ) -> Forward<'g> {
         let picture = self.coarse_picture(scope, &levels);
         let log_step = log_step(step);
         let mut bits = step.full_like(0.0);
         for (index, part) in self.parts().iter().enumerate() {
             let side = part.kind.side(picture, &levels[..index]);
             let place = scope / part.kind.scope();
-            bits = bits + part.context.bits(&place, levels[index], log_step, side);
+            bits = bits
+                + part
+                    .context
+                    .bits(&place, (levels[index], known[index]), log_step, side);
         }
         Forward {
             pixels: self.pixels(scope, &levels, picture, step),
@@ -165,6 +184,18 @@ impl TransformCodec {
         image: Tensor<'g>,
         step: Tensor<'g>,
     ) -> Vec<Tensor<'g>> {
+        let features = self.features(scope, image, step).into_iter();
+        features.map(|y| self.quantizer().levels(y)).collect()
+    }
+
+    /// What [`levels`](TransformCodec::levels) rounds, in steps.
+    #[track_caller]
+    pub fn features<'g>(
+        &self,
+        scope: &Scope<'g>,
+        image: Tensor<'g>,
+        step: Tensor<'g>,
+    ) -> Vec<Tensor<'g>> {
         let patches = self.fine.filtered_patches(image * PIXEL_SCALE) * size(step).reciprocal();
         let y = self.fine.analysis(&(scope / "transform"), patches);
         let encoder = Network {
@@ -175,14 +206,13 @@ impl TransformCodec {
         let y = y + encoder.forward(&(scope / "encoder"), compressed(y), log_step(step));
         let of_part = |part: &Part| {
             let y = y.slice(-1, part.coordinates.clone());
-            let y = match part.kind {
+            match part.kind {
                 PartKind::Base | PartKind::Detail => y,
                 PartKind::Coarse => {
                     let patches = self.coarse.filtered_patches(y.transpose(&[0, 3, 1, 2]));
                     self.coarse.analysis(&(scope / "coarse_transform"), patches)
                 }
-            };
-            self.quantizer().levels(y)
+            }
         };
         self.parts().iter().map(of_part).collect()
     }

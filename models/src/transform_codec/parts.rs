@@ -75,6 +75,14 @@ impl TransformCodec {
     }
 }
 
+impl Part {
+    /// The shape of the levels of a picture whose sides are padded, `[1, rows, columns, coordinates]`.
+    pub(super) fn shape(&self, height: usize, width: usize) -> [usize; 4] {
+        let patch = self.kind.patch();
+        [1, height / patch, width / patch, self.context.coordinates]
+    }
+}
+
 impl fmt::Display for PartKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

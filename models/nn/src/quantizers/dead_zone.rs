@@ -22,6 +22,12 @@ impl DeadZone {
         straight_through(y.sign() * size, y)
     }
 
+    /// The level of one feature: what [`levels`](DeadZone::levels) gives.
+    pub fn level(self, y: f32) -> f32 {
+        let size = (y.abs() + self.rounding as f32).floor();
+        if y == 0.0 { 0.0 } else { size.copysign(y) }
+    }
+
     /// Features that levels `[.., coordinates]` stand for: `q - c sign(q)`, with a learned shift
     /// `shift` (`c`, `[coordinates]`, towards zero) for each coordinate, which starts at 0.
     pub fn reconstruct<'g>(&self, scope: &Scope<'g>, levels: Tensor<'g>) -> Tensor<'g> {

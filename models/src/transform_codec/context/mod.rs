@@ -70,8 +70,8 @@ impl ContextModel {
         groups
     }
 
-    /// Bits of each picture, `[B]`, of levels `[B, R, C, K]`; `log_step` is `[B]`. The gradient
-    /// reaches levels through their own bits alone.
+    /// Bits of each picture, `[B]`, of levels `[B, R, C, K]`; `log_step` is `[B]`. `known` are the same
+    /// levels, as context of others.
     ///
     /// # Panics
     /// If the levels have other coordinates.
@@ -79,11 +79,11 @@ impl ContextModel {
     pub fn bits<'g>(
         &self,
         scope: &Scope<'g>,
-        levels: Tensor<'g>,
+        (levels, known): (Tensor<'g>, Tensor<'g>),
         log_step: Tensor<'g>,
         side: Option<Side<'g>>,
     ) -> Tensor<'g> {
-        let mixture = self.mixture(scope, levels.stop_gradient(), log_step, side);
+        let mixture = self.mixture(scope, known, log_step, side);
         let bits = mixture.bits(levels.transpose(&[3, 0, 1, 2]));
         bits.sum(&[0, 2, 3][..])
     }

@@ -51,7 +51,8 @@ impl LevelsCodec {
     }
 
     /// Writes the stream of a picture that comes row by row, strip by strip, and gives the writer
-    /// back. Held are the rows that a strip depends on. `progress` hears how many strips are done.
+    /// back. Held are the rows that a strip depends on. `progress` hears how much of the
+    /// [`work`](LevelsCodec::work) is done.
     ///
     /// # Errors
     /// As those of [`encode`](LevelsCodec::encode), and if reading or writing fails.
@@ -85,7 +86,15 @@ impl LevelsCodec {
             let window = strips.seen_by_levels(strip);
             let image = held.planes(window.clone())?;
             let window_size = [window.len(), strips.padded[1]];
-            let levels = self.session.levels(&image, window_size, header.step());
+            let levels = match self.effort.rounds() {
+                0 => self.session.levels(&image, window_size, header.step()),
+                rounds => {
+                    let before = strip * self.effort.work();
+                    let progress = &mut |round| progress(before + round);
+                    self.refinement
+                        .levels(&image, window_size, header.step(), rounds, progress)
+                }
+            };
             let own = strips.rows(strip);
             let own = own.start - window.start..own.end - window.start;
             let levels = levels.map_err(program)?.into_iter().zip(&parts);
@@ -96,7 +105,7 @@ impl LevelsCodec {
             let payload = self.payload(levels.collect(), header.step(), &mut report)?;
             write_strip(&mut writer, strip, &payload).map_err(io)?;
             report.bytes += STRIP_FRAME_BYTES + payload.len();
-            progress(strip + 1);
+            progress((strip + 1) * self.effort.work());
         }
         writer.flush().map_err(io)?;
         Ok((writer, report))

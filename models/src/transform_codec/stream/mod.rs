@@ -42,6 +42,7 @@
 //! ```
 
 mod decode;
+mod effort;
 mod encode;
 mod frames;
 mod header;
@@ -51,6 +52,7 @@ mod strips;
 mod tests;
 
 pub use decode::LevelsDecodeReport;
+pub use effort::Effort;
 pub use encode::{LevelsEncodeReport, PartReport};
 pub use frames::{STRIP_FRAME_BYTES, strip_frames};
 pub use header::{
@@ -59,7 +61,7 @@ pub use header::{
 pub use search::Target;
 pub use strips::{STRIP, Strips};
 
-use super::{ContextCoder, TransformCodec, TransformCodecFile, TransformCodecSession};
+use super::{ContextCoder, Refinement, TransformCodec, TransformCodecFile, TransformCodecSession};
 use crate::codec::CodecError;
 use crate::pipeline::CompileOptions;
 use crate::prior::PriorSessionError;
@@ -73,6 +75,8 @@ pub struct LevelsCodec {
     identity: u64,
     session: TransformCodecSession,
     contexts: ContextCoder,
+    refinement: Refinement,
+    effort: Effort,
     /// The finest and the coarsest of the training.
     steps: [f32; 2],
 }
@@ -90,7 +94,10 @@ impl LevelsCodec {
             return Err(PriorSessionError::NotExact.into());
         }
         let (codec, parameters) = (&file.codec, &file.parameters);
+        let loss = file.config.loss.clone();
         Ok(LevelsCodec {
+            refinement: Refinement::new(codec.clone(), loss, parameters.clone(), options.clone()),
+            effort: Effort::default(),
             session: TransformCodecSession::new(codec.clone(), parameters.clone(), options.clone()),
             contexts: ContextCoder::new(codec.clone(), parameters.clone(), options),
             steps: [file.config.loss.step_min, file.config.loss.step_max].map(|step| step as f32),
@@ -107,7 +114,8 @@ impl LevelsCodec {
 
     /// Time spent on compiling so far.
     pub fn compile_time(&self) -> Duration {
-        self.session.compile_time() + self.contexts.compile_time()
+        let programs = self.session.compile_time() + self.contexts.compile_time();
+        programs + self.refinement.compile_time()
     }
 
     /// Whether a stream with this header can be decoded.
@@ -125,7 +133,17 @@ impl LevelsCodec {
         }
     }
 
-    /// The strips of a picture: what progress is counted in.
+    /// How hard the encoder searches from now on.
+    pub fn set_effort(&mut self, effort: Effort) {
+        self.effort = effort;
+    }
+
+    /// What an encoder's progress is counted in: strips, and rounds of the search in each.
+    pub fn work(&self, size: crate::image_io::ImageSize) -> usize {
+        self.strips(size).count() * self.effort.work()
+    }
+
+    /// The strips of a picture: what a decoder's progress is counted in.
     pub fn strips(&self, size: crate::image_io::ImageSize) -> Strips {
         Strips::new(&self.codec, size)
     }

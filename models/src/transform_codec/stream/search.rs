@@ -90,7 +90,7 @@ impl LevelsCodec {
         };
         writer.write_all(&stream).map_err(io)?;
         writer.flush().map_err(io)?;
-        progress(report.strips);
+        progress(report.strips * self.effort.work());
         Ok((writer, report))
     }
 }

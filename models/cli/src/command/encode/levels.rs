@@ -20,7 +20,7 @@ impl PhotoEncoder for Levels {
     }
 
     fn units(&self, size: ImageSize) -> (&'static str, usize) {
-        ("strips", self.codec.strips(size).count())
+        ("rounds", self.codec.work(size))
     }
 
     fn encode(

@@ -19,7 +19,7 @@ use bsq::codec::CodecError;
 use bsq::image_io::{ImageSize, PixelRows};
 use bsq::photo::{EncodeOptions, PhotoCodec, PhotoError};
 use bsq::pipeline::CompileOptions;
-use bsq::transform_codec::stream::LevelsCodec;
+use bsq::transform_codec::stream::{Effort, LevelsCodec};
 use bsq_runtime::atomic_file::AtomicFile;
 use clap::Args;
 use levels::Levels;
@@ -65,6 +65,9 @@ pub struct Arguments {
     output: Option<PathBuf>,
     #[command(flatten)]
     quality: QualityArguments,
+    /// How hard to search for a smaller file, from 0 to 9: 5 takes some 200 times as long as 0
+    #[arg(short, long, value_name = "N", default_value_t)]
+    effort: Effort,
     #[command(flatten)]
     model: ModelArgument,
     #[command(flatten)]
@@ -152,14 +155,22 @@ impl Arguments {
                     file.name
                 )));
             }
+            let mut codec = LevelsCodec::new(&file, options)?;
+            codec.set_effort(self.effort);
             return Ok(Box::new(Levels {
-                codec: LevelsCodec::new(&file, options)?,
+                codec,
                 target: self.quality.target(),
                 name: file.name,
             }));
         }
         let tokenizer = self.model.open(output)?;
         self.quality.refuse_for(&tokenizer.name)?;
+        if self.effort != Effort::default() {
+            return Err(CliError::new(format_args!(
+                "--effort is for transform codecs, and {} is a tokenizer",
+                tokenizer.name
+            )));
+        }
         let prior = match self.raw {
             true => None,
             false => Some(self.prior.open(output)?),
