@@ -99,7 +99,10 @@ impl Chain {
         };
         let executable = compile(&function, &options).expect("the program compiles");
         let launches = executable.program().launches.iter();
-        assert_eq!(launches.filter(|launch| !launch.stable).count(), LAUNCHES);
+        assert_eq!(
+            launches.filter(|launch| !launch.invariant).count(),
+            LAUNCHES
+        );
         // So large that results keep their magnitude over the chain.
         let scale = (3.0 / width as f32).sqrt();
         let w = data::tensor(1, &[width, width], scale);

@@ -1,4 +1,4 @@
-//! How the two sides of a block contraction are stored, and what arithmetic that means.
+//! How the two operands of a block contraction are stored, and what arithmetic that means.
 
 use bsq_ir::DType;
 

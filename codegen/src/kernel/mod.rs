@@ -23,9 +23,9 @@ mod parse;
 pub mod verify;
 
 pub use access::{Access, for_each_access, reads_first};
-pub use affine::{Affine, Var};
+pub use affine::{AccessPattern, Affine, Var};
 pub use attend::Attend;
-pub use attend_backward::{AttendBackward, Panels, Side};
+pub use attend_backward::{AttendBackward, Panels, StridedRows};
 use display::FloatBits;
 pub use format::Format;
 pub use parse::{ParseError, parse, parse_all};
@@ -136,7 +136,7 @@ pub enum Stmt {
     /// with `var` as the index. `body` stores nothing.
     Reduce(Reduce),
     Contract(Box<Contract>),
-    /// For targets that like it: see [`lower::Blocks`](crate::lower::Blocks).
+    /// For targets that like it: see [`lower::TilingPolicy`](crate::lower::TilingPolicy).
     Attend(Box<Attend>),
     /// For the same.
     AttendBackward(Box<AttendBackward>),
@@ -216,7 +216,7 @@ pub struct Contract {
     pub a_row_stride: i64,
     pub a_k_stride: i64,
     /// Terms of A come in groups: `a_k_stride` is the distance inside one. For targets that like
-    /// it: see [`lower::Blocks`](crate::lower::Blocks).
+    /// it: see [`lower::TilingPolicy`](crate::lower::TilingPolicy).
     pub a_groups: Option<Groups>,
     pub b: Element,
     pub b_panel_stride: i64,

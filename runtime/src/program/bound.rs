@@ -11,7 +11,7 @@ pub(crate) trait Bound: Send {
     /// The current value.
     fn parameter(&self, buffer: usize) -> Result<&HostTensor, ProgramError>;
 
-    /// Runs once with all inputs; stable launches too if parameters have changed since they last ran. With a
+    /// Runs once with all inputs; invariant launches too if parameters have changed since they last ran. With a
     /// profile, each launch is measured and added to it.
     fn run(
         &mut self,

@@ -43,7 +43,7 @@ impl CpuBound {
                 BufferKind::Constant(bytes) => {
                     Some(HostTensor::from_bytes(buffer.ty.dtype, shape, bytes)?)
                 }
-                BufferKind::Stable => Some(HostTensor::zeros(buffer.ty.dtype, shape)?),
+                BufferKind::Invariant => Some(HostTensor::zeros(buffer.ty.dtype, shape)?),
                 BufferKind::Input(_) | BufferKind::Temporary { .. } => None,
             });
         }
@@ -130,7 +130,7 @@ impl Bound for CpuBound {
             .is_some()
             .then(|| Timeline::new(self.pool.threads()));
         for (index, launch) in self.program.launches.iter().enumerate() {
-            if launch.stable && !stale {
+            if launch.invariant && !stale {
                 continue;
             }
             match &mut timeline {

@@ -17,7 +17,7 @@ pub struct Session {
     program: Arc<Program>,
     bound: Box<dyn Bound>,
     names: Names,
-    /// Stable launches must run before the next run.
+    /// Invariant launches must run before the next run.
     stale: bool,
     /// The function, if runs are checked.
     checked: Option<Arc<Function>>,
@@ -37,7 +37,9 @@ impl Names {
             match &buffer.kind {
                 BufferKind::Input(name) => names.inputs.insert(name.clone(), index),
                 BufferKind::Parameter(name) => names.parameters.insert(name.clone(), index),
-                BufferKind::Constant(_) | BufferKind::Stable | BufferKind::Temporary { .. } => None,
+                BufferKind::Constant(_) | BufferKind::Invariant | BufferKind::Temporary { .. } => {
+                    None
+                }
             };
         }
         names

@@ -5,7 +5,7 @@
 //! CPUs. The generated code makes one call per block with a [`ContractArgs`]; the loops over
 //! register tiles are inside (`blocks`).
 //!
-//! **Formats.** What the sides are stored as, and the arithmetic that follows, is a
+//! **Formats.** What the operands are stored as, and the arithmetic that follows, is a
 //! [`Format`]. The rest of this page is about those on f32, on widened
 //! weights, and in f16.
 //!

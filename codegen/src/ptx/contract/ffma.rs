@@ -231,7 +231,7 @@ impl Emitter<'_> {
         self.some_terms(part, (&a, &b), whole..slab, sums);
     }
 
-    /// The sides of terms from one on.
+    /// The operands of terms from one on.
     fn at_term(
         &mut self,
         part: &Part,
@@ -262,8 +262,8 @@ impl Emitter<'_> {
                 .collect();
             for step in 0..count {
                 let columns = self.load_columns(part, b, term + step as i64);
-                let left: Vec<Reg> = rows.iter().map(|row| row[step]).collect();
-                self.products(part, &left, &columns, sums);
+                let lhs: Vec<Reg> = rows.iter().map(|row| row[step]).collect();
+                self.products(part, &lhs, &columns, sums);
             }
         }
     }

@@ -7,7 +7,7 @@ use super::functions::{Named, Subject};
 use super::output::Output;
 use super::precision::PrecisionArgument;
 use bsq::train::unused_note;
-use bsq_codegen::ptx::cost::{Bound, DEVICES, Device, KernelCost, Unit};
+use bsq_codegen::ptx::cost::{Bottleneck, DEVICES, Device, KernelCost, Unit};
 use bsq_runtime::cuda::{PtxOptions, PtxProgram, compile_ptx};
 use clap::Args;
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ struct Share {
     seconds: f64,
     flops: u64,
     /// What takes most of its launches' time.
-    bound: Bound,
+    bottleneck: Bottleneck,
     threads: u32,
     shared_bytes: usize,
     cost: KernelCost,
@@ -149,7 +149,7 @@ impl Plan {
         for (index, entry) in compiled.entries.iter().enumerate() {
             // What runs once is no part of a run.
             let launches = program.launches.iter();
-            let launches = launches.filter(|launch| launch.kernel == index && !launch.stable);
+            let launches = launches.filter(|launch| launch.kernel == index && !launch.invariant);
             let launches: Vec<_> = launches.filter(|_| entry.blocks > 0).collect();
             let Some(first) = launches.first() else {
                 continue;
@@ -161,7 +161,7 @@ impl Plan {
                 calls: launches.len(),
                 seconds: predictions.map(|prediction| prediction.seconds).sum(),
                 flops: launches.iter().map(|launch| launch.flops).sum(),
-                bound: cost.predict(first.flops, device).bound,
+                bottleneck: cost.predict(first.flops, device).bottleneck,
                 threads: entry.threads,
                 shared_bytes: entry.shared_bytes,
                 cost,
@@ -226,7 +226,7 @@ impl Plan {
                 share.calls,
                 share.flops as f64 / 1e9,
                 share.calls as f64 * cost.traffic.bytes / 1e6,
-                share.bound.name(),
+                share.bottleneck.name(),
                 cost.registers,
                 100.0 * cost.occupancy,
                 shortened(&share.label),
@@ -273,7 +273,7 @@ impl Plan {
                 "bytes": cost.traffic.bytes,
                 "accessed_bytes": cost.traffic.accessed,
                 "operations": cost.traffic.operations,
-                "bound": share.bound.name(),
+                "bound": share.bottleneck.name(),
                 "blocks": cost.blocks,
                 "threads": share.threads,
                 "shared_bytes": share.shared_bytes,
