@@ -3,7 +3,7 @@
     cargo build --release -p bsq-benches --bin prior_contestant
     target/peers-venv/bin/python benches/peers/prior.py --ours target/release/prior_contestant
 
-Tokens per second teacher-forced and cached, of the paper's shape with random weights, on sections
+Tokens per second teacher-forced and cached, of the paper's shape with random weights, on tiles
 of few tokens. run.sh makes the virtual environment.
 """
 
@@ -21,7 +21,7 @@ import numpy
 from compare import PAUSE, PYTHON, Contestant
 
 HERE = Path(__file__).resolve().parent
-# Of the bits of a section: f32 contestants; weights rounded to bf16 and 8 bits.
+# Of the bits of a tile: f32 contestants; weights rounded to bf16 and 8 bits.
 EXACT, ROUNDED = 1e-4, 2e-2
 
 
@@ -39,7 +39,7 @@ def main():
     options = parser.parse_args()
     for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"]:
         os.environ[variable] = str(options.threads)
-    print("| pass | batch | | median, s | tokens/s | times ours | bits of a section |")
+    print("| pass | batch | | median, s | tokens/s | times ours | bits of a tile |")
     print("|---|---|---|---|---|---|---|")
     for batch in options.batches.split(","):
         with tempfile.TemporaryDirectory() as folder:

@@ -99,14 +99,14 @@ pub fn open_prior(name: &str) -> Result<PriorFile, PriorError> {
     }
 }
 
-/// The prior of that [`identity`](PriorFile::identity), if it is one that ships.
+/// The prior of that [`fingerprint`](PriorFile::fingerprint), if it is one that ships.
 ///
 /// # Errors
 /// [`PriorError`], if memory runs out.
-pub fn prior_with_identity(identity: u64) -> Result<Option<PriorFile>, PriorError> {
+pub fn prior_with_fingerprint(fingerprint: u64) -> Result<Option<PriorFile>, PriorError> {
     for name in prior_names() {
         let prior = open_prior(name)?;
-        if prior.identity() == identity {
+        if prior.fingerprint() == fingerprint {
             return Ok(Some(prior));
         }
     }
@@ -169,14 +169,14 @@ mod tests {
     /// Streams name priors by these numbers: they must never change.
     #[test]
     fn priors_are_found_by_identity() {
-        for (name, identity) in [
+        for (name, fingerprint) in [
             ("default", 0x9806_5d6e_bb05_610e),
             ("default-1", 0x3f0a_13c2_aa3a_1108),
         ] {
-            let prior = prior_with_identity(identity).unwrap().unwrap();
+            let prior = prior_with_fingerprint(fingerprint).unwrap().unwrap();
             assert_eq!(prior.name, name);
         }
-        assert!(prior_with_identity(1).unwrap().is_none());
+        assert!(prior_with_fingerprint(1).unwrap().is_none());
     }
 
     #[test]

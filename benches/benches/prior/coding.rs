@@ -4,7 +4,7 @@
 //! its own exact rule; `constriction` alone by the fastest of its rules, whose results its
 //! documentation does not promise to be the same everywhere.
 
-use bsq::codec::{Counts, SymbolDecoder, SymbolEncoder};
+use bsq::codec::{QuantizedCdf, SymbolDecoder, SymbolEncoder};
 use bsq_benches::data::uniform;
 use bsq_benches::{Agreement, Comparison, Entrant, Peer, Suite, Work};
 use constriction::stream::model::DefaultContiguousCategoricalEntropyModel as Categorical;
@@ -111,21 +111,19 @@ impl Data {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let (mut encoder, mut counts) = (SymbolEncoder::default(), Counts::default());
+        let (mut encoder, mut cdf) = (SymbolEncoder::default(), QuantizedCdf::default());
         for (&value, row) in self.values.iter().zip(self.rows()) {
-            counts.set(row);
-            encoder.encode(value, &counts);
+            cdf.set(row);
+            encoder.encode(value, &cdf);
         }
         encoder.finish()
     }
 
     fn decode(&self, bytes: &[u8]) -> Vec<usize> {
-        let (mut decoder, mut counts) = (SymbolDecoder::new(bytes), Counts::default());
+        let (mut decoder, mut cdf) = (SymbolDecoder::new(bytes), QuantizedCdf::default());
         let value = |row| {
-            counts.set(row);
-            decoder
-                .decode(&counts)
-                .expect("an encoder wrote these bytes")
+            cdf.set(row);
+            decoder.decode(&cdf).expect("an encoder wrote these bytes")
         };
         self.rows().map(value).collect()
     }

@@ -1,13 +1,15 @@
 //! Our side of `benches/peers/prior.py`: a prior teacher-forced or with its cache, run on demand.
 //!
 //! `prior_contestant FOLDER write CONFIG SIDE ROWS BATCH` stores weights, tokens and the
-//! description of a random prior whose sections have SIDE x SIDE tokens, of which ROWS are coded.
+//! description of a random prior whose tiles have SIDE x SIDE tokens, of which ROWS are coded.
 //! `prior_contestant FOLDER serve PASS STORAGE` answers `run`, `save FILE` (the bits that each
-//! section's tokens cost) and `quit`.
+//! tile's tokens cost) and `quit`.
 
 use bsq::config::PriorConfig;
 use bsq::pipeline::CompileOptions;
-use bsq::prior::{Place, PriorFile, PriorSession, PriorSessionError, SectionTokens, Storage};
+use bsq::prior::{
+    PriorFile, PriorSession, PriorSessionError, Storage, SubTokenPosition, TileTokens,
+};
 use bsq_benches::{Tensors, threads};
 use bsq_ir::DType;
 use bsq_ir::philox::random_word;
@@ -79,10 +81,10 @@ fn serve(folder: &Path, cached: bool, storage: Storage) -> Result<(), Box<dyn Er
         return Err("tokens have four axes".into());
     };
     let values = tokens.as_slice::<i32>()?;
-    let mut sections = vec![SectionTokens::unknown(&prior.model, rows, columns); batch];
+    let mut tiles = vec![TileTokens::unknown(&prior.model, rows, columns); batch];
     for (i, own) in values.chunks_exact(depth).enumerate() {
-        let (section, token) = (i / (rows * columns), i % (rows * columns));
-        let place = sections[section].token_mut(token / columns, token % columns);
+        let (tile, token) = (i / (rows * columns), i % (rows * columns));
+        let place = tiles[tile].token_mut(token / columns, token % columns);
         place.copy_from_slice(own);
     }
     let options = CompileOptions {
@@ -102,10 +104,10 @@ fn serve(folder: &Path, cached: bool, storage: Storage) -> Result<(), Box<dyn Er
             "run" => {
                 let start = Instant::now();
                 bits.fill(0.0);
-                let mut decide = |place: Place, probabilities: &[f32]| {
-                    let token = sections[place.section].token(place.row, place.column);
+                let mut decide = |place: SubTokenPosition, probabilities: &[f32]| {
+                    let token = tiles[place.tile].token(place.row, place.column);
                     let value = token[place.index] as usize;
-                    bits[place.section] -= probabilities[value].log2();
+                    bits[place.tile] -= probabilities[value].log2();
                     Ok::<_, PriorSessionError>(value)
                 };
                 if cached {
@@ -113,7 +115,7 @@ fn serve(folder: &Path, cached: bool, storage: Storage) -> Result<(), Box<dyn Er
                     session.step_by_step(&sizes, depth, &mut decide, &mut |_| {})?;
                 } else {
                     let visit = &mut |place, p: &[f32]| decide(place, p).map(drop);
-                    session.teacher_forced(&sections, depth, visit)?;
+                    session.teacher_forced(&tiles, depth, visit)?;
                 }
                 println!("{}", json!({ "seconds": start.elapsed().as_secs_f64() }));
             }

@@ -10,7 +10,7 @@ use super::{
 use std::{fs, path::Path};
 
 choices! {
-    /// How a prior knows where in the section a token stands.
+    /// How a prior knows where in the tile a token stands.
     pub enum PositionEncoding {
         /// A learned vector for each row and one for each column, added to the input.
         Learned = "learned",
@@ -20,13 +20,13 @@ choices! {
 }
 
 section! {
-    /// The prior: a decoder-only transformer over the tokens of a square section of a photo.
+    /// The prior: a decoder-only transformer over the tokens of a square tile of a photo.
     pub struct PriorModelConfig {
         /// Bits of a token of the tokenizer.
         bits: usize,
         /// Bits that are predicted at once, as one of 2^bits classes; divides bits.
         sub_token_bits: usize = 4,
-        /// Rows and columns of a section, in tokens: the farthest that context reaches. Sections
+        /// Rows and columns of a tile, in tokens: the farthest that context reaches. Tiles
         /// are coded independently of one another.
         side: usize = 32,
         /// Columns that a row of tokens runs ahead of the row below it. Tokens of equal
@@ -46,7 +46,7 @@ section! {
         head_width: usize = 64,
         /// "learned" or "rotary".
         position: PositionEncoding = PositionEncoding::Learned,
-        /// Share of training sections whose tokens are seen without their last sub-tokens, as a
+        /// Share of training tiles whose tokens are seen without their last sub-tokens, as a
         /// decoder of a shortened file sees them.
         truncation: f64 = 0.1,
     }

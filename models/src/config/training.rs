@@ -2,7 +2,7 @@
 
 use super::checks::{Checked, below_one, between, not_negative, require};
 use super::section::{choices, section, words};
-use crate::image_io::{ImageSize, Range, resize::Filter};
+use crate::image_io::{ImageSize, PixelRange, resize::Filter};
 use bsq_ir::Tensor;
 use bsq_nn::optimizer::{AdamW, Clip};
 use std::path::PathBuf;
@@ -47,10 +47,10 @@ section! {
 impl DataConfig {
     /// Which numbers black and white are, of pictures and of reconstructions. This alone decides
     /// it: `model.clamp_range` may be wider.
-    pub fn pixel_range(&self) -> Range {
+    pub fn pixel_range(&self) -> PixelRange {
         match self.zero_mean {
-            true => Range::MinusOneToOne,
-            false => Range::ZeroToOne,
+            true => PixelRange::MinusOneToOne,
+            false => PixelRange::ZeroToOne,
         }
     }
 

@@ -170,7 +170,7 @@ fn config_beside(path: &Path) -> Result<Config, ModelError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::{identity, tests::tiny};
+    use crate::pipeline::{fingerprint, tests::tiny};
 
     #[test]
     fn a_saved_model_opens_as_it_was() {
@@ -183,8 +183,8 @@ mod tests {
         assert_eq!(opened.parameters, model.parameters);
         assert_eq!(opened.name, "tiny.safetensors");
         assert_eq!(
-            identity(opened.tokenizer.config(), &opened.parameters),
-            identity(model.tokenizer.config(), &model.parameters)
+            fingerprint(opened.tokenizer.config(), &opened.parameters),
+            fingerprint(model.tokenizer.config(), &model.parameters)
         );
     }
 

@@ -29,7 +29,7 @@ pub struct PriorFile {
     pub model: PriorModel,
     /// Every parameter by name, as [`stored_types`] says.
     pub parameters: BTreeMap<String, HostTensor>,
-    /// The [`identity`](crate::pipeline::identity) of the tokenizer whose tokens it knows.
+    /// The [`fingerprint`](crate::pipeline::fingerprint) of the tokenizer whose tokens it knows.
     pub tokenizer: String,
 }
 
@@ -156,7 +156,7 @@ impl PriorFile {
         })
     }
 
-    /// A prior as training starts, for a tokenizer of that identity.
+    /// A prior as training starts, for a tokenizer of that fingerprint.
     ///
     /// # Errors
     /// If memory runs out.
@@ -216,7 +216,7 @@ impl PriorFile {
 
     /// What must be equal for a stream of one prior to be decodable with another: the
     /// architecture, every bit of the parameters, and the tokenizer.
-    pub fn identity(&self) -> u64 {
+    pub fn fingerprint(&self) -> u64 {
         let mut hash = Fnv::default();
         let PriorModelConfig {
             bits,
@@ -240,7 +240,7 @@ impl PriorFile {
             PositionEncoding::Learned => 0,
             PositionEncoding::Rotary => 1,
         });
-        // Nothing for f32: priors from before there was a choice keep their identities.
+        // Nothing for f32: priors from before there was a choice keep their fingerprints.
         if self.model.storage() != Storage::F32 {
             hash.bytes(self.model.storage().name().as_bytes());
         }

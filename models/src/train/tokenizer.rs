@@ -11,7 +11,9 @@ use crate::losses::left_out;
 use crate::tokenizer::Tokenizer;
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
-use bsq_nn::train::{Advice, Change, Evaluated, Identity, Place, Program, State, Task, train};
+use bsq_nn::train::{
+    Advice, Change, Evaluated, Identity, Program, State, Task, TrainingFolder, train,
+};
 use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::Weights;
 use std::sync::Arc;
@@ -35,7 +37,7 @@ pub fn run_with(
 ) -> Result<TrainOutcome, TrainError> {
     let config = &run.config;
     check_supported(config)?;
-    let place = Place::of(&run.out, run.resume)?;
+    let folder = TrainingFolder::of(&run.out, run.resume)?;
     let tokenizer = Tokenizer::new(&config.model)?;
     let specs = tokenizer.parameters();
     let names = specs.iter().map(|spec| spec.name.as_str());
@@ -44,7 +46,7 @@ pub fn run_with(
     let dataset = Arc::new(Dataset::open(&run.data, &config.data, size, seed)?);
     let mut parameters = tokenizer.init(seed)?;
     match &options.init_from {
-        _ if place.has_checkpoint() => {}
+        _ if folder.has_checkpoint() => {}
         Some(name) => parameters = start::tokenizer(name, config, &tokenizer, progress)?,
         None if config.train.init == Initialisation::TransformCoder => {
             match tokenizer.transform_path() {
@@ -96,7 +98,7 @@ pub fn run_with(
         scalars: program.scalars.into_iter().map(String::from).collect(),
     };
     let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
-    Ok(train(&settings, place, task, program, dataset, progress)?)
+    Ok(train(&settings, folder, task, program, dataset, progress)?)
 }
 
 /// That training has all that a configuration asks for.

@@ -181,7 +181,7 @@ impl TransformCodecFile {
 
     /// What must be equal for a stream of one codec to be decodable with another: the
     /// architecture, and every bit of the parameters, but not those of the encoder.
-    pub fn identity(&self) -> u64 {
+    pub fn fingerprint(&self) -> u64 {
         let mut hash = Fnv::default();
         let TransformCodecModelConfig {
             coordinates,

@@ -68,7 +68,7 @@ pub struct Arguments {
     /// A training step instead of a reconstruction
     #[arg(long)]
     train: bool,
-    /// Windows in the batch; of a prior, sections
+    /// Windows in the batch; of a prior, tiles
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     /// Allow rewrites that round differently, such as folding a gain into a weight; a training

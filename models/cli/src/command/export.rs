@@ -23,7 +23,7 @@ manifest.json, which says what memory to take and what to launch on it in which 
 describes the manifest, and docs/run_export.py is a small loader in Python. No GPU and no driver is \
 needed to export; a configuration without weights is exported with those that a training starts from.
 
-The program reconstructs pictures, or of a prior evaluates whole sections; with --train it is a whole \
+The program reconstructs pictures, or of a prior evaluates whole tiles; with --train it is a whole \
 training step.")]
 #[command(after_long_help = "\
 Examples:
@@ -43,7 +43,7 @@ pub struct Arguments {
     /// A training step instead of a reconstruction
     #[arg(long)]
     train: bool,
-    /// Windows, or sections, in the batch
+    /// Windows, or tiles, in the batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     #[command(flatten)]

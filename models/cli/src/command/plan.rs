@@ -43,7 +43,7 @@ pub struct Arguments {
     /// A training step, too
     #[arg(long)]
     train: bool,
-    /// Windows, or sections, in the batch
+    /// Windows, or tiles, in the batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     /// The GPU to plan for: a5000, a6000, a100, h100 or rtx4090

@@ -131,7 +131,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let value = json!({
         "output": arguments.output.display().to_string(),
         "model": model.name,
-        "model_identity": file.model,
+        "model_fingerprint": file.model,
         "images": results,
     });
     failures.finish(output, value, Verdict::Good)

@@ -113,7 +113,7 @@ fn priors_are_explained_and_measured_too() {
     ];
     assert_eq!(names, expected);
     let said = bench.good(&arguments).stdout;
-    assert!(said.contains("all positions of 1 sections"), "{said}");
+    assert!(said.contains("all positions of 1 tiles"), "{said}");
     bench.refused(
         &[&arguments[..], &["--precision", "bf16"]].concat(),
         &["f32 only"],

@@ -21,7 +21,9 @@ use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
 use bsq_nn::optimizer::{Step, adamw_with_gradients};
-use bsq_nn::train::{Advice, Change, Evaluated, Identity, Place, Program, State, Task, train};
+use bsq_nn::train::{
+    Advice, Change, Evaluated, Identity, Program, State, Task, TrainingFolder, train,
+};
 use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::Weights;
 use bsq_runtime::executor::Tensors;
@@ -39,7 +41,7 @@ pub fn run_transform_codec(
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
     let config = &run.config;
-    let place = Place::of(&run.out, run.resume)?;
+    let folder = TrainingFolder::of(&run.out, run.resume)?;
     let codec = TransformCodec::new(&config.model);
     let dataset = Dataset::open(&run.data, &config.data, config.crop(), config.train.seed)?;
     let dataset = Arc::new(dataset);
@@ -48,7 +50,7 @@ pub fn run_transform_codec(
     check_freeze(&config.train.freeze, names)?;
     let mut parameters = bsq_nn::init::init(&specs, config.train.seed)?;
     match &options.init_from {
-        _ if place.has_checkpoint() => {}
+        _ if folder.has_checkpoint() => {}
         Some(name) => parameters = super::start::transform_codec(name, config)?,
         None => start::transform(config, &codec, &dataset, &mut parameters)?,
     }
@@ -71,7 +73,7 @@ pub fn run_transform_codec(
     };
     let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
     let task = TransformCodecTask { config, evaluator };
-    Ok(train(&settings, place, task, program, dataset, progress)?)
+    Ok(train(&settings, folder, task, program, dataset, progress)?)
 }
 
 /// A whole training step: forward, loss, backward, AdamW and the moving average.

@@ -31,7 +31,7 @@ The tokenizer and the prior must be those that the file was coded with, down to 
 of an earlier default prior is decoded with that one. The \
 tokens are then those that were coded, on every machine and with any number of threads.
 
-A file with a damaged section is an error, unless --recover is given: then the good sections are \
+A file with a damaged tile is an error, unless --recover is given: then the good tiles are \
 decoded, the others are filled with what is beside them, and the exit code is 1.
 
 Several files are decoded together, which takes less time for small pictures than one by one. One \
@@ -62,7 +62,7 @@ pub struct Arguments {
     recover: bool,
 }
 
-/// Damaged sections that are named one by one.
+/// Damaged tiles that are named one by one.
 const NAMED: usize = 8;
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {

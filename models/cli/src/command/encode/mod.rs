@@ -43,7 +43,7 @@ writes only the first N sub-tokens of every token (of 9 with the default prior),
 makes up the others as the prior thinks most likely; --raw needs no prior and writes every bit as \
 it is.
 
-A photo is coded in strips of 512 rows, or sections of 32x32 tokens, each with its own checksum: \
+A photo is coded in strips of 512 rows, or tiles of 32x32 tokens, each with its own checksum: \
 damage to one costs that one alone (`bsq decode --recover`).")]
 #[command(after_long_help = "\
 Examples:

@@ -1,30 +1,27 @@
-//! A stream as rows of the grid: which sections come next, and where their tokens go.
+//! A stream as rows of the grid: which tiles come next, and where their tokens go.
 
-use super::models::Tokens;
-use super::{Codec, CodecError, Damage, Frame, FrameReader, Header, SectionArea};
+use super::frames::ReadTile;
+use super::{Codec, CodecError, Damage, FrameReader, Header, TileArea};
 use std::io::Read;
 
-/// A section as it was read; without a frame if it is damaged, and damage is skipped.
-pub(super) type ReadSection = (SectionArea, Option<Frame>);
-
 /// What of a stream is read and decoded.
-pub(super) struct Bands<R> {
+pub(super) struct TileRows<R> {
     frames: FrameReader<R>,
-    /// Sections that are decoded or given up.
+    /// Tiles that are decoded or given up.
     done: usize,
-    /// The last row of the grid that is decoded, for filling damaged sections below it.
+    /// The last row of the grid that is decoded, for filling damaged tiles below it.
     last_row: Vec<u64>,
     damage: Vec<Damage>,
 }
 
-impl<R: Read> Bands<R> {
+impl<R: Read> TileRows<R> {
     /// A stream whose header has been read.
     ///
     /// # Errors
     /// If it is no stream of the codec's models.
-    pub fn new(codec: &Codec, frames: FrameReader<R>) -> Result<Bands<R>, CodecError> {
+    pub fn new(codec: &Codec, frames: FrameReader<R>) -> Result<TileRows<R>, CodecError> {
         codec.check(frames.header())?;
-        Ok(Bands {
+        Ok(TileRows {
             frames,
             done: 0,
             last_row: Vec::new(),
@@ -44,62 +41,62 @@ impl<R: Read> Bands<R> {
         &self.damage
     }
 
-    /// The sections of the next bands: as many bands as have at most `limit` sections, but at
+    /// The tiles of the next rows of tiles: as many as have at most `limit` tiles, but at
     /// least one; none after the last, when the stream has ended as it should.
     ///
     /// # Errors
-    /// If a section is damaged or missing, unless damage is skipped; if reading fails.
-    pub fn read(&mut self, limit: usize) -> Result<Vec<ReadSection>, CodecError> {
+    /// If a tile is damaged or missing, unless damage is skipped; if reading fails.
+    pub fn read(&mut self, limit: usize) -> Result<Vec<ReadTile>, CodecError> {
         let header = self.frames.header().clone();
-        if self.done == header.sections() {
+        if self.done == header.tiles() {
             self.frames.next_frame()?;
             return Ok(Vec::new());
         }
-        let across = header.section_grid().columns;
-        let bands = (limit / across).max(1);
-        let end = header.sections().min(self.done + bands * across);
-        let mut sections = Vec::new();
-        for section in self.done..end {
-            // Sections are counted, so none is missing before the end.
+        let across = header.tile_grid().columns;
+        let rows_of_tiles = (limit / across).max(1);
+        let end = header.tiles().min(self.done + rows_of_tiles * across);
+        let mut tiles = Vec::new();
+        for tile in self.done..end {
+            // Tiles are counted, so none is missing before the end.
             let frame = self.frames.next_frame()?.flatten();
-            sections.push((header.area(section), frame));
+            tiles.push((header.area(tile), frame));
         }
-        Ok(sections)
+        Ok(tiles)
     }
 
-    /// All sections of a stream of which nothing has been read.
+    /// All tiles of a stream of which nothing has been read.
     ///
     /// # Errors
-    /// As those of [`read`](Bands::read); if something follows the last section.
-    pub fn read_all(&mut self) -> Result<Vec<ReadSection>, CodecError> {
-        let sections = self.read(usize::MAX)?;
+    /// As those of [`read`](TileRows::read); if something follows the last tile.
+    pub fn read_all(&mut self) -> Result<Vec<ReadTile>, CodecError> {
+        let tiles = self.read(usize::MAX)?;
         self.frames.next_frame()?;
-        Ok(sections)
+        Ok(tiles)
     }
 
-    /// The rows of the grid that `sections` make up, the next bands of the stream, with the tokens
+    /// The rows of the grid that `tiles` make up, the next ones of the stream, with the tokens
     /// of each.
     ///
     /// # Errors
-    /// If a section has no tokens, unless damage is skipped.
+    /// If a tile has no tokens, unless damage is skipped.
     pub fn rows(
         &mut self,
-        sections: impl ExactSizeIterator<Item = (SectionArea, Option<Tokens>)>,
+        tiles: impl ExactSizeIterator<Item = (TileArea, Option<Vec<u64>>)>,
     ) -> Result<Vec<u64>, CodecError> {
         let header = self.frames.header().clone();
         let columns = header.grid().columns;
-        let end = self.done + sections.len();
+        let end = self.done + tiles.len();
         let (first, last) = (header.area(self.done).top, header.area(end - 1));
         let mut rows = vec![0; (last.top + last.rows - first) * columns];
         let mut lost = Vec::new();
-        for (section, (area, tokens)) in (self.done..end).zip(sections) {
+        for (tile, (area, tokens)) in (self.done..end).zip(tiles) {
             match tokens {
                 Some(tokens) => place(&tokens, area, columns, first, &mut rows),
                 None if self.frames.recovers() => {
-                    self.damage.push(self.frames.damage(section));
+                    self.damage.push(self.frames.damage(tile));
                     lost.push(area);
                 }
-                None => return Err(CodecError::DamagedSection(self.frames.damage(section))),
+                None => return Err(CodecError::DamagedTile(self.frames.damage(tile))),
             }
         }
         fill(&lost, columns, first, &self.last_row, &mut rows);
@@ -109,18 +106,18 @@ impl<R: Read> Bands<R> {
     }
 }
 
-/// Writes a section's tokens into rows that begin with row `first`.
-fn place(tokens: &[u64], area: SectionArea, columns: usize, first: usize, rows: &mut [u64]) {
+/// Writes a tile's tokens into rows that begin with row `first`.
+fn place(tokens: &[u64], area: TileArea, columns: usize, first: usize, rows: &mut [u64]) {
     for (row, tokens) in tokens.chunks_exact(area.columns).enumerate() {
         let start = (area.top - first + row) * columns + area.left;
         rows[start..start + area.columns].copy_from_slice(tokens);
     }
 }
 
-/// Fills lost sections: each token becomes the nearest good one to its left in its row; where
-/// there is none, to its right; where the whole row is lost, the one above the band. `above` is
+/// Fills lost tiles: each token becomes the nearest good one to its left in its row; where
+/// there is none, to its right; where the whole row is lost, the one above the row of tiles. `above` is
 /// the row above row `first`.
-fn fill(lost: &[SectionArea], columns: usize, first: usize, above: &[u64], rows: &mut [u64]) {
+fn fill(lost: &[TileArea], columns: usize, first: usize, above: &[u64], rows: &mut [u64]) {
     for area in lost {
         for row in area.top - first..area.top - first + area.rows {
             let is_lost = |column: usize| {
@@ -136,7 +133,7 @@ fn fill(lost: &[SectionArea], columns: usize, first: usize, above: &[u64], rows:
                 rows[row * columns + column] = match (source, area.top - first) {
                     (Some(source), _) => rows[row * columns + source],
                     (None, 0) => above.get(column).copied().unwrap_or(0),
-                    // Lost sections come in order: what is above is filled.
+                    // Lost tiles come in order: what is above is filled.
                     (None, top) => rows[(top - 1) * columns + column],
                 };
             }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub(super) const CONFIG_NAME: &str = "config.toml";
 
 /// The folder of a training, before the work begins.
-pub struct Place {
+pub struct TrainingFolder {
     folder: PathBuf,
     checkpoint: PathBuf,
     /// Whether there is something to go on from. A training that was to go on before it had saved
@@ -18,12 +18,12 @@ pub struct Place {
     lock: Option<FolderLock>,
 }
 
-impl Place {
+impl TrainingFolder {
     /// Finds what would be in vain before anything is read, and makes nothing.
     ///
     /// # Errors
     /// If there is another training, one that must not be replaced, or none to go on with.
-    pub fn of(folder: &Path, resume: bool) -> Result<Place, TrainError> {
+    pub fn of(folder: &Path, resume: bool) -> Result<TrainingFolder, TrainError> {
         let lock = FolderLock::take_used(folder)?;
         let path = folder.join(FILE_NAME);
         match (resume, path.exists()) {
@@ -31,7 +31,7 @@ impl Place {
             (true, false) if !folder.join(CONFIG_NAME).exists() => {
                 Err(TrainError::NothingToResume { path })
             }
-            (_, has_checkpoint) => Ok(Place {
+            (_, has_checkpoint) => Ok(TrainingFolder {
                 folder: folder.to_path_buf(),
                 checkpoint: path,
                 has_checkpoint,

@@ -12,14 +12,14 @@ use std::num::NonZeroU32;
 /// Bits of the total count.
 pub const PRECISION: usize = 24;
 
-/// The counts of one symbol's values, ready for the coder.
+/// The cumulative counts of one symbol's values, as the coder takes them.
 #[derive(Clone, Debug, Default)]
-pub struct Counts {
+pub struct QuantizedCdf {
     /// What stands before each value, and the total.
     cumulative: Vec<u32>,
 }
 
-impl Counts {
+impl QuantizedCdf {
     /// Replaces the counts by those of some probabilities, at most 2^16.
     pub fn set(&mut self, probabilities: &[f32]) {
         let total = 1_u32 << PRECISION;
@@ -80,12 +80,12 @@ pub fn most_probable(probabilities: &[f32]) -> usize {
     best
 }
 
-impl EntropyModel<PRECISION> for Counts {
+impl EntropyModel<PRECISION> for QuantizedCdf {
     type Symbol = usize;
     type Probability = u32;
 }
 
-impl EncoderModel<PRECISION> for Counts {
+impl EncoderModel<PRECISION> for QuantizedCdf {
     fn left_cumulative_and_probability(
         &self,
         symbol: impl Borrow<usize>,
@@ -98,7 +98,7 @@ impl EncoderModel<PRECISION> for Counts {
     }
 }
 
-impl DecoderModel<PRECISION> for Counts {
+impl DecoderModel<PRECISION> for QuantizedCdf {
     fn quantile_function(&self, quantile: u32) -> (usize, u32, NonZeroU32) {
         let symbol = self
             .cumulative
@@ -116,9 +116,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn counts(probabilities: &[f32]) -> Vec<u32> {
-        let mut counts = Counts::default();
-        counts.set(probabilities);
-        (0..probabilities.len()).map(|i| counts.count(i)).collect()
+        let mut cdf = QuantizedCdf::default();
+        cdf.set(probabilities);
+        (0..probabilities.len()).map(|i| cdf.count(i)).collect()
     }
 
     #[test]
@@ -157,11 +157,11 @@ mod tests {
         #[test]
         fn quantiles_lead_back(weights in prop::collection::vec(0.0_f32..1.0, 1..300), at in 0_u32..1 << 24) {
             let sum: f32 = weights.iter().sum::<f32>().max(1e-6);
-            let mut counts = Counts::default();
-            counts.set(&weights.iter().map(|w| w / sum).collect::<Vec<_>>());
-            let (symbol, before, count) = counts.quantile_function(at);
+            let mut cdf = QuantizedCdf::default();
+            cdf.set(&weights.iter().map(|w| w / sum).collect::<Vec<_>>());
+            let (symbol, before, count) = cdf.quantile_function(at);
             prop_assert!(before <= at && at < before + count.get());
-            prop_assert_eq!(counts.left_cumulative_and_probability(symbol), Some((before, count)));
+            prop_assert_eq!(cdf.left_cumulative_and_probability(symbol), Some((before, count)));
         }
     }
 }

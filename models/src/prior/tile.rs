@@ -1,11 +1,11 @@
-//! The sub-tokens of a section, and what a model sees of them.
+//! The sub-tokens of a tile, and what a model sees of them.
 
 use super::PriorModel;
 use crate::tokenizer::bits::{join_index, split_index};
 
 /// The sub-tokens of some rows and columns of a photo's tokens, at most a model's `side` of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SectionTokens {
+pub struct TileTokens {
     pub rows: usize,
     pub columns: usize,
     /// Sub-tokens of a token.
@@ -14,11 +14,11 @@ pub struct SectionTokens {
     sub_tokens: Vec<i32>,
 }
 
-impl SectionTokens {
-    /// A section of which nothing is known.
-    pub fn unknown(model: &PriorModel, rows: usize, columns: usize) -> SectionTokens {
+impl TileTokens {
+    /// A tile of which nothing is known.
+    pub fn unknown(model: &PriorModel, rows: usize, columns: usize) -> TileTokens {
         let depth = model.config().sub_tokens();
-        SectionTokens {
+        TileTokens {
             rows,
             columns,
             depth,
@@ -26,7 +26,7 @@ impl SectionTokens {
         }
     }
 
-    /// A section of tokens, row by row, of which the first `kept` sub-tokens are known.
+    /// A tile of tokens, row by row, of which the first `coded_sub_tokens` sub-tokens are known.
     ///
     /// # Panics
     /// If there are not `rows * columns` tokens, or one has more bits than the model's.
@@ -35,19 +35,19 @@ impl SectionTokens {
         rows: usize,
         columns: usize,
         tokens: &[u64],
-        kept: usize,
-    ) -> SectionTokens {
+        coded_sub_tokens: usize,
+    ) -> TileTokens {
         let config = model.config();
-        assert_eq!(tokens.len(), rows * columns, "tokens of a section");
-        let mut section = SectionTokens::unknown(model, rows, columns);
-        let parts = section.sub_tokens.chunks_exact_mut(section.depth);
+        assert_eq!(tokens.len(), rows * columns, "tokens of a tile");
+        let mut tile = TileTokens::unknown(model, rows, columns);
+        let parts = tile.sub_tokens.chunks_exact_mut(tile.depth);
         for (part, &token) in parts.zip(tokens) {
             let values = split_index(token, config.bits, config.sub_token_bits);
-            for (place, value) in part.iter_mut().zip(values).take(kept) {
+            for (place, value) in part.iter_mut().zip(values).take(coded_sub_tokens) {
                 *place = value as i32;
             }
         }
-        section
+        tile
     }
 
     /// The sub-tokens of a token.
@@ -71,7 +71,7 @@ impl SectionTokens {
     }
 
     /// Appends what the model sees at `token`, `[neighbours, depth]`: its neighbours' sub-tokens,
-    /// -1 for those outside the section. `None` is a position without a token: it sees nothing.
+    /// -1 for those outside the tile. `None` is a position without a token: it sees nothing.
     pub(super) fn append_known(
         &self,
         model: &PriorModel,
@@ -94,7 +94,7 @@ impl SectionTokens {
         }
     }
 
-    /// Appends the sub-tokens of `token`, all -1 if it is outside the section.
+    /// Appends the sub-tokens of `token`, all -1 if it is outside the tile.
     pub(super) fn append_token(&self, token: Option<(usize, usize)>, out: &mut Vec<i32>) {
         match token.filter(|token| self.contains(*token)) {
             Some((row, column)) => out.extend_from_slice(self.token(row, column)),

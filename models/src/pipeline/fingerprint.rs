@@ -1,4 +1,4 @@
-//! A model's identity: what must be equal for tokens of one to be decodable by another.
+//! A model's fingerprint: what must be equal for tokens of one to be decodable by another.
 
 use crate::config::{
     BsqConfig, QuantizerConfig, TokenizerConfig, TransformPathConfig, VitConfig, VqConfig,
@@ -6,8 +6,11 @@ use crate::config::{
 use bsq_runtime::tensor_data::HostTensor;
 use std::collections::BTreeMap;
 
-/// A model's [`identity`] as a number.
-pub fn identity_number(config: &TokenizerConfig, parameters: &BTreeMap<String, HostTensor>) -> u64 {
+/// A model's [`fingerprint`] as a number.
+pub fn fingerprint_number(
+    config: &TokenizerConfig,
+    parameters: &BTreeMap<String, HostTensor>,
+) -> u64 {
     let mut hash = Fnv::default();
     let TokenizerConfig {
         encoder,
@@ -39,8 +42,8 @@ pub fn identity_number(config: &TokenizerConfig, parameters: &BTreeMap<String, H
 /// parameters: 64-bit FNV-1a. It guards against mistakes, not against malice.
 ///
 /// What only training reads (entropy modes, loss weights, the temperature) is not part of it.
-pub fn identity(config: &TokenizerConfig, parameters: &BTreeMap<String, HostTensor>) -> String {
-    format!("{:016x}", identity_number(config, parameters))
+pub fn fingerprint(config: &TokenizerConfig, parameters: &BTreeMap<String, HostTensor>) -> String {
+    format!("{:016x}", fingerprint_number(config, parameters))
 }
 
 /// 64-bit FNV-1a over words.
@@ -132,11 +135,11 @@ mod tests {
     #[test]
     fn every_parameter_and_every_relevant_key_counts() {
         let model = tiny(1);
-        let own = identity(model.tokenizer.config(), &model.parameters);
+        let own = fingerprint(model.tokenizer.config(), &model.parameters);
         assert_eq!(own.len(), 16);
         assert_eq!(
             own,
-            identity(model.tokenizer.config(), &model.parameters.clone())
+            fingerprint(model.tokenizer.config(), &model.parameters.clone())
         );
 
         for name in model.parameters.keys() {
@@ -144,25 +147,25 @@ mod tests {
             let values = other.get_mut(name).unwrap().as_mut_slice::<f32>().unwrap();
             let last = values.last_mut().unwrap();
             *last = f32::from_bits(last.to_bits() ^ 1);
-            assert_ne!(own, identity(model.tokenizer.config(), &other), "{name}");
+            assert_ne!(own, fingerprint(model.tokenizer.config(), &other), "{name}");
         }
 
         let mut config = model.tokenizer.config().clone();
         config.decoder.heads = 4;
-        assert_ne!(own, identity(&config, &model.parameters));
+        assert_ne!(own, fingerprint(&config, &model.parameters));
         let mut config = model.tokenizer.config().clone();
         config.clamp_range = [0.0, 1.0];
-        assert_ne!(own, identity(&config, &model.parameters));
+        assert_ne!(own, fingerprint(&config, &model.parameters));
     }
 
     #[test]
     fn what_only_training_reads_does_not_count() {
         let model = tiny(1);
-        let own = identity(model.tokenizer.config(), &model.parameters);
+        let own = fingerprint(model.tokenizer.config(), &model.parameters);
         let mut config = model.tokenizer.config().clone();
         if let QuantizerConfig::Bsq(bsq) = &mut config.quantizer {
             bsq.zeta = 5.0;
         }
-        assert_eq!(own, identity(&config, &model.parameters));
+        assert_eq!(own, fingerprint(&config, &model.parameters));
     }
 }
