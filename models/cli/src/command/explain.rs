@@ -1,13 +1,13 @@
 //! `bsq explain`: every stage of the compiler, readable.
 
 use super::Verdict;
-use super::device::{TargetArgument, Tf32Argument};
+use super::device::TargetArgument;
 use super::disassembly::assembly;
 use super::error::{CliError, Context};
 use super::functions::{PriorProgram, Subject};
 use super::interrupt::uninterrupted;
 use super::output::Output;
-use super::precision::PrecisionArgument;
+use super::precision::RoundingArguments;
 use bsq::image_io::write_atomically;
 use bsq::train::unused_note;
 use bsq_codegen::cpu::{clif, microkernel};
@@ -76,11 +76,9 @@ pub struct Arguments {
     #[arg(long)]
     inexact: bool,
     #[command(flatten)]
-    precision: PrecisionArgument,
+    rounding: RoundingArguments,
     #[command(flatten)]
     target: TargetArgument,
-    #[command(flatten)]
-    tf32: Tf32Argument,
     /// Write the graph as Graphviz source: the one after rewriting, or with --stage ir the one
     /// before
     #[arg(long, value_name = "FILE")]
@@ -106,8 +104,8 @@ impl Stage {
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    let target = arguments.target.options(arguments.tf32)?;
-    let precision = arguments.precision.get();
+    let target = arguments.target.options(arguments.rounding.tf32)?;
+    let precision = arguments.rounding.precision.get();
     let subject = Subject::open(&arguments.model, output)?;
     let batch = usize::from(arguments.batch);
     let function = match (&subject, arguments.program) {

@@ -1,12 +1,12 @@
 //! `bsq export`: a program for GPUs as files that any loader can run.
 
 use super::Verdict;
-use super::device::{TargetArgument, Tf32Argument};
+use super::device::TargetArgument;
 use super::error::{CliError, Context};
 use super::functions::Subject;
 use super::interrupt::uninterrupted;
 use super::output::Output;
-use super::precision::PrecisionArgument;
+use super::precision::RoundingArguments;
 use bsq_runtime::cuda::{Manifest, PtxOptions, compile_ptx};
 use clap::Args;
 use serde_json::json;
@@ -47,16 +47,14 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     #[command(flatten)]
-    precision: PrecisionArgument,
-    #[command(flatten)]
-    tf32: Tf32Argument,
+    rounding: RoundingArguments,
     /// Replace files in a folder that is not empty
     #[arg(long)]
     force: bool,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    let target = arguments.target.options(arguments.tf32)?;
+    let target = arguments.target.options(arguments.rounding.tf32)?;
     let folder = &arguments.output;
     check_folder(folder, arguments.force)?;
     let model = Subject::open(&arguments.model, output)?;
@@ -80,7 +78,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     let options = PtxOptions {
         exact: program.exact,
-        precision: arguments.precision.get(),
+        precision: arguments.rounding.precision.get(),
         target,
     };
     let compiled = compile_ptx(&program.function, &options)?;
@@ -89,7 +87,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         model: &arguments.model,
         function: program.name,
         batch,
-        precision: arguments.precision.name(),
+        precision: arguments.rounding.precision.name(),
         options: &options,
         compiled: &compiled,
     };

@@ -29,6 +29,7 @@ mod prior;
 mod progress;
 mod quality;
 mod reconstruct;
+mod run_arguments;
 mod stream;
 mod tokens;
 mod train;

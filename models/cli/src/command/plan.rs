@@ -1,11 +1,11 @@
 //! `bsq plan`: how long a model should take on a GPU that is not there.
 
 use super::Verdict;
-use super::device::{TargetArgument, Tf32Argument};
+use super::device::TargetArgument;
 use super::error::CliError;
 use super::functions::{Named, Subject};
 use super::output::Output;
-use super::precision::PrecisionArgument;
+use super::precision::RoundingArguments;
 use bsq::train::unused_note;
 use bsq_codegen::ptx::cost::{Bottleneck, DEVICES, Device, KernelCost, Unit};
 use bsq_runtime::cuda::{PtxOptions, PtxProgram, compile_ptx};
@@ -52,9 +52,7 @@ pub struct Arguments {
     #[command(flatten)]
     target: TargetArgument,
     #[command(flatten)]
-    precision: PrecisionArgument,
-    #[command(flatten)]
-    tf32: Tf32Argument,
+    rounding: RoundingArguments,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
@@ -66,7 +64,9 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             known.join(", ")
         ))
     })?;
-    let target = arguments.target.options_for(device.sm, arguments.tf32)?;
+    let target = arguments
+        .target
+        .options_for(device.sm, arguments.rounding.tf32)?;
     let model = Subject::open(&arguments.model, output)?;
     let batch = usize::from(arguments.batch);
     let mut programs = model.inference(batch);
@@ -93,7 +93,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     {
         let options = PtxOptions {
             exact,
-            precision: arguments.precision.get(),
+            precision: arguments.rounding.precision.get(),
             target,
         };
         let compiled = compile_ptx(&function, &options)?;
@@ -109,7 +109,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         "model": arguments.model,
         "device": device.name,
         "target": format!("sm_{}", target.sm),
-        "precision": arguments.precision.name(),
+        "precision": arguments.rounding.precision.name(),
         "tf32": target.tf32,
         "batch": batch,
         "programs": planned,

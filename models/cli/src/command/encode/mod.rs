@@ -3,22 +3,20 @@
 mod levels;
 mod tokens;
 
-use super::device::DeviceArgument;
 use super::error::{CliError, Context};
 use super::failures::Failures;
 use super::interrupt::{partial, uninterrupted};
 use super::limits::LimitArgument;
-use super::model::ModelArgument;
 use super::output::Output;
 use super::picture::{note, open, readable};
 use super::prior::PriorArgument;
 use super::progress::Progress;
 use super::quality::QualityArguments;
+use super::run_arguments::RunArguments;
 use super::{Verdict, paths};
 use bsq::codec::CodecError;
 use bsq::image_io::{ImageSize, PixelRows};
 use bsq::photo::{EncodeOptions, PhotoCodec, PhotoError};
-use bsq::pipeline::CompileOptions;
 use bsq::transform_codec::stream::LevelsCodec;
 use bsq_runtime::atomic_file::AtomicFile;
 use clap::Args;
@@ -66,11 +64,9 @@ pub struct Arguments {
     #[command(flatten)]
     quality: QualityArguments,
     #[command(flatten)]
-    model: ModelArgument,
+    run: RunArguments,
     #[command(flatten)]
     prior: PriorArgument,
-    #[command(flatten)]
-    device: DeviceArgument,
     #[command(flatten)]
     limits: LimitArgument,
     /// Write every bit of every token of a tokenizer, without a prior
@@ -134,18 +130,14 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
 
 impl Arguments {
     fn encoder(&self, output: &Output) -> Result<Box<dyn PhotoEncoder>, CliError> {
-        let options = CompileOptions {
-            threads: output.threads,
-            device: self.device.open(output)?,
-            ..CompileOptions::default()
-        };
+        let options = self.run.options(output)?;
         let of_tokens = [
             ("--raw", self.raw),
             ("--keep", self.keep.is_some()),
             ("--prior", self.prior.is_given()),
         ];
         let of_tokens = of_tokens.iter().find(|(_, is_given)| *is_given);
-        if let Some(file) = self.model.open_codec(output)? {
+        if let Some(file) = self.run.model.open_codec(output)? {
             if let Some((option, _)) = of_tokens {
                 return Err(CliError::new(format_args!(
                     "{option} is for tokenizers, and {} is a transform codec: name a tokenizer with --model, such as default-1, or leave {option} out",
@@ -158,7 +150,7 @@ impl Arguments {
                 name: file.name,
             }));
         }
-        let tokenizer = self.model.open(output)?;
+        let tokenizer = self.run.model.open(output)?;
         self.quality.refuse_for(&tokenizer.name)?;
         let prior = match self.raw {
             true => None,
