@@ -249,6 +249,11 @@ impl OptimizerConfig {
 }
 
 impl TrainConfig {
+    /// Whether a parameter keeps its value.
+    pub(crate) fn freezes(&self, name: &str) -> bool {
+        self.freeze.iter().any(|key| name.starts_with(key.as_str()))
+    }
+
     /// That its numbers make sense.
     pub(super) fn check(&self) -> Checked {
         below_one(self.ema_decay, "train.ema_decay")

@@ -1,7 +1,6 @@
 //! Training a prior on a tokenizer's tokens.
 
-use super::task::{ADVICE, changed, hints};
-use super::tokenizer::check_freeze;
+use super::task::{ADVICE, changed, check_freeze, hints, trained};
 use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun, start};
 use crate::config::PriorConfig;
 use crate::data::{TokenBatch, TokenDataset};
@@ -71,7 +70,7 @@ pub fn run_prior_with(
     let mut prior = PriorFile::untrained("prior", config.clone(), &own)?;
     let specs = parameter_specs(&prior.model);
     let names = specs.iter().map(|spec| spec.name.as_str());
-    check_freeze(&config.train.freeze, names)?;
+    check_freeze(&config.train, names)?;
     if let (Some(name), false) = (&options.init_from, folder.has_checkpoint()) {
         prior.parameters = start::prior(name, &prior, &specs, progress)?;
     }
@@ -116,12 +115,7 @@ fn build<'g>(graph: &'g Graph, config: &PriorConfig, model: &PriorModel) -> Step
     let scope = Scope::root(graph);
     let loss = tile_loss(model, &scope, config.data.batch_size);
     let rule = config.optimizer.adamw(graph.scalar("lr"));
-    let frozen = |name: &str| {
-        let mut keys = config.train.freeze.iter();
-        keys.any(|key| name.starts_with(key.as_str()))
-    };
-    let specs = scope.specs().into_iter().zip(scope.parameters());
-    let trained = specs.filter(|(spec, _)| !frozen(&spec.name));
+    let trained = trained(&scope, &config.train).into_iter();
     let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
     let mut step = adamw(loss, &trained, &rule);
     if config.train.use_ema {

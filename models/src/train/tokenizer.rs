@@ -1,11 +1,11 @@
 //! Training a tokenizer on a folder of pictures.
 
-use super::task::{ADVICE, changed, hints};
+use super::task::{ADVICE, changed, check_freeze, evaluator, hints};
 use super::{
     Evaluator, Progress, StepProgram, TrainError, TrainOptions, TrainOutcome, TrainRun, start,
     transform_coding, transform_path,
 };
-use crate::config::{Config, ConfigError, Initialisation};
+use crate::config::{Config, Initialisation};
 use crate::data::{Batch, Dataset};
 use crate::losses::left_out;
 use crate::tokenizer::Tokenizer;
@@ -41,7 +41,7 @@ pub fn run_with(
     let tokenizer = Tokenizer::new(&config.model)?;
     let specs = tokenizer.parameters();
     let names = specs.iter().map(|spec| spec.name.as_str());
-    check_freeze(&config.train.freeze, names)?;
+    check_freeze(&config.train, names)?;
     let (size, seed) = (config.model.encoder.image_size, config.train.seed);
     let dataset = Arc::new(Dataset::open(&run.data, &config.data, size, seed)?);
     let mut parameters = tokenizer.init(seed)?;
@@ -70,23 +70,11 @@ pub fn run_with(
         None => {}
     }
     let program = StepProgram::new(config, &tokenizer, parameters)?;
-    let evaluator = match (&config.data.val_root, config.train.eval_freq) {
-        (None, _) | (_, 0) => None,
-        (Some(folder), _) => {
-            let evaluator = Evaluator::new(config, folder, run.threads, run.device);
-            let evaluator = evaluator.map_err(|error| match error {
-                TrainError::Data(error) => {
-                    ConfigError::invalid("data.val_root", error.to_string()).into()
-                }
-                error => error,
-            })?;
-            evaluator
-                .notices()
-                .iter()
-                .for_each(|line| progress.note(line));
-            Some(evaluator)
-        }
-    };
+    let evaluator = evaluator((&config.data, &config.train), |folder| {
+        Evaluator::new(config, folder, run.threads, run.device)
+    })?;
+    let notices = evaluator.iter().flat_map(Evaluator::notices);
+    notices.for_each(|line| progress.note(line));
     let task = TokenizerTask {
         config,
         has_codebook_weight: program.has_codebook_weight,
@@ -119,24 +107,6 @@ pub fn check_supported(config: &Config) -> Result<(), TrainError> {
                 remedy: remedy.join(" and "),
             })
         }
-    }
-}
-
-/// That each beginning in `train.freeze` is that of a parameter, and something is left to train.
-pub(super) fn check_freeze<'a>(
-    keys: &[String],
-    names: impl Iterator<Item = &'a str> + Clone,
-) -> Result<(), TrainError> {
-    let invalid = |reason: String| Err(ConfigError::invalid("train.freeze", reason).into());
-    for key in keys {
-        if !names.clone().any(|name| name.starts_with(key.as_str())) {
-            return invalid(format!("no parameter's name begins with \"{key}\""));
-        }
-    }
-    let frozen = |name: &str| keys.iter().any(|key| name.starts_with(key.as_str()));
-    match names.clone().all(frozen) {
-        true => invalid("nothing is left to train".into()),
-        false => Ok(()),
     }
 }
 
