@@ -5,7 +5,7 @@ use bsq::prior::{
     PriorFile, PriorModel, PriorSession, PriorSessionError, Storage, TileTokens,
     sub_token_function, tile_function, wavefront_function,
 };
-use bsq_benches::{Agreement, Comparison, Contestant, Entrant, Suite, Work, threads};
+use bsq_benches::{Agreement, Candidate, Comparison, Implementation, Suite, Work, threads};
 use bsq_codegen::pipeline;
 use bsq_ir::Function;
 use bsq_ir::philox::random_word;
@@ -39,20 +39,20 @@ pub fn compare(suite: &mut Suite, case: &Case<'_>) {
             Pass::TeacherForced => ("teacher-forced", whole(case)),
             Pass::Cached => ("cached", steps(case)),
         };
-        let entrants = case.storages.iter().map(|&storage| {
+        let candidates = case.storages.iter().map(|&storage| {
             let name = match storage {
                 Storage::F32 => "bsq, weights f32",
                 Storage::Bf16 => "bsq, weights bf16",
                 Storage::U8 => "bsq, weights u8",
             };
-            Entrant::new(name, move || Run::new(case, pass, storage))
+            Candidate::new(name, move || Run::new(case, pass, storage))
         });
         let comparison = Comparison {
             name: &format!("prior {}, {what}, batch {}", case.name, case.tiles.len()),
             work,
             agreement: Agreement::Within(ROUNDING),
             rounds: case.rounds,
-            entrants: entrants.collect(),
+            candidates: candidates.collect(),
         };
         suite.compare_items(comparison, tokens(case) as f64, "tokens");
     }
@@ -148,7 +148,7 @@ impl Run {
     }
 }
 
-impl Contestant for Run {
+impl Implementation for Run {
     fn run(&mut self) -> Duration {
         let Run {
             pass,

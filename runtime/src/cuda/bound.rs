@@ -8,7 +8,7 @@
 use super::code::CudaCode;
 use super::driver::{Event, Graph, Launch, Memory, Pinned, Stream};
 use super::error::CudaError;
-use crate::program::{Bound, LaunchTime, Outputs, ProgramError, Span};
+use crate::program::{BoundProgram, LaunchTime, Outputs, ProgramError, Span};
 use crate::tensor_data::HostTensor;
 use bsq_codegen::program::{BufferId, BufferKind, Program};
 use std::cell::OnceCell;
@@ -224,7 +224,7 @@ impl CudaBound {
     }
 }
 
-impl Bound for CudaBound {
+impl BoundProgram for CudaBound {
     fn write_parameter(&mut self, buffer: usize, value: &HostTensor) -> Result<(), ProgramError> {
         self.resident.write(self.places[buffer], value.bytes())?;
         self.read[buffer].take();

@@ -1,11 +1,11 @@
-//! What a session asks of a device.
+//! What a session asks of a device: a program bound to parameters.
 
 use super::{LaunchTime, Outputs, ProgramError};
 use crate::tensor_data::HostTensor;
 
 /// A program with its parameters and memory on a device. Buffers are given by their position in
 /// the program; values have been checked.
-pub(crate) trait Bound: Send {
+pub(crate) trait BoundProgram: Send {
     fn write_parameter(&mut self, buffer: usize, value: &HostTensor) -> Result<(), ProgramError>;
 
     /// The current value.

@@ -2,7 +2,7 @@
 
 use super::addresses::Addresses;
 use super::timeline::Timeline;
-use super::{Bound, LaunchTime, Outputs, ProgramError};
+use super::{BoundProgram, LaunchTime, Outputs, ProgramError};
 use crate::buffer::AlignedBuffer;
 use crate::tensor_data::{HostTensor, TensorError};
 use crate::threads::WorkerPool;
@@ -104,7 +104,7 @@ impl CpuBound {
     }
 }
 
-impl Bound for CpuBound {
+impl BoundProgram for CpuBound {
     fn write_parameter(&mut self, buffer: usize, value: &HostTensor) -> Result<(), ProgramError> {
         self.owned[buffer] = Some(value.clone());
         self.addresses.place(buffer, value.address());

@@ -3,7 +3,7 @@
 use super::checked::check_values;
 use super::compile::{Code, Executable};
 use super::cpu::CpuBound;
-use super::{Bound, LaunchTime, Outputs, ProgramError};
+use super::{BoundProgram, LaunchTime, Outputs, ProgramError};
 use crate::cuda::CudaBound;
 use crate::names::known_names;
 use crate::tensor_data::HostTensor;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// A bound program. Parameters that the program updates change with every run.
 pub struct Session {
     program: Arc<Program>,
-    bound: Box<dyn Bound>,
+    bound: Box<dyn BoundProgram>,
     names: Names,
     /// Invariant launches must run before the next run.
     stale: bool,
@@ -68,7 +68,7 @@ impl Session {
             check("parameter", name, ty, &tensor)?;
             values.insert(index, tensor);
         }
-        let bound: Box<dyn Bound> = match executable.code {
+        let bound: Box<dyn BoundProgram> = match executable.code {
             Code::Cpu { code, threads } => {
                 Box::new(CpuBound::new(program.clone(), code, threads, values)?)
             }

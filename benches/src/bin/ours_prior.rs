@@ -1,8 +1,8 @@
 //! Our side of `benches/peers/prior.py`: a prior teacher-forced or with its cache, run on demand.
 //!
-//! `prior_contestant FOLDER write CONFIG SIDE ROWS BATCH` stores weights, tokens and the
+//! `ours_prior FOLDER write CONFIG SIDE ROWS BATCH` stores weights, tokens and the
 //! description of a random prior whose tiles have SIDE x SIDE tokens, of which ROWS are coded.
-//! `prior_contestant FOLDER serve PASS STORAGE` answers `run`, `save FILE` (the bits that each
+//! `ours_prior FOLDER serve PASS STORAGE` answers `run`, `save FILE` (the bits that each
 //! tile's tokens cost) and `quit`.
 
 use bsq::config::PriorConfig;
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let storage = Storage::from_name(storage).ok_or("f32, bf16 or u8")?;
             serve(Path::new(folder), pass == "cached", storage)
         }
-        _ => Err("see the first lines of benches/src/bin/prior_contestant.rs".into()),
+        _ => Err("see the first lines of benches/src/bin/ours_prior.rs".into()),
     }
 }
 

@@ -41,7 +41,7 @@ const COMPARED_MOMENTS: [&str; 3] = [
     "decoder.conv_out.weight",
 ];
 
-/// One contestant of benches/peers; started by compare.py.
+/// One implementation of benches/peers; started by compare.py.
 #[derive(Parser)]
 struct Arguments {
     /// Where weights, inputs and the description of the model are
