@@ -48,6 +48,7 @@ pub mod token_grid;
 pub mod tokenizer;
 pub mod train;
 pub mod transform_codec;
+pub mod weights_file;
 
 pub use bsq_ir as ir;
 pub use bsq_nn as nn;

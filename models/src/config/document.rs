@@ -17,6 +17,12 @@ pub(super) fn load<C>(
         .map_err(|error| error.in_file(path))
 }
 
+/// Whether a text has a section of that name: what it configures.
+pub(crate) fn has_section(text: &str, name: &str) -> bool {
+    let table = text.parse::<toml::Table>();
+    table.is_ok_and(|table| table.contains_key(name))
+}
+
 /// A section; empty if it is absent.
 pub(super) fn take(root: &mut Table, name: &str) -> Result<Table, ConfigError> {
     Ok(root.take_table(name, "")?.unwrap_or_default())

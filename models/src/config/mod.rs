@@ -53,6 +53,7 @@ pub use transform_codec::{RateDistortionConfig, TransformCodecConfig, TransformC
 pub use transform_path::TransformPathConfig;
 
 use checks::require;
+pub(crate) use document::has_section;
 use document::{Document, TrainingSections};
 use section::{Section, refuse_unknown};
 use std::path::Path;

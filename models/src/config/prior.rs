@@ -88,8 +88,7 @@ pub struct PriorConfig {
 impl PriorConfig {
     /// Whether the text of a configuration file is one of a prior: it has a section `[prior]`.
     pub fn is_prior(text: &str) -> bool {
-        let table = text.parse::<toml::Table>();
-        table.is_ok_and(|table| table.contains_key("prior"))
+        document::has_section(text, "prior")
     }
 
     /// Reads a `.toml` file.

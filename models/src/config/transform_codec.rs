@@ -161,8 +161,7 @@ impl TransformCodecConfig {
     /// Whether the text of a configuration file is one of a transform codec: it has a section
     /// `[transform_codec]`.
     pub fn is_transform_codec(text: &str) -> bool {
-        let table = text.parse::<toml::Table>();
-        table.is_ok_and(|table| table.contains_key("transform_codec"))
+        document::has_section(text, "transform_codec")
     }
 
     /// Reads a `.toml` file.

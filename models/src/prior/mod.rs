@@ -60,8 +60,8 @@ mod storage;
 mod tile;
 
 pub use error::PriorSessionError;
+pub use file::PriorFile;
 pub(crate) use file::TOKENIZER;
-pub use file::{PriorError, PriorFile};
 pub use fit::{OtherBits, check_bits, token_bits};
 pub(crate) use functions::tile_loss;
 pub use functions::{

@@ -5,11 +5,10 @@ use super::output::Output;
 use super::prior::prior_config;
 use bsq::config::{Config, PriorConfig};
 use bsq::pipeline::{ModelFile, decode_function, encode_function};
-use bsq::prior::{
-    PriorError, PriorFile, PriorModel, sub_token_function, tile_function, wavefront_function,
-};
+use bsq::prior::{PriorFile, PriorModel, sub_token_function, tile_function, wavefront_function};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::{StepProgram, prior_step_function, prior_step_program};
+use bsq::weights_file::WeightsFileError;
 use bsq_ir::{DType, Function, Graph, Scope};
 use bsq_runtime::executor::Tensors;
 use clap::ValueEnum;
@@ -81,7 +80,7 @@ impl Subject {
         if !is_config && Path::new(name).is_file() {
             match PriorFile::open(Path::new(name)) {
                 Ok(file) => return prior(file.config),
-                Err(PriorError::NotAPrior { .. }) => {}
+                Err(WeightsFileError::Other { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
