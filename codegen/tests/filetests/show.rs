@@ -8,7 +8,6 @@ use bsq_codegen::lower::{Options, TilingPolicy};
 use bsq_codegen::pipeline::{Pass, Pipeline, Watch};
 use bsq_codegen::program::Program;
 use bsq_codegen::ptx;
-use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
@@ -98,30 +97,17 @@ fn simd(program: &Program, family: &str) -> Result<String, String> {
     let options = clif::Options { family, threads: 1 };
     let text = |kernel: &Kernel| {
         let listing = clif::explain(kernel, &options).map_err(|error| error.to_string())?;
-        let loops: Vec<String> = listing.simd_loops.iter().map(disassembled).collect();
+        let loops: Vec<String> = listing
+            .simd_loops
+            .iter()
+            .map(SimdListing::to_string)
+            .collect();
         Ok::<String, String>(loops.join("\n"))
     };
     let texts = program.kernels.iter().map(text);
     let texts = texts.collect::<Result<Vec<_>, _>>()?;
     let listing = program.listing(|kernel, f| f.write_str(&texts[kernel]));
     Ok(listing.to_string())
-}
-
-fn disassembled(made: &SimdListing) -> String {
-    let mut text = String::new();
-    let mut formatter = GasFormatter::new();
-    let decoder = Decoder::with_ip(64, &made.code, 0, DecoderOptions::NONE);
-    for instruction in decoder {
-        let mut line = String::new();
-        formatter.format(&instruction, &mut line);
-        writeln!(text, "  {:4x}  {line}", instruction.ip()).unwrap();
-    }
-    for (number, words) in made.constants.chunks(32).enumerate() {
-        let at = made.code.len() + 32 * number;
-        let words: Vec<String> = words.iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(text, "  {at:4x}  {}", words.join("")).unwrap();
-    }
-    text
 }
 
 /// How often each instruction is written, by kernel.

@@ -20,6 +20,8 @@
 //! | `ops` | the elementwise ops |
 
 mod contract;
+#[cfg(feature = "disassembly")]
+mod disassembly;
 mod emit;
 mod function;
 mod lanes;

@@ -2,7 +2,6 @@
 
 use super::Verdict;
 use super::device::TargetArgument;
-use super::disassembly::assembly;
 use super::error::{CliError, Context};
 use super::functions::{PriorProgram, Subject};
 use super::interrupt::uninterrupted;
@@ -168,7 +167,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             Stage::Schedule => program.to_string(),
             Stage::Kernel => program.kernels_text().to_string(),
             Stage::Clif => kernels(cpu_program, |kernel| Ok(listing(kernel)?.clif))?,
-            Stage::Asm => kernels(cpu_program, |kernel| Ok(assembly(&listing(kernel)?)))?,
+            Stage::Asm => kernels(cpu_program, |kernel| Ok(listing(kernel)?.disassembled()))?,
             Stage::Ptx => for_gpu.as_ref().map_or_else(String::new, |compiled| {
                 ptx::listing(&compiled.program, &compiled.entries).to_string()
             }),

@@ -9,7 +9,6 @@ mod check;
 mod decode;
 mod detokenize;
 mod device;
-mod disassembly;
 mod encode;
 mod error;
 mod explain;
