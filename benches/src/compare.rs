@@ -198,7 +198,7 @@ fn take_turns(
     let mut samples = vec![Vec::with_capacity(rounds); implementations.len()];
     for round in 0..rounds {
         probe.sample();
-        // Everybody comes first in turn: the probe leaves the caches full of its own.
+        // Everybody comes first in turn: the probe leaves its data in the caches.
         for place in 0..implementations.len() {
             let who = (round + place) % implementations.len();
             let all = (0..repeats[who]).map(|_| once(&mut implementations[who]));

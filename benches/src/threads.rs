@@ -17,7 +17,7 @@ pub fn threads() -> usize {
         .unwrap_or_else(available_threads)
 }
 
-/// Tells libraries that would count cores in ways of their own.
+/// Tells libraries that would count cores otherwise.
 pub fn tell_everybody() {
     let threads = threads().to_string();
     for variable in OTHERS.into_iter().chain([EVERYBODY]) {

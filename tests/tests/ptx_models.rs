@@ -150,8 +150,8 @@ fn distance(wanted: &[f32], got: &[f32]) -> f32 {
     pairs.map(|(x, y)| (x - y).abs()).fold(0f32, f32::max) / largest
 }
 
-/// The tensor cores round the sides of products to the format, as the CPU does, and sum in an
-/// order of their own: what differs is a few roundings of f32, and where one of them decides
+/// The tensor cores round the sides of products to the format, as the CPU does, and sum in
+/// another order: what differs is a few roundings of f32, and where one of them decides
 /// another rounding to the format, one unit of that.
 #[test]
 fn narrower_formats_stay_close() {

@@ -1,6 +1,6 @@
 //! Entropy coding alone: probabilities to bytes and back, beside the crate it is made with.
 //!
-//! Every symbol has probabilities of its own, as a prior gives them. Ours turns them into counts by
+//! Every symbol has its own probabilities, as a prior gives them. Ours turns them into counts by
 //! its own exact rule; `constriction` alone by the fastest of its rules, whose results its
 //! documentation does not promise to be the same everywhere.
 

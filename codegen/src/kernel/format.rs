@@ -76,7 +76,7 @@ impl Format {
         }
     }
 
-    /// Element type of the value that each column has of its own, if it has one.
+    /// Element type of the per-column value, if there is one.
     pub const fn columns(self) -> Option<DType> {
         match self {
             Format::U8Weights => Some(DType::F32),

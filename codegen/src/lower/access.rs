@@ -13,7 +13,7 @@ use std::ops::Range;
 pub enum Obstacle {
     /// Split this loop: its inner part runs over `inner` values.
     Split { var: Var, inner: usize },
-    /// Give this node a buffer of its own.
+    /// Give this node a buffer.
     Materialize(NodeId),
 }
 

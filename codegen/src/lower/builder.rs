@@ -349,7 +349,7 @@ impl<'a> KernelBuilder<'a> {
         probed[axis] = Affine::var(probe);
         let stride = match self.addressing().locate(node, probed) {
             Ok(Source::Materialized(_, at)) => at.coefficient(probe),
-            // A leaf has no buffer of its own: the view of it gets one.
+            // A leaf has no buffer: the view of it gets one.
             Ok(Source::Computed(leaf, _)) if role(&self.function.node(leaf).op) == Role::Leaf => {
                 return Err(Obstacle::Materialize(node));
             }

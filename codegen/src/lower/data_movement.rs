@@ -1,4 +1,4 @@
-//! Ops that write parts of their result, each part in loops of its own.
+//! Ops that write parts of their result, each part in separate loops.
 
 use super::access::{Obstacle, flatten};
 use super::builder::{KernelBuilder, Shared};
@@ -16,7 +16,7 @@ pub(super) fn lower(
     group: &Group,
     in_place: &BTreeMap<NodeId, NodeId>,
 ) -> Attempt {
-    let anchor = group.anchor.expect("a group with loops of its own");
+    let anchor = group.anchor.expect("a group with an anchor");
     let parameter = in_place.get(&anchor).copied();
     let kept = parameter.filter(|&parameter| is_a_part(&builder, function, anchor, parameter));
     match emit(&mut builder, function, anchor, kept) {

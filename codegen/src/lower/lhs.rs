@@ -54,7 +54,7 @@ impl Lhs {
     }
 
     /// How the lhs can be read in place, if it can: upwards; contracted variables in groups only
-    /// where the target likes them.
+    /// where the target's policy allows it.
     pub fn strides(&self, b: &KernelBuilder, row: Var, tiling: &TilingPolicy) -> Option<Strides> {
         let mut strides = Strides {
             row: self.at.coefficient(row),

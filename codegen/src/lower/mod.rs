@@ -97,7 +97,7 @@ impl Default for Options {
 }
 
 /// What attempts at lowering have found out; the next one starts with it. In the end each node is
-/// a kernel of its own that reads materialized operands, and for that there is always a loop.
+/// a separate kernel that reads materialized operands, and for that there is always a loop.
 pub(crate) struct Findings {
     /// Nodes that get buffers whatever the scheduler's rules say.
     pub materialized: BTreeSet<NodeId>,
@@ -201,7 +201,7 @@ struct Context<'a> {
     options: &'a Options,
 }
 
-/// The kernels of one group, or the node that needs a buffer of its own first.
+/// The kernels of one group, or the node that has to be materialized first.
 fn lower_group(
     function: &Function,
     materialized: &[bool],

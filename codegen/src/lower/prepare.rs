@@ -113,7 +113,7 @@ pub(crate) fn rematerialized(function: &Function) -> BTreeSet<NodeId> {
     nodes.map(|(id, _)| id).collect()
 }
 
-/// A leaf behind a view, which can be copied into a buffer of its own if need be.
+/// A leaf behind a view, which can be materialized if need be.
 fn viewed(graph: &Graph, id: NodeId) -> NodeId {
     match graph.node(id).op.family() {
         Family::Leaf => Tensor::new(graph, id).stop_gradient().id(),

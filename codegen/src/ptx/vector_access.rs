@@ -67,7 +67,7 @@ impl VectorAccess {
     }
 
     /// True if something lies side by side, and no iteration needs what another one stores: each
-    /// has elements of its own. Arrays that may be the same memory are touched at the same ones.
+    /// has separate elements. Arrays that may be the same memory are touched at the same ones.
     fn is_column(&self, accessed: &[(Element, bool)]) -> bool {
         let gains = |at: &Affine| self.pattern(at) == AccessPattern::Contiguous;
         let stores = || accessed.iter().filter(|(_, written)| *written);

@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 pub struct Group {
     /// Ascending, so operands come before users.
     pub members: Vec<NodeId>,
-    /// The contraction (or other op with loops of its own) that drives the kernel.
+    /// The contraction, or other op that brings its loops, that drives the kernel.
     pub anchor: Option<NodeId>,
     /// Members that are materialized, ascending; the last is the root.
     pub materialized: Vec<NodeId>,

@@ -179,7 +179,7 @@ impl<'f> Grouping<'f> {
                 let parallel = group.full == elements || elements >= 32 || full <= 16_384;
                 group.anchor.is_none() && same_loops && parallel
             }
-            // Down a column every access is a cache line of its own: no place for real work.
+            // Down a column every access is another cache line: no place for real work.
             _ if group.columns && elements == group.full => alone && is_cheap(op),
             _ if elements == group.full => true,
             _ if elements > group.full => false,

@@ -32,7 +32,7 @@ pub struct TokenDataset {
 enum Source {
     Pictures {
         crops: Box<Dataset>,
-        /// One thread of its own: the others train.
+        /// One thread: the others train.
         tokenizer: Box<Mutex<TokenizerSession>>,
     },
     Tokens {

@@ -86,7 +86,7 @@ impl CpuBound {
         Ok(())
     }
 
-    /// Runs one launch. Every input is lent.
+    /// Runs one launch. Every input is bound.
     fn launch(&self, index: usize, timeline: Option<&Timeline>) {
         let kernel = self.program.launches[index].kernel;
         let function = self.code.entry(kernel);
@@ -98,7 +98,7 @@ impl CpuBound {
             let scratch = self.scratch.address().wrapping_add(worker * stride);
             // SAFETY: each argument has the elements that the kernel declares, the program's
             // verifier has bounded every static access, items write to disjoint elements of what
-            // this value owns, and each worker has a scratch of its own.
+            // this value owns, and each worker has a scratch.
             unsafe { function(arguments, scratch, range.start, range.end) };
         });
     }
@@ -121,7 +121,7 @@ impl BoundProgram for CpuBound {
         stale: bool,
         profile: Option<&mut Vec<LaunchTime>>,
     ) -> Result<Outputs, ProgramError> {
-        // Every input is lent, by a tensor that lives until this returns.
+        // Every input is bound to a tensor that lives until this returns.
         for &(buffer, value) in inputs {
             self.addresses.place(buffer, value.address());
         }

@@ -1,4 +1,4 @@
-//! The kernels that one thread compiles, as a module of their own.
+//! The kernels that one thread compiles, as one module.
 
 use super::{CodegenError, KernelFn, Options, Timings, function, target, vector_calls};
 use crate::cpu::simd::SimdLoop;

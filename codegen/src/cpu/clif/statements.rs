@@ -43,7 +43,7 @@ impl Emitter<'_, '_> {
                 Stmt::Reduce(reduce) => self.reduce(reduce),
                 Stmt::Contract(contract) => self.contract(contract),
                 Stmt::Attend(_) | Stmt::AttendBackward(_) => {
-                    unreachable!("lowered for targets that like it")
+                    unreachable!("lowered for targets that ask for it")
                 }
             }
         }

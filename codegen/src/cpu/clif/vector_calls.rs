@@ -42,7 +42,7 @@ struct Call {
 }
 
 impl Emitter<'_, '_> {
-    /// Runs as many iterations of a vector loop as are a multiple of 16 in a function of its own;
+    /// Runs as many iterations of a vector loop as are a multiple of 16 in a separate function;
     /// the number of them, also if it is known, or `None` if the loop is none for it.
     pub fn simd_loop(
         &mut self,

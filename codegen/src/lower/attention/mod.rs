@@ -106,7 +106,7 @@ pub(super) fn lower(
     }
     let tile = QueryTile::new(&mut builder, function, anchor, kind, &tiling);
     let attempt = tile.and_then(|tile| match (backward, online) {
-        // Elsewhere scratch is too dear for what this keeps there.
+        // Elsewhere scratch is too expensive for what this keeps there.
         (false, None) if format != Format::F32 && by_query_tiles => {
             tile.forward_narrow(&mut builder)
         }

@@ -160,7 +160,7 @@ impl Plan<'_> {
         })
     }
 
-    /// What each column of a block has of its own: a factor, or where its sums start.
+    /// The value of each column of a block: a factor, or where its sums start.
     fn own_of_columns(
         &self,
         b: &mut KernelBuilder,

@@ -38,7 +38,7 @@ impl<'f> Plan<'f> {
         id: NodeId,
         index: Index,
     ) -> Result<usize, Obstacle> {
-        // A view that is copied into a buffer of its own is the root itself.
+        // A view that is copied into a buffer is the root itself.
         self.note_materialized(id, &index)?;
         let (id, index) = match b.addressing().locate(id, index)? {
             Source::Materialized(..) => return Ok(0),

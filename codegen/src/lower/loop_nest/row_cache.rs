@@ -1,4 +1,4 @@
-//! Values that are dear and needed by several stages, kept for a row.
+//! Costly values that several stages need, cached for a row.
 
 use super::super::access::Obstacle;
 use super::super::builder::KernelBuilder;
@@ -7,7 +7,7 @@ use crate::kernel::{Affine, Element, Extent, Stmt, Var};
 use bsq_ir::{NodeId, Op};
 
 impl Plan<'_> {
-    /// Values of a stage that are dear and needed again are kept for the row.
+    /// Caches a stage's costly values that are needed again.
     pub(super) fn cache_costly(
         &self,
         b: &mut KernelBuilder,

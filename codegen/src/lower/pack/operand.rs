@@ -169,7 +169,7 @@ impl Operand<'_> {
     }
 
     /// The variables of the contracted axes, and the place in the panel that they stand for: terms
-    /// that lie side by side have a variable of their own.
+    /// that lie side by side have a separate variable.
     fn steps(
         &self,
         b: &mut KernelBuilder,

@@ -33,7 +33,7 @@ struct Part {
     /// Terms are added in a loop: no slab is in one, and of straight code that ends at no branch the
     /// assembler loads more terms ahead than there are registers beside so many sums.
     looped: bool,
-    /// What its columns have of their own.
+    /// The values of its columns.
     own: Vec<Reg>,
 }
 

@@ -21,7 +21,7 @@ heads = 2
 head_width = 8
 ";
 
-/// A folder of its own for a test.
+/// A test's folder.
 pub struct Bench {
     folder: TempDir,
 }

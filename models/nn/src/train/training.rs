@@ -1,4 +1,4 @@
-//! Training a model of one's own: an optimizer's step on named tensors.
+//! Training any model: an optimizer's step on named tensors.
 
 use super::checkpoint::Identity;
 use super::folder::TrainingFolder;

@@ -187,7 +187,7 @@ fn one(
     let encoded = encoder.encode(&mut picture, file, &mut |done| progress.set(done));
     drop(progress);
     let (file, encoded) = encoded.map_err(|error| match error {
-        // It is the stream that cannot be written: pictures have errors of their own.
+        // It is the stream that cannot be written: pictures have other errors.
         PhotoError::Codec(CodecError::Io(error)) => {
             CliError::new(format_args!("{}: {error}", path.display()))
         }
