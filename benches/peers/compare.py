@@ -3,7 +3,7 @@
     benches/peers/run.sh                    the table of the README, minutes
     benches/peers/run.sh --batches 1 --programs encode --rounds 5
 
-Every contestant is a process of its own that runs when it is told to. For each program and batch
+Every implementation is a process of its own that runs when it is told to. For each program and batch
 size all are started, their results are compared with ours, and then they take turns: one run each
 per round, in another order every round, with a pause between in which spinning threads fall
 asleep. Only ratios of medians of one such run mean anything.
@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 MARKERS = ("<!-- peers: start -->\n", "<!-- peers: end -->")
 PROGRAMS = {"encode": "encode", "decode": "decode", "train": "training step"}
-# Seconds between runs: longer than any contestant's threads spin.
+# Seconds between runs: longer than any implementation's threads spin.
 PAUSE = 0.1
 
 PYTHON = [sys.executable, "-u"]
@@ -48,7 +48,7 @@ MOMENTS = 1e-4
 UNDECIDED = 1e-6
 
 
-class Contestant:
+class Implementation:
     def __init__(self, name, command, exact):
         self.name, self.exact, self.times = name, exact, []
         self.process = subprocess.Popen(
@@ -85,7 +85,7 @@ def relative(a, b):
 
 
 def differences(program, ours, theirs, bits):
-    """What is printed about a contestant's results, and whether f32 may be so far off."""
+    """What is printed about an implementation's results, and whether f32 may be so far off."""
     if program == "encode":
         a, b = (result["indices"].astype(numpy.uint64) for result in (ours, theirs))
         places = numpy.arange(bits - 1, -1, -1, dtype=numpy.uint64)
@@ -113,8 +113,8 @@ def measure(program, batch, options, folder, about):
         # Other formats are for inference.
         precisions = ["f32"]
     rest = ["--folder", folder, "--program", program, "--batch", str(batch)]
-    contestants = [
-        Contestant(f"bsq {precision}", [
+    implementations = [
+        Implementation(f"bsq {precision}", [
             str(options.ours), "--folder", folder, "serve", "--program", program,
             "--batch", str(batch), "--precision", precision,
         ], precision == "f32")
@@ -123,55 +123,55 @@ def measure(program, batch, options, folder, about):
     for name, _, command, exact, _ in names:
         print(f"  starting {name}", file=sys.stderr)
         threads = ["--threads", str(options.threads)]
-        contestants.append(Contestant(name, command + rest + threads, exact))
+        implementations.append(Implementation(name, command + rest + threads, exact))
 
     ours = None
-    for contestant in contestants:
-        contestant.ask("run")
-        results = contestant.results(folder)
+    for implementation in implementations:
+        implementation.ask("run")
+        results = implementation.results(folder)
         if ours is None:
-            ours, contestant.difference = results, "-"
+            ours, implementation.difference = results, "-"
             continue
         said, agrees = differences(program, ours, results, about["bits"])
-        print(f"  {contestant.name}: {said}", file=sys.stderr)
-        if contestant.exact and not agrees:
-            sys.exit(f"{contestant.name} does not compute what we do: {said}")
-        contestant.difference = said
+        print(f"  {implementation.name}: {said}", file=sys.stderr)
+        if implementation.exact and not agrees:
+            sys.exit(f"{implementation.name} does not compute what we do: {said}")
+        implementation.difference = said
 
     peaks = []
     for number in range(options.rounds + 1):
-        first = number % len(contestants)
-        rates = contestants[0].ask("probe")
-        for contestant in contestants[first:] + contestants[:first]:
+        first = number % len(implementations)
+        rates = implementations[0].ask("probe")
+        for implementation in implementations[first:] + implementations[:first]:
             time.sleep(PAUSE)
-            seconds = contestant.ask("run")["seconds"]
+            seconds = implementation.ask("run")["seconds"]
             # The first round warms up.
             if number > 0:
-                contestant.times.append(seconds)
+                implementation.times.append(seconds)
         if number > 0:
             peaks.append(rates["gflops"])
         print(f"  round {number} of {options.rounds}", file=sys.stderr)
-    for contestant in contestants:
-        contestant.quit()
-    flops, peak = contestants[0].about["flops"], statistics.median(peaks)
-    base = statistics.median(contestants[0].times)
+    for implementation in implementations:
+        implementation.quit()
+    flops, peak = implementations[0].about["flops"], statistics.median(peaks)
+    base = statistics.median(implementations[0].times)
     rows = []
-    for contestant in contestants:
-        median = statistics.median(contestant.times)
+    for implementation in implementations:
+        median = statistics.median(implementation.times)
         rows.append({
             "program": PROGRAMS[program],
             "batch": batch,
-            "contestant": contestant.name,
-            "version": contestant.about["version"],
-            "seconds": contestant.times,
+            "implementation": implementation.name,
+            "version": implementation.about["version"],
+            "seconds": implementation.times,
             "median": median,
-            "best": min(contestant.times),
+            "best": min(implementation.times),
             "ratio": median / base,
             "of_peak": flops / median / 1e9 / peak,
             "peak_gflops": peak,
-            "compile_seconds": contestant.about["compile_seconds"],
-            "peak_bytes": contestant.about["peak_bytes"],
-            "difference": contestant.difference,
+            "compile_seconds": implementation.about["compile_seconds"],
+            "peak_bytes": implementation.about["peak_bytes"],
+            "difference": implementation.difference,
         })
     return rows
 
@@ -190,7 +190,7 @@ def table(report):
         first = row["ratio"] == 1
         program, batch = (row["program"], row["batch"]) if first else ("", "")
         lines.append(
-            f"| {program} | {batch} | {row['contestant']} | {row['median']:.3f} "
+            f"| {program} | {batch} | {row['implementation']} | {row['median']:.3f} "
             f"| {row['best']:.3f} | {row['ratio']:.2f} | {100 * row['of_peak']:.0f}% "
             f"| {row['peak_bytes'] / 1e9:.1f} | {row['difference']} |"
         )
@@ -216,7 +216,7 @@ def arguments():
         return text.split(",")
 
     keys = [peer[1] for peer in PEERS]
-    parser.add_argument("--ours", required=True, type=Path, help="the program `contestant`")
+    parser.add_argument("--ours", required=True, type=Path, help="the program `ours`")
     parser.add_argument(
         "--model", type=Path, default=ROOT / "models/configs/reference/bsq_256_b36g36.yaml"
     )

@@ -1,4 +1,4 @@
-"""ONNX Runtime as a contestant: f32, or int8 by dynamic quantization (no training)."""
+"""ONNX Runtime as an implementation: f32, or int8 by dynamic quantization (no training)."""
 
 import os
 import sys

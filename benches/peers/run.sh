@@ -19,6 +19,6 @@ if ! cmp -s "$requirements" "$venv/installed.txt"; then
 fi
 
 cd "$root"
-cargo build --release -p bsq-benches --bin contestant
+cargo build --release -p bsq-benches --bin ours
 target="${CARGO_TARGET_DIR:-$root/target}"
-exec "$venv/bin/python" benches/peers/compare.py --ours "$target/release/contestant" "$@"
+exec "$venv/bin/python" benches/peers/compare.py --ours "$target/release/ours" "$@"

@@ -1,4 +1,4 @@
-"""PyTorch as a contestant: eager or compiled f32, or bf16 by autocast."""
+"""PyTorch as an implementation: eager or compiled f32, or bf16 by autocast."""
 
 import contextlib
 import time

@@ -1,11 +1,11 @@
 //! Samples of everybody in turn, checked first, then handed to Criterion and printed.
 //!
 //! Criterion measures one benchmark after the other, so a neighbour that wakes up meets one
-//! contestant and not the next. Here a round is one sample of each, with one of the machine's
+//! implementation and not the next. Here a round is one sample of each, with one of the machine's
 //! peak and bandwidth beside it; Criterion is then played the samples, and gives its statistics,
 //! saved baselines and filters as usual.
 
-use super::entrant::{Contestant, Entrant};
+use super::implementation::{Candidate, Implementation};
 use super::table::{Items, Row, print};
 use super::threads::{tell_everybody, threads};
 use bsq_cli::machine::{Probe, cpu_name, median};
@@ -25,7 +25,7 @@ pub struct Work {
     pub bytes: f64,
 }
 
-/// How results must agree with those of the first contestant.
+/// How results must agree with those of the first implementation.
 #[derive(Clone, Copy, Debug)]
 pub enum Agreement {
     /// No element differs by more than this part of the greatest magnitude.
@@ -42,7 +42,7 @@ pub struct Comparison<'a> {
     /// Samples of each; Criterion wants 10 at least.
     pub rounds: usize,
     /// The first is what the others are compared with.
-    pub entrants: Vec<Entrant<'a>>,
+    pub candidates: Vec<Candidate<'a>>,
 }
 
 /// All groups of one bench.
@@ -73,7 +73,7 @@ impl Suite {
         }
     }
 
-    /// Compares the entrants that the command line selects with the first one.
+    /// Compares the candidates that the command line selects with the first one.
     ///
     /// # Panics
     /// If results do not agree.
@@ -100,10 +100,10 @@ impl Suite {
             work,
             agreement,
             rounds,
-            entrants,
+            candidates,
         } = comparison;
-        let names: Vec<&'static str> = entrants.iter().map(|entrant| entrant.name).collect();
-        let mut entrants = Some(entrants);
+        let names: Vec<&'static str> = candidates.iter().map(|candidate| candidate.name).collect();
+        let mut candidates = Some(candidates);
         let mut recorded: Vec<Vec<f64>> = Vec::new();
         let mut group = criterion.benchmark_group(name);
         // Samples are played back in no time: these only keep Criterion from asking for more.
@@ -117,16 +117,16 @@ impl Suite {
         } else {
             group.throughput(Throughput::Bytes(work.bytes as u64));
         }
-        for (index, &entrant) in names.iter().enumerate() {
+        for (index, &candidate) in names.iter().enumerate() {
             let mut played = 0;
-            group.bench_function(entrant, |bencher| {
-                if let Some(entrants) = entrants.take() {
-                    let makers = entrants.into_iter().map(|entrant| entrant.make);
-                    let mut contestants: Vec<_> = makers.map(|make| make()).collect();
-                    agree(&names, &mut contestants, agreement);
+            group.bench_function(candidate, |bencher| {
+                if let Some(candidates) = candidates.take() {
+                    let makers = candidates.into_iter().map(|candidate| candidate.make);
+                    let mut implementations: Vec<_> = makers.map(|make| make()).collect();
+                    agree(&names, &mut implementations, agreement);
                     let rounds = if *test { None } else { Some(rounds) };
-                    recorded = take_turns(&mut contestants, probe, rounds);
-                    drop(contestants);
+                    recorded = take_turns(&mut implementations, probe, rounds);
+                    drop(implementations);
                     print(name, (work, items), probe, &names, &rows(&recorded));
                 }
                 bencher.iter_custom(|iterations| {
@@ -147,11 +147,11 @@ impl Suite {
 }
 
 /// Runs everybody once and compares what they computed with the first one's.
-fn agree(names: &[&str], contestants: &mut [Box<dyn Contestant>], agreement: Agreement) {
+fn agree(names: &[&str], implementations: &mut [Box<dyn Implementation>], agreement: Agreement) {
     let mut expected: Vec<f64> = Vec::new();
-    for (name, contestant) in names.iter().zip(contestants) {
-        contestant.run();
-        let result = contestant.result();
+    for (name, implementation) in names.iter().zip(implementations) {
+        implementation.run();
+        let result = implementation.result();
         if expected.is_empty() {
             expected = result;
             assert!(!expected.is_empty(), "{name} computes nothing");
@@ -180,28 +180,28 @@ fn agree(names: &[&str], contestants: &mut [Box<dyn Contestant>], agreement: Agr
     }
 }
 
-/// Seconds per run of each contestant in each round; without rounds, of one run.
+/// Seconds per run of each implementation in each round; without rounds, of one run.
 fn take_turns(
-    contestants: &mut [Box<dyn Contestant>],
+    implementations: &mut [Box<dyn Implementation>],
     probe: &mut Probe,
     rounds: Option<usize>,
 ) -> Vec<Vec<f64>> {
     probe.restart();
-    let once = |contestant: &mut Box<dyn Contestant>| contestant.run().as_secs_f64();
-    let first: Vec<f64> = contestants.iter_mut().map(once).collect();
+    let once = |implementation: &mut Box<dyn Implementation>| implementation.run().as_secs_f64();
+    let first: Vec<f64> = implementations.iter_mut().map(once).collect();
     let Some(rounds) = rounds else {
         probe.sample();
         return first.into_iter().map(|seconds| vec![seconds]).collect();
     };
     let repeats = |seconds: f64| ((SAMPLE_SECONDS / seconds).ceil() as usize).clamp(1, 10_000);
     let repeats: Vec<usize> = first.into_iter().map(repeats).collect();
-    let mut samples = vec![Vec::with_capacity(rounds); contestants.len()];
+    let mut samples = vec![Vec::with_capacity(rounds); implementations.len()];
     for round in 0..rounds {
         probe.sample();
-        // Everybody comes first in turn: the probe leaves the caches full of its own.
-        for place in 0..contestants.len() {
-            let who = (round + place) % contestants.len();
-            let all = (0..repeats[who]).map(|_| once(&mut contestants[who]));
+        // Everybody comes first in turn: the probe leaves its data in the caches.
+        for place in 0..implementations.len() {
+            let who = (round + place) % implementations.len();
+            let all = (0..repeats[who]).map(|_| once(&mut implementations[who]));
             samples[who].push(all.sum::<f64>() / repeats[who] as f64);
         }
     }

@@ -1,4 +1,4 @@
-//! What the benches share: contestants that do the same work in turn, and how they are compared.
+//! What the benches share: implementations that do the same work in turn, and how they are compared.
 //!
 //! Machines are noisy, so nothing is compared across runs. A [`Suite`] samples our programs, the
 //! same work in other libraries, and what the machine can do in turn, all with the same number of
@@ -15,7 +15,7 @@
 
 mod compare;
 pub mod data;
-mod entrant;
+mod implementation;
 #[cfg(feature = "peers")]
 pub mod peers;
 mod program;
@@ -23,6 +23,6 @@ mod table;
 mod threads;
 
 pub use compare::{Agreement, Comparison, Suite, Work};
-pub use entrant::{Contestant, Entrant, Peer};
+pub use implementation::{Candidate, Implementation, Peer};
 pub use program::{Measure, OurProgram, Tensors};
 pub use threads::threads;

@@ -1,6 +1,6 @@
-//! Our contestant: functions, compiled and bound.
+//! Our implementation: functions, compiled and bound.
 
-use super::entrant::Contestant;
+use super::implementation::Implementation;
 use super::threads;
 use bsq_ir::{DType, Function};
 use bsq_runtime::{CompileOptions, HostTensor, Outputs, Session, compile};
@@ -96,7 +96,7 @@ impl OurProgram {
     }
 }
 
-impl Contestant for OurProgram {
+impl Implementation for OurProgram {
     fn run(&mut self) -> Duration {
         let mut total = Duration::ZERO;
         for stage in &mut self.stages {

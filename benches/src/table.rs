@@ -13,7 +13,7 @@ pub struct Items {
     pub unit: &'static str,
 }
 
-/// A contestant's samples, in seconds.
+/// An implementation's samples, in seconds.
 pub struct Row {
     pub median: f64,
     pub best: f64,
@@ -41,12 +41,12 @@ pub fn print(
     };
     let per_second = items.map_or(String::new(), |items| format!("{:>14}/s", items.unit));
     println!("   median {unit}    best {unit}  of peak  of memory  ratio{per_second}");
-    for (contestant, row) in names.iter().zip(rows) {
+    for (implementation, row) in names.iter().zip(rows) {
         let rate = items.map_or(String::new(), |items| {
             format!("{:16.0}", items.count / row.median)
         });
         println!(
-            "  {:10.4} {:10.4} {:7.0}% {:9.0}%  {:5.2}{rate}  {contestant}",
+            "  {:10.4} {:10.4} {:7.0}% {:9.0}%  {:5.2}{rate}  {implementation}",
             row.median * scale,
             row.best * scale,
             100.0 * work.flops / row.median / 1e9 / machine.gflops,

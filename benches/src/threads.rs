@@ -7,7 +7,7 @@ const EVERYBODY: &str = "RAYON_NUM_THREADS";
 /// What others read instead.
 const OTHERS: [&str; 2] = ["MATMUL_NUM_THREADS", "CANDLE_NUM_THREADS"];
 
-/// How many threads every contestant computes with: `RAYON_NUM_THREADS`, or as many as the CPU
+/// How many threads every implementation computes with: `RAYON_NUM_THREADS`, or as many as the CPU
 /// has.
 pub fn threads() -> usize {
     let asked = std::env::var(EVERYBODY).ok();
@@ -17,7 +17,7 @@ pub fn threads() -> usize {
         .unwrap_or_else(available_threads)
 }
 
-/// Tells libraries that would count cores in ways of their own.
+/// Tells libraries that would count cores otherwise.
 pub fn tell_everybody() {
     let threads = threads().to_string();
     for variable in OTHERS.into_iter().chain([EVERYBODY]) {

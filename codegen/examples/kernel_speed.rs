@@ -82,7 +82,7 @@ fn main() {
     }
 }
 
-/// A program's buffers, temporaries each in memory of their own.
+/// A program's buffers, temporaries each in separate memory.
 struct Memory {
     buffers: Vec<Vec<f32>>,
     scratch: Vec<f32>,

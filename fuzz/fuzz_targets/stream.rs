@@ -6,18 +6,18 @@
 
 use bsq::codec::{Codec, Decoder, FRAME_BYTES, HEADER_BYTES, MAGIC, crc32c};
 use bsq::config::{Config, PriorConfig};
-use bsq::pipeline::{ModelFile, CompileOptions, identity, identity_number};
+use bsq::pipeline::{ModelFile, CompileOptions, fingerprint, fingerprint_number};
 use bsq::prior::PriorFile;
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
 
 thread_local! {
-    /// One for each number of sections that a picture may have: programs are compiled for a number
-    /// of sections, and compiling takes longer than everything else.
+    /// One for each number of tiles that a picture may have: programs are compiled for a number
+    /// of tiles, and compiling takes longer than everything else.
     static CODECS: RefCell<Vec<(Codec, u64, u64)>> = RefCell::new((0..5).map(|_| codec()).collect());
 }
 
-/// Sections have 4x4 tokens of 8x8 pixels; pictures at most two in each direction.
+/// Tiles have 4x4 tokens of 8x8 pixels; pictures at most two in each direction.
 const SECTION: usize = 32;
 
 fn codec() -> (Codec, u64, u64) {
@@ -47,11 +47,11 @@ fn codec() -> (Codec, u64, u64) {
     ";
     let config = PriorConfig::from_toml(config).expect("a valid configuration");
     let (model, parameters) = (tokenizer.tokenizer.config(), &tokenizer.parameters);
-    let own = identity(model, parameters);
+    let own = fingerprint(model, parameters);
     let prior = PriorFile::untrained("tiny", config, &own).expect("a prior");
     let options = CompileOptions { threads: 1, ..Default::default() };
     let codec = Codec::new(&tokenizer, Some(&prior), &options).expect("models of one kind");
-    (codec, identity_number(model, parameters), prior.identity())
+    (codec, fingerprint_number(model, parameters), prior.fingerprint())
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -59,7 +59,7 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let mut stream = bytes.to_vec();
-    let mut sections = 0;
+    let mut tiles = 0;
     if choice & 1 == 1 && stream.len() >= HEADER_BYTES {
         // Small pictures: a large one takes its time, as it should.
         for at in [16, 20] {
@@ -67,10 +67,10 @@ fuzz_target!(|bytes: &[u8]| {
             stream[at + 1..at + 4].fill(0);
         }
         let across = |at: usize| usize::from(stream[at]).div_ceil(SECTION);
-        sections = across(16) * across(20);
+        tiles = across(16) * across(20);
     }
     CODECS.with_borrow_mut(|codecs| {
-        let (codec, tokenizer, prior) = &mut codecs[sections];
+        let (codec, tokenizer, prior) = &mut codecs[tiles];
         if choice & 1 == 1 && stream.len() >= HEADER_BYTES {
             stream[..8].copy_from_slice(&MAGIC);
             stream[8..12].copy_from_slice(&[1, 0, 1, 0]);
@@ -82,18 +82,18 @@ fuzz_target!(|bytes: &[u8]| {
             stream[48..52].copy_from_slice(&sum.to_le_bytes());
         }
         if choice & 2 == 2 {
-            let (mut at, mut section) = (HEADER_BYTES, 0_u32);
+            let (mut at, mut tile) = (HEADER_BYTES, 0_u32);
             while at + FRAME_BYTES <= stream.len() {
                 let length = usize::from(u16::from_le_bytes([stream[at], stream[at + 1]]) & 0x7FFF);
                 let end = (at + FRAME_BYTES + length).min(stream.len());
                 let covered = [
                     &stream[at..at + 2],
                     &stream[at + FRAME_BYTES..end],
-                    &section.to_le_bytes(),
+                    &tile.to_le_bytes(),
                 ]
                 .concat();
                 stream[at + 2..at + FRAME_BYTES].copy_from_slice(&crc32c(&covered).to_le_bytes());
-                (at, section) = (end, section + 1);
+                (at, tile) = (end, tile + 1);
             }
         }
         if let Ok(mut decoder) = Decoder::new(codec, &stream[..], choice & 4 == 4) {

@@ -26,9 +26,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     file.save(Path::new(out), dtype)?;
     let written = TransformCodecFile::open(Path::new(out))?;
     println!(
-        "{} parameters, identity {:016x}",
+        "{} parameters, fingerprint {:016x}",
         written.parameter_count(),
-        written.identity()
+        written.fingerprint()
     );
     Ok(())
 }

@@ -17,7 +17,7 @@ use bsq_ir::{Scope, Tensor};
 use std::f64::consts::PI;
 
 /// Matrices of the block transform are kept as this many times what they are: an optimizer whose
-/// steps have a size of their own (AdamW) so moves them by as much less.
+/// steps have a fixed size (AdamW) so moves them by as much less.
 pub const MATRIX_SCALE: f64 = 32.0;
 
 /// A lapped transform of pictures `[B, channels, height, width]`.

@@ -1,11 +1,11 @@
 //! `bsq`: a tensor compiler embedded in Rust, and on it the BSQ-ViT image tokenizer and its codec.
 //!
-//! This package is all that a `Cargo.toml` names. A model of one's own takes
+//! This package is all that a `Cargo.toml` names. A new model takes
 //! [`prelude`]; the compiler's packages are [`ir`], [`nn`] and [`runtime`].
 //!
 //! | for | module |
 //! |---|---|
-//! | models, losses, optimizers, trainings of one's own | [`prelude`], [`nn`] |
+//! | models, losses, optimizers, trainings | [`prelude`], [`nn`] |
 //! | tokenizers: the paper's, and those that ship | [`config`], [`tokenizer`], [`pretrained`], [`pipeline`] |
 //! | photos as small files, and back | [`codec`], [`prior`] |
 //! | the learned transform codec, and what codes its levels | [`transform_codec`] |
@@ -48,6 +48,7 @@ pub mod token_grid;
 pub mod tokenizer;
 pub mod train;
 pub mod transform_codec;
+pub mod weights_file;
 
 pub use bsq_ir as ir;
 pub use bsq_nn as nn;

@@ -1,4 +1,4 @@
-//! What a model of one's own is made of: graph and tensors, layers, an optimizer, a training, and
+//! What a model is made of: graph and tensors, layers, an optimizer, a training, and
 //! what compiles and runs it.
 //!
 //! ```

@@ -1,10 +1,11 @@
 //! Models that ship inside the program, and all others by path.
 
 use crate::pipeline::{ModelError, ModelFile};
-use crate::prior::{PriorError, PriorFile};
+use crate::prior::PriorFile;
 use crate::train::{FILE_NAME, TrainingCheckpoint};
-use crate::transform_codec::{TransformCodecFile, TransformCodecFileError};
-use bsq_runtime::checkpoint::{self, Checkpoint, Selection, Weights};
+use crate::transform_codec::TransformCodecFile;
+use crate::weights_file::{WeightsFileError, name_of};
+use bsq_runtime::checkpoint::{self, Selection, Weights};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
@@ -59,15 +60,8 @@ pub fn open<'a>(name: &str, selection: impl Into<Selection<'a>>) -> Result<Model
     }
     let path = &weights_file(path);
     let checkpoint = checkpoint::load(path, selection)?;
-    let checkpoint = match TrainingCheckpoint::of(path, &checkpoint) {
-        Ok(training) => Checkpoint {
-            tensors: training.parameters(selection.weights),
-            ..checkpoint
-        },
-        Err(_) => checkpoint,
-    };
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    ModelFile::from_checkpoint(&name.to_string_lossy(), path, &checkpoint)
+    let checkpoint = TrainingCheckpoint::weights_of(path, checkpoint, selection.weights);
+    ModelFile::from_checkpoint(&name_of(path), path, &checkpoint)
 }
 
 /// The file of weights that a path means: in the folder of a training, its checkpoint.
@@ -87,8 +81,8 @@ pub fn prior_names() -> impl Iterator<Item = &'static str> {
 /// `./NAME`.
 ///
 /// # Errors
-/// [`PriorError`], naming the file.
-pub fn open_prior(name: &str) -> Result<PriorFile, PriorError> {
+/// [`WeightsFileError`], naming the file.
+pub fn open_prior(name: &str) -> Result<PriorFile, WeightsFileError> {
     let path = Path::new(name);
     match SHIPPED_PRIORS.iter().find(|(shipped, _)| *shipped == name) {
         Some((_, bytes)) => {
@@ -99,14 +93,14 @@ pub fn open_prior(name: &str) -> Result<PriorFile, PriorError> {
     }
 }
 
-/// The prior of that [`identity`](PriorFile::identity), if it is one that ships.
+/// The prior of that [`fingerprint`](PriorFile::fingerprint), if it is one that ships.
 ///
 /// # Errors
-/// [`PriorError`], if memory runs out.
-pub fn prior_with_identity(identity: u64) -> Result<Option<PriorFile>, PriorError> {
+/// [`WeightsFileError`], if memory runs out.
+pub fn prior_with_fingerprint(fingerprint: u64) -> Result<Option<PriorFile>, WeightsFileError> {
     for name in prior_names() {
         let prior = open_prior(name)?;
-        if prior.identity() == identity {
+        if prior.fingerprint() == fingerprint {
             return Ok(Some(prior));
         }
     }
@@ -130,8 +124,8 @@ pub fn is_codec(name: &str) -> bool {
 /// `./NAME`.
 ///
 /// # Errors
-/// [`TransformCodecFileError`], naming the file.
-pub fn open_codec(name: &str) -> Result<TransformCodecFile, TransformCodecFileError> {
+/// [`WeightsFileError`], naming the file.
+pub fn open_codec(name: &str) -> Result<TransformCodecFile, WeightsFileError> {
     let path = Path::new(name);
     match SHIPPED_CODECS.iter().find(|(shipped, _)| *shipped == name) {
         Some((_, bytes)) => {
@@ -169,14 +163,14 @@ mod tests {
     /// Streams name priors by these numbers: they must never change.
     #[test]
     fn priors_are_found_by_identity() {
-        for (name, identity) in [
+        for (name, fingerprint) in [
             ("default", 0x9806_5d6e_bb05_610e),
             ("default-1", 0x3f0a_13c2_aa3a_1108),
         ] {
-            let prior = prior_with_identity(identity).unwrap().unwrap();
+            let prior = prior_with_fingerprint(fingerprint).unwrap().unwrap();
             assert_eq!(prior.name, name);
         }
-        assert!(prior_with_identity(1).unwrap().is_none());
+        assert!(prior_with_fingerprint(1).unwrap().is_none());
     }
 
     #[test]

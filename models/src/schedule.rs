@@ -1,7 +1,7 @@
 //! What changes from step to step: the learning rate and the weight of the quantizer's loss.
 //!
 //! Steps count from 0, and a value is set before the step that it names. Everything is a pure
-//! function of the step, in f64, so that a resumed training needs no state of its own.
+//! function of the step, in f64, so that a resumed training needs no state of it.
 
 use crate::config::{
     Config, LossConfig, LrSchedule, OptimizerConfig, PriorConfig, TransformCodecConfig,

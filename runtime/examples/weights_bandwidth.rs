@@ -67,7 +67,7 @@ fn read(pool: &WorkerPool, memory: &[u64]) -> f64 {
 }
 
 /// The sum of all, from four places at once: faster than in order, since each is prefetched as a
-/// stream of its own.
+/// separate stream.
 fn sum(part: &[u64]) -> u64 {
     const LINE: usize = 8;
     let (first, second) = part.split_at(part.len() / 2);

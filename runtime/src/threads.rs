@@ -188,7 +188,7 @@ impl Drop for WorkerPool {
         for worker in &mut self.workers {
             worker.wake();
             if let Some(handle) = worker.handle.take() {
-                // A worker catches the panics of bodies and has none of its own.
+                // A worker catches the panics of bodies and has none itself.
                 let _ = handle.join();
             }
         }

@@ -5,7 +5,7 @@
 
 use crate::{picture, small_config, training_step};
 use bsq::config::PriorConfig;
-use bsq::prior::{PriorFile, PriorModel, section_function, sub_token_function, wavefront_function};
+use bsq::prior::{PriorFile, PriorModel, sub_token_function, tile_function, wavefront_function};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::{prior_step_function, prior_step_program};
 use bsq_ir::{DType, Function, Graph, Scope};
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 type Tensors = BTreeMap<String, HostTensor>;
 
-/// A prior of tokens of 12 bits in sections of 4x4.
+/// A prior of tokens of 12 bits in tiles of 4x4.
 const PRIOR: &str = "
 [prior]
 bits = 12
@@ -125,7 +125,7 @@ pub fn prior(device: Device) {
     let model = PriorModel::new(&config.prior);
     let start = prior_step_program(&config, prior.parameters.clone()).expect("memory");
     let functions = [
-        ("section", section_function(&model, 2), &prior.parameters),
+        ("tile", tile_function(&model, 2), &prior.parameters),
         (
             "wavefront",
             wavefront_function(&model, 2, model.order().wavefronts()),

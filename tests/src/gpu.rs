@@ -43,7 +43,7 @@ impl Gpu {
         };
         let lowering = lower::Options {
             precision: target.precision,
-            blocks: options.blocks(),
+            tiling: options.tiling(),
         };
         let mut pipeline = Pipeline::from_environment().expect("names of passes");
         // In tf32 bits differ anyway; training allows it too.
@@ -112,7 +112,7 @@ impl Gpu {
             }
         }
         for index in 0..self.program.launches.len() {
-            if !self.program.launches[index].stable || self.stale {
+            if !self.program.launches[index].invariant || self.stale {
                 self.launch(index)?;
             }
         }

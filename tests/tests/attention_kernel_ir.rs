@@ -1,8 +1,8 @@
-//! What attention by blocks means: in the interpreter of Kernel IR it is attention by strips.
+//! What attention by blocks means: in the interpreter of Kernel IR it is attention by query tiles.
 
 use bsq_codegen::interpret::interpret;
 use bsq_codegen::kernel::verify::verify;
-use bsq_codegen::lower::{Blocks, Options};
+use bsq_codegen::lower::{Options, TilingPolicy};
 use bsq_codegen::pipeline;
 use bsq_codegen::program::{BufferKind, Program};
 use bsq_codegen::ptx;
@@ -39,7 +39,7 @@ fn run(program: &Program, function: &Function) -> Vec<Vec<f32>> {
 }
 
 #[test]
-fn attention_and_its_gradients_by_blocks_are_those_by_strips() {
+fn attention_and_its_gradients_by_blocks_are_those_by_query_tiles() {
     let options = ptx::Options {
         tf32: true,
         ..Default::default()
@@ -59,9 +59,9 @@ fn attention_and_its_gradients_by_blocks_are_those_by_strips() {
         let named = ["q", "k", "v"].into_iter().zip(&gradients);
         let outputs = named.map(|(name, d)| (name, d.id()));
         let function = g.function(outputs.chain([("y", y.id())]), []);
-        let [strips, blocks] = [Blocks::CPU, options.blocks()].map(|blocks| {
+        let [tiles, blocks] = [TilingPolicy::CPU, options.tiling()].map(|tiling| {
             let precision = Default::default();
-            pipeline::program(&function, false, &Options { precision, blocks }).unwrap()
+            pipeline::program(&function, false, &Options { precision, tiling }).unwrap()
         });
         let text = |program: &Program| -> String {
             program
@@ -76,14 +76,17 @@ fn attention_and_its_gradients_by_blocks_are_those_by_strips() {
             "attend backward by keys",
         ] {
             assert!(text(&blocks).contains(statement), "no {statement}");
-            assert!(!text(&strips).contains(statement), "{statement} by strips");
+            assert!(
+                !text(&tiles).contains(statement),
+                "{statement} by query tiles"
+            );
         }
-        let (wanted, got) = (run(&strips, &function), run(&blocks, &function));
+        let (wanted, got) = (run(&tiles, &function), run(&blocks, &function));
         for (x, y) in wanted.iter().flatten().zip(got.iter().flatten()) {
             let bound = 1e-5 * x.abs().max(1.0);
             assert!(
                 (x - y).abs() <= bound,
-                "{x} by strips, {y}: {queries} {keys} {causal}"
+                "{x} by query tiles, {y}: {queries} {keys} {causal}"
             );
         }
     }

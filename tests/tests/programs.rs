@@ -5,7 +5,7 @@
 
 use bsq_codegen::cpu::microkernel::Family;
 use bsq_codegen::kernel::parse_all;
-use bsq_codegen::lower::{Blocks, Options};
+use bsq_codegen::lower::{Options, TilingPolicy};
 use bsq_codegen::{pipeline, ptx};
 use bsq_ir::text::parse;
 use bsq_tests::programs::search::Search;
@@ -113,9 +113,9 @@ fn kernels_of_programs_read_back() {
     let mut kernels = 0;
     for seed in 0..200 {
         let function = search().program(seed).expect("a program").function;
-        for blocks in [Blocks::CPU, ptx::Options::default().blocks()] {
+        for tiling in [TilingPolicy::CPU, ptx::Options::default().tiling()] {
             let options = Options {
-                blocks,
+                tiling,
                 ..Options::default()
             };
             let program = pipeline::program(&function, true, &options).expect("a program");

@@ -7,7 +7,7 @@
 
 use bsq::config::{Config, PriorConfig};
 use bsq::pipeline::{decode_function, encode_function};
-use bsq::prior::{PriorModel, section_function, sub_token_function, wavefront_function};
+use bsq::prior::{PriorModel, sub_token_function, tile_function, wavefront_function};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::{StepProgram, prior_step_function};
 use bsq_codegen::ptx::cost::{Device, KernelCost};
@@ -147,7 +147,7 @@ fn add_prior(kernels: &mut Kernels, path: &Path, train: bool) {
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
     let exact = options(Precision::F32, false, true);
     for (part, function) in [
-        ("section", section_function(&model, 1)),
+        ("tile", tile_function(&model, 1)),
         (
             "wavefront",
             wavefront_function(&model, 1, model.order().wavefronts()),

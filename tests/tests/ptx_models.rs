@@ -2,7 +2,7 @@
 //! formats within a bound.
 
 use bsq::config::PriorConfig;
-use bsq::prior::{PriorFile, section_function, sub_token_function, wavefront_function};
+use bsq::prior::{PriorFile, sub_token_function, tile_function, wavefront_function};
 use bsq::tokenizer::Tokenizer;
 use bsq_codegen::lower::Precision;
 use bsq_ir::{DType, Function, Graph, Scope};
@@ -97,7 +97,7 @@ fn the_prior_has_the_bits_of_the_cpu() {
     );
     let prior = PriorFile::untrained("random", config.unwrap(), "none").unwrap();
     for batch in [1, 2] {
-        same_on_both(&section_function(&prior.model, batch), &prior.parameters);
+        same_on_both(&tile_function(&prior.model, batch), &prior.parameters);
         for times in [2, prior.model.order().wavefronts()] {
             let step = wavefront_function(&prior.model, batch, times);
             same_on_both(&step, &prior.parameters);
@@ -150,8 +150,8 @@ fn distance(wanted: &[f32], got: &[f32]) -> f32 {
     pairs.map(|(x, y)| (x - y).abs()).fold(0f32, f32::max) / largest
 }
 
-/// The tensor cores round the sides of products to the format, as the CPU does, and sum in an
-/// order of their own: what differs is a few roundings of f32, and where one of them decides
+/// The tensor cores round the sides of products to the format, as the CPU does, and sum in
+/// another order: what differs is a few roundings of f32, and where one of them decides
 /// another rounding to the format, one unit of that.
 #[test]
 fn narrower_formats_stay_close() {

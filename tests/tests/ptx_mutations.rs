@@ -42,7 +42,7 @@ fn run(
     };
     let options = Options {
         precision: target.precision,
-        blocks: generation.blocks(),
+        tiling: generation.tiling(),
     };
     let parameters = gpu::parameters(function);
     let program = pipeline::program(function, false, &options).unwrap();

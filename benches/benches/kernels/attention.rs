@@ -1,14 +1,14 @@
 //! Attention without a mask: 12 heads, 1,024 queries and keys of 64 features.
 
 use bsq_benches::data::tensor;
-use bsq_benches::{Agreement, Comparison, Entrant, Measure, OurProgram, Suite, Tensors, Work};
+use bsq_benches::{Agreement, Candidate, Comparison, Measure, OurProgram, Suite, Tensors, Work};
 use bsq_ir::{DType, Graph};
 
 const SHAPE: [usize; 4] = [1, 12, 1024, 64];
 
 pub fn compare(suite: &mut Suite) {
     let [_, heads, tokens, d] = SHAPE.map(|size| size as f64);
-    let ours = |name, measure| Entrant::new(name, move || program(measure));
+    let ours = |name, measure| Candidate::new(name, move || program(measure));
     suite.compare(Comparison {
         name: "attention 12x1024x64",
         work: Work {
@@ -17,13 +17,13 @@ pub fn compare(suite: &mut Suite) {
         },
         agreement: Agreement::Within(1e-5),
         rounds: 15,
-        entrants: vec![
+        candidates: vec![
             ours("bsq", Measure::Run),
             ours("bsq, launches", Measure::Launches),
             #[cfg(feature = "peers")]
-            Entrant::new("candle, softmax of scores", peers::scores),
+            Candidate::new("candle, softmax of scores", peers::scores),
             #[cfg(feature = "peers")]
-            Entrant::new("candle, flash_attn", peers::flash),
+            Candidate::new("candle, flash_attn", peers::flash),
         ],
     });
 }
@@ -50,7 +50,7 @@ fn program(measure: Measure) -> OurProgram {
 mod peers {
     use super::{inputs, scale};
     use bsq_benches::peers::{candle_tensor, read_tensor};
-    use bsq_benches::{Contestant, Peer};
+    use bsq_benches::{Implementation, Peer};
     use candle_core::Tensor;
     use candle_nn::attention::{AttnMask, flash_attn};
     use candle_nn::ops::softmax_last_dim;
@@ -60,7 +60,7 @@ mod peers {
         ["q", "k", "v"].map(|name| candle_tensor(&inputs[name]))
     }
 
-    pub fn scores() -> impl Contestant {
+    pub fn scores() -> impl Implementation {
         let [q, k, v] = operands();
         let work = move || -> candle_core::Result<Tensor> {
             let scores = (q.matmul(&k.t()?)? * scale())?;
@@ -71,7 +71,7 @@ mod peers {
 
     /// Takes `[batch, tokens, heads, features]`; its operands are laid out so beforehand, and the
     /// result is read as the others are.
-    pub fn flash() -> impl Contestant {
+    pub fn flash() -> impl Implementation {
         let by_token = |x: Tensor| x.transpose(1, 2).and_then(|x| x.contiguous());
         let [q, k, v] = operands().map(|x| by_token(x).expect("four axes"));
         let scale = scale() as f32;

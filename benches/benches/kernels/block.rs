@@ -1,7 +1,7 @@
 //! One block of the transformer, as the model spells it out: 17.7 GFLOP.
 
 use bsq_benches::data::tensor;
-use bsq_benches::{Agreement, Comparison, Entrant, Measure, OurProgram, Suite, Tensors, Work};
+use bsq_benches::{Agreement, Candidate, Comparison, Measure, OurProgram, Suite, Tensors, Work};
 use bsq_ir::{DType, Function, Graph, Scope};
 use bsq_nn::layers::Block;
 
@@ -13,7 +13,7 @@ pub fn compare(suite: &mut Suite) {
     let (tokens, width) = (TOKENS as f64, WIDTH as f64);
     let weights = 12.0 * width * width;
     let ours = |name, exact| {
-        Entrant::new(name, move || {
+        Candidate::new(name, move || {
             OurProgram::new(&function().0, exact, Measure::Run, &parameters(), &given())
         })
     };
@@ -25,13 +25,13 @@ pub fn compare(suite: &mut Suite) {
         },
         agreement: Agreement::Within(1e-5),
         rounds: 15,
-        entrants: vec![
+        candidates: vec![
             ours("bsq", true),
             ours("bsq, inexact", false),
             #[cfg(feature = "peers")]
-            Entrant::new("candle", || peers::block(false)),
+            Candidate::new("candle", || peers::block(false)),
             #[cfg(feature = "peers")]
-            Entrant::new("candle, flash_attn", || peers::block(true)),
+            Candidate::new("candle, flash_attn", || peers::block(true)),
         ],
     });
 }
@@ -69,9 +69,9 @@ fn function() -> (Function, Vec<(String, Vec<usize>)>) {
 mod peers {
     use super::{HEADS, given, parameters};
     use bsq_benches::peers::{CandleWeights, candle_tensor, read_tensor};
-    use bsq_benches::{Contestant, Peer};
+    use bsq_benches::{Implementation, Peer};
 
-    pub fn block(flash: bool) -> impl Contestant {
+    pub fn block(flash: bool) -> impl Implementation {
         let weights = CandleWeights::new(&parameters(), flash);
         let x = candle_tensor(&given()["x"]);
         let work = move || weights.block("", HEADS, &x).expect("shapes fit");

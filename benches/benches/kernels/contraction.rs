@@ -4,7 +4,7 @@
 //! have no place for that and pack at every call, as their users do.
 
 use bsq_benches::data::tensor;
-use bsq_benches::{Agreement, Comparison, Entrant, Measure, OurProgram, Suite, Tensors, Work};
+use bsq_benches::{Agreement, Candidate, Comparison, Measure, OurProgram, Suite, Tensors, Work};
 use bsq_ir::{DType, Function, Graph};
 
 const ROWS: usize = 1024;
@@ -14,7 +14,7 @@ const SHAPES: [(usize, usize); 4] = [(768, 768), (768, 2304), (768, 3072), (3072
 pub fn compare(suite: &mut Suite) {
     for (inputs, outputs) in SHAPES {
         let (m, k, n) = (ROWS as f64, inputs as f64, outputs as f64);
-        let ours = |name, measure| Entrant::new(name, move || program(inputs, outputs, measure));
+        let ours = |name, measure| Candidate::new(name, move || program(inputs, outputs, measure));
         suite.compare(Comparison {
             name: &format!("contraction {ROWS}x{inputs} to {outputs}"),
             work: Work {
@@ -23,17 +23,17 @@ pub fn compare(suite: &mut Suite) {
             },
             agreement: Agreement::Within(1e-5),
             rounds: 30,
-            entrants: vec![
+            candidates: vec![
                 ours("bsq", Measure::Run),
                 ours("bsq, launches", Measure::Launches),
                 #[cfg(feature = "peers")]
-                Entrant::new("gemm", move || peers::gemm(inputs, outputs)),
+                Candidate::new("gemm", move || peers::gemm(inputs, outputs)),
                 #[cfg(feature = "peers")]
-                Entrant::new("matrixmultiply", move || {
+                Candidate::new("matrixmultiply", move || {
                     peers::matrixmultiply(inputs, outputs)
                 }),
                 #[cfg(feature = "peers")]
-                Entrant::new("candle", move || peers::candle(inputs, outputs)),
+                Candidate::new("candle", move || peers::candle(inputs, outputs)),
             ],
         });
     }
@@ -70,13 +70,13 @@ fn operands(inputs: usize, outputs: usize) -> [bsq_runtime::HostTensor; 2] {
 mod peers {
     use super::{ROWS, operands};
     use bsq_benches::peers::{candle_tensor, floats, read_tensor};
-    use bsq_benches::{Contestant, Peer, threads};
+    use bsq_benches::{Implementation, Peer, threads};
 
     fn read(c: &[f32]) -> Vec<f64> {
         c.iter().map(|&x| f64::from(x)).collect()
     }
 
-    pub fn gemm(inputs: usize, outputs: usize) -> impl Contestant {
+    pub fn gemm(inputs: usize, outputs: usize) -> impl Implementation {
         let [x, weight] = operands(inputs, outputs).map(floats);
         let parallelism = match threads() {
             1 => gemm::Parallelism::None,
@@ -114,7 +114,7 @@ mod peers {
         Peer::new(work, |y: &Vec<f32>| read(y))
     }
 
-    pub fn matrixmultiply(inputs: usize, outputs: usize) -> impl Contestant {
+    pub fn matrixmultiply(inputs: usize, outputs: usize) -> impl Implementation {
         let [x, weight] = operands(inputs, outputs).map(floats);
         let work = move || {
             let mut y = vec![0.0f32; ROWS * outputs];
@@ -142,7 +142,7 @@ mod peers {
         Peer::new(work, |y: &Vec<f32>| read(y))
     }
 
-    pub fn candle(inputs: usize, outputs: usize) -> impl Contestant {
+    pub fn candle(inputs: usize, outputs: usize) -> impl Implementation {
         let [x, weight] = operands(inputs, outputs).map(|tensor| candle_tensor(&tensor));
         let work = move || {
             let transposed = weight.t().expect("a matrix");

@@ -1,7 +1,7 @@
 //! Layer norm and GELU by themselves: what they cost where nothing takes them in.
 
 use bsq_benches::data::tensor;
-use bsq_benches::{Agreement, Comparison, Entrant, Measure, OurProgram, Suite, Tensors, Work};
+use bsq_benches::{Agreement, Candidate, Comparison, Measure, OurProgram, Suite, Tensors, Work};
 use bsq_ir::{DType, Graph};
 
 const ROWS: usize = 1024;
@@ -10,30 +10,30 @@ const HIDDEN: usize = 3072;
 const EPSILON: f64 = 1e-5;
 
 pub fn compare(suite: &mut Suite) {
-    let ours = |name, measure| Entrant::new(name, move || layer_norm(measure));
+    let ours = |name, measure| Candidate::new(name, move || layer_norm(measure));
     suite.compare(Comparison {
         name: "layer norm 1024x768",
         work: streaming(WIDTH),
         agreement: Agreement::Within(1e-5),
         rounds: 30,
-        entrants: vec![
+        candidates: vec![
             ours("bsq", Measure::Run),
             ours("bsq, launches", Measure::Launches),
             #[cfg(feature = "peers")]
-            Entrant::new("candle", peers::layer_norm),
+            Candidate::new("candle", peers::layer_norm),
         ],
     });
-    let ours = |name, measure| Entrant::new(name, move || gelu(measure));
+    let ours = |name, measure| Candidate::new(name, move || gelu(measure));
     suite.compare(Comparison {
         name: "GELU 1024x3072",
         work: streaming(HIDDEN),
         agreement: Agreement::Within(1e-5),
         rounds: 30,
-        entrants: vec![
+        candidates: vec![
             ours("bsq", Measure::Run),
             ours("bsq, launches", Measure::Launches),
             #[cfg(feature = "peers")]
-            Entrant::new("candle", peers::gelu),
+            Candidate::new("candle", peers::gelu),
         ],
     });
 }
@@ -76,10 +76,10 @@ fn gelu(measure: Measure) -> OurProgram {
 mod peers {
     use super::{EPSILON, HIDDEN, WIDTH, affine, given};
     use bsq_benches::peers::{candle_tensor, read_tensor};
-    use bsq_benches::{Contestant, Peer};
+    use bsq_benches::{Implementation, Peer};
     use candle_nn::ops;
 
-    pub fn layer_norm() -> impl Contestant {
+    pub fn layer_norm() -> impl Implementation {
         let x = candle_tensor(&given(WIDTH)["x"]);
         let affine = affine();
         let [weight, bias] = ["weight", "bias"].map(|name| candle_tensor(&affine[name]));
@@ -87,7 +87,7 @@ mod peers {
         Peer::new(work, read_tensor)
     }
 
-    pub fn gelu() -> impl Contestant {
+    pub fn gelu() -> impl Implementation {
         let x = candle_tensor(&given(HIDDEN)["x"]);
         Peer::new(move || x.gelu_erf().expect("an f32 tensor"), read_tensor)
     }

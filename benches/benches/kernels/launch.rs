@@ -1,7 +1,7 @@
 //! What starting and ending a launch costs: regions that do nothing, and chains of kernels that do
 //! next to nothing. All times are those of one launch.
 
-use bsq_benches::{Agreement, Comparison, Contestant, Entrant, Suite, Work, data, threads};
+use bsq_benches::{Agreement, Candidate, Comparison, Implementation, Suite, Work, data, threads};
 use bsq_ir::{DType, Graph, Tensor};
 use bsq_runtime::threads::WorkerPool;
 use bsq_runtime::{CompileOptions, HostTensor, Outputs, Session, compile};
@@ -22,9 +22,9 @@ pub fn compare(suite: &mut Suite) {
         },
         agreement: Agreement::EqualBut(0.0),
         rounds: 10,
-        entrants: vec![
-            Entrant::new("all threads", || Region::new(threads())),
-            Entrant::new("one thread", || Region::new(1)),
+        candidates: vec![
+            Candidate::new("all threads", || Region::new(threads())),
+            Candidate::new("one thread", || Region::new(1)),
         ],
     });
     for width in WIDTHS {
@@ -37,9 +37,9 @@ pub fn compare(suite: &mut Suite) {
             },
             agreement: Agreement::EqualBut(0.0),
             rounds: 10,
-            entrants: vec![
-                Entrant::new("all threads", move || Chain::new(width, threads())),
-                Entrant::new("one thread", move || Chain::new(width, 1)),
+            candidates: vec![
+                Candidate::new("all threads", move || Chain::new(width, threads())),
+                Candidate::new("one thread", move || Chain::new(width, 1)),
             ],
         });
     }
@@ -59,7 +59,7 @@ impl Region {
     }
 }
 
-impl Contestant for Region {
+impl Implementation for Region {
     fn run(&mut self) -> Duration {
         let start = Instant::now();
         for _ in 0..LAUNCHES {
@@ -99,7 +99,10 @@ impl Chain {
         };
         let executable = compile(&function, &options).expect("the program compiles");
         let launches = executable.program().launches.iter();
-        assert_eq!(launches.filter(|launch| !launch.stable).count(), LAUNCHES);
+        assert_eq!(
+            launches.filter(|launch| !launch.invariant).count(),
+            LAUNCHES
+        );
         // So large that results keep their magnitude over the chain.
         let scale = (3.0 / width as f32).sqrt();
         let w = data::tensor(1, &[width, width], scale);
@@ -112,7 +115,7 @@ impl Chain {
     }
 }
 
-impl Contestant for Chain {
+impl Implementation for Chain {
     fn run(&mut self) -> Duration {
         let start = Instant::now();
         self.outputs = self.session.run(&[("x", &self.x)]).expect("the input fits");

@@ -4,7 +4,7 @@
 //! rewriting drops the normalisation, which no sign depends on. Not fused they are three programs.
 
 use bsq_benches::data::tensor;
-use bsq_benches::{Agreement, Comparison, Entrant, Measure, OurProgram, Suite, Tensors, Work};
+use bsq_benches::{Agreement, Candidate, Comparison, Measure, OurProgram, Suite, Tensors, Work};
 use bsq_ir::{DType, Function, Graph, Tensor};
 
 /// Sixteen pictures of 256x256 pixels.
@@ -14,7 +14,7 @@ const SMALLEST_NORM: f64 = 1e-12;
 
 pub fn compare(suite: &mut Suite) {
     let fused = |name, exact, measure| {
-        Entrant::new(name, move || {
+        Candidate::new(name, move || {
             OurProgram::new(&whole(), exact, measure, &Tensors::new(), &given())
         })
     };
@@ -26,16 +26,16 @@ pub fn compare(suite: &mut Suite) {
         },
         agreement: Agreement::EqualBut(0.0),
         rounds: 30,
-        entrants: vec![
+        candidates: vec![
             fused("bsq", true, Measure::Run),
             fused("bsq, launches", true, Measure::Launches),
             fused("bsq, inexact, launches", false, Measure::Launches),
-            Entrant::new("bsq, not fused, launches", || {
+            Candidate::new("bsq, not fused, launches", || {
                 let (none, launches) = (Tensors::new(), Measure::Launches);
                 OurProgram::chain(&stages(), true, launches, &none, &given())
             }),
             #[cfg(feature = "peers")]
-            Entrant::new("candle", peers::quantizer),
+            Candidate::new("candle", peers::quantizer),
         ],
     });
 }
@@ -79,9 +79,9 @@ fn stages() -> [Function; 3] {
 mod peers {
     use super::{SMALLEST_NORM, given};
     use bsq_benches::peers::{candle_indices, candle_tensor, read_indices};
-    use bsq_benches::{Contestant, Peer};
+    use bsq_benches::{Implementation, Peer};
 
-    pub fn quantizer() -> impl Contestant {
+    pub fn quantizer() -> impl Implementation {
         let h = candle_tensor(&given()["h"]);
         let work = move || candle_indices(&h, SMALLEST_NORM).expect("shapes fit");
         Peer::new(work, read_indices)

@@ -2,7 +2,7 @@
 
 use bsq::pipeline::{ModelFile, decode_function, encode_function};
 use bsq_benches::data::tensor;
-use bsq_benches::{Agreement, Comparison, Entrant, Measure, OurProgram, Suite, Tensors, Work};
+use bsq_benches::{Agreement, Candidate, Comparison, Measure, OurProgram, Suite, Tensors, Work};
 use bsq_codegen::pipeline;
 use bsq_ir::Function;
 use bsq_ir::philox::random_word;
@@ -18,10 +18,10 @@ pub fn compare(suite: &mut Suite, name: &str, model: &ModelFile, batch: usize, r
         work: work(&encode),
         agreement: Agreement::EqualBut(FLIPPED_TOKENS),
         rounds,
-        entrants: vec![
-            Entrant::new("bsq", || ours(&encode, model, &pictures(model, batch))),
+        candidates: vec![
+            Candidate::new("bsq", || ours(&encode, model, &pictures(model, batch))),
             #[cfg(feature = "peers")]
-            Entrant::new("candle", || peers::encode(model, &pictures(model, batch))),
+            Candidate::new("candle", || peers::encode(model, &pictures(model, batch))),
         ],
     });
     let decode = decode_function(&model.tokenizer, batch);
@@ -30,10 +30,10 @@ pub fn compare(suite: &mut Suite, name: &str, model: &ModelFile, batch: usize, r
         work: work(&decode),
         agreement: Agreement::Within(1e-4),
         rounds,
-        entrants: vec![
-            Entrant::new("bsq", || ours(&decode, model, &indices(model, batch))),
+        candidates: vec![
+            Candidate::new("bsq", || ours(&decode, model, &indices(model, batch))),
             #[cfg(feature = "peers")]
-            Entrant::new("candle", || peers::decode(model, &indices(model, batch))),
+            Candidate::new("candle", || peers::decode(model, &indices(model, batch))),
         ],
     });
 }
@@ -78,9 +78,9 @@ fn indices(model: &ModelFile, batch: usize) -> Tensors {
 mod peers {
     use super::{ModelFile, Tensors};
     use bsq_benches::peers::{CandleWeights, candle_tensor, read_indices, read_tensor};
-    use bsq_benches::{Contestant, Peer};
+    use bsq_benches::{Implementation, Peer};
 
-    pub fn encode(model: &ModelFile, given: &Tensors) -> impl Contestant + use<> {
+    pub fn encode(model: &ModelFile, given: &Tensors) -> impl Implementation + use<> {
         let weights = CandleWeights::new(&model.parameters, false);
         let vit = model.config.model.encoder.clone();
         let image = candle_tensor(&given["image"]);
@@ -88,7 +88,7 @@ mod peers {
         Peer::new(work, read_indices)
     }
 
-    pub fn decode(model: &ModelFile, given: &Tensors) -> impl Contestant + use<> {
+    pub fn decode(model: &ModelFile, given: &Tensors) -> impl Implementation + use<> {
         let weights = CandleWeights::new(&model.parameters, false);
         let vit = model.config.model.decoder.clone();
         let bits = model.config.model.quantizer.bits_per_token();

@@ -4,7 +4,7 @@ use super::coding::work;
 use bsq::pipeline::ModelFile;
 use bsq::train::StepProgram;
 use bsq_benches::data::tensor;
-use bsq_benches::{Agreement, Comparison, Entrant, Measure, OurProgram, Suite, Tensors};
+use bsq_benches::{Agreement, Candidate, Comparison, Measure, OurProgram, Suite, Tensors};
 use bsq_runtime::HostTensor;
 
 const LEARNING_RATE: f32 = 1e-4;
@@ -38,7 +38,7 @@ pub fn compare(suite: &mut Suite, name: &str, model: &ModelFile, batch: usize, r
     let peer = || peers::step(&config, model, batch);
     #[cfg(feature = "peers")]
     let peers = match peers::trains(&config) {
-        true => vec![Entrant::new("candle", peer)],
+        true => vec![Candidate::new("candle", peer)],
         false => Vec::new(),
     };
     #[cfg(not(feature = "peers"))]
@@ -48,7 +48,7 @@ pub fn compare(suite: &mut Suite, name: &str, model: &ModelFile, batch: usize, r
         work: work(&function),
         agreement: Agreement::Within(1e-4),
         rounds,
-        entrants: [vec![Entrant::new("bsq", ours)], peers]
+        candidates: [vec![Candidate::new("bsq", ours)], peers]
             .into_iter()
             .flatten()
             .collect(),
@@ -58,7 +58,7 @@ pub fn compare(suite: &mut Suite, name: &str, model: &ModelFile, batch: usize, r
 /// Of a step's scalars, the loss: what steps are compared by.
 struct Loss(OurProgram);
 
-impl bsq_benches::Contestant for Loss {
+impl bsq_benches::Implementation for Loss {
     fn run(&mut self) -> std::time::Duration {
         self.0.run()
     }

@@ -1,12 +1,12 @@
 //! Entropy coding alone: probabilities to bytes and back, beside the crate it is made with.
 //!
-//! Every symbol has probabilities of its own, as a prior gives them. Ours turns them into counts by
+//! Every symbol has its own probabilities, as a prior gives them. Ours turns them into counts by
 //! its own exact rule; `constriction` alone by the fastest of its rules, whose results its
 //! documentation does not promise to be the same everywhere.
 
-use bsq::codec::{Counts, SymbolDecoder, SymbolEncoder};
+use bsq::codec::{QuantizedCdf, SymbolDecoder, SymbolEncoder};
 use bsq_benches::data::uniform;
-use bsq_benches::{Agreement, Comparison, Entrant, Peer, Suite, Work};
+use bsq_benches::{Agreement, Candidate, Comparison, Peer, Suite, Work};
 use constriction::stream::model::DefaultContiguousCategoricalEntropyModel as Categorical;
 use constriction::stream::queue::{DefaultRangeDecoder, DefaultRangeEncoder};
 use constriction::stream::{Decode, Encode};
@@ -24,15 +24,15 @@ pub fn compare(suite: &mut Suite) {
         bytes: (SYMBOLS * CLASSES * size_of::<f32>()) as f64,
     };
     let (ours, theirs) = (data.encode(), data.encode_bare());
-    let groups: [(&str, Vec<Entrant<'_>>); 2] = [
+    let groups: [(&str, Vec<Candidate<'_>>); 2] = [
         (
             "entropy coding, encode",
             vec![
-                Entrant::new("bsq", || {
+                Candidate::new("bsq", || {
                     let data = data.clone();
                     Peer::new(move || data.encode(), |bytes| vec![bytes.len() as f64])
                 }),
-                Entrant::new("constriction", || {
+                Candidate::new("constriction", || {
                     let data = data.clone();
                     let size = |words: &Vec<u32>| vec![4.0 * words.len() as f64];
                     Peer::new(move || data.encode_bare(), size)
@@ -42,14 +42,14 @@ pub fn compare(suite: &mut Suite) {
         (
             "entropy coding, decode",
             vec![
-                Entrant::new("bsq", || {
+                Candidate::new("bsq", || {
                     let (data, ours) = (data.clone(), ours.clone());
                     Peer::new(
                         move || data.decode(&ours),
                         |values: &Vec<usize>| read(values),
                     )
                 }),
-                Entrant::new("constriction", || {
+                Candidate::new("constriction", || {
                     let (data, theirs) = (data.clone(), theirs.clone());
                     Peer::new(
                         move || data.decode_bare(&theirs),
@@ -59,13 +59,13 @@ pub fn compare(suite: &mut Suite) {
             ],
         ),
     ];
-    for (name, entrants) in groups {
+    for (name, candidates) in groups {
         let comparison = Comparison {
             name,
             work,
             agreement: Agreement::Within(ROUNDING),
             rounds: 30,
-            entrants,
+            candidates,
         };
         suite.compare_items(comparison, SYMBOLS as f64, "symbols");
     }
@@ -111,21 +111,19 @@ impl Data {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let (mut encoder, mut counts) = (SymbolEncoder::default(), Counts::default());
+        let (mut encoder, mut cdf) = (SymbolEncoder::default(), QuantizedCdf::default());
         for (&value, row) in self.values.iter().zip(self.rows()) {
-            counts.set(row);
-            encoder.encode(value, &counts);
+            cdf.set(row);
+            encoder.encode(value, &cdf);
         }
         encoder.finish()
     }
 
     fn decode(&self, bytes: &[u8]) -> Vec<usize> {
-        let (mut decoder, mut counts) = (SymbolDecoder::new(bytes), Counts::default());
+        let (mut decoder, mut cdf) = (SymbolDecoder::new(bytes), QuantizedCdf::default());
         let value = |row| {
-            counts.set(row);
-            decoder
-                .decode(&counts)
-                .expect("an encoder wrote these bytes")
+            cdf.set(row);
+            decoder.decode(&cdf).expect("an encoder wrote these bytes")
         };
         self.rows().map(value).collect()
     }

@@ -1,6 +1,6 @@
 //! Priors: tokens per second teacher-forced and cached, and entropy coding alone.
 //!
-//! The default prior with one section and with sixteen, and one of the paper's shape (24 layers of
+//! The default prior with one tile and with sixteen, and one of the paper's shape (24 layers of
 //! width 768, random weights) on a few tokens, its weights kept as f32, bf16 and bytes. *of memory*
 //! compares what f32 weights and the caches, as far as they are filled, amount to with the
 //! bandwidth of copying memory that was measured between the samples: decoding is a matter of
@@ -15,7 +15,7 @@ use bsq::prior::{PriorFile, PriorModel, Storage};
 use bsq_benches::Suite;
 use passes::Case;
 
-/// Sections of the paper's shape have 8x8 tokens here: with 32x32 a pass takes a minute.
+/// Tiles of the paper's shape have 8x8 tokens here: with 32x32 a pass takes a minute.
 const PAPER_SIDE: usize = 8;
 
 fn main() {
@@ -27,7 +27,7 @@ fn main() {
             model: default.model.clone(),
             make: &|_| default.clone(),
             storages: &[Storage::F32],
-            sections: vec![(32, 32); batch],
+            tiles: vec![(32, 32); batch],
             rounds: 10,
         };
         passes::compare(&mut suite, &case);
@@ -46,7 +46,7 @@ fn main() {
                 prior.stored_as(storage).expect("memory")
             },
             storages: &Storage::ALL,
-            sections: vec![(2, PAPER_SIDE); batch],
+            tiles: vec![(2, PAPER_SIDE); batch],
             rounds: 10,
         };
         passes::compare(&mut suite, &case);

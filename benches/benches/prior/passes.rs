@@ -2,10 +2,10 @@
 
 use bsq::pipeline::CompileOptions;
 use bsq::prior::{
-    PriorFile, PriorModel, PriorSession, PriorSessionError, SectionTokens, Storage,
-    section_function, sub_token_function, wavefront_function,
+    PriorFile, PriorModel, PriorSession, PriorSessionError, Storage, TileTokens,
+    sub_token_function, tile_function, wavefront_function,
 };
-use bsq_benches::{Agreement, Comparison, Contestant, Entrant, Suite, Work, threads};
+use bsq_benches::{Agreement, Candidate, Comparison, Implementation, Suite, Work, threads};
 use bsq_codegen::pipeline;
 use bsq_ir::Function;
 use bsq_ir::philox::random_word;
@@ -14,15 +14,15 @@ use std::time::{Duration, Instant};
 /// Bits of all tokens may differ by this much between ways to keep weights.
 const ROUNDING: f64 = 0.02;
 
-/// A prior, and the sections that it is run on.
+/// A prior, and the tiles that it is run on.
 pub struct Case<'a> {
     pub name: &'a str,
     pub model: PriorModel,
     /// Called only if the group is selected.
     pub make: &'a dyn Fn(Storage) -> PriorFile,
     pub storages: &'a [Storage],
-    /// Rows and columns of each section.
-    pub sections: Vec<(usize, usize)>,
+    /// Rows and columns of each tile.
+    pub tiles: Vec<(usize, usize)>,
     pub rounds: usize,
 }
 
@@ -39,35 +39,35 @@ pub fn compare(suite: &mut Suite, case: &Case<'_>) {
             Pass::TeacherForced => ("teacher-forced", whole(case)),
             Pass::Cached => ("cached", steps(case)),
         };
-        let entrants = case.storages.iter().map(|&storage| {
+        let candidates = case.storages.iter().map(|&storage| {
             let name = match storage {
                 Storage::F32 => "bsq, weights f32",
                 Storage::Bf16 => "bsq, weights bf16",
                 Storage::U8 => "bsq, weights u8",
             };
-            Entrant::new(name, move || Run::new(case, pass, storage))
+            Candidate::new(name, move || Run::new(case, pass, storage))
         });
         let comparison = Comparison {
-            name: &format!("prior {}, {what}, batch {}", case.name, case.sections.len()),
+            name: &format!("prior {}, {what}, batch {}", case.name, case.tiles.len()),
             work,
             agreement: Agreement::Within(ROUNDING),
             rounds: case.rounds,
-            entrants: entrants.collect(),
+            candidates: candidates.collect(),
         };
         suite.compare_items(comparison, tokens(case) as f64, "tokens");
     }
 }
 
 fn tokens(case: &Case<'_>) -> usize {
-    case.sections
+    case.tiles
         .iter()
         .map(|(rows, columns)| rows * columns)
         .sum()
 }
 
-/// All positions of a section, with those that hold no token; weights are read once.
+/// All positions of a tile, with those that hold no token; weights are read once.
 fn whole(case: &Case<'_>) -> Work {
-    let function = section_function(&case.model, case.sections.len());
+    let function = tile_function(&case.model, case.tiles.len());
     Work {
         flops: flops(&function),
         bytes: weight_bytes(&function),
@@ -76,14 +76,14 @@ fn whole(case: &Case<'_>) -> Work {
 
 /// Each step reads all weights as `f32`, and keys and values of the positions before it.
 fn steps(case: &Case<'_>) -> Work {
-    let (model, batch) = (&case.model, case.sections.len());
+    let (model, batch) = (&case.model, case.tiles.len());
     let (order, config) = (model.order(), model.config());
     // A step has half of the positions before it, on average.
     let half = order.wavefronts().div_ceil(2);
     let wavefront = wavefront_function(model, batch, half);
     let sub_token = sub_token_function(model, batch * order.wavefront_width());
     let times = case
-        .sections
+        .tiles
         .iter()
         .map(|&(rows, columns)| order.wavefronts_of(rows, columns));
     let times = times.max().unwrap_or(0);
@@ -111,11 +111,11 @@ fn weight_bytes(function: &Function) -> f64 {
     weights.map(|(_, _, ty)| ty.bytes()).sum::<usize>() as f64
 }
 
-/// One way to run a prior. The result is the bits that each section's tokens cost.
+/// One way to run a prior. The result is the bits that each tile's tokens cost.
 struct Run {
     pass: Pass,
     session: PriorSession,
-    sections: Vec<SectionTokens>,
+    tiles: Vec<TileTokens>,
     bits: Vec<f64>,
 }
 
@@ -127,13 +127,13 @@ impl Run {
             let word = |half| u64::from(random_word(3, 0, 2 * i + half));
             (word(0) << 32 | word(1)) >> (64 - bits)
         };
-        let section = |(number, &(rows, columns)): (usize, &(usize, usize))| {
+        let tile = |(number, &(rows, columns)): (usize, &(usize, usize))| {
             let first = (number * rows * columns) as u64;
             let tokens: Vec<u64> = (0..(rows * columns) as u64)
                 .map(|i| token(first + i))
                 .collect();
             let depth = prior.config.prior.sub_tokens();
-            SectionTokens::new(&prior.model, rows, columns, &tokens, depth)
+            TileTokens::new(&prior.model, rows, columns, &tokens, depth)
         };
         let options = CompileOptions {
             threads: threads(),
@@ -142,34 +142,34 @@ impl Run {
         Run {
             pass,
             session: PriorSession::new(&prior, &options).expect("exact options"),
-            sections: case.sections.iter().enumerate().map(section).collect(),
+            tiles: case.tiles.iter().enumerate().map(tile).collect(),
             bits: Vec::new(),
         }
     }
 }
 
-impl Contestant for Run {
+impl Implementation for Run {
     fn run(&mut self) -> Duration {
         let Run {
             pass,
             session,
-            sections,
+            tiles,
             bits,
         } = self;
         bits.clear();
-        bits.resize(sections.len(), 0.0);
+        bits.resize(tiles.len(), 0.0);
         let depth = session.model().config().sub_tokens();
-        let sizes: Vec<_> = sections.iter().map(|s| (s.rows, s.columns)).collect();
-        let mut decide = |place: bsq::prior::Place, probabilities: &[f32]| {
-            let token = sections[place.section].token(place.row, place.column);
+        let sizes: Vec<_> = tiles.iter().map(|s| (s.rows, s.columns)).collect();
+        let mut decide = |place: bsq::prior::SubTokenPosition, probabilities: &[f32]| {
+            let token = tiles[place.tile].token(place.row, place.column);
             let value = token[place.index] as usize;
-            bits[place.section] -= f64::from(probabilities[value]).log2();
+            bits[place.tile] -= f64::from(probabilities[value]).log2();
             Ok::<_, PriorSessionError>(value)
         };
         let start = Instant::now();
         match pass {
             Pass::TeacherForced => session
-                .teacher_forced(sections, depth, &mut |place, p| decide(place, p).map(drop))
+                .teacher_forced(tiles, depth, &mut |place, p| decide(place, p).map(drop))
                 .expect("the program runs"),
             Pass::Cached => drop(
                 session

@@ -2,4 +2,4 @@
 
 pub mod clif;
 pub mod microkernel;
-mod wide;
+mod simd;

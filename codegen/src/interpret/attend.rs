@@ -47,7 +47,7 @@ impl Item<'_, '_> {
         }
     }
 
-    /// Term `k` of a column of a packed side.
+    /// Term `k` of a column of a packed operand.
     fn packed(
         &mut self,
         format: Format,
@@ -72,7 +72,7 @@ impl Item<'_, '_> {
     }
 }
 
-/// A number of a left side.
+/// A number of an lhs.
 fn rounded(format: Format, x: f32) -> f32 {
     match format {
         Format::Bf16 => half::bf16::from_f32(x).to_f32(),

@@ -1,7 +1,7 @@
 //! Attention's backward pass for a block of rows, score by score.
 
 use super::Item;
-use crate::kernel::{AttendBackward, Element, PANEL, Panels, Side};
+use crate::kernel::{AttendBackward, Element, PANEL, Panels, StridedRows};
 use bsq_ir::DType;
 
 impl Item<'_, '_> {
@@ -10,7 +10,7 @@ impl Item<'_, '_> {
         let first = self.affine(&a.first) as usize;
         let scale = f32::from_bits(a.scale);
         for row in 0..rows {
-            let left = [0, 1].map(|i| self.row(&a.left[i], row, a.depths[i]));
+            let lhs = [0, 1].map(|i| self.row(&a.lhs[i], row, a.depths[i]));
             // Of each column its vectors, the probability, and the gradient of the score.
             let mut seen = Vec::new();
             let mut inner = 0.0;
@@ -24,9 +24,9 @@ impl Item<'_, '_> {
                 {
                     continue;
                 }
-                let right = [0, 1].map(|i| self.vector(&a.right[i], column, a.depths[i]));
+                let rhs = [0, 1].map(|i| self.vector(&a.rhs[i], column, a.depths[i]));
                 let [score, dp] = [0, 1].map(|i| {
-                    let terms = left[i].iter().zip(&right[i]);
+                    let terms = lhs[i].iter().zip(&rhs[i]);
                     terms.map(|(x, y)| x * y).sum::<f32>()
                 });
                 let of_query = if a.by_keys { column } else { row } as i64;
@@ -34,7 +34,7 @@ impl Item<'_, '_> {
                 let sum = self.number(&a.sums, of_query);
                 let p = (score * scale - maximum).exp() / sum;
                 inner += p * dp;
-                seen.push((right, of_query, p, dp));
+                seen.push((rhs, of_query, p, dp));
             }
             if !a.by_keys {
                 self.put(&a.inner.shifted(row as i64), inner);
@@ -42,12 +42,12 @@ impl Item<'_, '_> {
             for (which, to) in a.results.iter().enumerate() {
                 let width = a.depths[which];
                 let mut sums = vec![0f32; width];
-                for (right, of_query, p, dp) in &seen {
+                for (rhs, of_query, p, dp) in &seen {
                     let factor = match which {
                         0 => p * (dp - self.number(&a.inner, *of_query)) * scale,
                         _ => *p,
                     };
-                    let terms = right[which].iter();
+                    let terms = rhs[which].iter();
                     sums.iter_mut()
                         .zip(terms)
                         .for_each(|(sum, x)| *sum += factor * x);
@@ -63,7 +63,7 @@ impl Item<'_, '_> {
         f32::from_bits(self.load(&of.shifted(at), DType::F32) as u32)
     }
 
-    fn row(&mut self, side: &Side, row: usize, width: usize) -> Vec<f32> {
+    fn row(&mut self, side: &StridedRows, row: usize, width: usize) -> Vec<f32> {
         let at = |i: usize| row as i64 * side.row_stride + i as i64 * side.column_stride;
         (0..width)
             .map(|i| self.number(&side.first, at(i)))

@@ -43,7 +43,7 @@ impl Item<'_, '_> {
     }
 }
 
-/// A sum with one more term, all as bits; `own` is what the column has of its own.
+/// A sum with one more term, all as bits; `own` is the column's value.
 fn add(format: Format, sum: u32, a: u32, b: u32, own: u32) -> u32 {
     let bf16 = |bits: u32| f32::from_bits(bits << 16);
     let f16 = |bits: u32| half::f16::from_bits(bits as u16).to_f32();

@@ -13,6 +13,28 @@ pub struct Affine {
     pub terms: Vec<(Var, i64)>,
 }
 
+/// How the addresses of neighbouring iterations of a loop lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessPattern {
+    /// They are one address.
+    Same,
+    /// Side by side.
+    Contiguous,
+    /// So many elements apart.
+    Strided(i64),
+}
+
+impl AccessPattern {
+    /// Elements from one iteration to the next.
+    pub fn stride(self) -> i64 {
+        match self {
+            AccessPattern::Same => 0,
+            AccessPattern::Contiguous => 1,
+            AccessPattern::Strided(stride) => stride,
+        }
+    }
+}
+
 impl Affine {
     pub fn constant(constant: i64) -> Self {
         Affine {
@@ -32,6 +54,15 @@ impl Affine {
     pub fn coefficient(&self, var: Var) -> i64 {
         let found = self.terms.iter().find(|term| term.0 == var);
         found.map_or(0, |term| term.1)
+    }
+
+    /// What this is as an address in a loop over `var`.
+    pub fn pattern(&self, var: Var) -> AccessPattern {
+        match self.coefficient(var) {
+            0 => AccessPattern::Same,
+            1 => AccessPattern::Contiguous,
+            stride => AccessPattern::Strided(stride),
+        }
     }
 
     pub fn add(&self, other: &Affine) -> Affine {

@@ -8,9 +8,9 @@ use std::fmt;
 /// The maximum and the sum of a row are corrected as further blocks of keys are seen, so that no
 /// row of scores is ever stored. Blocks, and with them roundings, are the target's choice.
 ///
-/// K is packed as [`Contract`](super::Contract) packs the right side of `Q K^T`, V as that of
+/// K is packed as [`Contract`](super::Contract) packs the rhs of `Q K^T`, V as that of
 /// `P V`, both in the [`Format`] of the products: `F32`, `Bf16` or `F16`. Q and the probabilities
-/// are rounded to what it says of a left side.
+/// are rounded to what it says of an lhs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attend {
     pub format: Format,

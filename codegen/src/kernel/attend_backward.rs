@@ -8,7 +8,7 @@ use std::fmt;
 /// With `S = scale * Q K^T`, `P = exp(S - maximum) / sum`, `dP = G V^T` and
 /// `dS = scale * P * (dP - inner)`, where the inner product of a query is its row's sum of `P * dP`:
 ///
-/// | rows | columns | left sides | right sides | reads | writes |
+/// | rows | columns | left operands | right operands | reads | writes |
 /// |---|---|---|---|---|---|
 /// | queries | keys | Q, G | K, V | | `inner`, `dQ = dS K` |
 /// | keys | queries | K, V | Q, G | `inner` | `dK = dS^T Q`, `dV = P^T G` |
@@ -19,9 +19,9 @@ use std::fmt;
 pub struct AttendBackward {
     /// Rows are keys.
     pub by_keys: bool,
-    pub left: [Side; 2],
-    /// Packed as [`Contract`](super::Contract) packs the right side of a sum over columns.
-    pub right: [Panels; 2],
+    pub lhs: [StridedRows; 2],
+    /// Packed as [`Contract`](super::Contract) packs the rhs of a sum over columns.
+    pub rhs: [Panels; 2],
     /// Of every query, from the first row or column on: the largest scaled score, the sum of
     /// exponentials, the inner product.
     pub maxima: Element,
@@ -44,7 +44,7 @@ pub struct AttendBackward {
 
 /// Rows with plain strides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Side {
+pub struct StridedRows {
     pub first: Element,
     pub row_stride: i64,
     pub column_stride: i64,
@@ -59,9 +59,9 @@ pub struct Panels {
 
 impl AttendBackward {
     pub fn reads(&self) -> Vec<&Element> {
-        let left = self.left.iter().map(|side| &side.first);
-        let right = self.right.iter().map(|panels| &panels.first);
-        let mut all: Vec<&Element> = left.chain(right).collect();
+        let lhs = self.lhs.iter().map(|side| &side.first);
+        let rhs = self.rhs.iter().map(|panels| &panels.first);
+        let mut all: Vec<&Element> = lhs.chain(rhs).collect();
         all.extend([&self.maxima, &self.sums]);
         all.extend(self.by_keys.then_some(&self.inner));
         all
@@ -74,10 +74,10 @@ impl AttendBackward {
 
     /// Every index expression.
     pub fn indices(&mut self) -> Vec<&mut Affine> {
-        let left = self.left.iter_mut().map(|side| &mut side.first);
-        let right = self.right.iter_mut().map(|panels| &mut panels.first);
+        let lhs = self.lhs.iter_mut().map(|side| &mut side.first);
+        let rhs = self.rhs.iter_mut().map(|panels| &mut panels.first);
         let rows = [&mut self.maxima, &mut self.sums, &mut self.inner];
-        let elements = left.chain(right).chain(rows).chain(&mut self.results);
+        let elements = lhs.chain(rhs).chain(rows).chain(&mut self.results);
         let mut all: Vec<&mut Affine> = elements.map(|element| &mut element.at).collect();
         all.push(&mut self.first);
         all
@@ -92,11 +92,11 @@ impl fmt::Display for AttendBackward {
             write!(f, " {element}")?;
         }
         write!(f, " =")?;
-        for side in &self.left {
+        for side in &self.lhs {
             let (row, column) = (side.row_stride, side.column_stride);
             write!(f, " {} by ({row}, {column})", side.first)?;
         }
-        for panels in &self.right {
+        for panels in &self.rhs {
             write!(f, " {} by {}", panels.first, panels.stride)?;
         }
         write!(f, ", {}, {}", self.maxima, self.sums)?;

@@ -1,4 +1,4 @@
-//! How the two sides of a block contraction are stored, and what arithmetic that means.
+//! How the two operands of a block contraction are stored, and what arithmetic that means.
 
 use bsq_ir::DType;
 
@@ -76,7 +76,7 @@ impl Format {
         }
     }
 
-    /// Element type of the value that each column has of its own, if it has one.
+    /// Element type of the per-column value, if there is one.
     pub const fn columns(self) -> Option<DType> {
         match self {
             Format::U8Weights => Some(DType::F32),

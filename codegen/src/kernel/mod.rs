@@ -23,9 +23,9 @@ mod parse;
 pub mod verify;
 
 pub use access::{Access, for_each_access, reads_first};
-pub use affine::{Affine, Var};
+pub use affine::{AccessPattern, Affine, Var};
 pub use attend::Attend;
-pub use attend_backward::{AttendBackward, Panels, Side};
+pub use attend_backward::{AttendBackward, Panels, StridedRows};
 use display::FloatBits;
 pub use format::Format;
 pub use parse::{ParseError, parse, parse_all};
@@ -136,7 +136,7 @@ pub enum Stmt {
     /// with `var` as the index. `body` stores nothing.
     Reduce(Reduce),
     Contract(Box<Contract>),
-    /// For targets that like it: see [`lower::Blocks`](crate::lower::Blocks).
+    /// For targets that ask for it: see [`lower::TilingPolicy`](crate::lower::TilingPolicy).
     Attend(Box<Attend>),
     /// For the same.
     AttendBackward(Box<AttendBackward>),
@@ -215,12 +215,12 @@ pub struct Contract {
     pub a: Element,
     pub a_row_stride: i64,
     pub a_k_stride: i64,
-    /// Terms of A come in groups: `a_k_stride` is the distance inside one. For targets that like
-    /// it: see [`lower::Blocks`](crate::lower::Blocks).
+    /// Terms of A come in groups: `a_k_stride` is the distance inside one. For targets that
+    /// ask for it: see [`lower::TilingPolicy`](crate::lower::TilingPolicy).
     pub a_groups: Option<Groups>,
     pub b: Element,
     pub b_panel_stride: i64,
-    /// What the first column has of its own, where the format says so; one element per column.
+    /// The first column's value, where the format has per-column values; one element per column.
     pub columns: Option<Element>,
     pub c: Element,
     pub c_row_stride: i64,
@@ -255,7 +255,7 @@ impl Contract {
         }
     }
 
-    /// What is read: A, B, and what columns have of their own.
+    /// What is read: A, B, and per-column values.
     pub fn reads(&self) -> impl Iterator<Item = &Element> {
         [&self.a, &self.b].into_iter().chain(&self.columns)
     }

@@ -2,45 +2,46 @@
 //!
 //! Reshapes are the difficult ones. An index is split into quotient and remainder where its terms
 //! allow it; where a loop variable straddles the border, the caller splits that loop and starts
-//! over; where neither works, the operand has to be stored first.
+//! over; where neither works, the operand has to be materialized first.
 
 use crate::kernel::{Affine, Var};
 use bsq_ir::{Function, NodeId, Op, Shape};
+use std::ops::Range;
 
 /// Why an index cannot be pushed through.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Blocked {
+pub enum Obstacle {
     /// Split this loop: its inner part runs over `inner` values.
     Split { var: Var, inner: usize },
-    /// Give this node a buffer of its own.
-    Store(NodeId),
+    /// Give this node a buffer.
+    Materialize(NodeId),
 }
 
 /// The tensors that have buffers, and the extents of loop variables.
-pub struct Places<'a> {
+pub struct Addressing<'a> {
     pub function: &'a Function,
-    /// True for nodes that are stored.
-    pub stored: &'a [bool],
+    /// True for nodes that are materialized.
+    pub materialized: &'a [bool],
     pub extents: &'a [usize],
 }
 
 /// Where the search for an element ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// An element of a stored node, by offset.
-    Stored(NodeId, Affine),
+    /// An element of a materialized node, by offset.
+    Materialized(NodeId, Affine),
     /// An element of a node that computes, by index vector.
     Computed(NodeId, Vec<Affine>),
 }
 
-impl Places<'_> {
+impl Addressing<'_> {
     /// Follows element `index` of `node` through movement ops.
-    pub fn locate(&self, mut node: NodeId, mut index: Vec<Affine>) -> Result<Source, Blocked> {
+    pub fn locate(&self, mut node: NodeId, mut index: Vec<Affine>) -> Result<Source, Obstacle> {
         loop {
             let definition = self.function.node(node);
-            if self.stored[node.index()] {
+            if self.materialized[node.index()] {
                 let offset = flatten(&index, definition.shape());
-                return Ok(Source::Stored(node, offset));
+                return Ok(Source::Materialized(node, offset));
             }
             let Some(&operand) = definition.operands.first() else {
                 return Ok(Source::Computed(node, index));
@@ -51,8 +52,8 @@ impl Places<'_> {
             };
             index = match &definition.op {
                 Op::Reshape(to) => {
-                    if self.stored[operand.index()] {
-                        return Ok(Source::Stored(operand, flatten(&index, to)));
+                    if self.materialized[operand.index()] {
+                        return Ok(Source::Materialized(operand, flatten(&index, to)));
                     }
                     self.reshape(&index, to, from, operand)?
                 }
@@ -107,7 +108,7 @@ impl Places<'_> {
         to: &Shape,
         from: &Shape,
         operand: NodeId,
-    ) -> Result<Vec<Affine>, Blocked> {
+    ) -> Result<Vec<Affine>, Obstacle> {
         let mut result = Vec::with_capacity(from.rank());
         for (outputs, inputs) in aligned_parts(to, from) {
             let part: Shape = to[outputs.clone()].into();
@@ -133,7 +134,7 @@ impl Places<'_> {
         index: &Affine,
         extent: usize,
         operand: NodeId,
-    ) -> Result<(Affine, Affine), Blocked> {
+    ) -> Result<(Affine, Affine), Obstacle> {
         let divisor = extent as i64;
         let mut quotient = Affine::constant(index.constant.div_euclid(divisor));
         let mut remainder = Affine::constant(index.constant.rem_euclid(divisor));
@@ -156,11 +157,11 @@ impl Places<'_> {
             if coefficient > 0 && divisor % coefficient == 0 {
                 let inner = (divisor / coefficient) as usize;
                 if var_extent > inner && var_extent.is_multiple_of(inner) {
-                    return Err(Blocked::Split { var, inner });
+                    return Err(Obstacle::Split { var, inner });
                 }
             }
         }
-        Err(Blocked::Store(operand))
+        Err(Obstacle::Materialize(operand))
     }
 }
 
@@ -192,10 +193,8 @@ pub fn digits(at: &Affine, extent: usize, of_var: impl Fn(Var) -> usize) -> Opti
     whole.then(|| terms.iter().rev().map(|term| term.0).collect())
 }
 
-type Range = std::ops::Range<usize>;
-
 /// The finest split of two shapes into consecutive parts of equal products.
-fn aligned_parts(to: &Shape, from: &Shape) -> Vec<(Range, Range)> {
+fn aligned_parts(to: &Shape, from: &Shape) -> Vec<(Range<usize>, Range<usize>)> {
     let mut parts = Vec::new();
     let (mut t, mut f) = (0, 0);
     while t < to.rank() || f < from.rank() {

@@ -38,7 +38,7 @@ pub(crate) fn assemble(function: &Function, lowered: Lowering, in_place: &InPlac
             rest: lowered.rest.map(|rest| assembler.value(rest)),
             label: lowered.label,
             flops: lowered.flops,
-            stable: false,
+            invariant: false,
         });
     }
     let mut outputs = Vec::new();
@@ -63,7 +63,7 @@ pub(crate) fn assemble(function: &Function, lowered: Lowering, in_place: &InPlac
         copies,
         arena_bytes: 0,
     };
-    mark_stable(&mut program);
+    mark_invariant(&mut program);
     program
 }
 
@@ -140,7 +140,7 @@ impl<'f> Assembler<'f> {
 }
 
 /// Marks launches whose every input stays the same from run to run.
-fn mark_stable(program: &mut Program) {
+fn mark_invariant(program: &mut Program) {
     let mut changing: BTreeSet<BufferId> = program.copies.iter().map(|copy| copy.1).collect();
     for (index, buffer) in program.buffers.iter().enumerate() {
         if matches!(buffer.kind, BufferKind::Input(_)) {
@@ -162,12 +162,12 @@ fn mark_stable(program: &mut Program) {
     for launch in &mut program.launches {
         let kernel = &program.kernels[launch.kernel];
         let mut arguments = launch.arguments.iter().zip(&kernel.buffers);
-        launch.stable = arguments.all(|(argument, _)| !changing.contains(argument));
+        launch.invariant = arguments.all(|(argument, _)| !changing.contains(argument));
         for (argument, array) in launch.arguments.iter().zip(&kernel.buffers) {
-            if array.written && !launch.stable {
+            if array.written && !launch.invariant {
                 changing.insert(*argument);
             } else if array.written {
-                program.buffers[argument.0 as usize].kind = BufferKind::Stable;
+                program.buffers[argument.0 as usize].kind = BufferKind::Invariant;
             }
         }
     }

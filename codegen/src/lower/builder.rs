@@ -1,6 +1,6 @@
 //! Emits the body of a kernel: values by (node, index), each in the outermost loop that can hold it.
 
-use super::access::{Blocked, Places, Source};
+use super::access::{Addressing, Obstacle, Source};
 use super::axes::Axes;
 use crate::kernel::{Affine, Array, Element, Inst, Place, Stmt, Value, Var};
 use crate::schedule::{Role, role};
@@ -47,9 +47,9 @@ struct Scope {
 }
 
 /// A kernel's body under construction.
-pub struct Builder<'a> {
+pub struct KernelBuilder<'a> {
     function: &'a Function,
-    stored: &'a [bool],
+    materialized: &'a [bool],
     pub axes: Axes,
     pub shared: Vec<Shared>,
     pub buffers: Vec<Array>,
@@ -61,11 +61,11 @@ pub struct Builder<'a> {
     given: HashMap<(NodeId, Vec<Affine>), Element>,
 }
 
-impl<'a> Builder<'a> {
-    pub fn new(function: &'a Function, stored: &'a [bool], axes: Axes) -> Self {
-        Builder {
+impl<'a> KernelBuilder<'a> {
+    pub fn new(function: &'a Function, materialized: &'a [bool], axes: Axes) -> Self {
+        KernelBuilder {
             function,
-            stored,
+            materialized,
             axes,
             shared: Vec::new(),
             buffers: Vec::new(),
@@ -76,20 +76,24 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Which nodes are stored.
-    pub fn stored(&self) -> &'a [bool] {
-        self.stored
+    /// Which nodes are materialized.
+    pub fn materialized(&self) -> &'a [bool] {
+        self.materialized
     }
 
     /// An empty builder whose loops are split where this one's had to be.
     pub fn restart(self, var: Var, inner: usize) -> Self {
-        Builder::new(self.function, self.stored, self.axes.split(var, inner))
+        KernelBuilder::new(
+            self.function,
+            self.materialized,
+            self.axes.split(var, inner),
+        )
     }
 
-    pub fn places(&self) -> Places<'_> {
-        Places {
+    pub fn addressing(&self) -> Addressing<'_> {
+        Addressing {
             function: self.function,
-            stored: self.stored,
+            materialized: self.materialized,
             extents: &self.axes.extents,
         }
     }
@@ -108,7 +112,7 @@ impl<'a> Builder<'a> {
         Place::Buffer(index as u32)
     }
 
-    /// The kernel's buffer for a stored node.
+    /// The kernel's buffer for a materialized node.
     pub fn node_buffer(&mut self, node: NodeId, written: bool) -> Place {
         let definition = self.function.node(node);
         let shared = match definition.op {
@@ -235,9 +239,9 @@ impl<'a> Builder<'a> {
     }
 
     /// Element `index` of `node`.
-    pub fn value(&mut self, node: NodeId, index: Vec<Affine>) -> Result<Value, Blocked> {
-        match self.places().locate(node, index)? {
-            Source::Stored(node, at) => {
+    pub fn value(&mut self, node: NodeId, index: Vec<Affine>) -> Result<Value, Obstacle> {
+        match self.addressing().locate(node, index)? {
+            Source::Materialized(node, at) => {
                 let place = self.node_buffer(node, false);
                 Ok(self.load(place, at, None, self.function.node(node).dtype()))
             }
@@ -267,13 +271,13 @@ impl<'a> Builder<'a> {
             .copied()
     }
 
-    fn compute(&mut self, id: NodeId, index: &[Affine]) -> Result<Value, Blocked> {
+    fn compute(&mut self, id: NodeId, index: &[Affine]) -> Result<Value, Obstacle> {
         let function = self.function;
         let node = function.node(id);
         let dtype = node.dtype();
         match &node.op {
             Op::Constant(constant) => {
-                let element = constant.splat_element().ok_or(Blocked::Store(id))?;
+                let element = constant.splat_element().ok_or(Obstacle::Materialize(id))?;
                 let mut bits = [0; 8];
                 bits[..element.len()].copy_from_slice(element);
                 Ok(self.constant(dtype, u64::from_le_bytes(bits)))
@@ -325,11 +329,11 @@ impl<'a> Builder<'a> {
                 }
                 Ok(self.map(op.clone(), dtype, &operands))
             }
-            _ => Err(Blocked::Store(id)),
+            _ => Err(Obstacle::Materialize(id)),
         }
     }
 
-    /// Element `index` of a stored node, moved along `axis` by `position` clamped to `0..=last`.
+    /// Element `index` of a materialized node, moved along `axis` by `position` clamped to `0..=last`.
     fn load_dynamic(
         &mut self,
         node: NodeId,
@@ -338,30 +342,37 @@ impl<'a> Builder<'a> {
         position: Value,
         position_node: NodeId,
         last: usize,
-    ) -> Result<Value, Blocked> {
+    ) -> Result<Value, Obstacle> {
         let extent = self.function.node(node).shape()[axis];
         let probe = self.axes.var(extent);
         let mut probed = index.clone();
         probed[axis] = Affine::var(probe);
-        let stride = match self.places().locate(node, probed) {
-            Ok(Source::Stored(_, at)) => at.coefficient(probe),
-            // A leaf has no buffer of its own: the view of it gets one.
+        let stride = match self.addressing().locate(node, probed) {
+            Ok(Source::Materialized(_, at)) => at.coefficient(probe),
+            // A leaf has no buffer: the view of it gets one.
             Ok(Source::Computed(leaf, _)) if role(&self.function.node(leaf).op) == Role::Leaf => {
-                return Err(Blocked::Store(node));
+                return Err(Obstacle::Materialize(node));
             }
-            Ok(Source::Computed(node, _)) => return Err(Blocked::Store(node)),
+            Ok(Source::Computed(node, _)) => return Err(Obstacle::Materialize(node)),
             // A position that is not known yet cannot be cut in two.
-            Err(Blocked::Split { var, .. }) if var == probe => return Err(Blocked::Store(node)),
-            Err(blocked) => return Err(blocked),
+            Err(Obstacle::Split { var, .. }) if var == probe => {
+                return Err(Obstacle::Materialize(node));
+            }
+            Err(obstacle) => return Err(obstacle),
         };
-        let Source::Stored(stored, at) = self.places().locate(node, index)? else {
-            return Err(Blocked::Store(node));
+        let Source::Materialized(materialized, at) = self.addressing().locate(node, index)? else {
+            return Err(Obstacle::Materialize(node));
         };
         let from = self.function.node(position_node).dtype();
         let offset = self.clamped(position, from, last);
         let offset = self.scaled(offset, stride);
-        let place = self.node_buffer(stored, false);
-        Ok(self.load(place, at, Some(offset), self.function.node(stored).dtype()))
+        let place = self.node_buffer(materialized, false);
+        Ok(self.load(
+            place,
+            at,
+            Some(offset),
+            self.function.node(materialized).dtype(),
+        ))
     }
 
     /// An integer as `i64`, clamped to `0..=last`. A `u64` above the range of `i64` is large.

@@ -69,6 +69,9 @@ fn zeros(graph: &Graph, ty: &Type) -> NodeId {
 
 /// True if a group's results have no elements: there is nothing to launch.
 pub(super) fn stores_nothing(function: &Function, group: &Group) -> bool {
-    let mut stored = group.stored.iter().flat_map(|&id| &function.node(id).types);
-    !group.stored.is_empty() && stored.all(|ty| ty.shape.elements() == 0)
+    let mut materialized = group
+        .materialized
+        .iter()
+        .flat_map(|&id| &function.node(id).types);
+    !group.materialized.is_empty() && materialized.all(|ty| ty.shape.elements() == 0)
 }

@@ -4,37 +4,36 @@ mod access;
 mod assemble;
 mod attention;
 mod axes;
-mod blocks;
 mod builder;
 mod contraction;
+mod data_movement;
 mod empty;
 mod error;
 mod in_place;
-mod left;
+mod lhs;
+mod loop_nest;
 pub(crate) mod loops;
-mod moves;
-mod nest;
+mod operand_formats;
 mod pack;
 mod precision;
 mod prepare;
-mod rows;
-mod sides;
+mod tiling;
 
 use crate::kernel::Kernel;
 use crate::schedule::{Group, Groups, Role, Widenings, role};
-use access::Blocked;
+use access::Obstacle;
 pub(crate) use assemble::assemble;
 use axes::Axes;
-pub use blocks::{Blocks, Extents};
 use bsq_ir::{Function, NodeId, Op, Type};
-use builder::{Builder, Shared};
+use builder::{KernelBuilder, Shared};
 pub(crate) use empty::without_empty_operands;
 pub use error::LowerError;
 pub(crate) use in_place::{Apart, in_place};
 pub use precision::Precision;
-pub(crate) use prepare::{computed_again, prepare};
+pub(crate) use prepare::{prepare, rematerialized};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+pub use tiling::{Extents, TilingPolicy};
 
 /// A kernel and the shared arrays that it is launched on.
 pub(crate) struct Lowered {
@@ -74,7 +73,7 @@ impl fmt::Display for Obstacles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut obstacles = self.0.iter();
         obstacles.try_for_each(|(group, node)| {
-            writeln!(f, "# group {group} needs {node} stored: start over")
+            writeln!(f, "# group {group} needs {node} materialized: start over")
         })
     }
 }
@@ -84,7 +83,7 @@ impl fmt::Display for Obstacles {
 pub struct Options {
     /// The format of contractions and attention.
     pub precision: Precision,
-    pub blocks: Blocks,
+    pub tiling: TilingPolicy,
 }
 
 impl Default for Options {
@@ -92,16 +91,16 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             precision: Precision::F32,
-            blocks: Blocks::CPU,
+            tiling: TilingPolicy::CPU,
         }
     }
 }
 
 /// What attempts at lowering have found out; the next one starts with it. In the end each node is
-/// a kernel of its own that reads stored operands, and for that there is always a loop.
+/// a separate kernel that reads materialized operands, and for that there is always a loop.
 pub(crate) struct Findings {
     /// Nodes that get buffers whatever the scheduler's rules say.
-    pub stored: BTreeSet<NodeId>,
+    pub materialized: BTreeSet<NodeId>,
     /// Values that do not take their parameter's place.
     pub apart: BTreeSet<NodeId>,
 }
@@ -115,12 +114,12 @@ pub(crate) struct Lowering(pub Vec<Lowered>);
 impl Findings {
     pub fn new(function: &Function) -> Self {
         Findings {
-            stored: prepare::outputs_to_copy(function),
+            materialized: prepare::outputs_to_copy(function),
             apart: BTreeSet::new(),
         }
     }
 
-    /// Stores the nodes in the way; where they are stored already, takes their groups apart.
+    /// Materializes the nodes in the way; where they are already, takes their groups apart.
     ///
     /// # Errors
     /// If all of that has been done before: there is no kernel for the first of the nodes.
@@ -128,14 +127,14 @@ impl Findings {
         let Groups {
             function, schedule, ..
         } = groups;
-        let before = self.stored.len();
-        self.stored
+        let before = self.materialized.len();
+        self.materialized
             .extend(obstacles.0.iter().map(|&(_, node)| node));
-        if self.stored.len() == before {
+        if self.materialized.len() == before {
             let groups = obstacles.0.iter().map(|&(at, _)| &schedule.groups[at]);
-            groups.for_each(|group| self.stored.extend(taken_apart(function, group)));
+            groups.for_each(|group| self.materialized.extend(taken_apart(function, group)));
         }
-        match self.stored.len() == before {
+        match self.materialized.len() == before {
             true => Err(LowerError::no_kernel(function, obstacles.0[0].1)),
             false => Ok(()),
         }
@@ -158,7 +157,7 @@ pub(crate) fn lower(groups: &Groups, options: &Options) -> Result<Lowering, Obst
         in_place: &order.in_place,
         options,
     };
-    let mut stored = schedule.stored.clone();
+    let mut materialized = schedule.materialized.clone();
     let mut kernels = Vec::new();
     let mut obstacles = Vec::new();
     for &index in &order.groups {
@@ -168,14 +167,17 @@ pub(crate) fn lower(groups: &Groups, options: &Options) -> Result<Lowering, Obst
         }
         // Inside its own kernel a node is computed, not loaded.
         group
-            .stored
+            .materialized
             .iter()
-            .for_each(|id| stored[id.index()] = false);
-        match lower_group(function, &stored, group, &schedule.widened, &context) {
+            .for_each(|id| materialized[id.index()] = false);
+        match lower_group(function, &materialized, group, &schedule.widened, &context) {
             Ok(lowered) => kernels.extend(lowered),
             Err(node) => obstacles.push((index, node)),
         }
-        group.stored.iter().for_each(|id| stored[id.index()] = true);
+        group
+            .materialized
+            .iter()
+            .for_each(|id| materialized[id.index()] = true);
     }
     match obstacles.is_empty() {
         true => Ok(Lowering(kernels)),
@@ -183,7 +185,7 @@ pub(crate) fn lower(groups: &Groups, options: &Options) -> Result<Lowering, Obst
     }
 }
 
-/// What to store so that each member of a group is a kernel of its own with stored operands.
+/// What to materialize so that each member of a group is a kernel whose operands are in memory.
 fn taken_apart(function: &Function, group: &Group) -> Vec<NodeId> {
     let members = group.members.iter();
     let nodes = members.flat_map(|&id| function.node(id).operands.iter().copied().chain([id]));
@@ -199,35 +201,35 @@ struct Context<'a> {
     options: &'a Options,
 }
 
-/// The kernels of one group, or the node that needs a buffer of its own first.
+/// The kernels of one group, or the node that has to be materialized first.
 fn lower_group(
     function: &Function,
-    stored: &[bool],
+    materialized: &[bool],
     group: &Group,
     widened: &Widenings,
     context: &Context,
 ) -> Result<Vec<Lowered>, NodeId> {
     let mut axes = Axes::default();
     loop {
-        let builder = Builder::new(function, stored, axes.clone());
+        let builder = KernelBuilder::new(function, materialized, axes.clone());
         let attempt = match group.anchor.map(|anchor| &function.node(anchor).op) {
-            None => rows::lower(builder, function, group, &context.options.blocks),
+            None => loop_nest::lower(builder, function, group, &context.options.tiling),
             Some(Op::DotGeneral(_)) => {
-                contraction::lower(builder, function, group, widened, &context.options.blocks)
+                contraction::lower(builder, function, group, widened, &context.options.tiling)
             }
             Some(Op::Attention { .. } | Op::AttentionBackward { .. }) => {
                 attention::lower(builder, function, group, context.options)
             }
-            Some(_) => moves::lower(builder, function, group, context.in_place),
+            Some(_) => data_movement::lower(builder, function, group, context.in_place),
         };
         match attempt {
             Ok(lowered) => return Ok(lowered),
-            Err((Blocked::Store(node), _)) => return Err(node),
-            Err((Blocked::Split { var, inner }, tried)) if tried.is_axis(var) => {
+            Err((Obstacle::Materialize(node), _)) => return Err(node),
+            Err((Obstacle::Split { var, inner }, tried)) if tried.is_axis(var) => {
                 axes = tried.split(var, inner);
             }
             // What counts something else stays whole: the group is taken apart.
-            Err((Blocked::Split { .. }, _)) => return Err(group.members[0]),
+            Err((Obstacle::Split { .. }, _)) => return Err(group.members[0]),
         }
     }
 }
@@ -250,5 +252,5 @@ fn label(function: &Function, members: &[NodeId]) -> String {
     format!("{root} {shown}")
 }
 
-/// What an attempt to lower a group gives: on failure also the axes it used, for the next one.
-type Attempt = Result<Vec<Lowered>, (Blocked, Axes)>;
+/// What an attempt at lowering gives: on failure also the axes it used, for the next one.
+type Attempt<T = Vec<Lowered>> = Result<T, (Obstacle, Axes)>;

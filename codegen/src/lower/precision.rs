@@ -1,6 +1,6 @@
 //! Formats faster than f32, on request: what is rounded is spelled out in the graph.
 //!
-//! Both sides of a contraction become values that are stored narrow, as
+//! Both operands of a contraction become values that are stored narrow, as
 //! `cast(cast(x -> bf16) -> f32)`, the same with f16, or as bytes with a scale for each row and each output channel.
 //! The contraction then takes them as they are stored. So the difference to f32 is that of a graph
 //! which can be evaluated, up to the order in which terms are added.
@@ -66,7 +66,7 @@ impl Precision {
         })
     }
 
-    /// A side that is contracted along `axis`, rounded to what is stored.
+    /// An operand that is contracted along `axis`, rounded to what is stored.
     fn narrow<'g>(self, x: Tensor<'g>, axis: usize) -> Tensor<'g> {
         match self {
             Precision::F32 => x,
@@ -94,14 +94,18 @@ impl Precision {
 
 /// Which nodes are contractions that may be narrow.
 fn chosen(function: &Function) -> Vec<bool> {
-    let stable = stable(function);
-    let (behind, open) = (behind(function, &stable), open(function));
+    let invariant = invariant(function);
+    let (behind, open) = (behind(function, &invariant), open(function));
     let choose = |(id, node): (NodeId, &Node)| {
         let Op::DotGeneral(dot) = &node.op else {
             return false;
         };
         let (lhs, rhs) = (node.operands[0].index(), node.operands[1].index());
-        stable[rhs] && !stable[lhs] && behind[lhs] && !open[id.index()] && fits(function, node, dot)
+        invariant[rhs]
+            && !invariant[lhs]
+            && behind[lhs]
+            && !open[id.index()]
+            && fits(function, node, dot)
     };
     function.iter().map(choose).collect()
 }
@@ -113,25 +117,30 @@ fn fits(function: &Function, node: &Node, dot: &DotAxes) -> bool {
 }
 
 /// Nodes that are the same in every run.
-fn stable(function: &Function) -> Vec<bool> {
+fn invariant(function: &Function) -> Vec<bool> {
     let updated = |id| function.updates().iter().any(|update| update.0 == id);
-    let mut stable: Vec<bool> = Vec::with_capacity(function.nodes().len());
+    let mut invariant: Vec<bool> = Vec::with_capacity(function.nodes().len());
     for (id, node) in function.iter() {
         let own = match node.op {
             Op::Input { .. } => false,
             Op::Parameter { .. } => !updated(id),
             _ => true,
         };
-        stable.push(own && node.operands.iter().all(|operand| stable[operand.index()]));
+        invariant.push(
+            own && node
+                .operands
+                .iter()
+                .all(|operand| invariant[operand.index()]),
+        );
     }
-    stable
+    invariant
 }
 
 /// Nodes that a contraction of what changes lies behind.
-fn behind(function: &Function, stable: &[bool]) -> Vec<bool> {
+fn behind(function: &Function, invariant: &[bool]) -> Vec<bool> {
     let mut behind: Vec<bool> = Vec::with_capacity(function.nodes().len());
     for (id, node) in function.iter() {
-        let contracts = mixes(&node.op) && !stable[id.index()];
+        let contracts = mixes(&node.op) && !invariant[id.index()];
         behind.push(contracts || node.operands.iter().any(|operand| behind[operand.index()]));
     }
     behind
@@ -164,7 +173,7 @@ fn decisive(function: &Function) -> Vec<bool> {
     decisive
 }
 
-/// The first narrow contraction whose left side an activation function has bent since the
+/// The first narrow contraction whose lhs an activation function has bent since the
 /// contraction before, if a decision depends on it. Where few channels are far larger than all
 /// others, one scale for a row leaves the others few bits: in the default model this contraction
 /// alone costs 9 dB in 8 bits, and all others together 0.1 dB.

@@ -23,10 +23,10 @@ pub(crate) fn prepare(function: &Function) -> Function {
     for (reader, node) in function.iter() {
         let operands = node.operands.iter().map(|&id| {
             let distance = reader.index() - id.index();
-            match distance > FAR && is_recomputed(function, id) {
+            match distance > FAR && is_rematerialized(function, id) {
                 true => *again
                     .entry(id)
-                    .or_insert_with(|| recomputed(&graph, function, id, &new, &several)),
+                    .or_insert_with(|| rematerialize(&graph, function, id, &new, &several)),
                 false => new[id.index()],
             }
         });
@@ -67,7 +67,7 @@ fn reads_by_position(op: &Op) -> bool {
 
 /// True for what is computed again where it is needed far from where it was first: keeping it would
 /// take more memory than its operands, which are kept anyway, and time to write and to read it.
-fn is_recomputed(function: &Function, id: NodeId) -> bool {
+fn is_rematerialized(function: &Function, id: NodeId) -> bool {
     let node = function.node(id);
     match node.op {
         Op::Gelu => true,
@@ -81,7 +81,7 @@ fn is_recomputed(function: &Function, id: NodeId) -> bool {
 
 /// The value of such a node from its operands and, for a layer norm, from the statistics of its
 /// rows. Its nodes are none of those that the first computation has.
-fn recomputed(
+fn rematerialize(
     graph: &Graph,
     function: &Function,
     id: NodeId,
@@ -104,8 +104,8 @@ fn recomputed(
     })
 }
 
-/// The nodes that [`recomputed`] has made first: those that read something through two views.
-pub(crate) fn computed_again(function: &Function) -> BTreeSet<NodeId> {
+/// The nodes that [`rematerialize`] has made first: those that read something through two views.
+pub(crate) fn rematerialized(function: &Function) -> BTreeSet<NodeId> {
     let is_view = |id: NodeId| function.node(id).op == Op::StopGradient;
     let twice = |id: &NodeId| is_view(*id) && is_view(function.node(*id).operands[0]);
     let nodes = function.iter();
@@ -113,7 +113,7 @@ pub(crate) fn computed_again(function: &Function) -> BTreeSet<NodeId> {
     nodes.map(|(id, _)| id).collect()
 }
 
-/// A leaf behind a view, which can be copied into a buffer of its own if need be.
+/// A leaf behind a view, which can be materialized if need be.
 fn viewed(graph: &Graph, id: NodeId) -> NodeId {
     match graph.node(id).op.family() {
         Family::Leaf => Tensor::new(graph, id).stop_gradient().id(),
@@ -172,7 +172,7 @@ fn any_empty(tensors: &[Tensor]) -> bool {
     tensors.iter().any(|x| x.shape().elements() == 0)
 }
 
-/// A contraction whose result has one axis for the columns of the right side.
+/// A contraction whose result has one axis for the columns of the rhs.
 fn dot_general<'g>(lhs: Tensor<'g>, rhs: Tensor<'g>, axes: &DotAxes) -> Tensor<'g> {
     let shape = rhs.shape();
     let free = axes.free(shape.rank(), false);
@@ -253,7 +253,7 @@ fn reduction<'g>(x: Tensor<'g>, axes: &[usize], sum: bool) -> Tensor<'g> {
 }
 
 /// True if elements are computed from their position: one index does not count over several axes
-/// of those, so that they would have to be stored first.
+/// of those, so that they would have to be materialized first.
 fn counts(x: Tensor) -> bool {
     const NODES: usize = 64;
     let graph = x.graph();

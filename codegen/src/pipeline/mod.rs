@@ -132,15 +132,18 @@ impl<W: Watch> Pipeline<W> {
 
         let function = &function;
         let narrow = options.precision != Precision::F32;
-        let rematerialised = lower::computed_again(function);
+        let rematerialized = lower::rematerialized(function);
         let mut findings = Findings::new(function);
         let (kernels, in_place) = loop {
-            let Findings { stored, apart } = &findings;
+            let Findings {
+                materialized,
+                apart,
+            } = &findings;
             let groups = self.pass(Pass::Schedule, function, |f| {
-                Groups::new(f, schedule(f, stored, narrow))
+                Groups::new(f, schedule(f, materialized, narrow))
             });
             let groups = self.pass(Pass::Order, groups, |groups| {
-                groups.ordered(|f, schedule| order(f, schedule, &rematerialised, apart))
+                groups.ordered(|f, schedule| order(f, schedule, &rematerialized, apart))
             });
             let kernels = self.attempt(Pass::Lower, &groups, |g| lower::lower(g, options));
             let kernels: Lowering = match kernels {

@@ -45,7 +45,7 @@ passes! {
     /// Canonical form, e-graph, extraction: [`bsq_ir::rewrite`].
     Rewrite "rewrite" Rewrite;
     /// Fused ops but attention become primitives again, and what a backward pass computes again
-    /// becomes nodes of its own.
+    /// becomes separate nodes.
     Prepare "prepare" Lower;
     /// Tensors without elements become constants.
     Empty "empty" Lower;

@@ -62,7 +62,7 @@ impl Display for BufferKind {
             BufferKind::Parameter(name) => write!(f, "parameter {name:?}"),
             BufferKind::Constant(bytes) => write!(f, "constant of {} bytes", bytes.len()),
             BufferKind::Temporary { offset } => write!(f, "arena at {offset}"),
-            BufferKind::Stable => f.write_str("kept between runs"),
+            BufferKind::Invariant => f.write_str("kept between runs"),
         }
     }
 }
@@ -70,7 +70,7 @@ impl Display for BufferKind {
 impl Display for Launch {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let arguments: Vec<String> = self.arguments.iter().map(BufferId::to_string).collect();
-        let once = if self.stable { ", once" } else { "" };
+        let once = if self.invariant { ", once" } else { "" };
         write!(
             f,
             "kernel {}({}){once}  # {}, {:.3} MFLOP",

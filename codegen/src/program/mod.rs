@@ -53,7 +53,7 @@ pub struct Launch {
     pub flops: u64,
     /// True if everything it reads stays the same from run to run (parameters that this program
     /// does not update, and constants): it runs only after parameters were bound.
-    pub stable: bool,
+    pub invariant: bool,
 }
 
 /// An array that launches share.
@@ -77,8 +77,8 @@ pub enum BufferKind {
     Temporary {
         offset: usize,
     },
-    /// Kept between runs: results of stable launches.
-    Stable,
+    /// Kept between runs: results of invariant launches.
+    Invariant,
 }
 
 impl Program {
@@ -86,10 +86,10 @@ impl Program {
         &self.buffers[id.0 as usize]
     }
 
-    /// Bytes of parameters, constants and stable buffers.
+    /// Bytes of parameters, constants and invariant buffers.
     pub fn resident_bytes(&self) -> usize {
         let resident = self.buffers.iter().filter(|buffer| match buffer.kind {
-            BufferKind::Parameter(_) | BufferKind::Constant(_) | BufferKind::Stable => true,
+            BufferKind::Parameter(_) | BufferKind::Constant(_) | BufferKind::Invariant => true,
             BufferKind::Input(_) | BufferKind::Temporary { .. } => false,
         });
         resident.map(|buffer| buffer.ty.bytes()).sum()
@@ -109,7 +109,7 @@ impl Program {
 
     /// Arithmetic operations of all contractions of one run.
     pub fn flops(&self) -> u64 {
-        let launches = self.launches.iter().filter(|launch| !launch.stable);
+        let launches = self.launches.iter().filter(|launch| !launch.invariant);
         launches.map(|launch| launch.flops).sum()
     }
 }

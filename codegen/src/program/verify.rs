@@ -78,7 +78,7 @@ impl<'p> Memory<'p> {
         let changing = numbered.filter(|(id, buffer)| match buffer.kind {
             BufferKind::Input(_) | BufferKind::Temporary { .. } => true,
             BufferKind::Parameter(_) => updated.contains(id),
-            BufferKind::Constant(_) | BufferKind::Stable => false,
+            BufferKind::Constant(_) | BufferKind::Invariant => false,
         });
         let changing = changing.map(|(id, _)| id).collect();
         Memory {
@@ -94,8 +94,8 @@ impl<'p> Memory<'p> {
         let arguments = || (launch.arguments.iter().copied()).zip(launch.values.iter().copied());
         let written = |position: usize| kernel.buffers[position].written;
         for (position, (buffer, value)) in arguments().enumerate() {
-            if launch.stable && self.changing.contains(&buffer) {
-                return Err(format!("it is stable, but {} is not", self.name(buffer)));
+            if launch.invariant && self.changing.contains(&buffer) {
+                return Err(format!("it is invariant, but {} is not", self.name(buffer)));
             }
             if !written(position) {
                 self.expect(buffer, value)?;
@@ -126,7 +126,7 @@ impl<'p> Memory<'p> {
                     ));
                 }
             }
-            self.write(buffer, value, launch.stable)?;
+            self.write(buffer, value, launch.invariant)?;
         }
         Ok(())
     }
@@ -159,12 +159,12 @@ impl<'p> Memory<'p> {
         }
     }
 
-    fn write(&mut self, buffer: BufferId, value: ValueId, stable: bool) -> Result<(), String> {
+    fn write(&mut self, buffer: BufferId, value: ValueId, invariant: bool) -> Result<(), String> {
         match self.program.buffer(buffer).kind {
             BufferKind::Input(_) | BufferKind::Constant(_) => {
                 return Err(format!("{} is written", self.name(buffer)));
             }
-            BufferKind::Stable if !stable => {
+            BufferKind::Invariant if !invariant => {
                 return Err(format!("{} is written in every run", self.name(buffer)));
             }
             BufferKind::Parameter(_) if !self.changing.contains(&buffer) => {

@@ -1,13 +1,13 @@
-//! The body of one kernel: statements by the team that runs them.
+//! The body of one kernel: statements by the thread group that runs them.
 
 use super::Options;
-use super::arrays::Arrays;
+use super::aliases::Aliases;
+use super::effects::{Effects, LaneMapping, PARTIALS, STAGE};
 use super::geometry::{self, Geometry, Items};
 use super::memory::Address;
-use super::team::{Sync, Team};
 use super::text::{Class, Reg, Text};
-use super::touched::{Lanes, PARTIALS, STAGE, Touched};
-use super::wide::Wide;
+use super::thread_group::{Sync, ThreadGroup};
+use super::vector_access::VectorAccess;
 use crate::kernel::bounds::Ranges;
 use crate::kernel::{Inst, Kernel, Place, Stmt, Value, Var};
 use bsq_ir::DType;
@@ -34,7 +34,7 @@ pub(super) type Bases = HashMap<(Place, Vec<(Var, i64)>, Option<Value>), Address
 
 pub(super) struct Emitter<'k> {
     pub kernel: &'k Kernel,
-    pub arrays: &'k Arrays,
+    pub aliases: &'k Aliases,
     pub options: &'k Options,
     pub geometry: &'k Geometry,
     pub t: Text,
@@ -49,18 +49,18 @@ pub(super) struct Emitter<'k> {
     pub tid: Reg,
     /// Addresses computed so far in the blocks around.
     pub bases: Bases,
-    /// What the team has touched since it last waited.
-    pub pending: Touched,
+    /// What the thread group has touched since it last waited.
+    pub pending: Effects,
     /// This block's part of the item's one loop, and of how many.
     pub slice: Option<(Reg, u32)>,
     /// The loop around, or the current one, of which threads take iterations together.
-    pub wide: Option<Wide>,
+    pub vector_access: Option<VectorAccess>,
 }
 
 impl<'k> Emitter<'k> {
     pub fn new(
         kernel: &'k Kernel,
-        arrays: &'k Arrays,
+        aliases: &'k Aliases,
         geometry: &'k Geometry,
         options: &'k Options,
     ) -> Self {
@@ -68,7 +68,7 @@ impl<'k> Emitter<'k> {
         let tid = t.def(Class::B32, "mov.u32", "%tid.x");
         Emitter {
             kernel,
-            arrays,
+            aliases,
             options,
             geometry,
             t,
@@ -80,9 +80,9 @@ impl<'k> Emitter<'k> {
             workspace: None,
             tid,
             bases: HashMap::new(),
-            pending: Touched::default(),
+            pending: Effects::default(),
             slice: None,
-            wide: None,
+            vector_access: None,
         }
     }
 
@@ -114,34 +114,34 @@ impl<'k> Emitter<'k> {
     }
 
     /// Runs statements; what they define is gone after them.
-    pub fn block(&mut self, stmts: &[Stmt], team: &Team) {
+    pub fn block(&mut self, stmts: &[Stmt], threads: &ThreadGroup) {
         let bases = self.bases.clone();
         for stmt in stmts {
-            self.statement(stmt, team);
+            self.statement(stmt, threads);
         }
         self.bases = bases;
     }
 
-    fn statement(&mut self, stmt: &Stmt, team: &Team) {
+    fn statement(&mut self, stmt: &Stmt, threads: &ThreadGroup) {
         self.annotate(stmt);
-        let lanes = match team.sync {
-            Sync::Block => Lanes::BLOCK,
-            Sync::Warp(_) => Lanes::TILE,
-            Sync::Columns(_) => Lanes::NONE,
-            Sync::Never => Lanes::LOOPS,
+        let lanes = match threads.sync {
+            Sync::Block => LaneMapping::BLOCK,
+            Sync::Warp(_) => LaneMapping::TILE,
+            Sync::Columns(_) => LaneMapping::NONE,
+            Sync::Never => LaneMapping::LOOPS,
         };
-        let mut touched = Touched::of(self.arrays, std::slice::from_ref(stmt), lanes);
+        let mut effects = Effects::of(self.aliases, std::slice::from_ref(stmt), lanes);
         match stmt {
             Stmt::Contract(_) | Stmt::Attend(_) | Stmt::AttendBackward(_) => {
-                touched = touched.with(STAGE)
+                effects = effects.with(STAGE)
             }
-            Stmt::Reduce(_) if matches!(team.sync, Sync::Block | Sync::Columns(_)) => {
-                touched = touched.with(PARTIALS)
+            Stmt::Reduce(_) if matches!(threads.sync, Sync::Block | Sync::Columns(_)) => {
+                effects = effects.with(PARTIALS)
             }
             _ => {}
         }
         if !matches!(stmt, Stmt::Loop { vector: false, .. }) {
-            self.wait_for(&touched, team);
+            self.wait_for(&effects, threads);
         }
         match stmt {
             Stmt::Let { value, dtype, inst } => {
@@ -151,17 +151,17 @@ impl<'k> Emitter<'k> {
             Stmt::Store { to, value } => {
                 let (dtype, reg) = self.values[value];
                 let address = self.address(to);
-                self.store(dtype, &address, reg, team.leader);
+                self.store(dtype, &address, reg, threads.leader);
             }
             Stmt::Loop {
                 var, extent, body, ..
-            } => self.loop_(stmt, (*var, extent, body), team),
-            Stmt::Reduce(reduce) => self.reduce(reduce, team),
+            } => self.loop_(stmt, (*var, extent, body), threads),
+            Stmt::Reduce(reduce) => self.reduce(reduce, threads),
             Stmt::Contract(contract) => self.contract(contract),
             Stmt::Attend(attend) => self.attend(attend),
             Stmt::AttendBackward(backward) => self.attend_backward(backward),
         }
-        self.pending.include(&touched);
+        self.pending.include(&effects);
     }
 
     /// The statement in Kernel IR, of loops the head.
@@ -188,19 +188,19 @@ impl<'k> Emitter<'k> {
         }
     }
 
-    /// Waits if a statement needs what others of the team have done, or may overwrite it.
-    pub fn wait_for(&mut self, touched: &Touched, team: &Team) {
-        if team.width > 1 && self.pending.conflicts(touched) {
-            self.wait(team);
+    /// Waits if a statement needs what others of the thread group have done, or may overwrite it.
+    pub fn wait_for(&mut self, effects: &Effects, threads: &ThreadGroup) {
+        if threads.width > 1 && self.pending.conflicts(effects) {
+            self.wait(threads);
         }
     }
 
-    pub fn wait(&mut self, team: &Team) {
-        match team.sync {
+    pub fn wait(&mut self, threads: &ThreadGroup) {
+        match threads.sync {
             Sync::Block | Sync::Columns(_) => self.t.op("bar.sync", 0),
             Sync::Warp(mask) => self.t.op("bar.warp.sync", mask),
             Sync::Never => return,
         }
-        self.pending = Touched::default();
+        self.pending = Effects::default();
     }
 }

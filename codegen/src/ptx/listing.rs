@@ -24,7 +24,7 @@ pub fn listing<'a>(program: &'a Program, entries: &'a [Entry]) -> impl fmt::Disp
             }
             write!(f, "\n// launches:")?;
             for (index, launch) in launches {
-                let once = if launch.stable { " (once)" } else { "" };
+                let once = if launch.invariant { " (once)" } else { "" };
                 write!(f, " {index}{once}")?;
             }
             writeln!(f, "\n{}\n", entry.text.trim_end())?;

@@ -1,11 +1,11 @@
-//! Loops: how a team takes their iterations.
+//! Loops: how a thread group takes their iterations.
 
+use super::dependence::LoopMapping;
+use super::effects::{Effects, LaneMapping};
 use super::emit::{Emitter, Index};
-use super::independent::Spread;
-use super::team::{TILE, Team};
 use super::text::{Class, Reg};
-use super::touched::{Lanes, Touched};
-use super::wide::Wide;
+use super::thread_group::{TILE, ThreadGroup};
+use super::vector_access::VectorAccess;
 use crate::kernel::{Extent, Stmt, Var};
 
 impl Emitter<'_> {
@@ -13,110 +13,117 @@ impl Emitter<'_> {
         &mut self,
         stmt: &Stmt,
         (var, extent, body): (Var, &Extent, &[Stmt]),
-        team: &Team,
+        threads: &ThreadGroup,
     ) {
-        let around = self.wide;
-        self.wide = around.or_else(|| Wide::of(stmt));
+        let around = self.vector_access;
+        self.vector_access = around.or_else(|| VectorAccess::of(stmt));
         let vector = matches!(stmt, Stmt::Loop { vector: true, .. });
-        match vector || team.width == 1 {
-            true => self.lanes(vector, (var, extent, body), team),
-            false => self.spread_loop(stmt, (var, extent, body), team),
+        match vector || threads.width == 1 {
+            true => self.lanes(vector, (var, extent, body), threads),
+            false => self.distribute_loop(stmt, (var, extent, body), threads),
         }
-        self.wide = around;
+        self.vector_access = around;
     }
 
-    /// A loop of other loops, by a team.
-    fn spread_loop(
+    /// A loop of other loops, by a thread group.
+    fn distribute_loop(
         &mut self,
         stmt: &Stmt,
         (var, extent, body): (Var, &Extent, &[Stmt]),
-        team: &Team,
+        threads: &ThreadGroup,
     ) {
-        let spread = match team.is_block() {
-            true => Spread::of(self.arrays, &self.ranges, stmt),
-            false => Spread::Sequential,
+        let mapping = match threads.is_block() {
+            true => LoopMapping::of(self.aliases, &self.ranges, stmt),
+            false => LoopMapping::Sequential,
         };
-        let touched = Touched::of(self.arrays, body, Lanes::NONE);
-        let threads = self.geometry.threads;
-        match spread {
-            Spread::Sequential | Spread::Lanes => {
+        let effects = Effects::of(self.aliases, body, LaneMapping::NONE);
+        let in_block = self.geometry.threads;
+        match mapping {
+            LoopMapping::Sequential | LoopMapping::Lanes => {
                 let end = self.extent(extent);
-                let step = Wide::elements(self.wide, var) as u32;
+                let step = VectorAccess::elements(self.vector_access, var) as u32;
                 self.bind(var, extent);
                 self.count(Index::Constant(0), end, step, |e, index| {
                     e.vars.insert(var, index);
-                    e.block(body, team);
+                    e.block(body, threads);
                     // The next iteration may undo what this one needs.
-                    if e.pending.conflicts_again(&touched) {
-                        e.wait(team);
+                    if e.pending.conflicts_again(&effects) {
+                        e.wait(threads);
                     }
                 });
                 self.ranges.unbind(var);
             }
-            Spread::Tiles => {
-                self.wait_for(&touched, team);
+            LoopMapping::Tiles => {
+                self.wait_for(&effects, threads);
                 let outer = std::mem::take(&mut self.pending);
-                let (tile, tiles) = self.tile_team();
-                let tiles_of_block = (Index::Reg(tile), threads / TILE, self.slice);
-                self.spread(var, extent, tiles_of_block, |e| {
+                let (tile, tiles) = self.tile_group();
+                let tiles_of_block = (Index::Reg(tile), in_block / TILE, self.slice);
+                self.distribute(var, extent, tiles_of_block, |e| {
                     e.block(body, &tiles);
-                    e.pending = Touched::default();
+                    e.pending = Effects::default();
                 });
                 self.pending = outer;
             }
-            Spread::Groups => {
-                self.wait_for(&touched, team);
+            LoopMapping::Groups => {
+                self.wait_for(&effects, threads);
                 let outer = std::mem::take(&mut self.pending);
-                let width = group_width(inner_extent(body), threads);
-                let (number, group) = self.group_team(width);
-                let groups = (number, threads / width, self.slice);
-                self.spread(var, extent, groups, |e| {
+                let width = group_width(inner_extent(body), in_block);
+                let (number, group) = self.lane_group(width);
+                let groups = (number, in_block / width, self.slice);
+                self.distribute(var, extent, groups, |e| {
                     e.block(body, &group);
-                    e.pending = Touched::default();
+                    e.pending = Effects::default();
                 });
                 self.pending = outer;
             }
         }
     }
 
-    /// A loop whose iterations the lanes of a team take in turn.
-    fn lanes(&mut self, vector: bool, (var, extent, body): (Var, &Extent, &[Stmt]), team: &Team) {
-        let lane = team.lane.map_or(Index::Constant(0), Index::Reg);
+    /// A loop whose iterations the lanes of a thread group take in turn.
+    fn lanes(
+        &mut self,
+        vector: bool,
+        (var, extent, body): (Var, &Extent, &[Stmt]),
+        threads: &ThreadGroup,
+    ) {
+        let lane = threads.lane.map_or(Index::Constant(0), Index::Reg);
         let outer = std::mem::take(&mut self.pending);
-        let slice = match team.is_block() {
+        let slice = match threads.is_block() {
             true => self.slice,
             false => None,
         };
-        self.spread(var, extent, (lane, team.width, slice), |e| match e.wide {
-            Some(wide) if vector => e.together(wide, body),
-            _ => e.block(body, &Team::ALONE),
+        self.distribute(var, extent, (lane, threads.width, slice), |e| {
+            match e.vector_access {
+                Some(access) if vector => e.vector_body(access, body),
+                _ => e.block(body, &ThreadGroup::ALONE),
+            }
         });
         self.pending = outer;
     }
 
-    /// A loop whose iterations, or some neighbouring ones together, teams take in turn, each with
+    /// A loop whose iterations, or some neighbouring ones together, groups take in turn, each with
     /// its number of how many; several blocks where they share the item.
-    fn spread(
+    fn distribute(
         &mut self,
         var: Var,
         extent: &Extent,
-        (number, teams, slice): (Index, u32, Option<(Reg, u32)>),
+        (number, groups, slice): (Index, u32, Option<(Reg, u32)>),
         body: impl FnOnce(&mut Self),
     ) {
-        let (number, teams) = match slice {
-            None => (number, teams),
+        let (number, groups) = match slice {
+            None => (number, groups),
             Some((slice, slices)) => {
-                let operands = format_args!("{slice}, {teams}, {number}");
+                let operands = format_args!("{slice}, {groups}, {number}");
                 let number = self.t.def(Class::B32, "mad.lo.u32", operands);
-                (Index::Reg(number), teams * slices)
+                (Index::Reg(number), groups * slices)
             }
         };
-        let elements = Wide::elements(self.wide, var);
+        let elements = VectorAccess::elements(self.vector_access, var);
         let start = match number {
             Index::Reg(number) => Index::Reg(self.times(number, elements)),
             Index::Constant(number) => Index::Constant(number * elements as i64),
         };
-        let step = teams * elements as u32;
+        let step = groups * elements as u32;
         let end = self.extent(extent);
         self.bind(var, extent);
         self.count(start, end, step, |e, index| {
@@ -194,7 +201,10 @@ fn inner_extent(body: &[Stmt]) -> (usize, usize) {
             extent,
             vector: true,
             ..
-        } => (extent.largest(), Wide::elements(Wide::of(stmt), *var)),
+        } => (
+            extent.largest(),
+            VectorAccess::elements(VectorAccess::of(stmt), *var),
+        ),
         Stmt::Loop { body, .. } => inner_extent(body),
         _ => (1, 1),
     });

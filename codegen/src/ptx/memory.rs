@@ -3,7 +3,7 @@
 use super::emit::{Emitter, Index};
 use super::geometry::ScratchAt;
 use super::text::{Class, Reg};
-use super::wide::WIDEST;
+use super::vector_access::MOST_BYTES;
 use crate::kernel::{Affine, Element, Place};
 use bsq_ir::DType;
 
@@ -73,7 +73,7 @@ pub fn class(dtype: DType) -> Class {
 impl Emitter<'_> {
     pub fn space(&self, place: Place) -> Space {
         match place {
-            Place::Buffer(_) if !self.arrays.is_written(place) => Space::ReadOnly,
+            Place::Buffer(_) if !self.aliases.is_written(place) => Space::ReadOnly,
             Place::Buffer(_) => Space::Global,
             Place::Scratch(index) => match self.geometry.scratch[index as usize] {
                 ScratchAt::Shared(_) => Space::Shared,
@@ -237,11 +237,11 @@ impl Emitter<'_> {
     }
 }
 
-/// A row as accesses of at most [`WIDEST`] bytes, each with its distance from the first in bytes.
+/// A row as accesses of at most [`MOST_BYTES`] bytes, each with its distance from the first in bytes.
 fn accesses(dtype: DType, row: &[Reg]) -> impl Iterator<Item = (&[Reg], i64)> {
-    let most = WIDEST / dtype.size();
+    let most = MOST_BYTES / dtype.size();
     let parts = row.chunks(most).enumerate();
-    parts.map(|(number, part)| (part, (number * WIDEST) as i64))
+    parts.map(|(number, part)| (part, (number * MOST_BYTES) as i64))
 }
 
 fn vector(row: &[Reg]) -> &'static str {

@@ -11,15 +11,15 @@
 //! (`math`); roundings are spelled, so that the assembler joins nothing. Narrower formats run
 //! on the tensor cores, whose order of summation is their own.
 
-mod arrays;
+mod aliases;
 mod attend;
 mod contract;
 pub mod cost;
+mod dependence;
+mod effects;
 mod emit;
 mod geometry;
-mod independent;
 mod integers;
-mod items;
 mod listing;
 mod loops;
 mod map;
@@ -27,20 +27,20 @@ mod math;
 mod memory;
 mod reduce;
 mod reduce_lanes;
-mod team;
 mod tensor_cores;
 mod text;
-mod together;
-mod touched;
-mod wide;
+mod thread_group;
+mod vector_access;
+mod vector_body;
+mod work_items;
 
 pub use geometry::MOST_SHARED;
 pub use listing::listing;
 
 use crate::kernel::{Format, Kernel};
-use crate::lower::Blocks;
+use crate::lower::TilingPolicy;
 use crate::program::Program;
-use arrays::Arrays;
+use aliases::Aliases;
 use emit::Emitter;
 use geometry::Geometry;
 use std::fmt::Write;
@@ -67,7 +67,7 @@ const STATIC_SHARED: usize = 48 * 1024;
 pub struct Options {
     /// Compute capability times ten.
     pub sm: u32,
-    /// Contractions in f32 on the tensor cores, their sides rounded to 10 bits of mantissa:
+    /// Contractions in f32 on the tensor cores, their operands rounded to 10 bits of mantissa:
     /// faster, and outside the promise of the same bits everywhere.
     pub tf32: bool,
 }
@@ -84,9 +84,9 @@ impl Default for Options {
 
 impl Options {
     /// How the program must be lowered: a block's result fits shared memory several times over,
-    /// and so do the scores of a strip of queries.
-    pub fn blocks(&self) -> Blocks {
-        Blocks {
+    /// and so do the scores of a tile of queries.
+    pub fn tiling(&self) -> TilingPolicy {
+        TilingPolicy {
             of_contraction: if self.tf32 {
                 contract::block_tf32
             } else {
@@ -97,8 +97,8 @@ impl Options {
             scores: 16_384,
             least_queries: 4,
             most_queries: 16,
-            copies_far_sides: false,
-            groups_uneven_sides: true,
+            copies_far_lhs: false,
+            groups_uneven_lhs: true,
             online_queries: match self.tf32 {
                 true => |_| Some(attend::QUERIES),
                 // In f32 the order of sums is that of other targets.
@@ -157,7 +157,7 @@ pub fn compile(program: &Program, options: &Options) -> Result<Vec<Entry>, PtxEr
 
 fn entry(program: &Program, index: usize, options: &Options) -> Result<Entry, PtxError> {
     let kernel = &program.kernels[index];
-    let arrays = Arrays::new(program, index);
+    let aliases = Aliases::new(program, index);
     let items = kernel.items();
     if i32::try_from(items).is_err() {
         return Err(PtxError::Items {
@@ -165,7 +165,7 @@ fn entry(program: &Program, index: usize, options: &Options) -> Result<Entry, Pt
             items,
         });
     }
-    let geometry = Geometry::new(kernel, &arrays, options);
+    let geometry = Geometry::new(kernel, &aliases, options);
     if geometry.shared_bytes > MOST_SHARED {
         return Err(PtxError::Shared {
             kernel: index,
@@ -179,7 +179,7 @@ fn entry(program: &Program, index: usize, options: &Options) -> Result<Entry, Pt
         false => 0,
     };
     let workspace_bytes = geometry.workspace_bytes * geometry.blocks as usize;
-    let body = Emitter::new(kernel, &arrays, &geometry, options).run();
+    let body = Emitter::new(kernel, &aliases, &geometry, options).run();
     let text = module(&name, kernel, &geometry, (options, &body));
     Ok(Entry {
         name,

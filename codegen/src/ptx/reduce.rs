@@ -5,22 +5,22 @@
 
 use super::emit::{Emitter, Index};
 use super::memory::class;
-use super::team::{Sync, Team};
 use super::text::{Class, Reg};
+use super::thread_group::{Sync, ThreadGroup};
 use crate::kernel::{Affine, Combine, Extent, Reduce, Reduction};
 use crate::lower::loops;
 use bsq_ir::order::{CHUNK, LANES};
 use bsq_ir::{DType, Op};
 
 impl Emitter<'_> {
-    pub(super) fn reduce(&mut self, reduce: &Reduce, team: &Team) {
+    pub(super) fn reduce(&mut self, reduce: &Reduce, threads: &ThreadGroup) {
         self.bind(reduce.var, &Extent::Static(reduce.extent));
         let bases = self.bases.clone();
-        let results = match team.sync {
+        let results = match threads.sync {
             Sync::Block => self.reduce_block(reduce),
             Sync::Warp(_) | Sync::Columns(_) => {
-                let lane = team.lane.expect("such a team has lanes");
-                self.reduce_lanes(reduce, (lane, team.sync))
+                let lane = threads.lane.expect("such a group has lanes");
+                self.reduce_lanes(reduce, (lane, threads.sync))
             }
             Sync::Never => self.reduce_alone(reduce),
         };
@@ -40,7 +40,7 @@ impl Emitter<'_> {
         self.vars.insert(reduce.var, index);
         let outer = std::mem::take(&mut self.pending);
         let bases = self.bases.clone();
-        self.block(&body, &Team::ALONE);
+        self.block(&body, &ThreadGroup::ALONE);
         self.bases = bases;
         self.pending = outer;
         let results = reduce.results.iter();

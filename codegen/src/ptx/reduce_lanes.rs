@@ -8,8 +8,8 @@
 use super::emit::{Emitter, Index};
 use super::memory::{Address, Space};
 use super::reduce::bits;
-use super::team::{COLUMNS, Sync, TILE};
 use super::text::{Class, Reg};
+use super::thread_group::{COLUMNS, Sync, TILE};
 use crate::kernel::{Reduce, Reduction};
 use bsq_ir::order::{CHUNK, LANES};
 
@@ -193,7 +193,7 @@ impl Emitter<'_> {
     /// one is left, which every thread then reads.
     pub(super) fn reduce_block(&mut self, reduce: &Reduce) -> Vec<Reg> {
         let threads = self.geometry.threads;
-        let (tile, tiles) = self.tile_team();
+        let (tile, tiles) = self.tile_group();
         let (lane, first) = (tiles.lane.expect("lanes"), tiles.leader);
         let mut extent = reduce.extent;
         let mut from: Option<i64> = None;

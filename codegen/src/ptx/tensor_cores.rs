@@ -6,7 +6,7 @@ use super::text::{Class, Reg};
 use crate::kernel::Format;
 
 impl Emitter<'_> {
-    /// Two neighbouring words of a staged panel: of the right sides of two fragments one each.
+    /// Two neighbouring words of a staged panel: of the right operands of two fragments one each.
     pub fn two_words(&mut self, from: &Address) -> [Reg; 2] {
         let words = [0; 2].map(|_| self.t.reg(Class::B32));
         let operands = format_args!("{{{}, {}}}, {from}", words[0], words[1]);
@@ -20,7 +20,7 @@ impl Emitter<'_> {
         words.map(|word| self.rounded(format, word))
     }
 
-    /// A word of a side: `f32` rounded to tf32; other formats are what they are.
+    /// A word of an operand: `f32` rounded to tf32; other formats are what they are.
     pub fn rounded(&mut self, format: Format, word: Reg) -> Reg {
         match format {
             Format::F32 => {
@@ -37,7 +37,7 @@ impl Emitter<'_> {
     }
 
     /// Adds the product of two fragments to a third.
-    pub fn multiply(&mut self, format: Format, sum: &[Reg; 4], left: &[Reg; 4], right: [Reg; 2]) {
+    pub fn multiply(&mut self, format: Format, sum: &[Reg; 4], lhs: &[Reg; 4], rhs: [Reg; 2]) {
         let name = match format {
             Format::F32 => "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32",
             Format::Int8 => "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32",
@@ -45,8 +45,8 @@ impl Emitter<'_> {
             _ => "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",
         };
         let [s0, s1, s2, s3] = sum;
-        let [a0, a1, a2, a3] = left;
-        let [b0, b1] = right;
+        let [a0, a1, a2, a3] = lhs;
+        let [b0, b1] = rhs;
         let sum = format!("{{{s0}, {s1}, {s2}, {s3}}}");
         self.t.op(
             name,

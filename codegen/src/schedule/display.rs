@@ -37,7 +37,7 @@ impl<'f> Groups<'f> {
         let Group {
             members,
             anchor,
-            stored,
+            materialized,
         } = &self.schedule.groups[position];
         match anchor {
             Some(anchor) => writeln!(f, "group {position}, the loops of {anchor}")?,
@@ -46,10 +46,10 @@ impl<'f> Groups<'f> {
         for &id in members {
             writeln!(f, "  {}", print_node(id, self.function.node(id)))?;
         }
-        let stored: Vec<String> = stored.iter().map(NodeId::to_string).collect();
-        match stored.is_empty() {
+        let materialized: Vec<String> = materialized.iter().map(NodeId::to_string).collect();
+        match materialized.is_empty() {
             true => Ok(()),
-            false => writeln!(f, "  stores {}", stored.join(", ")),
+            false => writeln!(f, "  stores {}", materialized.join(", ")),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Walking from the results to the inputs, a node joins the group that reads it when that costs
 //! no more than it saves: elementwise nodes and row reductions fuse into one another, and a
 //! contraction takes the elementwise nodes that follow it as its epilogue. What crosses a border
-//! between groups is stored; movement ops are never stored by themselves but are folded into the
+//! between groups is materialized; movement ops never are by themselves, but are folded into the
 //! addresses of their readers.
 
 mod display;
@@ -24,17 +24,17 @@ use std::collections::BTreeSet;
 pub struct Group {
     /// Ascending, so operands come before users.
     pub members: Vec<NodeId>,
-    /// The contraction (or other op with loops of its own) that drives the kernel.
+    /// The contraction, or other op that brings its loops, that drives the kernel.
     pub anchor: Option<NodeId>,
-    /// Members that are stored, ascending; the last is the root.
-    pub stored: Vec<NodeId>,
+    /// Members that are materialized, ascending; the last is the root.
+    pub materialized: Vec<NodeId>,
 }
 
-/// The groups of a function, and which nodes are stored.
+/// The groups of a function, and which nodes are materialized.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     pub groups: Vec<Group>,
-    pub stored: Vec<bool>,
+    pub materialized: Vec<bool>,
     /// Operands of contractions that stay in the narrower format they are widened from.
     pub widened: Widenings,
 }
@@ -49,7 +49,7 @@ pub(crate) enum Role {
     /// One element of the result from one of each operand.
     Map,
     Reduction,
-    /// Brings its own loops; its operands are stored.
+    /// Brings its own loops; its operands are materialized.
     Anchor,
     /// One result of an anchor.
     Projection,
@@ -72,11 +72,11 @@ pub(crate) fn role(op: &Op) -> Role {
     }
 }
 
-/// Groups the nodes of a function. Nodes in `forced` are stored whatever the rules say. With
-/// `narrow`, contractions may take both sides in a narrower format.
-pub fn schedule(function: &Function, forced: &BTreeSet<NodeId>, narrow: bool) -> Schedule {
-    let widened = Widenings::find(function, forced, narrow);
-    let mut grouping = rules::Grouping::new(function, forced, widened);
+/// Groups the nodes of a function. Nodes in `requested` are materialized whatever the rules say.
+/// With `narrow`, contractions may take both operands in a narrower format.
+pub fn schedule(function: &Function, requested: &BTreeSet<NodeId>, narrow: bool) -> Schedule {
+    let widened = Widenings::find(function, requested, narrow);
+    let mut grouping = rules::Grouping::new(function, requested, widened);
     for (id, _) in function.iter().rev() {
         grouping.place(id);
     }

@@ -19,12 +19,12 @@ pub struct Order {
     pub in_place: BTreeMap<NodeId, NodeId>,
 }
 
-/// The order of a schedule's groups. Values in `apart` replace no parameter. Groups of `late` nodes
-/// wait until their reader waits for nothing else.
+/// The order of a schedule's groups. Values in `apart` replace no parameter. Groups of
+/// `rematerialized` nodes are deferred until their reader waits for nothing else.
 pub fn order(
     function: &Function,
     schedule: &Schedule,
-    late: &BTreeSet<NodeId>,
+    rematerialized: &BTreeSet<NodeId>,
     apart: &BTreeSet<NodeId>,
 ) -> Order {
     let count = schedule.groups.len();
@@ -53,17 +53,20 @@ pub fn order(
             }
         }
     }
-    let is_late = |(group, edges): (&Group, &BTreeSet<usize>)| {
-        let again = group.members.iter().any(|member| late.contains(member));
+    let deferred = |(group, edges): (&Group, &BTreeSet<usize>)| {
+        let again = group
+            .members
+            .iter()
+            .any(|member| rematerialized.contains(member));
         (again && group.anchor.is_none() && edges.len() == 1).then(|| edges.first().copied())?
     };
-    let reader_of_late: Vec<Option<usize>> =
-        schedule.groups.iter().zip(&edges).map(is_late).collect();
+    let deferred_to: Vec<Option<usize>> =
+        schedule.groups.iter().zip(&edges).map(deferred).collect();
     let mut in_place = BTreeMap::new();
     // Scalars such as a learning rate are at hand before the updates that wait for them.
     let is_small = |group: &Group| {
-        let stored = group.stored.iter();
-        let elements = stored.map(|&id| function.node(id).types[0].shape.elements());
+        let materialized = group.materialized.iter();
+        let elements = materialized.map(|&id| function.node(id).types[0].shape.elements());
         elements.sum::<usize>() <= SMALL
     };
     let mut urgent: Vec<bool> = schedule.groups.iter().map(is_small).collect();
@@ -92,7 +95,7 @@ pub fn order(
         }
     }
     Order {
-        groups: sorted(schedule, &edges, &urgent, &reader_of_late),
+        groups: sorted(schedule, &edges, &urgent, &deferred_to),
         in_place,
     }
 }
@@ -106,7 +109,7 @@ fn source(function: &Function, schedule: &Schedule, mut id: NodeId) -> NodeId {
         }
         let node = function.node(id);
         let through = match role(&node.op) {
-            Role::View => !schedule.stored[id.index()],
+            Role::View => !schedule.materialized[id.index()],
             Role::Projection => true,
             _ => false,
         };
@@ -135,16 +138,16 @@ fn sorted(
     schedule: &Schedule,
     edges: &[BTreeSet<usize>],
     urgent: &[bool],
-    reader_of_late: &[Option<usize>],
+    deferred_to: &[Option<usize>],
 ) -> Vec<usize> {
-    // What a group waits for: how many groups, and how many late ones that it reads.
-    let (mut waiting, mut for_late) = (vec![0usize; edges.len()], vec![0usize; edges.len()]);
+    // What a group waits for: how many groups, and how many deferred ones that it reads.
+    let (mut waiting, mut for_deferred) = (vec![0usize; edges.len()], vec![0usize; edges.len()]);
     edges.iter().flatten().for_each(|&to| waiting[to] += 1);
-    let mut late_operands: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
-    for (late, reader) in reader_of_late.iter().enumerate() {
+    let mut deferred_operands: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
+    for (deferred, reader) in deferred_to.iter().enumerate() {
         if let Some(reader) = *reader {
-            for_late[reader] += 1;
-            late_operands[reader].push(late);
+            for_deferred[reader] += 1;
+            deferred_operands[reader].push(deferred);
         }
     }
     let key = |group: usize| {
@@ -152,8 +155,8 @@ fn sorted(
             .members
             .last()
             .map_or(0, |member| member.index());
-        // A late group runs for the sake of its reader, which waits for nothing else.
-        let urgent = urgent[reader_of_late[group].unwrap_or(group)];
+        // A deferred group runs for the sake of its reader, which waits for nothing else.
+        let urgent = urgent[deferred_to[group].unwrap_or(group)];
         Reverse((!urgent, last, group))
     };
     let mut ready = BinaryHeap::new();
@@ -165,12 +168,11 @@ fn sorted(
         for group in changed.drain(..) {
             let candidates = match waiting[group] {
                 0 => std::slice::from_ref(&group),
-                _ => &late_operands[group],
+                _ => &deferred_operands[group],
             };
             for &candidate in candidates {
-                let wanted = |reader: usize| waiting[reader] == for_late[reader];
-                let is_ready =
-                    waiting[candidate] == 0 && reader_of_late[candidate].is_none_or(wanted);
+                let wanted = |reader: usize| waiting[reader] == for_deferred[reader];
+                let is_ready = waiting[candidate] == 0 && deferred_to[candidate].is_none_or(wanted);
                 if is_ready && !queued[candidate] {
                     queued[candidate] = true;
                     ready.push(key(candidate));
@@ -178,7 +180,7 @@ fn sorted(
             }
         }
         let Some(Reverse((_, _, group))) = ready.pop() else {
-            // What a late group's reader waits for may wait for that group: then it is late enough.
+            // What its reader waits for may wait for a deferred group: then that waits no longer.
             let stuck = |group: &usize| waiting[*group] == 0 && !queued[*group];
             let Some(group) = (0..edges.len())
                 .filter(stuck)
@@ -193,7 +195,7 @@ fn sorted(
         order.push(group);
         for &to in &edges[group] {
             waiting[to] -= 1;
-            for_late[to] -= usize::from(reader_of_late[group] == Some(to));
+            for_deferred[to] -= usize::from(deferred_to[group] == Some(to));
             changed.push(to);
         }
     }

@@ -23,35 +23,35 @@ struct Growing {
 
 pub(super) struct Grouping<'f> {
     function: &'f Function,
-    forced: &'f BTreeSet<NodeId>,
+    requested: &'f BTreeSet<NodeId>,
     widened: Widenings,
     groups: Vec<Growing>,
     group_of: Vec<Option<usize>>,
     /// Computing nodes that read each node, through views.
     readers: Vec<Vec<NodeId>>,
     /// True for nodes that leave the function or that an anchor reads.
-    must_store: Vec<bool>,
+    must_materialize: Vec<bool>,
 }
 
 impl<'f> Grouping<'f> {
     pub(super) fn new(
         function: &'f Function,
-        forced: &'f BTreeSet<NodeId>,
+        requested: &'f BTreeSet<NodeId>,
         widened: Widenings,
     ) -> Self {
         let count = function.nodes().len();
         let mut grouping = Grouping {
             function,
-            forced,
+            requested,
             widened,
             groups: Vec::new(),
             group_of: vec![None; count],
             readers: vec![Vec::new(); count],
-            must_store: vec![false; count],
+            must_materialize: vec![false; count],
         };
         for root in function.roots() {
             let source = grouping.source(root);
-            grouping.must_store[source.index()] = true;
+            grouping.must_materialize[source.index()] = true;
         }
         for (id, node) in function.iter() {
             let role = grouping.role(id);
@@ -69,13 +69,13 @@ impl<'f> Grouping<'f> {
                             && operand == node.operands[0]
                     }
                 };
-                grouping.must_store[source.index()] |= stores;
+                grouping.must_materialize[source.index()] |= stores;
             }
             let factors: Vec<NodeId> = grouping.widened.factors(function, id).collect();
             for factor in factors {
                 let source = grouping.source(factor);
                 grouping.readers[source.index()].push(id);
-                grouping.must_store[source.index()] = true;
+                grouping.must_materialize[source.index()] = true;
             }
         }
         grouping
@@ -83,7 +83,7 @@ impl<'f> Grouping<'f> {
 
     fn role(&self, id: NodeId) -> Role {
         match role(&self.function.node(id).op) {
-            Role::View if self.forced.contains(&id) => Role::Map,
+            Role::View if self.requested.contains(&id) => Role::Map,
             _ if self.widened.view_of(id).is_some() => Role::View,
             role => role,
         }
@@ -114,10 +114,10 @@ impl<'f> Grouping<'f> {
             .collect();
         readers.sort_unstable();
         readers.dedup();
-        let stored = self.must_store[id.index()] || self.forced.contains(&id);
+        let materialized = self.must_materialize[id.index()] || self.requested.contains(&id);
         // The latest group runs first: what joins it is at hand soonest, and waits for no other.
         let chosen = readers.iter().rev().copied().find(|&group| {
-            let alone = readers.len() == 1 && !stored;
+            let alone = readers.len() == 1 && !materialized;
             self.fits(id, role, group, alone) && (alone || self.acyclic(id, group, &readers))
         });
         let group = chosen.unwrap_or_else(|| {
@@ -155,14 +155,14 @@ impl<'f> Grouping<'f> {
         let elements = self.elements(id);
         let op = &self.function.node(id).op;
         match role {
-            _ if self.forced.contains(&id) || group.members.len() >= MOST_MEMBERS => false,
+            _ if self.requested.contains(&id) || group.members.len() >= MOST_MEMBERS => false,
             Role::Anchor => {
                 matches!(op, Op::DotGeneral(_))
                     && group.anchor.is_none()
                     && group.rows.is_none()
                     && elements == group.full
             }
-            // An anchor's operands are stored before it starts.
+            // An anchor's operands are materialized before it starts.
             _ if group.anchor.is_some_and(|anchor| {
                 !self.has_epilogue(anchor) || self.readers[id.index()].contains(&anchor)
             }) =>
@@ -179,7 +179,7 @@ impl<'f> Grouping<'f> {
                 let parallel = group.full == elements || elements >= 32 || full <= 16_384;
                 group.anchor.is_none() && same_loops && parallel
             }
-            // Down a column every access is a cache line of its own: no place for real work.
+            // Down a column every access is another cache line: no place for real work.
             _ if group.columns && elements == group.full => alone && is_cheap(op),
             _ if elements == group.full => true,
             _ if elements > group.full => false,
@@ -253,11 +253,11 @@ impl<'f> Grouping<'f> {
 
     pub(super) fn finish(self) -> Schedule {
         let count = self.function.nodes().len();
-        let mut stored = vec![false; count];
+        let mut materialized = vec![false; count];
         for (id, node) in self.function.iter() {
             let outside =
                 |reader: &NodeId| self.group_of[reader.index()] != self.group_of[id.index()];
-            stored[id.index()] = match self.role(id) {
+            materialized[id.index()] = match self.role(id) {
                 Role::Leaf => {
                     !matches!(&node.op, Op::Iota { .. })
                         && !matches!(&node.op, Op::Constant(constant) if constant.splat_element().is_some())
@@ -266,14 +266,14 @@ impl<'f> Grouping<'f> {
                 Role::Projection => true,
                 Role::Anchor => {
                     node.types.len() == 1
-                        && (self.must_store[id.index()]
-                            || self.forced.contains(&id)
+                        && (self.must_materialize[id.index()]
+                            || self.requested.contains(&id)
                             || !self.has_epilogue(id)
                             || self.readers[id.index()].iter().any(outside))
                 }
                 Role::Map | Role::Reduction => {
-                    self.must_store[id.index()]
-                        || self.forced.contains(&id)
+                    self.must_materialize[id.index()]
+                        || self.requested.contains(&id)
                         || self.readers[id.index()].iter().any(outside)
                 }
             };
@@ -284,17 +284,17 @@ impl<'f> Grouping<'f> {
             let kept = members
                 .iter()
                 .copied()
-                .filter(|id| stored[id.index()])
+                .filter(|id| materialized[id.index()])
                 .collect();
             Group {
                 members,
                 anchor: growing.anchor,
-                stored: kept,
+                materialized: kept,
             }
         });
         Schedule {
             groups: groups.collect(),
-            stored,
+            materialized,
             widened: self.widened,
         }
     }

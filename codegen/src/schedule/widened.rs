@@ -31,10 +31,10 @@ pub struct Widenings {
 }
 
 impl Widenings {
-    /// Finds the operands that may stay narrow. Nodes in `forced` get buffers of their own. A left
-    /// side stays narrow only if `both` says so, and then only together with the right side; a right
-    /// side in `f16` only together with the left side.
-    pub fn find(function: &Function, forced: &BTreeSet<NodeId>, both: bool) -> Self {
+    /// Finds the operands that may stay narrow. Nodes in `requested` get buffers. An lhs stays
+    /// narrow only if `both` says so, and then only together with the rhs; an rhs in `f16` only
+    /// together with the lhs.
+    pub fn find(function: &Function, requested: &BTreeSet<NodeId>, both: bool) -> Self {
         let users = function.users();
         let leaves: BTreeSet<NodeId> = function.roots().collect();
         let mut found = Widenings::default();
@@ -42,7 +42,7 @@ impl Widenings {
             let (root, views) = behind_views(function, operand);
             let (widening, inner) = widening(function, root)?;
             let hidden: BTreeSet<NodeId> = views.into_iter().chain(inner.iter().copied()).collect();
-            let needed = |id: &NodeId| leaves.contains(id) || forced.contains(id);
+            let needed = |id: &NodeId| leaves.contains(id) || requested.contains(id);
             let only_inside = |id: &NodeId| {
                 let mut readers = users[id.index()].iter();
                 readers.all(|reader| hidden.contains(reader) || is_contraction(function, *reader))
@@ -55,13 +55,13 @@ impl Widenings {
                 continue;
             }
             let narrow = |found: &Found| function.node(found.1.narrow).dtype();
-            let right = value(node.operands[1]);
-            if let Some(right) = right {
-                let left = value(node.operands[0]).filter(|_| both);
-                if let Some(left) = left.filter(|left| narrow(left) == narrow(&right)) {
-                    found.add(left);
+            let rhs = value(node.operands[1]);
+            if let Some(rhs) = rhs {
+                let lhs = value(node.operands[0]).filter(|_| both);
+                if let Some(lhs) = lhs.filter(|lhs| narrow(lhs) == narrow(&rhs)) {
+                    found.add(lhs);
                 }
-                found.add(right);
+                found.add(rhs);
             }
         }
         found.drop_alone(function, both);
@@ -74,9 +74,9 @@ impl Widenings {
         self.inner.extend(links);
     }
 
-    /// A value that some contraction reads on its left, with a right side in another format, has
-    /// to be computed after all; so has one on a left side that does not stay narrow, which may be
-    /// the right side too; and one in `f16` on its right, with a left side in another.
+    /// A value that some contraction reads on its left, with a rhs in another format, has
+    /// to be computed after all; so has one on an lhs that does not stay narrow, which may be
+    /// the rhs too; and one in `f16` on its right, with an lhs in another.
     fn drop_alone(&mut self, function: &Function, both: bool) {
         let contractions = || {
             function
@@ -92,8 +92,8 @@ impl Widenings {
                 let (lhs, rhs) = (node.operands[0], node.operands[1]);
                 match (format(lhs), format(rhs)) {
                     (None, None) => None,
-                    (Some(left), right) => {
-                        let stays = both && right == Some(left) && is_whole(function, node, left);
+                    (Some(dtype), other) => {
+                        let stays = both && other == Some(dtype) && is_whole(function, node, dtype);
                         (!stays).then_some(lhs)
                     }
                     (None, Some(DType::F16)) => Some(rhs),
@@ -142,7 +142,7 @@ impl Widenings {
     }
 }
 
-/// Whether a contraction has a multiple of the terms that a left side of this type takes together.
+/// Whether a contraction has a multiple of the terms that an lhs of this type takes together.
 fn is_whole(function: &Function, contraction: &Node, dtype: DType) -> bool {
     let Op::DotGeneral(axes) = &contraction.op else {
         return false;

@@ -25,7 +25,7 @@
 //! | `kernel` | each kernel once, in Kernel IR; it must parse back |
 //! | `program` | buffers, launches in order, copies |
 //! | `launches` | what each launch computes |
-//! | `wide avx2`, `wide avx512` | machine code of the vector loops, whatever this machine is |
+//! | `simd avx2`, `simd avx512` | machine code of the vector loops, whatever this machine is |
 //! | `ptx` | each kernel in PTX |
 //! | `instructions` | how often each PTX instruction is written, by kernel |
 //!

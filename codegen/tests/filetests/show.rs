@@ -1,14 +1,13 @@
 //! What the passes make of a case, as text.
 
 use crate::case::Case;
-use bsq_codegen::cpu::clif::{self, WideListing};
+use bsq_codegen::cpu::clif::{self, SimdListing};
 use bsq_codegen::cpu::microkernel::Family;
 use bsq_codegen::kernel::{Kernel, parse_all};
-use bsq_codegen::lower::{Blocks, Options};
+use bsq_codegen::lower::{Options, TilingPolicy};
 use bsq_codegen::pipeline::{Pass, Pipeline, Watch};
 use bsq_codegen::program::Program;
 use bsq_codegen::ptx;
-use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
@@ -37,7 +36,7 @@ pub fn show(case: &Case, test: &str) -> Result<String, String> {
         sm: sm.parse().expect("a number behind `sm_`"),
         tf32: case.tf32,
     });
-    let blocks = gpu.map_or(Blocks::CPU, |options| options.blocks());
+    let tiling = gpu.map_or(TilingPolicy::CPU, |options| options.tiling());
     let mut last = Last {
         pass: Pass::from_name(what).unwrap_or(Pass::Memory),
         text: String::new(),
@@ -45,7 +44,7 @@ pub fn show(case: &Case, test: &str) -> Result<String, String> {
     let mut pipeline = Pipeline::watched(&mut last);
     let options = Options {
         precision: case.precision,
-        blocks,
+        tiling,
     };
     let rewritten = pipeline.rewrite(&case.function, case.exact);
     let rewritten = rewritten.map_err(|error| error.to_string())?;
@@ -55,7 +54,7 @@ pub fn show(case: &Case, test: &str) -> Result<String, String> {
         ("kernel", _) => kernels(&program),
         ("program", _) => Ok(program.to_string()),
         ("launches", _) => Ok(launches(&program)),
-        ("wide", None) => wide(&program, target.unwrap_or_default()),
+        ("simd", None) => simd(&program, target.unwrap_or_default()),
         ("ptx" | "instructions", Some(options)) => {
             let entries = pipeline.ptx(&program, &options);
             let entries = entries.map_err(|error| error.to_string())?;
@@ -87,41 +86,28 @@ fn launches(program: &Program) -> String {
         program.copies.len()
     );
     for launch in &program.launches {
-        let once = if launch.stable { " (once)" } else { "" };
+        let once = if launch.invariant { " (once)" } else { "" };
         writeln!(text, "{}{once}", launch.label).unwrap();
     }
     text
 }
 
-fn wide(program: &Program, family: &str) -> Result<String, String> {
+fn simd(program: &Program, family: &str) -> Result<String, String> {
     let family: Family = family.parse().map_err(|error| format!("{error}"))?;
     let options = clif::Options { family, threads: 1 };
     let text = |kernel: &Kernel| {
         let listing = clif::explain(kernel, &options).map_err(|error| error.to_string())?;
-        let loops: Vec<String> = listing.wide_loops.iter().map(disassembled).collect();
+        let loops: Vec<String> = listing
+            .simd_loops
+            .iter()
+            .map(SimdListing::to_string)
+            .collect();
         Ok::<String, String>(loops.join("\n"))
     };
     let texts = program.kernels.iter().map(text);
     let texts = texts.collect::<Result<Vec<_>, _>>()?;
     let listing = program.listing(|kernel, f| f.write_str(&texts[kernel]));
     Ok(listing.to_string())
-}
-
-fn disassembled(made: &WideListing) -> String {
-    let mut text = String::new();
-    let mut formatter = GasFormatter::new();
-    let decoder = Decoder::with_ip(64, &made.code, 0, DecoderOptions::NONE);
-    for instruction in decoder {
-        let mut line = String::new();
-        formatter.format(&instruction, &mut line);
-        writeln!(text, "  {:4x}  {line}", instruction.ip()).unwrap();
-    }
-    for (number, words) in made.constants.chunks(32).enumerate() {
-        let at = made.code.len() + 32 * number;
-        let words: Vec<String> = words.iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(text, "  {at:4x}  {}", words.join("")).unwrap();
-    }
-    text
 }
 
 /// How often each instruction is written, by kernel.

@@ -1,20 +1,20 @@
-//! A stream to tokens, band by band.
+//! A stream to tokens, one row of tiles after the other.
 
-use super::bands::Bands;
+use super::tile_rows::TileRows;
 use super::{Codec, CodecError, Damage, FrameReader, Header};
 use std::io::Read;
 
 /// Reads one picture's tokens from a stream; see the [module](super) for an example.
 ///
-/// Nothing is trusted: sizes are checked before memory is taken, and a section is decoded only if
+/// Nothing is trusted: sizes are checked before memory is taken, and a tile is decoded only if
 /// its checksum is right.
 pub struct Decoder<'c, R> {
     codec: &'c mut Codec,
-    bands: Bands<R>,
+    tile_rows: TileRows<R>,
 }
 
 impl<'c, R: Read> Decoder<'c, R> {
-    /// Reads the header and holds it against the models. With `recover`, damaged sections are
+    /// Reads the header and holds it against the models. With `recover`, damaged tiles are
     /// filled in instead of being errors, and [`damage`](Decoder::damage) says which.
     ///
     /// # Errors
@@ -35,37 +35,37 @@ impl<'c, R: Read> Decoder<'c, R> {
         codec: &'c mut Codec,
         frames: FrameReader<R>,
     ) -> Result<Decoder<'c, R>, CodecError> {
-        let bands = Bands::new(codec, frames)?;
-        Ok(Decoder { codec, bands })
+        let tile_rows = TileRows::new(codec, frames)?;
+        Ok(Decoder { codec, tile_rows })
     }
 
     pub fn header(&self) -> &Header {
-        self.bands.header()
+        self.tile_rows.header()
     }
 
-    /// Sections that are decoded or given up.
-    pub fn sections_done(&self) -> usize {
-        self.bands.done()
+    /// Tiles that are decoded or given up.
+    pub fn tiles_done(&self) -> usize {
+        self.tile_rows.done()
     }
 
-    /// The sections so far that were damaged, and are filled in.
+    /// The tiles so far that were damaged, and are filled in.
     pub fn damage(&self) -> &[Damage] {
-        self.bands.damage()
+        self.tile_rows.damage()
     }
 
-    /// The tokens of the next rows of the grid, row by row: one or more bands of sections. `None`
+    /// The tokens of the next rows of the grid, row by row: one or more rows of tiles. `None`
     /// after the last, when the stream has ended as it should.
     ///
     /// # Errors
-    /// If a section is damaged or missing, unless damage is filled in; if reading fails.
+    /// If a tile is damaged or missing, unless damage is filled in; if reading fails.
     pub fn next_rows(&mut self) -> Result<Option<Vec<u64>>, CodecError> {
-        let sections = self.bands.read(self.codec.batch_limit())?;
-        if sections.is_empty() {
+        let tiles = self.tile_rows.read(self.codec.batch_limit())?;
+        if tiles.is_empty() {
             return Ok(None);
         }
-        let header = self.bands.header();
-        let tokens = self.codec.decode(header, &sections, &mut |_| {})?;
-        let areas = sections.iter().map(|(area, _)| *area);
-        self.bands.rows(areas.zip(tokens)).map(Some)
+        let header = self.tile_rows.header();
+        let tokens = self.codec.decode(header, &tiles, &mut |_| {})?;
+        let areas = tiles.iter().map(|(area, _)| *area);
+        self.tile_rows.rows(areas.zip(tokens)).map(Some)
     }
 }

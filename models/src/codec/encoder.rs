@@ -2,12 +2,12 @@
 
 use super::frames::write_frame;
 use super::header::HEADER_BYTES;
-use super::{Codec, CodecError, FRAME_BYTES, Header, SectionArea, SectionReport};
+use super::{Codec, CodecError, FRAME_BYTES, Header, TileArea, TileReport};
 use std::io::Write;
 
 /// Writes one picture's tokens as a stream; see the [module](super) for an example.
 ///
-/// Tokens are taken row by row of the grid. Sections are coded when a batch of them is complete,
+/// Tokens are taken row by row of the grid. Tiles are coded when a batch of them is complete,
 /// so a picture never has to be in memory as a whole.
 pub struct Encoder<'c, W> {
     codec: &'c mut Codec,
@@ -15,9 +15,9 @@ pub struct Encoder<'c, W> {
     header: Header,
     /// Rows that are not yet coded.
     rows: Vec<u64>,
-    /// Sections that are written.
+    /// Tiles that are written.
     done: usize,
-    reports: Vec<SectionReport>,
+    reports: Vec<TileReport>,
 }
 
 /// What a stream came to.
@@ -25,21 +25,18 @@ pub struct Encoder<'c, W> {
 pub struct StreamReport {
     /// Bytes of the stream.
     pub bytes: usize,
-    pub sections: Vec<SectionReport>,
+    pub tiles: Vec<TileReport>,
 }
 
 impl StreamReport {
-    /// What the prior's own probabilities ask for, over all sections.
+    /// What the prior's own probabilities ask for, over all tiles.
     pub fn cross_entropy_bits(&self) -> f64 {
-        self.sections
-            .iter()
-            .map(|section| section.cross_entropy_bits)
-            .sum()
+        self.tiles.iter().map(|tile| tile.cross_entropy_bits).sum()
     }
 }
 
 impl<'c, W: Write> Encoder<'c, W> {
-    /// Writes the header of a picture of `width` x `height` pixels, of which the first `kept`
+    /// Writes the header of a picture of `width` x `height` pixels, of which the first `coded_sub_tokens`
     /// sub-tokens of each token will be coded; all if `None`.
     ///
     /// # Errors
@@ -50,9 +47,9 @@ impl<'c, W: Write> Encoder<'c, W> {
         mut writer: W,
         width: usize,
         height: usize,
-        kept: Option<usize>,
+        coded_sub_tokens: Option<usize>,
     ) -> Result<Encoder<'c, W>, CodecError> {
-        let header = codec.header(width, height, kept)?;
+        let header = codec.header(width, height, coded_sub_tokens)?;
         writer.write_all(&header.to_bytes())?;
         Ok(Encoder {
             codec,
@@ -68,8 +65,8 @@ impl<'c, W: Write> Encoder<'c, W> {
         &self.header
     }
 
-    /// Sections that are written.
-    pub fn sections_done(&self) -> usize {
+    /// Tiles that are written.
+    pub fn tiles_done(&self) -> usize {
         self.done
     }
 
@@ -79,7 +76,7 @@ impl<'c, W: Write> Encoder<'c, W> {
     /// If they are more than the picture has, or coding or writing fails.
     pub fn write(&mut self, tokens: &[u64]) -> Result<(), CodecError> {
         self.rows.extend_from_slice(tokens);
-        let (grid, across) = (self.header.grid(), self.header.section_grid().columns);
+        let (grid, across) = (self.header.grid(), self.header.tile_grid().columns);
         let columns = grid.columns;
         let begun = self.done / across * usize::from(self.header.side);
         let given = begun * columns + self.rows.len();
@@ -87,26 +84,23 @@ impl<'c, W: Write> Encoder<'c, W> {
             let expected = grid.tokens();
             return Err(CodecError::Count { given, expected });
         }
-        // Whole bands of sections, as many as are best coded together.
-        let bands = (self.codec.batch_limit() / across).max(1);
-        let full = bands * usize::from(self.header.side) * columns;
+        // Whole rows of tiles, as many as are best coded together.
+        let rows_of_tiles = (self.codec.batch_limit() / across).max(1);
+        let full = rows_of_tiles * usize::from(self.header.side) * columns;
         if self.rows.len() >= full || given == grid.tokens() {
             self.code()?;
         }
         Ok(())
     }
 
-    /// Codes and writes every section that is complete.
+    /// Codes and writes every tile that is complete.
     fn code(&mut self) -> Result<(), CodecError> {
         let columns = self.header.grid().columns;
-        let first = self
-            .header
-            .area(self.done.min(self.header.sections() - 1))
-            .top;
+        let first = self.header.area(self.done.min(self.header.tiles() - 1)).top;
         let available = self.rows.len() / columns;
         let mut pending = Vec::new();
-        for section in self.done..self.header.sections() {
-            let area = self.header.area(section);
+        for tile in self.done..self.header.tiles() {
+            let area = self.header.area(tile);
             if area.top + area.rows > first + available {
                 break;
             }
@@ -131,7 +125,7 @@ impl<'c, W: Write> Encoder<'c, W> {
     /// # Errors
     /// If tokens are missing, or writing fails.
     pub fn finish(mut self) -> Result<(W, StreamReport), CodecError> {
-        if self.done < self.header.sections() {
+        if self.done < self.header.tiles() {
             let grid = self.header.grid();
             let top = self.header.area(self.done).top;
             return Err(CodecError::Count {
@@ -142,13 +136,13 @@ impl<'c, W: Write> Encoder<'c, W> {
         self.writer.flush()?;
         let frames = self.reports.iter().map(|report| FRAME_BYTES + report.bytes);
         let bytes = HEADER_BYTES + frames.sum::<usize>();
-        let sections = self.reports;
-        Ok((self.writer, StreamReport { bytes, sections }))
+        let tiles = self.reports;
+        Ok((self.writer, StreamReport { bytes, tiles }))
     }
 }
 
-/// The tokens of a section, out of rows that begin with row `first`.
-fn cut(rows: &[u64], columns: usize, first: usize, area: SectionArea) -> Vec<u64> {
+/// The tokens of a tile, out of rows that begin with row `first`.
+fn cut(rows: &[u64], columns: usize, first: usize, area: TileArea) -> Vec<u64> {
     let mut tokens = Vec::with_capacity(area.rows * area.columns);
     for row in area.top - first..area.top - first + area.rows {
         let start = row * columns + area.left;

@@ -27,17 +27,17 @@ pub enum CodecError {
     #[error("the header makes no sense: {0}")]
     Header(String),
     /// The stream ends too early.
-    #[error("the stream ends {}", place(*.section, *.sections))]
+    #[error("the stream ends {}", place(*.tile, *.tiles))]
     Truncated {
         /// Counted from 1; 0 is the header.
-        section: usize,
-        sections: usize,
+        tile: usize,
+        tiles: usize,
     },
-    /// A section's checksum is wrong.
+    /// A tile's checksum is wrong.
     #[error("{0} is damaged; --recover decodes the others")]
-    DamagedSection(Damage),
-    /// Something follows the last section.
-    #[error("something follows the last section: the file is longer than its stream")]
+    DamagedTile(Damage),
+    /// Something follows the last tile.
+    #[error("something follows the last tile: the file is longer than its stream")]
     Trailing,
     /// Another tokenizer made the tokens.
     #[error(
@@ -86,8 +86,11 @@ pub enum CodecError {
     #[error(transparent)]
     OtherBits(#[from] OtherBits),
     /// More or fewer sub-tokens than a token has.
-    #[error("{kept} of a token's sub-tokens cannot be kept: it has {sub_tokens}")]
-    Kept { kept: usize, sub_tokens: usize },
+    #[error("{coded_sub_tokens} of a token's sub-tokens cannot be kept: it has {sub_tokens}")]
+    SubTokens {
+        coded_sub_tokens: usize,
+        sub_tokens: usize,
+    },
     /// Not the tokens of a picture of this size.
     #[error("{given} tokens, but the picture has {expected}")]
     Count { given: usize, expected: usize },
@@ -111,9 +114,9 @@ pub enum CodecError {
     Io(#[from] io::Error),
 }
 
-fn place(section: usize, sections: usize) -> String {
-    match section {
+fn place(tile: usize, tiles: usize) -> String {
+    match tile {
         0 => "inside its header".to_string(),
-        _ => format!("in section {section} of {sections}; --recover decodes what is there"),
+        _ => format!("in tile {tile} of {tiles}; --recover decodes what is there"),
     }
 }

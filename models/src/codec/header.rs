@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 /// What every stream begins with: not text, and broken by whatever mangles line ends.
 pub const MAGIC: [u8; 8] = *b"\x89BSQ\r\n\x1a\n";
-/// The layout of header and sections.
+/// The layout of header and tiles.
 pub const FORMAT_VERSION: u16 = 1;
 /// The arithmetic between weights and symbols: order of summation, exp, counts, coder. It changes
 /// whenever equal models would give other probabilities.
@@ -20,7 +20,7 @@ const MAX_SIDE: usize = 65_535;
 ///
 /// [`LoadLimits`]: crate::image_io::LoadLimits
 pub(super) const MAX_PIXELS: u64 = 1 << 27;
-/// Rows and columns of a section without a prior.
+/// Rows and columns of a tile without a prior.
 pub const RAW_SIDE: u8 = 32;
 
 /// How tokens are coded.
@@ -30,12 +30,12 @@ pub enum Coding {
     Raw,
     /// Range coding with the probabilities of a prior.
     Prior {
-        /// The prior's identity.
-        identity: u64,
+        /// The prior's fingerprint.
+        fingerprint: u64,
         /// Bits of a sub-token.
         sub_token_bits: u8,
         /// Sub-tokens of each token that are in the stream; a decoder makes up the others.
-        kept: u8,
+        coded_sub_tokens: u8,
     },
 }
 
@@ -52,15 +52,15 @@ pub struct Header {
     pub patch: u16,
     /// The tokenizer's windows, in tokens; both sides fit 16 bits.
     pub window: GridShape,
-    /// Columns and rows of a section, in tokens, but for those at the right and the lower edge.
+    /// Columns and rows of a tile, in tokens, but for those at the right and the lower edge.
     pub side: u8,
-    /// The tokenizer's identity.
+    /// The tokenizer's fingerprint.
     pub tokenizer: u64,
 }
 
-/// A section's place in the grid of tokens.
+/// A tile's place in the grid of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SectionArea {
+pub struct TileArea {
     pub left: usize,
     pub top: usize,
     pub columns: usize,
@@ -88,23 +88,23 @@ impl Header {
         )
     }
 
-    /// The grid of sections.
-    pub fn section_grid(&self) -> GridShape {
+    /// The grid of tiles.
+    pub fn tile_grid(&self) -> GridShape {
         let (GridShape { rows, columns, .. }, side) = (self.grid(), usize::from(self.side));
         GridShape::still(rows.div_ceil(side), columns.div_ceil(side))
     }
 
-    /// Sections of the stream; they are in it row by row.
-    pub fn sections(&self) -> usize {
-        self.section_grid().tokens()
+    /// Tiles of the stream; they are in it row by row.
+    pub fn tiles(&self) -> usize {
+        self.tile_grid().tokens()
     }
 
-    /// Where a section lies.
-    pub fn area(&self, section: usize) -> SectionArea {
+    /// Where a tile lies.
+    pub fn area(&self, tile: usize) -> TileArea {
         let (GridShape { rows, columns, .. }, side) = (self.grid(), usize::from(self.side));
         let across = columns.div_ceil(side);
-        let (left, top) = (section % across * side, section / across * side);
-        SectionArea {
+        let (left, top) = (tile % across * side, tile / across * side);
+        TileArea {
             left,
             top,
             columns: side.min(columns - left),
@@ -118,27 +118,27 @@ impl Header {
             Coding::Raw => usize::from(self.bits),
             Coding::Prior {
                 sub_token_bits,
-                kept,
+                coded_sub_tokens,
                 ..
-            } => usize::from(sub_token_bits) * usize::from(kept),
+            } => usize::from(sub_token_bits) * usize::from(coded_sub_tokens),
         }
     }
 
     /// The bytes of the header.
     pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
-        let (kind, prior, sub_token_bits, kept) = match self.coding {
+        let (kind, prior, sub_token_bits, coded_sub_tokens) = match self.coding {
             Coding::Raw => (0, 0, self.bits, 1),
             Coding::Prior {
-                identity,
+                fingerprint,
                 sub_token_bits,
-                kept,
-            } => (1, identity, sub_token_bits, kept),
+                coded_sub_tokens,
+            } => (1, fingerprint, sub_token_bits, coded_sub_tokens),
         };
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend(MAGIC);
         bytes.extend(FORMAT_VERSION.to_le_bytes());
         bytes.extend(NUMERICS_VERSION.to_le_bytes());
-        bytes.extend([kind, self.bits, sub_token_bits, kept]);
+        bytes.extend([kind, self.bits, sub_token_bits, coded_sub_tokens]);
         bytes.extend(self.width.to_le_bytes());
         bytes.extend(self.height.to_le_bytes());
         bytes.extend(self.patch.to_le_bytes());
@@ -163,10 +163,7 @@ impl Header {
             return Err(CodecError::NotAStream);
         }
         if count < HEADER_BYTES {
-            return Err(CodecError::Truncated {
-                section: 0,
-                sections: 0,
-            });
+            return Err(CodecError::Truncated { tile: 0, tiles: 0 });
         }
         let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
@@ -185,9 +182,9 @@ impl Header {
         let coding = match bytes[12] {
             0 => Coding::Raw,
             _ => Coding::Prior {
-                identity: long(40),
+                fingerprint: long(40),
                 sub_token_bits: bytes[14],
-                kept: bytes[15],
+                coded_sub_tokens: bytes[15],
             },
         };
         let header = Header {
@@ -253,17 +250,19 @@ impl Header {
         };
         if !(1..=63).contains(&self.bits) || !side_fits {
             let (bits, side) = (self.bits, self.side);
-            return wrong(format!("tokens of {bits} bits in sections of {side}"));
+            return wrong(format!("tokens of {bits} bits in tiles of {side}"));
         }
         if let Coding::Prior {
             sub_token_bits,
-            kept,
+            coded_sub_tokens,
             ..
         } = self.coding
         {
             let divides = sub_token_bits > 0 && self.bits.is_multiple_of(sub_token_bits);
-            if !divides || kept == 0 || kept > self.bits / sub_token_bits {
-                return wrong(format!("{kept} sub-tokens of {sub_token_bits} bits"));
+            if !divides || coded_sub_tokens == 0 || coded_sub_tokens > self.bits / sub_token_bits {
+                return wrong(format!(
+                    "{coded_sub_tokens} sub-tokens of {sub_token_bits} bits"
+                ));
             }
         }
         Ok(())
@@ -291,9 +290,9 @@ mod tests {
     pub(crate) fn header() -> Header {
         Header {
             coding: Coding::Prior {
-                identity: 0x0123_4567_89AB_CDEF,
+                fingerprint: 0x0123_4567_89AB_CDEF,
                 sub_token_bits: 4,
-                kept: 9,
+                coded_sub_tokens: 9,
             },
             bits: 36,
             width: 700,
@@ -339,12 +338,12 @@ mod tests {
     }
 
     #[test]
-    fn sections_cover_the_grid() {
+    fn tiles_cover_the_grid() {
         let header = header();
         assert_eq!(header.grid(), GridShape::still(64, 88));
-        assert_eq!(header.section_grid(), GridShape::still(2, 3));
-        let tokens: usize = (0..header.sections())
-            .map(|section| header.area(section).columns * header.area(section).rows)
+        assert_eq!(header.tile_grid(), GridShape::still(2, 3));
+        let tokens: usize = (0..header.tiles())
+            .map(|tile| header.area(tile).columns * header.area(tile).rows)
             .sum();
         assert_eq!(tokens, 88 * 64);
     }
@@ -382,6 +381,6 @@ mod tests {
         refused(&|b| b[16..20].fill(0xFF), "at most 65535 a side");
         refused(&|b| b[16..24].fill(0), "0x0 pixels");
         refused(&|b| b[24] = 0, "windows of 0x0");
-        refused(&|b| b[30] = 65, "sections of 65");
+        refused(&|b| b[30] = 65, "tiles of 65");
     }
 }

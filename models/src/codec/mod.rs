@@ -7,11 +7,11 @@
 //! | question | file |
 //! |---|---|
 //! | What stands in the header? | `header` |
-//! | How are sections framed, checked, found again after damage? | `frames` |
-//! | How do probabilities become integers? | `counts` |
+//! | How are tiles framed, checked, found again after damage? | `frames` |
+//! | How do probabilities become integers? | `quantized_cdf` |
 //! | Which bytes does the coder write? | `range_coder` |
 //! | Who asks the prior? | `models` |
-//! | Where do a section's tokens go, and what fills a lost one? | `bands` |
+//! | Where do a tile's tokens go, and what fills a lost one? | `tile_rows` |
 //!
 //! Probabilities come from programs compiled in exact mode, so they are equal on every machine;
 //! see [`prior`](crate::prior). Everything after them is integer arithmetic.
@@ -19,13 +19,13 @@
 //! ```
 //! use bsq::codec::{Codec, Decoder, Encoder};
 //! use bsq::config::PriorConfig;
-//! use bsq::pipeline::{CompileOptions, identity};
+//! use bsq::pipeline::{CompileOptions, fingerprint};
 //! use bsq::pretrained;
 //! use bsq::prior::PriorFile;
 //! use bsq_runtime::checkpoint::Weights;
 //!
 //! let tokenizer = pretrained::open("default", Weights::Ema)?;
-//! let own = identity(tokenizer.tokenizer.config(), &tokenizer.parameters);
+//! let own = fingerprint(tokenizer.tokenizer.config(), &tokenizer.parameters);
 //! let config = PriorConfig::from_toml("
 //!     [prior]
 //!     bits = 36
@@ -56,18 +56,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod bands;
-mod counts;
 mod decoder;
 mod encoder;
 mod error;
 mod frames;
 mod header;
 mod models;
+mod quantized_cdf;
 mod range_coder;
+mod tile_rows;
 mod together;
 
-pub use counts::{Counts, PRECISION};
 pub use crc32c::crc32c;
 pub use decoder::Decoder;
 pub use encoder::{Encoder, StreamReport};
@@ -75,8 +74,9 @@ pub use error::CodecError;
 pub use frames::{Damage, FRAME_BYTES, Frame, FrameReader, most_bytes};
 pub(crate) use header::read_up_to;
 pub use header::{
-    Coding, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NUMERICS_VERSION, RAW_SIDE, SectionArea,
+    Coding, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NUMERICS_VERSION, RAW_SIDE, TileArea,
 };
-pub use models::{Codec, SectionReport};
+pub use models::{Codec, TileReport};
+pub use quantized_cdf::{PRECISION, QuantizedCdf};
 pub use range_coder::{SymbolDecoder, SymbolEncoder};
 pub use together::{DecodedStream, decode_together};

@@ -1,12 +1,12 @@
-//! Tokenizer and prior as a coder sees them, and the coding of a batch of sections.
+//! Tokenizer and prior as a coder sees them, and the coding of a batch of tiles.
 
-use super::bands::ReadSection;
-use super::counts::{Counts, most_probable};
+use super::frames::ReadTile;
+use super::quantized_cdf::{QuantizedCdf, most_probable};
 use super::range_coder::{SymbolDecoder, SymbolEncoder, pack_bits, unpack_bits};
-use super::{CodecError, Coding, Frame, Header, RAW_SIDE, SectionArea};
+use super::{CodecError, Coding, Frame, Header, RAW_SIDE, TileArea};
 use crate::config::QuantizerConfig;
-use crate::pipeline::{CompileOptions, ModelFile, identity, identity_number};
-use crate::prior::{Place, PriorFile, PriorSession, SectionTokens, check_bits};
+use crate::pipeline::{CompileOptions, ModelFile, fingerprint, fingerprint_number};
+use crate::prior::{PriorFile, PriorSession, SubTokenPosition, TileTokens, check_bits};
 use crate::token_grid::GridShape;
 use crate::tokenizer::bits::split_index;
 
@@ -23,17 +23,17 @@ pub struct Codec {
 }
 
 struct Prior {
-    identity: u64,
+    fingerprint: u64,
     name: String,
     session: PriorSession,
 }
 
-/// The tokens of a section, row by row.
+/// The tokens of a tile, row by row.
 pub(super) type Tokens = Vec<u64>;
 
-/// What coding a section came to.
+/// What coding a tile came to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SectionReport {
+pub struct TileReport {
     /// Bytes of the payload.
     pub bytes: usize,
     /// Stored bit by bit, because coding would have taken more.
@@ -54,7 +54,7 @@ impl Codec {
         options: &CompileOptions,
     ) -> Result<Codec, CodecError> {
         let config = tokenizer.tokenizer.config();
-        let own = identity(config, &tokenizer.parameters);
+        let own = fingerprint(config, &tokenizer.parameters);
         let limit = match &config.quantizer {
             QuantizerConfig::Bsq(bsq) => 1 << bsq.embed_dim,
             QuantizerConfig::Vq(vq) => vq.n_embed as u64,
@@ -77,13 +77,13 @@ impl Codec {
         }
         let open = |prior: &PriorFile| {
             Ok::<_, CodecError>(Prior {
-                identity: prior.identity(),
+                fingerprint: prior.fingerprint(),
                 name: prior.name.clone(),
                 session: PriorSession::new(prior, options)?,
             })
         };
         Ok(Codec {
-            tokenizer: identity_number(config, &tokenizer.parameters),
+            tokenizer: fingerprint_number(config, &tokenizer.parameters),
             tokenizer_name: tokenizer.name.clone(),
             bits,
             limit,
@@ -99,7 +99,7 @@ impl Codec {
         Some(prior.session.model().config().sub_tokens())
     }
 
-    /// The header of a picture's stream; `kept` sub-tokens of each token go into it, all if
+    /// The header of a picture's stream; `coded_sub_tokens` sub-tokens of each token go into it, all if
     /// `None`.
     ///
     /// # Errors
@@ -108,22 +108,25 @@ impl Codec {
         &self,
         width: usize,
         height: usize,
-        kept: Option<usize>,
+        coded_sub_tokens: Option<usize>,
     ) -> Result<Header, CodecError> {
         let too_large = |_| CodecError::TooLarge { width, height };
         let sub_tokens = self.sub_tokens().unwrap_or(1);
-        let kept = kept.unwrap_or(sub_tokens);
-        if !(1..=sub_tokens).contains(&kept) {
-            return Err(CodecError::Kept { kept, sub_tokens });
+        let coded_sub_tokens = coded_sub_tokens.unwrap_or(sub_tokens);
+        if !(1..=sub_tokens).contains(&coded_sub_tokens) {
+            return Err(CodecError::SubTokens {
+                coded_sub_tokens,
+                sub_tokens,
+            });
         }
         let (coding, side) = match &self.prior {
             None => (Coding::Raw, RAW_SIDE),
             Some(prior) => {
                 let config = prior.session.model().config();
                 let coding = Coding::Prior {
-                    identity: prior.identity,
+                    fingerprint: prior.fingerprint,
                     sub_token_bits: config.sub_token_bits as u8,
-                    kept: kept as u8,
+                    coded_sub_tokens: coded_sub_tokens as u8,
                 };
                 (coding, config.side as u8)
             }
@@ -160,7 +163,7 @@ impl Codec {
             return Err(CodecError::Header(what.to_string()));
         }
         let Coding::Prior {
-            identity: its,
+            fingerprint: its,
             sub_token_bits,
             ..
         } = header.coding
@@ -170,10 +173,10 @@ impl Codec {
         let Some(prior) = &self.prior else {
             return Err(CodecError::NoPrior { its });
         };
-        if prior.identity != its {
+        if prior.fingerprint != its {
             return Err(CodecError::OtherPrior {
                 its,
-                given: prior.identity,
+                given: prior.fingerprint,
                 given_name: prior.name.clone(),
             });
         }
@@ -183,31 +186,31 @@ impl Codec {
         match fits {
             true => Ok(()),
             false => Err(CodecError::Header(
-                "its sections are not those of its prior".into(),
+                "its tiles are not those of its prior".into(),
             )),
         }
     }
 
-    /// Sections that are best coded together, of one picture or of several.
+    /// Tiles that are best coded together, of one picture or of several.
     pub fn batch_limit(&self) -> usize {
         self.prior
             .as_ref()
             .map_or(64, |prior| prior.session.batch_limit())
     }
 
-    /// Sections of a batch when so many are coded: batches of about one size, none too large.
-    pub(super) fn batch_size(&self, sections: usize) -> usize {
-        sections
-            .div_ceil(sections.div_ceil(self.batch_limit()).max(1))
+    /// Tiles of a batch when so many are coded: batches of about one size, none too large.
+    pub(super) fn batch_size(&self, tiles: usize) -> usize {
+        tiles
+            .div_ceil(tiles.div_ceil(self.batch_limit()).max(1))
             .max(1)
     }
 
-    /// Codes some sections of a picture.
+    /// Codes some tiles of a picture.
     pub(super) fn encode(
         &mut self,
         header: &Header,
-        sections: &[(SectionArea, Tokens)],
-    ) -> Result<Vec<(Frame, SectionReport)>, CodecError> {
+        tiles: &[(TileArea, Tokens)],
+    ) -> Result<Vec<(Frame, TileReport)>, CodecError> {
         let plain = |tokens: &Tokens| {
             let dropped = usize::from(header.bits) - header.coded_bits();
             pack_bits(
@@ -215,10 +218,16 @@ impl Codec {
                 header.coded_bits(),
             )
         };
-        let (Some(prior), Coding::Prior { kept, .. }) = (&mut self.prior, header.coding) else {
-            let stored = sections.iter().map(|(_, tokens)| {
+        let (
+            Some(prior),
+            Coding::Prior {
+                coded_sub_tokens, ..
+            },
+        ) = (&mut self.prior, header.coding)
+        else {
+            let stored = tiles.iter().map(|(_, tokens)| {
                 let payload = plain(tokens);
-                let report = SectionReport {
+                let report = TileReport {
                     bytes: payload.len(),
                     plain: true,
                     cross_entropy_bits: (tokens.len() * header.coded_bits()) as f64,
@@ -233,33 +242,38 @@ impl Codec {
             });
             return Ok(stored.collect());
         };
-        let (kept, model) = (usize::from(kept), prior.session.model().clone());
-        let parts: Vec<SectionTokens> = sections
+        let (coded_sub_tokens, model) =
+            (usize::from(coded_sub_tokens), prior.session.model().clone());
+        let parts: Vec<TileTokens> = tiles
             .iter()
-            .map(|(area, tokens)| SectionTokens::new(&model, area.rows, area.columns, tokens, kept))
+            .map(|(area, tokens)| {
+                TileTokens::new(&model, area.rows, area.columns, tokens, coded_sub_tokens)
+            })
             .collect();
         let mut coders: Vec<(SymbolEncoder, f64)> = Vec::new();
-        coders.resize_with(sections.len(), Default::default);
-        let mut counts = Counts::default();
-        let mut code = |place: Place, probabilities: &[f32]| {
-            let token = parts[place.section].token(place.row, place.column);
+        coders.resize_with(tiles.len(), Default::default);
+        let mut cdf = QuantizedCdf::default();
+        let mut code = |place: SubTokenPosition, probabilities: &[f32]| {
+            let token = parts[place.tile].token(place.row, place.column);
             let value = token[place.index] as usize;
-            counts.set(probabilities);
-            let (coder, bits) = &mut coders[place.section];
+            cdf.set(probabilities);
+            let (coder, bits) = &mut coders[place.tile];
             // A probability that has underflowed counts as the smallest that has not.
             *bits -= f64::from(probabilities[value].max(f32::MIN_POSITIVE)).log2();
-            coder.encode(value, &counts);
+            coder.encode(value, &cdf);
             Ok::<_, CodecError>(())
         };
-        prior.session.teacher_forced(&parts, kept, &mut code)?;
+        prior
+            .session
+            .teacher_forced(&parts, coded_sub_tokens, &mut code)?;
         let finished = coders
             .into_iter()
-            .zip(sections)
+            .zip(tiles)
             .map(|((coder, bits), (_, tokens))| {
                 let (coded, stored) = (coder.finish(), plain(tokens));
                 let plain = stored.len() < coded.len();
                 let payload = if plain { stored } else { coded };
-                let report = SectionReport {
+                let report = TileReport {
                     bytes: payload.len(),
                     plain,
                     cross_entropy_bits: bits,
@@ -269,27 +283,27 @@ impl Codec {
         Ok(finished.collect())
     }
 
-    /// The tokens of some sections, in batches; `None` for one that is damaged, or whose payload
+    /// The tokens of some tiles, in batches; `None` for one that is damaged, or whose payload
     /// no encoder has written. They may be of several pictures, whose headers differ in the size
-    /// only. `done` hears of the sections of each batch.
+    /// only. `done` hears of the tiles of each batch.
     pub(super) fn decode(
         &mut self,
         header: &Header,
-        sections: &[ReadSection],
+        tiles: &[ReadTile],
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<Option<Tokens>>, CodecError> {
-        let good: Vec<(SectionArea, &Frame)> = sections
+        let good: Vec<(TileArea, &Frame)> = tiles
             .iter()
             .filter_map(|(area, frame)| Some((*area, frame.as_ref()?)))
             .collect();
-        done(sections.len() - good.len());
+        done(tiles.len() - good.len());
         let mut decoded = Vec::new();
         for batch in good.chunks(self.batch_size(good.len())) {
             decoded.extend(self.decode_batch(header, batch)?);
             done(batch.len());
         }
         let mut decoded = decoded.into_iter();
-        let in_order = sections
+        let in_order = tiles
             .iter()
             .map(|(_, frame)| frame.as_ref().and_then(|_| decoded.next().flatten()));
         Ok(in_order.collect())
@@ -298,19 +312,26 @@ impl Codec {
     fn decode_batch(
         &mut self,
         header: &Header,
-        sections: &[(SectionArea, &Frame)],
+        tiles: &[(TileArea, &Frame)],
     ) -> Result<Vec<Option<Tokens>>, CodecError> {
-        let count = |area: &SectionArea| area.rows * area.columns;
-        let (Some(prior), Coding::Prior { kept, .. }) = (&mut self.prior, header.coding) else {
+        let count = |area: &TileArea| area.rows * area.columns;
+        let (
+            Some(prior),
+            Coding::Prior {
+                coded_sub_tokens, ..
+            },
+        ) = (&mut self.prior, header.coding)
+        else {
             let (bits, limit) = (usize::from(header.bits), self.limit);
-            let tokens = sections.iter().map(|(area, frame)| {
+            let tokens = tiles.iter().map(|(area, frame)| {
                 let tokens = unpack_bits(&frame.payload, bits, count(area));
                 tokens.filter(|tokens| frame.plain && tokens.iter().all(|&token| token < limit))
             });
             return Ok(tokens.collect());
         };
-        let (kept, model) = (usize::from(kept), prior.session.model().clone());
-        let mut sources: Vec<Source> = sections
+        let (coded_sub_tokens, model) =
+            (usize::from(coded_sub_tokens), prior.session.model().clone());
+        let mut sources: Vec<Source> = tiles
             .iter()
             .map(|(area, frame)| match frame.plain {
                 false => Source::Coded(SymbolDecoder::new(&frame.payload)),
@@ -320,26 +341,26 @@ impl Codec {
                 },
             })
             .collect();
-        let areas: Vec<(usize, usize)> = sections
+        let areas: Vec<(usize, usize)> = tiles
             .iter()
             .map(|(area, _)| (area.rows, area.columns))
             .collect();
-        let (mut counts, width) = (Counts::default(), model.config().sub_token_bits);
-        let mut decide = |place: Place, probabilities: &[f32]| {
+        let (mut cdf, width) = (QuantizedCdf::default(), model.config().sub_token_bits);
+        let mut decide = |place: SubTokenPosition, probabilities: &[f32]| {
             let filler = most_probable(probabilities);
-            if place.index >= kept {
+            if place.index >= coded_sub_tokens {
                 return Ok::<_, CodecError>(filler);
             }
-            let source = &mut sources[place.section];
+            let source = &mut sources[place.tile];
             let value = match source {
                 Source::Broken => None,
                 Source::Plain(tokens) => {
-                    let token = tokens[place.row * areas[place.section].1 + place.column];
-                    Some(split_index(token, kept * width, width)[place.index] as usize)
+                    let token = tokens[place.row * areas[place.tile].1 + place.column];
+                    Some(split_index(token, coded_sub_tokens * width, width)[place.index] as usize)
                 }
                 Source::Coded(decoder) => {
-                    counts.set(probabilities);
-                    decoder.decode(&counts)
+                    cdf.set(probabilities);
+                    decoder.decode(&cdf)
                 }
             };
             if value.is_none() {
@@ -347,18 +368,19 @@ impl Codec {
             }
             Ok(value.unwrap_or(filler))
         };
-        let decided = prior
-            .session
-            .step_by_step(&areas, kept, &mut decide, &mut |_| {})?;
+        let decided =
+            prior
+                .session
+                .step_by_step(&areas, coded_sub_tokens, &mut decide, &mut |_| {})?;
         let limit = self.limit;
-        let tokens = decided.iter().zip(&sources).map(|(section, source)| {
+        let tokens = decided.iter().zip(&sources).map(|(tile, source)| {
             let complete = match source {
                 Source::Broken => false,
                 Source::Plain(_) => true,
                 Source::Coded(decoder) => decoder.is_exhausted(),
             };
-            let mut tokens = section.indices(&model);
-            if kept < model.config().sub_tokens() {
+            let mut tokens = tile.indices(&model);
+            if coded_sub_tokens < model.config().sub_tokens() {
                 // What is made up must be tokens too; only a table of codes has an end.
                 tokens
                     .iter_mut()
@@ -370,7 +392,7 @@ impl Codec {
     }
 }
 
-/// Where a section's sub-tokens come from.
+/// Where a tile's sub-tokens come from.
 enum Source {
     Coded(SymbolDecoder),
     /// The coded bits of each token.

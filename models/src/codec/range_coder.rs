@@ -1,6 +1,6 @@
-//! A section's bytes: the range coder of the crate `constriction`, and plain bits.
+//! A tile's bytes: the range coder of the crate `constriction`, and plain bits.
 
-use super::counts::{Counts, PRECISION};
+use super::quantized_cdf::{PRECISION, QuantizedCdf};
 use constriction::stream::model::{DecoderModel, EncoderModel};
 use constriction::stream::queue::{DefaultRangeDecoder, DefaultRangeEncoder};
 use constriction::stream::{Decode, Encode};
@@ -15,8 +15,8 @@ impl SymbolEncoder {
     ///
     /// # Panics
     /// If the counts are of fewer values.
-    pub fn encode(&mut self, value: usize, counts: &Counts) {
-        self.encode_with(value, counts);
+    pub fn encode(&mut self, value: usize, cdf: &QuantizedCdf) {
+        self.encode_with(value, cdf);
     }
 
     /// Appends a symbol of any model.
@@ -58,8 +58,8 @@ impl SymbolDecoder {
     }
 
     /// The next symbol; `None` if no encoder has written these bytes.
-    pub fn decode(&mut self, counts: &Counts) -> Option<usize> {
-        self.decode_with(counts)
+    pub fn decode(&mut self, cdf: &QuantizedCdf) -> Option<usize> {
+        self.decode_with(cdf)
     }
 
     /// The next symbol of any model; `None` if no encoder has written these bytes.
@@ -133,19 +133,19 @@ mod tests {
     proptest! {
         #[test]
         fn symbols_come_back(symbols in symbols()) {
-            let (mut encoder, mut counts) = (SymbolEncoder::default(), Counts::default());
+            let (mut encoder, mut cdf) = (SymbolEncoder::default(), QuantizedCdf::default());
             let mut bits = 0.0;
             for (value, probabilities) in &symbols {
-                counts.set(probabilities);
-                bits += counts.bits(*value);
-                encoder.encode(*value, &counts);
+                cdf.set(probabilities);
+                bits += cdf.bits(*value);
+                encoder.encode(*value, &cdf);
             }
             let bytes = encoder.finish();
             prop_assert!(bytes.len() as f64 <= bits / 8.0 + 5.0, "{} {}", bytes.len(), bits);
             let mut decoder = SymbolDecoder::new(&bytes);
             for (value, probabilities) in &symbols {
-                counts.set(probabilities);
-                prop_assert_eq!(decoder.decode(&counts), Some(*value));
+                cdf.set(probabilities);
+                prop_assert_eq!(decoder.decode(&cdf), Some(*value));
             }
             prop_assert!(decoder.is_exhausted());
         }

@@ -1,6 +1,7 @@
-//! Several streams at once: sections are independent, whatever picture they are of.
+//! Several streams at once: tiles are independent, whatever picture they are of.
 
-use super::bands::{Bands, ReadSection};
+use super::frames::ReadTile;
+use super::tile_rows::TileRows;
 use super::{Codec, CodecError, Damage, FrameReader, Header};
 use crate::token_grid::TokenGrid;
 use std::io::Read;
@@ -10,7 +11,7 @@ use std::io::Read;
 pub struct DecodedStream {
     pub header: Header,
     pub tokens: TokenGrid,
-    /// Sections that were damaged, and are filled in.
+    /// Tiles that were damaged, and are filled in.
     pub damage: Vec<Damage>,
 }
 
@@ -18,17 +19,17 @@ pub struct DecodedStream {
 struct Whole<R> {
     /// Which of the streams.
     number: usize,
-    bands: Bands<R>,
-    sections: Vec<ReadSection>,
+    tile_rows: TileRows<R>,
+    tiles: Vec<ReadTile>,
 }
 
-/// The tokens of several streams of the same models, whose sections are decoded in common batches:
+/// The tokens of several streams of the same models, whose tiles are decoded in common batches:
 /// small pictures take less time together than one by one. Streams beside one another share
 /// batches if they keep the same number of sub-tokens.
 ///
 /// Each stream has the tokens that a [`Decoder`](super::Decoder) finds in it, bit for bit, and its
 /// own error: one that is damaged, or of other models, costs the others nothing. All of them are
-/// in memory at once. `progress` hears how many sections are done, of all streams.
+/// in memory at once. `progress` hears how many tiles are done, of all streams.
 ///
 /// # Errors
 /// If the prior cannot be run; what is wrong with a stream is in its own result.
@@ -48,31 +49,31 @@ pub fn decode_together<R: Read>(
         }
     }
     let mut done = 0;
-    let coding = |stream: &Whole<R>| stream.bands.header().coding;
+    let coding = |stream: &Whole<R>| stream.tile_rows.header().coding;
     for group in good.chunk_by_mut(|a, b| coding(a) == coding(b)) {
-        let header = group[0].bands.header().clone();
-        let sections: Vec<ReadSection> = group
+        let header = group[0].tile_rows.header().clone();
+        let tiles: Vec<ReadTile> = group
             .iter_mut()
-            .flat_map(|stream| std::mem::take(&mut stream.sections))
+            .flat_map(|stream| std::mem::take(&mut stream.tiles))
             .collect();
-        let tokens = codec.decode(&header, &sections, &mut |more| {
+        let tokens = codec.decode(&header, &tiles, &mut |more| {
             done += more;
             progress(done);
         })?;
-        let areas = sections.iter().map(|(area, _)| *area);
+        let areas = tiles.iter().map(|(area, _)| *area);
         let mut tokens = areas.zip(tokens);
         for stream in group {
             let own: Vec<_> = tokens
                 .by_ref()
-                .take(stream.bands.header().sections())
+                .take(stream.tile_rows.header().tiles())
                 .collect();
             let decoded = stream
-                .bands
+                .tile_rows
                 .rows(own.into_iter())
                 .map(|rows| DecodedStream {
-                    header: stream.bands.header().clone(),
-                    tokens: TokenGrid::new(stream.bands.header().grid(), rows),
-                    damage: stream.bands.damage().to_vec(),
+                    header: stream.tile_rows.header().clone(),
+                    tokens: TokenGrid::new(stream.tile_rows.header().grid(), rows),
+                    damage: stream.tile_rows.damage().to_vec(),
                 });
             results[stream.number] = Some(decoded);
         }
@@ -83,17 +84,17 @@ pub fn decode_together<R: Read>(
     Ok(all.collect())
 }
 
-/// All sections of a stream, and nothing behind them.
+/// All tiles of a stream, and nothing behind them.
 fn read<R: Read>(
     codec: &Codec,
     number: usize,
     frames: FrameReader<R>,
 ) -> Result<Whole<R>, CodecError> {
-    let mut bands = Bands::new(codec, frames)?;
-    let sections = bands.read_all()?;
+    let mut tile_rows = TileRows::new(codec, frames)?;
+    let tiles = tile_rows.read_all()?;
     Ok(Whole {
         number,
-        bands,
-        sections,
+        tile_rows,
+        tiles,
     })
 }

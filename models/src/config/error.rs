@@ -1,6 +1,7 @@
 //! What can be wrong with a configuration, as one line that names the place and the remedy.
 
-use std::{fmt, path::PathBuf};
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 /// A configuration that cannot be used.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,6 +69,11 @@ impl ConfigError {
             line,
             problem,
         }
+    }
+
+    pub(super) fn in_file(self, file: &Path) -> ConfigError {
+        let file = Some(file.into());
+        ConfigError { file, ..self }
     }
 
     pub(crate) fn invalid(key: impl Into<String>, reason: impl Into<String>) -> ConfigError {

@@ -38,7 +38,7 @@ fn resolve_scalar(node: &mut Node, root: &Table) -> Result<(), ConfigError> {
     let error = |message: String| ConfigError::at(line, Problem::Syntax(message));
     for _ in 0..LONGEST_CHAIN {
         let Value::Scalar(text) = &node.value else {
-            // A referenced section may hold references of its own; the tree it was copied from is
+            // A referenced section may hold references, too; the tree it was copied from is
             // finite, so only scalars can go round in circles.
             return Ok(());
         };

@@ -20,6 +20,7 @@
 //! with a section `[transform_codec]` that of a transform codec: [`TransformCodecConfig`].
 
 mod checks;
+mod document;
 mod error;
 mod field;
 mod interpolate;
@@ -52,8 +53,10 @@ pub use transform_codec::{RateDistortionConfig, TransformCodecConfig, TransformC
 pub use transform_path::TransformPathConfig;
 
 use checks::require;
+pub(crate) use document::has_section;
+use document::{Document, TrainingSections};
 use section::{Section, refuse_unknown};
-use std::{fs, path::Path};
+use std::path::Path;
 use tree::Table;
 
 /// Everything that a training, or a trained model, was told.
@@ -82,23 +85,13 @@ impl Config {
     /// here, or that the reference itself ignores.
     pub fn load(path: impl AsRef<Path>) -> Result<(Config, Vec<String>), ConfigError> {
         let path = path.as_ref();
-        let in_file = |error: ConfigError| ConfigError {
-            file: Some(path.into()),
-            ..error
-        };
         let extension = path.extension().and_then(|extension| extension.to_str());
         let parse = match extension.map(str::to_ascii_lowercase).as_deref() {
             Some("toml") => |text: &str| Ok((Config::from_toml(text)?, Vec::new())),
             Some("yaml" | "yml") => Config::from_reference_yaml,
-            _ => return Err(in_file(ConfigError::at(None, Problem::UnknownFormat))),
+            _ => return Err(ConfigError::at(None, Problem::UnknownFormat).in_file(path)),
         };
-        let text = fs::read_to_string(path).map_err(|error| {
-            in_file(ConfigError::at(
-                None,
-                Problem::Unreadable(error.to_string()),
-            ))
-        })?;
-        parse(&text).map_err(in_file)
+        document::load(path, parse)
     }
 
     /// Reads the text of a TOML file.
@@ -116,42 +109,29 @@ impl Config {
 
     /// A complete TOML file that reads as this configuration, every key below its documentation.
     pub fn to_toml(&self) -> String {
-        let mut out = String::new();
-        self.model.write(&mut out);
-        let mut section = |name: &str, write: &dyn Fn(&mut String)| {
-            out.push_str(&format!("\n[{name}]\n"));
-            write(&mut out);
-        };
-        section("loss", &|out| self.loss.write(out));
-        section("data", &|out| self.data.write(out));
-        section("optimizer", &|out| self.optimizer.write(out));
-        if let Some(schedule) = &self.schedule {
-            section("optimizer.schedule", &|out| schedule.write(out));
-        }
-        section("evaluation", &|out| self.evaluation.write(out));
-        section("train", &|out| self.train.write(out));
-        out
+        let mut out = Document::default();
+        self.model.write(&mut out.0);
+        out.section("loss", &self.loss);
+        out.section("data", &self.data);
+        out.optimizer(&self.optimizer, self.schedule.as_ref());
+        out.section("evaluation", &self.evaluation);
+        out.section("train", &self.train);
+        out.0
     }
 
     fn read(mut root: Table) -> Result<Config, ConfigError> {
         let known = ["model", "loss", "data", "optimizer", "evaluation", "train"];
         refuse_unknown(&root, "", &[&known])?;
-        let mut take = |name: &str| Ok(root.take_table(name, "")?.unwrap_or_default());
-        let (model, loss, data) = (take("model")?, take("loss")?, take("data")?);
-        let (mut optimizer, evaluation, train) =
-            (take("optimizer")?, take("evaluation")?, take("train")?);
-        let data = DataConfig::read(data, "data")?;
-        let schedule = optimizer
-            .take_table("schedule", "optimizer")?
-            .map(|table| LrSchedule::read(table, "optimizer.schedule"));
+        let training = TrainingSections::take(&mut root)?;
+        let mut take = |name: &str| document::take(&mut root, name);
         let config = Config {
-            model: TokenizerConfig::read(model, data.zero_mean)?,
-            loss: LossConfig::read(loss, "loss")?,
-            data,
-            optimizer: OptimizerConfig::read(optimizer, "optimizer")?,
-            schedule: schedule.transpose()?,
-            evaluation: EvaluationConfig::read(evaluation, "evaluation")?,
-            train: TrainConfig::read(train, "train")?,
+            model: TokenizerConfig::read(take("model")?, training.data.zero_mean)?,
+            loss: LossConfig::read(take("loss")?, "loss")?,
+            data: training.data,
+            optimizer: training.optimizer,
+            schedule: training.schedule,
+            evaluation: EvaluationConfig::read(take("evaluation")?, "evaluation")?,
+            train: training.train,
         };
         config.check()?;
         Ok(config)

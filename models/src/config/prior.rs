@@ -1,16 +1,17 @@
 //! An autoregressive prior over a tokenizer's tokens, and how it is trained.
 
 use super::checks::{Checked, between, require};
+use super::document::{self, Document, TrainingSections};
 use super::{
-    ConfigError, Problem,
+    ConfigError,
     section::{Section, choices, refuse_unknown, section},
     training::{DataConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig},
     tree::{self, Table},
 };
-use std::{fs, path::Path};
+use std::path::Path;
 
 choices! {
-    /// How a prior knows where in the section a token stands.
+    /// How a prior knows where in the tile a token stands.
     pub enum PositionEncoding {
         /// A learned vector for each row and one for each column, added to the input.
         Learned = "learned",
@@ -20,13 +21,13 @@ choices! {
 }
 
 section! {
-    /// The prior: a decoder-only transformer over the tokens of a square section of a photo.
+    /// The prior: a decoder-only transformer over the tokens of a square tile of a photo.
     pub struct PriorModelConfig {
         /// Bits of a token of the tokenizer.
         bits: usize,
         /// Bits that are predicted at once, as one of 2^bits classes; divides bits.
         sub_token_bits: usize = 4,
-        /// Rows and columns of a section, in tokens: the farthest that context reaches. Sections
+        /// Rows and columns of a tile, in tokens: the farthest that context reaches. Tiles
         /// are coded independently of one another.
         side: usize = 32,
         /// Columns that a row of tokens runs ahead of the row below it. Tokens of equal
@@ -46,7 +47,7 @@ section! {
         head_width: usize = 64,
         /// "learned" or "rotary".
         position: PositionEncoding = PositionEncoding::Learned,
-        /// Share of training sections whose tokens are seen without their last sub-tokens, as a
+        /// Share of training tiles whose tokens are seen without their last sub-tokens, as a
         /// decoder of a shortened file sees them.
         truncation: f64 = 0.1,
     }
@@ -87,34 +88,20 @@ pub struct PriorConfig {
 impl PriorConfig {
     /// Whether the text of a configuration file is one of a prior: it has a section `[prior]`.
     pub fn is_prior(text: &str) -> bool {
-        let table = text.parse::<toml::Table>();
-        table.is_ok_and(|table| table.contains_key("prior"))
+        document::has_section(text, "prior")
     }
 
     /// Reads a `.toml` file.
     pub fn load(path: impl AsRef<Path>) -> Result<PriorConfig, ConfigError> {
-        PriorConfig::load_with(path.as_ref(), None)
+        document::load(path.as_ref(), PriorConfig::from_toml)
     }
 
     /// Reads a `.toml` file that may leave out `prior.bits`: the bits of the tokens of the
     /// tokenizer that is at hand.
     pub fn load_for(path: impl AsRef<Path>, bits: usize) -> Result<PriorConfig, ConfigError> {
-        PriorConfig::load_with(path.as_ref(), Some(bits))
-    }
-
-    fn load_with(path: &Path, bits: Option<usize>) -> Result<PriorConfig, ConfigError> {
-        let in_file = |error: ConfigError| ConfigError {
-            file: Some(path.into()),
-            ..error
-        };
-        let text = fs::read_to_string(path).map_err(|error| {
-            in_file(ConfigError::at(
-                None,
-                Problem::Unreadable(error.to_string()),
-            ))
-        })?;
-        let table = tree::parse_toml(&text).map_err(in_file)?;
-        PriorConfig::read(table, bits).map_err(in_file)
+        document::load(path.as_ref(), |text| {
+            PriorConfig::read(tree::parse_toml(text)?, Some(bits))
+        })
     }
 
     /// Reads the text of a TOML file.
@@ -139,23 +126,20 @@ impl PriorConfig {
 
     fn read(mut root: Table, bits: Option<usize>) -> Result<PriorConfig, ConfigError> {
         refuse_unknown(&root, "", &[&["prior", "data", "optimizer", "train"]])?;
-        let mut take = |name: &str| Ok(root.take_table(name, "")?.unwrap_or_default());
-        let (mut prior, data) = (take("prior")?, take("data")?);
-        let (mut optimizer, train) = (take("optimizer")?, take("train")?);
-        let schedule = optimizer
-            .take_table("schedule", "optimizer")?
-            .map(|table| LrSchedule::read(table, "optimizer.schedule"));
+        let mut prior = document::take(&mut root, "prior")?;
         if let Some(bits) = bits
             && !prior.entries.iter().any(|entry| entry.key == "bits")
         {
             prior.insert_text("bits", &bits.to_string());
         }
+        let prior = PriorModelConfig::read(prior, "prior")?;
+        let training = TrainingSections::take(&mut root)?;
         let config = PriorConfig {
-            prior: PriorModelConfig::read(prior, "prior")?,
-            data: DataConfig::read(data, "data")?,
-            optimizer: OptimizerConfig::read(optimizer, "optimizer")?,
-            schedule: schedule.transpose()?,
-            train: TrainConfig::read(train, "train")?,
+            prior,
+            data: training.data,
+            optimizer: training.optimizer,
+            schedule: training.schedule,
+            train: training.train,
         };
         config.check()?;
         Ok(config)
@@ -163,29 +147,14 @@ impl PriorConfig {
 
     /// A complete TOML file that reads as this configuration, every key below its documentation.
     pub fn to_toml(&self) -> String {
-        let mut out = String::new();
-        let mut section = |name: &str, write: &dyn Fn(&mut String)| {
-            let gap = if out.is_empty() { "" } else { "\n" };
-            out.push_str(&format!("{gap}[{name}]\n"));
-            write(&mut out);
-        };
-        section("prior", &|out| self.prior.write(out));
-        section("data", &|out| self.data.write(out));
-        section("optimizer", &|out| self.optimizer.write(out));
-        if let Some(schedule) = &self.schedule {
-            section("optimizer.schedule", &|out| schedule.write(out));
-        }
-        section("train", &|out| self.train.write(out));
-        out
+        let mut out = Document::default();
+        out.section("prior", &self.prior);
+        out.section("data", &self.data);
+        out.optimizer(&self.optimizer, self.schedule.as_ref());
+        out.section("train", &self.train);
+        out.0
     }
 
-    /// Whether training starts from random weights; nothing else is known for a prior.
-    pub(super) fn starts_at_random(&self) -> bool {
-        self.train.init == Initialisation::Random
-    }
-}
-
-impl PriorConfig {
     /// That its sections make sense, alone and together.
     fn check(&self) -> Checked {
         let config = self;
@@ -195,7 +164,8 @@ impl PriorConfig {
         require(!config.data.use_rrc, "data.use_rrc", || {
             "crops of random proportions are for tokenizers: leave it out".into()
         })?;
-        require(config.starts_at_random(), "train.init", || {
+        let random = config.train.init == Initialisation::Random;
+        require(random, "train.init", || {
             "a prior starts from \"random\" weights".into()
         })?;
         config.optimizer.check(config.schedule.as_ref())?;

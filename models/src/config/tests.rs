@@ -4,6 +4,7 @@ use super::*;
 use crate::image_io::resize::Filter;
 use crate::token_grid::GridShape;
 use proptest::prelude::*;
+use std::fs;
 
 macro_rules! reference_config {
     ($name:literal) => {

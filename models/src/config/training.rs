@@ -2,7 +2,7 @@
 
 use super::checks::{Checked, below_one, between, not_negative, require};
 use super::section::{choices, section, words};
-use crate::image_io::{ImageSize, Range, resize::Filter};
+use crate::image_io::{ImageSize, PixelRange, resize::Filter};
 use bsq_ir::Tensor;
 use bsq_nn::optimizer::{AdamW, Clip};
 use std::path::PathBuf;
@@ -47,10 +47,10 @@ section! {
 impl DataConfig {
     /// Which numbers black and white are, of pictures and of reconstructions. This alone decides
     /// it: `model.clamp_range` may be wider.
-    pub fn pixel_range(&self) -> Range {
+    pub fn pixel_range(&self) -> PixelRange {
         match self.zero_mean {
-            true => Range::MinusOneToOne,
-            false => Range::ZeroToOne,
+            true => PixelRange::MinusOneToOne,
+            false => PixelRange::ZeroToOne,
         }
     }
 
@@ -249,6 +249,11 @@ impl OptimizerConfig {
 }
 
 impl TrainConfig {
+    /// Whether a parameter keeps its value.
+    pub(crate) fn freezes(&self, name: &str) -> bool {
+        self.freeze.iter().any(|key| name.starts_with(key.as_str()))
+    }
+
     /// That its numbers make sense.
     pub(super) fn check(&self) -> Checked {
         below_one(self.ema_decay, "train.ema_decay")

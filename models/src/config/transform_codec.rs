@@ -1,14 +1,15 @@
 //! A learned transform codec, and how it is trained.
 
 use super::checks::{Checked, between, not_negative, require};
+use super::document::{self, Document, TrainingSections};
 use super::{
-    ConfigError, ImageSize, Problem,
+    ConfigError, ImageSize,
     section::{Section, refuse_unknown, section},
     training::{DataConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig},
     tree::{self, Table},
 };
 use crate::losses::MS_SSIM_SMALLEST_CROP;
-use std::{fs, path::Path};
+use std::path::Path;
 
 section! {
     /// The codec: a lapped transform, networks beside it, and a model of its levels.
@@ -160,8 +161,7 @@ impl TransformCodecConfig {
     /// Whether the text of a configuration file is one of a transform codec: it has a section
     /// `[transform_codec]`.
     pub fn is_transform_codec(text: &str) -> bool {
-        let table = text.parse::<toml::Table>();
-        table.is_ok_and(|table| table.contains_key("transform_codec"))
+        document::has_section(text, "transform_codec")
     }
 
     /// Reads a `.toml` file.
@@ -169,18 +169,7 @@ impl TransformCodecConfig {
     /// # Errors
     /// If it cannot be read, or something in it does not make sense.
     pub fn load(path: impl AsRef<Path>) -> Result<TransformCodecConfig, ConfigError> {
-        let path = path.as_ref();
-        let in_file = |error: ConfigError| ConfigError {
-            file: Some(path.into()),
-            ..error
-        };
-        let text = fs::read_to_string(path).map_err(|error| {
-            in_file(ConfigError::at(
-                None,
-                Problem::Unreadable(error.to_string()),
-            ))
-        })?;
-        TransformCodecConfig::from_toml(&text).map_err(in_file)
+        document::load(path.as_ref(), TransformCodecConfig::from_toml)
     }
 
     /// Reads the text of a TOML file.
@@ -207,19 +196,15 @@ impl TransformCodecConfig {
     fn read(mut root: Table) -> Result<TransformCodecConfig, ConfigError> {
         let known = ["transform_codec", "loss", "data", "optimizer", "train"];
         refuse_unknown(&root, "", &[&known])?;
-        let mut take = |name: &str| Ok(root.take_table(name, "")?.unwrap_or_default());
-        let (model, loss, data) = (take("transform_codec")?, take("loss")?, take("data")?);
-        let (mut optimizer, train) = (take("optimizer")?, take("train")?);
-        let schedule = optimizer
-            .take_table("schedule", "optimizer")?
-            .map(|table| LrSchedule::read(table, "optimizer.schedule"));
+        let training = TrainingSections::take(&mut root)?;
+        let mut take = |name: &str| document::take(&mut root, name);
         let config = TransformCodecConfig {
-            model: TransformCodecModelConfig::read(model, "transform_codec")?,
-            loss: RateDistortionConfig::read(loss, "loss")?,
-            data: DataConfig::read(data, "data")?,
-            optimizer: OptimizerConfig::read(optimizer, "optimizer")?,
-            schedule: schedule.transpose()?,
-            train: TrainConfig::read(train, "train")?,
+            model: TransformCodecModelConfig::read(take("transform_codec")?, "transform_codec")?,
+            loss: RateDistortionConfig::read(take("loss")?, "loss")?,
+            data: training.data,
+            optimizer: training.optimizer,
+            schedule: training.schedule,
+            train: training.train,
         };
         config.check()?;
         Ok(config)
@@ -227,21 +212,13 @@ impl TransformCodecConfig {
 
     /// A complete TOML file that reads as this configuration, every key below its documentation.
     pub fn to_toml(&self) -> String {
-        let mut out = String::new();
-        let mut section = |name: &str, write: &dyn Fn(&mut String)| {
-            let gap = if out.is_empty() { "" } else { "\n" };
-            out.push_str(&format!("{gap}[{name}]\n"));
-            write(&mut out);
-        };
-        section("transform_codec", &|out| self.model.write(out));
-        section("loss", &|out| self.loss.write(out));
-        section("data", &|out| self.data.write(out));
-        section("optimizer", &|out| self.optimizer.write(out));
-        if let Some(schedule) = &self.schedule {
-            section("optimizer.schedule", &|out| schedule.write(out));
-        }
-        section("train", &|out| self.train.write(out));
-        out
+        let mut out = Document::default();
+        out.section("transform_codec", &self.model);
+        out.section("loss", &self.loss);
+        out.section("data", &self.data);
+        out.optimizer(&self.optimizer, self.schedule.as_ref());
+        out.section("train", &self.train);
+        out.0
     }
 
     /// The size of a training crop.

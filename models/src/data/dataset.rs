@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::{DataConfig, ImageSize},
-    image_io::{self, ImageError, Picture, Range, append_planar},
+    image_io::{self, ImageError, Picture, PixelRange, append_planar},
 };
 use bsq_nn::{
     BoxError,
@@ -46,7 +46,7 @@ pub struct Dataset {
     transform: Transform,
     size: ImageSize,
     batch_size: usize,
-    range: Range,
+    range: PixelRange,
     seed: u64,
     /// The shuffled orders of the last two epochs that were asked for.
     orders: Mutex<Vec<(u64, Arc<Vec<u32>>)>>,

@@ -10,7 +10,7 @@ pub(crate) enum Purpose {
     Shuffle = 1,
     /// The crop of a sample; the index is the sample's place in the sequence.
     Crop = 2,
-    /// What a training section is seen without; the index is the sample's place in the sequence.
+    /// What a training tile is seen without; the index is the sample's place in the sequence.
     Truncation = 3,
     /// The quantizer step that a crop is coded with; the index is its place in the sequence.
     QuantizerStep = 4,

@@ -71,7 +71,7 @@ pub enum DataError {
     },
     /// Pictures would be resized to less than a crop.
     #[error(
-        "data.resize_min: {smallest} pixels is smaller than the crops of {}x{} that a section takes",
+        "data.resize_min: {smallest} pixels is smaller than the crops of {}x{} that a tile takes",
         size.width,
         size.height
     )]

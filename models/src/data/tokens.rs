@@ -1,26 +1,26 @@
-//! Sections of tokens to train a prior on, as a pure function of the step.
+//! Tiles of tokens to train a prior on, as a pure function of the step.
 
 use super::draw::{Draw, Purpose};
 use super::{DataError, Dataset, fingerprint};
 use crate::config::{ImageSize, PriorConfig};
 use crate::pipeline::{CompileOptions, ModelFile, TokenizerSession};
-use crate::prior::{PriorModel, SectionTokens};
+use crate::prior::{PriorModel, TileTokens};
 use crate::token_grid::{GridShape, TokenGrid};
 use bsq_nn::BoxError;
 use bsq_nn::data::{Batches, DataFingerprint};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// The sections of one step.
+/// The tiles of one step.
 #[derive(Clone, Debug)]
 pub struct TokenBatch {
-    /// What a position sees of the others; some sections without their last sub-tokens.
-    pub seen: Vec<SectionTokens>,
+    /// What a position sees of the others; some tiles without their last sub-tokens.
+    pub seen: Vec<TileTokens>,
     /// The same with every sub-token.
-    pub targets: Vec<SectionTokens>,
+    pub targets: Vec<TileTokens>,
 }
 
-/// Sections of tokens, from pictures or from token files.
+/// Tiles of tokens, from pictures or from token files.
 pub struct TokenDataset {
     model: PriorModel,
     batch_size: usize,
@@ -32,7 +32,7 @@ pub struct TokenDataset {
 enum Source {
     Pictures {
         crops: Box<Dataset>,
-        /// One thread of its own: the others train.
+        /// One thread: the others train.
         tokenizer: Box<Mutex<TokenizerSession>>,
     },
     Tokens {
@@ -59,7 +59,7 @@ impl TokenDataset {
         );
         let side = config.prior.side * tokenizer.tokenizer.config().encoder.patch_size;
         let ImageSize { height, width } = session.window_size();
-        // Whole windows: a section of their tokens is cut out of them.
+        // Whole windows: a tile of their tokens is cut out of them.
         let size = ImageSize {
             height: side.next_multiple_of(height),
             width: side.next_multiple_of(width),
@@ -79,7 +79,7 @@ impl TokenDataset {
         })
     }
 
-    /// Sections of tokens that are known already.
+    /// Tiles of tokens that are known already.
     ///
     /// # Errors
     /// If there are none.
@@ -107,7 +107,7 @@ impl TokenDataset {
     }
 
     /// `side` x `side` tokens, or all of a smaller picture.
-    fn sections(&self, step: u64) -> Result<Vec<TokenGrid>, DataError> {
+    fn tiles(&self, step: u64) -> Result<Vec<TokenGrid>, DataError> {
         let side = self.model.config().side;
         match &self.source {
             Source::Tokens { grids } => {
@@ -145,24 +145,24 @@ impl Batches for TokenDataset {
     fn batch(&self, step: u64) -> Result<TokenBatch, BoxError> {
         let depth = self.model.config().sub_tokens();
         let (mut seen, mut targets) = (Vec::new(), Vec::new());
-        for (number, grid) in self.sections(step)?.into_iter().enumerate() {
+        for (number, grid) in self.tiles(step)?.into_iter().enumerate() {
             let sample = step * self.batch_size as u64 + number as u64;
             let mut draw = Draw::new(self.seed, Purpose::Truncation, sample);
             let shortened = draw.uniform(0.0, 1.0) < self.truncation;
-            let kept = if shortened {
+            let coded_sub_tokens = if shortened {
                 draw.between(1, depth)
             } else {
                 depth
             };
             let GridShape { rows, columns, .. } = grid.shape;
-            seen.push(SectionTokens::new(
+            seen.push(TileTokens::new(
                 &self.model,
                 rows,
                 columns,
                 &grid.indices,
-                kept,
+                coded_sub_tokens,
             ));
-            targets.push(SectionTokens::new(
+            targets.push(TileTokens::new(
                 &self.model,
                 rows,
                 columns,

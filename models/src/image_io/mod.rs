@@ -26,7 +26,7 @@ mod windows;
 pub use crop::{center_crop, crop, pad_by_replication};
 pub use load::{LoadLimits, Loaded, load, load_from_bytes, load_within, to_eight_bits};
 pub use notice::Notice;
-pub use planar::{Range, append_planar, append_window, from_planar, to_planar};
+pub use planar::{PixelRange, append_planar, append_window, from_planar, to_planar};
 pub use reader::{PictureReader, check_picture};
 pub use save::{PngWriter, encode_png, save_png, write_atomically};
 pub use windows::{PictureCutter, PictureJoiner, Windows};

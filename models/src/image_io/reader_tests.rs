@@ -1,7 +1,7 @@
 //! Pictures by rows: what is kept of samples, and how much of a file is read for a row.
 
 use super::*;
-use crate::image_io::{Picture, PictureCutter, Range, Windows, encode_png, load_from_bytes};
+use crate::image_io::{Picture, PictureCutter, PixelRange, Windows, encode_png, load_from_bytes};
 use image::ImageFormat;
 use image::codecs::png::PngEncoder;
 use image::codecs::tiff::TiffEncoder;
@@ -26,7 +26,7 @@ fn of_bytes(bytes: &[u8]) -> PictureReader<'_> {
 /// What an encoder of 4x4 windows sees.
 fn encoder_input(picture: &mut impl PixelRows) -> Vec<f32> {
     let windows = Windows::over(picture.size(), ImageSize::square(4));
-    let mut cutter = PictureCutter::new(windows, Range::MinusOneToOne);
+    let mut cutter = PictureCutter::new(windows, PixelRange::MinusOneToOne);
     let mut batch = Vec::new();
     for _ in 0..windows.count() {
         let mut read = |row: &mut [u16]| picture.read_row(row);

@@ -1,6 +1,6 @@
 //! A picture of any size as windows of the model's size, and back, row by row.
 
-use super::{ImageSize, Picture, Range, append_window, from_planar};
+use super::{ImageSize, Picture, PixelRange, append_window, from_planar};
 use crate::raster::{WindowCutter, WindowJoiner, WindowRow};
 use std::convert::Infallible;
 
@@ -10,12 +10,12 @@ use std::convert::Infallible;
 /// numbered row by row, and the padding is cut off when they are put together again.
 ///
 /// ```
-/// use bsq::image_io::{ImageSize, Picture, Range, Windows};
+/// use bsq::image_io::{ImageSize, Picture, PixelRange, Windows};
 /// let picture = Picture::new(5, 3, (0..45).collect());
 /// let windows = Windows::over(picture.size(), ImageSize::square(4));
-/// let batch = windows.cut(&picture, Range::MinusOneToOne);
+/// let batch = windows.cut(&picture, PixelRange::MinusOneToOne);
 /// assert_eq!((windows.count(), batch.len()), (2, 2 * 3 * 4 * 4));
-/// assert_eq!(windows.assemble(&batch, Range::MinusOneToOne), picture);
+/// assert_eq!(windows.assemble(&batch, PixelRange::MinusOneToOne), picture);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
@@ -70,7 +70,7 @@ impl Windows {
     /// # Panics
     /// When the picture has another size than the one these windows were made over.
     #[track_caller]
-    pub fn cut(&self, picture: &Picture, range: Range) -> Vec<f32> {
+    pub fn cut(&self, picture: &Picture, range: PixelRange) -> Vec<f32> {
         assert_eq!(
             picture.size(),
             self.picture,
@@ -126,7 +126,7 @@ impl Windows {
     /// # Panics
     /// As [`Windows::assemble_planes`].
     #[track_caller]
-    pub fn assemble(&self, batch: &[f32], range: Range) -> Picture {
+    pub fn assemble(&self, batch: &[f32], range: PixelRange) -> Picture {
         let ImageSize { height, width } = self.picture;
         from_planar(&self.assemble_planes(batch), width, height, range)
     }
@@ -135,7 +135,7 @@ impl Windows {
 /// Cuts a picture that comes row by row. It holds one row of windows.
 pub struct PictureCutter {
     windows: Windows,
-    range: Range,
+    range: PixelRange,
     cutter: WindowCutter<u16>,
     /// Rows of the picture that have been read.
     read: usize,
@@ -144,7 +144,7 @@ pub struct PictureCutter {
 }
 
 impl PictureCutter {
-    pub fn new(windows: Windows, range: Range) -> PictureCutter {
+    pub fn new(windows: Windows, range: PixelRange) -> PictureCutter {
         PictureCutter {
             windows,
             range,
@@ -187,14 +187,14 @@ impl PictureCutter {
 /// Puts a picture's windows together and gives its rows. It holds one row of windows.
 pub struct PictureJoiner {
     windows: Windows,
-    range: Range,
+    range: PixelRange,
     joiner: WindowJoiner<u8>,
     /// Rows of the picture that have been given.
     given: usize,
 }
 
 impl PictureJoiner {
-    pub fn new(windows: Windows, range: Range) -> PictureJoiner {
+    pub fn new(windows: Windows, range: PixelRange) -> PictureJoiner {
         PictureJoiner {
             windows,
             range,
@@ -259,9 +259,9 @@ mod tests {
     proptest! {
         #[test]
         fn cutting_and_assembling_gives_the_picture_back((picture, windows) in any_windows()) {
-            let batch = windows.cut(&picture, Range::MinusOneToOne);
-            prop_assert_eq!(windows.assemble(&batch, Range::MinusOneToOne), picture.clone());
-            let mut joiner = PictureJoiner::new(windows, Range::MinusOneToOne);
+            let batch = windows.cut(&picture, PixelRange::MinusOneToOne);
+            prop_assert_eq!(windows.assemble(&batch, PixelRange::MinusOneToOne), picture.clone());
+            let mut joiner = PictureJoiner::new(windows, PixelRange::MinusOneToOne);
             let mut rgb = Vec::new();
             for window in batch.chunks_exact(batch.len() / windows.count()) {
                 let Ok(()) = joiner.push(window, &mut |row| {
@@ -281,9 +281,9 @@ mod tests {
             for number in 0..windows.count() {
                 let (left, top) = (number % across * width, number / across * height);
                 let window = crop(&padded, left, top, width, height);
-                append_planar(&window, Range::ZeroToOne, &mut expected);
+                append_planar(&window, PixelRange::ZeroToOne, &mut expected);
             }
-            prop_assert_eq!(windows.cut(&picture, Range::ZeroToOne), expected);
+            prop_assert_eq!(windows.cut(&picture, PixelRange::ZeroToOne), expected);
         }
     }
 
@@ -292,9 +292,15 @@ mod tests {
         let rgb = (0..5_u8).flat_map(|y| (0..5_u8).flat_map(move |x| [x, y, 0]));
         let picture = Picture::new(5, 5, rgb.collect());
         let windows = Windows::over(picture.size(), ImageSize::square(4));
-        let batch = windows.cut(&picture, Range::MinusOneToOne);
-        let window =
-            |n: usize| from_planar(&batch[n * 48..(n + 1) * 48], 4, 4, Range::MinusOneToOne);
+        let batch = windows.cut(&picture, PixelRange::MinusOneToOne);
+        let window = |n: usize| {
+            from_planar(
+                &batch[n * 48..(n + 1) * 48],
+                4,
+                4,
+                PixelRange::MinusOneToOne,
+            )
+        };
         assert_eq!(windows.count(), 4);
         assert_eq!(window(1).pixel(0, 1), [4, 1, 0]);
         assert_eq!(window(1).pixel(3, 1), [4, 1, 0]);
@@ -306,9 +312,9 @@ mod tests {
     fn a_single_pixel_is_one_window() {
         let picture = Picture::new(1, 1, vec![9, 8, 7]);
         let windows = Windows::over(picture.size(), ImageSize::square(64));
-        let batch = windows.cut(&picture, Range::ZeroToOne);
+        let batch = windows.cut(&picture, PixelRange::ZeroToOne);
         assert_eq!(windows.count(), 1);
         assert!(batch[..4096].iter().all(|&x| x == 9.0 / 255.0));
-        assert_eq!(windows.assemble(&batch, Range::ZeroToOne), picture);
+        assert_eq!(windows.assemble(&batch, PixelRange::ZeroToOne), picture);
     }
 }

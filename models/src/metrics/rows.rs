@@ -2,7 +2,7 @@
 
 use super::ssim::{SimilarityRows, mean};
 use super::{decibels, to_levels};
-use crate::image_io::{ImageSize, Range};
+use crate::image_io::{ImageSize, PixelRange};
 
 /// Compares two pictures of which a few rows are in memory at a time.
 ///
@@ -24,7 +24,7 @@ impl RowMetrics {
         let ImageSize { height, width } = size;
         assert!(height * width > 0, "metrics of an empty picture");
         RowMetrics {
-            levels: Range::MinusOneToOne.table().map(to_levels),
+            levels: PixelRange::MinusOneToOne.table().map(to_levels),
             values: 3 * height * width,
             squared: [0.0; 3],
             similarity: [(); 3].map(|()| SimilarityRows::new(height, width)),
@@ -74,7 +74,7 @@ mod tests {
             let (a, b) = (picture(7), picture(13));
             let mut rows = RowMetrics::new(a.size());
             (0..height).for_each(|y| rows.push(a.row(y), b.row(y)));
-            let [a, b] = [a, b].map(|picture| to_planar(&picture, Range::MinusOneToOne));
+            let [a, b] = [a, b].map(|picture| to_planar(&picture, PixelRange::MinusOneToOne));
             assert_eq!(rows.ssim(), ssim(&a, &b, [3, height, width]));
             let (by_rows, whole) = (rows.psnr(), psnr(&a, &b));
             assert!(

@@ -13,7 +13,7 @@ pub struct DecodeReport {
     pub size: ImageSize,
     /// Tokens of the picture.
     pub tokens: usize,
-    /// Sections that were damaged, and are filled in.
+    /// Tiles that were damaged, and are filled in.
     pub damage: Vec<Damage>,
 }
 
@@ -43,8 +43,8 @@ impl PhotoCodec {
         Ok(Picture::new(width, height, rgb))
     }
 
-    /// Reads a stream section by section, and gives its picture row by row. Held are a row of
-    /// windows, and as many rows of sections as are decoded together; where damage is filled in,
+    /// Reads a stream tile by tile, and gives its picture row by row. Held are a row of
+    /// windows, and as many rows of tiles as are decoded together; where damage is filled in,
     /// the bytes of the stream too.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl PhotoCodec {
         };
         let mut write = |row: &[u8]| Ok(write(row)?);
         session.decode_rows::<PhotoError>(size, &mut read, &mut write, progress)?;
-        // Nothing may follow the last section.
+        // Nothing may follow the last tile.
         decoder.next_rows()?;
         Ok(DecodeReport {
             size,

@@ -22,7 +22,7 @@ pub struct EncodeReport {
     pub tokens: usize,
     /// Bits of a token.
     pub bits_per_token: usize,
-    /// The stream, and what its sections came to.
+    /// The stream, and what its tiles came to.
     pub stream: StreamReport,
 }
 
@@ -59,8 +59,8 @@ impl PhotoCodec {
         Ok(stream)
     }
 
-    /// Writes the stream of a picture that comes row by row, section by section, and gives the
-    /// writer back. Held are a row of windows, and as many rows of sections as are coded together.
+    /// Writes the stream of a picture that comes row by row, tile by tile, and gives the
+    /// writer back. Held are a row of windows, and as many rows of tiles as are coded together.
     ///
     /// # Errors
     /// As those of [`encode`](PhotoCodec::encode), and if reading or writing fails.

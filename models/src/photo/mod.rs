@@ -3,8 +3,8 @@
 //! A [`PhotoCodec`] holds a tokenizer and its priors, compiled and bound. [`PhotoCodec::encode`] and
 //! [`PhotoCodec::decode`] take and give whole pictures. What they are made of works row by row:
 //! [`encode_rows`](PhotoCodec::encode_rows) takes pixels from anything that is
-//! [`PixelRows`] and writes sections as they are complete, [`decode_rows`](PhotoCodec::decode_rows)
-//! reads sections as they are needed and gives pixels. Both hold a few rows of windows at a time,
+//! [`PixelRows`] and writes tiles as they are complete, [`decode_rows`](PhotoCodec::decode_rows)
+//! reads tiles as they are needed and gives pixels. Both hold a few rows of windows at a time,
 //! however high the picture is.
 //!
 //! ```
@@ -44,7 +44,7 @@ pub struct PhotoCodec {
     tokenizer: ModelFile,
     options: CompileOptions,
     session: TokenizerSession,
-    /// By the identity of the prior; raw without one.
+    /// By the fingerprint of the prior; raw without one.
     codecs: BTreeMap<Option<u64>, Codec>,
     /// The one that encodes, and that says what is wrong with streams of a prior that is not there.
     main: Option<u64>,
@@ -95,9 +95,9 @@ impl PhotoCodec {
     /// If it is for the tokens of another tokenizer.
     pub fn add_prior(&mut self, prior: &PriorFile) -> Result<(), PhotoError> {
         let codec = Codec::new(&self.tokenizer, Some(prior), &self.options)?;
-        let identity = Some(prior.identity());
-        self.codecs.insert(identity, codec);
-        self.main = self.main.or(identity);
+        let fingerprint = Some(prior.fingerprint());
+        self.codecs.insert(fingerprint, codec);
+        self.main = self.main.or(fingerprint);
         Ok(())
     }
 
@@ -136,10 +136,10 @@ impl PhotoCodec {
     }
 }
 
-/// The identity of the prior that a stream was coded with.
+/// The fingerprint of the prior that a stream was coded with.
 pub fn prior_of(header: &Header) -> Option<u64> {
     match header.coding {
         Coding::Raw => None,
-        Coding::Prior { identity, .. } => Some(identity),
+        Coding::Prior { fingerprint, .. } => Some(fingerprint),
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::codec::FrameReader;
 use crate::config::{Config, PriorConfig};
 use crate::image_io::{Picture, PixelRows};
-use crate::pipeline::identity;
+use crate::pipeline::fingerprint;
 use bsq_ir::philox::random_word;
 use std::cell::Cell;
 use std::io::{self, Read, Write};
@@ -27,7 +27,7 @@ fn model() -> ModelFile {
 
 fn prior(seed: u64) -> PriorFile {
     let model = model();
-    let own = identity(model.tokenizer.config(), &model.parameters);
+    let own = fingerprint(model.tokenizer.config(), &model.parameters);
     let config = format!("{PRIOR}[train]\nseed = {seed}\n");
     PriorFile::untrained("prior", PriorConfig::from_toml(&config).unwrap(), &own).unwrap()
 }
@@ -97,7 +97,7 @@ fn streams_find_their_prior_and_decode_together_as_alone() {
 }
 
 #[test]
-fn what_follows_the_last_section_is_found_by_rows_too() {
+fn what_follows_the_last_tile_is_found_by_rows_too() {
     let mut codec = codec(None);
     let mut stream = codec
         .encode(&picture(40, 20), EncodeOptions::default(), &mut |_| {})
@@ -123,7 +123,7 @@ fn the_report_says_what_was_written() {
 }
 
 /// 48 pixels wide and 48,000 high, noise in every row: 3 x 3000 windows, 1000 of which are encoded
-/// together, and 188 sections, 64 of which are coded together.
+/// together, and 188 tiles, 64 of which are coded together.
 struct Tall<'a> {
     read: &'a Cell<usize>,
 }
@@ -170,7 +170,7 @@ impl<R: Read> Read for Counted<'_, R> {
 }
 
 #[test]
-fn sections_are_written_and_read_as_their_rows_come_and_go() {
+fn tiles_are_written_and_read_as_their_rows_come_and_go() {
     let mut codec = codec(None);
     let (rows, bytes) = (Cell::new(0), Cell::new(0));
     // Rows that are read and bytes that are written when so many ninths have been encoded.
@@ -188,7 +188,7 @@ fn sections_are_written_and_read_as_their_rows_come_and_go() {
     assert_eq!(written.len(), 9);
     for (part, &(read, bytes)) in (1..).zip(&written) {
         assert!(read <= part * 5344, "{read} rows are read for part {part}");
-        // Sections that are no batch yet are waiting.
+        // Tiles that are no batch yet are waiting.
         assert!(
             bytes + batch > part * ninth,
             "{bytes} bytes after part {part}"

@@ -37,17 +37,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod fingerprint;
 mod functions;
-mod identity;
 mod model_file;
 mod picture;
 mod session;
 mod token_file;
 
 pub use bsq_runtime::CompileOptions;
+pub(crate) use fingerprint::Fnv;
+pub use fingerprint::{fingerprint, fingerprint_number};
 pub use functions::{decode_function, encode_function};
-pub(crate) use identity::Fnv;
-pub use identity::{identity, identity_number};
 pub use model_file::{ModelError, ModelFile};
 pub use picture::{PictureTokens, RunTimes};
 pub use session::{PipelineError, TokenizerSession};

@@ -2,13 +2,11 @@
 
 use crate::config::{Config, ConfigError, PriorConfig};
 use crate::tokenizer::{LoadError, Tokenizer};
+use crate::weights_file::{CONFIG, count, name_of};
 use bsq_runtime::checkpoint::{self, Checkpoint, CheckpointError, Weights};
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// The key of a safetensors file's metadata under which its configuration stands, as TOML.
-const CONFIG: &str = "config";
 
 /// A tokenizer with its weights.
 #[derive(Clone, Debug)]
@@ -83,8 +81,7 @@ impl ModelFile {
     /// [`ModelError`], naming the file.
     pub fn open(path: &Path) -> Result<ModelFile, ModelError> {
         let checkpoint = checkpoint::load(path, Weights::Ema)?;
-        let name = path.file_name().unwrap_or(path.as_os_str());
-        ModelFile::from_checkpoint(&name.to_string_lossy(), path, &checkpoint)
+        ModelFile::from_checkpoint(&name_of(path), path, &checkpoint)
     }
 
     /// A model of a checkpoint that has been read from `path`; see [`ModelFile::open`].
@@ -151,10 +148,7 @@ impl ModelFile {
 
     /// Numbers in all parameters.
     pub fn parameter_count(&self) -> usize {
-        self.parameters
-            .values()
-            .map(HostTensor::element_count)
-            .sum()
+        count(&self.parameters)
     }
 }
 
@@ -170,7 +164,7 @@ fn config_beside(path: &Path) -> Result<Config, ModelError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::{identity, tests::tiny};
+    use crate::pipeline::{fingerprint, tests::tiny};
 
     #[test]
     fn a_saved_model_opens_as_it_was() {
@@ -183,8 +177,8 @@ mod tests {
         assert_eq!(opened.parameters, model.parameters);
         assert_eq!(opened.name, "tiny.safetensors");
         assert_eq!(
-            identity(opened.tokenizer.config(), &opened.parameters),
-            identity(model.tokenizer.config(), &model.parameters)
+            fingerprint(opened.tokenizer.config(), &opened.parameters),
+            fingerprint(model.tokenizer.config(), &model.parameters)
         );
     }
 

@@ -314,7 +314,7 @@ fn equal_parts(count: usize, limit: usize) -> impl Iterator<Item = Range<usize>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image_io::Range as Values;
+    use crate::image_io::PixelRange;
     use crate::pipeline::CompileOptions;
     use crate::pipeline::tests::{picture, tiny};
     use proptest::prelude::*;
@@ -347,7 +347,7 @@ mod tests {
         let (mut session, picture) = (session(), picture(70, 35));
         let windows = session.windows(picture.size());
         let together = session
-            .encode(&windows.cut(&picture, Values::MinusOneToOne))
+            .encode(&windows.cut(&picture, PixelRange::MinusOneToOne))
             .unwrap();
         let mut heard = Vec::new();
         let tokens = session
@@ -357,7 +357,7 @@ mod tests {
         assert_eq!(to_windows(&tokens.grid, GridShape::still(2, 2)), together);
         assert_eq!(heard.last(), Some(&15));
         let values = session.decode(&together).unwrap();
-        let expected = windows.assemble(&values, Values::MinusOneToOne);
+        let expected = windows.assemble(&values, PixelRange::MinusOneToOne);
         let decoded = session.decode_picture(&tokens, &mut |_| {}).unwrap();
         assert_eq!(decoded, expected);
 
@@ -385,7 +385,7 @@ mod tests {
     #[test]
     fn whole_windows_of_planes_are_pictures() {
         let (mut session, picture) = (session(), picture(48, 32));
-        let planes = crate::image_io::to_planar(&picture, Values::MinusOneToOne);
+        let planes = crate::image_io::to_planar(&picture, PixelRange::MinusOneToOne);
         let two = [&planes[..], &planes].concat();
         let grids = session.encode_planes(&two, picture.size()).unwrap();
         let tokens = session.encode_picture(&picture, &mut |_| {}).unwrap();

@@ -2,7 +2,7 @@
 
 use super::{ModelFile, decode_function, encode_function};
 use crate::config::QuantizerConfig;
-use crate::image_io::{ImageSize, Range};
+use crate::image_io::{ImageSize, PixelRange};
 use crate::token_grid::GridShape;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::Function;
@@ -61,7 +61,7 @@ pub enum PipelineError {
 /// A program is compiled when a batch size first occurs, and kept until another one is needed.
 pub struct TokenizerSession {
     pub(super) tokenizer: Tokenizer,
-    pub(super) range: Range,
+    pub(super) range: PixelRange,
     /// By batch size; one at a time.
     encoder: BoundPrograms<usize>,
     decoder: BoundPrograms<usize>,

@@ -12,7 +12,7 @@
 //! rows in pixels), and per picture `pictures.n` with its name and size as JSON.
 
 use super::picture::{from_windows, to_windows};
-use super::{ModelFile, PictureTokens, identity};
+use super::{ModelFile, PictureTokens, fingerprint};
 use crate::config::QuantizerConfig;
 use crate::image_io::{ImageSize, Windows};
 use crate::token_grid::GridShape;
@@ -29,7 +29,7 @@ const FORMAT: &str = "bsq tokens 1";
 /// The tokens of some pictures, and which model made them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFile {
-    /// The [`identity`] of the model.
+    /// The [`fingerprint`] of the model.
     pub model: String,
     /// What the model was called.
     pub model_name: String,
@@ -68,11 +68,11 @@ pub enum TokenFileError {
     OtherModel {
         /// The file.
         path: PathBuf,
-        /// The identity of the model that made it.
+        /// The fingerprint of the model that made it.
         its: String,
         /// That model's name.
         its_name: String,
-        /// The identity of the model at hand.
+        /// The fingerprint of the model at hand.
         given: String,
         /// Its name.
         given_name: String,
@@ -104,7 +104,7 @@ impl TokenFile {
     /// A file of the tokens that `model` made.
     pub fn new(model: &ModelFile, pictures: Vec<NamedTokens>) -> TokenFile {
         TokenFile {
-            model: identity(model.tokenizer.config(), &model.parameters),
+            model: fingerprint(model.tokenizer.config(), &model.parameters),
             model_name: model.name.clone(),
             pictures,
         }
@@ -185,7 +185,7 @@ impl TokenFile {
                 ));
             }
         }
-        let given = identity(model.tokenizer.config(), &model.parameters);
+        let given = fingerprint(model.tokenizer.config(), &model.parameters);
         let its = text("model").unwrap_or("unknown").to_string();
         let its_name = text("model_name").unwrap_or("unknown").to_string();
         if its != given {

@@ -1,20 +1,18 @@
 //! Trained priors as files: weights, their configuration, and the tokenizer that they are for.
 
 use super::{PriorModel, Storage, parameter_specs, store, stored_types};
-use crate::config::{ConfigError, PositionEncoding, PriorConfig, PriorModelConfig};
+use crate::config::{PositionEncoding, PriorConfig, PriorModelConfig};
 use crate::pipeline::Fnv;
+use crate::weights_file::{CONFIG, WeightsFileError, config_in, count, name_of};
 use bsq_ir::DType;
 use bsq_nn::init::init;
-use bsq_nn::train::{TrainError, TrainingCheckpoint};
-use bsq_runtime::checkpoint::{
-    self, Checkpoint, CheckpointError, Mismatch, Weights, match_parameters,
-};
+use bsq_nn::train::TrainingCheckpoint;
+use bsq_runtime::checkpoint::{self, Checkpoint, Mismatch, Weights, match_parameters};
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Keys of the metadata.
-const CONFIG: &str = "config";
+/// Keys of the metadata beside the configuration.
 pub(crate) const TOKENIZER: &str = "tokenizer";
 const STORAGE: &str = "storage";
 
@@ -29,50 +27,8 @@ pub struct PriorFile {
     pub model: PriorModel,
     /// Every parameter by name, as [`stored_types`] says.
     pub parameters: BTreeMap<String, HostTensor>,
-    /// The [`identity`](crate::pipeline::identity) of the tokenizer whose tokens it knows.
+    /// The [`fingerprint`](crate::pipeline::fingerprint) of the tokenizer whose tokens it knows.
     pub tokenizer: String,
-}
-
-/// Why a file is not a usable prior.
-#[derive(Debug, thiserror::Error)]
-pub enum PriorError {
-    /// The weights cannot be read or written.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// It is some other file of weights.
-    #[error("{path}: not a prior: `bsq train` makes one from a configuration with a section [prior]", path = path.display())]
-    NotAPrior {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It keeps its weights in a way that this program does not know.
-    #[error("{path}: weights stored in a format that this version does not know", path = path.display())]
-    Storage {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The configuration in it cannot be used.
-    #[error("{path}: the configuration in its metadata: {error}", path = path.display())]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: Box<ConfigError>,
-    },
-    /// Weights and configuration are not of one prior.
-    #[error("{path}: {error}", path = path.display())]
-    Mismatch {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        error: Box<Mismatch>,
-    },
-    /// It is a training's checkpoint, but an unusable one.
-    #[error(transparent)]
-    Training(#[from] Box<TrainError>),
-    /// Memory runs out.
-    #[error(transparent)]
-    Tensor(#[from] TensorError),
 }
 
 impl PriorFile {
@@ -80,52 +36,45 @@ impl PriorFile {
     /// taken where there are any.
     ///
     /// # Errors
-    /// [`PriorError`], naming the file.
-    pub fn open(path: &Path) -> Result<PriorFile, PriorError> {
+    /// [`WeightsFileError`], naming the file.
+    pub fn open(path: &Path) -> Result<PriorFile, WeightsFileError> {
         let checkpoint = checkpoint::load(path, Weights::Ema)?;
-        let name = path.file_name().unwrap_or(path.as_os_str());
-        PriorFile::from_checkpoint(&name.to_string_lossy(), path, &checkpoint)
+        PriorFile::from_checkpoint(&name_of(path), path, &checkpoint)
     }
 
     /// The prior of a checkpoint that has been read from `path`.
     ///
     /// # Errors
-    /// [`PriorError`], naming the file.
+    /// [`WeightsFileError`], naming the file.
     pub fn from_checkpoint(
         name: &str,
         path: &Path,
         checkpoint: &Checkpoint,
-    ) -> Result<PriorFile, PriorError> {
+    ) -> Result<PriorFile, WeightsFileError> {
+        let kind = ("prior", "prior");
+        let config = config_in(path, checkpoint, kind, PriorConfig::from_toml)?;
         let text = |key: &str| checkpoint.metadata.get(key).map(String::as_str);
-        let (Some(config), Some(tokenizer)) = (text(CONFIG), text(TOKENIZER)) else {
-            return Err(PriorError::NotAPrior { path: path.into() });
+        let Some(tokenizer) = text(TOKENIZER) else {
+            let (path, (what, section)) = (path.into(), kind);
+            return Err(WeightsFileError::Other {
+                path,
+                what,
+                section,
+            });
         };
-        if !PriorConfig::is_prior(config) {
-            return Err(PriorError::NotAPrior { path: path.into() });
-        }
-        let config = PriorConfig::from_toml(config).map_err(|error| PriorError::Config {
-            path: path.into(),
-            error: Box::new(error),
-        })?;
         let storage = match text(STORAGE).map(Storage::from_name) {
             None => Storage::F32,
             Some(Some(storage)) => storage,
-            Some(None) => return Err(PriorError::Storage { path: path.into() }),
+            Some(None) => return Err(WeightsFileError::Storage { path: path.into() }),
         };
         let model = PriorModel::stored_as(&config.prior, storage);
-        let weights = match TrainingCheckpoint::of(path, checkpoint) {
-            Ok(training) => Checkpoint {
-                tensors: training.parameters(Weights::Ema),
-                ..checkpoint.clone()
-            },
-            Err(_) => checkpoint.clone(),
-        };
+        let weights = TrainingCheckpoint::weights_of(path, checkpoint.clone(), Weights::Ema);
         let types = stored_types(&model);
         let (bytes, floats): (Vec<_>, Vec<_>) =
             types.iter().partition(|(_, ty)| ty.dtype == DType::U8);
         let expected = floats.iter().map(|(name, ty)| (name, &ty.shape[..]));
         let byte_names: Vec<&str> = bytes.iter().map(|(name, _)| name.as_str()).collect();
-        let mismatch = |error: Box<Mismatch>| PriorError::Mismatch {
+        let mismatch = |error: Box<Mismatch>| WeightsFileError::Mismatch {
             path: path.into(),
             error,
         };
@@ -156,7 +105,7 @@ impl PriorFile {
         })
     }
 
-    /// A prior as training starts, for a tokenizer of that identity.
+    /// A prior as training starts, for a tokenizer of that fingerprint.
     ///
     /// # Errors
     /// If memory runs out.
@@ -193,7 +142,7 @@ impl PriorFile {
     ///
     /// # Errors
     /// If `dtype` is no floating-point format, or the file cannot be written.
-    pub fn save(&self, path: &Path, dtype: DType) -> Result<(), PriorError> {
+    pub fn save(&self, path: &Path, dtype: DType) -> Result<(), WeightsFileError> {
         let mut metadata = BTreeMap::from([
             ("format".to_string(), "bsq prior".to_string()),
             (CONFIG.to_string(), self.config.to_toml()),
@@ -216,7 +165,7 @@ impl PriorFile {
 
     /// What must be equal for a stream of one prior to be decodable with another: the
     /// architecture, every bit of the parameters, and the tokenizer.
-    pub fn identity(&self) -> u64 {
+    pub fn fingerprint(&self) -> u64 {
         let mut hash = Fnv::default();
         let PriorModelConfig {
             bits,
@@ -240,7 +189,7 @@ impl PriorFile {
             PositionEncoding::Learned => 0,
             PositionEncoding::Rotary => 1,
         });
-        // Nothing for f32: priors from before there was a choice keep their identities.
+        // Nothing for f32: priors from before there was a choice keep their fingerprints.
         if self.model.storage() != Storage::F32 {
             hash.bytes(self.model.storage().name().as_bytes());
         }
@@ -251,7 +200,6 @@ impl PriorFile {
 
     /// Numbers in all parameters.
     pub fn parameter_count(&self) -> usize {
-        let counts = self.parameters.values().map(HostTensor::element_count);
-        counts.sum()
+        count(&self.parameters)
     }
 }

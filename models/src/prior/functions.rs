@@ -1,7 +1,7 @@
-//! The three programs of one model: all of a section at once, one wavefront, one sub-token.
+//! The three programs of one model: all of a tile at once, one wavefront, one sub-token.
 //!
 //! They give the same bits. A row of a contraction does not depend on the other rows; in attention
-//! a key stands at its absolute position in the section, in the one program as in the cache of the
+//! a key stands at its absolute position in the tile, in the one program as in the cache of the
 //! other, and keys that are masked add exact zeros.
 
 use super::PriorModel;
@@ -15,17 +15,17 @@ pub const CACHE_PREFIX: &str = "cache.";
 /// Teacher-forced: `known` (`i32[batch, positions, neighbours, sub_tokens]`) and `tokens`
 /// (`i32[batch, positions, sub_tokens]`) to `probabilities`
 /// (`f32[sub_tokens, batch, positions, classes]`) of every sub-token of every position.
-pub fn section_function(model: &PriorModel, batch: usize) -> Function {
+pub fn tile_function(model: &PriorModel, batch: usize) -> Function {
     let g = Graph::new();
     let scope = Scope::root(&g);
-    let logits = section_logits(model, &scope, batch);
+    let logits = tile_logits(model, &scope, batch);
     g.function([("probabilities", logits.softmax().id())], [])
 }
 
-/// The logits of [`section_function`] and the loss in nats per token, over the positions that
+/// The logits of [`tile_function`] and the loss in nats per token, over the positions that
 /// hold a token.
-pub(crate) fn section_loss<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usize) -> Tensor<'g> {
-    let logits = section_logits(model, scope, batch);
+pub(crate) fn tile_loss<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usize) -> Tensor<'g> {
+    let logits = tile_logits(model, scope, batch);
     let tokens = tokens_input(model, scope.graph(), batch);
     let shape = logits.shape();
     let shifted = logits - logits.max(-1).stop_gradient().expand_axes(-1, &shape);
@@ -37,7 +37,7 @@ pub(crate) fn section_loss<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usi
     (nats * valid).sum(..) / valid.sum(..)
 }
 
-fn section_logits<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usize) -> Tensor<'g> {
+fn tile_logits<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usize) -> Tensor<'g> {
     let (g, order) = (scope.graph(), model.order());
     let known = known_input(model, g, batch, order.positions());
     let tokens = tokens_input(model, g, batch);
@@ -61,7 +61,7 @@ fn section_logits<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usize) -> Te
 /// One wavefront: its number `wavefront` (`i32[]`) and `known` (`i32[batch, width, neighbours,
 /// sub_tokens]`) to `projected` (`f32[batch, width, sub_tokens, hidden]`), from which [`sub_token_function`]
 /// predicts. Keys and values of the wavefront are added to the caches, parameters that are
-/// updated in place; they hold the first `wavefronts` of a section.
+/// updated in place; they hold the first `wavefronts` of a tile.
 pub fn wavefront_function(model: &PriorModel, batch: usize, wavefronts: usize) -> Function {
     let g = Graph::new();
     let scope = Scope::root(&g);
@@ -117,7 +117,7 @@ pub fn sub_token_function(model: &PriorModel, rows: usize) -> Function {
 pub fn parameter_specs(model: &PriorModel) -> Vec<ParameterSpec> {
     let g = Graph::new();
     let scope = Scope::root(&g);
-    section_logits(&PriorModel::new(model.config()), &scope, 1);
+    tile_logits(&PriorModel::new(model.config()), &scope, 1);
     scope.specs()
 }
 

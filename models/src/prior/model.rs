@@ -1,6 +1,6 @@
 //! The prior as a graph: stem, transformer blocks, and the chain of a token's sub-tokens.
 //!
-//! Shapes: B sections, N positions, D features, K sub-tokens of C classes, H hidden features of a
+//! Shapes: B tiles, N positions, D features, K sub-tokens of C classes, H hidden features of a
 //! sub-token, M neighbours. Sub-tokens are `i32`; -1 stands for one that is not known.
 
 use super::{Order, Storage};
@@ -29,7 +29,7 @@ pub struct PriorModel {
     storage: Storage,
 }
 
-/// Position-dependent constants of some of a section's positions.
+/// Position-dependent constants of some of a tile's positions.
 pub(super) struct Positions<'g> {
     /// `i32[N]`.
     rows: Tensor<'g>,
@@ -67,7 +67,7 @@ impl PriorModel {
         self.storage
     }
 
-    /// The order in which the tokens of a section are coded.
+    /// The order in which the tokens of a tile are coded.
     pub fn order(&self) -> Order {
         self.order
     }
@@ -77,7 +77,7 @@ impl PriorModel {
         &self.neighbours
     }
 
-    /// The positions of a whole section.
+    /// The positions of a whole tile.
     pub(super) fn positions<'g>(&self, graph: &'g Graph) -> Positions<'g> {
         let tokens = self.order.tokens();
         let indices = |pick: fn((usize, usize)) -> usize| {
@@ -124,7 +124,7 @@ impl PriorModel {
 
     /// From the sub-tokens of each position's neighbours, `i32[B, N, M, K]`, to features
     /// `[B, N, D]` from which each of the position's own sub-tokens is predicted.
-    /// `attend(layer, heads)` is attention, which differs between the whole section and one
+    /// `attend(layer, heads)` is attention, which differs between the whole tile and one
     /// wavefront.
     pub(super) fn features<'g>(
         &self,

@@ -1,6 +1,6 @@
-//! The order in which a section's tokens are coded, and what each of them can see.
+//! The order in which a tile's tokens are coded, and what each of them can see.
 //!
-//! Token (row, column) of a section is in *wavefront* `column + slope * row`. The tokens of a
+//! Token (row, column) of a tile is in *wavefront* `column + slope * row`. The tokens of a
 //! wavefront are coded together, and see everything of earlier wavefronts. A row has a *lane* in it,
 //! `row mod width`; as a row is done when the row `width` below begins, `side / slope` lanes, rounded
 //! up, are enough: the wavefront's *width*. The *position* of a token is `wavefront * width + lane`;
@@ -37,22 +37,22 @@ const NEIGHBOURS: [(isize, isize); 16] = [
     (-3, -1),
 ];
 
-/// The order of a square section.
+/// The order of a square tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Rows and columns of a section.
+    /// Rows and columns of a tile.
     pub side: usize,
     /// Columns that a row runs ahead of the next.
     pub slope: usize,
 }
 
 impl Order {
-    /// Wavefronts of a section.
+    /// Wavefronts of a tile.
     pub fn wavefronts(self) -> usize {
         self.wavefronts_of(self.side, self.side)
     }
 
-    /// Wavefronts that a section of fewer rows and columns needs.
+    /// Wavefronts that a tile of fewer rows and columns needs.
     pub fn wavefronts_of(self, rows: usize, columns: usize) -> usize {
         columns + self.slope * (rows - 1)
     }
@@ -62,7 +62,7 @@ impl Order {
         self.side.div_ceil(self.slope)
     }
 
-    /// Positions of a section, with those that hold no token.
+    /// Positions of a tile, with those that hold no token.
     pub fn positions(self) -> usize {
         self.wavefronts() * self.wavefront_width()
     }

@@ -1,21 +1,21 @@
-//! A prior ready to run: probabilities of known sections, or of sections as they become known.
+//! A prior ready to run: probabilities of known tiles, or of tiles as they become known.
 
 use super::steps::Steps;
 use super::{
-    PriorFile, PriorModel, PriorSessionError, SectionTokens, section_function, sub_token_function,
+    PriorFile, PriorModel, PriorSessionError, TileTokens, sub_token_function, tile_function,
 };
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
 use bsq_runtime::{BoundPrograms, CompileOptions, Precision};
 use std::time::Duration;
 
-/// Positions that are run together at most, over all sections: bounds memory.
+/// Positions that are run together at most, over all tiles: bounds memory.
 const POSITIONS_PER_BATCH: usize = 16_384;
 
-/// Which of the sub-tokens of a batch of sections is asked for.
+/// Which of the sub-tokens of a batch of tiles is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Which of the sections.
-    pub section: usize,
+pub struct SubTokenPosition {
+    /// Which of the tiles.
+    pub tile: usize,
     pub row: usize,
     pub column: usize,
     /// Which of the token's sub-tokens.
@@ -23,7 +23,7 @@ pub struct Place {
 }
 
 /// Is given the probabilities of a sub-token's values.
-pub type Ask<'a, T, E> = dyn FnMut(Place, &[f32]) -> Result<T, E> + 'a;
+pub type Ask<'a, T, E> = dyn FnMut(SubTokenPosition, &[f32]) -> Result<T, E> + 'a;
 
 /// A prior with its programs, each compiled when a batch size first occurs.
 ///
@@ -31,8 +31,8 @@ pub type Ask<'a, T, E> = dyn FnMut(Place, &[f32]) -> Result<T, E> + 'a;
 /// ask for the same sub-tokens in the same order with the same probabilities, bit for bit.
 pub struct PriorSession {
     model: PriorModel,
-    /// By sections in a batch; one at a time.
-    section: BoundPrograms<usize>,
+    /// By tiles in a batch; one at a time.
+    tile: BoundPrograms<usize>,
     steps: Steps,
     /// By tokens in a batch; one at a time.
     sub_token: BoundPrograms<usize>,
@@ -54,7 +54,7 @@ impl PriorSession {
         let parameters = || prior.parameters.clone();
         Ok(PriorSession {
             model: prior.model.clone(),
-            section: BoundPrograms::new(parameters(), options.clone(), 1),
+            tile: BoundPrograms::new(parameters(), options.clone(), 1),
             steps: Steps::new(parameters(), options.clone()),
             sub_token: BoundPrograms::new(parameters(), options.clone(), 1),
         })
@@ -66,50 +66,50 @@ impl PriorSession {
 
     /// Time spent on compiling so far.
     pub fn compile_time(&self) -> Duration {
-        self.section.compile_time() + self.steps.compile_time() + self.sub_token.compile_time()
+        self.tile.compile_time() + self.steps.compile_time() + self.sub_token.compile_time()
     }
 
-    /// How many programs with caches of growing length run the wavefronts of a section; `None`
+    /// How many programs with caches of growing length run the wavefronts of a tile; `None`
     /// leaves it to what is worth compiling. It changes speed, never results.
     pub fn set_cache_lengths(&mut self, count: Option<usize>) {
         self.steps.set_cache_lengths(count);
     }
 
-    /// Sections that are best run together.
+    /// Tiles that are best run together.
     pub fn batch_limit(&self) -> usize {
         (POSITIONS_PER_BATCH / self.model.order().positions()).max(1)
     }
 
-    /// Gives `visit` the probabilities of the first `kept` sub-tokens of every token, all
+    /// Gives `visit` the probabilities of the first `coded_sub_tokens` sub-tokens of every token, all
     /// evaluated in one pass.
     ///
-    /// The order: wavefronts ascending; within a wavefront, sub-tokens by index; within an index, sections,
-    /// and in a section lanes.
+    /// The order: wavefronts ascending; within a wavefront, sub-tokens by index; within an index, tiles,
+    /// and in a tile lanes.
     ///
     /// # Errors
     /// If the program cannot be compiled or run, or `visit` fails.
     pub fn teacher_forced<E: From<PriorSessionError>>(
         &mut self,
-        sections: &[SectionTokens],
-        kept: usize,
+        tiles: &[TileTokens],
+        coded_sub_tokens: usize,
         visit: &mut Ask<'_, (), E>,
     ) -> Result<(), E> {
-        let probabilities = self.section_probabilities(sections)?;
+        let probabilities = self.tile_probabilities(tiles)?;
         let probabilities = probabilities.as_slice::<f32>().map_err(from_tensor)?;
         let (order, classes) = (self.model.order(), self.model.config().classes());
-        let (tokens, positions, batch) = (order.tokens(), order.positions(), sections.len());
+        let (tokens, positions, batch) = (order.tokens(), order.positions(), tiles.len());
         for wavefront in 0..order.wavefronts() {
             let lanes =
                 wavefront * order.wavefront_width()..(wavefront + 1) * order.wavefront_width();
-            for index in 0..kept {
-                for (number, section) in sections.iter().enumerate() {
+            for index in 0..coded_sub_tokens {
+                for (number, tile) in tiles.iter().enumerate() {
                     for position in lanes.clone() {
-                        let token = tokens[position].filter(|&token| section.contains(token));
+                        let token = tokens[position].filter(|&token| tile.contains(token));
                         let Some((row, column)) = token else {
                             continue;
                         };
-                        let place = Place {
-                            section: number,
+                        let place = SubTokenPosition {
+                            tile: number,
                             row,
                             column,
                             index,
@@ -123,44 +123,44 @@ impl PriorSession {
         Ok(())
     }
 
-    /// `f32[sub_tokens, sections, positions, classes]`.
-    fn section_probabilities(
+    /// `f32[sub_tokens, tiles, positions, classes]`.
+    fn tile_probabilities(
         &mut self,
-        sections: &[SectionTokens],
+        tiles: &[TileTokens],
     ) -> Result<HostTensor, PriorSessionError> {
-        let (known, tokens) = section_inputs(&self.model, sections)?;
-        let batch = sections.len();
+        let (known, tokens) = tile_inputs(&self.model, tiles)?;
+        let batch = tiles.len();
         let model = &self.model;
-        let session = self.section.get(batch, || section_function(model, batch))?;
+        let session = self.tile.get(batch, || tile_function(model, batch))?;
         let mut outputs = session.run(&[("known", &known), ("tokens", &tokens)])?;
         Ok(outputs.take("probabilities"))
     }
 
     /// Gives `decide` the probabilities of every sub-token in turn, and takes from it what the
-    /// sub-token is. Later tokens see of a token only its first `kept` sub-tokens. The order is
+    /// sub-token is. Later tokens see of a token only its first `coded_sub_tokens` sub-tokens. The order is
     /// that of [`teacher_forced`](PriorSession::teacher_forced) with all sub-tokens.
     ///
-    /// `sections` are numbers of rows and columns. `progress` hears the share of the work that is
+    /// `tiles` are numbers of rows and columns. `progress` hears the share of the work that is
     /// done.
     ///
     /// # Errors
     /// If a program cannot be compiled or run, or `decide` fails.
     pub fn step_by_step<E: From<PriorSessionError>>(
         &mut self,
-        sections: &[(usize, usize)],
-        kept: usize,
+        tiles: &[(usize, usize)],
+        coded_sub_tokens: usize,
         decide: &mut Ask<'_, usize, E>,
         progress: &mut dyn FnMut(f64),
-    ) -> Result<Vec<SectionTokens>, E> {
+    ) -> Result<Vec<TileTokens>, E> {
         let model = self.model.clone();
-        let (order, batch) = (model.order(), sections.len());
+        let (order, batch) = (model.order(), tiles.len());
         let tokens = order.tokens();
         let unknown =
-            |&(rows, columns): &(usize, usize)| SectionTokens::unknown(&model, rows, columns);
-        // What the model sees, and what comes out; they differ in sub-tokens that are not kept.
-        let mut seen: Vec<SectionTokens> = sections.iter().map(unknown).collect();
+            |&(rows, columns): &(usize, usize)| TileTokens::unknown(&model, rows, columns);
+        // What the model sees, and what comes out; they differ in sub-tokens that are not coded.
+        let mut seen: Vec<TileTokens> = tiles.iter().map(unknown).collect();
         let mut decided = seen.clone();
-        let wavefronts = sections
+        let wavefronts = tiles
             .iter()
             .map(|&(rows, columns)| order.wavefronts_of(rows, columns));
         let wavefronts = wavefronts.max().unwrap_or(0);
@@ -180,15 +180,15 @@ impl PriorSession {
                     let Some((row, column)) = token else {
                         continue;
                     };
-                    let place = Place {
-                        section: number,
+                    let place = SubTokenPosition {
+                        tile: number,
                         row,
                         column,
                         index,
                     };
                     let value = decide(place, probabilities)? as i32;
                     decided[number].token_mut(row, column)[index] = value;
-                    if index < kept {
+                    if index < coded_sub_tokens {
                         seen[number].token_mut(row, column)[index] = value;
                     }
                 }
@@ -198,18 +198,18 @@ impl PriorSession {
         Ok(decided)
     }
 
-    /// `f32[sections, lanes, sub_tokens, hidden]`; the first comes first and the others follow.
+    /// `f32[tiles, lanes, sub_tokens, hidden]`; the first comes first and the others follow.
     fn wavefront(
         &mut self,
-        sections: &[SectionTokens],
+        tiles: &[TileTokens],
         lanes: &[Option<(usize, usize)>],
         wavefront: usize,
     ) -> Result<HostTensor, PriorSessionError> {
-        let (batch, config) = (sections.len(), self.model.config());
+        let (batch, config) = (tiles.len(), self.model.config());
         let mut known = Vec::new();
-        for section in sections {
+        for tile in tiles {
             for &token in lanes {
-                section.append_known(&self.model, token, &mut known);
+                tile.append_known(&self.model, token, &mut known);
             }
         }
         let (neighbours, depth) = (self.model.neighbours().len(), config.sub_tokens());
@@ -217,11 +217,11 @@ impl PriorSession {
         self.steps.run(&self.model, wavefront, &known)
     }
 
-    /// `f32[sections * lanes, classes]`.
+    /// `f32[tiles * lanes, classes]`.
     fn sub_token(
         &mut self,
         projected: &[f32],
-        decided: &[SectionTokens],
+        decided: &[TileTokens],
         lanes: &[Option<(usize, usize)>],
         index: usize,
     ) -> Result<HostTensor, PriorSessionError> {
@@ -231,9 +231,9 @@ impl PriorSession {
         );
         let rows = decided.len() * lanes.len();
         let mut tokens = Vec::with_capacity(rows * depth);
-        for section in decided {
+        for tile in decided {
             for &token in lanes {
-                section.append_token(token, &mut tokens);
+                tile.append_token(token, &mut tokens);
             }
         }
         let tokens = HostTensor::from_slice([rows, depth], &tokens)?;
@@ -252,21 +252,21 @@ impl PriorSession {
     }
 }
 
-/// The inputs `known` and `tokens` of [`section_function`].
-pub(crate) fn section_inputs(
+/// The inputs `known` and `tokens` of [`tile_function`].
+pub(crate) fn tile_inputs(
     model: &PriorModel,
-    sections: &[SectionTokens],
+    tiles: &[TileTokens],
 ) -> Result<(HostTensor, HostTensor), TensorError> {
     let positions = model.order().tokens();
     let (mut known, mut tokens) = (Vec::new(), Vec::new());
-    for section in sections {
+    for tile in tiles {
         for &token in &positions {
-            section.append_known(model, token, &mut known);
-            section.append_token(token, &mut tokens);
+            tile.append_known(model, token, &mut known);
+            tile.append_token(token, &mut tokens);
         }
     }
     let (neighbours, depth) = (model.neighbours().len(), model.config().sub_tokens());
-    let (batch, count) = (sections.len(), positions.len());
+    let (batch, count) = (tiles.len(), positions.len());
     Ok((
         HostTensor::from_slice([batch, count, neighbours, depth], &known)?,
         HostTensor::from_slice([batch, count, depth], &tokens)?,

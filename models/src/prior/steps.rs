@@ -11,7 +11,7 @@ use bsq_runtime::tensor_data::{HostTensor, TensorError};
 use bsq_runtime::{BoundPrograms, CompileOptions};
 use std::time::Duration;
 
-/// Cache lengths of a section, each a part longer than the one before, with a program each.
+/// Cache lengths of a tile, each a part longer than the one before, with a program each.
 const CACHE_LENGTHS: usize = 4;
 /// Numbers in the caches of keys below which compiling several programs takes longer than they save.
 const WORTH_WHILE: usize = 1 << 19;
@@ -22,9 +22,9 @@ const HEAVY: usize = 32 << 20;
 
 /// The programs for wavefronts, compiled as they are needed.
 pub(super) struct Steps {
-    /// By sections in a batch and wavefronts that the cache holds.
+    /// By tiles in a batch and wavefronts that the cache holds.
     programs: BoundPrograms<(usize, usize)>,
-    /// How many cache lengths a section has, if that is decided elsewhere.
+    /// How many cache lengths a tile has, if that is decided elsewhere.
     cache_lengths: Option<usize>,
     batch: usize,
     /// Wavefronts that the cache of each program holds, ascending.
@@ -61,7 +61,7 @@ impl Steps {
         self.cache_lengths = count;
     }
 
-    /// What is to come: `wavefronts` of `batch` sections.
+    /// What is to come: `wavefronts` of `batch` tiles.
     pub fn begin(&mut self, model: &PriorModel, batch: usize, wavefronts: usize) {
         let (order, config) = (model.order(), model.config());
         let numbers = batch * order.positions() * config.width * config.layers;
@@ -72,7 +72,7 @@ impl Steps {
             false => CACHE_LENGTHS,
         };
         let count = self.cache_lengths.unwrap_or(count).max(1);
-        // The same for sections of all sizes: programs are used again.
+        // The same for tiles of all sizes: programs are used again.
         self.lengths = (1..=count)
             .map(|part| (part * order.wavefronts()).div_ceil(count))
             .collect();
@@ -96,7 +96,7 @@ impl Steps {
         known: &HostTensor,
     ) -> Result<HostTensor, PriorSessionError> {
         let index = self.lengths.iter().position(|&length| wavefront < length);
-        let index = index.expect("a wavefront of the section").max(self.first);
+        let index = index.expect("a wavefront of the tile").max(self.first);
         let (batch, length) = (self.batch, self.lengths[index]);
         let held = match wavefront > 0 && index != self.current {
             true => self.held(model, self.current, index)?,

@@ -3,9 +3,8 @@
 use crate::config::ConfigError;
 use crate::data::DataError;
 use crate::pipeline::TokenFileError;
-use crate::prior::PriorError;
 use crate::tokenizer::LoadError;
-use crate::transform_codec::TransformCodecFileError;
+use crate::weights_file::WeightsFileError;
 use bsq_nn::BoxError;
 use bsq_runtime::ProgramError;
 use bsq_runtime::checkpoint::CheckpointError;
@@ -40,9 +39,7 @@ pub enum TrainError {
     #[error("{path}: cannot be started from: {reason}", path = path.display())]
     StartFile { path: PathBuf, reason: String },
     #[error(transparent)]
-    Prior(Box<PriorError>),
-    #[error(transparent)]
-    TransformCodec(Box<TransformCodecFileError>),
+    WeightsFile(Box<WeightsFileError>),
     #[error(transparent)]
     Program(#[from] ProgramError),
     #[error(transparent)]

@@ -3,7 +3,7 @@
 use super::TrainError;
 use crate::config::Config;
 use crate::data::{Listing, list_folder};
-use crate::image_io::{ImageSize, Picture, Range, Windows, load, to_planar};
+use crate::image_io::{ImageSize, Picture, PixelRange, Windows, load, to_planar};
 use crate::metrics::psnr;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::{DType, Graph, Scope};
@@ -20,7 +20,7 @@ pub struct Evaluator {
     pictures: Vec<(PathBuf, Picture)>,
     executable: Executable,
     session: Option<Session>,
-    range: Range,
+    range: PixelRange,
     window: ImageSize,
 }
 
@@ -108,7 +108,7 @@ impl Evaluator {
         let mut scores = Vec::new();
         for (path, picture) in &self.pictures {
             let planes = reconstruct(session, picture, self.window, self.range)?;
-            let psnr = psnr(&to_planar(picture, Range::MinusOneToOne), &planes);
+            let psnr = psnr(&to_planar(picture, PixelRange::MinusOneToOne), &planes);
             let path = path.clone();
             scores.push(PictureScore { path, psnr });
         }
@@ -122,7 +122,7 @@ fn reconstruct(
     session: &mut Session,
     picture: &Picture,
     window: ImageSize,
-    range: Range,
+    range: PixelRange,
 ) -> Result<Vec<f32>, TrainError> {
     let windows = Windows::over(picture.size(), window);
     let ImageSize { height, width } = window;
@@ -139,7 +139,7 @@ fn reconstruct(
     }
     planes.truncate(kept);
     let mut planes = windows.assemble_planes(&planes);
-    if range == Range::ZeroToOne {
+    if range == PixelRange::ZeroToOne {
         planes
             .iter_mut()
             .for_each(|value| *value = *value * 2.0 - 1.0);

@@ -1,19 +1,18 @@
 //! Training a prior on a tokenizer's tokens.
 
-use super::task::{ADVICE, changed, hints};
-use super::tokenizer::check_freeze;
+use super::task::{ADVICE, changed, check_freeze, hints, trained};
 use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun, start};
 use crate::config::PriorConfig;
 use crate::data::{TokenBatch, TokenDataset};
-use crate::pipeline::{ModelFile, TokenFile, identity};
+use crate::pipeline::{ModelFile, TokenFile, fingerprint};
 use crate::prior::{
-    PriorFile, PriorModel, TOKENIZER, check_bits, parameter_specs, section_inputs, section_loss,
+    PriorFile, PriorModel, TOKENIZER, check_bits, parameter_specs, tile_inputs, tile_loss,
 };
 use bsq_ir::{Function, Graph, Scope};
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
 use bsq_nn::optimizer::{Step, adamw};
-use bsq_nn::train::{Advice, Change, Identity, Place, Program, Task, train};
+use bsq_nn::train::{Advice, Change, Identity, Program, Task, TrainingFolder, train};
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
 use std::path::PathBuf;
@@ -25,7 +24,7 @@ pub enum TokenSource {
     /// A folder of pictures: crops at random places, scaled and mirrored as the configuration
     /// says, go through the tokenizer while training runs.
     Pictures(PathBuf),
-    /// Files that `bsq tokens` wrote, of which sections are cut at random.
+    /// Files that `bsq tokens` wrote, of which tiles are cut at random.
     Files(Vec<PathBuf>),
 }
 
@@ -53,7 +52,7 @@ pub fn run_prior_with(
     source: &TokenSource,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
-    let place = Place::of(&run.out, run.resume)?;
+    let folder = TrainingFolder::of(&run.out, run.resume)?;
     let config = &run.config;
     check_bits(&config.prior, tokenizer)?;
     let dataset = match source {
@@ -67,12 +66,12 @@ pub fn run_prior_with(
             TokenDataset::of_tokens(grids, config)?
         }
     };
-    let own = identity(tokenizer.tokenizer.config(), &tokenizer.parameters);
+    let own = fingerprint(tokenizer.tokenizer.config(), &tokenizer.parameters);
     let mut prior = PriorFile::untrained("prior", config.clone(), &own)?;
     let specs = parameter_specs(&prior.model);
     let names = specs.iter().map(|spec| spec.name.as_str());
-    check_freeze(&config.train.freeze, names)?;
-    if let (Some(name), false) = (&options.init_from, place.has_checkpoint()) {
+    check_freeze(&config.train, names)?;
+    if let (Some(name), false) = (&options.init_from, folder.has_checkpoint()) {
         prior.parameters = start::prior(name, &prior, &specs, progress)?;
     }
     let (function, start) = prior_step_program(config, prior.parameters)?;
@@ -88,7 +87,7 @@ pub fn run_prior_with(
     };
     let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
     let data = Arc::new(dataset);
-    Ok(train(&settings, place, task, program, data, progress)?)
+    Ok(train(&settings, folder, task, program, data, progress)?)
 }
 
 /// A whole training step of a prior: forward, loss, backward, AdamW and the moving average.
@@ -114,14 +113,9 @@ pub fn prior_step_program(
 
 fn build<'g>(graph: &'g Graph, config: &PriorConfig, model: &PriorModel) -> Step<'g> {
     let scope = Scope::root(graph);
-    let loss = section_loss(model, &scope, config.data.batch_size);
+    let loss = tile_loss(model, &scope, config.data.batch_size);
     let rule = config.optimizer.adamw(graph.scalar("lr"));
-    let frozen = |name: &str| {
-        let mut keys = config.train.freeze.iter();
-        keys.any(|key| name.starts_with(key.as_str()))
-    };
-    let specs = scope.specs().into_iter().zip(scope.parameters());
-    let trained = specs.filter(|(spec, _)| !frozen(&spec.name));
+    let trained = trained(&scope, &config.train).into_iter();
     let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
     let mut step = adamw(loss, &trained, &rule);
     if config.train.use_ema {
@@ -157,8 +151,8 @@ impl Task for PriorTask<'_> {
 
     fn inputs(&self, _step: u64, batch: TokenBatch) -> Result<NamedTensors, BoxError> {
         let TokenBatch { seen, targets } = batch;
-        let (known, _) = section_inputs(self.model, &seen)?;
-        let (_, tokens) = section_inputs(self.model, &targets)?;
+        let (known, _) = tile_inputs(self.model, &seen)?;
+        let (_, tokens) = tile_inputs(self.model, &targets)?;
         Ok(vec![("known", known), ("tokens", tokens)])
     }
 

@@ -1,5 +1,6 @@
 //! One training step as one program: forward, loss, backward, AdamW and the moving average.
 
+use super::task::trained;
 use crate::config::Config;
 use crate::losses::{Term, TokenizerLoss, total};
 use crate::tokenizer::Tokenizer;
@@ -79,12 +80,8 @@ fn build<'g>(
         terms.retain(|term| term.name != "quantizer");
     }
     let rule = config.optimizer.adamw(graph.scalar("lr"));
-    let frozen = |name: &str| {
-        let mut keys = config.train.freeze.iter();
-        !tokenizer.is_trained(name) || keys.any(|key| name.starts_with(key.as_str()))
-    };
-    let specs = scope.specs().into_iter().zip(scope.parameters());
-    let trained = specs.filter(|(spec, _)| !frozen(&spec.name));
+    let trained = trained(&scope, &config.train).into_iter();
+    let trained = trained.filter(|(name, _)| tokenizer.is_trained(name));
     let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
     let mut step = adamw(total(&terms), &trained, &rule);
     if config.train.use_ema {

@@ -6,7 +6,7 @@ use crate::config::{Config, ConfigError, PriorConfig, TransformCodecConfig};
 use crate::pretrained;
 use crate::prior::{PriorFile, Storage};
 use crate::tokenizer::Tokenizer;
-use crate::transform_codec::TransformCodecFileError;
+use crate::weights_file::WeightsFileError;
 use bsq_ir::tensor::ParameterSpec;
 use bsq_nn::train::Change;
 use bsq_runtime::checkpoint::{Checkpoint, Mismatch, Source, Weights, load};
@@ -45,13 +45,7 @@ pub(super) fn tokenizer(
         let reason = "it is a prior, and the configuration is that of a tokenizer".to_string();
         return Err(TrainError::StartFile { path, reason });
     }
-    let checkpoint = match TrainingCheckpoint::of(&path, &checkpoint) {
-        Ok(training) => Checkpoint {
-            tensors: training.parameters(Weights::Ema),
-            ..checkpoint
-        },
-        Err(_) => checkpoint,
-    };
+    let checkpoint = TrainingCheckpoint::weights_of(&path, checkpoint, Weights::Ema);
     let parameters = fitted(tokenizer, &checkpoint, path)?;
     if let Some(old) = old {
         say_differences(name, &old, &config.to_toml(), progress);
@@ -90,7 +84,7 @@ pub(super) fn prior(
         false => PriorFile::open(&path),
     };
     // The error of a file names it already.
-    let other = other.map_err(|error| TrainError::Prior(Box::new(error)))?;
+    let other = other.map_err(|error| TrainError::WeightsFile(Box::new(error)))?;
     if other.model.storage() != Storage::F32 {
         let storage = other.model.storage().name();
         return Err(unfit(format!(
@@ -132,9 +126,9 @@ pub(super) fn transform_codec(
         reason,
     };
     let other = pretrained::open_codec(name).map_err(|error| match error {
-        TransformCodecFileError::Mismatch { error, .. } => unfit(first(&error)),
+        WeightsFileError::Mismatch { error, .. } => unfit(first(&error)),
         // It names the file already.
-        error => TrainError::TransformCodec(Box::new(error)),
+        error => TrainError::WeightsFile(Box::new(error)),
     })?;
     let changes = changes_of_model(&other.config.to_toml(), &config.to_toml())?;
     match changes.first() {

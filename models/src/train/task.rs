@@ -1,9 +1,12 @@
 //! What tokenizers and priors tell the loop alike, in the words of their configuration.
 
+use super::TrainError;
 use super::changes::changes;
-use crate::config::TrainConfig;
+use crate::config::{ConfigError, DataConfig, TrainConfig};
+use bsq_ir::{Scope, Tensor};
 use bsq_nn::BoxError;
 use bsq_nn::train::{Advice, Change, Identity};
+use std::path::Path;
 
 /// What to do about a training that has diverged.
 pub(super) const ADVICE: Advice = Advice {
@@ -11,6 +14,46 @@ pub(super) const ADVICE: Advice = Advice {
     resume: "--resume",
     start: "the pictures and at what the training starts from (train.init, --init-from)",
 };
+
+/// The parameters that a training changes, with their names: those that `train.freeze` leaves.
+pub(super) fn trained<'g>(scope: &Scope<'g>, train: &TrainConfig) -> Vec<(String, Tensor<'g>)> {
+    let names = scope.specs().into_iter().map(|spec| spec.name);
+    let parameters = names.zip(scope.parameters());
+    parameters
+        .filter(|(name, _)| !train.freezes(name))
+        .collect()
+}
+
+/// That each beginning in `train.freeze` is that of a parameter, and something is left to train.
+pub(super) fn check_freeze<'a>(
+    train: &TrainConfig,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Result<(), TrainError> {
+    let invalid = |reason: String| Err(ConfigError::invalid("train.freeze", reason).into());
+    for key in &train.freeze {
+        if !names.clone().any(|name| name.starts_with(key.as_str())) {
+            return invalid(format!("no parameter's name begins with \"{key}\""));
+        }
+    }
+    match names.clone().all(|name| train.freezes(name)) {
+        true => invalid("nothing is left to train".into()),
+        false => Ok(()),
+    }
+}
+
+/// What evaluates while training, opened with its folder; `None` where that is not asked for.
+pub(super) fn evaluator<E>(
+    (data, train): (&DataConfig, &TrainConfig),
+    open: impl FnOnce(&Path) -> Result<E, TrainError>,
+) -> Result<Option<E>, TrainError> {
+    let Some(folder) = data.val_root.as_ref().filter(|_| train.eval_freq > 0) else {
+        return Ok(None);
+    };
+    open(folder).map(Some).map_err(|error| match error {
+        TrainError::Data(error) => ConfigError::invalid("data.val_root", error.to_string()).into(),
+        error => error,
+    })
+}
 
 /// What has changed from one configuration to another, both as TOML.
 pub(super) fn changed(old: &str, identity: &Identity) -> Result<Vec<Change>, BoxError> {

@@ -1,17 +1,19 @@
 //! Training a tokenizer on a folder of pictures.
 
-use super::task::{ADVICE, changed, hints};
+use super::task::{ADVICE, changed, check_freeze, evaluator, hints};
 use super::{
     Evaluator, Progress, StepProgram, TrainError, TrainOptions, TrainOutcome, TrainRun, start,
     transform_coding, transform_path,
 };
-use crate::config::{Config, ConfigError, Initialisation};
+use crate::config::{Config, Initialisation};
 use crate::data::{Batch, Dataset};
 use crate::losses::left_out;
 use crate::tokenizer::Tokenizer;
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
-use bsq_nn::train::{Advice, Change, Evaluated, Identity, Place, Program, State, Task, train};
+use bsq_nn::train::{
+    Advice, Change, Evaluated, Identity, Program, State, Task, TrainingFolder, train,
+};
 use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::Weights;
 use std::sync::Arc;
@@ -35,16 +37,16 @@ pub fn run_with(
 ) -> Result<TrainOutcome, TrainError> {
     let config = &run.config;
     check_supported(config)?;
-    let place = Place::of(&run.out, run.resume)?;
+    let folder = TrainingFolder::of(&run.out, run.resume)?;
     let tokenizer = Tokenizer::new(&config.model)?;
     let specs = tokenizer.parameters();
     let names = specs.iter().map(|spec| spec.name.as_str());
-    check_freeze(&config.train.freeze, names)?;
+    check_freeze(&config.train, names)?;
     let (size, seed) = (config.model.encoder.image_size, config.train.seed);
     let dataset = Arc::new(Dataset::open(&run.data, &config.data, size, seed)?);
     let mut parameters = tokenizer.init(seed)?;
     match &options.init_from {
-        _ if place.has_checkpoint() => {}
+        _ if folder.has_checkpoint() => {}
         Some(name) => parameters = start::tokenizer(name, config, &tokenizer, progress)?,
         None if config.train.init == Initialisation::TransformCoder => {
             match tokenizer.transform_path() {
@@ -68,23 +70,11 @@ pub fn run_with(
         None => {}
     }
     let program = StepProgram::new(config, &tokenizer, parameters)?;
-    let evaluator = match (&config.data.val_root, config.train.eval_freq) {
-        (None, _) | (_, 0) => None,
-        (Some(folder), _) => {
-            let evaluator = Evaluator::new(config, folder, run.threads, run.device);
-            let evaluator = evaluator.map_err(|error| match error {
-                TrainError::Data(error) => {
-                    ConfigError::invalid("data.val_root", error.to_string()).into()
-                }
-                error => error,
-            })?;
-            evaluator
-                .notices()
-                .iter()
-                .for_each(|line| progress.note(line));
-            Some(evaluator)
-        }
-    };
+    let evaluator = evaluator((&config.data, &config.train), |folder| {
+        Evaluator::new(config, folder, run.threads, run.device)
+    })?;
+    let notices = evaluator.iter().flat_map(Evaluator::notices);
+    notices.for_each(|line| progress.note(line));
     let task = TokenizerTask {
         config,
         has_codebook_weight: program.has_codebook_weight,
@@ -96,7 +86,7 @@ pub fn run_with(
         scalars: program.scalars.into_iter().map(String::from).collect(),
     };
     let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
-    Ok(train(&settings, place, task, program, dataset, progress)?)
+    Ok(train(&settings, folder, task, program, dataset, progress)?)
 }
 
 /// That training has all that a configuration asks for.
@@ -117,24 +107,6 @@ pub fn check_supported(config: &Config) -> Result<(), TrainError> {
                 remedy: remedy.join(" and "),
             })
         }
-    }
-}
-
-/// That each beginning in `train.freeze` is that of a parameter, and something is left to train.
-pub(super) fn check_freeze<'a>(
-    keys: &[String],
-    names: impl Iterator<Item = &'a str> + Clone,
-) -> Result<(), TrainError> {
-    let invalid = |reason: String| Err(ConfigError::invalid("train.freeze", reason).into());
-    for key in keys {
-        if !names.clone().any(|name| name.starts_with(key.as_str())) {
-            return invalid(format!("no parameter's name begins with \"{key}\""));
-        }
-    }
-    let frozen = |name: &str| keys.iter().any(|key| name.starts_with(key.as_str()));
-    match names.clone().all(frozen) {
-        true => invalid("nothing is left to train".into()),
-        false => Ok(()),
     }
 }
 

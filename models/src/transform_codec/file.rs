@@ -1,21 +1,17 @@
 //! Trained transform codecs as files: weights and their configuration.
 
 use super::{TransformCodec, is_of_encoder, parameter_specs};
-use crate::config::{ConfigError, TransformCodecConfig, TransformCodecModelConfig};
+use crate::config::{TransformCodecConfig, TransformCodecModelConfig};
 use crate::pipeline::Fnv;
+use crate::weights_file::{CONFIG, WeightsFileError, config_in, count, name_of};
 use bsq_ir::DType;
 use bsq_nn::init::init;
-use bsq_nn::train::{TrainError, TrainingCheckpoint};
-use bsq_runtime::checkpoint::{
-    self, Checkpoint, CheckpointError, Mismatch, Weights, match_parameters,
-};
+use bsq_nn::train::TrainingCheckpoint;
+use bsq_runtime::checkpoint::{self, Checkpoint, Weights, match_parameters};
 use bsq_runtime::executor::Tensors;
-use bsq_runtime::tensor_data::{HostTensor, TensorError};
+use bsq_runtime::tensor_data::TensorError;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-/// The key of the configuration in the metadata.
-const CONFIG: &str = "config";
+use std::path::Path;
 
 /// A transform codec with its weights.
 #[derive(Clone, Debug)]
@@ -30,42 +26,6 @@ pub struct TransformCodecFile {
     pub parameters: Tensors,
 }
 
-/// Why a file is not a usable transform codec.
-#[derive(Debug, thiserror::Error)]
-pub enum TransformCodecFileError {
-    /// The weights cannot be read or written.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// It is some other file of weights.
-    #[error("{path}: not a transform codec: `bsq train` makes one from a configuration with a section [transform_codec]", path = path.display())]
-    NotACodec {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The configuration in it cannot be used.
-    #[error("{path}: the configuration in its metadata: {error}", path = path.display())]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: Box<ConfigError>,
-    },
-    /// Weights and configuration are not of one codec.
-    #[error("{path}: {error}", path = path.display())]
-    Mismatch {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        error: Box<Mismatch>,
-    },
-    /// It is a training's checkpoint, but an unusable one.
-    #[error(transparent)]
-    Training(#[from] Box<TrainError>),
-    /// Memory runs out.
-    #[error(transparent)]
-    Tensor(#[from] TensorError),
-}
-
 impl TransformCodecFile {
     /// Whether a file of weights says that it is a transform codec.
     pub fn is_codec(checkpoint: &Checkpoint) -> bool {
@@ -77,50 +37,29 @@ impl TransformCodecFile {
     /// taken where there are any.
     ///
     /// # Errors
-    /// [`TransformCodecFileError`], naming the file.
-    pub fn open(path: &Path) -> Result<TransformCodecFile, TransformCodecFileError> {
+    /// [`WeightsFileError`], naming the file.
+    pub fn open(path: &Path) -> Result<TransformCodecFile, WeightsFileError> {
         let checkpoint = checkpoint::load(path, Weights::Ema)?;
-        let name = path.file_name().unwrap_or(path.as_os_str());
-        TransformCodecFile::from_checkpoint(&name.to_string_lossy(), path, &checkpoint)
+        TransformCodecFile::from_checkpoint(&name_of(path), path, &checkpoint)
     }
 
     /// The codec of a checkpoint that has been read from `path`.
     ///
     /// # Errors
-    /// [`TransformCodecFileError`], naming the file.
+    /// [`WeightsFileError`], naming the file.
     pub fn from_checkpoint(
         name: &str,
         path: &Path,
         checkpoint: &Checkpoint,
-    ) -> Result<TransformCodecFile, TransformCodecFileError> {
-        let not_a_codec = || TransformCodecFileError::NotACodec { path: path.into() };
-        let training = TrainingCheckpoint::of(path, checkpoint).ok();
-        let (text, weights) = match &training {
-            Some(training) => {
-                let weights = Checkpoint {
-                    tensors: training.parameters(Weights::Ema),
-                    ..checkpoint.clone()
-                };
-                (training.settings.as_str(), weights)
-            }
-            None => {
-                let text = checkpoint.metadata.get(CONFIG).ok_or_else(not_a_codec)?;
-                (text.as_str(), checkpoint.clone())
-            }
-        };
-        if !TransformCodecConfig::is_transform_codec(text) {
-            return Err(not_a_codec());
-        }
-        let config = TransformCodecConfig::from_toml(text);
-        let config = config.map_err(|error| TransformCodecFileError::Config {
-            path: path.into(),
-            error: Box::new(error),
-        })?;
+    ) -> Result<TransformCodecFile, WeightsFileError> {
+        let kind = ("transform codec", "transform_codec");
+        let config = config_in(path, checkpoint, kind, TransformCodecConfig::from_toml)?;
+        let weights = TrainingCheckpoint::weights_of(path, checkpoint.clone(), Weights::Ema);
         let codec = TransformCodec::new(&config.model);
         let specs = parameter_specs(&codec);
         let expected = specs.iter().map(|spec| (&spec.name, &spec.ty.shape[..]));
         let tensors = match_parameters(&weights, expected, &[]);
-        let tensors = tensors.map_err(|error| TransformCodecFileError::Mismatch {
+        let tensors = tensors.map_err(|error| WeightsFileError::Mismatch {
             path: path.into(),
             error,
         })?;
@@ -158,7 +97,7 @@ impl TransformCodecFile {
     ///
     /// # Errors
     /// If `dtype` is no floating-point format, or the file cannot be written.
-    pub fn save(&self, path: &Path, dtype: DType) -> Result<(), TransformCodecFileError> {
+    pub fn save(&self, path: &Path, dtype: DType) -> Result<(), WeightsFileError> {
         // Where its pictures lay is nobody's affair.
         let mut config = self.config.clone();
         (config.data.train_root, config.data.val_root) = (None, None);
@@ -181,7 +120,7 @@ impl TransformCodecFile {
 
     /// What must be equal for a stream of one codec to be decodable with another: the
     /// architecture, and every bit of the parameters, but not those of the encoder.
-    pub fn identity(&self) -> u64 {
+    pub fn fingerprint(&self) -> u64 {
         let mut hash = Fnv::default();
         let TransformCodecModelConfig {
             coordinates,
@@ -214,9 +153,6 @@ impl TransformCodecFile {
 
     /// Numbers in all parameters.
     pub fn parameter_count(&self) -> usize {
-        self.parameters
-            .values()
-            .map(HostTensor::element_count)
-            .sum()
+        count(&self.parameters)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Levels are coded as distances from the most probable one, `floor(mean + 1/2)`: is it that one? is
 //! it above? how far, first the power of two, then what is between two powers, halving what is
-//! left. So a level of any size has a code, and none needs an escape of its own.
+//! left. So a level of any size has a code, and none needs an escape.
 //!
 //! A probability is a quotient of tails of the mixture, in `f64` with one definition of `exp` on all
 //! machines, and becomes one of 2^24 counts.

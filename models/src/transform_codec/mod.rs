@@ -54,7 +54,7 @@ pub use crate::lapped::LappedTransform;
 pub use context::ContextModel;
 use context::{compressed, surroundings};
 pub use context_coder::ContextCoder;
-pub use file::{TransformCodecFile, TransformCodecFileError};
+pub use file::TransformCodecFile;
 pub use functions::parameter_specs;
 pub use part_levels::PartLevels;
 pub use parts::{Part, PartKind};

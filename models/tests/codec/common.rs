@@ -2,7 +2,7 @@
 
 use bsq::codec::{Codec, CodecError, Damage, Decoder, Encoder, StreamReport};
 use bsq::config::{Config, PriorConfig};
-use bsq::pipeline::{CompileOptions, ModelFile, identity};
+use bsq::pipeline::{CompileOptions, ModelFile, fingerprint};
 use bsq::prior::{PriorFile, PriorSession, PriorSessionError};
 use bsq::token_grid::GridShape;
 use bsq_ir::philox::random_word;
@@ -10,7 +10,7 @@ use bsq_ir::philox::random_word;
 /// 16x16 windows with 2x2 tokens of 12 bits.
 pub const TOKENIZER: &str = include_str!("../tiny.toml");
 
-/// Sections of 4x4 tokens, 4 sub-tokens of 3 bits.
+/// Tiles of 4x4 tokens, 4 sub-tokens of 3 bits.
 pub const PRIOR: &str = "
 [prior]
 bits = 12
@@ -38,7 +38,7 @@ pub fn prior(tokenizer: &ModelFile) -> PriorFile {
 
 /// The same of another configuration.
 pub fn prior_of(config: &str, tokenizer: &ModelFile) -> PriorFile {
-    let own = identity(tokenizer.tokenizer.config(), &tokenizer.parameters);
+    let own = fingerprint(tokenizer.tokenizer.config(), &tokenizer.parameters);
     let config = PriorConfig::from_toml(config).unwrap();
     let mut prior = PriorFile::untrained("prior", config, &own).unwrap();
     for tensor in prior.parameters.values_mut() {
@@ -75,7 +75,7 @@ pub fn tokens(width: usize, height: usize, seed: u64) -> Vec<u64> {
 pub fn drawn(width: usize, height: usize, seed: u64) -> Vec<u64> {
     let prior = prior(&tokenizer());
     let header = codec(false, 0).header(width, height, None).unwrap();
-    let areas: Vec<_> = (0..header.sections()).map(|s| header.area(s)).collect();
+    let areas: Vec<_> = (0..header.tiles()).map(|s| header.area(s)).collect();
     let sizes: Vec<_> = areas.iter().map(|area| (area.rows, area.columns)).collect();
     let mut session = PriorSession::new(&prior, &CompileOptions::default()).unwrap();
     let mut count = 0;
@@ -88,13 +88,13 @@ pub fn drawn(width: usize, height: usize, seed: u64) -> Vec<u64> {
         });
         Ok::<_, PriorSessionError>(passed.count().min(probabilities.len() - 1))
     };
-    let sections = session
+    let tiles = session
         .step_by_step(&sizes, 4, &mut draw, &mut |_| {})
         .unwrap();
     let GridShape { rows, columns, .. } = header.grid();
     let mut grid = vec![0; columns * rows];
-    for (area, section) in areas.iter().zip(&sections) {
-        let tokens = section.indices(&prior.model);
+    for (area, tile) in areas.iter().zip(&tiles) {
+        let tokens = tile.indices(&prior.model);
         for (row, tokens) in tokens.chunks_exact(area.columns).enumerate() {
             let start = (area.top + row) * columns + area.left;
             grid[start..start + area.columns].copy_from_slice(tokens);
@@ -107,9 +107,9 @@ pub fn encode(
     codec: &mut Codec,
     size: (usize, usize),
     tokens: &[u64],
-    kept: Option<usize>,
+    coded_sub_tokens: Option<usize>,
 ) -> (Vec<u8>, StreamReport) {
-    let mut encoder = Encoder::new(codec, Vec::new(), size.0, size.1, kept).unwrap();
+    let mut encoder = Encoder::new(codec, Vec::new(), size.0, size.1, coded_sub_tokens).unwrap();
     // In uneven parts: rows may come as they will.
     for part in tokens.chunks(5) {
         encoder.write(part).unwrap();

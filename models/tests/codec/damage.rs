@@ -4,7 +4,7 @@ use crate::common::{codec, decode, encode, prior, recover, tokenizer, tokens};
 use bsq::codec::{Codec, CodecError, FRAME_BYTES, FrameReader, HEADER_BYTES};
 use bsq::pipeline::CompileOptions;
 
-/// Six sections of 4x4 tokens and less.
+/// Six tiles of 4x4 tokens and less.
 const SIZE: (usize, usize) = (80, 50);
 
 fn stream(raw: bool) -> (Codec, Vec<u64>, Vec<u8>) {
@@ -13,7 +13,7 @@ fn stream(raw: bool) -> (Codec, Vec<u64>, Vec<u8>) {
     (codec, tokens, stream)
 }
 
-/// Where each section begins, and the end.
+/// Where each tile begins, and the end.
 fn starts(stream: &[u8]) -> Vec<usize> {
     let mut reader = FrameReader::new(stream, false).unwrap();
     let mut starts = vec![HEADER_BYTES];
@@ -23,7 +23,7 @@ fn starts(stream: &[u8]) -> Vec<usize> {
     starts
 }
 
-/// The tokens that differ, and the areas of damaged sections.
+/// The tokens that differ, and the areas of damaged tiles.
 fn check_recovered(
     tokens: &[u64],
     recovered: &(Vec<u64>, Vec<bsq::codec::Damage>),
@@ -43,7 +43,7 @@ fn check_recovered(
 }
 
 #[test]
-fn every_flipped_bit_is_an_error_and_costs_one_section() {
+fn every_flipped_bit_is_an_error_and_costs_one_tile() {
     for raw in [false, true] {
         let (mut codec, tokens, good) = stream(raw);
         let columns = 10;
@@ -93,7 +93,7 @@ fn lost_and_added_bytes_cost_what_they_touch() {
     let starts = starts(&good);
     let (second, third) = (starts[1], starts[2]);
     let cases = [
-        // The second section is gone.
+        // The second tile is gone.
         ([&good[..second], &good[third..]].concat(), 1),
         // Garbage before the third.
         ([&good[..third], &[0xAB; 100], &good[third..]].concat(), 0),
@@ -114,7 +114,7 @@ fn lost_and_added_bytes_cost_what_they_touch() {
 }
 
 #[test]
-fn exchanged_sections_do_not_pass() {
+fn exchanged_tiles_do_not_pass() {
     let (mut codec, _, good) = stream(false);
     let starts = starts(&good);
     let bad = [
@@ -127,12 +127,12 @@ fn exchanged_sections_do_not_pass() {
     let error = decode(&mut codec, &bad).unwrap_err().to_string();
     assert_eq!(
         error,
-        "section 1 of 6 (columns 0..31, rows 0..31) is damaged; --recover decodes the others"
+        "tile 1 of 6 (columns 0..31, rows 0..31) is damaged; --recover decodes the others"
     );
 }
 
 #[test]
-fn what_follows_the_last_section_is_an_error() {
+fn what_follows_the_last_tile_is_an_error() {
     let (mut codec, _, mut stream) = stream(false);
     stream.push(0);
     let error = decode(&mut codec, &stream).unwrap_err();
@@ -199,10 +199,10 @@ fn streams_of_other_models_are_refused() {
 }
 
 #[test]
-fn a_lost_row_of_sections_becomes_the_row_above() {
+fn a_lost_row_of_tiles_becomes_the_row_above() {
     let (mut codec, tokens, good) = stream(false);
     let starts = starts(&good);
-    // Three sections side by side; those below them are lost.
+    // Three tiles side by side; those below them are lost.
     let recovered = recover(&mut codec, &good[..starts[3]]).unwrap();
     assert_eq!(recovered.1.len(), 3);
     check_recovered(&tokens, &recovered, 10);

@@ -28,8 +28,14 @@ fn sum(tokens: &[u64]) -> String {
 }
 
 /// The stream of a name decodes to the tokens of its sum, and is what encoding them gives.
-fn check(name: &str, codec: &mut Codec, size: (usize, usize), tokens: &[u64], kept: Option<usize>) {
-    let (stream, _) = encode(codec, size, tokens, kept);
+fn check(
+    name: &str,
+    codec: &mut Codec,
+    size: (usize, usize),
+    tokens: &[u64],
+    coded_sub_tokens: Option<usize>,
+) {
+    let (stream, _) = encode(codec, size, tokens, coded_sub_tokens);
     let (path, sums) = (
         streams().join(name),
         streams().join(format!("{name}.crc32c")),

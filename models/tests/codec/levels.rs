@@ -4,7 +4,7 @@
 //! for byte. `BSQ_BLESS=1 cargo test -p bsq --test codec golden` writes them anew; see `golden`.
 
 use bsq::codec::crc32c;
-use bsq::image_io::{Picture, Range, crop, load, to_planar};
+use bsq::image_io::{Picture, PixelRange, crop, load, to_planar};
 use bsq::metrics::{ms_ssim, psnr};
 use bsq::pipeline::CompileOptions;
 use bsq::pretrained;
@@ -65,7 +65,7 @@ fn coded(photo: &Picture, step: f32, effort: u8, threads: usize) -> (Vec<u8>, f6
     // A decoder that knows of no effort.
     let mut decoder = LevelsCodec::new(&file, CompileOptions::default()).unwrap();
     let decoded = decoder.decode(&stream).unwrap();
-    let [a, b] = [photo, &decoded].map(|picture| to_planar(picture, Range::MinusOneToOne));
+    let [a, b] = [photo, &decoded].map(|picture| to_planar(picture, PixelRange::MinusOneToOne));
     let shape = [3, photo.height, photo.width];
     (stream, psnr(&a, &b), ms_ssim(&a, &b, shape))
 }

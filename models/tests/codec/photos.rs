@@ -84,14 +84,14 @@ fn code(paths: &[PathBuf]) -> usize {
         }
         assert!(back == rows, "{name}: other tokens");
         let cross_entropy = report.cross_entropy_bits() / 8.0;
-        // What is coded; header and frames of the container, 52 bytes and 6 a section, come on top.
-        let payloads: usize = report.sections.iter().map(|section| section.bytes).sum();
+        // What is coded; header and frames of the container, 52 bytes and 6 a tile, come on top.
+        let payloads: usize = report.tiles.iter().map(|tile| tile.bytes).sum();
         let limit = cross_entropy * 1.005 + 64.0;
         assert!((payloads as f64) < limit, "{name}: {payloads} of {limit}");
         println!(
-            "{name}: {} bytes, {payloads} coded in {} sections, cross-entropy {cross_entropy:.1}",
+            "{name}: {} bytes, {payloads} coded in {} tiles, cross-entropy {cross_entropy:.1}",
             stream.len(),
-            report.sections.len()
+            report.tiles.len()
         );
         all += stream.len();
         coded += payloads;

@@ -21,14 +21,14 @@ proptest! {
 
     #[test]
     fn a_shortened_stream_keeps_the_first_sub_tokens(
-        width in 1..100_usize, height in 1..100_usize, seed in any::<u64>(), kept in 1..=4_usize,
+        width in 1..100_usize, height in 1..100_usize, seed in any::<u64>(), coded_sub_tokens in 1..=4_usize,
     ) {
         let tokens = tokens(width, height, seed);
         let mut codec = codec(false, 0);
-        let (stream, _) = encode(&mut codec, (width, height), &tokens, Some(kept));
+        let (stream, _) = encode(&mut codec, (width, height), &tokens, Some(coded_sub_tokens));
         let decoded = decode(&mut codec, &stream).unwrap();
         prop_assert_eq!(decoded.len(), tokens.len());
-        let dropped = 12 - 3 * kept;
+        let dropped = 12 - 3 * coded_sub_tokens;
         for (decoded, token) in decoded.iter().zip(&tokens) {
             prop_assert_eq!(decoded >> dropped, token >> dropped);
             prop_assert!(*decoded < 1 << 12);
@@ -71,13 +71,9 @@ fn many_grids_in_one_session() {
 fn a_ladder_of_rates() {
     let mut codec = codec(false, 0);
     let tokens = tokens(200, 100, 3);
-    let mut payload = |kept| {
-        let (_, report) = encode(&mut codec, (200, 100), &tokens, Some(kept));
-        report
-            .sections
-            .iter()
-            .map(|section| section.bytes)
-            .sum::<usize>()
+    let mut payload = |coded_sub_tokens| {
+        let (_, report) = encode(&mut codec, (200, 100), &tokens, Some(coded_sub_tokens));
+        report.tiles.iter().map(|tile| tile.bytes).sum::<usize>()
     };
     let ladder = [1, 2, 3, 4].map(&mut payload);
     assert!(
@@ -86,19 +82,16 @@ fn a_ladder_of_rates() {
     );
 }
 
-/// Tokens that the prior finds unlikely: sections are then stored bit by bit.
+/// Tokens that the prior finds unlikely: tiles are then stored bit by bit.
 #[test]
-fn no_section_takes_more_than_its_bits() {
+fn no_tile_takes_more_than_its_bits() {
     let mut codec = codec(false, 0);
     let tokens = tokens(64, 64, 9);
     let (stream, report) = encode(&mut codec, (64, 64), &tokens, None);
-    for section in &report.sections {
-        assert!(section.bytes <= 16 * 12 / 8);
+    for tile in &report.tiles {
+        assert!(tile.bytes <= 16 * 12 / 8);
     }
-    assert!(
-        report.sections.iter().any(|section| section.plain),
-        "{report:?}"
-    );
+    assert!(report.tiles.iter().any(|tile| tile.plain), "{report:?}");
     assert_eq!(decode(&mut codec, &stream).unwrap(), tokens);
 }
 
@@ -110,8 +103,8 @@ fn coding_costs_what_the_model_says() {
     let model = report.cross_entropy_bits() / 8.0;
     let raw = tokens.len() as f64 * 12.0 / 8.0;
     assert!(model < 0.98 * raw, "{model} of {raw}");
-    // Sections here are tiny; their frames and last words are counted apart.
-    let frames = report.sections.len() * (FRAME_BYTES + 4) + HEADER_BYTES;
+    // Tiles here are tiny; their frames and last words are counted apart.
+    let frames = report.tiles.len() * (FRAME_BYTES + 4) + HEADER_BYTES;
     let coded = (stream.len() - frames) as f64;
     assert!(coded <= model * 1.005 + 64.0, "{coded} {model}");
     assert_eq!(decode(&mut codec, &stream).unwrap(), tokens);

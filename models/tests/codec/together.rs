@@ -10,7 +10,7 @@ use proptest::prelude::*;
 struct Picture {
     size: (usize, usize),
     seed: u64,
-    kept: usize,
+    coded_sub_tokens: usize,
     damage: Damage,
 }
 
@@ -39,16 +39,16 @@ fn pictures() -> impl Strategy<Value = Vec<Picture>> {
         3..=4_usize,
         damage,
     );
-    let picture = picture.prop_map(|(size, seed, kept, damage)| Picture {
+    let picture = picture.prop_map(|(size, seed, coded_sub_tokens, damage)| Picture {
         size,
         seed,
-        kept,
+        coded_sub_tokens,
         damage,
     });
     prop::collection::vec(picture, 1..12)
 }
 
-/// Priors of several orders; with sections of 32x32 and slope 1 at most 8 sections are a batch.
+/// Priors of several orders; with tiles of 32x32 and slope 1 at most 8 tiles are a batch.
 fn priors() -> impl Strategy<Value = String> {
     let order = prop::sample::select(vec![(4, 2), (3, 1), (5, 5), (32, 1)]);
     (order, 1..=2_usize, 0..1000_u64).prop_map(|((side, slope), layers, seed)| {
@@ -110,7 +110,7 @@ proptest! {
         let streams: Vec<Vec<u8>> = pictures.iter().map(|picture| {
             let (width, height) = picture.size;
             let tokens = tokens(width, height, picture.seed);
-            let (stream, _) = encode(&mut alone, picture.size, &tokens, Some(picture.kept));
+            let (stream, _) = encode(&mut alone, picture.size, &tokens, Some(picture.coded_sub_tokens));
             damaged(stream, &picture.damage)
         }).collect();
         let results = together(&mut common, &streams, recover);
@@ -144,10 +144,10 @@ fn a_bad_stream_costs_the_others_nothing() {
     let readers = streams
         .iter()
         .map(|stream| FrameReader::new(&stream[..], false).unwrap());
-    let results = decode_together(&mut codec, readers, &mut |sections| done = sections).unwrap();
+    let results = decode_together(&mut codec, readers, &mut |tiles| done = tiles).unwrap();
     assert_eq!(done, 6 + 4);
     assert_eq!(results[0].as_ref().unwrap().tokens.indices, tokens[0]);
-    assert!(matches!(results[1], Err(CodecError::DamagedSection(_))));
+    assert!(matches!(results[1], Err(CodecError::DamagedTile(_))));
     assert_eq!(results[2].as_ref().unwrap().tokens.indices, tokens[2]);
     // And after it the codec still decodes.
     assert_eq!(decode(&mut codec, &streams[0]).unwrap(), tokens[0]);

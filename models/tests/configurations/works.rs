@@ -3,7 +3,7 @@
 use bsq::config::{Config, PriorConfig, QuantizerConfig, VitConfig};
 use bsq::image_io::{Picture, save_png};
 use bsq::pipeline::{decode_function, encode_function};
-use bsq::prior::{PriorFile, PriorModel, SectionTokens, parameter_specs, section_function};
+use bsq::prior::{PriorFile, PriorModel, TileTokens, parameter_specs, tile_function};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::{
     self, Silent, StepProgram, TrainError, TrainRun, check_supported, prior_step_program,
@@ -127,7 +127,7 @@ fn prior(text: &str, choice: u64) -> Result<Tried, String> {
         .unwrap()
         .parameters;
     assert_eq!(parameters.len(), parameter_specs(&model).len());
-    let function = section_function(&model, config.data.batch_size);
+    let function = tile_function(&model, config.data.batch_size);
     let known = inputs_of(&model, &function);
     forward(&function, &parameters, &known, choice);
     let (function, start) = prior_step_program(&config, parameters).unwrap();
@@ -138,11 +138,11 @@ fn prior(text: &str, choice: u64) -> Result<Tried, String> {
     Ok(Tried::Worked)
 }
 
-/// Sections of the first token everywhere, as the integers that a function takes.
+/// Tiles of the first token everywhere, as the integers that a function takes.
 fn inputs_of(model: &PriorModel, function: &Function) -> Tensors {
     let side = model.config().side;
-    let section = SectionTokens::new(model, side, side, &vec![0; side * side], usize::MAX);
-    assert_eq!(section.token(0, 0).len(), model.config().sub_tokens());
+    let tile = TileTokens::new(model, side, side, &vec![0; side * side], usize::MAX);
+    assert_eq!(tile.token(0, 0).len(), model.config().sub_tokens());
     let integers = function.inputs().filter(|(_, _, ty)| !ty.dtype.is_float());
     let zeros = |ty: &bsq_ir::Type| HostTensor::zeros(ty.dtype, ty.shape.to_vec()).unwrap();
     integers

@@ -2,7 +2,9 @@
 
 use bsq::config::PriorConfig;
 use bsq::pipeline::CompileOptions;
-use bsq::prior::{Place, PriorFile, PriorSession, PriorSessionError, SectionTokens, Storage};
+use bsq::prior::{
+    PriorFile, PriorSession, PriorSessionError, Storage, SubTokenPosition, TileTokens,
+};
 use bsq_ir::DType;
 use bsq_ir::philox::random_word;
 use proptest::prelude::*;
@@ -20,21 +22,21 @@ pub fn prior(text: &str, seed: u64) -> PriorFile {
     prior
 }
 
-fn section(
+fn tile(
     prior: &PriorFile,
     rows: usize,
     columns: usize,
-    kept: usize,
+    coded_sub_tokens: usize,
     seed: u64,
-) -> SectionTokens {
+) -> TileTokens {
     let bits = prior.config.prior.bits;
     let word = |i: usize| u64::from(random_word(seed, 0, i as u64));
     let token = |i: usize| (word(2 * i) << 32 | word(2 * i + 1)) >> (64 - bits);
     let tokens: Vec<u64> = (0..rows * columns).map(token).collect();
-    SectionTokens::new(&prior.model, rows, columns, &tokens, kept)
+    TileTokens::new(&prior.model, rows, columns, &tokens, coded_sub_tokens)
 }
 
-type Asked = Vec<(Place, Vec<u32>)>;
+type Asked = Vec<(SubTokenPosition, Vec<u32>)>;
 
 fn bits(probabilities: &[f32]) -> Vec<u32> {
     probabilities.iter().map(|p| p.to_bits()).collect()
@@ -42,8 +44,8 @@ fn bits(probabilities: &[f32]) -> Vec<u32> {
 
 fn all_at_once(
     prior: &PriorFile,
-    sections: &[SectionTokens],
-    kept: usize,
+    tiles: &[TileTokens],
+    coded_sub_tokens: usize,
     threads: usize,
 ) -> Asked {
     let options = CompileOptions {
@@ -52,7 +54,7 @@ fn all_at_once(
     };
     let mut session = PriorSession::new(prior, &options).unwrap();
     let mut asked = Asked::new();
-    let visited = session.teacher_forced(sections, kept, &mut |place, probabilities| {
+    let visited = session.teacher_forced(tiles, coded_sub_tokens, &mut |place, probabilities| {
         asked.push((place, bits(probabilities)));
         Ok::<_, PriorSessionError>(())
     });
@@ -63,8 +65,8 @@ fn all_at_once(
 /// Twice with one session: caches that hold another picture must not show.
 fn step_by_step(
     prior: &PriorFile,
-    sections: &[SectionTokens],
-    kept: usize,
+    tiles: &[TileTokens],
+    coded_sub_tokens: usize,
     threads: usize,
     cache_lengths: Option<usize>,
 ) -> Asked {
@@ -74,16 +76,16 @@ fn step_by_step(
     };
     let mut session = PriorSession::new(prior, &options).unwrap();
     session.set_cache_lengths(cache_lengths);
-    let areas: Vec<(usize, usize)> = sections.iter().map(|s| (s.rows, s.columns)).collect();
+    let areas: Vec<(usize, usize)> = tiles.iter().map(|s| (s.rows, s.columns)).collect();
     let mut last = Asked::new();
     for round in 0..2 {
         let mut asked = Asked::new();
         let decided = session.step_by_step(
             &areas,
-            kept,
+            coded_sub_tokens,
             &mut |place, probabilities| {
-                let known = sections[place.section].token(place.row, place.column);
-                if place.index < kept {
+                let known = tiles[place.tile].token(place.row, place.column);
+                if place.index < coded_sub_tokens {
                     asked.push((place, bits(probabilities)));
                 }
                 let value = known[place.index].max(0) as usize;
@@ -136,25 +138,25 @@ proptest! {
         seed in any::<u64>(),
         sizes in prop::collection::vec((1..=9_usize, 1..=9_usize), 1..4),
         (one, other) in prop::sample::select(vec![(1, 1), (1, 2), (2, 1), (2, 2)]),
-        kept in 1..=40_usize,
+        coded_sub_tokens in 1..=40_usize,
         storage in prop::sample::select(Storage::ALL.to_vec()),
         cache_lengths in prop::option::of(1..6_usize),
     ) {
         let prior = prior(&text, seed).stored_as(storage).unwrap();
         let (side, depth) = (prior.config.prior.side, prior.config.prior.sub_tokens());
-        let kept = (kept - 1) % depth + 1;
-        let sections: Vec<SectionTokens> = sizes.iter().enumerate()
+        let coded_sub_tokens = (coded_sub_tokens - 1) % depth + 1;
+        let tiles: Vec<TileTokens> = sizes.iter().enumerate()
             .map(|(i, &(rows, columns))| {
-                section(&prior, rows.min(side), columns.min(side), kept, seed ^ i as u64)
+                tile(&prior, rows.min(side), columns.min(side), coded_sub_tokens, seed ^ i as u64)
             })
             .collect();
-        let parallel = all_at_once(&prior, &sections, kept, one);
-        let tokens: usize = sections.iter().map(|s| s.rows * s.columns).sum();
-        prop_assert_eq!(parallel.len(), tokens * kept);
-        prop_assert_eq!(step_by_step(&prior, &sections, kept, other, cache_lengths), parallel.clone());
-        // A section alone has the probabilities that it has in company.
-        let alone = all_at_once(&prior, &sections[..1], kept, other);
-        let first: Asked = parallel.into_iter().filter(|(place, _)| place.section == 0).collect();
+        let parallel = all_at_once(&prior, &tiles, coded_sub_tokens, one);
+        let tokens: usize = tiles.iter().map(|s| s.rows * s.columns).sum();
+        prop_assert_eq!(parallel.len(), tokens * coded_sub_tokens);
+        prop_assert_eq!(step_by_step(&prior, &tiles, coded_sub_tokens, other, cache_lengths), parallel.clone());
+        // A tile alone has the probabilities that it has in company.
+        let alone = all_at_once(&prior, &tiles[..1], coded_sub_tokens, other);
+        let first: Asked = parallel.into_iter().filter(|(place, _)| place.tile == 0).collect();
         prop_assert_eq!(alone, first);
     }
 }
@@ -166,9 +168,9 @@ const STORED: &str = "[prior]\nbits = 12\nsub_token_bits = 4\nside = 6\nwidth = 
 #[test]
 fn narrow_weights_have_the_bits_of_the_numbers_that_they_stand_for() {
     let wide = prior(STORED, 1);
-    let sections = [section(&wide, 6, 5, 3, 9)];
-    let plain = all_at_once(&wide, &sections, 3, 1);
-    let mut identities = vec![wide.identity()];
+    let tiles = [tile(&wide, 6, 5, 3, 9)];
+    let plain = all_at_once(&wide, &tiles, 3, 1);
+    let mut fingerprints = vec![wide.fingerprint()];
     for storage in [Storage::Bf16, Storage::U8] {
         let narrow = wide.stored_as(storage).unwrap();
         let mut widened = wide.clone();
@@ -198,8 +200,8 @@ fn narrow_weights_have_the_bits_of_the_numbers_that_they_stand_for() {
                 assert!((a - b).abs() <= 0.01, "{name}: {a} {b}");
             }
         }
-        let asked = all_at_once(&narrow, &sections, 3, 1);
-        assert_eq!(asked, all_at_once(&widened, &sections, 3, 1), "{storage:?}");
+        let asked = all_at_once(&narrow, &tiles, 3, 1);
+        assert_eq!(asked, all_at_once(&widened, &tiles, 3, 1), "{storage:?}");
         assert_ne!(asked, plain, "{storage:?}");
         // Files keep them as they are.
         let folder = tempfile::tempdir().unwrap();
@@ -208,10 +210,10 @@ fn narrow_weights_have_the_bits_of_the_numbers_that_they_stand_for() {
         let read = PriorFile::open(&path).unwrap();
         assert_eq!(read.model.storage(), storage);
         assert_eq!(read.parameters, narrow.parameters);
-        identities.push(read.identity());
+        fingerprints.push(read.fingerprint());
     }
-    identities.dedup();
-    assert_eq!(identities.len(), 3);
+    fingerprints.dedup();
+    assert_eq!(fingerprints.len(), 3);
 }
 
 #[test]

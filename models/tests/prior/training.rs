@@ -3,7 +3,7 @@
 use bsq::config::{Config, PriorConfig};
 use bsq::image_io::{Picture, save_png};
 use bsq::pipeline::{
-    CompileOptions, ModelFile, NamedTokens, TokenFile, TokenizerSession, identity,
+    CompileOptions, ModelFile, NamedTokens, TokenFile, TokenizerSession, fingerprint,
 };
 use bsq::prior::PriorFile;
 use bsq::train::{Silent, TokenSource, TrainError, TrainOutcome, TrainRun, run_prior};
@@ -103,13 +103,13 @@ fn a_resumed_training_has_the_bits_of_an_uninterrupted_one() {
     // What it wrote is a prior of that tokenizer.
     let prior = PriorFile::open(&outcome.checkpoint).unwrap();
     let tokenizer = tokenizer();
-    let own = identity(tokenizer.tokenizer.config(), &tokenizer.parameters);
+    let own = fingerprint(tokenizer.tokenizer.config(), &tokenizer.parameters);
     assert_eq!(prior.tokenizer, own);
     let saved = folder.path().join("prior.safetensors");
     prior.save(&saved, bsq_ir::DType::F32).unwrap();
     assert_eq!(
-        PriorFile::open(&saved).unwrap().identity(),
-        prior.identity()
+        PriorFile::open(&saved).unwrap().fingerprint(),
+        prior.fingerprint()
     );
 }
 

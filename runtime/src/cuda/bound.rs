@@ -8,7 +8,7 @@
 use super::code::CudaCode;
 use super::driver::{Event, Graph, Launch, Memory, Pinned, Stream};
 use super::error::CudaError;
-use crate::program::{Bound, LaunchTime, Outputs, ProgramError, Span};
+use crate::program::{BoundProgram, LaunchTime, Outputs, ProgramError, Span};
 use crate::tensor_data::HostTensor;
 use bsq_codegen::program::{BufferId, BufferKind, Program};
 use std::cell::OnceCell;
@@ -26,7 +26,7 @@ pub struct CudaBound {
     launches: Vec<Launch>,
     stream: Stream,
     graph: Recorded,
-    /// Inputs first, then parameters, constants, and what stable launches leave.
+    /// Inputs first, then parameters, constants, and what invariant launches leave.
     resident: Memory,
     arena: Memory,
     /// Held for the launches that have its address.
@@ -40,7 +40,7 @@ pub struct CudaBound {
     read: Vec<OnceCell<HostTensor>>,
 }
 
-/// The graph of a whole run without stable launches.
+/// The graph of a whole run without invariant launches.
 enum Recorded {
     NotYet,
     Graph(Graph),
@@ -76,7 +76,7 @@ impl CudaBound {
                     resident.write(layout.places[index], parameters[&index].bytes())?;
                 }
                 BufferKind::Constant(bytes) => resident.write(layout.places[index], bytes)?,
-                BufferKind::Input(_) | BufferKind::Temporary { .. } | BufferKind::Stable => {}
+                BufferKind::Input(_) | BufferKind::Temporary { .. } | BufferKind::Invariant => {}
             }
         }
         let address = |id: &BufferId| {
@@ -124,15 +124,15 @@ impl CudaBound {
         })
     }
 
-    /// Starts all launches that are stable, or all others; with the others, what follows them.
-    fn give(&self, stream: &Stream, stable: bool) -> Result<(), CudaError> {
+    /// Starts all launches that are invariant, or all others; with the others, what follows them.
+    fn give(&self, stream: &Stream, invariant: bool) -> Result<(), CudaError> {
         let launches = self.program.launches.iter().zip(&self.launches);
-        for (of, launch) in launches.filter(|(of, _)| of.stable == stable) {
+        for (of, launch) in launches.filter(|(of, _)| of.invariant == invariant) {
             // SAFETY: the arguments are the kernel's buffers, in memory of this value, and every
             // run is waited for. The program's verifier has bounded every static access.
             unsafe { stream.launch(&self.code.functions[of.kernel], launch)? };
         }
-        match stable {
+        match invariant {
             true => Ok(()),
             false => self.copy_updates(stream),
         }
@@ -191,7 +191,7 @@ impl CudaBound {
         let mut moments = Vec::new();
         for (index, launch) in self.launches.iter().enumerate() {
             let of = &self.program.launches[index];
-            if of.stable && !stale {
+            if of.invariant && !stale {
                 continue;
             }
             let start = Event::record(&self.stream)?;
@@ -224,7 +224,7 @@ impl CudaBound {
     }
 }
 
-impl Bound for CudaBound {
+impl BoundProgram for CudaBound {
     fn write_parameter(&mut self, buffer: usize, value: &HostTensor) -> Result<(), ProgramError> {
         self.resident.write(self.places[buffer], value.bytes())?;
         self.read[buffer].take();
@@ -313,7 +313,7 @@ impl Layout {
                         places[index] = end;
                         end += buffer.ty.bytes().next_multiple_of(ALIGNMENT);
                     }
-                    BufferKind::Parameter(_) | BufferKind::Constant(_) | BufferKind::Stable => {
+                    BufferKind::Parameter(_) | BufferKind::Constant(_) | BufferKind::Invariant => {
                         if !inputs {
                             places[index] = end;
                             end += buffer.ty.bytes().next_multiple_of(ALIGNMENT);

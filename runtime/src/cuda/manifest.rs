@@ -99,7 +99,7 @@ fn buffer((index, buffer): (usize, &Buffer)) -> Value {
             value["offset"] = json!(offset);
             "temporary"
         }
-        BufferKind::Stable => "stable",
+        BufferKind::Invariant => "stable",
     };
     value["kind"] = json!(kind);
     value
@@ -110,7 +110,7 @@ fn launch(launch: &Launch) -> Value {
     json!({
         "kernel": launch.kernel,
         "buffers": buffers,
-        "stable": launch.stable,
+        "stable": launch.invariant,
         "label": launch.label,
         "flops": launch.flops,
     })

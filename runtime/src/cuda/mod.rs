@@ -13,7 +13,7 @@
 //! | `manifest`, `export` | a program as data and as files, for other loaders |
 //! | `error` | what can go wrong |
 //!
-//! The driver keeps what it has assembled in a cache of its own, by the text of the PTX and its
+//! The driver keeps what it has assembled in a cache, by the text of the PTX and its
 //! own version (`~/.nv/ComputeCache`, or where `CUDA_CACHE_PATH` says; `CUDA_CACHE_MAXSIZE` bounds
 //! it, `CUDA_CACHE_DISABLE=1` turns it off). A text of PTX is a function of the model and the
 //! options alone, so a program that was run before is not assembled again.

@@ -71,7 +71,7 @@ impl PtxProgram {
     ) -> Result<Self, PipelineError> {
         let lowering = lower::Options {
             precision: options.precision,
-            blocks: options.target.blocks(),
+            tiling: options.target.tiling(),
         };
         let program = pipeline.lower(rewritten, &lowering)?;
         let entries = pipeline.ptx(&program, &options.target)?;

@@ -22,7 +22,7 @@ impl Addresses {
     /// `buffers` are where the program's buffers lie, those of inputs still unknown.
     ///
     /// # Panics
-    /// If a kernel writes to an input: inputs are lent for reading.
+    /// If a kernel writes to an input: inputs are bound for reading.
     pub fn new(program: &Program, buffers: Vec<*mut u8>) -> Addresses {
         let mut addresses = Addresses {
             uses: vec![Vec::new(); buffers.len()],

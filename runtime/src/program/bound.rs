@@ -1,17 +1,17 @@
-//! What a session asks of a device.
+//! What a session asks of a device: a program bound to parameters.
 
 use super::{LaunchTime, Outputs, ProgramError};
 use crate::tensor_data::HostTensor;
 
 /// A program with its parameters and memory on a device. Buffers are given by their position in
 /// the program; values have been checked.
-pub(crate) trait Bound: Send {
+pub(crate) trait BoundProgram: Send {
     fn write_parameter(&mut self, buffer: usize, value: &HostTensor) -> Result<(), ProgramError>;
 
     /// The current value.
     fn parameter(&self, buffer: usize) -> Result<&HostTensor, ProgramError>;
 
-    /// Runs once with all inputs; stable launches too if parameters have changed since they last ran. With a
+    /// Runs once with all inputs; invariant launches too if parameters have changed since they last ran. With a
     /// profile, each launch is measured and added to it.
     fn run(
         &mut self,

@@ -2,7 +2,7 @@
 
 use super::addresses::Addresses;
 use super::timeline::Timeline;
-use super::{Bound, LaunchTime, Outputs, ProgramError};
+use super::{BoundProgram, LaunchTime, Outputs, ProgramError};
 use crate::buffer::AlignedBuffer;
 use crate::tensor_data::{HostTensor, TensorError};
 use crate::threads::WorkerPool;
@@ -43,7 +43,7 @@ impl CpuBound {
                 BufferKind::Constant(bytes) => {
                     Some(HostTensor::from_bytes(buffer.ty.dtype, shape, bytes)?)
                 }
-                BufferKind::Stable => Some(HostTensor::zeros(buffer.ty.dtype, shape)?),
+                BufferKind::Invariant => Some(HostTensor::zeros(buffer.ty.dtype, shape)?),
                 BufferKind::Input(_) | BufferKind::Temporary { .. } => None,
             });
         }
@@ -86,7 +86,7 @@ impl CpuBound {
         Ok(())
     }
 
-    /// Runs one launch. Every input is lent.
+    /// Runs one launch. Every input is bound.
     fn launch(&self, index: usize, timeline: Option<&Timeline>) {
         let kernel = self.program.launches[index].kernel;
         let function = self.code.entry(kernel);
@@ -98,13 +98,13 @@ impl CpuBound {
             let scratch = self.scratch.address().wrapping_add(worker * stride);
             // SAFETY: each argument has the elements that the kernel declares, the program's
             // verifier has bounded every static access, items write to disjoint elements of what
-            // this value owns, and each worker has a scratch of its own.
+            // this value owns, and each worker has a scratch.
             unsafe { function(arguments, scratch, range.start, range.end) };
         });
     }
 }
 
-impl Bound for CpuBound {
+impl BoundProgram for CpuBound {
     fn write_parameter(&mut self, buffer: usize, value: &HostTensor) -> Result<(), ProgramError> {
         self.owned[buffer] = Some(value.clone());
         self.addresses.place(buffer, value.address());
@@ -121,7 +121,7 @@ impl Bound for CpuBound {
         stale: bool,
         profile: Option<&mut Vec<LaunchTime>>,
     ) -> Result<Outputs, ProgramError> {
-        // Every input is lent, by a tensor that lives until this returns.
+        // Every input is bound to a tensor that lives until this returns.
         for &(buffer, value) in inputs {
             self.addresses.place(buffer, value.address());
         }
@@ -130,7 +130,7 @@ impl Bound for CpuBound {
             .is_some()
             .then(|| Timeline::new(self.pool.threads()));
         for (index, launch) in self.program.launches.iter().enumerate() {
-            if launch.stable && !stale {
+            if launch.invariant && !stale {
                 continue;
             }
             match &mut timeline {

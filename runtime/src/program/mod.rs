@@ -29,7 +29,7 @@ mod programs;
 mod session;
 mod timeline;
 
-pub(crate) use bound::Bound;
+pub(crate) use bound::BoundProgram;
 pub use bsq_codegen::pipeline::Report as CompileReport;
 pub use compile::{CompileOptions, Executable, compile};
 pub use error::ProgramError;

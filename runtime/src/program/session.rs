@@ -3,7 +3,7 @@
 use super::checked::check_values;
 use super::compile::{Code, Executable};
 use super::cpu::CpuBound;
-use super::{Bound, LaunchTime, Outputs, ProgramError};
+use super::{BoundProgram, LaunchTime, Outputs, ProgramError};
 use crate::cuda::CudaBound;
 use crate::names::known_names;
 use crate::tensor_data::HostTensor;
@@ -15,9 +15,9 @@ use std::sync::Arc;
 /// A bound program. Parameters that the program updates change with every run.
 pub struct Session {
     program: Arc<Program>,
-    bound: Box<dyn Bound>,
+    bound: Box<dyn BoundProgram>,
     names: Names,
-    /// Stable launches must run before the next run.
+    /// Invariant launches must run before the next run.
     stale: bool,
     /// The function, if runs are checked.
     checked: Option<Arc<Function>>,
@@ -37,7 +37,9 @@ impl Names {
             match &buffer.kind {
                 BufferKind::Input(name) => names.inputs.insert(name.clone(), index),
                 BufferKind::Parameter(name) => names.parameters.insert(name.clone(), index),
-                BufferKind::Constant(_) | BufferKind::Stable | BufferKind::Temporary { .. } => None,
+                BufferKind::Constant(_) | BufferKind::Invariant | BufferKind::Temporary { .. } => {
+                    None
+                }
             };
         }
         names
@@ -66,7 +68,7 @@ impl Session {
             check("parameter", name, ty, &tensor)?;
             values.insert(index, tensor);
         }
-        let bound: Box<dyn Bound> = match executable.code {
+        let bound: Box<dyn BoundProgram> = match executable.code {
             Code::Cpu { code, threads } => {
                 Box::new(CpuBound::new(program.clone(), code, threads, values)?)
             }

@@ -157,7 +157,7 @@ mod tests {
             assert_eq!(outputs, session.run(&[("x", &x)]).unwrap());
             let program = executable.program().launches.iter().enumerate();
             let expected: Vec<_> = program
-                .filter(|(_, launch)| first || !launch.stable)
+                .filter(|(_, launch)| first || !launch.invariant)
                 .map(|(index, launch)| (index, launch.kernel))
                 .collect();
             let seen: Vec<_> = launches.iter().map(|l| (l.launch, l.kernel)).collect();

@@ -35,7 +35,7 @@ struct Region {
 /// What the caller and the workers share.
 pub struct Shared {
     gate: AtomicU64,
-    /// First item that nobody has claimed; on a cache line of its own, as everyone writes to it.
+    /// First item that nobody has claimed; alone on a cache line, as everyone writes to it.
     next: CacheLine<AtomicUsize>,
     /// Written by the caller while the gate is shut and nobody is inside.
     region: UnsafeCell<Option<Region>>,

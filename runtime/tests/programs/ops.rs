@@ -162,7 +162,7 @@ fn indexing_and_padding() {
     check_output(|g| g.input("x", DType::F32, [2, 11]).window(1, 3, 2, 1).sum(-1));
 }
 
-/// Constants of one value, and positions, have no buffer of their own.
+/// Constants of one value, and positions, have no buffer.
 #[test]
 fn indexing_into_constants() {
     check_output(|g| {

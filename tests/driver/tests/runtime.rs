@@ -1,6 +1,6 @@
 //! The runtime for GPUs on a driver that interprets PTX: results bit for bit, and what goes wrong.
 //!
-//! Each case is a process of its own, as a process has one driver: this test starts itself again
+//! Each case is a separate process, as a process has one driver: this test starts itself again
 //! with the library of this package in the place of `libcuda`.
 
 use bsq_ir::{DType, Graph};

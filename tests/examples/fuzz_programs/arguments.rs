@@ -25,7 +25,7 @@ fuzz_programs --replay FILE | --shrink FILE | --print SEED
 /// What is asked for.
 pub enum Task {
     Search,
-    /// A part of a search, in a process of its own.
+    /// A part of a search, in a separate process.
     Work,
     Replay(PathBuf),
     Shrink(PathBuf),

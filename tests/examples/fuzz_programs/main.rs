@@ -53,7 +53,7 @@ fn replay(path: &Path) -> ExitCode {
     ExitCode::from(u8::from(failed))
 }
 
-/// Shrinks a program that ends its process or hangs: each candidate has a process of its own.
+/// Shrinks a program that ends its process or hangs: each candidate has a process.
 fn shrink_crash(path: &Path) {
     let program = read(path);
     let candidate = path.with_extension("candidate");

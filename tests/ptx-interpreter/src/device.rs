@@ -192,7 +192,7 @@ impl Device {
         }
     }
 
-    /// An allocation of its own for these numbers.
+    /// A new allocation for these numbers.
     pub fn upload<T: Element>(&mut self, values: &[T]) -> u64 {
         let mut bytes = Vec::with_capacity(values.len() * T::BYTES);
         values.iter().for_each(|value| value.to_memory(&mut bytes));

@@ -5,7 +5,7 @@ use bsq::config::{Config, QuantizerConfig, ReconstructionLoss};
 use bsq::pipeline::ModelFile;
 use bsq_benches::data::tensor;
 use bsq_benches::peers::{CandleWeights, candle_tensor, read_tensor};
-use bsq_benches::{Contestant, Peer};
+use bsq_benches::{Implementation, Peer};
 use candle_core::{D, Result, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub fn trains(config: &Config) -> bool {
     mse && config.loss.codebook_weight == 0.0 && config.train.freeze == ["encoder.", "quant_embed."]
 }
 
-pub fn step(config: &Config, model: &ModelFile, batch: usize) -> impl Contestant + use<> {
+pub fn step(config: &Config, model: &ModelFile, batch: usize) -> impl Implementation + use<> {
     let image = tensor(1, &model.tokenizer.image_shape(batch), 1.0);
     let image = candle_tensor(&image);
     let (frozen, trained): (BTreeMap<_, _>, BTreeMap<_, _>) =

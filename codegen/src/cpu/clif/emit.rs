@@ -1,7 +1,7 @@
 //! What is known while a kernel's code is written: loop variables, values, addresses.
 
-use super::lanes::Lanes;
-use super::wide::WideFunctions;
+use super::lanes::VectorLoop;
+use super::vector_calls::SimdFunctions;
 use crate::cpu::microkernel::Family;
 use crate::kernel::{Affine, Extent, Kernel, Place, Stmt, Value, Var, for_each_access};
 use bsq_ir::DType;
@@ -14,7 +14,7 @@ use std::collections::HashMap;
 pub(super) enum Repr {
     /// One scalar, the same for all lanes.
     Uniform(ir::Value),
-    /// One element per lane of the vector loop: see [`Lanes`].
+    /// One element per lane of the vector loop: see [`VectorLoop`].
     Varying(Vec<ir::Value>),
 }
 
@@ -32,11 +32,11 @@ pub(super) struct Emitter<'k, 'f> {
     /// Address of the first element of each array used.
     pub bases: HashMap<Place, ir::Value>,
     /// The lanes of the vector loop that is being written.
-    pub lanes: Option<Lanes>,
+    pub lanes: Option<VectorLoop>,
     /// Whose microkernels contractions call.
     pub family: Family,
-    /// Takes the functions of wide loops; `None` if there are no wider vectors.
-    pub wide: Option<WideFunctions<'f>>,
+    /// Takes the functions of SIMD loops; `None` if there are no wider vectors.
+    pub simd: Option<SimdFunctions<'f>>,
     /// Loop variables in scope, outermost first; a vector loop's has the first lane's value.
     vars: Vec<(Var, ir::Value)>,
     values: HashMap<Value, (DType, Repr)>,
@@ -54,7 +54,7 @@ impl<'k, 'f> Emitter<'k, 'f> {
         kernel: &'k Kernel,
         b: FunctionBuilder<'f>,
         family: Family,
-        wide: Option<WideFunctions<'f>>,
+        simd: Option<SimdFunctions<'f>>,
     ) -> Self {
         Emitter {
             kernel,
@@ -62,7 +62,7 @@ impl<'k, 'f> Emitter<'k, 'f> {
             bases: HashMap::new(),
             lanes: None,
             family,
-            wide,
+            simd,
             vars: Vec::new(),
             values: HashMap::new(),
             splats: HashMap::new(),

@@ -1,31 +1,31 @@
 //! A kernel's function: its arguments, and the loop over its work items.
 
 use super::emit::{ACCESS, Emitter};
-use super::statements::Range;
-use super::wide::WideFunctions;
+use super::statements::LoopRange;
+use super::vector_calls::SimdFunctions;
 use crate::cpu::microkernel::Family;
-use crate::cpu::wide::{WideLoop, width};
+use crate::cpu::simd::{SimdLoop, width};
 use crate::kernel::{Kernel, Place, Var, for_each_access};
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, condcodes::IntCC, types};
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
 /// Writes `kernel` into `function`, with the signature of [`KernelFn`](super::KernelFn).
-/// Contractions call the microkernels of `family`; `define` takes wide loops, and gives the numbers
+/// Contractions call the microkernels of `family`; `define` takes SIMD loops, and gives the numbers
 /// by which they are called.
 pub(super) fn build<'f>(
     kernel: &Kernel,
     family: Family,
-    define: &'f mut dyn FnMut(WideLoop) -> u32,
+    define: &'f mut dyn FnMut(SimdLoop) -> u32,
     config: TargetFrontendConfig,
     function: &'f mut ir::Function,
     context: &'f mut FunctionBuilderContext,
 ) {
     function.signature = ir::Signature::new(config.default_call_conv);
     function.signature.params = vec![AbiParam::new(types::I64); 4];
-    let wide = width(family).map(|width| WideFunctions { width, define });
+    let simd = width(family).map(|width| SimdFunctions { width, define });
     let builder = FunctionBuilder::new(function, context);
-    let mut emitter = Emitter::new(kernel, builder, family, wide);
+    let mut emitter = Emitter::new(kernel, builder, family, simd);
     let entry = emitter.b.create_block();
     emitter.b.append_block_params_for_function_params(entry);
     emitter.b.switch_to_block(entry);
@@ -85,7 +85,7 @@ impl Emitter<'_, '_> {
             rest = self.b.ins().udiv(rest, extent);
         }
         point.reverse();
-        let range = Range {
+        let range = LoopRange {
             start: begin,
             end,
             step: 1,

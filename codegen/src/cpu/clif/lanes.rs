@@ -15,7 +15,7 @@ use cranelift_codegen::ir::{self, InstBuilder, types};
 
 /// The lanes of the vector loop being written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lanes {
+pub(super) struct VectorLoop {
     /// Lane `i` has the variable's value plus `i`.
     pub var: Var,
     /// Groups of four lanes.

@@ -1,7 +1,7 @@
 //! What a kernel becomes on the way to machine code, as text.
 
 use super::{CodegenError, Options, function, target};
-use crate::cpu::wide::WideLoop;
+use crate::cpu::simd::SimdLoop;
 use crate::kernel::Kernel;
 use cranelift_codegen::Context;
 use cranelift_frontend::FunctionBuilderContext;
@@ -11,15 +11,15 @@ use cranelift_frontend::FunctionBuilderContext;
 pub struct Listing {
     /// Cranelift's IR, before its optimisations.
     pub clif: String,
-    /// Machine instructions, without those of wide loops.
+    /// Machine instructions, without those of SIMD loops.
     pub assembly: String,
-    /// The wide loops that it calls: `u0:N` in the other texts is the `N`th.
-    pub wide_loops: Vec<WideListing>,
+    /// The SIMD loops that it calls: `u0:N` in the other texts is the `N`th.
+    pub simd_loops: Vec<SimdListing>,
 }
 
 /// A vector loop's function: its own, for the family's vectors on any machine.
 #[derive(Clone, Debug)]
-pub struct WideListing {
+pub struct SimdListing {
     /// The body before registers are given out.
     pub body: String,
     /// Its instructions in machine code, x86-64, for a disassembler.
@@ -38,9 +38,9 @@ pub fn explain(kernel: &Kernel, options: &Options) -> Result<Listing, CodegenErr
     context.set_disasm(true);
     let mut builder = FunctionBuilderContext::new();
     let mut loops = Vec::new();
-    let mut define = |made: WideLoop| {
+    let mut define = |made: SimdLoop| {
         let (code, constants) = made.bytes.split_at(made.code);
-        loops.push(WideListing {
+        loops.push(SimdListing {
             body: made.text,
             code: code.to_vec(),
             constants: constants.to_vec(),
@@ -57,7 +57,7 @@ pub fn explain(kernel: &Kernel, options: &Options) -> Result<Listing, CodegenErr
     );
     let mut clif = context.func.display().to_string();
     for (index, made) in loops.iter().enumerate() {
-        clif.push_str(&format!("\nwide loop u0:{index}\n{}", made.body));
+        clif.push_str(&format!("\nSIMD loop u0:{index}\n{}", made.body));
     }
     let code = context
         .compile(&*isa, &mut Default::default())
@@ -69,6 +69,6 @@ pub fn explain(kernel: &Kernel, options: &Options) -> Result<Listing, CodegenErr
     Ok(Listing {
         clif,
         assembly,
-        wide_loops: loops,
+        simd_loops: loops,
     })
 }

@@ -3,62 +3,64 @@
 use super::emit::{ACCESS, Emitter, Repr};
 use super::lanes::{GROUP, is_packed, scalar_type};
 use crate::cpu::microkernel::Family;
-use crate::kernel::Element;
+use crate::kernel::{AccessPattern, Element};
 use bsq_ir::DType;
 use cranelift_codegen::ir::{self, InstBuilder, condcodes::IntCC, types};
 
 /// Where the lanes of an access are.
-enum Lie {
+enum LaneAddresses {
     /// All at one address.
     Same(ir::Value, i64),
     /// One after the other.
     Contiguous(ir::Value, i64),
     /// An address for each lane.
-    Apart(Vec<(ir::Value, i64)>),
+    Each(Vec<(ir::Value, i64)>),
 }
 
 impl Emitter<'_, '_> {
     pub fn load(&mut self, from: &Element) -> Repr {
         let dtype = self.kernel.array(from.place).dtype;
-        match self.lie(from) {
-            Lie::Same(address, offset) => Repr::Uniform(self.load_scalar(dtype, address, offset)),
-            Lie::Contiguous(address, offset) if is_packed(dtype) => {
+        match self.lane_addresses(from) {
+            LaneAddresses::Same(address, offset) => {
+                Repr::Uniform(self.load_scalar(dtype, address, offset))
+            }
+            LaneAddresses::Contiguous(address, offset) if is_packed(dtype) => {
                 let groups = self.groups();
                 let bytes = (GROUP * dtype.size()) as i64;
                 let loads = (0..groups as i64)
                     .map(|group| self.load_packed(dtype, address, offset + group * bytes));
                 Repr::Varying(loads.collect())
             }
-            Lie::Contiguous(address, offset) => {
+            LaneAddresses::Contiguous(address, offset) => {
                 let lanes = self.neighbours(dtype, address, offset);
                 self.load_lanes(dtype, lanes)
             }
-            Lie::Apart(lanes) => self.load_lanes(dtype, lanes),
+            LaneAddresses::Each(lanes) => self.load_lanes(dtype, lanes),
         }
     }
 
     pub fn store(&mut self, to: &Element, dtype: DType, value: Repr) {
-        let lie = self.lie(to);
-        if let (Lie::Same(address, offset), Repr::Uniform(value)) = (&lie, &value) {
+        let addresses = self.lane_addresses(to);
+        if let (LaneAddresses::Same(address, offset), Repr::Uniform(value)) = (&addresses, &value) {
             return self.store_scalar(*value, *address, *offset);
         }
-        match lie {
-            Lie::Contiguous(address, offset) if is_packed(dtype) => {
+        match addresses {
+            LaneAddresses::Contiguous(address, offset) if is_packed(dtype) => {
                 let bytes = (GROUP * dtype.size()) as i64;
                 let registers = self.spread(dtype, value);
                 for (group, register) in registers.into_iter().enumerate() {
                     self.store_packed(dtype, register, address, offset + group as i64 * bytes);
                 }
             }
-            Lie::Contiguous(address, offset) => {
+            LaneAddresses::Contiguous(address, offset) => {
                 let lanes = self.neighbours(dtype, address, offset);
                 self.store_lanes(dtype, value, lanes);
             }
-            Lie::Same(address, offset) => {
+            LaneAddresses::Same(address, offset) => {
                 let lanes = vec![(address, offset); GROUP * self.groups()];
                 self.store_lanes(dtype, value, lanes);
             }
-            Lie::Apart(lanes) => self.store_lanes(dtype, value, lanes),
+            LaneAddresses::Each(lanes) => self.store_lanes(dtype, value, lanes),
         }
     }
 
@@ -66,31 +68,35 @@ impl Emitter<'_, '_> {
         self.lanes.expect("inside a vector loop").groups
     }
 
-    fn lie(&mut self, element: &Element) -> Lie {
+    fn lane_addresses(&mut self, element: &Element) -> LaneAddresses {
         let size = self.kernel.array(element.place).dtype.size() as i64;
         let mut address = self.address(element.place, &element.at);
         let offset = element.at.constant * size;
-        let stride = self.lanes.map_or(0, |l| element.at.coefficient(l.var));
+        let pattern = match self.lanes {
+            None => AccessPattern::Same,
+            Some(lanes) => element.at.pattern(lanes.var),
+        };
         let dynamic = element.dynamic.map(|value| self.value(value).1);
         if let Some(Repr::Varying(positions)) = dynamic {
+            let stride = pattern.stride();
             let lanes = positions.into_iter().enumerate().map(|(lane, position)| {
                 let bytes = self.scaled(position, size);
                 let address = self.b.ins().iadd(address, bytes);
                 (address, offset + lane as i64 * stride * size)
             });
-            return Lie::Apart(lanes.collect());
+            return LaneAddresses::Each(lanes.collect());
         }
         if let Some(Repr::Uniform(position)) = dynamic {
             let bytes = self.scaled(position, size);
             address = self.b.ins().iadd(address, bytes);
         }
-        match stride {
-            0 => Lie::Same(address, offset),
-            1 => Lie::Contiguous(address, offset),
-            _ => {
+        match pattern {
+            AccessPattern::Same => LaneAddresses::Same(address, offset),
+            AccessPattern::Contiguous => LaneAddresses::Contiguous(address, offset),
+            AccessPattern::Strided(stride) => {
                 let lanes = 0..(GROUP * self.groups()) as i64;
                 let lanes = lanes.map(|lane| (address, offset + lane * stride * size));
-                Lie::Apart(lanes.collect())
+                LaneAddresses::Each(lanes.collect())
             }
         }
     }

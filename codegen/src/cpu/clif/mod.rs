@@ -3,7 +3,7 @@
 //! [`compile`] turns kernels into functions of this process, [`explain`] shows what one becomes.
 //! Vectors are 128 bits wide, the widest that Cranelift has on x86-64. What is wider is called:
 //! contractions are microkernels of [`microkernel`](super::microkernel), the main parts of vector
-//! loops functions of `cpu::wide`.
+//! loops functions of `cpu::simd`.
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -14,18 +14,20 @@
 //! | `statements` | definitions, stores, loops |
 //! | `lanes` | values of a vector loop in registers |
 //! | `memory` | loads and stores |
-//! | `reduce` | reductions in the fixed order; `extreme`: those for a maximum |
+//! | `reduce` | reductions in the fixed order; `min_max`: those for a minimum or maximum |
 //! | `contract` | calls of the microkernel |
-//! | `wide` | calls of wide loops |
+//! | `vector_calls` | calls of SIMD loops |
 //! | `ops` | the elementwise ops |
 
 mod contract;
+#[cfg(feature = "disassembly")]
+mod disassembly;
 mod emit;
-mod extreme;
 mod function;
 mod lanes;
 mod listing;
 mod memory;
+mod min_max;
 mod ops;
 mod part;
 mod reduce;
@@ -33,12 +35,12 @@ mod statements;
 mod target;
 #[cfg(test)]
 mod tests;
-mod wide;
+mod vector_calls;
 
 use super::microkernel::Family;
 use crate::kernel::Kernel;
 use cranelift_jit::JITModule;
-pub use listing::{Listing, WideListing, explain};
+pub use listing::{Listing, SimdListing, explain};
 use part::compile_part;
 use std::collections::HashMap;
 use std::sync::Mutex;

@@ -1,7 +1,7 @@
-//! The kernels that one thread compiles, as a module of their own.
+//! The kernels that one thread compiles, as one module.
 
-use super::{CodegenError, KernelFn, Options, Timings, function, target, wide};
-use crate::cpu::wide::WideLoop;
+use super::{CodegenError, KernelFn, Options, Timings, function, target, vector_calls};
+use crate::cpu::simd::SimdLoop;
 use crate::kernel::{Kernel, verify};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::JITModule;
@@ -25,7 +25,7 @@ pub(super) fn compile_part<'k>(
     let mut builder = FunctionBuilderContext::new();
     let mut timings = Timings::default();
     let mut ids: Vec<FuncId> = Vec::new();
-    let mut wide: HashMap<Vec<u8>, FuncId> = HashMap::new();
+    let mut functions: HashMap<Vec<u8>, FuncId> = HashMap::new();
     for kernel in kernels {
         verify::check("compile", kernel);
         let refused = |error: String| CodegenError::Kernel {
@@ -35,14 +35,14 @@ pub(super) fn compile_part<'k>(
         let start = Instant::now();
         let config = module.isa().frontend_config();
         let mut failed = None;
-        let mut define = |made: WideLoop| {
-            let id = match wide.get(&made.bytes) {
+        let mut define = |made: SimdLoop| {
+            let id = match functions.get(&made.bytes) {
                 Some(&id) => Ok(id),
-                None => define_wide(&mut module, &made.bytes),
+                None => define_simd(&mut module, &made.bytes),
             };
             match id {
                 Ok(id) => {
-                    wide.insert(made.bytes, id);
+                    functions.insert(made.bytes, id);
                     id.as_u32()
                 }
                 Err(error) => {
@@ -96,10 +96,10 @@ pub(super) fn compile_part<'k>(
     })
 }
 
-/// A wide loop's bytes as a function of the module.
-fn define_wide(module: &mut JITModule, bytes: &[u8]) -> Result<FuncId, String> {
+/// A SIMD loop's bytes as a function of the module.
+fn define_simd(module: &mut JITModule, bytes: &[u8]) -> Result<FuncId, String> {
     const ALIGNMENT: u64 = 64;
-    let id = module.declare_anonymous_function(&wide::signature());
+    let id = module.declare_anonymous_function(&vector_calls::signature());
     let id = id.map_err(|error| error.to_string())?;
     let defined = module.define_function_bytes(id, ALIGNMENT, bytes, &[]);
     defined.map_err(|error| error.to_string())?;

@@ -6,9 +6,9 @@
 //! results. Otherwise they are an array on the stack, whose elements may be registers of lanes.
 
 use super::emit::{ACCESS, Count, Emitter, Repr};
-use super::extreme::is_extreme;
-use super::lanes::{GROUP, Lanes, is_packed, register_type, scalar_type};
-use super::statements::{Range, shapes};
+use super::lanes::{GROUP, VectorLoop, is_packed, register_type, scalar_type};
+use super::min_max::is_min_max;
+use super::statements::{LoopRange, shapes};
 use crate::kernel::{Combine, Reduce, Reduction};
 use bsq_ir::order::{CHUNK, LANES};
 use bsq_ir::{DType, Op};
@@ -67,7 +67,7 @@ impl Emitter<'_, '_> {
         let start = self.index(0);
         let end = self.count(count);
         let whole = matches!(count, Count::Static(count) if count % span == 0);
-        let range = Range {
+        let range = LoopRange {
             start,
             end,
             step: span as i64,
@@ -119,7 +119,7 @@ impl Emitter<'_, '_> {
             Some((main, _)) => main,
             None => self.index(0),
         };
-        let range = Range {
+        let range = LoopRange {
             start,
             end,
             step: 1,
@@ -141,10 +141,10 @@ impl Emitter<'_, '_> {
         end: ir::Value,
         runs: bool,
     ) -> Vec<Vec<ir::Value>> {
-        if let Some(registers) = self.wide_reduction(reduce, first, end, runs) {
+        if let Some(registers) = self.simd_reduction(reduce, first, end, runs) {
             return registers;
         }
-        self.lanes = Some(Lanes {
+        self.lanes = Some(VectorLoop {
             var: reduce.var,
             groups: LANES / GROUP,
         });
@@ -153,11 +153,11 @@ impl Emitter<'_, '_> {
         for result in &reduce.results {
             let element = self.neutral(result.op, result.dtype);
             neutral.extend(self.spread(result.dtype, Repr::Uniform(element)));
-            if is_extreme(result) {
+            if is_min_max(result) {
                 neutral.extend([self.lanes_of(types::I32X4, [0; 4]); LANES / GROUP]);
             }
         }
-        let range = Range {
+        let range = LoopRange {
             start: self.index(0),
             end,
             step: LANES as i64,
@@ -171,8 +171,8 @@ impl Emitter<'_, '_> {
             for (result, terms) in reduce.results.iter().zip(terms) {
                 let (sums, masks) = split(&mut rest, result);
                 for (&sum, &term) in sums.iter().zip(&terms) {
-                    next.push(match is_extreme(result) {
-                        true => emitter.extreme(result.op, sum, term),
+                    next.push(match is_min_max(result) {
+                        true => emitter.min_max(result.op, sum, term),
                         false => emitter.combine(result.op, result.dtype, sum, term),
                     });
                 }
@@ -188,7 +188,7 @@ impl Emitter<'_, '_> {
         let mut results = Vec::new();
         for result in &reduce.results {
             let (sums, masks) = split(&mut rest, result);
-            results.push(match is_extreme(result) {
+            results.push(match is_min_max(result) {
                 true => {
                     let lanes = sums.iter().zip(masks);
                     let lanes = lanes.map(|(&best, &mask)| self.with_nan(best, mask));
@@ -344,14 +344,14 @@ impl Emitter<'_, '_> {
 }
 
 /// The registers that a result carries from one iteration to the next, taken off the front: its
-/// partial results, and for an extreme where a NaN has been.
+/// partial results, and for a minimum or maximum where a NaN has been.
 fn split<'v>(rest: &mut &'v [ir::Value], result: &Reduction) -> (&'v [ir::Value], &'v [ir::Value]) {
     let count = match is_packed(result.dtype) {
         true => LANES / GROUP,
         false => LANES,
     };
     let (sums, others) = rest.split_at(count);
-    let (masks, others) = others.split_at(if is_extreme(result) { count } else { 0 });
+    let (masks, others) = others.split_at(if is_min_max(result) { count } else { 0 });
     *rest = others;
     (sums, masks)
 }

@@ -1,14 +1,14 @@
 //! Statements: definitions, stores and loops.
 
 use super::emit::{Count, Emitter, Repr, args};
-use super::lanes::{GROUP, GROUPS, Lanes, is_packed};
+use super::lanes::{GROUP, GROUPS, VectorLoop, is_packed};
 use crate::kernel::{Affine, Extent, Inst, Stmt, Value, Var};
 use bsq_ir::DType;
 use cranelift_codegen::ir::{self, InstBuilder, condcodes::IntCC, types};
 use std::collections::HashSet;
 
 /// A loop from `start` up to `end` in steps.
-pub(super) struct Range {
+pub(super) struct LoopRange {
     pub start: ir::Value,
     pub end: ir::Value,
     pub step: i64,
@@ -43,7 +43,7 @@ impl Emitter<'_, '_> {
                 Stmt::Reduce(reduce) => self.reduce(reduce),
                 Stmt::Contract(contract) => self.contract(contract),
                 Stmt::Attend(_) | Stmt::AttendBackward(_) => {
-                    unreachable!("lowered for targets that like it")
+                    unreachable!("lowered for targets that ask for it")
                 }
             }
         }
@@ -95,7 +95,7 @@ impl Emitter<'_, '_> {
             Count::Static(1) => self.iteration(var, start, body),
             _ => {
                 let end = self.count(count);
-                let range = Range {
+                let range = LoopRange {
                     start,
                     end,
                     step: 1,
@@ -119,7 +119,7 @@ impl Emitter<'_, '_> {
         let divisor = extent.divisor();
         let mut done = (self.index(0), 0);
         let mut steps = &[GROUP * GROUPS, GROUP, 1][..];
-        if let Some(end) = self.wide_loop(var, count, body) {
+        if let Some(end) = self.simd_loop(var, count, body) {
             done = end;
             steps = &steps[1..];
             if divisor.is_multiple_of(GROUP * GROUPS) {
@@ -141,8 +141,8 @@ impl Emitter<'_, '_> {
                 Count::Dynamic(_) => (self.b.ins().band_imm_s(total, -(step as i64)), false),
             };
             let groups = step / GROUP;
-            self.lanes = (groups > 0).then_some(Lanes { var, groups });
-            let range = Range {
+            self.lanes = (groups > 0).then_some(VectorLoop { var, groups });
+            let range = LoopRange {
                 start: done.0,
                 end,
                 step: step as i64,
@@ -177,7 +177,7 @@ impl Emitter<'_, '_> {
         }
     }
 
-    pub fn repeat(&mut self, range: Range, body: impl FnOnce(&mut Self, ir::Value)) {
+    pub fn repeat(&mut self, range: LoopRange, body: impl FnOnce(&mut Self, ir::Value)) {
         self.fold(range, &[], |emitter, index, _| {
             body(emitter, index);
             Vec::new()
@@ -187,7 +187,7 @@ impl Emitter<'_, '_> {
     /// A loop that carries values from one iteration to the next; what they are after the last.
     pub fn fold(
         &mut self,
-        range: Range,
+        range: LoopRange,
         carried: &[ir::Value],
         body: impl FnOnce(&mut Self, ir::Value, &[ir::Value]) -> Vec<ir::Value>,
     ) -> Vec<ir::Value> {

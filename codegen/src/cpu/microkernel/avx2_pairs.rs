@@ -39,7 +39,7 @@ impl Tiles for Pairs {
 }
 
 /// `C[m, n] (+)= A[m, k] * B[k, n]` of 16-bit integers, with pairs of terms side by side in both,
-/// and sums of 32 bits. They start from what each column has of its own, or from C.
+/// and sums of 32 bits. They start from each column's start value, or from C.
 ///
 /// # Safety
 /// Those of [`super::ContractFn`] for these types; the CPU has AVX2.

@@ -35,7 +35,7 @@ pub(super) struct Tile {
 /// Runs a tile. Safe to call under the conditions of [`super::ContractFn`] for the tile's part.
 pub(super) type TileFn = unsafe fn(&Tile);
 
-/// How the sides of a contraction lie in memory.
+/// How the operands of a contraction lie in memory.
 #[derive(Clone, Copy)]
 pub(super) struct Layout {
     /// Terms side by side.

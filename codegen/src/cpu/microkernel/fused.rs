@@ -3,7 +3,7 @@
 
 use super::PANEL_WIDTH;
 
-/// What elements of the right side are kept as.
+/// What elements of the rhs are kept as.
 #[cfg(any(target_feature = "fma", target_arch = "aarch64"))]
 pub(super) type Factor = f32;
 #[cfg(not(any(target_feature = "fma", target_arch = "aarch64")))]

@@ -5,7 +5,7 @@
 //! CPUs. The generated code makes one call per block with a [`ContractArgs`]; the loops over
 //! register tiles are inside (`blocks`).
 //!
-//! **Formats.** What the sides are stored as, and the arithmetic that follows, is a
+//! **Formats.** What the operands are stored as, and the arithmetic that follows, is a
 //! [`Format`]. The rest of this page is about those on f32, on widened
 //! weights, and in f16.
 //!
@@ -77,7 +77,7 @@ pub struct ContractArgs {
     pub b: *const u8,
     /// From one panel of B to the next.
     pub b_panel_stride: isize,
-    /// What each column has of its own, where the format says so.
+    /// Per-column values (scales or start values), where the format has them.
     pub columns: *const u8,
     /// First element of C, row-major with unit column stride.
     pub c: *mut u8,
@@ -98,7 +98,7 @@ pub struct ContractArgs {
 /// # Safety
 /// - The CPU has the family's instructions ([`Family::contract`] checks this).
 /// - Every `A[i, l]` and every row of every panel of B (all 16 columns) can be read, with k rounded
-///   up to the format's terms, and what each of the n columns has of its own.
+///   up to the format's terms, and the value of each of the n columns.
 /// - Every `C[i, j]` with `i < m`, `j < n` can be written (and read, if `accumulate` is set), its
 ///   rows do not overlap each other, and no part of C overlaps A or B.
 ///

@@ -206,7 +206,7 @@ unsafe fn widen_a<const FORMAT: u8>(from: *const u8, to: *mut u8, terms: usize) 
 }
 
 /// Widens a panel of B: to rows of 16 `f32`, or to rows of 16 pairs of 16-bit integers. `own` is
-/// what each of the `columns` columns has of its own.
+/// the value of each of the `columns` columns.
 ///
 /// # Safety
 /// `terms` terms of the panel can be read and as many wide ones written; the CPU has AVX2, and

@@ -1,6 +1,8 @@
 //! Statements on blocks: contractions and attention.
 
-use super::super::{Attend, AttendBackward, Contract, Element, Format, Groups, Panels, Side};
+use super::super::{
+    Attend, AttendBackward, Contract, Element, Format, Groups, Panels, StridedRows,
+};
 use super::cursor::Cursor;
 use super::{ParseError, affine, element, extent};
 
@@ -14,7 +16,7 @@ pub(super) fn contract(cursor: &mut Cursor) -> Result<Contract, ParseError> {
     if !accumulate {
         cursor.expect("=")?;
     }
-    let a = side(cursor)?;
+    let a = strided_rows(cursor)?;
     cursor.expect("* panels")?;
     let b = panels(cursor)?;
     let a_groups = match cursor.accept("groups") {
@@ -58,7 +60,7 @@ pub(super) fn attend(cursor: &mut Cursor) -> Result<Attend, ParseError> {
     cursor.expect(",")?;
     let sums = element(cursor)?;
     cursor.expect("=")?;
-    let q = side(cursor)?;
+    let q = strided_rows(cursor)?;
     cursor.expect(", keys")?;
     let k = panels(cursor)?;
     cursor.expect(", values")?;
@@ -108,8 +110,8 @@ pub(super) fn attend_backward(cursor: &mut Cursor) -> Result<AttendBackward, Par
         results.push(element(cursor)?);
     }
     let written = if by_keys { None } else { results.pop() };
-    let left = [side(cursor)?, side(cursor)?];
-    let right = [panels(cursor)?, panels(cursor)?];
+    let lhs = [strided_rows(cursor)?, strided_rows(cursor)?];
+    let rhs = [panels(cursor)?, panels(cursor)?];
     cursor.expect(",")?;
     let maxima = element(cursor)?;
     cursor.expect(",")?;
@@ -136,8 +138,8 @@ pub(super) fn attend_backward(cursor: &mut Cursor) -> Result<AttendBackward, Par
     cursor.expect("from")?;
     Ok(AttendBackward {
         by_keys,
-        left,
-        right,
+        lhs,
+        rhs,
         maxima,
         sums,
         inner,
@@ -161,14 +163,14 @@ fn format(cursor: &mut Cursor) -> Option<Format> {
 }
 
 /// `b0[0] by (8, 1)`
-fn side(cursor: &mut Cursor) -> Result<Side, ParseError> {
+fn strided_rows(cursor: &mut Cursor) -> Result<StridedRows, ParseError> {
     let first = element(cursor)?;
     cursor.expect("by (")?;
     let row_stride = cursor.number()?;
     cursor.expect(",")?;
     let column_stride = cursor.number()?;
     cursor.expect(")")?;
-    Ok(Side {
+    Ok(StridedRows {
         first,
         row_stride,
         column_stride,

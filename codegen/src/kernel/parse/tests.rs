@@ -1,7 +1,7 @@
 //! What is printed parses back to an equal kernel; what is not Kernel IR is refused with its place.
 
 use super::*;
-use crate::kernel::{Attend, AttendBackward, Contract, Format, Groups, Panels, Side};
+use crate::kernel::{Attend, AttendBackward, Contract, Format, Groups, Panels, StridedRows};
 use proptest::prelude::*;
 
 fn number() -> impl Strategy<Value = i64> {
@@ -40,8 +40,8 @@ fn extent() -> impl Strategy<Value = Extent> {
     ]
 }
 
-fn side() -> impl Strategy<Value = Side> {
-    (element(), number(), number()).prop_map(|(first, row_stride, column_stride)| Side {
+fn strided_rows() -> impl Strategy<Value = StridedRows> {
+    (element(), number(), number()).prop_map(|(first, row_stride, column_stride)| StridedRows {
         first,
         row_stride,
         column_stride,
@@ -60,7 +60,7 @@ fn contract() -> impl Strategy<Value = Stmt> {
     let groups = proptest::option::of((any::<usize>(), number()));
     let more = (groups, proptest::option::of(element()), any::<bool>());
     let extents = [extent(), extent(), extent()];
-    (format(), side(), panels(), panels(), more, extents).prop_map(
+    (format(), strided_rows(), panels(), panels(), more, extents).prop_map(
         |(format, a, b, c, (groups, columns, accumulate), [m, n, k])| {
             Stmt::Contract(Box::new(Contract {
                 format,
@@ -92,7 +92,7 @@ fn attend() -> impl Strategy<Value = Stmt> {
     let elements = [element(), element(), element()];
     (
         format(),
-        side(),
+        strided_rows(),
         [panels(), panels()],
         elements,
         extent(),
@@ -127,15 +127,15 @@ fn attend() -> impl Strategy<Value = Stmt> {
 
 fn attend_backward() -> impl Strategy<Value = Stmt> {
     let elements = [element(), element(), element(), element(), element()];
-    let sides = ([side(), side()], [panels(), panels()]);
+    let sides = ([strided_rows(), strided_rows()], [panels(), panels()]);
     (any::<bool>(), sides, elements, extent(), scores()).prop_map(
-        |(by_keys, (left, right), elements, rows, scores)| {
+        |(by_keys, (lhs, rhs), elements, rows, scores)| {
             let [maxima, sums, inner, x, y] = elements;
             let ([columns, depth, value_depth], scale, causal, first) = scores;
             Stmt::AttendBackward(Box::new(AttendBackward {
                 by_keys,
-                left,
-                right,
+                lhs,
+                rhs,
                 maxima,
                 sums,
                 inner,

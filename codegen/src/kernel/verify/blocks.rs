@@ -169,7 +169,7 @@ impl Verifier<'_> {
             ));
         }
         let mut touched = Vec::new();
-        for ((side, panels), width) in a.left.iter().zip(&a.right).zip(a.depths) {
+        for ((side, panels), width) in a.lhs.iter().zip(&a.rhs).zip(a.depths) {
             let along = (width, side.column_stride);
             touched.push((&side.first, side.row_stride, (1, 0), along));
             let outer = (width.div_ceil(PANEL), panels.stride);

@@ -1,18 +1,18 @@
-//! The backward pass of a strip, and its two halves for targets with many blocks of threads.
+//! The backward pass of a query tile, and its two halves for targets with many blocks of threads.
 //!
 //! Gradients of keys and values are sums over all queries in ascending order. One kernel for each
-//! point of the batch adds them up strip by strip. Where that leaves most of a machine idle, one
-//! kernel has a strip of queries against all keys, and gives the gradient of queries; another has
-//! a block of keys against one strip after the other, and computes the scores again.
+//! point of the batch adds them up tile by tile. Where that leaves most of a machine idle, one
+//! kernel has a tile of queries against all keys, and gives the gradient of queries; another has
+//! a block of keys against one tile after the other, and computes the scores again.
 
-use super::Blocked;
-use super::strip::{Matrix, Strip};
+use super::Obstacle;
+use super::query_tile::{Matrix, QueryTile};
 use crate::kernel::{
     Affine, Combine, Contract, Element, Extent, Format, PANEL, Place, Stmt, Value, Var,
 };
 use crate::lower::Lowered;
 use crate::lower::access::Source;
-use crate::lower::builder::{Builder, Shared};
+use crate::lower::builder::{KernelBuilder, Shared};
 use crate::lower::pack;
 use bsq_ir::{DType, Op, Type};
 
@@ -20,11 +20,11 @@ use bsq_ir::{DType, Op, Type};
 /// probabilities times their gradients.
 pub(super) const INNER: usize = 5;
 
-/// A packed side: where it is, its first element, elements from one panel to the next.
+/// A packed operand: where it is, its first element, elements from one panel to the next.
 type Packed = (Place, Affine, i64);
 
 /// What both halves read.
-struct Sides {
+struct Operands {
     q: Matrix,
     g: Matrix,
     keys_t: Packed,
@@ -36,12 +36,12 @@ struct Sides {
 
 /// Rows of scores in scratch: probabilities, and the gradients of scores.
 #[derive(Clone, Copy)]
-struct Rows {
+struct ScoreBuffers {
     p: Place,
     ds: Place,
 }
 
-/// Gradients that are sums over strips, and the packed sides of what is added.
+/// Gradients that are sums over tiles, and the packed operands of what is added.
 struct Share {
     dk: Place,
     dv: Place,
@@ -49,16 +49,16 @@ struct Share {
     gradients: Packed,
 }
 
-impl Strip<'_> {
+impl QueryTile<'_> {
     /// All of it in one kernel.
-    pub(super) fn backward(&self, b: &mut Builder) -> Result<Lowered, Blocked> {
-        let sides = self.sides(b)?;
+    pub(super) fn backward(&self, b: &mut KernelBuilder) -> Result<Lowered, Obstacle> {
+        let operands = self.operands(b)?;
         let keys = self.packed(b, 2, self.depth, self.keys);
         let (dq, share) = (self.result(b, 0), self.share(b));
-        let rows = self.rows_in_scratch(b);
+        let rows = self.score_buffers(b);
         self.zero(b, &share);
-        b.open(&[self.strip]);
-        self.gradients_of_scores(b, &sides, rows, None)?;
+        b.open(&[self.tile]);
+        self.gradients_of_scores(b, &operands, rows, None)?;
         self.gradient_of_queries(b, rows, keys, dq);
         self.add_share(b, rows, &share);
         self.close_strips(b);
@@ -66,41 +66,45 @@ impl Strip<'_> {
         Ok(self.finish(b, self.batch.clone(), body, 5))
     }
 
-    /// The first half: a strip of queries.
-    pub(super) fn backward_queries(&self, b: &mut Builder) -> Result<Lowered, Blocked> {
-        let sides = self.sides(b)?;
+    /// The first half: a tile of queries.
+    pub(super) fn backward_queries(&self, b: &mut KernelBuilder) -> Result<Lowered, Obstacle> {
+        let operands = self.operands(b)?;
         let keys = self.packed(b, 2, self.depth, self.keys);
         let dq = self.result(b, 0);
-        let rows = self.rows_in_scratch(b);
+        let rows = self.score_buffers(b);
         let ty = self.inner_type();
         let inner = b.buffer(Shared::Extra(self.anchor, INNER), &ty, true);
-        self.gradients_of_scores(b, &sides, rows, Some(inner))?;
+        self.gradients_of_scores(b, &operands, rows, Some(inner))?;
         self.gradient_of_queries(b, rows, keys, dq);
         let body = b.close();
-        let grid: Vec<Var> = self.batch.iter().copied().chain([self.strip]).collect();
+        let grid: Vec<Var> = self.batch.iter().copied().chain([self.tile]).collect();
         let mut lowered = self.finish(b, grid, body, 3);
         lowered.extras.push((Shared::Extra(self.anchor, INNER), ty));
         Ok(lowered)
     }
 
-    /// The second half: the block of keys that this strip's rows are about.
-    pub(super) fn backward_keys(&self, b: &mut Builder, block: Var) -> Result<Lowered, Blocked> {
-        let mut sides = self.sides(b)?;
-        for side in [&mut sides.keys_t, &mut sides.values_t] {
+    /// The second half: the block of keys that this tile's rows are about.
+    pub(super) fn backward_keys(
+        &self,
+        b: &mut KernelBuilder,
+        block: Var,
+    ) -> Result<Lowered, Obstacle> {
+        let mut operands = self.operands(b)?;
+        for side in [&mut operands.keys_t, &mut operands.values_t] {
             let panels = self.row_keys.largest() / PANEL;
             side.1 = side
                 .1
                 .add(&Affine::var(block).scale(panels as i64 * side.2));
         }
         let share = self.share(b);
-        let rows = self.rows_in_scratch(b);
+        let rows = self.score_buffers(b);
         let ty = self.inner_type();
         let inner = b.buffer(Shared::Extra(self.anchor, INNER), &ty, false);
         self.zero(b, &share);
-        b.open(&[self.strip]);
-        self.scores(b, &sides, rows);
+        b.open(&[self.tile]);
+        self.scores(b, &operands, rows);
         self.open_rows(b);
-        self.probabilities(b, &sides, rows)?;
+        self.probabilities(b, &operands, rows)?;
         let inner = self.load_row(b, inner, self.row_at());
         self.scaled_gradients(b, rows, inner)?;
         self.close_rows(b);
@@ -116,8 +120,8 @@ impl Strip<'_> {
         Type::new(DType::F32, [self.batch_shape.elements(), self.queries])
     }
 
-    fn sides(&self, b: &mut Builder) -> Result<Sides, Blocked> {
-        Ok(Sides {
+    fn operands(&self, b: &mut KernelBuilder) -> Result<Operands, Obstacle> {
+        Ok(Operands {
             q: self.matrix(b, self.operand(0), true)?,
             g: self.matrix(b, self.operand(5), true)?,
             keys_t: self.packed(b, 0, self.keys, self.depth),
@@ -127,32 +131,37 @@ impl Strip<'_> {
         })
     }
 
-    fn rows_in_scratch(&self, b: &mut Builder) -> Rows {
+    fn score_buffers(&self, b: &mut KernelBuilder) -> ScoreBuffers {
         let elements = self.size * self.stride;
-        Rows {
+        ScoreBuffers {
             p: b.scratch(DType::F32, elements),
             ds: b.scratch(DType::F32, elements),
         }
     }
 
     /// Scores, and gradients of probabilities.
-    fn scores(&self, b: &mut Builder, sides: &Sides, rows: Rows) {
+    fn scores(&self, b: &mut KernelBuilder, operands: &Operands, rows: ScoreBuffers) {
         let products = [
-            (&sides.q, &sides.keys_t, rows.p, self.depth),
-            (&sides.g, &sides.values_t, rows.ds, self.value_depth),
+            (&operands.q, &operands.keys_t, rows.p, self.depth),
+            (&operands.g, &operands.values_t, rows.ds, self.value_depth),
         ];
-        for (left, right, place, depth) in products {
+        for (lhs, rhs, place, depth) in products {
             let c = (Element::first(place), self.stride);
             let keys = self.row_keys.clone();
-            b.push(self.product(left, right.clone(), c, keys, depth));
+            b.push(self.product(lhs, rhs.clone(), c, keys, depth));
         }
     }
 
     /// The current row's probabilities in place of its scores.
-    fn probabilities(&self, b: &mut Builder, sides: &Sides, rows: Rows) -> Result<(), Blocked> {
+    fn probabilities(
+        &self,
+        b: &mut KernelBuilder,
+        operands: &Operands,
+        rows: ScoreBuffers,
+    ) -> Result<(), Obstacle> {
         self.scale_and_mask(b, rows.p)?;
-        let maximum = self.load_row(b, sides.maxima.0, sides.maxima.1.clone());
-        let sum = self.load_row(b, sides.sums.0, sides.sums.1.clone());
+        let maximum = self.load_row(b, operands.maxima.0, operands.maxima.1.clone());
+        let sum = self.load_row(b, operands.sums.0, operands.sums.1.clone());
         let reciprocal = self.reciprocal(b, sum);
         self.for_each_key(b, |b, _, at| {
             let score = self.load_row(b, rows.p, at.clone());
@@ -165,7 +174,12 @@ impl Strip<'_> {
     }
 
     /// The current row's gradients of scores in place of those of probabilities.
-    fn scaled_gradients(&self, b: &mut Builder, rows: Rows, inner: Value) -> Result<(), Blocked> {
+    fn scaled_gradients(
+        &self,
+        b: &mut KernelBuilder,
+        rows: ScoreBuffers,
+        inner: Value,
+    ) -> Result<(), Obstacle> {
         let scale = b.constant(DType::F32, u64::from(self.scale.to_bits()));
         self.for_each_key(b, |b, _, at| {
             let dp = self.load_row(b, rows.ds, at.clone());
@@ -178,17 +192,17 @@ impl Strip<'_> {
         })
     }
 
-    /// Both for every row of a strip against all keys; the sums on the way are kept in `inner`.
+    /// Both for every row of a tile against all keys; the sums on the way are kept in `inner`.
     fn gradients_of_scores(
         &self,
-        b: &mut Builder,
-        sides: &Sides,
-        rows: Rows,
+        b: &mut KernelBuilder,
+        operands: &Operands,
+        rows: ScoreBuffers,
         kept: Option<Place>,
-    ) -> Result<(), Blocked> {
-        self.scores(b, sides, rows);
+    ) -> Result<(), Obstacle> {
+        self.scores(b, operands, rows);
         self.open_rows(b);
-        self.probabilities(b, sides, rows)?;
+        self.probabilities(b, operands, rows)?;
         let inner = self.reduce(b, Combine::Sum, |b, at| {
             let dp = self.load_row(b, rows.ds, at.clone());
             let p = self.load_row(b, rows.p, at);
@@ -202,18 +216,24 @@ impl Strip<'_> {
         Ok(())
     }
 
-    fn gradient_of_queries(&self, b: &mut Builder, rows: Rows, keys: Packed, dq: Place) {
+    fn gradient_of_queries(
+        &self,
+        b: &mut KernelBuilder,
+        rows: ScoreBuffers,
+        keys: Packed,
+        dq: Place,
+    ) {
         let at = self.batch_offset(self.queries * self.depth);
         let c = Element::new(dq, at.add(&self.first.scale(self.depth as i64)));
         let (ds, columns) = (self.strip_scratch(rows.ds), Extent::Static(self.depth));
         b.push(self.product(&ds, keys, (c, self.depth), columns, self.keys));
     }
 
-    fn close_strips(&self, b: &mut Builder) {
+    fn close_strips(&self, b: &mut KernelBuilder) {
         let body = b.close();
-        let extent = Extent::Static(b.axes.extent(self.strip));
+        let extent = Extent::Static(b.axes.extent(self.tile));
         b.push(Stmt::Loop {
-            var: self.strip,
+            var: self.tile,
             extent,
             vector: false,
             body,
@@ -221,21 +241,28 @@ impl Strip<'_> {
     }
 
     /// An operand with one element for each query, at the current row.
-    fn row_operand(&self, b: &mut Builder, operand: usize) -> Result<(Place, Affine), Blocked> {
+    fn row_operand(
+        &self,
+        b: &mut KernelBuilder,
+        operand: usize,
+    ) -> Result<(Place, Affine), Obstacle> {
         let node = self.operand(operand);
         let mut index = self.batch_index.clone();
         let query = b.axes.var(self.queries);
         index.push(Affine::var(query));
-        match b.places().locate(node, index) {
-            Ok(Source::Stored(stored, at)) => {
+        match b.addressing().locate(node, index) {
+            Ok(Source::Materialized(materialized, at)) => {
                 let row = self.first.add(&Affine::var(self.row));
-                Ok((b.node_buffer(stored, false), at.substitute(query, &row)))
+                Ok((
+                    b.node_buffer(materialized, false),
+                    at.substitute(query, &row),
+                ))
             }
-            _ => Err(Blocked::Store(node)),
+            _ => Err(Obstacle::Materialize(node)),
         }
     }
 
-    fn share(&self, b: &mut Builder) -> Share {
+    fn share(&self, b: &mut KernelBuilder) -> Share {
         Share {
             dk: self.result(b, 1),
             dv: self.result(b, 2),
@@ -245,7 +272,7 @@ impl Strip<'_> {
     }
 
     /// Fills the gradients of this row's keys and of their values with zero.
-    fn zero(&self, b: &mut Builder, share: &Share) {
+    fn zero(&self, b: &mut KernelBuilder, share: &Share) {
         for (place, width) in [(share.dk, self.depth), (share.dv, self.value_depth)] {
             let first = self.first_key.scale(width as i64);
             let extent = match &self.row_keys {
@@ -262,17 +289,17 @@ impl Strip<'_> {
         }
     }
 
-    /// Adds the strip's share to both.
-    fn add_share(&self, b: &mut Builder, rows: Rows, share: &Share) {
+    /// Adds the tile's share to both.
+    fn add_share(&self, b: &mut KernelBuilder, rows: ScoreBuffers, share: &Share) {
         let (queries, gradients) = (share.queries.clone(), share.gradients.clone());
         b.push(self.accumulate(rows.ds, queries, share.dk, self.depth));
         b.push(self.accumulate(rows.p, gradients, share.dv, self.value_depth));
     }
 
-    /// Adds the strip's share, `strip^T * B`, to the gradient of keys or values.
+    /// Adds the tile's share, `rows^T * B`, to the gradient of keys or values.
     fn accumulate(
         &self,
-        strip: Place,
+        rows: Place,
         (packed, at, panel_stride): (Place, Affine, i64),
         to: Place,
         width: usize,
@@ -281,7 +308,7 @@ impl Strip<'_> {
         let to_at = self.batch_offset(self.keys * width);
         Stmt::Contract(Box::new(Contract {
             format: Format::F32,
-            a: Element::first(strip),
+            a: Element::first(rows),
             a_row_stride: 1,
             a_k_stride: self.stride as i64,
             a_groups: None,

@@ -1,14 +1,14 @@
-//! The forward pass of a strip.
+//! The forward pass of a query tile.
 
-use super::Blocked;
-use super::strip::Strip;
+use super::Obstacle;
+use super::query_tile::QueryTile;
 use crate::kernel::{Affine, Attend, Combine, Element, Extent, Format, Stmt, Var};
 use crate::lower::Lowered;
-use crate::lower::builder::Builder;
+use crate::lower::builder::KernelBuilder;
 use bsq_ir::{DType, Mask, Op};
 
-impl Strip<'_> {
-    pub(super) fn forward(&self, b: &mut Builder) -> Result<Lowered, Blocked> {
+impl QueryTile<'_> {
+    pub(super) fn forward(&self, b: &mut KernelBuilder) -> Result<Lowered, Obstacle> {
         let q = self.matrix(b, self.operand(0), true)?;
         let q = self.rows_of(b, q, self.depth);
         let keys = self.packed(b, 0, self.keys, self.depth);
@@ -19,21 +19,21 @@ impl Strip<'_> {
         let c = (c, self.stride);
         b.push(self.product(&q, keys, c, Extent::Static(self.keys), self.depth));
         self.open_rows(b);
-        let load = |b: &mut Builder, at: Affine| self.load_row(b, scores, at);
+        let load = |b: &mut KernelBuilder, at: Affine| self.load_row(b, scores, at);
         // A positive factor keeps the order of scores, also after rounding: the largest product
         // is that of the largest score, and the others can be scaled where they are used.
-        let late = self.mask == Mask::None && self.scale > 0.0;
+        let deferred_scale = self.mask == Mask::None && self.scale > 0.0;
         let scale = b.constant(DType::F32, u64::from(self.scale.to_bits()));
-        if !late {
+        if !deferred_scale {
             self.scale_and_mask(b, scores)?;
         }
         let mut maximum = self.reduce(b, Combine::Max, load);
-        if late {
+        if deferred_scale {
             maximum = b.map(Op::Mul, DType::F32, &[maximum, scale]);
         }
         self.for_each_key(b, |b, _, at| {
             let mut score = load(b, at.clone());
-            if late {
+            if deferred_scale {
                 score = b.map(Op::Mul, DType::F32, &[score, scale]);
             }
             let shifted = b.map(Op::Sub, DType::F32, &[score, maximum]);
@@ -68,12 +68,12 @@ impl Strip<'_> {
         let columns = Extent::Static(self.value_depth);
         b.push(self.product(&probabilities, values, c, columns, self.keys));
         let body = b.close();
-        let grid: Vec<Var> = self.batch.iter().copied().chain([self.strip]).collect();
+        let grid: Vec<Var> = self.batch.iter().copied().chain([self.tile]).collect();
         Ok(self.finish(b, grid, body, 2))
     }
 
     /// The forward pass without scores in memory.
-    pub(super) fn online(&self, b: &mut Builder) -> Result<Lowered, Blocked> {
+    pub(super) fn online(&self, b: &mut KernelBuilder) -> Result<Lowered, Obstacle> {
         let q = self.matrix(b, self.operand(0), true)?;
         let (k, k_at, k_panel_stride) = self.packed(b, 0, self.keys, self.depth);
         let (v, v_at, v_panel_stride) = self.packed(b, 1, self.value_depth, self.keys);
@@ -106,7 +106,7 @@ impl Strip<'_> {
             first: self.first.clone(),
         })));
         let body = b.close();
-        let grid: Vec<Var> = self.batch.iter().copied().chain([self.strip]).collect();
+        let grid: Vec<Var> = self.batch.iter().copied().chain([self.tile]).collect();
         Ok(self.finish(b, grid, body, 2))
     }
 }

@@ -1,28 +1,28 @@
-//! Attention and its backward: a strip of query rows against all keys, kept in scratch.
+//! Attention and its backward: a tile of query rows against all keys, kept in scratch.
 //!
-//! The strip holds the exact scores of every key, so that softmax is the plain three passes and
+//! The tile holds the exact scores of every key, so that softmax is the plain three passes and
 //! the bits are those of the spelled-out graph. The backward pass recomputes the probabilities
-//! and adds each strip's share to the gradients of keys and values in ascending query order.
+//! and adds each tile's share to the gradients of keys and values in ascending query order.
 
 mod backward;
 mod forward;
 mod narrow;
-mod rows;
-mod strip;
-mod tiles;
+mod query_tile;
+mod score_rows;
+mod score_tiles;
 
-use super::access::Blocked;
+use super::access::Obstacle;
 use super::axes::Axes;
-use super::builder::Builder;
+use super::builder::KernelBuilder;
 use super::pack::Operand;
 use super::{Attempt, Options};
 use crate::kernel::Format;
 use crate::schedule::{Group, Widenings};
 use bsq_ir::{Function, Mask, NodeId, Op};
-use strip::Strip;
+use query_tile::QueryTile;
 
 pub(super) fn lower(
-    mut builder: Builder,
+    mut builder: KernelBuilder,
     function: &Function,
     group: &Group,
     options: &Options,
@@ -43,7 +43,7 @@ pub(super) fn lower(
     };
     let lengths = [extent(q, 2), extent(k, 2)];
     let widths = [extent(q, 1), extent(v, 1)];
-    let tiles = options.blocks.backward_tiles;
+    let tiles = options.tiling.backward_tiles;
     let tiles = tiles.filter(|_| backward && tiles_fit(mask, lengths, widths));
     if tiles.is_some() {
         packs = vec![
@@ -65,7 +65,7 @@ pub(super) fn lower(
     let mut lowered = Vec::new();
     let none = Widenings::default();
     for (slot, &(operand, transposed)) in packs.iter().enumerate() {
-        let fresh = Builder::new(function, builder.stored(), Axes::default());
+        let fresh = KernelBuilder::new(function, builder.materialized(), Axes::default());
         let rank = function.node(operand).shape().rank();
         let batch: Vec<usize> = (0..rank - 2).collect();
         let (rows, columns) = ([rank - 2], [rank - 1]);
@@ -86,46 +86,48 @@ pub(super) fn lower(
         };
         lowered.push(operand.pack(fresh, function)?);
     }
-    let mut blocks = options.blocks;
-    let online = (blocks.online_queries)(format);
-    let by_strips = online.is_none();
+    let mut tiling = options.tiling;
+    let online = (tiling.online_queries)(format);
+    let by_query_tiles = online.is_none();
     let fits = !backward && online_fits(mask, extent(q, 1), extent(v, 1));
     let online = online.filter(|_| fits);
     if let Some(queries) = online {
-        (blocks.least_queries, blocks.most_queries) = (queries, queries);
+        (tiling.least_queries, tiling.most_queries) = (queries, queries);
     }
     if let Some(rows) = tiles {
-        (blocks.least_queries, blocks.most_queries) = (rows, rows);
+        (tiling.least_queries, tiling.most_queries) = (rows, rows);
     }
     let kind = (scale, mask, format);
     let mut by_keys = None;
-    let block = tiles.or(blocks.backward_block);
+    let block = tiles.or(tiling.backward_block);
     if let Some(size) = block.filter(|_| backward) {
-        let fresh = Builder::new(function, builder.stored(), Axes::default());
+        let fresh = KernelBuilder::new(function, builder.materialized(), Axes::default());
         by_keys = Some((fresh, size));
     }
-    let strip = Strip::new(&mut builder, function, anchor, kind, &blocks);
-    let attempt = strip.and_then(|strip| match (backward, online) {
-        // Elsewhere scratch is too dear for what this keeps there.
-        (false, None) if format != Format::F32 && by_strips => strip.forward_narrow(&mut builder),
-        (false, None) => strip.forward(&mut builder),
-        (false, Some(_)) => strip.online(&mut builder),
-        (true, _) if tiles.is_some() => strip.tiles_by_queries(&mut builder),
-        (true, _) if by_keys.is_some() => strip.backward_queries(&mut builder),
-        (true, _) => strip.backward(&mut builder),
+    let tile = QueryTile::new(&mut builder, function, anchor, kind, &tiling);
+    let attempt = tile.and_then(|tile| match (backward, online) {
+        // Elsewhere scratch is too expensive for what this keeps there.
+        (false, None) if format != Format::F32 && by_query_tiles => {
+            tile.forward_narrow(&mut builder)
+        }
+        (false, None) => tile.forward(&mut builder),
+        (false, Some(_)) => tile.online(&mut builder),
+        (true, _) if tiles.is_some() => tile.tiles_by_queries(&mut builder),
+        (true, _) if by_keys.is_some() => tile.backward_queries(&mut builder),
+        (true, _) => tile.backward(&mut builder),
     });
-    lowered.push(attempt.map_err(|blocked| (blocked, builder.axes))?);
+    lowered.push(attempt.map_err(|obstacle| (obstacle, builder.axes))?);
     if let Some((mut b, size)) = by_keys {
-        (blocks.least_queries, blocks.most_queries) = (size, size);
-        let strip = Strip::new(&mut b, function, anchor, kind, &blocks);
-        let attempt = strip.and_then(|strip| {
-            let (strip, block) = strip.in_blocks_of_keys(&mut b, size);
+        (tiling.least_queries, tiling.most_queries) = (size, size);
+        let tile = QueryTile::new(&mut b, function, anchor, kind, &tiling);
+        let attempt = tile.and_then(|tile| {
+            let (tile, block) = tile.in_blocks_of_keys(&mut b, size);
             match tiles {
-                Some(_) => strip.tiles_by_keys(&mut b, block),
-                None => strip.backward_keys(&mut b, block),
+                Some(_) => tile.tiles_by_keys(&mut b, block),
+                None => tile.backward_keys(&mut b, block),
             }
         });
-        lowered.push(attempt.map_err(|blocked| (blocked, b.axes))?);
+        lowered.push(attempt.map_err(|obstacle| (obstacle, b.axes))?);
     }
     Ok(lowered)
 }

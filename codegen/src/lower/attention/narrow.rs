@@ -1,17 +1,17 @@
-//! The forward pass of a strip in bf16 or f16: outside *the same bits everywhere*, and so with fewer passes.
+//! The forward pass of a query tile in bf16 or f16: outside *the same bits everywhere*, and so with fewer passes.
 //!
 //! Probabilities are rounded before they are divided by their sum, which is that of the rounded
 //! ones, and the sum divides the few channels of the result instead of the many probabilities.
 
-use super::Blocked;
-use super::strip::Strip;
+use super::Obstacle;
+use super::query_tile::QueryTile;
 use crate::kernel::{Affine, Combine, Element, Extent, Stmt, Var};
 use crate::lower::Lowered;
-use crate::lower::builder::Builder;
+use crate::lower::builder::KernelBuilder;
 use bsq_ir::{DType, Mask, Op};
 
-impl Strip<'_> {
-    pub(super) fn forward_narrow(&self, b: &mut Builder) -> Result<Lowered, Blocked> {
+impl QueryTile<'_> {
+    pub(super) fn forward_narrow(&self, b: &mut KernelBuilder) -> Result<Lowered, Obstacle> {
         let (dtype, f32) = (self.format.a(), DType::F32);
         let q = self.matrix(b, self.operand(0), true)?;
         let q = self.rows_of(b, q, self.depth);
@@ -32,18 +32,18 @@ impl Strip<'_> {
             self.depth,
         ));
         self.open_rows(b);
-        let late = self.mask == Mask::None && self.scale > 0.0;
-        if !late {
+        let deferred_scale = self.mask == Mask::None && self.scale > 0.0;
+        if !deferred_scale {
             self.scale_and_mask(b, scores)?;
         }
         let scale = b.constant(f32, u64::from(self.scale.to_bits()));
         let mut maximum = self.reduce(b, Combine::Max, |b, at| self.load_row(b, scores, at));
-        if late {
+        if deferred_scale {
             maximum = b.map(Op::Mul, f32, &[maximum, scale]);
         }
         self.for_each_key(b, |b, _, at| {
             let mut score = self.load_row(b, scores, at.clone());
-            if late {
+            if deferred_scale {
                 score = b.map(Op::Mul, f32, &[score, scale]);
             }
             let shifted = b.map(Op::Sub, f32, &[score, maximum]);
@@ -86,7 +86,7 @@ impl Strip<'_> {
         });
         self.close_rows(b);
         let body = b.close();
-        let grid: Vec<Var> = self.batch.iter().copied().chain([self.strip]).collect();
+        let grid: Vec<Var> = self.batch.iter().copied().chain([self.tile]).collect();
         Ok(self.finish(b, grid, body, 2))
     }
 }

@@ -1,14 +1,14 @@
 //! The kernel of a contraction: rows and columns are cut into blocks, and statements get loops.
 
-use super::super::access::Blocked;
-use super::super::blocks::Extents;
-use super::super::builder::{Builder, Shared};
-use super::super::left::{Left, LeftBlock};
-use super::super::nest::{Nest, block_of};
+use super::super::access::Obstacle;
+use super::super::builder::{KernelBuilder, Shared};
+use super::super::lhs::{Lhs, LhsBlock};
 use super::super::pack::{self, Packed};
+use super::super::tiling::Extents;
 use super::super::{Lowered, label, loops};
 use super::Plan;
 use super::epilogue::Epilogue;
+use super::epilogue_nest::{EpilogueNest, block_of};
 use crate::kernel::{Affine, Contract, Element, Extent, Kernel, PANEL, Stmt, Var};
 use bsq_ir::NodeId;
 
@@ -39,17 +39,21 @@ impl Blocking {
     }
 }
 
-/// The right side's factor of columns: a stored node, and the offset in it.
+/// The rhs's factor of columns: a materialized node, and the offset in it.
 type Factor = Option<(NodeId, Affine)>;
 
 impl Plan<'_> {
-    pub(super) fn assemble(&self, b: &mut Builder, epilogue: Epilogue) -> Result<Lowered, Blocked> {
+    pub(super) fn assemble(
+        &self,
+        b: &mut KernelBuilder,
+        epilogue: Epilogue,
+    ) -> Result<Lowered, Obstacle> {
         let node = self.function.node(self.anchor);
         let (lhs, rhs) = (node.operands[0], node.operands[1]);
         let (function, dot, result) = (self.function, self.dot, &self.result_index);
-        let format = self.sides.format;
-        let mut left = Left::new(b, function, lhs, dot, result, format, self.widened)?;
-        let mut factor = self.sides.column_factor(b, function, rhs, dot, result)?;
+        let format = self.operands.format;
+        let mut lhs = Lhs::new(b, function, lhs, dot, result, format, self.widened)?;
+        let mut factor = self.operands.column_factor(b, function, rhs, dot, result)?;
         let panels = pack::packed_type(function, self.anchor, format);
         let packed = b.buffer(Shared::Extra(self.anchor, 0), &panels.ty, false);
         let c_place = match epilogue.sums {
@@ -61,30 +65,30 @@ impl Plan<'_> {
         let item = b.close();
         b.open(&[]);
         let Epilogue { local, .. } = epilogue;
-        let mut nest = Nest {
+        let mut nest = EpilogueNest {
             item,
             rows: epilogue.rows,
             columns: epilogue.columns,
         };
         let column = nest
             .merge_columns(&self.columns, local, &mut factor_at(&mut factor), b)
-            .ok_or(Blocked::Store(self.anchor))?;
+            .ok_or(Obstacle::Materialize(self.anchor))?;
         let (row, outer) = match self.rows.split_last() {
-            Some((&row, outer)) => nest.merge_rows(row, outer.to_vec(), local, &mut left.at, b),
+            Some((&row, outer)) => nest.merge_rows(row, outer.to_vec(), local, &mut lhs.at, b),
             None => (b.axes.var(1), Vec::new()),
         };
         let column = column.unwrap_or_else(|| b.axes.var(1));
         let n = b.axes.extent(column);
         let mut c_at = self.result_offset(b, &outer, row, column);
-        let left_strides = left.strides(b, row, self.blocks);
+        let lhs_strides = lhs.strides(b, row, self.tiling);
         let counted = |vars: &[Var]| -> usize { vars.iter().map(|&v| b.axes.extent(v)).product() };
-        let (rows, columns) = self.blocks.balanced(&Extents {
+        let (rows, columns) = self.tiling.balanced(&Extents {
             batch: counted(&self.batch) * counted(&outer),
             m: b.axes.extent(row),
             n,
             format,
         });
-        let mut moved: [&mut Affine; 2] = [&mut left.at, &mut c_at];
+        let mut moved: [&mut Affine; 2] = [&mut lhs.at, &mut c_at];
         let (row_block, m_extent) = block_of(&mut nest, row, rows, b, &mut moved);
         let mut moved = factor_at(&mut factor);
         moved.push(&mut c_at);
@@ -98,13 +102,13 @@ impl Plan<'_> {
             columns: b.axes.extent(column),
         };
 
-        let block = left.read(
+        let block = lhs.read(
             b,
             row,
             &blocking.m,
-            left_strides,
-            blocking.start(&left.at),
-            (rows, self.blocks.copies_far_sides),
+            lhs_strides,
+            blocking.start(&lhs.at),
+            (rows, self.tiling.copies_far_lhs),
         );
         let columns = self.own_of_columns(b, &blocking, &panels, factor)?;
         let (c, c_row_stride) = match epilogue.sums {
@@ -156,18 +160,18 @@ impl Plan<'_> {
         })
     }
 
-    /// What each column of a block has of its own: a factor, or where its sums start.
+    /// The value of each column of a block: a factor, or where its sums start.
     fn own_of_columns(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         blocking: &Blocking,
         panels: &Packed,
         factor: Factor,
-    ) -> Result<Option<Element>, Blocked> {
+    ) -> Result<Option<Element>, Obstacle> {
         if let Some((node, at)) = factor {
             if at.coefficient(blocking.column) != 1 && blocking.columns > 1 {
                 let rhs = self.function.node(self.anchor).operands[1];
-                return Err(Blocked::Store(rhs));
+                return Err(Obstacle::Materialize(rhs));
             }
             let place = b.node_buffer(node, false);
             return Ok(Some(Element::new(place, blocking.start(&at))));
@@ -185,7 +189,7 @@ impl Plan<'_> {
     }
 
     /// The offset of the result's element in a plain row-major buffer.
-    fn result_offset(&self, b: &Builder, outer: &[Var], row: Var, column: Var) -> Affine {
+    fn result_offset(&self, b: &KernelBuilder, outer: &[Var], row: Var, column: Var) -> Affine {
         let mut at = Affine::var(column);
         let mut stride = b.axes.extent(column) as i64;
         let batch = self.batch.iter().rev();
@@ -199,8 +203,13 @@ impl Plan<'_> {
     }
 }
 
-/// A work item: the left side's block, the contraction, and its epilogue's loops if it has one.
-fn body(block: LeftBlock, contract: Contract, nest: Nest, epilogue: Option<Blocking>) -> Vec<Stmt> {
+/// A work item: the lhs's block, the contraction, and its epilogue's loops if it has one.
+fn body(
+    block: LhsBlock,
+    contract: Contract,
+    nest: EpilogueNest,
+    epilogue: Option<Blocking>,
+) -> Vec<Stmt> {
     let mut body = block.prologue;
     body.extend(nest.item);
     body.push(Stmt::Contract(Box::new(contract)));

@@ -1,7 +1,7 @@
 //! The epilogue: what is computed of a block's sums, and stored.
 
-use super::super::access::{Blocked, Source, digits, flatten};
-use super::super::builder::Builder;
+use super::super::access::{Obstacle, Source, digits, flatten};
+use super::super::builder::KernelBuilder;
 use super::Plan;
 use crate::kernel::{Affine, Element, Format, Place, Stmt, Var};
 use bsq_ir::{Function, NodeId};
@@ -20,11 +20,11 @@ pub(super) struct Epilogue {
 }
 
 impl Plan<'_> {
-    pub(super) fn epilogue(&self, b: &mut Builder) -> Result<Epilogue, Blocked> {
-        let format = self.sides.format;
+    pub(super) fn epilogue(&self, b: &mut KernelBuilder) -> Result<Epilogue, Obstacle> {
+        let format = self.operands.format;
         // Sums of bytes are not the result yet.
         let alone = self.group.members.len() == 1 && format != Format::Int8;
-        let elements = self.blocks.most_results;
+        let elements = self.tiling.most_results;
         let sums = (!alone).then(|| b.scratch(format.c(), elements));
         let row_scope: Vec<Var> = self.rows.last().copied().into_iter().collect();
         b.open(&row_scope);
@@ -34,7 +34,7 @@ impl Plan<'_> {
             let mut value = b.load_here(Element::new(place, Affine::var(local)), format.c());
             if format == Format::Int8 {
                 let (function, anchor, at) = (self.function, self.anchor, &self.result_index);
-                value = self.sides.sum_of_bytes(b, function, anchor, at, value)?;
+                value = self.operands.sum_of_bytes(b, function, anchor, at, value)?;
             }
             b.define(self.anchor, self.result_index.clone(), value);
             self.emit_stores(b)?;
@@ -49,16 +49,17 @@ impl Plan<'_> {
         })
     }
 
-    fn emit_stores(&self, b: &mut Builder) -> Result<(), Blocked> {
+    fn emit_stores(&self, b: &mut KernelBuilder) -> Result<(), Obstacle> {
         let root = *self.group.members.last().expect("a group has members");
-        for &id in self.group.stored.iter().rev() {
+        for &id in self.group.materialized.iter().rev() {
             let index = match id {
                 id if id == root => self.root_index.clone(),
                 id => find(b, self.function, root, self.root_index.clone(), id)?,
             };
             let shape = self.function.node(id).shape();
             let at = flatten(&index, shape);
-            digits(&at, shape.elements(), |var| b.axes.extent(var)).ok_or(Blocked::Store(id))?;
+            digits(&at, shape.elements(), |var| b.axes.extent(var))
+                .ok_or(Obstacle::Materialize(id))?;
             let value = b.value(id, index)?;
             let place = b.node_buffer(id, true);
             b.store(place, at, value);
@@ -69,17 +70,17 @@ impl Plan<'_> {
 
 /// The index at which `target` is reached from element `index` of `from`; it must be unique.
 pub(super) fn find(
-    b: &Builder,
+    b: &KernelBuilder,
     function: &Function,
     from: NodeId,
     index: Vec<Affine>,
     target: NodeId,
-) -> Result<Vec<Affine>, Blocked> {
+) -> Result<Vec<Affine>, Obstacle> {
     let mut found: Option<Vec<Affine>> = None;
     let mut pending = vec![(from, index)];
     let mut visited = HashSet::new();
     while let Some((id, index)) = pending.pop() {
-        let Source::Computed(id, index) = b.places().locate(id, index)? else {
+        let Source::Computed(id, index) = b.addressing().locate(id, index)? else {
             continue;
         };
         if !visited.insert((id, index.clone())) {
@@ -87,7 +88,7 @@ pub(super) fn find(
         }
         if id == target {
             if found.as_ref().is_some_and(|known| *known != index) {
-                return Err(Blocked::Store(target));
+                return Err(Obstacle::Materialize(target));
             }
             found = Some(index);
             continue;
@@ -101,5 +102,5 @@ pub(super) fn find(
             );
         }
     }
-    found.ok_or(Blocked::Store(target))
+    found.ok_or(Obstacle::Materialize(target))
 }

@@ -1,40 +1,41 @@
-//! Contractions with their epilogue: blocks of the result from packed panels of the right side.
+//! Contractions with their epilogue: blocks of the result from packed panels of the rhs.
 //!
 //! A work item computes one block of rows and columns: the block contraction leaves it in
-//! scratch, and the epilogue reads it from there. The left side is read in place where its rows
+//! scratch, and the epilogue reads it from there. The lhs is read in place where its rows
 //! and its contracted axes step evenly, otherwise a block of it is copied to scratch first.
 
 mod assemble;
 mod epilogue;
+mod epilogue_nest;
 
-use super::access::{Blocked, digits};
+use super::access::{Obstacle, digits};
 use super::axes::Axes;
-use super::blocks::Blocks;
-use super::builder::Builder;
-use super::rows::root_axes;
-use super::sides::Sides;
+use super::builder::KernelBuilder;
+use super::loop_nest::root_axes;
+use super::operand_formats::OperandFormats;
+use super::tiling::TilingPolicy;
 use super::{Attempt, pack};
 use crate::kernel::{Affine, Var};
 use crate::schedule::{Group, Widenings};
 use bsq_ir::{DotAxes, Function, NodeId, Op};
 
 pub(super) fn lower(
-    mut builder: Builder,
+    mut builder: KernelBuilder,
     function: &Function,
     group: &Group,
     widened: &Widenings,
-    blocks: &Blocks,
+    tiling: &TilingPolicy,
 ) -> Attempt {
     let anchor = group.anchor.expect("a contraction");
     let attempt =
-        Plan::new(&mut builder, function, (group, anchor), widened, blocks).and_then(|plan| {
+        Plan::new(&mut builder, function, (group, anchor), widened, tiling).and_then(|plan| {
             let epilogue = plan.epilogue(&mut builder)?;
             plan.assemble(&mut builder, epilogue)
         });
-    let stored = builder.stored();
-    let lowered = attempt.map_err(|blocked| (blocked, builder.axes))?;
+    let materialized = builder.materialized();
+    let lowered = attempt.map_err(|obstacle| (obstacle, builder.axes))?;
     let rhs = function.node(anchor).operands[1];
-    let fresh = Builder::new(function, stored, Axes::default());
+    let fresh = KernelBuilder::new(function, materialized, Axes::default());
     let packed = pack::contraction_rhs(fresh, function, anchor, rhs, widened)?;
     Ok(vec![packed, lowered])
 }
@@ -46,8 +47,8 @@ struct Plan<'f> {
     anchor: NodeId,
     dot: &'f DotAxes,
     widened: &'f Widenings,
-    blocks: &'f Blocks,
-    sides: Sides,
+    tiling: &'f TilingPolicy,
+    operands: OperandFormats,
     /// The index of the root in terms of its variables, and of the contraction's result.
     root_index: Vec<Affine>,
     batch: Vec<Var>,
@@ -58,12 +59,12 @@ struct Plan<'f> {
 
 impl<'f> Plan<'f> {
     fn new(
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         function: &'f Function,
         (group, anchor): (&'f Group, NodeId),
         widened: &'f Widenings,
-        blocks: &'f Blocks,
-    ) -> Result<Self, Blocked> {
+        tiling: &'f TilingPolicy,
+    ) -> Result<Self, Obstacle> {
         let Op::DotGeneral(dot) = &function.node(anchor).op else {
             unreachable!("a contraction's anchor contracts")
         };
@@ -75,7 +76,10 @@ impl<'f> Plan<'f> {
         for (axis, index) in result_index.iter().enumerate() {
             let ascends = index.terms.iter().all(|term| term.1 > 0);
             let vars = digits(index, shape[axis], |var| b.axes.extent(var));
-            parts.push(vars.filter(|_| ascends).ok_or(Blocked::Store(anchor))?);
+            parts.push(
+                vars.filter(|_| ascends)
+                    .ok_or(Obstacle::Materialize(anchor))?,
+            );
         }
         let batches = dot.batch.len();
         let lhs = function.node(function.node(anchor).operands[0]).shape();
@@ -89,8 +93,8 @@ impl<'f> Plan<'f> {
             anchor,
             dot,
             widened,
-            blocks,
-            sides: Sides::new(function, anchor, widened),
+            tiling,
+            operands: OperandFormats::new(function, anchor, widened),
             root_index,
             batch,
             rows,

@@ -2,8 +2,8 @@
 
 use super::Packed;
 use crate::kernel::{Affine, Extent, PANEL, Stmt, Var};
-use crate::lower::access::Blocked;
-use crate::lower::builder::Builder;
+use crate::lower::access::Obstacle;
+use crate::lower::builder::KernelBuilder;
 use crate::lower::loops;
 use bsq_ir::NodeId;
 
@@ -34,12 +34,12 @@ impl Columns {
     }
 
     pub fn new(
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         load: &mut [Stmt],
         vars: &[Var],
         packed: &Packed,
         node: NodeId,
-    ) -> Result<Self, Blocked> {
+    ) -> Result<Self, Obstacle> {
         // Merging changes what it is tried on, even where it fails in the end.
         let (mut merged, mut axes) = (load.to_vec(), b.axes.clone());
         let column = match (vars, loops::merge_all(&mut merged, vars, &mut axes)) {
@@ -75,20 +75,20 @@ impl Columns {
 
     /// Columns that step unevenly, such as heads and their channels: the innermost variables
     /// that make up one panel, and the others to count panels.
-    fn uneven(b: &mut Builder, vars: &[Var], node: NodeId) -> Result<Self, Blocked> {
+    fn uneven(b: &mut KernelBuilder, vars: &[Var], node: NodeId) -> Result<Self, Obstacle> {
         let (mut place, mut inner, mut width) = (Affine::default(), Vec::new(), 1);
         let mut outer = vars.to_vec();
         while width < PANEL {
-            let var = outer.pop().ok_or(Blocked::Store(node))?;
+            let var = outer.pop().ok_or(Obstacle::Materialize(node))?;
             let (extent, missing) = (b.axes.extent(var), PANEL / width);
             if extent > missing && extent.is_multiple_of(missing) {
-                return Err(Blocked::Split {
+                return Err(Obstacle::Split {
                     var,
                     inner: missing,
                 });
             }
             if !missing.is_multiple_of(extent) {
-                return Err(Blocked::Store(node));
+                return Err(Obstacle::Materialize(node));
             }
             place = place.add(&Affine::var(var).scale(width as i64));
             inner.push((var, Extent::Static(extent)));

@@ -1,15 +1,16 @@
-//! Packing: the right side of a contraction as panels of [`PANEL`] columns.
+//! Packing: the rhs of a contraction as panels of [`PANEL`] columns.
 
 mod columns;
 mod operand;
 
 use super::axes::Axes;
-use super::builder::Builder;
-use super::sides::Sides;
+use super::builder::KernelBuilder;
+use super::operand_formats::OperandFormats;
+use super::{Attempt, Lowered};
 use crate::kernel::{Affine, Element, Extent, Format, Inst, PANEL, Place, Stmt, Var};
 use crate::schedule::Widenings;
 use bsq_ir::{DType, DotAxes, Function, NodeId, Op, Type};
-pub(super) use operand::{Attempt1, Operand};
+pub(super) use operand::Operand;
 
 /// A packed operand: `[batch][panels][k][PANEL]`, or what its format makes of the last two.
 pub(super) struct Packed {
@@ -50,7 +51,7 @@ impl Packed {
     }
 }
 
-/// The layout of a contraction's packed right side.
+/// The layout of a contraction's packed rhs.
 pub(super) fn packed_type(function: &Function, anchor: NodeId, format: Format) -> Packed {
     let node = function.node(anchor);
     let Op::DotGeneral(dot) = &node.op else {
@@ -67,14 +68,14 @@ pub(super) fn packed_type(function: &Function, anchor: NodeId, format: Format) -
     )
 }
 
-/// The kernel that packs the right side of a contraction.
+/// The kernel that packs the rhs of a contraction.
 pub(super) fn contraction_rhs(
-    builder: Builder,
+    builder: KernelBuilder,
     function: &Function,
     anchor: NodeId,
     rhs: NodeId,
     widened: &Widenings,
-) -> Attempt1 {
+) -> Attempt<Lowered> {
     let Op::DotGeneral(dot) = &function.node(anchor).op else {
         unreachable!("a contraction")
     };
@@ -88,7 +89,7 @@ pub(super) fn contraction_rhs(
         batch: &side(batch),
         contracted: &side(contract),
         columns: &free,
-        format: Sides::new(function, anchor, widened).format,
+        format: OperandFormats::new(function, anchor, widened).format,
         widened,
     }
     .pack(builder, function)
@@ -103,7 +104,7 @@ fn linear(vars: &[Var], axes: &Axes) -> Affine {
 
 /// A loop that fills elements with zero.
 pub(super) fn zeros(
-    b: &mut Builder,
+    b: &mut KernelBuilder,
     (place, dtype): (Place, DType),
     start: Affine,
     extent: Extent,

@@ -6,16 +6,12 @@ use crate::kernel::{
     Affine, Combine, Element, Extent, Format, Inst, Kernel, PANEL, Reduce, Reduction, Stmt, Value,
     Var,
 };
-use crate::lower::access::{Blocked, Source};
-use crate::lower::axes::Axes;
-use crate::lower::builder::{Builder, Shared};
-use crate::lower::rows::root_axes;
-use crate::lower::{Lowered, loops};
+use crate::lower::access::{Obstacle, Source};
+use crate::lower::builder::{KernelBuilder, Shared};
+use crate::lower::loop_nest::root_axes;
+use crate::lower::{Attempt, Lowered, loops};
 use crate::schedule::Widenings;
 use bsq_ir::{DType, Function, NodeId, Op, Shape};
-
-/// One kernel, or the reason why not with the axes of the attempt.
-pub(in crate::lower) type Attempt1 = Result<Lowered, (Blocked, Axes)>;
 
 /// A tensor whose axes are batch, contracted and column axes, each enumerated in the given order.
 pub(in crate::lower) struct Operand<'a> {
@@ -32,17 +28,17 @@ pub(in crate::lower) struct Operand<'a> {
 
 impl Operand<'_> {
     /// The kernel that packs the operand.
-    pub fn pack(&self, mut builder: Builder, function: &Function) -> Attempt1 {
+    pub fn pack(&self, mut builder: KernelBuilder, function: &Function) -> Attempt<Lowered> {
         loop {
             match self.emit(&mut builder, function) {
                 Ok(lowered) => return Ok(lowered),
-                Err(Blocked::Split { var, inner }) => builder = builder.restart(var, inner),
-                Err(blocked) => return Err((blocked, builder.axes)),
+                Err(Obstacle::Split { var, inner }) => builder = builder.restart(var, inner),
+                Err(obstacle) => return Err((obstacle, builder.axes)),
             }
         }
     }
 
-    fn emit(&self, b: &mut Builder, function: &Function) -> Result<Lowered, Blocked> {
+    fn emit(&self, b: &mut KernelBuilder, function: &Function) -> Result<Lowered, Obstacle> {
         let &Operand { node, format, .. } = self;
         let shape = function.node(node).shape().clone();
         let size = |axes: &[usize]| -> usize { axes.iter().map(|&axis| shape[axis]).product() };
@@ -63,10 +59,10 @@ impl Operand<'_> {
         };
         let (batch_vars, k_vars, column_vars) =
             (part(self.batch), part(self.contracted), part(self.columns));
-        let (stored, at) = self.locate(b, function, index)?;
-        let from = Element::new(b.node_buffer(stored, false), at);
+        let (materialized, at) = self.locate(b, function, index)?;
+        let from = Element::new(b.node_buffer(materialized, false), at);
         let to = b.buffer(Shared::Extra(self.anchor, self.slot), &packed.ty, true);
-        let (mut load, value) = self.element(b, from, function.node(stored).dtype());
+        let (mut load, value) = self.element(b, from, function.node(materialized).dtype());
         let k_vars = loops::merge_neighbours(&mut load, &k_vars, &mut b.axes);
         let columns = Columns::new(b, &mut load, &column_vars, &packed, node)?;
         let panel = packed.batch(&batch_vars, &b.axes);
@@ -130,31 +126,31 @@ impl Operand<'_> {
     /// Where an element is stored, in the operand's type or in what it is widened from.
     fn locate(
         &self,
-        b: &Builder,
+        b: &KernelBuilder,
         function: &Function,
         index: Vec<Affine>,
-    ) -> Result<(NodeId, Affine), Blocked> {
-        let mut source = b.places().locate(self.node, index)?;
+    ) -> Result<(NodeId, Affine), Obstacle> {
+        let mut source = b.addressing().locate(self.node, index)?;
         if let Source::Computed(value, index) = &source
             && let Some(widening) = self.widened.value(*value)
         {
-            source = b.places().locate(widening.narrow, index.clone())?;
+            source = b.addressing().locate(widening.narrow, index.clone())?;
         }
         match source {
-            Source::Stored(stored, at) => Ok((stored, at)),
+            Source::Materialized(materialized, at) => Ok((materialized, at)),
             Source::Computed(computed, _) => match function.node(computed).dtype() {
-                DType::F32 => Err(Blocked::Store(self.node)),
-                _ => Err(Blocked::Store(computed)),
+                DType::F32 => Err(Obstacle::Materialize(self.node)),
+                _ => Err(Obstacle::Materialize(computed)),
             },
         }
     }
 
     /// Loads an element and brings it into the format of the panels.
-    fn element(&self, b: &mut Builder, from: Element, dtype: DType) -> (Vec<Stmt>, Value) {
+    fn element(&self, b: &mut KernelBuilder, from: Element, dtype: DType) -> (Vec<Stmt>, Value) {
         let value = b.fresh();
         let inst = Inst::Load(from);
         let mut stmts = vec![Stmt::Let { value, dtype, inst }];
-        let mut map = |b: &mut Builder, dtype, inst| {
+        let mut map = |b: &mut KernelBuilder, dtype, inst| {
             let value = b.fresh();
             stmts.push(Stmt::Let { value, dtype, inst });
             value
@@ -173,20 +169,20 @@ impl Operand<'_> {
     }
 
     /// The variables of the contracted axes, and the place in the panel that they stand for: terms
-    /// that lie side by side have a variable of their own.
+    /// that lie side by side have a separate variable.
     fn steps(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         load: &mut [Stmt],
         mut vars: Vec<Var>,
-    ) -> Result<(Vec<Var>, Affine), Blocked> {
+    ) -> Result<(Vec<Var>, Affine), Obstacle> {
         let (terms, width) = (self.format.terms(), PANEL as i64);
         let last = match vars.last() {
             Some(&last) if terms > 1 => last,
             _ => return Ok((vars.clone(), linear(&vars, &b.axes).scale(width))),
         };
         if !b.axes.extent(last).is_multiple_of(terms) {
-            return Err(Blocked::Store(self.node));
+            return Err(Obstacle::Materialize(self.node));
         }
         let term = b.axes.var(terms);
         let step = Affine::var(last).scale(terms as i64);
@@ -201,18 +197,18 @@ impl Operand<'_> {
     /// they end 128 times the sum of the column too large.
     fn starts(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         packed: &Packed,
         load: &[Stmt],
         k_vars: &[Var],
         columns: &Columns,
         panel: &Affine,
-    ) -> Result<Vec<Stmt>, Blocked> {
+    ) -> Result<Vec<Stmt>, Obstacle> {
         let (Some(ty), Stmt::Let { inst, .. }) = (&packed.starts, &load[0]) else {
             return Ok(Vec::new());
         };
         let &[k] = k_vars else {
-            return Err(Blocked::Store(self.node));
+            return Err(Obstacle::Materialize(self.node));
         };
         let to = b.buffer(Shared::Extra(self.anchor, self.slot + 1), ty, true);
         let let_ = |value, dtype, inst| Stmt::Let { value, dtype, inst };

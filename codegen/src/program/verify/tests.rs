@@ -115,9 +115,9 @@ fn what_changes_from_run_to_run_is_not_stable() {
     program
         .launches
         .iter_mut()
-        .for_each(|launch| launch.stable = true);
+        .for_each(|launch| launch.invariant = true);
     let message = message(&program);
-    assert!(message.contains("it is stable, but"), "{message}");
+    assert!(message.contains("it is invariant, but"), "{message}");
 }
 
 /// One kernel that reads and writes: each element is read before it is written, or it is an error.

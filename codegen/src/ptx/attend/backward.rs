@@ -36,8 +36,8 @@ fn numbers_at(a: &AttendBackward) -> i64 {
 }
 
 /// What a thread knows of its rows `g` and `g + 8`, and where it is in its warp.
-struct Rows {
-    left: [Vec<[Reg; 4]>; 2],
+struct RowState {
+    lhs: [Vec<[Reg; 4]>; 2],
     /// The end of the keys that a query sees; the first query that sees a key.
     bounds: [Index; 2],
     /// Of queries: what is added to powers of 2, and one over the sum of exponentials.
@@ -56,11 +56,11 @@ impl Emitter<'_> {
         let (group, four) = self.split(lane, 4);
         let row = self.times_plus(warp, WARP_ROWS, group);
         let inside = [0, 8].map(|by| self.row_inside(row, by, extent));
-        let left = [0, 1].map(|i| {
-            let side = &a.left[i];
+        let lhs = [0, 1].map(|i| {
+            let side = &a.lhs[i];
             let strides = (side.row_stride, side.column_stride);
             let from = (&side.first, strides, a.depths[i]);
-            self.left_sides(Format::F32, from, (row, four), inside)
+            self.lhs_fragments(Format::F32, from, (row, four), inside)
         });
         let (bounds, blocks) = self.bounds(a, row, extent);
         let own = (!a.by_keys).then(|| {
@@ -71,14 +71,14 @@ impl Emitter<'_> {
             let inverses = sums.map(|sum| self.inverse(sum));
             (maxima.map(|maximum| self.exponent_shift(maximum)), inverses)
         });
-        let rows = Rows {
-            left,
+        let rows = RowState {
+            lhs,
             bounds,
             own,
             group,
             four,
         };
-        let from = [0, 1].map(|i| self.address(&a.right[i].first));
+        let from = [0, 1].map(|i| self.address(&a.rhs[i].first));
         let of_columns = match a.by_keys {
             true => [&a.maxima, &a.sums, &a.inner]
                 .map(|x| self.address(x))
@@ -187,7 +187,7 @@ impl Emitter<'_> {
         for (which, from) in from.iter().enumerate() {
             let piece = (a.depths[which] / PANEL, ROWS, SECOND_PITCH);
             let to = stage.plus(which as i64 * second_at(a));
-            let bytes = 4 * a.right[which].stride;
+            let bytes = 4 * a.rhs[which].stride;
             let rows = (None, Some(first));
             self.copy_panels(from, bytes, piece, rows, (a.columns, false), to);
         }
@@ -216,7 +216,7 @@ impl Emitter<'_> {
     fn score_tile(
         &mut self,
         a: &AttendBackward,
-        rows: &Rows,
+        rows: &RowState,
         (block, f): (Reg, usize),
         stage: &Address,
     ) -> (Fragment, Fragment) {
@@ -224,8 +224,8 @@ impl Emitter<'_> {
         let lane = self.times_plus(rows.group, ROW as usize, lane);
         let base = self.plus(stage.base, lane);
         let from = Address { base, ..*stage }.plus((STEP * f) as i64 * ROW);
-        let scores = self.over_channels(&rows.left[0], &from);
-        let dp = self.over_channels(&rows.left[1], &from.plus(second_at(a)));
+        let scores = self.over_channels(&rows.lhs[0], &from);
+        let dp = self.over_channels(&rows.lhs[1], &from.plus(second_at(a)));
         let (shifts, inverses) = match rows.own {
             Some(([s0, s1], [i0, i1])) => ([s0, s0, s1, s1], [i0, i0, i1, i1]),
             None => {
@@ -279,16 +279,16 @@ impl Emitter<'_> {
     }
 
     /// Products of rows with the vectors of 8 columns.
-    fn over_channels(&mut self, left: &[[Reg; 4]], from: &Address) -> Fragment {
+    fn over_channels(&mut self, lhs: &[[Reg; 4]], from: &Address) -> Fragment {
         let sums = [0; 4].map(|_| self.t.def(Class::F32, "mov.f32", Float(0.0)));
-        for (step, left) in left.iter().enumerate() {
+        for (step, lhs) in lhs.iter().enumerate() {
             let (panel, half) = (step / 2, step % 2);
             let from = from.plus(panel as i64 * STAGED_PANEL + 32 * half as i64);
-            let right = [0, 16].map(|by| {
+            let rhs = [0, 16].map(|by| {
                 let word = self.t.def(Class::F32, "ld.shared.f32", from.plus(by));
                 self.tf32(word)
             });
-            self.multiply(Format::F32, &sums, left, right);
+            self.multiply(Format::F32, &sums, lhs, rhs);
         }
         sums
     }
@@ -343,10 +343,10 @@ impl Emitter<'_> {
         sums: &[Pair],
         [c0, c1, c2, c3]: Fragment,
         stage: &Address,
-        (rows, f): (&Rows, usize),
+        (rows, f): (&RowState, usize),
     ) {
         // Terms t and t + 4 are the columns 2t and 2t + 1.
-        let left = [c0, c2, c1, c3].map(|x| self.tf32(x));
+        let lhs = [c0, c2, c1, c3].map(|x| self.tf32(x));
         let lane = self.times(rows.group, 8);
         let lane = self.times_plus(rows.four, 2 * ROW as usize, lane);
         let base = self.plus(stage.base, lane);
@@ -356,7 +356,7 @@ impl Emitter<'_> {
             let low = self.rounded_words(Format::F32, &from);
             let high = self.rounded_words(Format::F32, &from.plus(ROW));
             for which in 0..2 {
-                self.multiply(Format::F32, &pair[which], &left, [low[which], high[which]]);
+                self.multiply(Format::F32, &pair[which], &lhs, [low[which], high[which]]);
             }
         }
     }

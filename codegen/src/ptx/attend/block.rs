@@ -3,7 +3,7 @@
 use super::super::emit::Emitter;
 use super::super::memory::Address;
 use super::super::text::{Class, Float, Reg};
-use super::{LOG2_E, NEXT_PITCH, Pair, ROWS, Rows, STEP, Values, k_bytes, keys};
+use super::{LOG2_E, NEXT_PITCH, Pair, ROWS, RowState, STEP, Values, k_bytes, keys};
 use crate::kernel::{Attend, Format, PANEL};
 
 const ALL: u32 = u32::MAX;
@@ -13,7 +13,7 @@ impl Emitter<'_> {
         &mut self,
         a: &Attend,
         (queries, outputs): (&[[Reg; 4]], &[Pair]),
-        rows: &mut Rows,
+        rows: &mut RowState,
         (block, group, four): (Reg, Reg, Reg),
         stage: &Address,
     ) {
@@ -78,7 +78,7 @@ impl Emitter<'_> {
         &mut self,
         a: &Attend,
         scores: Vec<Pair>,
-        rows: &Rows,
+        rows: &RowState,
         (block, four): (Reg, Reg),
     ) -> Vec<Pair> {
         if a.causal.is_none() && a.keys.is_multiple_of(keys(a)) {
@@ -103,12 +103,12 @@ impl Emitter<'_> {
         masked
     }
 
-    /// Corrects what is known of the rows, and gives the exponentials as left sides of 8 words.
+    /// Corrects what is known of the rows, and gives the exponentials as left operands of 8 words.
     fn exponentials(
         &mut self,
         format: Format,
         scores: &[Pair],
-        rows: &mut Rows,
+        rows: &mut RowState,
         outputs: &[Pair],
     ) -> Vec<[Reg; 4]> {
         let log2_e = Float(LOG2_E);
@@ -146,7 +146,7 @@ impl Emitter<'_> {
                 .t
                 .def(Class::F32, "mul.rn.f32", format_args!("{maximum}, {minus}"));
         }
-        let mut left = Vec::new();
+        let mut lhs = Vec::new();
         for pair in scores {
             let exps = pair.map(|fragment| {
                 [0, 1, 2, 3].map(|at| {
@@ -162,16 +162,16 @@ impl Emitter<'_> {
             let [even, odd] = exps;
             match format {
                 // Key 4t, then 4t + 1; and of the next keys 4t + 2, then 4t + 3.
-                Format::F32 => left.extend([0, 1].map(|second| {
+                Format::F32 => lhs.extend([0, 1].map(|second| {
                     [even[second], even[2 + second], odd[second], odd[2 + second]]
                         .map(|exp| self.tf32(exp))
                 })),
-                _ => left.push([(0, 0), (2, 0), (0, 1), (2, 1)].map(|(row, second)| {
+                _ => lhs.push([(0, 0), (2, 0), (0, 1), (2, 1)].map(|(row, second)| {
                     self.pack(format, [even[row + second], odd[row + second]])
                 })),
             }
         }
-        left
+        lhs
     }
 
     /// A value combined over the four threads that share a row.

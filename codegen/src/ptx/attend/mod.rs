@@ -2,7 +2,7 @@
 //!
 //! A warp has 16 queries and keeps their sums in registers. Blocks of keys and values are staged
 //! in shared memory while the block before is used. Scores of 16 keys leave a thread with four
-//! neighbouring keys of two rows, which are the left side of the second product as they are, if
+//! neighbouring keys of two rows, which are the lhs of the second product as they are, if
 //! the rows of V are taken in the same order. As in contractions, all is counted in words: one term
 //! of tf32, two of bf16 or f16.
 
@@ -78,7 +78,7 @@ impl Values {
 }
 
 /// What a thread knows of its rows.
-struct Rows {
+struct RowState {
     /// The rows g and g + 8 of its warp: whether they exist, and how many keys they see.
     inside: [Reg; 2],
     limits: [Index; 2],
@@ -94,10 +94,10 @@ impl Emitter<'_> {
         let row = self.times_plus(warp, WARP_ROWS, group);
         let inside = [0, 8].map(|by| self.row_inside(row, by, rows));
         let from = (&a.q, (a.q_row_stride, a.q_column_stride), a.depth);
-        let queries = self.left_sides(a.format, from, (row, four), inside);
+        let queries = self.lhs_fragments(a.format, from, (row, four), inside);
         let seen = (a.causal, a.keys, keys(a));
         let (limits, blocks) = self.limits(seen, &a.first, row, rows);
-        let mut state = Rows {
+        let mut state = RowState {
             inside,
             limits,
             maxima: [0; 2].map(|_| self.t.def(Class::F32, "mov.f32", Float(f32::NEG_INFINITY))),
@@ -161,9 +161,9 @@ impl Emitter<'_> {
         self.t.def(Class::Predicate, "setp.lt.s32", operands)
     }
 
-    /// A product's left sides: for each 8 words of channels the four registers of a fragment. Rows
+    /// A product's left operands: for each 8 words of channels the four registers of a fragment. Rows
     /// that do not exist are zero.
-    fn left_sides(
+    fn lhs_fragments(
         &mut self,
         format: Format,
         (from, (row_stride, column_stride), depth): (&Element, (i64, i64), usize),
@@ -240,7 +240,13 @@ impl Emitter<'_> {
         (limits, Index::Reg(blocks))
     }
 
-    fn finish_rows(&mut self, a: &Attend, outputs: &[Pair], rows: &Rows, (row, four): (Reg, Reg)) {
+    fn finish_rows(
+        &mut self,
+        a: &Attend,
+        outputs: &[Pair],
+        rows: &RowState,
+        (row, four): (Reg, Reg),
+    ) {
         let sums = rows.sums.map(|sum| self.over_row(sum, "add.rn.f32"));
         let inverses = sums.map(|sum| self.t.def(Class::F32, "rcp.rn.f32", sum));
         let outputs = outputs.iter().map(|pair| {

@@ -1,13 +1,13 @@
 //! Which block size a contraction gets: the one that a multiprocessor should be through first.
 //!
 //! The busiest multiprocessor has `ceil(blocks / multiprocessors)` blocks. A block costs the
-//! instructions of its tile, or the reading of its sides from the second-level cache; where registers and shared memory leave room for few blocks at a
+//! instructions of its tile, or the reading of its operands from the second-level cache; where registers and shared memory leave room for few blocks at a
 //! time, waiting for copies and barriers is hidden less. The device is a constant, so that every
 //! machine builds the same program.
 
 use super::tiling::{Tiling, Unit};
 use crate::kernel::Format;
-use crate::lower::{Blocks, Extents};
+use crate::lower::{Extents, TilingPolicy};
 
 /// Of the A5000.
 const MULTIPROCESSORS: usize = 64;
@@ -23,7 +23,7 @@ const WAITING: usize = 6;
 
 /// Rows and columns to choose from.
 const SIZES: [(usize, usize); 5] = [(128, 128), (64, 128), (128, 64), (64, 64), (32, 128)];
-/// Columns of a block of few rows: many blocks, as reading the right side takes all the time.
+/// Columns of a block of few rows: many blocks, as reading the rhs takes all the time.
 const FEW_ROWS: (usize, usize) = (16, 16);
 
 /// The block size on the FMA units for f32, on the tensor cores for what is narrower.
@@ -41,7 +41,7 @@ pub fn block_tf32(extents: &Extents) -> (usize, usize) {
 }
 
 fn choose(extents: &Extents, tensor: bool) -> (usize, usize) {
-    if extents.m <= Blocks::FEW_ROWS {
+    if extents.m <= TilingPolicy::FEW_ROWS {
         return FEW_ROWS;
     }
     // The FMA units have no tile that is worth a block of 128 x 128.

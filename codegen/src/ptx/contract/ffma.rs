@@ -33,7 +33,7 @@ struct Part {
     /// Terms are added in a loop: no slab is in one, and of straight code that ends at no branch the
     /// assembler loads more terms ahead than there are registers beside so many sums.
     looped: bool,
-    /// What its columns have of their own.
+    /// The values of its columns.
     own: Vec<Reg>,
 }
 
@@ -231,7 +231,7 @@ impl Emitter<'_> {
         self.some_terms(part, (&a, &b), whole..slab, sums);
     }
 
-    /// The sides of terms from one on.
+    /// The operands of terms from one on.
     fn at_term(
         &mut self,
         part: &Part,
@@ -262,8 +262,8 @@ impl Emitter<'_> {
                 .collect();
             for step in 0..count {
                 let columns = self.load_columns(part, b, term + step as i64);
-                let left: Vec<Reg> = rows.iter().map(|row| row[step]).collect();
-                self.products(part, &left, &columns, sums);
+                let lhs: Vec<Reg> = rows.iter().map(|row| row[step]).collect();
+                self.products(part, &lhs, &columns, sums);
             }
         }
     }

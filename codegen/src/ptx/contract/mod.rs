@@ -1,4 +1,4 @@
-//! Block contractions by a whole block of threads: slabs of both sides are staged in shared
+//! Block contractions by a whole block of threads: slabs of both operands are staged in shared
 //! memory while the slab before is multiplied, on the FMA units or on the tensor cores.
 
 mod choice;
@@ -25,7 +25,7 @@ pub(super) struct Plan<'c> {
     pub m: Index,
     pub n: Index,
     pub k: Index,
-    /// First elements of the sides and of the result.
+    /// First elements of the operands and of the result.
     pub a: Address,
     pub b: Address,
     pub c: Address,
@@ -75,7 +75,7 @@ impl Emitter<'_> {
                 });
             });
         });
-        // The loads of both sides are done, and other threads know it.
+        // The loads of both operands are done, and other threads know it.
         self.pending = Default::default();
     }
 

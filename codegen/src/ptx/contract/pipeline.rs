@@ -91,7 +91,7 @@ impl Emitter<'_> {
         pipeline
     }
 
-    /// Starts the copies of the slab at `k`, as a group of their own even if there is none.
+    /// Starts the copies of the slab at `k`, as one group even if there is none.
     fn fill(&mut self, plan: &Plan, pipeline: &Pipeline, (k, checked): (Reg, bool), buffer: usize) {
         let to = at(plan, pipeline.buffers[buffer]);
         match checked {

@@ -1,7 +1,7 @@
 //! Tiles on the tensor cores.
 //!
-//! In words of 32 bits every format looks alike: a fragment of the left side is 16 rows of 8
-//! words, one of the right side 8 rows of words by 8 columns. A word is one term of tf32, two of
+//! In words of 32 bits every format looks alike: a fragment of the lhs is 16 rows of 8
+//! words, one of the rhs 8 rows of words by 8 columns. A word is one term of tf32, two of
 //! bf16 or f16, four of int8. Of a panel's 16 columns a thread's fragments take neighbours, so that
 //! it loads two words at once and ends with four neighbouring results.
 
@@ -63,7 +63,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Offset of a lane's row for the loads of the left side's fragments.
+    /// Offset of a lane's row for the loads of the lhs's fragments.
     fn a_lane(&mut self, wy: Reg, lane: Reg, mt: usize) -> Reg {
         let (half, row) = self.split(lane, 16);
         let row = self.times_plus(wy, 16 * mt, row);
@@ -132,26 +132,26 @@ impl Emitter<'_> {
         let row = 4 * TENSOR_PANEL_ROW as i64;
         let panel = row * (TENSOR_ROW / 4) as i64;
         for step in 0..TENSOR_ROW / STEP {
-            let mut left = Vec::new();
+            let mut lhs = Vec::new();
             for i in 0..mt {
                 let from = a.plus((i * 16 * PADDED_ROW + step * STEP) as i64);
-                left.push(self.left_fragment(format, &from));
+                lhs.push(self.lhs_fragment(format, &from));
             }
             for j in 0..nt {
                 let from = b.plus(j as i64 * panel + (step * STEP / 4) as i64 * row);
                 let low = self.rounded_words(format, &from);
                 let high = self.rounded_words(format, &from.plus(4 * row));
-                for (i, left) in left.iter().enumerate() {
+                for (i, lhs) in lhs.iter().enumerate() {
                     for which in 0..2 {
                         let sum = &sums[(i * nt + j) * 2 + which];
-                        self.multiply(format, sum, left, [low[which], high[which]]);
+                        self.multiply(format, sum, lhs, [low[which], high[which]]);
                     }
                 }
             }
         }
     }
 
-    fn left_fragment(&mut self, format: Format, from: &Address) -> [Reg; 4] {
+    fn lhs_fragment(&mut self, format: Format, from: &Address) -> [Reg; 4] {
         let words = [0; 4].map(|_| self.t.reg(Class::B32));
         let [w0, w1, w2, w3] = words;
         let operands = format_args!("{{{w0}, {w1}, {w2}, {w3}}}, {from}");

@@ -9,7 +9,7 @@ const THREADS: u32 = 128;
 const MANY_THREADS: u32 = 256;
 /// Least rows and columns of a contraction whose block has many threads.
 const LARGE: usize = 128;
-/// Bytes of a row of the left side in one slab on the tensor cores: two steps of 32.
+/// Bytes of a row of the lhs in one slab on the tensor cores: two steps of 32.
 pub const TENSOR_ROW: usize = 64;
 /// Bytes between rows of 64: an odd number of 16-byte words, so that eight rows fall into
 /// different banks.
@@ -129,7 +129,7 @@ impl Tiling {
         }
     }
 
-    /// Bytes from one staged row of the left side to the next.
+    /// Bytes from one staged row of the lhs to the next.
     pub fn a_pitch(&self) -> usize {
         match self.unit {
             Unit::Ffma { slab, .. } => 4 * slab + 16,
@@ -184,7 +184,7 @@ fn stages(unit: &Unit) -> usize {
 fn on_tensor_cores(contract: &Contract, options: &Options) -> bool {
     match contract.format {
         Format::Bf16 | Format::F16 | Format::Int8 => true,
-        // The tensor cores round the sides to 10 bits of mantissa.
+        // The tensor cores round the operands to 10 bits of mantissa.
         Format::F32 => options.tf32 && !contract.accumulate,
         Format::Bf16Weights | Format::U8Weights => false,
     }
@@ -209,7 +209,7 @@ fn ffma_units() -> Vec<Unit> {
     let shapes = [
         (8, 16, 8, 8, 16),
         (8, 16, 8, 4, 16),
-        // Few rows read the right side once: long slabs keep much of it on its way.
+        // Few rows read the rhs once: long slabs keep much of it on its way.
         (8, 16, 1, 1, LONG_SLAB),
         (16, 8, 8, 8, 16),
         (4, 32, 8, 4, 16),

@@ -45,7 +45,7 @@ pub struct KernelCost {
 
 /// What takes a launch's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
+pub enum Bottleneck {
     /// Contractions on the tensor cores or the FMA units, or elementwise arithmetic.
     Arithmetic,
     Memory,
@@ -53,12 +53,12 @@ pub enum Bound {
     Launch,
 }
 
-impl Bound {
+impl Bottleneck {
     pub const fn name(self) -> &'static str {
         match self {
-            Bound::Arithmetic => "arith",
-            Bound::Memory => "memory",
-            Bound::Launch => "launch",
+            Bottleneck::Arithmetic => "arith",
+            Bottleneck::Memory => "memory",
+            Bottleneck::Launch => "launch",
         }
     }
 }
@@ -67,7 +67,7 @@ impl Bound {
 #[derive(Clone, Copy, Debug)]
 pub struct Prediction {
     pub seconds: f64,
-    pub bound: Bound,
+    pub bottleneck: Bottleneck,
 }
 
 impl KernelCost {
@@ -97,13 +97,16 @@ impl KernelCost {
         let arithmetic = (contraction + elementwise) / self.busy(device);
         let memory = self.traffic.bytes / device.bytes_per_second;
         let times = [
-            (arithmetic, Bound::Arithmetic),
-            (memory, Bound::Memory),
-            (device.launch_seconds, Bound::Launch),
+            (arithmetic, Bottleneck::Arithmetic),
+            (memory, Bottleneck::Memory),
+            (device.launch_seconds, Bottleneck::Launch),
         ];
         let longest = times.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
-        let (seconds, bound) = longest.expect("there are three times");
-        Prediction { seconds, bound }
+        let (seconds, bottleneck) = longest.expect("there are three times");
+        Prediction {
+            seconds,
+            bottleneck,
+        }
     }
 
     /// The part of the multiprocessors that have something to do, over the waves of blocks: the

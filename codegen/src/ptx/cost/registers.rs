@@ -25,7 +25,7 @@ pub fn predicted(listing: &Listing) -> u32 {
     registers.next_multiple_of(8).min(MOST)
 }
 
-/// The most registers of 32 bits that are alive at once. Predicates have registers of their own.
+/// The most registers of 32 bits that are alive at once. Predicates have separate registers.
 pub fn most_alive(listing: &Listing) -> u32 {
     let instructions = &listing.instructions;
     let words = listing.registers.len().div_ceil(64);

@@ -82,8 +82,8 @@ impl Count<'_> {
                     let (rows, columns) = (average(&a.rows), a.columns as f64);
                     for i in 0..2 {
                         let width = a.depths[i] as f64;
-                        self.touch(&a.left[i].first, false, times * rows * width);
-                        self.touch(&a.right[i].first, false, times * columns * width);
+                        self.touch(&a.lhs[i].first, false, times * rows * width);
+                        self.touch(&a.rhs[i].first, false, times * columns * width);
                     }
                     let queries = times * if a.by_keys { columns } else { rows };
                     for element in [&a.maxima, &a.sums] {

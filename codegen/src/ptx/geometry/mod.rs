@@ -1,12 +1,12 @@
 //! How a kernel's work items are spread over blocks of threads, and where its scratch is.
 
-mod survey;
+mod requirements;
 
-use super::arrays::Arrays;
+use super::aliases::Aliases;
 use super::contract::Tiling;
-use super::independent::contains_wide_reduce;
-use super::team::{COLUMNS, TILE};
-use super::wide::Wide;
+use super::dependence::contains_wide_reduce;
+use super::thread_group::{COLUMNS, TILE};
+use super::vector_access::VectorAccess;
 use super::{Options, attend};
 use crate::kernel::bounds::Ranges;
 use crate::kernel::{Contract, Extent, Kernel, Place, Stmt};
@@ -61,7 +61,7 @@ pub struct Geometry {
     /// Where a block's reductions leave partial results, and how many bytes they have.
     pub partials: usize,
     pub partial_bytes: usize,
-    /// Where contractions stage their sides.
+    /// Where contractions stage their operands.
     pub stage: usize,
     /// The one contraction's result takes the place of its stages.
     pub overlaid: bool,
@@ -69,20 +69,20 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    pub fn new(kernel: &Kernel, arrays: &Arrays, options: &Options) -> Geometry {
+    pub fn new(kernel: &Kernel, aliases: &Aliases, options: &Options) -> Geometry {
         let items = kernel.items();
-        if let Some(bytes) = survey::attention(&kernel.body) {
+        if let Some(bytes) = requirements::attention(&kernel.body) {
             let blocks = Items::Block { slices: 1 };
             let mut geometry = Geometry::plain(blocks, attend::THREADS, items);
             geometry.shared_bytes = bytes;
             return geometry;
         }
-        let contracts = survey::contractions(&kernel.body);
+        let contracts = requirements::contractions(&kernel.body);
         if !contracts.is_empty() {
-            return Geometry::of_contractions(kernel, arrays, &contracts, options);
+            return Geometry::of_contractions(kernel, aliases, &contracts, options);
         }
         if contains_wide_reduce(&kernel.body) {
-            let longest = survey::longest_reduce(&kernel.body);
+            let longest = requirements::longest_reduce(&kernel.body);
             let scratch = kernel.scratch_layout();
             let tiles = (THREADS_OF_ROWS / TILE) as usize;
             if longest <= TILE_EXTENT && items > 1 && scratch.1 * tiles <= MOST_SHARED / 2 {
@@ -104,22 +104,22 @@ impl Geometry {
             geometry.add_partials(&kernel.body);
             return geometry;
         }
-        if let Some(results) = survey::columns(kernel) {
+        if let Some(results) = requirements::columns(kernel) {
             let mut geometry = Geometry::plain(Items::Columns, COLUMNS * TILE, items);
             geometry.partial_bytes = results * geometry.threads as usize;
             geometry.shared_bytes = geometry.partial_bytes;
             return geometry;
         }
-        let work = survey::most_parallel(&kernel.body, None);
+        let work = requirements::most_parallel(&kernel.body, None);
         if work <= 1 && kernel.scratch.is_empty() {
             let threads = (items as u32).next_multiple_of(32).min(THREADS_OF_ROWS);
             return Geometry::plain(Items::Thread, threads, items.div_ceil(threads as usize));
         }
         let threads = (work.next_power_of_two() as u32).clamp(32, THREADS);
-        let slices = match survey::is_one_loop(kernel, arrays) {
+        let slices = match requirements::is_one_loop(kernel, aliases) {
             true => {
-                let together = kernel.body.iter().find_map(Wide::of);
-                let together = together.map_or(1, |wide| wide.elements);
+                let together = kernel.body.iter().find_map(VectorAccess::of);
+                let together = together.map_or(1, |access| access.elements);
                 work.div_ceil(threads as usize * ELEMENTS_OF_THREAD.div_ceil(together))
             }
             false => 1,
@@ -149,7 +149,7 @@ impl Geometry {
 
     fn of_contractions(
         kernel: &Kernel,
-        arrays: &Arrays,
+        aliases: &Aliases,
         contracts: &[&Contract],
         options: &Options,
     ) -> Geometry {
@@ -160,7 +160,7 @@ impl Geometry {
         let stage = stage.unwrap_or(0);
         let blocks = kernel.items();
         let mut geometry = Geometry::plain(Items::Block { slices: 1 }, threads, blocks);
-        geometry.overlaid = survey::is_overlaid(kernel, arrays, contracts, &tilings);
+        geometry.overlaid = requirements::is_overlaid(kernel, aliases, contracts, &tilings);
         match geometry.overlaid {
             true => {
                 let (offsets, _) = kernel.scratch_layout();
@@ -229,7 +229,7 @@ impl Geometry {
 
     fn add_partials(&mut self, body: &[Stmt]) {
         self.partials = self.shared_bytes;
-        self.partial_bytes = survey::partials(body).next_multiple_of(16);
+        self.partial_bytes = requirements::partials(body).next_multiple_of(16);
         self.shared_bytes += self.partial_bytes;
     }
 }

@@ -1,17 +1,16 @@
 //! `bsq detokenize`: a file of tokens to photos.
 
-use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
 use super::failures::Failures;
-use super::model::ModelArgument;
 use super::output::Output;
 use super::picture::PictureFile;
-use super::precision::PrecisionArgument;
+use super::precision::RoundingArguments;
 use super::progress::Progress;
+use super::run_arguments::RunArguments;
 use super::{Verdict, paths};
 use bsq::image_io::ImageSize;
 use bsq::photo::PhotoError;
-use bsq::pipeline::{CompileOptions, NamedTokens, TokenFile, TokenizerSession};
+use bsq::pipeline::{NamedTokens, TokenFile, TokenizerSession};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -36,28 +35,17 @@ pub struct Arguments {
     #[arg(short, long, value_name = "IMAGE")]
     output: PathBuf,
     #[command(flatten)]
-    model: ModelArgument,
+    run: RunArguments,
     #[command(flatten)]
-    precision: PrecisionArgument,
-    #[command(flatten)]
-    device: DeviceArgument,
-    #[command(flatten)]
-    tf32: Tf32Argument,
+    rounding: RoundingArguments,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    let device = arguments.device.open(output)?;
-    let model = arguments.model.open(output)?;
+    let options = arguments.run.options_in(arguments.rounding, output)?;
+    let model = arguments.run.model.open(output)?;
     let file = TokenFile::load(&arguments.file, &model)?;
     let names: Vec<PathBuf> = file.pictures.iter().enumerate().map(plain_name).collect();
     let outputs = paths::outputs(&names, Some(&arguments.output), paths::Kind::Picture)?;
-    let options = CompileOptions {
-        threads: output.threads,
-        precision: arguments.precision.get(),
-        device,
-        tf32: arguments.tf32.tf32,
-        ..CompileOptions::default()
-    };
     let mut session = TokenizerSession::new(&model, options);
     let (mut results, mut failures) = (Vec::new(), Failures::default());
     let mut one = |NamedTokens { name, tokens }: &NamedTokens, path: &Path| {

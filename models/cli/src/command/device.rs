@@ -1,4 +1,4 @@
-//! The options `--device`, `--tf32` and `--target`.
+//! The options `--device` and `--target`.
 
 use super::error::CliError;
 use super::output::Output;
@@ -35,15 +35,6 @@ impl DeviceArgument {
     }
 }
 
-/// Whether f32 may go through the tensor cores.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct Tf32Argument {
-    /// On a GPU, contractions in f32 on the tensor cores, which see 10 bits of mantissa: faster,
-    /// and other bits than elsewhere
-    #[arg(long)]
-    pub tf32: bool,
-}
-
 /// The GPU to generate code for.
 #[derive(Args, Clone, Debug)]
 pub struct TargetArgument {
@@ -58,20 +49,17 @@ impl TargetArgument {
         self.target.is_some()
     }
 
-    pub fn options(&self, tf32: Tf32Argument) -> Result<ptx::Options, CliError> {
+    pub fn options(&self, tf32: bool) -> Result<ptx::Options, CliError> {
         self.options_for(ptx::Options::default().sm, tf32)
     }
 
     /// The options for the target that was given, or for `sm`.
-    pub fn options_for(&self, sm: u32, tf32: Tf32Argument) -> Result<ptx::Options, CliError> {
+    pub fn options_for(&self, sm: u32, tf32: bool) -> Result<ptx::Options, CliError> {
         let sm = match &self.target {
             None => sm,
             Some(name) => parse(name)?,
         };
-        Ok(ptx::Options {
-            sm,
-            tf32: tf32.tf32,
-        })
+        Ok(ptx::Options { sm, tf32 })
     }
 }
 

@@ -1,13 +1,12 @@
 //! `bsq explain`: every stage of the compiler, readable.
 
 use super::Verdict;
-use super::device::{TargetArgument, Tf32Argument};
-use super::disassembly::assembly;
+use super::device::TargetArgument;
 use super::error::{CliError, Context};
 use super::functions::{PriorProgram, Subject};
 use super::interrupt::uninterrupted;
 use super::output::Output;
-use super::precision::PrecisionArgument;
+use super::precision::RoundingArguments;
 use bsq::image_io::write_atomically;
 use bsq::train::unused_note;
 use bsq_codegen::cpu::{clif, microkernel};
@@ -68,7 +67,7 @@ pub struct Arguments {
     /// A training step instead of a reconstruction
     #[arg(long)]
     train: bool,
-    /// Windows in the batch; of a prior, sections
+    /// Windows in the batch; of a prior, tiles
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     /// Allow rewrites that round differently, such as folding a gain into a weight; a training
@@ -76,11 +75,9 @@ pub struct Arguments {
     #[arg(long)]
     inexact: bool,
     #[command(flatten)]
-    precision: PrecisionArgument,
+    rounding: RoundingArguments,
     #[command(flatten)]
     target: TargetArgument,
-    #[command(flatten)]
-    tf32: Tf32Argument,
     /// Write the graph as Graphviz source: the one after rewriting, or with --stage ir the one
     /// before
     #[arg(long, value_name = "FILE")]
@@ -106,8 +103,8 @@ impl Stage {
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    let target = arguments.target.options(arguments.tf32)?;
-    let precision = arguments.precision.get();
+    let target = arguments.target.options(arguments.rounding.tf32)?;
+    let precision = arguments.rounding.precision.get();
     let subject = Subject::open(&arguments.model, output)?;
     let batch = usize::from(arguments.batch);
     let function = match (&subject, arguments.program) {
@@ -170,7 +167,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             Stage::Schedule => program.to_string(),
             Stage::Kernel => program.kernels_text().to_string(),
             Stage::Clif => kernels(cpu_program, |kernel| Ok(listing(kernel)?.clif))?,
-            Stage::Asm => kernels(cpu_program, |kernel| Ok(assembly(&listing(kernel)?)))?,
+            Stage::Asm => kernels(cpu_program, |kernel| Ok(listing(kernel)?.disassembled()))?,
             Stage::Ptx => for_gpu.as_ref().map_or_else(String::new, |compiled| {
                 ptx::listing(&compiled.program, &compiled.entries).to_string()
             }),

@@ -1,12 +1,12 @@
 //! `bsq export`: a program for GPUs as files that any loader can run.
 
 use super::Verdict;
-use super::device::{TargetArgument, Tf32Argument};
+use super::device::TargetArgument;
 use super::error::{CliError, Context};
 use super::functions::Subject;
 use super::interrupt::uninterrupted;
 use super::output::Output;
-use super::precision::PrecisionArgument;
+use super::precision::RoundingArguments;
 use bsq_runtime::cuda::{Manifest, PtxOptions, compile_ptx};
 use clap::Args;
 use serde_json::json;
@@ -23,7 +23,7 @@ manifest.json, which says what memory to take and what to launch on it in which 
 describes the manifest, and docs/run_export.py is a small loader in Python. No GPU and no driver is \
 needed to export; a configuration without weights is exported with those that a training starts from.
 
-The program reconstructs pictures, or of a prior evaluates whole sections; with --train it is a whole \
+The program reconstructs pictures, or of a prior evaluates whole tiles; with --train it is a whole \
 training step.")]
 #[command(after_long_help = "\
 Examples:
@@ -43,20 +43,18 @@ pub struct Arguments {
     /// A training step instead of a reconstruction
     #[arg(long)]
     train: bool,
-    /// Windows, or sections, in the batch
+    /// Windows, or tiles, in the batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     #[command(flatten)]
-    precision: PrecisionArgument,
-    #[command(flatten)]
-    tf32: Tf32Argument,
+    rounding: RoundingArguments,
     /// Replace files in a folder that is not empty
     #[arg(long)]
     force: bool,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    let target = arguments.target.options(arguments.tf32)?;
+    let target = arguments.target.options(arguments.rounding.tf32)?;
     let folder = &arguments.output;
     check_folder(folder, arguments.force)?;
     let model = Subject::open(&arguments.model, output)?;
@@ -80,7 +78,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     let options = PtxOptions {
         exact: program.exact,
-        precision: arguments.precision.get(),
+        precision: arguments.rounding.precision.get(),
         target,
     };
     let compiled = compile_ptx(&program.function, &options)?;
@@ -89,7 +87,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         model: &arguments.model,
         function: program.name,
         batch,
-        precision: arguments.precision.name(),
+        precision: arguments.rounding.precision.name(),
         options: &options,
         compiled: &compiled,
     };

@@ -5,11 +5,10 @@ use super::output::Output;
 use super::prior::prior_config;
 use bsq::config::{Config, PriorConfig};
 use bsq::pipeline::{ModelFile, decode_function, encode_function};
-use bsq::prior::{
-    PriorError, PriorFile, PriorModel, section_function, sub_token_function, wavefront_function,
-};
+use bsq::prior::{PriorFile, PriorModel, sub_token_function, tile_function, wavefront_function};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::{StepProgram, prior_step_function, prior_step_program};
+use bsq::weights_file::WeightsFileError;
 use bsq_ir::{DType, Function, Graph, Scope};
 use bsq_runtime::executor::Tensors;
 use clap::ValueEnum;
@@ -31,7 +30,7 @@ pub struct Named {
 /// The programs of a prior.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PriorProgram {
-    /// All positions of known sections at once: what encoding runs
+    /// All positions of known tiles at once: what encoding runs
     All,
     /// One wavefront with a cache of keys and values: a step of decoding
     Wavefront,
@@ -48,7 +47,7 @@ impl PriorProgram {
 
     pub fn function(self, model: &PriorModel, batch: usize) -> Function {
         match self {
-            PriorProgram::All => section_function(model, batch),
+            PriorProgram::All => tile_function(model, batch),
             PriorProgram::Wavefront => wavefront_function(model, batch, model.order().wavefronts()),
             PriorProgram::SubToken => {
                 sub_token_function(model, batch * model.order().wavefront_width())
@@ -81,7 +80,7 @@ impl Subject {
         if !is_config && Path::new(name).is_file() {
             match PriorFile::open(Path::new(name)) {
                 Ok(file) => return prior(file.config),
-                Err(PriorError::NotAPrior { .. }) => {}
+                Err(WeightsFileError::Other { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -124,15 +123,15 @@ impl Subject {
     pub fn unit(&self) -> &'static str {
         match self {
             Subject::Tokenizer(..) => "windows",
-            Subject::Prior(..) => "sections",
+            Subject::Prior(..) => "tiles",
         }
     }
 
-    /// A tokenizer's pictures to indices and to pictures again; of a prior, all of a section.
+    /// A tokenizer's pictures to indices and to pictures again; of a prior, all of a tile.
     pub fn forward(&self, batch: usize) -> Named {
         let (name, function) = match self {
             Subject::Tokenizer(_, tokenizer) => ("reconstruct", reconstruct(tokenizer, batch)),
-            Subject::Prior(_, model) => ("section", section_function(model, batch)),
+            Subject::Prior(_, model) => ("tile", tile_function(model, batch)),
         };
         Named {
             name,

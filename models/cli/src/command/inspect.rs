@@ -5,7 +5,7 @@ use super::failures::Failures;
 use super::output::Output;
 use super::{Verdict, stream};
 use bsq::config::{Config, PriorConfig, PriorModelConfig, QuantizerConfig};
-use bsq::pipeline::{ModelFile, TokenFile, identity};
+use bsq::pipeline::{ModelFile, TokenFile, fingerprint};
 use bsq::pretrained;
 use bsq::prior::{PriorFile, PriorModel, parameter_specs};
 use bsq::tokenizer::Tokenizer;
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 Says what a stream, checkpoint, token file, model or configuration is.
 
 Of a stream (.bsq) it prints the picture's size, the models that it was coded with, and each \
-section with its size and whether its checksum is right; exit code 1 if one is not. It also reads safetensors files, PyTorch checkpoints (as data: nothing in them is run) and configurations \
+tile with its size and whether its checksum is right; exit code 1 if one is not. It also reads safetensors files, PyTorch checkpoints (as data: nothing in them is run) and configurations \
 (.toml, or .yaml of the reference implementation), whatever the file is called, and prints the kind, \
 the number of parameters, every tensor with type and shape, and the metadata.")]
 #[command(after_long_help = "\
@@ -260,8 +260,8 @@ fn kind(path: &Path, checkpoint: &Checkpoint) -> Kind {
             prior_architecture(&prior.config.prior),
             format!("{} parameters", prior.parameter_count()),
             format!(
-                "identity {:016x}, for tokens of {}",
-                prior.identity(),
+                "fingerprint {:016x}, for tokens of {}",
+                prior.fingerprint(),
                 prior.tokenizer
             ),
         ];
@@ -272,11 +272,11 @@ fn kind(path: &Path, checkpoint: &Checkpoint) -> Kind {
     }
     match ModelFile::from_checkpoint(&name.to_string_lossy(), path, checkpoint) {
         Ok(model) => {
-            let identity = identity(model.tokenizer.config(), &model.parameters);
+            let fingerprint = fingerprint(model.tokenizer.config(), &model.parameters);
             let details = vec![
                 architecture(&model.config),
                 format!("{} parameters", model.parameter_count()),
-                format!("identity {identity}"),
+                format!("fingerprint {fingerprint}"),
             ];
             return Kind {
                 name: "tokenizer model",
@@ -330,7 +330,7 @@ fn guess(checkpoint: &Checkpoint) -> Option<String> {
 /// A prior in one line.
 fn prior_architecture(prior: &PriorModelConfig) -> String {
     format!(
-        "prior of tokens of {} bits in {} sub-tokens; sections of {side}x{side}, slope {}; width {}, {} layers, {} heads",
+        "prior of tokens of {} bits in {} sub-tokens; tiles of {side}x{side}, slope {}; width {}, {} layers, {} heads",
         prior.bits,
         prior.sub_tokens(),
         prior.slope,

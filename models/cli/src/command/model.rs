@@ -2,7 +2,7 @@
 
 use super::error::CliError;
 use super::output::Output;
-use bsq::pipeline::{ModelFile, identity};
+use bsq::pipeline::{ModelFile, fingerprint};
 use bsq::pretrained;
 use bsq::transform_codec::TransformCodecFile;
 use bsq_runtime::checkpoint::{Selection, Weights};
@@ -31,10 +31,10 @@ impl ModelArgument {
     pub fn open(&self, output: &Output) -> Result<ModelFile, CliError> {
         let model = open(self.given().unwrap_or("default"), self.key.as_deref())?;
         output.detail(format_args!(
-            "model {}: {} parameters, identity {}",
+            "model {}: {} parameters, fingerprint {}",
             model.name,
             model.parameter_count(),
-            identity(model.tokenizer.config(), &model.parameters)
+            fingerprint(model.tokenizer.config(), &model.parameters)
         ));
         Ok(model)
     }
@@ -49,10 +49,10 @@ impl ModelArgument {
         }
         let file = pretrained::open_codec(name)?;
         output.detail(format_args!(
-            "codec {}: {} parameters, identity {:016x}",
+            "codec {}: {} parameters, fingerprint {:016x}",
             file.name,
             file.parameter_count(),
-            file.identity()
+            file.fingerprint()
         ));
         Ok(Some(file))
     }

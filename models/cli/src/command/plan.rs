@@ -1,13 +1,13 @@
 //! `bsq plan`: how long a model should take on a GPU that is not there.
 
 use super::Verdict;
-use super::device::{TargetArgument, Tf32Argument};
+use super::device::TargetArgument;
 use super::error::CliError;
 use super::functions::{Named, Subject};
 use super::output::Output;
-use super::precision::PrecisionArgument;
+use super::precision::RoundingArguments;
 use bsq::train::unused_note;
-use bsq_codegen::ptx::cost::{Bound, DEVICES, Device, KernelCost, Unit};
+use bsq_codegen::ptx::cost::{Bottleneck, DEVICES, Device, KernelCost, Unit};
 use bsq_runtime::cuda::{PtxOptions, PtxProgram, compile_ptx};
 use clap::Args;
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ pub struct Arguments {
     /// A training step, too
     #[arg(long)]
     train: bool,
-    /// Windows, or sections, in the batch
+    /// Windows, or tiles, in the batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     /// The GPU to plan for: a5000, a6000, a100, h100 or rtx4090
@@ -52,9 +52,7 @@ pub struct Arguments {
     #[command(flatten)]
     target: TargetArgument,
     #[command(flatten)]
-    precision: PrecisionArgument,
-    #[command(flatten)]
-    tf32: Tf32Argument,
+    rounding: RoundingArguments,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
@@ -66,7 +64,9 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             known.join(", ")
         ))
     })?;
-    let target = arguments.target.options_for(device.sm, arguments.tf32)?;
+    let target = arguments
+        .target
+        .options_for(device.sm, arguments.rounding.tf32)?;
     let model = Subject::open(&arguments.model, output)?;
     let batch = usize::from(arguments.batch);
     let mut programs = model.inference(batch);
@@ -93,7 +93,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     {
         let options = PtxOptions {
             exact,
-            precision: arguments.precision.get(),
+            precision: arguments.rounding.precision.get(),
             target,
         };
         let compiled = compile_ptx(&function, &options)?;
@@ -109,7 +109,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         "model": arguments.model,
         "device": device.name,
         "target": format!("sm_{}", target.sm),
-        "precision": arguments.precision.name(),
+        "precision": arguments.rounding.precision.name(),
         "tf32": target.tf32,
         "batch": batch,
         "programs": planned,
@@ -136,7 +136,7 @@ struct Share {
     seconds: f64,
     flops: u64,
     /// What takes most of its launches' time.
-    bound: Bound,
+    bottleneck: Bottleneck,
     threads: u32,
     shared_bytes: usize,
     cost: KernelCost,
@@ -149,7 +149,7 @@ impl Plan {
         for (index, entry) in compiled.entries.iter().enumerate() {
             // What runs once is no part of a run.
             let launches = program.launches.iter();
-            let launches = launches.filter(|launch| launch.kernel == index && !launch.stable);
+            let launches = launches.filter(|launch| launch.kernel == index && !launch.invariant);
             let launches: Vec<_> = launches.filter(|_| entry.blocks > 0).collect();
             let Some(first) = launches.first() else {
                 continue;
@@ -161,7 +161,7 @@ impl Plan {
                 calls: launches.len(),
                 seconds: predictions.map(|prediction| prediction.seconds).sum(),
                 flops: launches.iter().map(|launch| launch.flops).sum(),
-                bound: cost.predict(first.flops, device).bound,
+                bottleneck: cost.predict(first.flops, device).bottleneck,
                 threads: entry.threads,
                 shared_bytes: entry.shared_bytes,
                 cost,
@@ -226,7 +226,7 @@ impl Plan {
                 share.calls,
                 share.flops as f64 / 1e9,
                 share.calls as f64 * cost.traffic.bytes / 1e6,
-                share.bound.name(),
+                share.bottleneck.name(),
                 cost.registers,
                 100.0 * cost.occupancy,
                 shortened(&share.label),
@@ -273,7 +273,7 @@ impl Plan {
                 "bytes": cost.traffic.bytes,
                 "accessed_bytes": cost.traffic.accessed,
                 "operations": cost.traffic.operations,
-                "bound": share.bound.name(),
+                "bound": share.bottleneck.name(),
                 "blocks": cost.blocks,
                 "threads": share.threads,
                 "shared_bytes": share.shared_bytes,

@@ -1,7 +1,18 @@
-//! The option `--precision`.
+//! The options `--precision` and `--tf32`.
 
 use bsq_runtime::Precision;
 use clap::{Args, ValueEnum};
+
+/// In which formats to compute, where f32 need not be exact.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct RoundingArguments {
+    #[command(flatten)]
+    pub precision: PrecisionArgument,
+    /// On a GPU, contractions in f32 on the tensor cores, which see 10 bits of mantissa: faster,
+    /// and other bits than elsewhere
+    #[arg(long)]
+    pub tf32: bool,
+}
 
 /// In which format to compute.
 #[derive(Args, Clone, Copy, Debug)]

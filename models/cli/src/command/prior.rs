@@ -36,11 +36,11 @@ impl PriorArgument {
         Ok(detailed(pretrained::open_prior(name)?, output))
     }
 
-    /// The prior for a stream that names it by its identity. The default is whatever it was when
+    /// The prior for a stream that names it by its fingerprint. The default is whatever it was when
     /// the stream was coded.
-    pub fn open_for(&self, identity: u64, output: &Output) -> Result<PriorFile, CliError> {
+    pub fn open_for(&self, fingerprint: u64, output: &Output) -> Result<PriorFile, CliError> {
         if self.prior.as_deref().unwrap_or(DEFAULT) == DEFAULT
-            && let Some(prior) = pretrained::prior_with_identity(identity)?
+            && let Some(prior) = pretrained::prior_with_fingerprint(fingerprint)?
         {
             return Ok(detailed(prior, output));
         }
@@ -50,10 +50,10 @@ impl PriorArgument {
 
 fn detailed(prior: PriorFile, output: &Output) -> PriorFile {
     output.detail(format_args!(
-        "prior {}: {} parameters, identity {:016x}",
+        "prior {}: {} parameters, fingerprint {:016x}",
         prior.name,
         prior.parameter_count(),
-        prior.identity()
+        prior.fingerprint()
     ));
     prior
 }

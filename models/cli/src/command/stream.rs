@@ -19,7 +19,7 @@ pub fn is_stream(path: &Path) -> bool {
     read.is_ok() && start == MAGIC
 }
 
-/// Header and sections or strips as text and as a value; whether all of it is good.
+/// Header and tiles or strips as text and as a value; whether all of it is good.
 pub fn inspect(path: &Path, output: &Output) -> Result<(Value, bool), CliError> {
     let mut start = [0; LEVELS_HEADER_BYTES];
     let mut file = File::open(path).in_(path.display())?;
@@ -77,16 +77,16 @@ fn inspect_tokens(path: &Path, output: &Output) -> Result<(Value, bool), CliErro
     let header = frames.header().clone();
     let Header { width, height, .. } = header;
     let GridShape { rows, columns, .. } = header.grid();
-    let (coding, prior, kept) = match header.coding {
+    let (coding, prior, coded_sub_tokens) = match header.coding {
         Coding::Raw => ("raw".to_string(), None, 1),
         Coding::Prior {
-            identity,
+            fingerprint,
             sub_token_bits,
-            kept,
+            coded_sub_tokens,
         } => {
             let all = header.bits / sub_token_bits;
-            let text = format!("prior {identity:016x}, {kept} of {all} sub-tokens");
-            (text, Some(format!("{identity:016x}")), kept)
+            let text = format!("prior {fingerprint:016x}, {coded_sub_tokens} of {all} sub-tokens");
+            (text, Some(format!("{fingerprint:016x}")), coded_sub_tokens)
         }
     };
     output.say(format_args!(
@@ -97,13 +97,13 @@ fn inspect_tokens(path: &Path, output: &Output) -> Result<(Value, bool), CliErro
         "tokenizer {:016x}, {coding}",
         header.tokenizer
     ))?;
-    // What the file takes, damaged sections and all.
+    // What the file takes, damaged tiles and all.
     let bytes = std::fs::metadata(path).in_(path.display())?.len();
-    let (mut sections, mut number, mut damaged) = (Vec::new(), 0, 0);
+    let (mut tiles, mut number, mut damaged) = (Vec::new(), 0, 0);
     while let Some(frame) = frames.next_frame().in_(path.display())? {
         let area = header.area(number);
         let where_ = frames.damage(number);
-        // A section's own pixels: those of the picture, without the padding.
+        // A tile's own pixels: those of the picture, without the padding.
         let pixels = |start: usize, count: usize, end: u32| {
             let patch = usize::from(header.patch);
             ((start + count) * patch)
@@ -128,7 +128,7 @@ fn inspect_tokens(path: &Path, output: &Output) -> Result<(Value, bool), CliErro
             (true, false) => format!("{size} bytes, {rate:.4} bits per pixel"),
         };
         output.say(format_args!("  {where_}: {state}"))?;
-        sections.push(json!({
+        tiles.push(json!({
             "columns": [area.left, area.left + area.columns],
             "rows": [area.top, area.top + area.rows],
             "bytes": size,
@@ -141,7 +141,7 @@ fn inspect_tokens(path: &Path, output: &Output) -> Result<(Value, bool), CliErro
     }
     let rate = bits_per_pixel(8 * bytes, width as usize, height as usize);
     output.say(format_args!(
-        "{bytes} bytes, {rate:.4} bits per pixel; checksums of {} of {number} sections are right",
+        "{bytes} bytes, {rate:.4} bits per pixel; checksums of {} of {number} tiles are right",
         number - damaged
     ))?;
     let value = json!({
@@ -153,10 +153,10 @@ fn inspect_tokens(path: &Path, output: &Output) -> Result<(Value, bool), CliErro
         "bits_per_token": header.bits,
         "tokenizer": format!("{:016x}", header.tokenizer),
         "prior": prior,
-        "kept_sub_tokens": kept,
+        "kept_sub_tokens": coded_sub_tokens,
         "bytes": bytes,
         "bits_per_pixel": rate,
-        "sections": sections,
+        "tiles": tiles,
     });
     Ok((value, damaged == 0))
 }

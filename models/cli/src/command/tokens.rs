@@ -1,20 +1,19 @@
 //! `bsq tokens`: photos to a file of tokens.
 
-use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
 use super::failures::Failures;
 use super::interrupt::uninterrupted;
 use super::limits::LimitArgument;
-use super::model::ModelArgument;
 use super::output::Output;
 use super::picture::{note, open, readable};
-use super::precision::PrecisionArgument;
+use super::precision::RoundingArguments;
 use super::progress::Progress;
+use super::run_arguments::RunArguments;
 use super::{Verdict, paths};
 use bsq::image_io::{ImageSize, PixelRows};
 use bsq::metrics::bits_per_pixel;
 use bsq::photo::PhotoError;
-use bsq::pipeline::{CompileOptions, NamedTokens, PictureTokens, TokenFile, TokenizerSession};
+use bsq::pipeline::{NamedTokens, PictureTokens, TokenFile, TokenizerSession};
 use bsq::token_grid::TokenGrid;
 use clap::Args;
 use serde_json::json;
@@ -43,15 +42,11 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
-    model: ModelArgument,
+    run: RunArguments,
     #[command(flatten)]
-    precision: PrecisionArgument,
-    #[command(flatten)]
-    device: DeviceArgument,
+    rounding: RoundingArguments,
     #[command(flatten)]
     limits: LimitArgument,
-    #[command(flatten)]
-    tf32: Tf32Argument,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
@@ -66,16 +61,9 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     if images.is_empty() {
         return failures.finish(output, json!({}), Verdict::Good);
     }
-    let device = arguments.device.open(output)?;
-    let model = arguments.model.open(output)?;
+    let options = arguments.run.options_in(arguments.rounding, output)?;
+    let model = arguments.run.model.open(output)?;
     let bits = model.config.model.quantizer.bits_per_token();
-    let options = CompileOptions {
-        threads: output.threads,
-        precision: arguments.precision.get(),
-        device,
-        tf32: arguments.tf32.tf32,
-        ..CompileOptions::default()
-    };
     let mut session = TokenizerSession::new(&model, options);
     let (mut pictures, mut results) = (Vec::new(), Vec::new());
     let mut one = |input: &Path| {
@@ -131,7 +119,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let value = json!({
         "output": arguments.output.display().to_string(),
         "model": model.name,
-        "model_identity": file.model,
+        "model_fingerprint": file.model,
         "images": results,
     });
     failures.finish(output, value, Verdict::Good)

@@ -7,9 +7,12 @@ use super::interrupt;
 use super::model::ModelArgument;
 use super::output::Output;
 use super::train_bar::Bar;
-use bsq::config::{Config, PriorConfig, TransformCodecConfig, shipped, shipped_names};
+use bsq::config::{Config, DataConfig, PriorConfig, TransformCodecConfig, shipped, shipped_names};
 use bsq::prior::token_bits;
-use bsq::train::{self, Notes, Progress, TokenSource, TrainOptions, TrainOutcome, TrainRun};
+use bsq::train::{
+    self, Notes, Progress, TokenSource, TrainError, TrainOptions, TrainOutcome, TrainRun,
+};
+use bsq_nn::train::TrainError as Loop;
 use bsq_runtime::Device;
 use clap::Args;
 use serde_json::json;
@@ -135,6 +138,24 @@ fn config_text(config: &Path) -> Result<String, CliError> {
     }
 }
 
+impl Arguments {
+    /// The folder of pictures to train on; that to evaluate on goes into the configuration.
+    fn pictures(&self, config: &mut DataConfig) -> Result<PathBuf, CliError> {
+        if let Some(folder) = &self.val {
+            config.val_root = Some(folder.clone());
+        }
+        self.folder(config).ok_or_else(|| {
+            CliError::new(
+                "no pictures to train on: give --data, or data.train_root in the configuration",
+            )
+        })
+    }
+
+    fn folder(&self, config: &DataConfig) -> Option<PathBuf> {
+        self.data.clone().or_else(|| config.train_root.clone())
+    }
+}
+
 fn train_tokenizer(
     arguments: &Arguments,
     at: (Device, &Output),
@@ -159,20 +180,9 @@ fn train_tokenizer(
         let message = "--tokens is for priors: a configuration with a section [prior]";
         return Err(CliError::new(message));
     }
-    if let Some(folder) = &arguments.val {
-        config.data.val_root = Some(folder.clone());
-    }
-    let Some(data) = arguments
-        .data
-        .clone()
-        .or_else(|| config.data.train_root.clone())
-    else {
-        let message =
-            "no pictures to train on: give --data, or data.train_root in the configuration";
-        return Err(CliError::new(message));
-    };
+    let data = arguments.pictures(&mut config.data)?;
     let (task, options) = task(config, data, arguments, at);
-    Ok(train::run_with(&task, &options, progress)?)
+    train::run_with(&task, &options, progress).map_err(with_option)
 }
 
 fn train_prior(
@@ -190,11 +200,7 @@ fn train_prior(
         let message = "--val is for tokenizers: a prior is not evaluated while it trains";
         return Err(CliError::new(message));
     }
-    let data = arguments
-        .data
-        .clone()
-        .or_else(|| config.data.train_root.clone());
-    let source = match (arguments.tokens.is_empty(), data) {
+    let source = match (arguments.tokens.is_empty(), arguments.folder(&config.data)) {
         (false, _) => TokenSource::Files(arguments.tokens.clone()),
         (true, Some(folder)) => TokenSource::Pictures(folder),
         (true, None) => {
@@ -203,9 +209,7 @@ fn train_prior(
         }
     };
     let (task, options) = task(config, PathBuf::new(), arguments, at);
-    Ok(train::run_prior_with(
-        &task, &options, &tokenizer, &source, progress,
-    )?)
+    train::run_prior_with(&task, &options, &tokenizer, &source, progress).map_err(with_option)
 }
 
 fn train_transform_codec(
@@ -221,20 +225,9 @@ fn train_transform_codec(
         let message = "--model and --tokens are for priors: a configuration with a section [prior]";
         return Err(CliError::new(message));
     }
-    if let Some(folder) = &arguments.val {
-        config.data.val_root = Some(folder.clone());
-    }
-    let Some(data) = arguments
-        .data
-        .clone()
-        .or_else(|| config.data.train_root.clone())
-    else {
-        let message =
-            "no pictures to train on: give --data, or data.train_root in the configuration";
-        return Err(CliError::new(message));
-    };
+    let data = arguments.pictures(&mut config.data)?;
     let (task, options) = task(config, data, arguments, at);
-    Ok(train::run_transform_codec(&task, &options, progress)?)
+    train::run_transform_codec(&task, &options, progress).map_err(with_option)
 }
 
 /// The configuration that ships under a name, unless there is a file of that name.
@@ -243,6 +236,17 @@ fn shipped_here(config: &Path) -> Option<&'static str> {
         true => None,
         false => shipped(&config.to_string_lossy()),
     }
+}
+
+/// What stopped a training, with the option that answers it.
+fn with_option(error: TrainError) -> CliError {
+    let option = match &error {
+        TrainError::Loop(Loop::Exists { .. }) => "--resume",
+        TrainError::Loop(Loop::OtherData { .. }) => "--other-data",
+        TrainError::Loop(Loop::AnotherModel { .. }) => "--init-from",
+        _ => return error.into(),
+    };
+    CliError::new(format_args!("{error} ({option})"))
 }
 
 fn task<C>(

@@ -6,7 +6,7 @@ use super::jpeg_xl::JpegXl;
 use super::jpeg2000::Jpeg2000;
 use super::webp::WebP;
 use super::{Encoded, Measured, Ours, PeerCodec, RateDistortionError};
-use bsq::image_io::{Picture, Range, center_crop, load, to_planar};
+use bsq::image_io::{Picture, PixelRange, center_crop, load, to_planar};
 use bsq::metrics::{Lpips, LpipsError};
 use std::path::{Path, PathBuf};
 
@@ -238,7 +238,7 @@ fn distance(
     decoded: &Picture,
 ) -> Result<Option<f64>, LpipsError> {
     let Some(lpips) = lpips else { return Ok(None) };
-    let [a, b] = [original, decoded].map(|picture| to_planar(picture, Range::MinusOneToOne));
+    let [a, b] = [original, decoded].map(|picture| to_planar(picture, PixelRange::MinusOneToOne));
     lpips.distance(&a, &b, [original.height, original.width])
 }
 

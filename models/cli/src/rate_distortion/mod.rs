@@ -44,7 +44,7 @@ pub use plot::svg_plot;
 pub use table::markdown_table;
 
 use bsq::data::DataError;
-use bsq::image_io::{ImageError, Picture, Range, to_planar};
+use bsq::image_io::{ImageError, Picture, PixelRange, to_planar};
 use bsq::metrics::{LpipsError, bits_per_pixel, ms_ssim, psnr};
 use bsq::photo::PhotoError;
 
@@ -117,7 +117,7 @@ impl Measured {
     /// A file of so many bytes that decodes to a picture; without times and LPIPS.
     pub fn of(original: &Picture, decoded: &Picture, bytes: usize) -> Measured {
         let shape = [3, original.height, original.width];
-        let range = Range::MinusOneToOne;
+        let range = PixelRange::MinusOneToOne;
         let (a, b) = (to_planar(original, range), to_planar(decoded, range));
         Measured {
             bytes,

@@ -41,7 +41,7 @@ impl Ours {
                 "bsq {}, codec {} ({:016x})",
                 env!("CARGO_PKG_VERSION"),
                 file.name,
-                file.identity()
+                file.fingerprint()
             ),
         })
     }
@@ -63,7 +63,7 @@ impl Ours {
                 env!("CARGO_PKG_VERSION"),
                 tokenizer.name,
                 prior.name,
-                prior.identity()
+                prior.fingerprint()
             ),
         })
     }

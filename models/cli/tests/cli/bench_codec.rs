@@ -3,7 +3,7 @@
 use crate::common::{Bench, Ran};
 use bsq::config::PriorConfig;
 use bsq::image_io::{Picture, save_png};
-use bsq::pipeline::identity;
+use bsq::pipeline::fingerprint;
 use bsq::prior::PriorFile;
 use bsq_ir::DType;
 use serde_json::Value;
@@ -32,7 +32,7 @@ fn bench(sizes: [(usize, usize); 2]) -> Bench {
          head_width = 4\n",
     )
     .unwrap();
-    let own = identity(model.tokenizer.config(), &model.parameters);
+    let own = fingerprint(model.tokenizer.config(), &model.parameters);
     let prior = PriorFile::untrained("prior", config, &own).unwrap();
     prior
         .save(&bench.path("prior.safetensors"), DType::F16)

@@ -2,7 +2,7 @@
 
 use crate::common::{Bench, repository};
 use bsq::config::PriorConfig;
-use bsq::pipeline::identity;
+use bsq::pipeline::fingerprint;
 use bsq::prior::PriorFile;
 use bsq_ir::DType;
 use serde_json::Value;
@@ -17,7 +17,7 @@ const MODELS: [&str; 4] = [
     "prior.safetensors",
 ];
 
-/// A folder with `model.safetensors` and `prior.safetensors`, sections of 4x4 tokens.
+/// A folder with `model.safetensors` and `prior.safetensors`, tiles of 4x4 tokens.
 fn bench() -> Bench {
     let bench = Bench::new();
     save_prior(&bench, "prior.safetensors", 1);
@@ -31,7 +31,7 @@ fn save_prior(bench: &Bench, name: &str, seed: u64) {
          head_width = 8\n[train]\nseed = {seed}\n"
     );
     let config = PriorConfig::from_toml(&config).unwrap();
-    let own = identity(model.tokenizer.config(), &model.parameters);
+    let own = fingerprint(model.tokenizer.config(), &model.parameters);
     let prior = PriorFile::untrained("prior", config, &own).unwrap();
     prior.save(&bench.path(name), DType::F16).unwrap();
 }
@@ -136,7 +136,7 @@ fn files_decoded_together_are_those_decoded_alone_and_a_bad_one_fails_alone() {
     let files = ["decode", "a.bsq", "b.bsq", "c.bsq", "-o", "all"];
     let ran = bench.run(&with(&files));
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-    let error = "bsq: b.bsq: section 1 of 1 (columns 0..15, rows 0..15) is damaged";
+    let error = "bsq: b.bsq: tile 1 of 1 (columns 0..15, rows 0..15) is damaged";
     assert!(ran.stderr.starts_with(error), "{}", ran.stderr);
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     assert!(!bench.path("all/b.bsq.png").exists());
@@ -189,7 +189,7 @@ fn raw_streams_need_no_prior() {
         "model.safetensors",
     ]);
     assert!(bench.bytes("a.bsq.png") == bench.bytes("r.png"));
-    // 3x2 windows of 4 tokens, 12 bits each, in one section.
+    // 3x2 windows of 4 tokens, 12 bits each, in one tile.
     assert_eq!(bench.bytes("a.bsq").len(), 52 + 6 + 6 * 4 * 12 / 8);
 }
 
@@ -208,7 +208,7 @@ fn fewer_sub_tokens_are_fewer_bytes() {
 }
 
 #[test]
-fn inspect_shows_sections_and_finds_damage() {
+fn inspect_shows_tiles_and_finds_damage() {
     let bench = bench();
     bench.picture("a.png", 70, 35);
     bench.good(&with(&["encode", "a.png"]));
@@ -216,8 +216,8 @@ fn inspect_shows_sections_and_finds_damage() {
     for word in [
         "70x35",
         "10x6 tokens of 12 bits",
-        "section 6 of 6",
-        "6 of 6 sections are right",
+        "tile 6 of 6",
+        "6 of 6 tiles are right",
     ] {
         assert!(said.contains(word), "{word} is not in: {said}");
     }
@@ -228,19 +228,19 @@ fn inspect_shows_sections_and_finds_damage() {
     let ran = bench.run(&["inspect", "bad.bsq", "--json"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     let value: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(value["sections"][5]["good"], false);
-    assert_eq!(value["sections"][0]["good"], true);
+    assert_eq!(value["tiles"][5]["good"], false);
+    assert_eq!(value["tiles"][0]["good"], true);
 
     bench.refused(
         &with(&["decode", "bad.bsq"]),
         &[
-            "bad.bsq: section 6 of 6 (columns 64..79, rows 32..47) is damaged",
+            "bad.bsq: tile 6 of 6 (columns 64..79, rows 32..47) is damaged",
             "--recover",
         ],
     );
     let ran = bench.run(&with(&["decode", "bad.bsq", "--recover", "-o", "rest.png"]));
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.stderr.contains("section 6 of 6"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("tile 6 of 6"), "{}", ran.stderr);
     assert!(bench.path("rest.png").exists());
 }
 
@@ -268,7 +268,7 @@ fn bad_streams_are_one_line_and_exit_code_2() {
     refused(
         "half.bsq",
         &good[..good.len() - 9],
-        &["half.bsq: the stream ends in section"],
+        &["half.bsq: the stream ends in tile"],
     );
     refused(
         "long.bsq",

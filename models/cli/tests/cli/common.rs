@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// A random model of 16x16 windows with 2x2 tokens of 12 bits in groups of 3.
 pub const CONFIG: &str = include_str!("../../../tests/tiny.toml");
 
-/// A prior of tokens of 12 bits, in sections of 4x4.
+/// A prior of tokens of 12 bits, in tiles of 4x4.
 pub const PRIOR: &str = "
 [prior]
 bits = 12
@@ -21,7 +21,7 @@ heads = 2
 head_width = 8
 ";
 
-/// A folder of its own for a test.
+/// A test's folder.
 pub struct Bench {
     folder: TempDir,
 }

@@ -28,8 +28,8 @@ fn every_stage_is_shown() {
         assert_eq!(kernels.len() as u64, value["kernels"].as_u64().unwrap());
         assert!(text("clif").contains("function"));
         assert!(text("asm").len() > 1000);
-        let called = text("clif").contains("wide loop u0:0");
-        let shown = text("asm").contains("wide loop u0:0, userextname0\n     0  mov");
+        let called = text("clif").contains("SIMD loop u0:0");
+        let shown = text("asm").contains("SIMD loop u0:0, userextname0\n     0  mov");
         assert_eq!(called, shown, "{}", text("asm"));
         assert!(!value["rewriting"]["found"].as_object().unwrap().is_empty());
         let dot = String::from_utf8(bench.bytes("g.dot")).unwrap();
@@ -113,7 +113,7 @@ fn priors_are_explained_and_measured_too() {
     ];
     assert_eq!(names, expected);
     let said = bench.good(&arguments).stdout;
-    assert!(said.contains("all positions of 1 sections"), "{said}");
+    assert!(said.contains("all positions of 1 tiles"), "{said}");
     bench.refused(
         &[&arguments[..], &["--precision", "bf16"]].concat(),
         &["f32 only"],

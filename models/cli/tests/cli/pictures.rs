@@ -90,7 +90,7 @@ fn figures_are_one_json_value_on_standard_output() {
     assert_eq!(image["bits_per_pixel"], 288.0 / 960.0);
     assert!(image["psnr"].as_f64().unwrap() > 3.0);
     assert!(image["ssim"].as_f64().unwrap() < 1.0);
-    assert!(ran.stderr.contains("identity"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("fingerprint"), "{}", ran.stderr);
 
     // Failures too.
     let ran = bench.run(&["reconstruct", "none.png", "--json"]);

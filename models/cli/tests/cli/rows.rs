@@ -55,7 +55,7 @@ fn a_picture_that_ends_too_early_leaves_nothing_and_keeps_no_other_from_being_do
     }
 }
 
-/// 65 sections without a prior: more than are decoded together.
+/// 65 tiles without a prior: more than are decoded together.
 #[test]
 fn a_large_stream_is_decoded_as_it_is_read() {
     let bench = Bench::new();
@@ -69,7 +69,7 @@ fn a_large_stream_is_decoded_as_it_is_read() {
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     fs::write(bench.path("bad.bsq"), &bytes).unwrap();
-    let words = ["bad.bsq: section 65 of 65", "--recover"];
+    let words = ["bad.bsq: tile 65 of 65", "--recover"];
     bench.refused(&with(&["decode", "bad.bsq"]), &words);
     fs::write(
         bench.path("long.bsq"),
@@ -83,7 +83,7 @@ fn a_large_stream_is_decoded_as_it_is_read() {
 
     let ran = bench.run(&with(&["decode", "bad.bsq", "--recover", "-o", "rest.png"]));
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.stderr.contains("section 65 of 65"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("tile 65 of 65"), "{}", ran.stderr);
     let load = |name| image_io::load(bench.path(name)).unwrap().picture;
     let [rest, good] = [load("rest.png"), load("d.png")].map(|picture| {
         let part = image_io::crop(&picture, 0, 0, 64 * 256, 20);

@@ -2,7 +2,7 @@
 
 use crate::common::{Bench, CONFIG, PRIOR};
 use bsq::config::PriorConfig;
-use bsq::pipeline::identity;
+use bsq::pipeline::fingerprint;
 use bsq::prior::PriorFile;
 use bsq_ir::DType;
 use bsq_runtime::checkpoint::safetensors;
@@ -145,7 +145,7 @@ fn save_prior(bench: &Bench, name: &str, bits: usize) {
     let model = bench.model(1);
     let config = PRIOR.replace("bits = 12", &format!("bits = {bits}"));
     let config = PriorConfig::from_toml(&config).unwrap();
-    let own = identity(model.tokenizer.config(), &model.parameters);
+    let own = fingerprint(model.tokenizer.config(), &model.parameters);
     let prior = PriorFile::untrained("prior", config, &own).unwrap();
     prior.save(&bench.path(name), DType::F16).unwrap();
 }

@@ -22,7 +22,7 @@ struct ReadAheadFailed {
 /// A step, and its batch or why there is none.
 type Made<B> = (u64, Result<<B as Batches>::Batch, BoxError>);
 
-/// The batches of consecutive steps, in order, made ahead by a thread of its own.
+/// The batches of consecutive steps, in order, made ahead by a separate thread.
 ///
 /// Dropping it ends the thread.
 pub struct ReadAhead<B: Batches> {

@@ -7,7 +7,7 @@ use bsq_ir::{Scope, Tensor};
 /// attended to, `[batch, heads, tokens, d]`.
 pub type Attend<'a, 'g> = dyn FnMut(usize, Heads<'g>) -> Tensor<'g> + 'a;
 
-/// `layers` equal blocks with parameters of their own, `0` to `layers - 1`.
+/// `layers` equal blocks with separate parameters, `0` to `layers - 1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Transformer {
     pub layers: usize,

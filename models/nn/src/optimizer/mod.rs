@@ -125,7 +125,7 @@ pub fn adamw_with_gradients<'g>(
     let (rate, root) = (rule.lr / c1, c2.sqrt().reciprocal());
     let decay = rule.lr * rule.weight_decay;
     for (&parameter, g) in parameters.iter().zip(clipped) {
-        // Regions of their own: updates of equal shapes are optimised once.
+        // A region each: updates of equal shapes are optimised once.
         let graph = parameter.graph();
         graph.in_new_region(|| {
             let name = step::name_of(parameter);

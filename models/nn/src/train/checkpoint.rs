@@ -178,6 +178,18 @@ impl TrainingCheckpoint {
         }
     }
 
+    /// The weights of a checkpoint that has been read from `path`: of a training's those of its
+    /// model, with their averages as [`parameters`](Self::parameters) says.
+    pub fn weights_of(path: &Path, checkpoint: Checkpoint, weights: Weights) -> Checkpoint {
+        match TrainingCheckpoint::of(path, &checkpoint) {
+            Ok(training) => Checkpoint {
+                tensors: training.parameters(weights),
+                ..checkpoint
+            },
+            Err(_) => checkpoint,
+        }
+    }
+
     /// The model's parameters: their averages where there are some and `weights` asks for them.
     pub fn parameters(&self, weights: Weights) -> Tensors {
         let of_model =

@@ -1,5 +1,6 @@
 //! What can end a training early.
 
+use super::Change;
 use super::divergence::{Advice, Message, Sign};
 use crate::BoxError;
 use crate::train_log::LogError;
@@ -20,12 +21,18 @@ pub enum TrainError {
     Task(#[source] BoxError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A checkpoint that this training did not write, or of another model.
+    /// Settings that make another model of it, or other optimizer state.
+    #[error(
+        "{path}: cannot be resumed: {change}: this makes another model or other optimizer state of it; a new training may begin with its weights",
+        path = path.display()
+    )]
+    AnotherModel { path: PathBuf, change: Change },
+    /// A checkpoint that this training did not write.
     #[error("{path}: cannot be resumed: {reason}", path = path.display())]
     Foreign { path: PathBuf, reason: String },
     /// The data is not what the training has seen so far.
     #[error(
-        "{path}: cannot be resumed: it was trained on other data ({before} samples; here are {now}, or files of other names or sizes): give the data that it was trained on, or --other-data to go on with these",
+        "{path}: cannot be resumed: it was trained on other data ({before} samples; here are {now}, or files of other names or sizes): give the data that it was trained on, or allow that it goes on with these",
         path = path.display()
     )]
     OtherData {
@@ -36,7 +43,7 @@ pub enum TrainError {
     },
     /// A folder with a training, and no word on whether to go on with it.
     #[error(
-        "{path}: there is a training here already: go on with it by --resume, or name another folder",
+        "{path}: there is a training here already: resume it, or name another folder",
         path = path.display()
     )]
     Exists { path: PathBuf },

@@ -41,9 +41,10 @@ pub(super) fn resume<T: Task>(
         .changes(&saved.settings)
         .map_err(|error| foreign(format!("the configuration in its metadata: {error}")))?;
     if let Some(change) = changes.iter().find(|change| change.is_another_model) {
-        return Err(foreign(format!(
-            "{change}: this makes another model or other optimizer state of it (a new training may begin with its weights: --init-from)"
-        )));
+        return Err(TrainError::AnotherModel {
+            path: path.to_path_buf(),
+            change: change.clone(),
+        });
     }
     for (key, value) in &task.identity().metadata {
         if checkpoint.metadata.get(*key) != Some(value) {

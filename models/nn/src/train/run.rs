@@ -2,7 +2,7 @@
 
 use super::checkpoint::Position;
 use super::divergence::{largest, not_finite};
-use super::place::{CONFIG_NAME, Place};
+use super::folder::{CONFIG_NAME, TrainingFolder};
 use super::resume::{Resumed, resume};
 use super::rising::Rising;
 use super::steps::{Interval, Steps};
@@ -82,20 +82,20 @@ pub struct TrainOutcome {
     pub broken: usize,
 }
 
-/// Trains. `place` is where, found before anything was read.
+/// Trains. `folder` is where, found before anything was read.
 ///
 /// # Errors
 /// [`TrainError`]; what was saved before the error stays.
 pub fn train<T: Task>(
     settings: &LoopSettings,
-    place: Place,
+    folder: TrainingFolder,
     task: T,
     program: Program,
     data: Arc<T::Data>,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
-    let goes_on = place.has_checkpoint();
-    let (path, lock) = place.enter()?;
+    let goes_on = folder.has_checkpoint();
+    let (path, lock) = folder.enter()?;
     if !lock.is_held() {
         progress.note(
             "nothing keeps another training out of this folder: its file system has no locks",

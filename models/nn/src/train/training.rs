@@ -1,7 +1,7 @@
-//! Training a model of one's own: an optimizer's step on named tensors.
+//! Training any model: an optimizer's step on named tensors.
 
 use super::checkpoint::Identity;
-use super::place::Place;
+use super::folder::TrainingFolder;
 use super::run::{LoopSettings, TrainOutcome, train};
 use super::task::{Program, Task};
 use super::{Progress, TrainError};
@@ -124,7 +124,7 @@ impl<'a> Training<'a> {
     where
         B: Batches<Batch = NamedTensors>,
     {
-        let place = Place::of(&self.settings.folder, self.settings.resume)?;
+        let folder = TrainingFolder::of(&self.settings.folder, self.settings.resume)?;
         let task = NamedTask::<B> {
             learning_rate: self.learning_rate,
             text: self.text,
@@ -132,7 +132,7 @@ impl<'a> Training<'a> {
             data: PhantomData,
         };
         let data = Arc::new(batches);
-        train(&self.settings, place, task, self.program, data, progress)
+        train(&self.settings, folder, task, self.program, data, progress)
     }
 }
 

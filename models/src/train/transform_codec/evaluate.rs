@@ -3,7 +3,7 @@
 use super::super::TrainError;
 use crate::config::TransformCodecConfig;
 use crate::data::{DataError, Listing, list_folder};
-use crate::image_io::{Picture, Range, load, pad_by_replication, to_planar};
+use crate::image_io::{Picture, PixelRange, load, pad_by_replication, to_planar};
 use crate::metrics::{ms_ssim, psnr};
 use crate::transform_codec::{PIXEL_SCALE, TransformCodec};
 use bsq_ir::{DType, Function, Graph, Scope};
@@ -134,7 +134,7 @@ fn code(
 ) -> Result<RatePoint, TrainError> {
     let padded = to_planar(
         &pad_by_replication(picture, width, height),
-        Range::MinusOneToOne,
+        PixelRange::MinusOneToOne,
     );
     let image = HostTensor::from_slice([1, 3, height, width], &padded)?;
     let size = HostTensor::from_slice([1], &[step])?;
@@ -147,7 +147,7 @@ fn code(
     let scale = PIXEL_SCALE as f32;
     let rounded = |x: &f32| ((x + scale).round().clamp(0.0, 255.0) - scale) / scale;
     let found: Vec<f32> = rows.flatten().map(rounded).collect();
-    let original = to_planar(picture, Range::MinusOneToOne);
+    let original = to_planar(picture, PixelRange::MinusOneToOne);
     let bits = outputs["bits"].as_slice::<f32>()?[0];
     Ok(RatePoint {
         step,

@@ -10,10 +10,9 @@ mod start;
 
 pub use evaluate::{RatePoint, TransformCodecEvaluator};
 
-use super::task::{ADVICE, changed, hints};
-use super::tokenizer::check_freeze;
+use super::task::{ADVICE, changed, check_freeze, evaluator, hints, trained};
 use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun};
-use crate::config::{ConfigError, TransformCodecConfig};
+use crate::config::TransformCodecConfig;
 use crate::data::{Batch, Dataset, Draw, Purpose};
 use crate::transform_codec::{TransformCodec, is_of_encoder, parameter_specs, rate_distortion};
 use bsq_ir::autodiff::gradients;
@@ -21,7 +20,9 @@ use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
 use bsq_nn::optimizer::{Step, adamw_with_gradients};
-use bsq_nn::train::{Advice, Change, Evaluated, Identity, Place, Program, State, Task, train};
+use bsq_nn::train::{
+    Advice, Change, Evaluated, Identity, Program, State, Task, TrainingFolder, train,
+};
 use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::Weights;
 use bsq_runtime::executor::Tensors;
@@ -39,39 +40,28 @@ pub fn run_transform_codec(
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
     let config = &run.config;
-    let place = Place::of(&run.out, run.resume)?;
+    let folder = TrainingFolder::of(&run.out, run.resume)?;
     let codec = TransformCodec::new(&config.model);
     let dataset = Dataset::open(&run.data, &config.data, config.crop(), config.train.seed)?;
     let dataset = Arc::new(dataset);
     let specs = parameter_specs(&codec);
     let names = specs.iter().map(|spec| spec.name.as_str());
-    check_freeze(&config.train.freeze, names)?;
+    check_freeze(&config.train, names)?;
     let mut parameters = bsq_nn::init::init(&specs, config.train.seed)?;
     match &options.init_from {
-        _ if place.has_checkpoint() => {}
+        _ if folder.has_checkpoint() => {}
         Some(name) => parameters = super::start::transform_codec(name, config)?,
         None => start::transform(config, &codec, &dataset, &mut parameters)?,
     }
     let program = step_program(config, parameters)?;
-    let evaluator = match (&config.data.val_root, config.train.eval_freq) {
-        (None, _) | (_, 0) => None,
-        (Some(folder), _) => {
-            let options = (run.threads, run.device);
-            let evaluator = TransformCodecEvaluator::new(config, folder, options);
-            let evaluator = evaluator.map_err(|error| match error {
-                TrainError::Data(error) => {
-                    ConfigError::invalid("data.val_root", error.to_string()).into()
-                }
-                error => error,
-            })?;
-            let notices = evaluator.notices().iter();
-            notices.for_each(|line| progress.note(line));
-            Some(evaluator)
-        }
-    };
+    let evaluator = evaluator((&config.data, &config.train), |folder| {
+        TransformCodecEvaluator::new(config, folder, (run.threads, run.device))
+    })?;
+    let notices = evaluator.iter().flat_map(TransformCodecEvaluator::notices);
+    notices.for_each(|line| progress.note(line));
     let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
     let task = TransformCodecTask { config, evaluator };
-    Ok(train(&settings, place, task, program, dataset, progress)?)
+    Ok(train(&settings, folder, task, program, dataset, progress)?)
 }
 
 /// A whole training step: forward, loss, backward, AdamW and the moving average.
@@ -108,15 +98,8 @@ fn build<'g>(graph: &'g Graph, config: &TransformCodecConfig) -> Step<'g> {
     let forward = TransformCodec::new(&config.model).forward(&scope, image, size);
     let figures = rate_distortion(&config.loss, &forward, image, size);
     let rule = config.optimizer.adamw(graph.scalar("lr"));
-    let frozen = |name: &str| {
-        let mut keys = config.train.freeze.iter();
-        keys.any(|key| name.starts_with(key.as_str()))
-    };
-    let specs = scope.specs().into_iter().zip(scope.parameters());
-    let trained = specs.filter(|(spec, _)| !frozen(&spec.name));
-    let (names, trained): (Vec<String>, Vec<Tensor<'g>>) = trained
-        .map(|(spec, parameter)| (spec.name, parameter))
-        .unzip();
+    let trained = trained(&scope, &config.train).into_iter();
+    let (names, trained): (Vec<String>, Vec<Tensor<'g>>) = trained.unzip();
     // Multiplied by zero as long as the encoder is not trained: AdamW's state stays zero, too.
     let gate = graph.scalar("train_encoder");
     let gated = |(name, gradient): (&String, Tensor<'g>)| match is_of_encoder(name) {

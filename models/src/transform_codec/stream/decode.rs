@@ -76,7 +76,7 @@ impl LevelsCodec {
                     report.damage.push(damage(&strips, strip));
                     empty(&parts, &strips, strip)
                 }
-                None => return Err(CodecError::DamagedSection(damage(&strips, strip)).into()),
+                None => return Err(CodecError::DamagedTile(damage(&strips, strip)).into()),
             };
             held.append(levels);
             // All strips that this one was waited for.

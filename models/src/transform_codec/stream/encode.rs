@@ -2,7 +2,7 @@
 
 use super::frames::{STRIP_FRAME_BYTES, write_strip};
 use super::{LEVELS_HEADER_BYTES, LevelsCodec, LevelsHeader, Strips};
-use crate::image_io::{ImageError, ImageSize, Picture, PixelRows, Range};
+use crate::image_io::{ImageError, ImageSize, Picture, PixelRange, PixelRows};
 use crate::photo::PhotoError;
 use crate::transform_codec::level_coder::LevelEncoder;
 use crate::transform_codec::{PartKind, PartLevels};
@@ -64,7 +64,7 @@ impl LevelsCodec {
         progress: &mut dyn FnMut(usize),
     ) -> Result<(W, LevelsEncodeReport), PhotoError> {
         let size = rows.size();
-        let header = LevelsHeader::new(size, step, self.identity)?;
+        let header = LevelsHeader::new(size, step, self.fingerprint)?;
         let strips = self.strips(size);
         writer.write_all(&header.to_bytes()).map_err(io)?;
         let part = |kind| PartReport {
@@ -176,7 +176,7 @@ impl<'r> HeldRows<'r> {
             self.rows.read_row(&mut self.row)?;
             for channel in 0..3 {
                 let samples = self.row.iter().skip(channel).step_by(3);
-                let values = samples.map(|&sample| Range::MinusOneToOne.value(sample));
+                let values = samples.map(|&sample| PixelRange::MinusOneToOne.value(sample));
                 let start = self.values.len();
                 self.values.extend(values);
                 let last = self.values[self.values.len() - 1];

@@ -2,7 +2,7 @@
 
 use super::LevelsHeader;
 use super::strips::Strips;
-use crate::codec::{CodecError, Damage, SectionArea, crc32c, read_up_to};
+use crate::codec::{CodecError, Damage, TileArea, crc32c, read_up_to};
 use std::io::{Read, Write};
 
 /// Bytes before a strip's payload.
@@ -31,8 +31,8 @@ pub fn read_strip(
     strip: usize,
 ) -> Result<Option<Vec<u8>>, CodecError> {
     let truncated = || CodecError::Truncated {
-        section: strip + 1,
-        sections: strips.count(),
+        tile: strip + 1,
+        tiles: strips.count(),
     };
     let mut start = [0; STRIP_FRAME_BYTES];
     if read_up_to(reader, &mut start)? < STRIP_FRAME_BYTES {
@@ -86,10 +86,10 @@ fn checksum(payload: &[u8], strip: usize) -> u32 {
 pub fn damage(strips: &Strips, strip: usize) -> Damage {
     let rows = strips.rows(strip);
     Damage {
-        section: strip,
-        sections: strips.count(),
+        tile: strip,
+        tiles: strips.count(),
         patch: PATCH,
-        area: SectionArea {
+        area: TileArea {
             left: 0,
             top: rows.start / PATCH,
             columns: strips.padded[1] / PATCH,

@@ -19,7 +19,7 @@ pub struct LevelsHeader {
     pub size: ImageSize,
     /// In 64ths of a pixel's level.
     step: u16,
-    /// The codec's identity.
+    /// The codec's fingerprint.
     pub codec: u64,
 }
 
@@ -72,10 +72,7 @@ impl LevelsHeader {
             return Err(CodecError::NotAStream);
         }
         if count < LEVELS_HEADER_BYTES {
-            return Err(CodecError::Truncated {
-                section: 0,
-                sections: 0,
-            });
+            return Err(CodecError::Truncated { tile: 0, tiles: 0 });
         }
         let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;

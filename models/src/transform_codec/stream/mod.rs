@@ -72,7 +72,7 @@ use std::time::Duration;
 pub struct LevelsCodec {
     codec: TransformCodec,
     name: String,
-    identity: u64,
+    fingerprint: u64,
     session: TransformCodecSession,
     contexts: ContextCoder,
     refinement: Refinement,
@@ -103,7 +103,7 @@ impl LevelsCodec {
             steps: [file.config.loss.step_min, file.config.loss.step_max].map(|step| step as f32),
             codec: codec.clone(),
             name: file.name.clone(),
-            identity: file.identity(),
+            fingerprint: file.fingerprint(),
         })
     }
 
@@ -123,11 +123,11 @@ impl LevelsCodec {
     /// # Errors
     /// If another codec has written it.
     pub fn check(&self, header: &LevelsHeader) -> Result<(), CodecError> {
-        match header.codec == self.identity {
+        match header.codec == self.fingerprint {
             true => Ok(()),
             false => Err(CodecError::OtherCodec {
                 its: header.codec,
-                given: self.identity,
+                given: self.fingerprint,
                 given_name: self.name.clone(),
             }),
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::TransformCodecConfig;
-use crate::image_io::{Picture, Range, append_planar, pad_by_replication};
+use crate::image_io::{Picture, PixelRange, append_planar, pad_by_replication};
 use crate::transform_codec::PartKind;
 use bsq_ir::philox::random_word;
 use bsq_ir::{DType, Graph, Scope};
@@ -60,7 +60,7 @@ fn whole(file: &TransformCodecFile, picture: &Picture, step: f32) -> (Vec<u8>, f
     let function = graph.function(outputs, []);
     let mut planes = Vec::new();
     let padded = pad_by_replication(picture, width, height);
-    append_planar(&padded, Range::MinusOneToOne, &mut planes);
+    append_planar(&padded, PixelRange::MinusOneToOne, &mut planes);
     let inputs = [
         (
             "image",
@@ -200,7 +200,7 @@ fn damaged_strips_are_filled_in_where_that_is_asked_for() {
         stream[last] ^= 1;
         codec.decode(&stream).unwrap_err().to_string()
     };
-    assert!(message.contains("section 2 of 2"), "{message}");
+    assert!(message.contains("tile 2 of 2"), "{message}");
     let mut reader = &stream[..];
     let header = LevelsHeader::read(&mut reader).unwrap();
     let mut rows = 0;

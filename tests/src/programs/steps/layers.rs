@@ -7,7 +7,7 @@ pub(super) fn step(builder: &mut Builder) {
     let Some(x) = builder.pick(|ty| ty.dtype == DType::F32 && ty.shape.rank() > 0) else {
         return;
     };
-    // A part of a model that may be there twice has a region of its own.
+    // A part of a model that may be there twice is a region.
     let kind = builder.choices.below(17);
     match builder.choices.once_in(4) {
         true => {

@@ -5,7 +5,7 @@ mod generate;
 mod lowered;
 mod reductions;
 mod run;
-mod wide;
+mod simd;
 
 use crate::kernel::{Affine, Array, Element, Extent, Inst, Kernel, Place, Stmt, Value, Var};
 use bsq_ir::{DType, Op};

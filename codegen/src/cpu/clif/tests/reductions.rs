@@ -100,7 +100,7 @@ fn sums_of_chunks_of_chunks_keep_the_order() {
 #[test]
 fn a_nan_anywhere_and_the_sign_of_zero_decide_a_maximum() {
     let length = 37;
-    let extreme = |op, numbers: &[f32]| {
+    let combined = |op, numbers: &[f32]| {
         let kernel = reduction(op, length, 1, true);
         let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
         let families = Family::all_supported().into_iter();
@@ -119,13 +119,13 @@ fn a_nan_anywhere_and_the_sign_of_zero_decide_a_maximum() {
         ] {
             let mut numbers = vec![common; length];
             numbers[position] = rare;
-            for result in extreme(op, &numbers) {
+            for result in combined(op, &numbers) {
                 assert_eq!(result.to_bits(), rare.to_bits(), "{rare} at {position}");
             }
             for nan in [f32::NAN, -f32::NAN] {
                 numbers[length - 1 - position] = 3.0;
                 numbers[position] = nan;
-                assert!(extreme(op, &numbers).iter().all(|x| x.is_nan()));
+                assert!(combined(op, &numbers).iter().all(|x| x.is_nan()));
             }
         }
     }

@@ -59,7 +59,7 @@ fn check_on(
     Ok(())
 }
 
-/// The buffers after a run, of which each half of the items is a call of its own.
+/// The buffers after a run, of which each half of the items is a separate call.
 pub fn run(kernel: &Kernel, inputs: &[Vec<u8>], family: Family) -> Vec<Vec<u8>> {
     let options = Options { family, threads: 1 };
     let compiled = compile(std::slice::from_ref(kernel), &options).unwrap();

@@ -1,8 +1,8 @@
-//! Copies of a slab of both sides into shared memory.
+//! Copies of a slab of both operands into shared memory.
 
-mod left;
+mod lhs;
 mod piece;
-mod right;
+mod rhs;
 
 use super::super::emit::{Emitter, Index};
 use super::super::memory::{Address, Space};
@@ -47,10 +47,10 @@ enum Step {
 impl Stage {
     pub fn new(e: &mut Emitter, plan: &Plan) -> Stage {
         let a = match plan.contract.a_k_stride {
-            1 => left::rows(e, plan),
-            _ => left::strided(e, plan),
+            1 => lhs::rows(e, plan),
+            _ => lhs::strided(e, plan),
         };
-        let b = right::panels(e, plan);
+        let b = rhs::panels(e, plan);
         Stage { a, b }
     }
 

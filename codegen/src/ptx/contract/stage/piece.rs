@@ -64,7 +64,7 @@ impl Piece {
         }
     }
 
-    /// Bytes of the piece that are part of the sides; `None` for all.
+    /// Bytes of the piece that are part of the operands; `None` for all.
     fn size(&self, e: &mut Emitter, plan: &Plan, (k, whole): (Reg, bool)) -> Option<Reg> {
         let mut size = None;
         if !whole {

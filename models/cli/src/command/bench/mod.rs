@@ -82,7 +82,7 @@ pub struct Arguments {
     /// tokenizer or of a prior; the weights are random
     #[arg(long, value_name = "MODEL", default_value = "default")]
     model: String,
-    /// Windows in the batch [default: 16]; of a prior, sections [default: 1]
+    /// Windows in the batch [default: 16]; of a prior, tiles [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     batch: Option<u16>,
     /// Samples to take the median of

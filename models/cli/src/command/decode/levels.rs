@@ -85,7 +85,7 @@ impl<'o> Levels<'o> {
             "width": width,
             "height": height,
             "step": report.step,
-            "damaged_strips": report.damage.iter().map(|damage| damage.section).collect::<Vec<_>>(),
+            "damaged_strips": report.damage.iter().map(|damage| damage.tile).collect::<Vec<_>>(),
             "seconds": seconds,
         }))
     }

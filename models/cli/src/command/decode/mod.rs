@@ -3,17 +3,15 @@
 mod levels;
 mod tokens;
 
-use super::device::DeviceArgument;
 use super::error::CliError;
 use super::failures::Failures;
 use super::limits::LimitArgument;
-use super::model::ModelArgument;
 use super::output::Output;
 use super::prior::PriorArgument;
+use super::run_arguments::RunArguments;
 use super::{Verdict, paths};
 use bsq::codec::Damage;
 use bsq::image_io::ImageSize;
-use bsq::pipeline::CompileOptions;
 use bsq::transform_codec::stream::{LEVELS_HEADER_BYTES, is_levels};
 use clap::Args;
 use levels::Levels;
@@ -31,7 +29,7 @@ The tokenizer and the prior must be those that the file was coded with, down to 
 of an earlier default prior is decoded with that one. The \
 tokens are then those that were coded, on every machine and with any number of threads.
 
-A file with a damaged section is an error, unless --recover is given: then the good sections are \
+A file with a damaged tile is an error, unless --recover is given: then the good tiles are \
 decoded, the others are filled with what is beside them, and the exit code is 1.
 
 Several files are decoded together, which takes less time for small pictures than one by one. One \
@@ -50,11 +48,9 @@ pub struct Arguments {
     #[arg(short, long, value_name = "IMAGE")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    model: ModelArgument,
+    run: RunArguments,
     #[command(flatten)]
     prior: PriorArgument,
-    #[command(flatten)]
-    device: DeviceArgument,
     #[command(flatten)]
     limits: LimitArgument,
     /// Decode what is good of a damaged file
@@ -62,7 +58,7 @@ pub struct Arguments {
     recover: bool,
 }
 
-/// Damaged sections that are named one by one.
+/// Damaged tiles that are named one by one.
 const NAMED: usize = 8;
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
@@ -72,11 +68,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let files = arguments.files.iter().zip(&outputs);
     let files = files.map(|(input, path)| (input.as_path(), path.as_path()));
     let (levels, tokens): (Vec<_>, Vec<_>) = files.partition(|(input, _)| begins_as_levels(input));
-    let options = CompileOptions {
-        threads: output.threads,
-        device: arguments.device.open(output)?,
-        ..CompileOptions::default()
-    };
+    let options = arguments.run.options(output)?;
     let mut value = json!({});
     let (mut results, mut is_damaged) = (Vec::new(), false);
     if let Some(done) = tokens::run(&arguments, &tokens, options.clone(), &mut failures, output)? {
@@ -87,7 +79,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     }
     if !levels.is_empty() {
         let how = (arguments.recover, arguments.limits);
-        let mut codec = Levels::new(&arguments.model, options, how, output)?;
+        let mut codec = Levels::new(&arguments.run.model, options, how, output)?;
         for (input, path) in levels {
             let result = codec.decode(input, path);
             let kept = failures.keep(input, result)?;

@@ -18,7 +18,7 @@ use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 use std::time::Instant;
 
-/// Sections of files that are decoded together: some batches, and a part of a second at most passes
+/// Tiles of files that are decoded together: some batches, and a part of a second at most passes
 /// before the first picture is written. A file with more is decoded by itself, row by row.
 const TOGETHER: usize = 64;
 
@@ -55,7 +55,7 @@ pub fn run<'a>(
     if jobs.is_empty() {
         return Ok(None);
     }
-    let tokenizer = arguments.model.open(output)?;
+    let tokenizer = arguments.run.model.open(output)?;
     let mut codec = PhotoCodec::new(&tokenizer, None, options)?;
     // Every prior that a stream names; all before the first picture is written.
     let mut ready = Vec::new();
@@ -116,20 +116,20 @@ fn add_prior(
 /// Streams that are decoded together: neighbours with the same prior, until they are a few batches.
 fn groups(jobs: Vec<Job<'_>>) -> Vec<Vec<Job<'_>>> {
     let mut groups: Vec<Vec<Job<'_>>> = Vec::new();
-    let mut sections = 0;
+    let mut tiles = 0;
     for job in jobs {
-        let own = job.header.sections();
+        let own = job.header.tiles();
         match groups.last_mut() {
             Some(group)
                 if prior_of(&group[0].header) == prior_of(&job.header)
-                    && sections + own <= TOGETHER =>
+                    && tiles + own <= TOGETHER =>
             {
                 group.push(job);
-                sections += own;
+                tiles += own;
             }
             _ => {
                 groups.push(vec![job]);
-                sections = own;
+                tiles = own;
             }
         }
     }
@@ -182,8 +182,8 @@ impl Work<'_> {
     /// The tokens of streams of one prior. Should they fail together, they are decoded one by one, so
     /// that it is only the bad one that fails.
     fn tokens<'a>(&mut self, group: Vec<Job<'a>>, label: &str) -> Vec<Decoded<'a>> {
-        let sections = group.iter().map(|job| job.header.sections());
-        let progress = Progress::new(label, "sections", sections.sum());
+        let tiles = group.iter().map(|job| job.header.tiles());
+        let progress = Progress::new(label, "tiles", tiles.sum());
         let files: Vec<(&Path, &Path)> = group.iter().map(|job| (job.input, job.path)).collect();
         let frames = group.into_iter().filter_map(|job| job.frames).collect();
         let together = self
@@ -260,7 +260,7 @@ impl Work<'_> {
             "width": width,
             "height": height,
             "tokens": report.tokens,
-            "damaged_sections": damage.iter().map(|damage| damage.section).collect::<Vec<_>>(),
+            "damaged_tiles": damage.iter().map(|damage| damage.tile).collect::<Vec<_>>(),
             "picture_seconds": seconds,
         }))
     }
@@ -285,7 +285,7 @@ fn read(
         // A file that is none of ours is not read to its end.
         let header = Header::read(&mut &bytes[..])?;
         header.check_pixels(limits.max_pixels())?;
-        if is_regular && header.sections() > TOGETHER {
+        if is_regular && header.tiles() > TOGETHER {
             return Ok((header, None));
         }
         file.by_ref()

@@ -3,22 +3,20 @@
 mod levels;
 mod tokens;
 
-use super::device::DeviceArgument;
 use super::error::{CliError, Context};
 use super::failures::Failures;
 use super::interrupt::{partial, uninterrupted};
 use super::limits::LimitArgument;
-use super::model::ModelArgument;
 use super::output::Output;
 use super::picture::{note, open, readable};
 use super::prior::PriorArgument;
 use super::progress::Progress;
 use super::quality::QualityArguments;
+use super::run_arguments::RunArguments;
 use super::{Verdict, paths};
 use bsq::codec::CodecError;
 use bsq::image_io::{ImageSize, PixelRows};
 use bsq::photo::{EncodeOptions, PhotoCodec, PhotoError};
-use bsq::pipeline::CompileOptions;
 use bsq::transform_codec::stream::{Effort, LevelsCodec};
 use bsq_runtime::atomic_file::AtomicFile;
 use clap::Args;
@@ -43,7 +41,7 @@ writes only the first N sub-tokens of every token (of 9 with the default prior),
 makes up the others as the prior thinks most likely; --raw needs no prior and writes every bit as \
 it is.
 
-A photo is coded in strips of 512 rows, or sections of 32x32 tokens, each with its own checksum: \
+A photo is coded in strips of 512 rows, or tiles of 32x32 tokens, each with its own checksum: \
 damage to one costs that one alone (`bsq decode --recover`).")]
 #[command(after_long_help = "\
 Examples:
@@ -65,15 +63,13 @@ pub struct Arguments {
     output: Option<PathBuf>,
     #[command(flatten)]
     quality: QualityArguments,
-    /// How hard to search for a smaller file, from 0 to 9: 5 takes some 200 times as long as 0
+    /// How hard to search for a smaller file, from 0 to 9: 5 takes some 25 times as long as 0
     #[arg(short, long, value_name = "N", default_value_t)]
     effort: Effort,
     #[command(flatten)]
-    model: ModelArgument,
+    run: RunArguments,
     #[command(flatten)]
     prior: PriorArgument,
-    #[command(flatten)]
-    device: DeviceArgument,
     #[command(flatten)]
     limits: LimitArgument,
     /// Write every bit of every token of a tokenizer, without a prior
@@ -137,18 +133,14 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
 
 impl Arguments {
     fn encoder(&self, output: &Output) -> Result<Box<dyn PhotoEncoder>, CliError> {
-        let options = CompileOptions {
-            threads: output.threads,
-            device: self.device.open(output)?,
-            ..CompileOptions::default()
-        };
+        let options = self.run.options(output)?;
         let of_tokens = [
             ("--raw", self.raw),
             ("--keep", self.keep.is_some()),
             ("--prior", self.prior.is_given()),
         ];
         let of_tokens = of_tokens.iter().find(|(_, is_given)| *is_given);
-        if let Some(file) = self.model.open_codec(output)? {
+        if let Some(file) = self.run.model.open_codec(output)? {
             if let Some((option, _)) = of_tokens {
                 return Err(CliError::new(format_args!(
                     "{option} is for tokenizers, and {} is a transform codec: name a tokenizer with --model, such as default-1, or leave {option} out",
@@ -163,7 +155,7 @@ impl Arguments {
                 name: file.name,
             }));
         }
-        let tokenizer = self.model.open(output)?;
+        let tokenizer = self.run.model.open(output)?;
         self.quality.refuse_for(&tokenizer.name)?;
         if self.effort != Effort::default() {
             return Err(CliError::new(format_args!(
@@ -206,7 +198,7 @@ fn one(
     let encoded = encoder.encode(&mut picture, file, &mut |done| progress.set(done));
     drop(progress);
     let (file, encoded) = encoded.map_err(|error| match error {
-        // It is the stream that cannot be written: pictures have errors of their own.
+        // It is the stream that cannot be written: pictures have other errors.
         PhotoError::Codec(CodecError::Io(error)) => {
             CliError::new(format_args!("{}: {error}", path.display()))
         }

@@ -32,15 +32,15 @@ impl PhotoEncoder for Tokens {
         let (file, report) = self
             .codec
             .encode_rows(picture, file, self.options, progress)?;
-        let (sections, raw) = (report.stream.sections.len(), report.raw_bits_per_pixel());
+        let (tiles, raw) = (report.stream.tiles.len(), report.raw_bits_per_pixel());
         let encoded = Encoded {
             bytes: report.stream.bytes,
             bits_per_pixel: report.bits_per_pixel(),
             said: format!("{raw:.4} before coding"),
-            details: vec![format!("{sections} sections")],
+            details: vec![format!("{tiles} tiles")],
             value: json!({
                 "raw_bits_per_pixel": raw,
-                "sections": sections,
+                "tiles": tiles,
                 "cross_entropy_bits": report.stream.cross_entropy_bits(),
                 "tokens": report.tokens,
             }),

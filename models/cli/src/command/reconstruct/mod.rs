@@ -2,24 +2,22 @@
 
 mod levels;
 
-use super::device::{DeviceArgument, Tf32Argument};
 use super::error::CliError;
 use super::failures::Failures;
 use super::limits::LimitArgument;
-use super::model::ModelArgument;
 use super::output::Output;
 use super::picture::{PictureFile, note, open, readable};
-use super::precision::PrecisionArgument;
+use super::precision::RoundingArguments;
 use super::progress::Progress;
 use super::quality::QualityArguments;
+use super::run_arguments::RunArguments;
 use super::{Verdict, paths};
 use bsq::image_io::{ImageSize, PixelRows, to_eight_bits};
 use bsq::metrics::{RowMetrics, bits_per_pixel};
 use bsq::photo::PhotoError;
 use bsq::pipeline::{CompileOptions, RunTimes, TokenizerSession};
-use bsq::transform_codec::TransformCodecFile;
 use bsq::transform_codec::stream::LevelsCodec;
-use bsq_runtime::{Device, Precision};
+use bsq_runtime::Precision;
 use clap::Args;
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -60,15 +58,11 @@ pub struct Arguments {
     #[command(flatten)]
     quality: QualityArguments,
     #[command(flatten)]
-    model: ModelArgument,
+    run: RunArguments,
     #[command(flatten)]
-    precision: PrecisionArgument,
-    #[command(flatten)]
-    device: DeviceArgument,
+    rounding: RoundingArguments,
     #[command(flatten)]
     limits: LimitArgument,
-    #[command(flatten)]
-    tf32: Tf32Argument,
     /// Write original, reconstruction and difference (four times as strong) in one picture
     #[arg(long)]
     side_by_side: bool,
@@ -85,28 +79,25 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     if pairs.is_empty() {
         return failures.finish(output, json!({}), Verdict::Good);
     }
-    let device = arguments.device.open(output)?;
-    if let Some(file) = arguments.model.open_codec(output)? {
-        let codec = arguments.levels(&file, device, output)?;
+    let options = arguments.run.options_in(arguments.rounding, output)?;
+    if let Some(file) = arguments.run.model.open_codec(output)? {
+        let codec = LevelsCodec::new(&file, options)?;
         return levels::run(codec, &pairs, failures, &arguments, output);
     }
-    let model = arguments.model.open(output)?;
+    let model = arguments.run.model.open(output)?;
     arguments.quality.refuse_for(&model.name)?;
     let bits = model.config.model.quantizer.bits_per_token();
-    let session = |precision, tf32| {
-        let options = CompileOptions {
-            threads: output.threads,
-            precision,
-            device,
-            tf32,
-            ..CompileOptions::default()
+    let (device, tf32) = (options.device, options.tf32);
+    let compares = output.is_verbose() && (options.precision != Precision::F32 || tf32);
+    let mut reference = compares.then(|| {
+        let exact = CompileOptions {
+            precision: Precision::F32,
+            tf32: false,
+            ..options.clone()
         };
-        TokenizerSession::new(&model, options)
-    };
-    let (precision, tf32) = (arguments.precision.get(), arguments.tf32.tf32);
-    let compares = output.is_verbose() && (precision != Precision::F32 || tf32);
-    let mut reference = compares.then(|| session(Precision::F32, false));
-    let mut session = session(precision, tf32);
+        TokenizerSession::new(&model, exact)
+    });
+    let mut session = TokenizerSession::new(&model, options);
     let mut results = Vec::new();
     let side = arguments.side_by_side;
     let mut one = |input: &Path, path: &Path| {
@@ -150,31 +141,13 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     ));
     let value = json!({
         "model": model.name,
-        "precision": arguments.precision.name(),
+        "precision": arguments.rounding.precision.name(),
         "tf32": tf32,
         "device": device.to_string(),
         "compile_seconds": session.compile_time().as_secs_f64(),
         "images": results,
     });
     failures.finish(output, value, Verdict::Good)
-}
-
-impl Arguments {
-    fn levels(
-        &self,
-        file: &TransformCodecFile,
-        device: Device,
-        output: &Output,
-    ) -> Result<LevelsCodec, CliError> {
-        let options = CompileOptions {
-            threads: output.threads,
-            precision: self.precision.get(),
-            device,
-            tf32: self.tf32.tf32,
-            ..CompileOptions::default()
-        };
-        Ok(LevelsCodec::new(file, options)?)
-    }
 }
 
 /// A picture that has been encoded and decoded.

@@ -1,0 +1,134 @@
+//! Our side of `benches/peers/prior.py`: a prior teacher-forced or with its cache, run on demand.
+//!
+//! `ours_prior FOLDER write CONFIG SIDE ROWS BATCH` stores weights, tokens and the
+//! description of a random prior whose tiles have SIDE x SIDE tokens, of which ROWS are coded.
+//! `ours_prior FOLDER serve PASS STORAGE` answers `run`, `save FILE` (the bits that each
+//! tile's tokens cost) and `quit`.
+
+use bsq::config::PriorConfig;
+use bsq::pipeline::CompileOptions;
+use bsq::prior::{
+    PriorFile, PriorSession, PriorSessionError, Storage, SubTokenPosition, TileTokens,
+};
+use bsq_benches::{Tensors, threads};
+use bsq_ir::DType;
+use bsq_ir::philox::random_word;
+use bsq_runtime::HostTensor;
+use bsq_runtime::checkpoint::{Weights, load, safetensors};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io::stdin;
+use std::path::Path;
+use std::time::Instant;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        [folder, "write", config, side, rows, batch] => {
+            let sizes = [side.parse()?, rows.parse()?, batch.parse()?];
+            write(Path::new(folder), Path::new(config), sizes)
+        }
+        [folder, "serve", pass, storage] => {
+            let storage = Storage::from_name(storage).ok_or("f32, bf16 or u8")?;
+            serve(Path::new(folder), pass == "cached", storage)
+        }
+        _ => Err("see the first lines of benches/src/bin/ours_prior.rs".into()),
+    }
+}
+
+fn write(folder: &Path, config: &Path, sizes: [usize; 3]) -> Result<(), Box<dyn Error>> {
+    let [side, rows, batch] = sizes;
+    let mut config = PriorConfig::load(config)?;
+    // Raster order: what the peer has.
+    (config.prior.side, config.prior.slope) = (side, side);
+    let prior = PriorFile::untrained("random", config, "none")?;
+    prior.save(&folder.join("prior.safetensors"), DType::F32)?;
+    let (model, own) = (prior.model.config(), &prior.config.prior);
+    let shape = [batch, rows, side, own.sub_tokens()];
+    let value = |i| (random_word(1, 0, i) as usize % own.classes()) as i32;
+    let tokens: Vec<i32> = (0..shape.iter().product::<usize>() as u64)
+        .map(value)
+        .collect();
+    let tokens = HostTensor::from_slice(shape, &tokens)?;
+    let tokens = Tensors::from([("tokens".to_string(), tokens)]);
+    safetensors::save(
+        &folder.join("tokens.safetensors"),
+        &tokens,
+        &BTreeMap::new(),
+    )?;
+    let description = json!({
+        "side": side,
+        "sub_tokens": model.sub_tokens(),
+        "classes": model.classes(),
+        "neighbours": prior.model.neighbours(),
+        "width": model.width,
+        "layers": model.layers,
+        "heads": model.heads,
+        "head_width": model.head_width,
+        "learned_positions": model.position == bsq::config::PositionEncoding::Learned,
+    });
+    let text = format!("{description:#}\n");
+    Ok(std::fs::write(folder.join("prior.json"), text)?)
+}
+
+fn serve(folder: &Path, cached: bool, storage: Storage) -> Result<(), Box<dyn Error>> {
+    let prior = PriorFile::open(&folder.join("prior.safetensors"))?.stored_as(storage)?;
+    let tokens = load(folder.join("tokens.safetensors"), Weights::Raw)?;
+    let tokens = &tokens.tensors["tokens"];
+    let [batch, rows, columns, depth] = tokens.shape()[..] else {
+        return Err("tokens have four axes".into());
+    };
+    let values = tokens.as_slice::<i32>()?;
+    let mut tiles = vec![TileTokens::unknown(&prior.model, rows, columns); batch];
+    for (i, own) in values.chunks_exact(depth).enumerate() {
+        let (tile, token) = (i / (rows * columns), i % (rows * columns));
+        let place = tiles[tile].token_mut(token / columns, token % columns);
+        place.copy_from_slice(own);
+    }
+    let options = CompileOptions {
+        threads: threads(),
+        ..CompileOptions::default()
+    };
+    let mut session = PriorSession::new(&prior, &options)?;
+    let mut bits = vec![0.0_f32; batch];
+    println!(
+        "{}",
+        json!({ "ready": true, "version": concat!("bsq ", env!("CARGO_PKG_VERSION")) })
+    );
+    for line in stdin().lines() {
+        let line = line?;
+        let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
+        match command {
+            "run" => {
+                let start = Instant::now();
+                bits.fill(0.0);
+                let mut decide = |place: SubTokenPosition, probabilities: &[f32]| {
+                    let token = tiles[place.tile].token(place.row, place.column);
+                    let value = token[place.index] as usize;
+                    bits[place.tile] -= probabilities[value].log2();
+                    Ok::<_, PriorSessionError>(value)
+                };
+                if cached {
+                    let sizes = vec![(rows, columns); batch];
+                    session.step_by_step(&sizes, depth, &mut decide, &mut |_| {})?;
+                } else {
+                    let visit = &mut |place, p: &[f32]| decide(place, p).map(drop);
+                    session.teacher_forced(&tiles, depth, visit)?;
+                }
+                println!("{}", json!({ "seconds": start.elapsed().as_secs_f64() }));
+            }
+            "save" => {
+                let bits = HostTensor::from_slice([batch], &bits)?;
+                let bits = Tensors::from([("bits".to_string(), bits)]);
+                safetensors::save(Path::new(rest), &bits, &BTreeMap::new())?;
+                println!("{}", json!({ "saved": rest }));
+            }
+            "quit" => break,
+            other => return Err(format!("{other}: no such command").into()),
+        }
+    }
+    println!("{}", json!({ "done": true }));
+    Ok(())
+}

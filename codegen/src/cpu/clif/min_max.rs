@@ -1,0 +1,47 @@
+//! The running maximum or minimum of packed `f32`, in few operations that wait for one another.
+//!
+//! The instructions `maxps` and `minps` give their second operand if either is NaN or both are
+//! zero. Taken in both orders they differ only there: for zeros, joining the bits gives the right
+//! sign; where a NaN has been is kept beside in a mask, which the result gets in the end. SIMD loops
+//! keep the greatest magnitude instead, from which the mask is made.
+
+use super::emit::Emitter;
+use crate::kernel::{Combine, Reduction};
+use bsq_ir::DType;
+use cranelift_codegen::ir::condcodes::FloatCC;
+use cranelift_codegen::ir::{self, InstBuilder, types};
+
+/// True for the reductions that this is for.
+pub(super) fn is_min_max(result: &Reduction) -> bool {
+    result.dtype == DType::F32 && result.op != Combine::Sum
+}
+
+impl Emitter<'_, '_> {
+    /// The larger or smaller of two numbers; anything if one is NaN.
+    pub fn min_max(&mut self, op: Combine, x: ir::Value, y: ir::Value) -> ir::Value {
+        let [forth, back] = [[x, y], [y, x]].map(|[x, y]| {
+            let better = match op {
+                Combine::Max => self.b.ins().fcmp(FloatCC::LessThan, y, x),
+                _ => self.b.ins().fcmp(FloatCC::LessThan, x, y),
+            };
+            let mask = self.recast(types::F32X4, better);
+            self.b.ins().bitselect(mask, x, y)
+        });
+        match op {
+            Combine::Max => self.b.ins().band(forth, back),
+            _ => self.b.ins().bor(forth, back),
+        }
+    }
+
+    /// The mask of lanes in which `x` or an earlier number is NaN.
+    pub fn note_nan(&mut self, mask: ir::Value, x: ir::Value) -> ir::Value {
+        let is_nan = self.b.ins().fcmp(FloatCC::Unordered, x, x);
+        self.b.ins().bor(mask, is_nan)
+    }
+
+    /// NaN in the lanes of the mask.
+    pub fn with_nan(&mut self, x: ir::Value, mask: ir::Value) -> ir::Value {
+        let bits = self.recast(types::F32X4, mask);
+        self.b.ins().bor(x, bits)
+    }
+}

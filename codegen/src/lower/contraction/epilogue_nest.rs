@@ -1,0 +1,115 @@
+//! A contraction's epilogue: statements by loop, and changes of variables in all of them.
+
+use super::super::builder::KernelBuilder;
+use super::super::loops;
+use crate::kernel::{Affine, Extent, Stmt, Var};
+
+/// Statements by the loop that they are in.
+pub(super) struct EpilogueNest {
+    pub item: Vec<Stmt>,
+    pub rows: Vec<Stmt>,
+    pub columns: Vec<Stmt>,
+}
+
+impl EpilogueNest {
+    fn all(&mut self) -> [&mut Vec<Stmt>; 3] {
+        [&mut self.item, &mut self.rows, &mut self.columns]
+    }
+
+    /// `merge` over all statements but those that mention the place in the block.
+    fn merge(
+        &mut self,
+        outer: Var,
+        inner: Var,
+        local: Var,
+        extra: &mut [&mut Affine],
+        b: &mut KernelBuilder,
+    ) -> bool {
+        let extent = b.axes.extent(inner) as i64;
+        let even = |at: &Affine| {
+            at.coefficient(local) != 0 || at.coefficient(outer) == extent * at.coefficient(inner)
+        };
+        let mut all_even = extra.iter().all(|at| even(at));
+        for stmts in self.all() {
+            loops::for_each_index(stmts, &mut |at| all_even &= even(at));
+        }
+        if all_even {
+            let drop_outer = |at: &mut Affine| at.terms.retain(|term| term.0 != outer);
+            extra.iter_mut().for_each(|at| drop_outer(at));
+            for stmts in self.all() {
+                loops::for_each_index(stmts, &mut |at| drop_outer(at));
+            }
+            b.axes.extents[inner.0 as usize] *= b.axes.extent(outer);
+        }
+        all_even
+    }
+
+    /// All column variables as one; `None` within `Some` if there is a single column.
+    pub fn merge_columns(
+        &mut self,
+        columns: &[Var],
+        local: Var,
+        extra: &mut [&mut Affine],
+        b: &mut KernelBuilder,
+    ) -> Option<Option<Var>> {
+        let Some((&last, rest)) = columns.split_last() else {
+            return Some(None);
+        };
+        let merged = rest
+            .iter()
+            .rev()
+            .all(|&outer| self.merge(outer, last, local, extra, b));
+        merged.then_some(Some(last))
+    }
+
+    /// As many row variables as possible as one; the others, outermost first.
+    pub fn merge_rows(
+        &mut self,
+        row: Var,
+        mut outer: Vec<Var>,
+        local: Var,
+        lhs: &mut Affine,
+        b: &mut KernelBuilder,
+    ) -> (Var, Vec<Var>) {
+        while let Some(&next) = outer.last() {
+            if !self.merge(next, row, local, &mut [&mut *lhs], b) {
+                break;
+            }
+            outer.pop();
+        }
+        (row, outer)
+    }
+
+    pub fn replace_local(&mut self, local: Var, at: &Affine) {
+        for stmts in self.all() {
+            loops::substitute(stmts, local, at);
+        }
+    }
+}
+
+/// Cuts `var` into blocks everywhere.
+pub(super) fn block_of(
+    nest: &mut EpilogueNest,
+    var: Var,
+    size: usize,
+    b: &mut KernelBuilder,
+    extra: &mut [&mut Affine],
+) -> (Var, Extent) {
+    let limit = b.axes.extent(var);
+    let size = size.min(limit);
+    let block = b.axes.var(limit.div_ceil(size));
+    let start = Affine::var(block).scale(size as i64);
+    let moved = start.add(&Affine::var(var));
+    for stmts in nest.all() {
+        loops::substitute(stmts, var, &moved);
+    }
+    for at in extra {
+        **at = at.substitute(var, &moved);
+    }
+    b.axes.extents[var.0 as usize] = size;
+    let extent = match limit.is_multiple_of(size) {
+        true => Extent::Static(size),
+        false => Extent::Block { size, start, limit },
+    };
+    (block, extent)
+}
