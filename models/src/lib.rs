@@ -9,8 +9,8 @@
 //! | tokenizers: the paper's, and those that ship | [`config`], [`tokenizer`], [`pretrained`], [`pipeline`] |
 //! | photos as small files, and back | [`codec`], [`prior`] |
 //! | the learned transform codec, and what codes its levels | [`transform_codec`] |
-//! | pictures in and out, and how close two are | [`image_io`], [`metrics`] |
-//! | training tokenizers and priors | [`train`], [`data`], [`losses`], [`schedule`] |
+//! | pictures in and out, and how close two are | [`image_io`], [`metrics`], [`lpips`] |
+//! | training tokenizers and priors | [`train`], [`data`], [`losses`], [`discriminator`], [`schedule`] |
 //!
 //! ```
 //! use bsq::prelude::*;
@@ -31,9 +31,11 @@
 pub mod codec;
 pub mod config;
 pub mod data;
+pub mod discriminator;
 pub mod image_io;
 pub mod leech;
 pub mod losses;
+pub mod lpips;
 pub mod metrics;
 pub mod photo;
 pub mod pipeline;
