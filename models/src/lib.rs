@@ -9,7 +9,7 @@
 //! | tokenizers: the paper's, and those that ship | [`config`], [`tokenizer`], [`pretrained`], [`pipeline`] |
 //! | photos as small files, and back | [`codec`], [`prior`] |
 //! | the learned transform codec, and what codes its levels | [`transform_codec`] |
-//! | pictures in and out, and how close two are | [`image_io`], [`metrics`], [`lpips`] |
+//! | pictures in and out, and how close two are | [`image_io`], [`metrics`], [`lpips`], [`i3d`] |
 //! | training tokenizers and priors | [`train`], [`data`], [`losses`], [`discriminator`], [`schedule`] |
 //!
 //! ```
@@ -32,6 +32,7 @@ pub mod codec;
 pub mod config;
 pub mod data;
 pub mod discriminator;
+pub mod i3d;
 pub mod image_io;
 pub mod leech;
 pub mod losses;

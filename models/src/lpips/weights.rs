@@ -53,6 +53,18 @@ impl Network {
         for path in files {
             tensors.extend(checkpoint::load(path, Weights::Raw)?.tensors);
         }
+        self.taken_from(&tensors, files)
+    }
+
+    /// The parameters among tensors, by the same names.
+    ///
+    /// # Errors
+    /// If one is missing or has another shape.
+    pub fn read(&self, tensors: &Tensors) -> Result<Tensors, WeightsError> {
+        self.taken_from(tensors, &[])
+    }
+
+    fn taken_from(&self, tensors: &Tensors, files: &[&Path]) -> Result<Tensors, WeightsError> {
         let mut parameters = Tensors::new();
         let mut problems = Vec::new();
         for spec in self.parameters() {
