@@ -9,9 +9,9 @@
 //! | tokenizers: the paper's, and those that ship | [`config`], [`tokenizer`], [`pretrained`], [`pipeline`] |
 //! | photos as small files, and back | [`codec`], [`prior`] |
 //! | the learned transform codec, and what codes its levels | [`transform_codec`] |
-//! | pictures in and out, and how close two are | [`image_io`], [`metrics`] |
-//! | the lapped transform of both | [`lapped`] |
-//! | training tokenizers and priors | [`train`], [`data`], [`losses`], [`schedule`] |
+//! | pictures in and out, and how close two are | [`image_io`], [`metrics`], [`lpips`], [`i3d`] |
+//! | the lapped transform of tokenizers and codecs | [`lapped`] |
+//! | training tokenizers and priors | [`train`], [`data`], [`losses`], [`discriminator`], [`schedule`] |
 //!
 //! ```
 //! use bsq::prelude::*;
@@ -32,10 +32,13 @@
 pub mod codec;
 pub mod config;
 pub mod data;
+pub mod discriminator;
+pub mod i3d;
 pub mod image_io;
 pub mod lapped;
 pub mod leech;
 pub mod losses;
+pub mod lpips;
 pub mod metrics;
 pub mod photo;
 pub mod pipeline;

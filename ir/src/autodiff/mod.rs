@@ -13,6 +13,8 @@
 //! * **Fused ops** have the derivative of their [expansion](crate::fused::expand).
 //! * **Types.** A cotangent is `f32`, also that of a tensor stored as `f16` or `bf16`: casts between
 //!   floats pass it on unrounded. Integers and booleans have none.
+//! * **Convolutions.** The derivative of a contraction by the tensor whose windows it reads is a
+//!   contraction of windows again (`rules/window.rs`), of every order.
 //!
 //! # Where the derivative is zero by definition
 //!
@@ -34,7 +36,7 @@
 //! | `abs` at 0 | 0 |
 //! | `max(x, y)`, `min(x, y)` of equal values | all to x: a clamp has gradient 1 at its limits |
 //! | `reduce_max` of equal values | shared equally |
-//! | `max_pool2d` of equal values | all to the first of the window: it is made of `max(x, y)` |
+//! | `max_pool` of equal values | all to the first of the window: it is made of `max(x, y)` |
 //! | `sqrt` at 0 | infinite, as the limit; multiplied by a zero cotangent that is NaN |
 //! | indices outside | clamped, as in the forward pass |
 

@@ -8,15 +8,17 @@ mod arithmetic;
 mod axes;
 mod broadcasting;
 mod contraction;
-mod images;
+mod convolution;
 mod indexing;
 mod movement;
 mod nn;
+mod pooling;
 mod quantized;
 mod reduction;
 mod scope;
 
 pub use axes::Axes;
+pub use convolution::{Layout, Slide};
 pub use scope::{Init, ParameterSpec, Scope};
 
 use crate::dtype::DType;

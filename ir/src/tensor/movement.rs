@@ -151,13 +151,25 @@ impl<'g> Tensor<'g> {
     /// Adds `before` and `after` elements of `value` along one axis.
     #[track_caller]
     pub fn pad(self, axis: isize, before: usize, after: usize, value: f64) -> Tensor<'g> {
+        let axis = self.axis("pad", axis);
+        self.pad_axes([(axis, [before, after])], value)
+    }
+
+    /// Adds elements of `value` before and after those of some axes.
+    #[track_caller]
+    pub(super) fn pad_axes(
+        self,
+        axes: impl IntoIterator<Item = (usize, [usize; 2])>,
+        value: f64,
+    ) -> Tensor<'g> {
         let mut padding = vec![Padding::default(); self.rank()];
-        padding[self.axis("pad", axis)] = Padding {
-            before,
-            after,
-            between: 0,
-        };
+        for (axis, [before, after]) in axes {
+            (padding[axis].before, padding[axis].after) = (before, after);
+        }
         let value = self.graph().full(value, self.dtype(), Shape::scalar());
+        if padding.iter().all(|axis| *axis == Padding::default()) {
+            return self;
+        }
         self.apply(Op::Pad(padding), &[value])
     }
 

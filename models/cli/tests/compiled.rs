@@ -27,8 +27,8 @@ fn compiled_cases_are_off_by_exactly_what_evaluated_ones_are() {
     ] {
         let path = folder.join(format!("{name}.json"));
         let compiled =
-            check(&path, &compiler(true)).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(compiled, check(&path, &Evaluator).unwrap(), "{name}");
+            check(&path, None, &compiler(true)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(compiled, check(&path, None, &Evaluator).unwrap(), "{name}");
     }
 }
 
@@ -42,7 +42,7 @@ fn cases_pass_with_reassociating_rewrites_too() {
         "train3_adamw_ema",
     ] {
         let path = folder.join(format!("{name}.json"));
-        let report = check(&path, &compiler(false)).unwrap();
+        let report = check(&path, None, &compiler(false)).unwrap();
         assert!(report.passes(), "{name}: {:?}", report.worst());
     }
 }
@@ -56,7 +56,7 @@ fn the_full_size_model_passes_where_its_record_is_at_hand() {
         println!("SKIPPED: no {} (set BSQ_PARITY)", path.display());
         return;
     }
-    let report = check(&path, &compiler(true)).unwrap();
+    let report = check(&path, None, &compiler(true)).unwrap();
     println!("worst: {:?}", report.worst());
     let failed = report
         .comparisons

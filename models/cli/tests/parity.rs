@@ -3,8 +3,11 @@
 //! A few ship with the repository and always run. A folder with all of them is looked for at
 //! `BSQ_PARITY`, else beside the repository at `../shared/parity`.
 
-use bsq_cli::check::{CaseReport, Kind, check};
-use bsq_runtime::executor::Evaluator;
+use bsq_cli::check::{CaseReport, CheckError, Kind, check};
+use bsq_ir::Function;
+use bsq_ir::eval::{Data, Precision, Value, Values, evaluate};
+use bsq_runtime::HostTensor;
+use bsq_runtime::executor::{Compiler, Evaluator, ExecutionError, Executor, Results, Tensors};
 use std::path::{Path, PathBuf};
 
 fn repository() -> &'static Path {
@@ -28,7 +31,7 @@ fn cases(folder: &Path) -> Vec<PathBuf> {
 
 /// Checks one case; the worst tensor goes to the test's output.
 fn run(path: &Path) -> CaseReport {
-    let report = check(path, &Evaluator).unwrap_or_else(|error| panic!("{error}"));
+    let report = check(path, None, &Evaluator).unwrap_or_else(|error| panic!("{error}"));
     match report.worst() {
         None => println!("{:36} {}: not yet supported", report.name, report.kind),
         Some(worst) => println!(
@@ -61,6 +64,12 @@ fn the_cases_of_this_repository_pass() {
         Kind::GradientClipping,
         Kind::LearningRate,
         Kind::Metrics,
+        Kind::Discriminator,
+        Kind::AdversarialStep,
+        Kind::Perceptual,
+        Kind::FrechetDistance,
+        Kind::InceptionScore,
+        Kind::PrecisionRecall,
     ] {
         assert!(
             reports.iter().any(|report| report.kind == kind),
@@ -93,6 +102,86 @@ fn all_cases_pass_where_they_are_at_hand() {
     assert!(failed.is_empty(), "off: {failed:?}");
 }
 
+/// Cases with real weights, whose files are looked for at `BSQ_WEIGHTS`; compiled, they take long.
+#[test]
+fn cases_with_real_weights_pass_where_these_are_at_hand() {
+    let folder = std::env::var_os("BSQ_PARITY").map(PathBuf::from);
+    let folder = folder
+        .unwrap_or_else(|| repository().join("../shared/parity"))
+        .join("more");
+    let weights = std::env::var_os("BSQ_WEIGHTS").map(PathBuf::from);
+    for name in ["lpips_alex_real", "lpips_vgg_real", "i3d_real"] {
+        let path = folder.join(format!("{name}.json"));
+        if !path.exists() {
+            println!("SKIPPED: no {} (set BSQ_PARITY)", path.display());
+            continue;
+        }
+        match check(&path, weights.as_deref(), &Compiler::default()) {
+            Ok(report) => assert!(report.passes(), "{name}: {:?}", report.worst()),
+            Err(error @ CheckError::NoWeights { .. }) => println!("SKIPPED: {name}: {error}"),
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+}
+
+/// The evaluator in f64: what is left of an error here is one of the formula.
+struct Precise;
+
+impl Executor for Precise {
+    fn run(
+        &self,
+        function: &Function,
+        parameters: &Tensors,
+        inputs: &Tensors,
+    ) -> Result<Results, ExecutionError> {
+        let values = |tensors: &Tensors| -> Values {
+            let value = |(name, tensor): (&String, &HostTensor)| {
+                let values = tensor.as_slice::<f32>().unwrap().iter();
+                let values: Vec<f64> = values.map(|&x| f64::from(x)).collect();
+                (name.clone(), Value::new(tensor.shape().to_vec(), values))
+            };
+            tensors.iter().map(value).collect()
+        };
+        let (inputs, parameters) = (values(inputs), values(parameters));
+        let run = evaluate(function, &inputs, &parameters, Precision::F64)?;
+        let tensors = |values: Values| -> Tensors {
+            let tensor = |(name, value): (String, Value)| {
+                let Data::F64(values) = value.data() else {
+                    panic!("{name} is no float")
+                };
+                let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+                let shape = value.shape().to_vec();
+                (name, HostTensor::from_slice(shape, &values).unwrap())
+            };
+            values.into_iter().map(tensor).collect()
+        };
+        Ok(Results {
+            outputs: tensors(run.outputs),
+            updates: tensors(run.updates),
+        })
+    }
+}
+
+/// R1's second derivatives by biases are nearly all rounding in f32 where a batch has two pictures.
+#[test]
+fn second_derivatives_are_right_to_the_rounding_of_the_record() {
+    for name in [
+        "disc_stylegan_n2",
+        "disc_stylegan3d",
+        "disc_patchgan_actnorm",
+    ] {
+        let path = repository().join(format!("tests/fixtures/parity/{name}.json"));
+        let report = check(&path, None, &Precise).unwrap();
+        let second = report
+            .comparisons
+            .iter()
+            .filter(|own| own.name.starts_with("grad_r1."));
+        for comparison in second {
+            assert!(comparison.error < 1e-6, "{name}: {comparison:?}");
+        }
+    }
+}
+
 /// Copies a case and changes its description; returns the new path.
 fn altered(folder: &Path, name: &str, change: impl Fn(&mut serde_json::Value)) -> PathBuf {
     let fixtures = repository().join("tests/fixtures/parity");
@@ -115,7 +204,7 @@ fn another_model_than_the_recorded_one_fails() {
         let path = altered(folder.path(), "b36_gs4_group", |case| {
             change(&mut case["model"])
         });
-        check(&path, &Evaluator).unwrap().passes()
+        check(&path, None, &Evaluator).unwrap().passes()
     };
     assert!(passes(&|_| {}));
     assert!(!passes(&|model| model["inv_temperature"] = 1.001.into()));
@@ -134,13 +223,13 @@ fn another_optimizer_than_the_recorded_one_fails() {
         let path = altered(folder.path(), "train3_adamw_ema", |case| {
             case["hp"][key] = value.clone()
         });
-        let report = check(&path, &Evaluator).unwrap();
+        let report = check(&path, None, &Evaluator).unwrap();
         assert!(!report.passes(), "{key}: {:?}", report.worst());
     }
     let path = altered(folder.path(), "train3_adamw_ema", |case| {
         case["ema_decay"] = 0.99.into()
     });
-    let report = check(&path, &Evaluator).unwrap();
+    let report = check(&path, None, &Evaluator).unwrap();
     let failed = report
         .comparisons
         .iter()
@@ -158,11 +247,11 @@ fn what_is_no_case_is_refused_in_one_line() {
     let path = folder.path().join("odd.json");
     let refusal = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        let error = check(&path, &Evaluator).unwrap_err().to_string();
+        let error = check(&path, None, &Evaluator).unwrap_err().to_string();
         error.rsplit("odd.json: ").next().unwrap().to_string()
     };
     assert_eq!(refusal("{}"), "does not describe a recorded case");
     assert!(refusal("{").starts_with("is not JSON: "));
-    let missing = check(&folder.path().join("none.json"), &Evaluator).unwrap_err();
+    let missing = check(&folder.path().join("none.json"), None, &Evaluator).unwrap_err();
     assert!(missing.to_string().contains("cannot be read"), "{missing}");
 }

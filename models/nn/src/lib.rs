@@ -2,7 +2,7 @@
 //!
 //! | module | |
 //! |---|---|
-//! | [`layers`] | Linear, LayerNorm, Embedding, Attention with masks and caches, MLP, Block, Transformer |
+//! | [`layers`] | Linear, Embedding, Attention with masks and caches, MLP, Block, Transformer, convolutions, norms, resizing |
 //! | [`init`] | starting values, a pure function of seed and name |
 //! | [`optimizer`] | AdamW, clipping and moving averages as parts of the graph |
 //! | [`quantizers`] | residual signs, levels with a dead zone, straight-through gradients |

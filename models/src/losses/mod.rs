@@ -9,6 +9,7 @@
 //! A new term, perceptual or adversarial, is one more [`Term`] at the end of the list, so the sum
 //! of those before it keeps its bits.
 
+pub mod adversarial;
 mod logit_laplace;
 mod ms_ssim;
 

@@ -12,10 +12,13 @@
 //! | [`ssim`] | -1..1 | 1 |
 //! | [`ms_ssim`] | 0..1 | 1 |
 //! | [`Lpips`] | 0.. | 0; needs weights that are not part of this program |
+//!
+//! Figures of whole sets, FID and its kin, are in [`sets`].
 
 mod gaussian;
 mod lpips;
 mod rows;
+pub mod sets;
 mod ssim;
 
 pub(crate) use gaussian::window as ssim_window;

@@ -1,7 +1,7 @@
 //! The networks beside the transform: convolutions over cells of 2x2 patches.
 
 use bsq_ir::{Scope, Tensor};
-use bsq_nn::layers::{Conv3x3, Linear, Start};
+use bsq_nn::layers::{Conv, Linear, Start};
 
 /// From features of patches `[B, R, C, inputs]` to `[B, R, C, outputs]`, zero before training.
 ///
@@ -34,9 +34,8 @@ impl Network {
         let mut x = stem.forward(&(scope / "input"), cells) + step;
         for block in 0..self.blocks {
             let place = scope / block;
-            let hidden = Conv3x3::new(self.width)
-                .forward(&(&place / "conv"), x)
-                .gelu();
+            let conv = Conv::new(self.width, [3, 3]).padding(1).channels_last();
+            let hidden = conv.forward(&(&place / "conv"), x).gelu();
             x = x + Linear::new(self.width).forward(&(&place / "linear"), hidden);
         }
         let zero = Linear {

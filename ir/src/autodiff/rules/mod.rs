@@ -3,6 +3,7 @@
 mod contraction;
 mod movement;
 mod reduction;
+mod window;
 
 use crate::dtype::DType;
 use crate::graph::NodeId;
@@ -67,7 +68,7 @@ pub(super) fn rule<'g>(call: &Call<'_, 'g>, operand: usize) -> Option<Tensor<'g>
         (Op::Pad(padding), _) => movement::padded_sum(g, x(0), padding),
         (Op::Concat { axis }, _) => movement::part(g, call.operands, operand, *axis),
         (Op::Flip(axes), _) => apply(Op::Flip(axes.clone()), &[g]),
-        (Op::Window { .. }, _) => reduction::window_sum(g, x(0), call.op),
+        (Op::Window { .. }, _) => window::window(g, x(0), call.op),
         (Op::WindowSum { .. }, _) => reduction::window(g, x(0), call.op),
 
         (Op::Sum(axes), _) => reduction::repeat(g, axes, x(0)),

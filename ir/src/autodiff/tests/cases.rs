@@ -5,7 +5,7 @@ use crate::dtype::DType::{F32, I32, U64};
 use crate::graph::NodeId;
 use crate::op::{Float, Mask, Op, Padding};
 use crate::shape::Shape;
-use crate::tensor::Tensor;
+use crate::tensor::{Layout, Slide, Tensor};
 
 pub(super) type Build = for<'g> fn(&Inputs<'g>, [usize; 4]) -> Tensor<'g>;
 
@@ -171,6 +171,30 @@ pub(super) const CASES: &[(&str, Build)] = &[
         windows.dot_general(i.float([c, a, 3, 2]), &[], &[(1, 1), (3, 2), (5, 3)])
     }),
     ("conv2d", |i, [a, b, c, _]| i.float([1, a, 4, 5]).conv2d(i.float([c, a, 3, 2]), b, 1)),
+    ("convolution in groups", |i, [a, b, c, _]| {
+        let slide = |stride, dilation| Slide { stride, dilation, padding: [1, 2] };
+        let weight = i.float([2 * c, a, 3, 2]);
+        i.float([2, 2 * a, 4, 5]).convolution(weight, &[slide(b, 1), slide(1, b)], 2, Layout::ChannelsFirst)
+    }),
+    ("convolution, channels last", |i, [a, b, c, _]| {
+        let slides = [Slide { stride: b, ..Slide::padded(1) }; 2];
+        i.float([1, 4, 5, 2 * a]).convolution(i.float([2 * c, 2, 3, a]), &slides, 2, Layout::ChannelsLast)
+    }),
+    ("transposed convolution", |i, [a, b, c, d]| {
+        let slides = [Slide { stride: b, dilation: 1, padding: [1, 0] }, Slide { stride: 1, dilation: d, padding: [0, 1] }];
+        i.float([1, 2 * a, 3, 3]).transposed_convolution(i.float([2 * a, c, 3, 2]), &slides, &[b - 1, 0], 2)
+    }),
+    ("average_pool", |i, [a, b, ..]| {
+        let slide = Slide { stride: b, dilation: 1, padding: [1, 0] };
+        i.float([1, a, 5, 4]).square().average_pool(&[3, 2], &[slide; 2])
+    }),
+    ("average_pool_inside", |i, [a, b, ..]| {
+        let slide = Slide { stride: b, ..Slide::padded(1) };
+        i.float([1, a, 5]).square().average_pool_inside(&[3], &[slide])
+    }),
+    ("max_pool, padded", |i, [a, b, ..]| {
+        i.float([1, a, 5, 4]).max_pool(&[3, 2], &[Slide { stride: b, ..Slide::padded(1) }; 2])
+    }),
     ("max_pool2d", |i, [a, ..]| i.float([1, a, 5, 7]).max_pool2d(3, 2)),
     ("a block", |i, [a, b, c, _]| {
         let (x, width) = (i.float([a + 1, b]), b);

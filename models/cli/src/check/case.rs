@@ -31,6 +31,24 @@ pub enum CheckError {
     /// A tensor cannot be held, or has another type.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// Real weights, which are in no repository, are not where they are looked for.
+    #[error(
+        "{file} is not at hand: give its folder with --weights, or in BSQ_WEIGHTS{}",
+        made_by.as_ref().map_or(String::new(), |script| format!(" ({script} makes it)"))
+    )]
+    NoWeights {
+        file: String,
+        made_by: Option<String>,
+    },
+    /// The weights of a discriminator do not fit the recorded configuration.
+    #[error(transparent)]
+    Discriminator(#[from] bsq::discriminator::LoadError),
+    /// Those of LPIPS do not.
+    #[error(transparent)]
+    Lpips(#[from] bsq::lpips::WeightsError),
+    /// Those of I3D do not.
+    #[error(transparent)]
+    I3d(#[from] bsq::i3d::I3dError),
     /// The computation failed.
     #[error(transparent)]
     Execution(#[from] ExecutionError),
@@ -44,10 +62,12 @@ pub(super) struct Case {
     pub description: Value,
     /// Inputs and results; empty if the case has none.
     pub recorded: Tensors,
+    /// Where real weights are.
+    weights: Option<PathBuf>,
 }
 
 impl Case {
-    pub fn read(path: &Path) -> Result<Case, CheckError> {
+    pub fn read(path: &Path, weights: Option<&Path>) -> Result<Case, CheckError> {
         let fail = |reason: String| CheckError::Description {
             path: path.into(),
             reason,
@@ -65,6 +85,7 @@ impl Case {
             path: path.into(),
             description,
             recorded: Tensors::new(),
+            weights: weights.map(Path::to_path_buf),
         };
         let tables = [Kind::LearningRate];
         if kind.is_supported() && !tables.contains(&kind) {
@@ -75,8 +96,50 @@ impl Case {
 
     /// `NAME.WHAT.safetensors`.
     pub fn tensors(&self, what: &str) -> Result<Checkpoint, CheckError> {
-        let path = self.path.with_extension(format!("{what}.safetensors"));
-        Ok(load(path, Weights::Raw)?)
+        Ok(load(self.beside(what), Weights::Raw)?)
+    }
+
+    /// The same, if there is such a file.
+    pub fn optional_tensors(&self, what: &str) -> Result<Option<Checkpoint>, CheckError> {
+        match self.beside(what).exists() {
+            true => Ok(Some(self.tensors(what)?)),
+            false => Ok(None),
+        }
+    }
+
+    /// The path of `NAME.WHAT.safetensors`.
+    pub fn beside(&self, what: &str) -> PathBuf {
+        self.path.with_extension(format!("{what}.safetensors"))
+    }
+
+    /// The case beside this one that it is a variant of: `NAME0` of `NAME1`.
+    pub fn twin(&self) -> Option<Case> {
+        let stem = self.name.trim_end_matches(|c: char| c.is_ascii_digit());
+        let path = self.path.with_file_name(format!("{stem}0.json"));
+        let is_other = stem.len() < self.name.len() && path != self.path && path.exists();
+        let read = || Case::read(&path, self.weights.as_deref()).ok();
+        is_other.then(read).flatten()
+    }
+
+    /// The file of real weights that the description names; `None` if it names none.
+    pub fn weights_file(&self) -> Result<Option<PathBuf>, CheckError> {
+        let weights = &self.description["weights"];
+        let Some(file) = weights["file"].as_str() else {
+            return Ok(None);
+        };
+        let folders = self
+            .weights
+            .iter()
+            .map(PathBuf::as_path)
+            .chain(self.path.parent());
+        let mut paths = folders.map(|folder| folder.join(file));
+        match paths.find(|path| path.exists()) {
+            Some(path) => Ok(Some(path)),
+            None => Err(CheckError::NoWeights {
+                file: file.into(),
+                made_by: weights["made_by"].as_str().map(String::from),
+            }),
+        }
     }
 
     /// An input of the case.
@@ -102,5 +165,17 @@ impl Case {
             path: self.path.clone(),
             reason: format!("`{key}` should be {expected}"),
         }
+    }
+}
+
+/// The tensors below a prefix, without it.
+pub(super) fn part(checkpoint: &Checkpoint, prefix: &str) -> Checkpoint {
+    let tensors = checkpoint.tensors.iter();
+    let tensors = tensors.filter_map(|(name, tensor)| {
+        Some((name.strip_prefix(prefix)?.to_string(), tensor.clone()))
+    });
+    Checkpoint {
+        tensors: tensors.collect(),
+        ..checkpoint.clone()
     }
 }

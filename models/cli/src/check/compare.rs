@@ -7,6 +7,12 @@ use bsq_runtime::tensor_data::{HostTensor, TensorError};
 pub(super) const FORWARD: f64 = 3e-6;
 /// Limit of gradients, and of what optimizer steps move.
 pub(super) const GRADIENT: f64 = 1e-4;
+/// Limit of results of convolutional networks, which add up more terms.
+pub(super) const VALUES: f64 = 1e-5;
+/// Limit of first derivatives of those.
+pub(super) const FIRST: f64 = 1e-4;
+/// Limit of second derivatives.
+pub(super) const SECOND: f64 = 1e-3;
 /// Half the spacing of `f32` beside 1.
 const HALF_ULP: f64 = 1.0 / 16_777_216.0;
 

@@ -23,6 +23,20 @@ pub(super) fn parameter(spec: &ParameterSpec) -> Vec<f32> {
     (0..shape.elements()).map(element).collect()
 }
 
+/// The elements of a parameter of LPIPS.
+pub(super) fn of_lpips(spec: &ParameterSpec) -> Vec<f32> {
+    let shape = &spec.ty.shape;
+    let fan_in: usize = shape.iter().skip(1).product();
+    let (centre, half) = match spec.name.as_str() {
+        name if name.starts_with("lin") => (1.0 / fan_in as f64, 1.0 / fan_in as f64),
+        name if name.ends_with("bias") => (0.0, 0.1),
+        _ => (0.0, (6.0 / fan_in as f64).sqrt()),
+    };
+    let offset = fnv1a(&format!("lpips.{}", spec.name));
+    let element = |i| (centre + (2.0 * unit(offset, i) - 1.0) * half) as f32;
+    (0..shape.elements()).map(element).collect()
+}
+
 /// The picture `[batch, channels, height, width]`: a triangle wave with noise.
 pub(super) fn picture([batch, channels, height, width]: [usize; 4]) -> Vec<f32> {
     let offset = fnv1a("input");

@@ -29,12 +29,28 @@ pub enum Kind {
     AdversarialStep,
     /// A perceptual distance.
     Perceptual,
+    /// The distance of Fréchet between features of two sets.
+    FrechetDistance,
+    /// Scores of class probabilities.
+    InceptionScore,
+    /// Neighbours in two sets.
+    PrecisionRecall,
+    /// The network of FVD.
+    VideoFeatures,
 }
 
 impl Kind {
     /// The kind of a description; `None` if it is none of these.
     pub(super) fn of(description: &Value) -> Option<Kind> {
         let has = |key: &str| description.get(key).is_some();
+        // Of any entry that is a table.
+        let any = |key: &str| {
+            let entries = description
+                .as_object()
+                .into_iter()
+                .flat_map(|object| object.values());
+            entries.into_iter().any(|entry| entry.get(key).is_some())
+        };
         let frames = |vit: &str| &description["model"][vit]["num_frames"];
         let is_clip = |vit: &str| frames(vit).as_u64().is_some_and(|frames| frames > 1);
         Some(match description {
@@ -50,26 +66,20 @@ impl Kind {
             _ if has("params") && has("table") => Kind::LearningRate,
             _ if has("table") => Kind::Metrics,
             _ if has("kind") => Kind::Discriminator,
-            _ if has("chns") || has("layer_terms") || has("value") => Kind::Perceptual,
+            _ if has("equal") || has("adm") => Kind::InceptionScore,
+            _ if has("k") => Kind::PrecisionRecall,
+            _ if has("clips") => Kind::VideoFeatures,
+            _ if any("fid") || any("fid_symmetric") => Kind::FrechetDistance,
+            _ if has("chns") || has("layer_terms") || has("value") || has("net") => {
+                Kind::Perceptual
+            }
             _ => return None,
         })
     }
 
     /// Whether [`check`](super::check) runs such cases.
     pub fn is_supported(self) -> bool {
-        match self {
-            Kind::Tokenizer
-            | Kind::FullSize
-            | Kind::AdamW
-            | Kind::Training
-            | Kind::GradientClipping
-            | Kind::LearningRate
-            | Kind::Metrics => true,
-            Kind::VideoTokenizer
-            | Kind::Discriminator
-            | Kind::AdversarialStep
-            | Kind::Perceptual => false,
-        }
+        self != Kind::VideoTokenizer
     }
 }
 
@@ -87,6 +97,10 @@ impl fmt::Display for Kind {
             Kind::Discriminator => "discriminator",
             Kind::AdversarialStep => "adversarial training step",
             Kind::Perceptual => "perceptual distance",
+            Kind::FrechetDistance => "distance of Fréchet",
+            Kind::InceptionScore => "inception score",
+            Kind::PrecisionRecall => "precision and recall",
+            Kind::VideoFeatures => "features of clips",
         })
     }
 }

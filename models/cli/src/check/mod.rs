@@ -7,19 +7,26 @@
 //! | compared | how | limit |
 //! |---|---|---|
 //! | results of the forward pass | Euclidean norm of the difference over that of the record | 3e-6 |
+//! | the same of convolutional networks | the same | 1e-5 |
 //! | gradients | the same | 1e-4 |
+//! | second derivatives | the same | 1e-3, or twice what the record's own f32 is off |
+//! | figures of sets of features | the same, in f64 | 1e-6 |
 //! | a scalar that is a difference of larger terms | difference over the sum of the terms | 3e-6 |
 //! | parameters after steps, averages | norm of the difference over that of the recorded displacement | 1e-4, and the rounding of the record |
 //! | bits, indices | number that differ | 0 |
 //!
 //! A bit whose feature is nearer to zero than 1e-6 may differ: there the record itself is noise.
 
+mod adversarial;
 mod case;
 mod compare;
+mod discriminator;
 mod full;
 mod hashed;
 mod kind;
 mod outputs;
+mod perceptual;
+mod sets;
 mod tables;
 mod tokenizer;
 mod training;
@@ -64,12 +71,18 @@ impl CaseReport {
     }
 }
 
-/// Runs the case recorded in `path`, a `.json` file.
+/// Runs the case recorded in `path`, a `.json` file. `weights` is the folder of real weights, which
+/// some cases name and no repository holds; they are looked for beside the case, too.
 ///
 /// # Errors
-/// If the files cannot be read, are no such case, or do not fit together.
-pub fn check(path: &Path, executor: &dyn Executor) -> Result<CaseReport, CheckError> {
-    let case = Case::read(path)?;
+/// If the files cannot be read, are no such case, or do not fit together; [`CheckError::NoWeights`]
+/// if real weights are not at hand.
+pub fn check(
+    path: &Path,
+    weights: Option<&Path>,
+    executor: &dyn Executor,
+) -> Result<CaseReport, CheckError> {
+    let case = Case::read(path, weights)?;
     let kind = case.kind;
     let comparisons = match kind {
         Kind::Tokenizer => tokenizer::check(&case, executor),
@@ -79,9 +92,14 @@ pub fn check(path: &Path, executor: &dyn Executor) -> Result<CaseReport, CheckEr
         Kind::GradientClipping => training::check_clipping(&case, executor),
         Kind::LearningRate => tables::check_learning_rate(&case),
         Kind::Metrics => tables::check_metrics(&case),
-        Kind::VideoTokenizer | Kind::Discriminator | Kind::AdversarialStep | Kind::Perceptual => {
-            Ok(Vec::new())
-        }
+        Kind::Discriminator => discriminator::check(&case, executor),
+        Kind::AdversarialStep => adversarial::check(&case, executor),
+        Kind::Perceptual => perceptual::check(&case, executor),
+        Kind::FrechetDistance => sets::check_fid(&case),
+        Kind::InceptionScore => sets::check_inception(&case),
+        Kind::PrecisionRecall => sets::check_precision(&case),
+        Kind::VideoFeatures => sets::check_i3d(&case, executor),
+        Kind::VideoTokenizer => Ok(Vec::new()),
     }?;
     Ok(CaseReport {
         name: case.name,

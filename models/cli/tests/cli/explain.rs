@@ -216,6 +216,14 @@ fn a_case_that_is_off_fails_the_check() {
         &["other.json", "does not describe a recorded case"],
     );
     bench.refused(&["check", "none.json"], &["none.json"]);
+    // Neither keeps what follows from being checked.
+    let ran = bench.run(&["check", "other.json", "none.json", good]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(
+        ran.stdout
+            .contains("1 passed, 0 failed, 0 not supported yet, 2 not read")
+    );
+    assert!(ran.stderr.contains("none.json"), "{}", ran.stderr);
 }
 
 /// Doubles the last number inside.

@@ -19,6 +19,7 @@
 //! assert_eq!(model.specs()[2].name, "blocks.0.attn.in_proj_weight");
 //! ```
 
+mod activation;
 mod attention;
 mod block;
 mod cache;
@@ -29,21 +30,32 @@ mod mask;
 mod mlp;
 mod norm;
 mod patches;
+mod resize;
 mod storage;
 mod transformer;
 
+pub use activation::{leaky_relu, relu};
 pub use attention::{Attention, Heads, InProjection};
 pub use block::{Block, NormOrder};
 pub use cache::{Cache, CacheSpec};
-pub use conv::Conv3x3;
+pub use conv::{Conv, TransposedConv};
 pub use embedding::Embedding;
 pub use linear::{Linear, Start};
 pub use mask::{block_causal, causal};
 pub use mlp::Mlp;
-pub use norm::LayerNorm;
+pub use norm::{ActNorm, BatchMemory, BatchNorm, BatchUse, GroupNorm, LayerNorm};
 pub use patches::{patchify, unpatchify};
+pub use resize::{Interpolation, resize};
 pub use storage::{Storage, scales_name};
 pub use transformer::{Attend, Transformer};
 
+#[cfg(test)]
+mod conv_tests;
+#[cfg(test)]
+mod differences;
+#[cfg(test)]
+mod norm_tests;
+#[cfg(test)]
+mod resize_tests;
 #[cfg(test)]
 mod tests;

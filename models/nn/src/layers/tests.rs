@@ -211,26 +211,3 @@ fn an_embedding_reads_rows_of_its_table() {
     let expected = [&table[8..10], &table[0..2], &table[8..10]].concat();
     assert_eq!(outputs["y"].as_slice::<f32>().unwrap(), expected);
 }
-
-#[test]
-fn a_convolution_is_that_of_pytorch_with_channels_last() {
-    let g = Graph::new();
-    let model = Scope::root(&g);
-    let x = g.input("x", DType::F32, [2, 4, 5, 3]);
-    let y = Conv3x3::new(2).forward(&model, x);
-    let weight = g.known_parameter("weight").unwrap();
-    let bias = g.known_parameter("bias").unwrap();
-    let image = x.transpose(&[0, 3, 1, 2]);
-    let spelled = image.conv2d(weight.transpose(&[0, 3, 1, 2]), 1, 1);
-    let spelled = spelled.transpose(&[0, 2, 3, 1]) + bias;
-    let function = g.function([("y", y.id()), ("spelled", spelled.id())], []);
-    let parameters = Tensors::from([
-        ("weight".to_string(), noise(&[2, 3, 3, 3])),
-        ("bias".to_string(), noise(&[2])),
-    ]);
-    let found = run(&function, &parameters, &[("x", noise(&[2, 4, 5, 3]))]);
-    let [y, spelled] = ["y", "spelled"].map(|name| found.outputs[name].as_slice::<f32>().unwrap());
-    for (a, b) in y.iter().zip(spelled) {
-        assert!((a - b).abs() < 1e-6, "{a} {b}");
-    }
-}

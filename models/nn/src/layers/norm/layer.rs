@@ -1,4 +1,4 @@
-//! Layer normalisation.
+//! Layer normalisation (Ba, Kiros and Hinton, 2016).
 
 use bsq_ir::tensor::Init;
 use bsq_ir::{Scope, Tensor};
