@@ -15,12 +15,14 @@
 //!
 //! Figures of whole sets, FID and its kin, are in [`sets`].
 
+mod border_steps;
 mod gaussian;
 mod lpips;
 mod rows;
 pub mod sets;
 mod ssim;
 
+pub use border_steps::BorderSteps;
 pub(crate) use gaussian::window as ssim_window;
 pub use lpips::{Lpips, LpipsError};
 pub use rows::RowMetrics;

@@ -1,6 +1,7 @@
 //! Reconstruction by a transform codec.
 
-use super::{Arguments, Figures, append_side_by_side};
+use super::figures::{Figures, PictureMetrics};
+use super::{Arguments, append_side_by_side};
 use crate::command::Verdict;
 use crate::command::error::CliError;
 use crate::command::failures::Failures;
@@ -8,8 +9,8 @@ use crate::command::output::Output;
 use crate::command::picture::{PictureFile, note, open};
 use crate::command::progress::Progress;
 use bsq::image_io::{ImageSize, PixelRows, to_eight_bits};
-use bsq::metrics::RowMetrics;
 use bsq::pipeline::RunTimes;
+use bsq::transform_codec::PartKind;
 use bsq::transform_codec::stream::{LevelsCodec, LevelsHeader};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -61,7 +62,10 @@ fn one(
         ..size
     };
     let mut file = PictureFile::create(path, written)?;
-    let (mut metrics, mut three) = (RowMetrics::new(size), Vec::new());
+    let (mut metrics, mut three) = (
+        PictureMetrics::new(size, PartKind::Base.patch()),
+        Vec::new(),
+    );
     let mut samples = vec![0; 3 * size.width];
     let mut write = |row: &[u8]| {
         original.read_row(&mut samples)?;
@@ -97,6 +101,7 @@ fn one(
         report.step,
         (times.encoding + times.decoding).as_secs_f64()
     ))?;
+    output.detail(figures.borders());
     let mut value = figures.to_json((input, path), times);
     value["step"] = report.step.into();
     Ok(value)

@@ -1,5 +1,6 @@
 //! `bsq reconstruct`: photo to tokens or levels, and to photo.
 
+mod figures;
 mod levels;
 
 use super::error::CliError;
@@ -13,13 +14,13 @@ use super::quality::QualityArguments;
 use super::run_arguments::RunArguments;
 use super::{Verdict, paths};
 use bsq::image_io::{ImageSize, PixelRows, to_eight_bits};
-use bsq::metrics::{RowMetrics, bits_per_pixel};
 use bsq::photo::PhotoError;
 use bsq::pipeline::{CompileOptions, RunTimes, TokenizerSession};
 use bsq::transform_codec::stream::LevelsCodec;
 use bsq_runtime::Precision;
 use clap::Args;
-use serde_json::{Value, json};
+use figures::{Figures, PictureMetrics};
+use serde_json::json;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -99,14 +100,18 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     });
     let mut session = TokenizerSession::new(&model, options);
     let mut results = Vec::new();
-    let side = arguments.side_by_side;
+    let (side, patch) = (
+        arguments.side_by_side,
+        model.config.model.encoder.patch_size,
+    );
     let mut one = |input: &Path, path: &Path| {
         let run = round_trip(
             &mut session,
             input,
             arguments.limits,
             Some(path),
-            (side, output),
+            (side, patch),
+            output,
         )?;
         let bits = (run.indices.len() * bits) as u64;
         let figures = Figures::new(run.size, &run.metrics, bits);
@@ -116,13 +121,21 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             path.display(),
             (run.times.encoding + run.times.decoding).as_secs_f64()
         ))?;
+        output.detail(figures.borders());
         let mut result = figures.to_json((input, path), run.times);
         if let Some(reference) = &mut reference {
-            let wanted = round_trip(reference, input, arguments.limits, None, (side, output))?;
+            let wanted = round_trip(
+                reference,
+                input,
+                arguments.limits,
+                None,
+                (side, patch),
+                output,
+            )?;
             let flipped: u32 = (run.indices.iter().zip(&wanted.indices))
                 .map(|(index, wanted)| (index ^ wanted).count_ones())
                 .sum();
-            let change = figures.psnr - wanted.metrics.psnr();
+            let change = figures.psnr - wanted.metrics.likeness.psnr();
             output.detail(format_args!(
                 "against f32: {flipped} of {} bits differ, PSNR {change:+.4} dB",
                 figures.bits
@@ -154,7 +167,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
 struct RoundTrip {
     size: ImageSize,
     indices: Vec<u64>,
-    metrics: RowMetrics,
+    metrics: PictureMetrics,
     times: RunTimes,
 }
 
@@ -165,7 +178,8 @@ fn round_trip(
     input: &Path,
     limits: LimitArgument,
     path: Option<&Path>,
-    (side_by_side, output): (bool, &Output),
+    (side_by_side, patch): (bool, usize),
+    output: &Output,
 ) -> Result<RoundTrip, CliError> {
     let mut picture = open(input, limits)?;
     let size = picture.size();
@@ -181,7 +195,7 @@ fn round_trip(
     // Rows of the original that have not come back yet: those of a few rows of windows.
     let waiting = RefCell::new(VecDeque::new());
     let (mut indices, mut metrics, mut row_of_three) =
-        (Vec::new(), RowMetrics::new(size), Vec::new());
+        (Vec::new(), PictureMetrics::new(size, patch), Vec::new());
     let mut read = |row: &mut [u16]| {
         picture.read_row(row)?;
         let original: Vec<u8> = row.iter().map(|&sample| to_eight_bits(sample)).collect();
@@ -224,52 +238,6 @@ fn round_trip(
         metrics,
         times,
     })
-}
-
-/// How near a reconstruction is, and what it costs.
-struct Figures {
-    size: ImageSize,
-    psnr: f64,
-    ssim: f64,
-    bits: u64,
-    bits_per_pixel: f64,
-}
-
-impl Figures {
-    fn new(size: ImageSize, metrics: &RowMetrics, bits: u64) -> Self {
-        Figures {
-            size,
-            psnr: metrics.psnr(),
-            ssim: metrics.ssim(),
-            bits,
-            bits_per_pixel: bits_per_pixel(bits, size.width, size.height),
-        }
-    }
-
-    fn to_json(&self, (input, path): (&Path, &Path), times: RunTimes) -> Value {
-        json!({
-            "input": input.display().to_string(),
-            "output": path.display().to_string(),
-            "width": self.size.width,
-            "height": self.size.height,
-            "psnr": self.psnr,
-            "ssim": self.ssim,
-            "bits": self.bits,
-            "bits_per_pixel": self.bits_per_pixel,
-            "encode_seconds": times.encoding.as_secs_f64(),
-            "decode_seconds": times.decoding.as_secs_f64(),
-        })
-    }
-}
-
-impl std::fmt::Display for Figures {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "PSNR {:.2} dB, SSIM {:.4}, {:.4} bits per pixel",
-            self.psnr, self.ssim, self.bits_per_pixel
-        )
-    }
 }
 
 /// Appends a row of the original, of the reconstruction, and of four times their absolute difference.
