@@ -6,14 +6,16 @@
 use bsq::data::list_images;
 use bsq::pipeline::CompileOptions;
 use bsq::pretrained;
+use bsq::transform_codec::stream::Effort;
 use bsq_cli::rate_distortion::{Choice, Ours, compare, markdown_table};
 use std::error::Error;
 use std::path::Path;
 
 const MARKERS: [&str; 2] = ["<!-- figures: start -->\n", "<!-- figures: end -->"];
 
-/// AVIF and JPEG XL take minutes: `bsq bench codec` has them.
 const CODECS: [Choice; 3] = [Choice::Jpeg, Choice::WebP, Choice::Jpeg2000];
+/// JPEG XL takes many minutes: `bsq bench codec` has it.
+const SLOW_CODECS: [Choice; 2] = [Choice::Jpeg2000, Choice::Avif];
 
 /// Qualities of our files.
 const RUNGS: [usize; 3] = [62, 38, 25];
@@ -42,13 +44,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The table of means, and below it who was measured.
+/// The tables of means, without a search and with one, and below each who was measured.
 fn figures(folder: &Path) -> Result<String, Box<dyn Error>> {
+    let plain = table(folder, Effort::default(), &CODECS)?;
+    let searched = table(folder, Effort::new(5).expect("there is"), &SLOW_CODECS)?;
+    Ok(wrapped(&format!(
+        "{plain}\n\nWith `--effort 5`:\n\n{searched}"
+    )))
+}
+
+fn table(folder: &Path, effort: Effort, codecs: &[Choice]) -> Result<String, Box<dyn Error>> {
     let file = pretrained::open_codec("default")?;
-    let mut ours = Ours::levels(&file, &CompileOptions::default())?;
+    let mut ours = Ours::levels(&file, effort, &CompileOptions::default())?;
     let pictures = list_images(folder)?;
     let mut progress = |done, total| eprint!("\r{done} of {total} files");
-    let comparison = compare(&mut ours, &RUNGS, &pictures, &CODECS, None, &mut progress)?;
+    let comparison = compare(&mut ours, &RUNGS, &pictures, codecs, None, &mut progress)?;
     eprintln!();
     // Times are the machine's affair: `bsq bench codec` prints them.
     let mut text = markdown_table(&comparison, &[0, 1, 2], false);
@@ -57,7 +67,7 @@ fn figures(folder: &Path) -> Result<String, Box<dyn Error>> {
         let missing = if codec.missing { "not measured: " } else { "" };
         text += &format!(" {}: {missing}{}.", codec.name, codec.description);
     }
-    Ok(wrapped(&text))
+    Ok(text)
 }
 
 /// Lines of at most 100 columns; those of the table stay as they are.

@@ -5,6 +5,7 @@
 use bsq::image_io::{Picture, center_crop, write_atomically};
 use bsq::pipeline::CompileOptions;
 use bsq::pretrained;
+use bsq::transform_codec::stream::Effort;
 use bsq_cli::rate_distortion::{Choice, Ours, compare};
 use std::error::Error;
 use std::path::Path;
@@ -20,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: picture PHOTO QUALITY OUT.png".into());
     };
     let file = pretrained::open_codec("default")?;
-    let mut ours = Ours::levels(&file, &CompileOptions::default())?;
+    let mut ours = Ours::levels(&file, Effort::default(), &CompileOptions::default())?;
     let comparison = compare(
         &mut ours,
         &[quality.parse()?],

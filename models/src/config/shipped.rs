@@ -1,8 +1,10 @@
 //! The configurations that ship inside the program.
 
 /// Names of the configurations that ship, and their files.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 7] = [
     ("default", include_str!("../../configs/default.toml")),
+    ("bsq36", include_str!("../../configs/bsq36.toml")),
+    ("bsq18", include_str!("../../configs/bsq18.toml")),
     ("prior", include_str!("../../configs/prior.toml")),
     (
         "prior_paper",
@@ -18,8 +20,8 @@ const SHIPPED: [(&str, &str); 5] = [
     ),
 ];
 
-/// Names of the configurations that ship: the default tokenizer's, priors', and those of the
-/// transform codec's two stages.
+/// Names of the configurations that ship: tokenizers', priors', and those of the transform codec's two
+/// stages.
 pub fn shipped_names() -> impl Iterator<Item = &'static str> {
     SHIPPED.iter().map(|(name, _)| *name)
 }

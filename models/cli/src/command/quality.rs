@@ -1,13 +1,29 @@
 //! How good a photo is to come out of a transform codec.
 
 use super::error::CliError;
-use bsq::transform_codec::stream::Target;
+use bsq::transform_codec::stream::{Effort, Target};
 use clap::Args;
 
 /// The quality of a photo.
 #[derive(Args, Clone, Copy, Debug)]
-#[group(multiple = false)]
 pub struct QualityArguments {
+    #[command(flatten)]
+    target: TargetArguments,
+    #[command(flatten)]
+    effort: EffortArgument,
+}
+
+/// How hard an encoder searches.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct EffortArgument {
+    /// How hard to search for a smaller file, from 0 to 9: 5 takes some 25 times as long as 0
+    #[arg(short, long, value_name = "N", default_value_t)]
+    pub effort: Effort,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+#[group(multiple = false)]
+struct TargetArguments {
     /// From 0 (small) to 100 (like the original) [default: 50]
     #[arg(short, long, value_name = "Q", value_parser = in_range::<0, 100>)]
     quality: Option<f32>,
@@ -33,26 +49,32 @@ fn in_range<const LOW: u16, const HIGH: u16>(text: &str) -> Result<f32, String> 
 impl QualityArguments {
     /// Tokenizers have no quality.
     pub fn refuse_for(&self, tokenizer: &str) -> Result<(), CliError> {
-        let searched = self.bpp.is_some() || self.psnr.is_some();
-        match searched || self.quality.is_some() || self.step.is_some() {
+        let target = &self.target;
+        let searched = target.bpp.is_some() || target.psnr.is_some();
+        let has_effort = self.effort.effort != Effort::default();
+        match searched || target.quality.is_some() || target.step.is_some() || has_effort {
             true => Err(CliError::new(format_args!(
-                "--quality, --bpp, --psnr and --step are for transform codecs, and {tokenizer} is a tokenizer: it spends as many bits on every patch (bsq encode --keep writes a part of them)"
+                "--quality, --bpp, --psnr, --step and --effort are for transform codecs, and {tokenizer} is a tokenizer: it spends as many bits on every patch (bsq encode --keep writes a part of them)"
             ))),
             false => Ok(()),
         }
     }
 
+    pub fn effort(&self) -> Effort {
+        self.effort.effort
+    }
+
     pub fn target(&self) -> Target {
-        match self {
-            QualityArguments { bpp: Some(bpp), .. } => Target::BitsPerPixel(*bpp),
-            QualityArguments {
+        match &self.target {
+            TargetArguments { bpp: Some(bpp), .. } => Target::BitsPerPixel(*bpp),
+            TargetArguments {
                 psnr: Some(decibels),
                 ..
             } => Target::Psnr(*decibels),
-            QualityArguments {
+            TargetArguments {
                 step: Some(step), ..
             } => Target::Step(*step),
-            QualityArguments { quality, .. } => Target::Quality(quality.unwrap_or(50.0)),
+            TargetArguments { quality, .. } => Target::Quality(quality.unwrap_or(50.0)),
         }
     }
 }

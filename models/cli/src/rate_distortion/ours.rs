@@ -6,7 +6,7 @@ use bsq::photo::{EncodeOptions, PhotoCodec};
 use bsq::pipeline::{CompileOptions, ModelFile};
 use bsq::prior::PriorFile;
 use bsq::transform_codec::TransformCodecFile;
-use bsq::transform_codec::stream::LevelsCodec;
+use bsq::transform_codec::stream::{Effort, LevelsCodec};
 use std::time::Instant;
 
 /// Qualities of a transform codec that are measured unless others are asked for.
@@ -25,20 +25,22 @@ enum Kind {
 }
 
 impl Ours {
-    /// A transform codec, whose knob is the quality.
+    /// A transform codec, whose knob is the quality, that searches with some effort.
     ///
     /// # Errors
     /// If the options are outside the promise of the same bits on every machine.
     pub fn levels(
         file: &TransformCodecFile,
+        effort: Effort,
         options: &CompileOptions,
     ) -> Result<Ours, RateDistortionError> {
         let codec = LevelsCodec::new(file, options.clone());
-        let codec = codec.map_err(bsq::photo::PhotoError::from)?;
+        let mut codec = codec.map_err(bsq::photo::PhotoError::from)?;
+        codec.set_effort(effort);
         Ok(Ours {
             codec: Kind::Levels(Box::new(codec)),
             description: format!(
-                "bsq {}, codec {} ({:016x})",
+                "bsq {}, codec {} ({:016x}), effort {effort}",
                 env!("CARGO_PKG_VERSION"),
                 file.name,
                 file.fingerprint()

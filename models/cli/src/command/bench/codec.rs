@@ -6,6 +6,7 @@ use super::super::model::ModelArgument;
 use super::super::output::Output;
 use super::super::prior::PriorArgument;
 use super::super::progress::Progress;
+use super::super::quality::EffortArgument;
 use super::super::{Verdict, paths};
 use crate::rate_distortion::{
     Choice, Comparison, Ours, compare, html_page, markdown_table, same_size_json, svg_plot,
@@ -77,6 +78,8 @@ pub struct Arguments {
         conflicts_with = "keep"
     )]
     quality: Vec<usize>,
+    #[command(flatten)]
+    effort: EffortArgument,
     /// Sub-tokens that our files of a tokenizer keep [default: every number]
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     keep: Vec<usize>,
@@ -127,7 +130,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let lpips = arguments.lpips.as_deref();
     let mut lpips = lpips.map(|path| Lpips::open(path, &options)).transpose()?;
     let mut ours = match arguments.model.open_codec(output)? {
-        Some(file) => Ours::levels(&file, &options)?,
+        Some(file) => Ours::levels(&file, arguments.effort.effort, &options)?,
         None => {
             let tokenizer = arguments.model.open(output)?;
             Ours::tokens(&tokenizer, &arguments.prior.open(output)?, &options)?

@@ -17,7 +17,7 @@ use super::{Verdict, paths};
 use bsq::codec::CodecError;
 use bsq::image_io::{ImageSize, PixelRows};
 use bsq::photo::{EncodeOptions, PhotoCodec, PhotoError};
-use bsq::transform_codec::stream::{Effort, LevelsCodec};
+use bsq::transform_codec::stream::LevelsCodec;
 use bsq_runtime::atomic_file::AtomicFile;
 use clap::Args;
 use levels::Levels;
@@ -32,7 +32,9 @@ use tokens::Tokens;
 Photos to small files that decode to the same pixels on every machine.
 
 The default model is a learned transform codec: --quality sets the size of the file, and one model \
-serves all of them. --bpp and --psnr search for the quality that gives a size or a fidelity. `bsq \
+serves all of them. --bpp and --psnr search for the quality that gives a size or a fidelity. With \
+--effort the encoder searches for levels that serve the picture better, through the decoder that will \
+read them: files are smaller at the same PSNR and MS-SSIM, and decode as fast as any other. `bsq \
 decode` needs the same model, down to the last bit; the file says which it was.
 
 With a tokenizer (--model default-1, or one of your own) a photo becomes tokens, a prior says how \
@@ -48,6 +50,7 @@ Examples:
   bsq encode photo.jpg                        writes photo.bsq
   bsq encode photo.jpg -o small.bsq --quality 30
   bsq encode photo.jpg --bpp 0.2
+  bsq encode photo.jpg --effort 5             takes half a minute instead of a second
   bsq encode *.jpg -o folder
   bsq encode photo.jpg --model run            the codec of a training in the folder run
   bsq encode photo.jpg --model tokenizer.safetensors --prior prior.safetensors
@@ -63,9 +66,6 @@ pub struct Arguments {
     output: Option<PathBuf>,
     #[command(flatten)]
     quality: QualityArguments,
-    /// How hard to search for a smaller file, from 0 to 9: 5 takes some 25 times as long as 0
-    #[arg(short, long, value_name = "N", default_value_t)]
-    effort: Effort,
     #[command(flatten)]
     run: RunArguments,
     #[command(flatten)]
@@ -148,7 +148,7 @@ impl Arguments {
                 )));
             }
             let mut codec = LevelsCodec::new(&file, options)?;
-            codec.set_effort(self.effort);
+            codec.set_effort(self.quality.effort());
             return Ok(Box::new(Levels {
                 codec,
                 target: self.quality.target(),
@@ -157,12 +157,6 @@ impl Arguments {
         }
         let tokenizer = self.run.model.open(output)?;
         self.quality.refuse_for(&tokenizer.name)?;
-        if self.effort != Effort::default() {
-            return Err(CliError::new(format_args!(
-                "--effort is for transform codecs, and {} is a tokenizer",
-                tokenizer.name
-            )));
-        }
         let prior = match self.raw {
             true => None,
             false => Some(self.prior.open(output)?),

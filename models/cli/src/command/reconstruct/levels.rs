@@ -48,8 +48,8 @@ fn one(
     let (limits, side_by_side) = (arguments.limits, arguments.side_by_side);
     let mut picture = open(input, limits)?;
     let size = picture.size();
-    let strips = codec.strips(size).count();
-    let progress = Progress::new(&input.display().to_string(), "strips", 2 * strips);
+    let (work, strips) = (codec.work(size), codec.strips(size).count());
+    let progress = Progress::new(&input.display().to_string(), "rounds", work + strips);
     let start = Instant::now();
     let target = arguments.quality.target();
     let mut done = |done| progress.set(done);
@@ -84,7 +84,7 @@ fn one(
     let start = Instant::now();
     let mut reader = &stream[..];
     let header = LevelsHeader::read(&mut reader)?;
-    let mut done = |done| progress.set(strips + done);
+    let mut done = |done| progress.set(work + done);
     codec.decode_rows(&header, reader, false, &mut write, &mut done)?;
     let times = RunTimes {
         encoding,

@@ -82,7 +82,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     }
     let options = arguments.run.options_in(arguments.rounding, output)?;
     if let Some(file) = arguments.run.model.open_codec(output)? {
-        let codec = LevelsCodec::new(&file, options)?;
+        let mut codec = LevelsCodec::new(&file, options)?;
+        codec.set_effort(arguments.quality.effort());
         return levels::run(codec, &pairs, failures, &arguments, output);
     }
     let model = arguments.run.model.open(output)?;
