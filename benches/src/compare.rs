@@ -6,7 +6,7 @@
 //! saved baselines and filters as usual.
 
 use super::implementation::{Candidate, Implementation};
-use super::table::{Items, Row, print};
+use super::table::{Items, Row, Work, print};
 use super::threads::{tell_everybody, threads};
 use bsq_cli::machine::{Probe, cpu_name, median};
 use bsq_codegen::cpu::microkernel::selected;
@@ -15,15 +15,6 @@ use std::time::Duration;
 
 /// A sample repeats work that takes less.
 const SAMPLE_SECONDS: f64 = 0.01;
-
-/// What a piece of work is, whoever does it.
-#[derive(Clone, Copy, Debug)]
-pub struct Work {
-    /// Multiplications and additions of its contractions.
-    pub flops: f64,
-    /// Inputs, parameters and results, each counted once.
-    pub bytes: f64,
-}
 
 /// How results must agree with those of the first implementation.
 #[derive(Clone, Copy, Debug)]

@@ -22,7 +22,8 @@ mod program;
 mod table;
 mod threads;
 
-pub use compare::{Agreement, Comparison, Suite, Work};
+pub use compare::{Agreement, Comparison, Suite};
 pub use implementation::{Candidate, Implementation, Peer};
 pub use program::{Measure, OurProgram, Tensors};
+pub use table::Work;
 pub use threads::threads;

@@ -1,10 +1,18 @@
 //! The table of a group: medians, fractions of what the machine can do, and ratios.
 
-use super::compare::Work;
 use bsq_cli::machine::Probe;
 
 /// In seconds.
 const MILLISECOND: f64 = 1e-3;
+
+/// What a piece of work is, whoever does it.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Multiplications and additions of its contractions.
+    pub flops: f64,
+    /// Inputs, parameters and results, each counted once.
+    pub bytes: f64,
+}
 
 /// What the work consists of.
 #[derive(Clone, Copy)]

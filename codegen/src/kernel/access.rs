@@ -144,18 +144,11 @@ mod tests {
     const NEW: Place = Place::Buffer(1);
 
     fn load(at: Affine) -> Stmt {
-        Stmt::Let {
-            value: Value(0),
-            dtype: DType::F32,
-            inst: Inst::Load(Element::new(OLD, at)),
-        }
+        Stmt::load(Value(0), DType::F32, Element::new(OLD, at))
     }
 
     fn store(at: Affine) -> Stmt {
-        Stmt::Store {
-            to: Element::new(NEW, at),
-            value: Value(0),
-        }
+        Stmt::store(Element::new(NEW, at), Value(0))
     }
 
     /// Four items, in each so many turns of a loop around `body`.
@@ -168,12 +161,7 @@ mod tests {
                 var: Var(0),
                 extent: 4,
             }],
-            body: vec![Stmt::Loop {
-                var: Var(1),
-                extent: Extent::Static(turns),
-                vector: false,
-                body,
-            }],
+            body: vec![Stmt::serial_loop(Var(1), Extent::Static(turns), body)],
         };
         reads_first(&kernel, OLD, NEW)
     }

@@ -142,6 +142,37 @@ pub enum Stmt {
     AttendBackward(Box<AttendBackward>),
 }
 
+impl Stmt {
+    /// Defines `value` as an element.
+    pub fn load(value: Value, dtype: DType, from: Element) -> Stmt {
+        let inst = Inst::Load(from);
+        Stmt::Let { value, dtype, inst }
+    }
+
+    pub fn store(to: Element, value: Value) -> Stmt {
+        Stmt::Store { to, value }
+    }
+
+    /// A loop whose iterations run one after the other.
+    pub fn serial_loop(var: Var, extent: Extent, body: Vec<Stmt>) -> Stmt {
+        Stmt::loop_over(false, var, extent, body)
+    }
+
+    /// A loop whose iterations may run at once.
+    pub fn vector_loop(var: Var, extent: Extent, body: Vec<Stmt>) -> Stmt {
+        Stmt::loop_over(true, var, extent, body)
+    }
+
+    pub fn loop_over(vector: bool, var: Var, extent: Extent, body: Vec<Stmt>) -> Stmt {
+        Stmt::Loop {
+            var,
+            extent,
+            vector,
+            body,
+        }
+    }
+}
+
 /// A loop whose iterations are combined.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reduce {
@@ -262,6 +293,14 @@ impl Contract {
 }
 
 impl Extent {
+    /// Of one of the blocks of `size` that an axis of `limit` is cut into, from `start` on.
+    pub fn block(size: usize, start: Affine, limit: usize) -> Extent {
+        match limit.is_multiple_of(size) {
+            true => Extent::Static(size),
+            false => Extent::Block { size, start, limit },
+        }
+    }
+
     /// The most iterations there can be.
     pub fn largest(&self) -> usize {
         match self {

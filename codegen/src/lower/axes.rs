@@ -1,6 +1,6 @@
 //! The loop variables that stand for the axes of tensors.
 
-use crate::kernel::{Affine, Var};
+use crate::kernel::{Affine, Extent, Var};
 use std::collections::BTreeMap;
 
 /// The loop variables of one kernel. An axis of a tensor is one variable, or several where a
@@ -12,7 +12,7 @@ pub struct Axes {
     axes: usize,
     /// The axis of each variable and the variable's place in it.
     origin: Vec<(usize, usize)>,
-    pub extents: Vec<usize>,
+    extents: Vec<usize>,
 }
 
 impl Axes {
@@ -67,6 +67,26 @@ impl Axes {
         self.extents.push(extent);
         self.origin.push((usize::MAX, 0));
         var
+    }
+
+    /// Lets a variable count inside of blocks of `size`: the variable of blocks, what the variable
+    /// was in terms of both, and what it counts now.
+    pub fn block(&mut self, var: Var, size: usize) -> (Var, Affine, Extent) {
+        let limit = self.extent(var);
+        let block = self.var(limit.div_ceil(size));
+        let start = Affine::var(block).scale(size as i64);
+        self.set_extent(var, size);
+        let at = start.add(&Affine::var(var));
+        (block, at, Extent::block(size, start, limit))
+    }
+
+    pub fn set_extent(&mut self, var: Var, extent: usize) {
+        self.extents[var.0 as usize] = extent;
+    }
+
+    /// By the variables' numbers.
+    pub fn extents(&self) -> &[usize] {
+        &self.extents
     }
 
     pub fn extent(&self, var: Var) -> usize {

@@ -94,7 +94,7 @@ impl<'a> KernelBuilder<'a> {
         Addressing {
             function: self.function,
             materialized: self.materialized,
-            extents: &self.axes.extents,
+            extents: self.axes.extents(),
         }
     }
 
@@ -232,10 +232,7 @@ impl<'a> KernelBuilder<'a> {
     }
 
     pub fn store(&mut self, place: Place, at: Affine, value: Value) {
-        self.push(Stmt::Store {
-            to: Element::new(place, at),
-            value,
-        });
+        self.push(Stmt::store(Element::new(place, at), value));
     }
 
     /// Element `index` of `node`.

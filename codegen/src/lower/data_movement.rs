@@ -190,14 +190,14 @@ impl Writer<'_> {
             *at = at.add(start);
         }
         let at = flatten(&moved, self.shape);
-        b.push(Stmt::Store {
-            to: Element {
+        b.push(Stmt::store(
+            Element {
                 place: self.to,
                 at,
                 dynamic: offset,
             },
             value,
-        });
+        ));
         self.close_loops(b, &vars, true);
         Ok(())
     }
@@ -272,10 +272,7 @@ impl Writer<'_> {
             dtype,
             inst,
         });
-        b.push(Stmt::Store {
-            to: element,
-            value: sum,
-        });
+        b.push(Stmt::store(element, sum));
     }
 
     fn window_sum(

@@ -4,7 +4,7 @@ use super::access::{Obstacle, Source};
 use super::builder::KernelBuilder;
 use super::operand_formats::operand_index;
 use super::tiling::TilingPolicy;
-use crate::kernel::{Affine, Element, Extent, Format, Groups, Inst, PANEL, Place, Stmt, Var};
+use crate::kernel::{Affine, Element, Extent, Format, Groups, PANEL, Place, Stmt, Var};
 use crate::schedule::Widenings;
 use bsq_ir::{DotAxes, Function, NodeId};
 
@@ -145,22 +145,8 @@ impl Lhs {
         let value = b.fresh();
         let from = Element::new(self.place, self.at.clone());
         let to = Element::new(copy, at);
-        let nest = vec![
-            Stmt::Let {
-                value,
-                dtype,
-                inst: Inst::Load(from),
-            },
-            Stmt::Store { to, value },
-        ];
-        let row_loop = |body, vector| {
-            vec![Stmt::Loop {
-                var: row,
-                extent: rows.clone(),
-                vector,
-                body,
-            }]
-        };
+        let nest = vec![Stmt::load(value, dtype, from), Stmt::store(to, value)];
+        let row_loop = |body, vector| vec![Stmt::loop_over(vector, row, rows.clone(), body)];
         let prologue = match transposed {
             true => self.over_contracted(b, row_loop(nest, true), false),
             false => row_loop(self.over_contracted(b, nest, true), false),
@@ -182,12 +168,7 @@ impl Lhs {
         for (depth, &var) in self.contracted.iter().enumerate().rev() {
             let extent = Extent::Static(b.axes.extent(var));
             let vector = vector && depth + 1 == self.contracted.len();
-            body = vec![Stmt::Loop {
-                var,
-                extent,
-                vector,
-                body,
-            }];
+            body = vec![Stmt::loop_over(vector, var, extent, body)];
         }
         body
     }

@@ -6,12 +6,12 @@ use crate::kernel::{Affine, Axis, Extent, Inst, Stmt, Var};
 /// A body in loops over whole axes, outermost first; with `vector`, the innermost one in lanes.
 pub fn nest(mut body: Vec<Stmt>, vars: &[Var], axes: &Axes, vector: bool) -> Vec<Stmt> {
     for (depth, &var) in vars.iter().enumerate().rev() {
-        body = vec![Stmt::Loop {
+        body = vec![Stmt::loop_over(
+            vector && depth + 1 == vars.len(),
             var,
-            extent: Extent::Static(axes.extent(var)),
-            vector: vector && depth + 1 == vars.len(),
+            Extent::Static(axes.extent(var)),
             body,
-        }];
+        )];
     }
     body
 }
@@ -83,7 +83,7 @@ pub fn merge(stmts: &mut [Stmt], outer: Var, inner: Var, axes: &mut Axes) -> boo
         for_each_index(stmts, &mut |index| {
             index.terms.retain(|term| term.0 != outer)
         });
-        axes.extents[inner.0 as usize] *= axes.extent(outer);
+        axes.set_extent(inner, axes.extent(inner) * axes.extent(outer));
     }
     even
 }
@@ -113,15 +113,8 @@ pub fn merge_neighbours(stmts: &mut [Stmt], vars: &[Var], axes: &mut Axes) -> Ve
 /// Cuts a variable into blocks of `size`: returns the block's variable and the extent of what
 /// `var` counts inside a block.
 pub fn block(stmts: &mut [Stmt], var: Var, size: usize, axes: &mut Axes) -> (Var, Extent) {
-    let limit = axes.extent(var);
-    let block = axes.var(limit.div_ceil(size));
-    let start = Affine::var(block).scale(size as i64);
-    substitute(stmts, var, &start.add(&Affine::var(var)));
-    axes.extents[var.0 as usize] = size;
-    let extent = match limit.is_multiple_of(size) {
-        true => Extent::Static(size),
-        false => Extent::Block { size, start, limit },
-    };
+    let (block, moved, extent) = axes.block(var, size);
+    substitute(stmts, var, &moved);
     (block, extent)
 }
 

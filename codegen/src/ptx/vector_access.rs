@@ -140,28 +140,11 @@ mod tests {
             )
         };
         let body = vec![
-            Stmt::Let {
-                value: Value(0),
-                dtype: bsq_ir::DType::F32,
-                inst: Inst::Load(element(0, from)),
-            },
-            Stmt::Store {
-                to: element(1, to),
-                value: Value(0),
-            },
+            Stmt::load(Value(0), bsq_ir::DType::F32, element(0, from)),
+            Stmt::store(element(1, to), Value(0)),
         ];
-        let inner = Stmt::Loop {
-            var: COLUMN,
-            extent: Extent::Static(columns),
-            vector: true,
-            body,
-        };
-        Stmt::Loop {
-            var: ROW,
-            extent: Extent::Static(8),
-            vector: false,
-            body: vec![inner],
-        }
+        let inner = Stmt::vector_loop(COLUMN, Extent::Static(columns), body);
+        Stmt::serial_loop(ROW, Extent::Static(8), vec![inner])
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub struct TokenizerSession {
 /// Input and output of a program, each with its elements per window.
 struct Ends {
     input: &'static str,
+    /// What the elements of the input are.
+    counted: &'static str,
     input_shape: Vec<usize>,
     output: &'static str,
 }
@@ -125,6 +127,7 @@ impl TokenizerSession {
     pub fn encode(&mut self, windows: &[f32]) -> Result<Vec<u64>, PipelineError> {
         let ends = Ends {
             input: "image",
+            counted: "values",
             input_shape: self.tokenizer.image_shape(1)[1..].to_vec(),
             output: "indices",
         };
@@ -151,6 +154,7 @@ impl TokenizerSession {
         let tokens = self.tokens_per_window();
         let ends = Ends {
             input: "indices",
+            counted: "indices",
             input_shape: vec![tokens],
             output: "reconstruction",
         };
@@ -179,10 +183,7 @@ fn run<I: Element + Default, O: Element>(
     let each: usize = ends.input_shape.iter().product();
     if !data.len().is_multiple_of(each) {
         return Err(PipelineError::Count {
-            what: match ends.input {
-                "image" => "values",
-                _ => "indices",
-            },
+            what: ends.counted,
             given: data.len(),
             each,
         });

@@ -10,15 +10,13 @@ use super::{ParseError, affine, element, extent};
 pub(super) fn contract(cursor: &mut Cursor) -> Result<Contract, ParseError> {
     let format = format(cursor);
     let c = element(cursor)?;
-    cursor.expect("by")?;
-    let c_row_stride = cursor.number()?;
+    let c_row_stride = cursor.after("by", Cursor::number)?;
     let accumulate = cursor.accept("+=");
     if !accumulate {
         cursor.expect("=")?;
     }
     let a = strided_rows(cursor)?;
-    cursor.expect("* panels")?;
-    let b = panels(cursor)?;
+    let b = cursor.after("* panels", panels)?;
     let a_groups = match cursor.accept("groups") {
         true => Some(groups(cursor)?),
         false => None,
@@ -27,12 +25,9 @@ pub(super) fn contract(cursor: &mut Cursor) -> Result<Contract, ParseError> {
         true => Some(element(cursor)?),
         false => None,
     };
-    cursor.expect("over m")?;
-    let m = extent(cursor)?;
-    cursor.expect("n")?;
-    let n = extent(cursor)?;
-    cursor.expect("k")?;
-    let k = extent(cursor)?;
+    let m = cursor.after("over m", extent)?;
+    let n = cursor.after("n", extent)?;
+    let k = cursor.after("k", extent)?;
     Ok(Contract {
         format: format.unwrap_or(Format::F32),
         a: a.first,
@@ -55,26 +50,16 @@ pub(super) fn contract(cursor: &mut Cursor) -> Result<Contract, ParseError> {
 pub(super) fn attend(cursor: &mut Cursor) -> Result<Attend, ParseError> {
     let format = format(cursor).ok_or_else(|| cursor.expected("a format such as `f32`"))?;
     let output = element(cursor)?;
-    cursor.expect(",")?;
-    let maxima = element(cursor)?;
-    cursor.expect(",")?;
-    let sums = element(cursor)?;
-    cursor.expect("=")?;
-    let q = strided_rows(cursor)?;
-    cursor.expect(", keys")?;
-    let k = panels(cursor)?;
-    cursor.expect(", values")?;
-    let v = panels(cursor)?;
-    cursor.expect("scale")?;
-    let scale = cursor.float_bits()?;
-    cursor.expect("rows")?;
-    let rows = extent(cursor)?;
-    cursor.expect("keys")?;
-    let keys = cursor.number()?;
-    cursor.expect("depths")?;
-    let depth = cursor.number()?;
-    cursor.expect(",")?;
-    let value_depth = cursor.number()?;
+    let maxima = cursor.after(",", element)?;
+    let sums = cursor.after(",", element)?;
+    let q = cursor.after("=", strided_rows)?;
+    let k = cursor.after(", keys", panels)?;
+    let v = cursor.after(", values", panels)?;
+    let scale = cursor.after("scale", Cursor::float_bits)?;
+    let rows = cursor.after("rows", extent)?;
+    let keys = cursor.after("keys", Cursor::number)?;
+    let depth = cursor.after("depths", Cursor::number)?;
+    let value_depth = cursor.after(",", Cursor::number)?;
     let causal = causal(cursor)?;
     cursor.expect("from")?;
     Ok(Attend {
@@ -112,10 +97,8 @@ pub(super) fn attend_backward(cursor: &mut Cursor) -> Result<AttendBackward, Par
     let written = if by_keys { None } else { results.pop() };
     let lhs = [strided_rows(cursor)?, strided_rows(cursor)?];
     let rhs = [panels(cursor)?, panels(cursor)?];
-    cursor.expect(",")?;
-    let maxima = element(cursor)?;
-    cursor.expect(",")?;
-    let sums = element(cursor)?;
+    let maxima = cursor.after(",", element)?;
+    let sums = cursor.after(",", element)?;
     let inner = match written {
         Some(inner) => inner,
         None if by_keys => {
@@ -124,16 +107,11 @@ pub(super) fn attend_backward(cursor: &mut Cursor) -> Result<AttendBackward, Par
         }
         None => return Err(cursor.error("the inner products of queries are written nowhere")),
     };
-    cursor.expect("scale")?;
-    let scale = cursor.float_bits()?;
-    cursor.expect("rows")?;
-    let rows = extent(cursor)?;
-    cursor.expect("columns")?;
-    let columns = cursor.number()?;
-    cursor.expect("depths")?;
-    let depth = cursor.number()?;
-    cursor.expect(",")?;
-    let value_depth = cursor.number()?;
+    let scale = cursor.after("scale", Cursor::float_bits)?;
+    let rows = cursor.after("rows", extent)?;
+    let columns = cursor.after("columns", Cursor::number)?;
+    let depth = cursor.after("depths", Cursor::number)?;
+    let value_depth = cursor.after(",", Cursor::number)?;
     let causal = causal(cursor)?;
     cursor.expect("from")?;
     Ok(AttendBackward {
@@ -165,10 +143,8 @@ fn format(cursor: &mut Cursor) -> Option<Format> {
 /// `b0[0] by (8, 1)`
 fn strided_rows(cursor: &mut Cursor) -> Result<StridedRows, ParseError> {
     let first = element(cursor)?;
-    cursor.expect("by (")?;
-    let row_stride = cursor.number()?;
-    cursor.expect(",")?;
-    let column_stride = cursor.number()?;
+    let row_stride = cursor.after("by (", Cursor::number)?;
+    let column_stride = cursor.after(",", Cursor::number)?;
     cursor.expect(")")?;
     Ok(StridedRows {
         first,
@@ -180,15 +156,13 @@ fn strided_rows(cursor: &mut Cursor) -> Result<StridedRows, ParseError> {
 /// `b0[0] by 128`
 fn panels(cursor: &mut Cursor) -> Result<Panels, ParseError> {
     let first = element(cursor)?;
-    cursor.expect("by")?;
-    let stride = cursor.number()?;
+    let stride = cursor.after("by", Cursor::number)?;
     Ok(Panels { first, stride })
 }
 
 fn groups(cursor: &mut Cursor) -> Result<Groups, ParseError> {
     let terms = cursor.number()?;
-    cursor.expect("by")?;
-    let stride = cursor.number()?;
+    let stride = cursor.after("by", Cursor::number)?;
     Ok(Groups { terms, stride })
 }
 

@@ -88,6 +88,16 @@ impl<'t> Cursor<'t> {
         }
     }
 
+    /// What follows a token that must be there.
+    pub fn after<T>(
+        &mut self,
+        token: &str,
+        read: impl FnOnce(&mut Self) -> Result<T, ParseError>,
+    ) -> Result<T, ParseError> {
+        self.expect(token)?;
+        read(self)
+    }
+
     pub fn end(&self) -> Result<(), ParseError> {
         match self.at_end() {
             true => Ok(()),

@@ -129,8 +129,7 @@ fn kernel(lines: &mut Lines) -> Result<Kernel, ParseError> {
         if cursor.accept("grid") {
             while !cursor.at_end() {
                 let var = cursor.var()?;
-                cursor.expect("<")?;
-                let extent = cursor.number()?;
+                let extent = cursor.after("<", Cursor::number)?;
                 kernel.grid.push(Axis { var, extent });
                 if !cursor.accept(",") {
                     break;
@@ -147,10 +146,8 @@ fn kernel(lines: &mut Lines) -> Result<Kernel, ParseError> {
             }
         };
         cursor.expect(&format!("{letter}{}", arrays.len()))?;
-        cursor.expect(":")?;
-        let dtype = cursor.dtype()?;
-        cursor.expect("[")?;
-        let elements = cursor.number()?;
+        let dtype = cursor.after(":", Cursor::dtype)?;
+        let elements = cursor.after("[", Cursor::number)?;
         cursor.expect("]")?;
         let written = cursor.accept("written");
         cursor.end()?;
@@ -182,12 +179,12 @@ fn statement(mut cursor: Cursor, lines: &mut Lines, indent: usize) -> Result<Stm
         cursor.expect("<")?;
         let extent = extent(&mut cursor)?;
         cursor.end()?;
-        return Ok(Stmt::Loop {
+        return Ok(Stmt::loop_over(
+            vector,
             var,
             extent,
-            vector,
-            body: block(lines, indent + 2)?,
-        });
+            block(lines, indent + 2)?,
+        ));
     } else if cursor.accept("reduce") {
         return reduce(cursor, vector, lines, indent).map(Stmt::Reduce);
     } else if vector {
@@ -204,9 +201,8 @@ fn statement(mut cursor: Cursor, lines: &mut Lines, indent: usize) -> Result<Stm
         Stmt::Let { value, dtype, inst }
     } else {
         let to = element(&mut cursor)?;
-        cursor.expect("=")?;
-        let value = cursor.value()?;
-        Stmt::Store { to, value }
+        let value = cursor.after("=", Cursor::value)?;
+        Stmt::store(to, value)
     };
     cursor.end()?;
     Ok(stmt)
@@ -215,8 +211,7 @@ fn statement(mut cursor: Cursor, lines: &mut Lines, indent: usize) -> Result<Stm
 /// `v1: f32 =`
 fn definition(cursor: &mut Cursor) -> Result<(Value, DType), ParseError> {
     let value = cursor.value()?;
-    cursor.expect(":")?;
-    let dtype = cursor.dtype()?;
+    let dtype = cursor.after(":", Cursor::dtype)?;
     cursor.expect("=")?;
     Ok((value, dtype))
 }
@@ -228,8 +223,7 @@ fn reduce(
     indent: usize,
 ) -> Result<Reduce, ParseError> {
     let var = cursor.var()?;
-    cursor.expect("<")?;
-    let extent = cursor.number()?;
+    let extent = cursor.after("<", Cursor::number)?;
     cursor.end()?;
     let body = block(lines, indent + 2)?;
     let mut results = Vec::new();
@@ -298,8 +292,7 @@ fn element(cursor: &mut Cursor) -> Result<Element, ParseError> {
     } else {
         return Err(cursor.expected("an element such as `b0[i1]`"));
     };
-    cursor.expect("[")?;
-    let at = affine(cursor)?;
+    let at = cursor.after("[", affine)?;
     let dynamic = match cursor.accept("+") {
         true => Some(cursor.value()?),
         false => None,
@@ -343,10 +336,8 @@ fn extent(cursor: &mut Cursor) -> Result<Extent, ParseError> {
         return cursor.number().map(Extent::Static);
     }
     let size = cursor.number()?;
-    cursor.expect(",")?;
-    let limit = cursor.number()?;
-    cursor.expect("- (")?;
-    let start = affine(cursor)?;
+    let limit = cursor.after(",", Cursor::number)?;
+    let start = cursor.after("- (", affine)?;
     cursor.expect("))")?;
     Ok(Extent::Block { size, start, limit })
 }

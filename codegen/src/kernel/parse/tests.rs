@@ -181,9 +181,9 @@ proptest! {
         ];
         let define = |(number, (dtype, inst))| Stmt::Let { value: Value(number), dtype, inst };
         let mut body: Vec<Stmt> = (0..).zip(instructions).map(define).collect();
-        body.push(Stmt::Store { to: from, value: Value(2) });
+        body.push(Stmt::store(from, Value(2)));
         let (var, vector) = (Var(3), true);
-        let kernel = kernel_of(vec![Stmt::Loop { var, extent, vector, body }]);
+        let kernel = kernel_of(vec![Stmt::loop_over(vector, var, extent, body)]);
         let text = kernel.to_string();
         prop_assert_eq!(parse(&text), Ok(kernel), "{}", text);
     }

@@ -4,11 +4,7 @@ use super::*;
 use crate::kernel::{Array, Axis, Place, Reduce, Reduction, Var};
 
 fn load(value: u32, at: Affine) -> Stmt {
-    Stmt::Let {
-        value: Value(value),
-        dtype: DType::F32,
-        inst: Inst::Load(element(0, at)),
-    }
+    Stmt::load(Value(value), DType::F32, element(0, at))
 }
 
 fn map(value: u32, dtype: DType, op: Op, operands: &[u32]) -> Stmt {
@@ -25,19 +21,11 @@ fn element(index: u32, at: Affine) -> Element {
 }
 
 fn store(index: u32, value: u32) -> Stmt {
-    Stmt::Store {
-        to: element(index, Affine::var(Var(0))),
-        value: Value(value),
-    }
+    Stmt::store(element(index, Affine::var(Var(0))), Value(value))
 }
 
 fn looped(var: u32, extent: usize, vector: bool, body: Vec<Stmt>) -> Stmt {
-    Stmt::Loop {
-        var: Var(var),
-        extent: Extent::Static(extent),
-        vector,
-        body,
-    }
+    Stmt::loop_over(vector, Var(var), Extent::Static(extent), body)
 }
 
 fn sum(var: u32, vector: bool, body: Vec<Stmt>, value: u32, term: u32) -> Stmt {

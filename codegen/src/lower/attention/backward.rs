@@ -232,12 +232,7 @@ impl QueryTile<'_> {
     fn close_strips(&self, b: &mut KernelBuilder) {
         let body = b.close();
         let extent = Extent::Static(b.axes.extent(self.tile));
-        b.push(Stmt::Loop {
-            var: self.tile,
-            extent,
-            vector: false,
-            body,
-        });
+        b.push(Stmt::serial_loop(self.tile, extent, body));
     }
 
     /// An operand with one element for each query, at the current row.

@@ -78,12 +78,11 @@ impl QueryTile<'_> {
         let strip_at = strip_at.add(&self.first.scale(self.value_depth as i64));
         b.store(output, strip_at.add(&at), value);
         let body = b.close();
-        b.push(Stmt::Loop {
-            var: channel,
-            extent: Extent::Static(self.value_depth),
-            vector: true,
+        b.push(Stmt::vector_loop(
+            channel,
+            Extent::Static(self.value_depth),
             body,
-        });
+        ));
         self.close_rows(b);
         let body = b.close();
         let grid: Vec<Var> = self.batch.iter().copied().chain([self.tile]).collect();

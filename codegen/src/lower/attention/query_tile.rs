@@ -68,14 +68,7 @@ impl<'f> QueryTile<'f> {
         let tile = b.axes.var(queries.div_ceil(size));
         let row = b.axes.var(size);
         let first = Affine::var(tile).scale(size as i64);
-        let rows = match queries.is_multiple_of(size) {
-            true => Extent::Static(size),
-            false => Extent::Block {
-                size,
-                start: first.clone(),
-                limit: queries,
-            },
-        };
+        let rows = Extent::block(size, first.clone(), queries);
         Ok(QueryTile {
             function,
             anchor,
@@ -104,14 +97,7 @@ impl<'f> QueryTile<'f> {
     pub(super) fn in_blocks_of_keys(mut self, b: &mut KernelBuilder, size: usize) -> (Self, Var) {
         let block = b.axes.var(self.keys.div_ceil(size));
         self.first_key = Affine::var(block).scale(size as i64);
-        self.row_keys = match self.keys.is_multiple_of(size) {
-            true => Extent::Static(size),
-            false => Extent::Block {
-                size,
-                start: self.first_key.clone(),
-                limit: self.keys,
-            },
-        };
+        self.row_keys = Extent::block(size, self.first_key.clone(), self.keys);
         self.stride = apart(size);
         (self, block)
     }
@@ -235,12 +221,7 @@ impl<'f> QueryTile<'f> {
         let at = Affine::var(self.row).scale(apart(columns) as i64);
         b.store(copy, at.add(&Affine::var(column)), value);
         let body = b.close();
-        b.push(Stmt::Loop {
-            var: column,
-            extent: Extent::Static(columns),
-            vector: true,
-            body,
-        });
+        b.push(Stmt::vector_loop(column, Extent::Static(columns), body));
         self.close_rows(b);
         self.in_scratch(copy, apart(columns))
     }

@@ -19,12 +19,7 @@ impl QueryTile<'_> {
         body(b, key, self.score_at(key))?;
         let body = b.close();
         let extent = self.row_keys.clone();
-        b.push(Stmt::Loop {
-            var: key,
-            extent,
-            vector: true,
-            body,
-        });
+        b.push(Stmt::vector_loop(key, extent, body));
         Ok(())
     }
 
@@ -140,12 +135,7 @@ impl QueryTile<'_> {
 
     pub(super) fn close_rows(&self, b: &mut KernelBuilder) {
         let body = b.close();
-        b.push(Stmt::Loop {
-            var: self.row,
-            extent: self.rows.clone(),
-            vector: false,
-            body,
-        });
+        b.push(Stmt::serial_loop(self.row, self.rows.clone(), body));
     }
 
     /// The offset of the current row in an array of one element for each query.

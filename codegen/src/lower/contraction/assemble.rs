@@ -215,18 +215,8 @@ fn body(
     body.push(Stmt::Contract(Box::new(contract)));
     if let Some(blocking) = epilogue {
         let mut row_body = nest.rows;
-        row_body.push(Stmt::Loop {
-            var: blocking.column,
-            extent: blocking.n,
-            vector: true,
-            body: nest.columns,
-        });
-        body.push(Stmt::Loop {
-            var: blocking.row,
-            extent: blocking.m,
-            vector: false,
-            body: row_body,
-        });
+        row_body.push(Stmt::vector_loop(blocking.column, blocking.n, nest.columns));
+        body.push(Stmt::serial_loop(blocking.row, blocking.m, row_body));
     }
     body
 }

@@ -39,7 +39,8 @@ impl EpilogueNest {
             for stmts in self.all() {
                 loops::for_each_index(stmts, &mut |at| drop_outer(at));
             }
-            b.axes.extents[inner.0 as usize] *= b.axes.extent(outer);
+            let extent = b.axes.extent(inner) * b.axes.extent(outer);
+            b.axes.set_extent(inner, extent);
         }
         all_even
     }
@@ -95,21 +96,13 @@ pub(super) fn block_of(
     b: &mut KernelBuilder,
     extra: &mut [&mut Affine],
 ) -> (Var, Extent) {
-    let limit = b.axes.extent(var);
-    let size = size.min(limit);
-    let block = b.axes.var(limit.div_ceil(size));
-    let start = Affine::var(block).scale(size as i64);
-    let moved = start.add(&Affine::var(var));
+    let size = size.min(b.axes.extent(var));
+    let (block, moved, extent) = b.axes.block(var, size);
     for stmts in nest.all() {
         loops::substitute(stmts, var, &moved);
     }
     for at in extra {
         **at = at.substitute(var, &moved);
     }
-    b.axes.extents[var.0 as usize] = size;
-    let extent = match limit.is_multiple_of(size) {
-        true => Extent::Static(size),
-        false => Extent::Block { size, start, limit },
-    };
     (block, extent)
 }

@@ -44,12 +44,11 @@ impl Plan<'_> {
         };
         let inner_body = b.close();
         let mut body = b.close();
-        body.push(Stmt::Loop {
-            var: column,
-            extent: Extent::Static(b.axes.extent(column)),
-            vector: true,
-            body: inner_body,
-        });
+        body.push(Stmt::vector_loop(
+            column,
+            Extent::Static(b.axes.extent(column)),
+            inner_body,
+        ));
         let size = match self.reduced.is_empty() {
             true => ELEMENTS,
             false => (tiling.columns)(self.reduced_elements(b)),

@@ -54,12 +54,7 @@ impl Plan<'_> {
         let mut body = b.close();
         let var = self.reduced_var(b, &mut body, blame)?;
         let extent = Extent::Static(self.reduced_elements(b));
-        b.push(Stmt::Loop {
-            var,
-            extent,
-            vector: true,
-            body,
-        });
+        b.push(Stmt::vector_loop(var, extent, body));
         Ok(())
     }
 }

@@ -23,12 +23,12 @@ impl Columns {
     /// The loops over a panel's columns.
     pub fn around(&self, mut body: Vec<Stmt>, vector: bool) -> Vec<Stmt> {
         for (position, (var, extent)) in self.inner.iter().enumerate() {
-            body = vec![Stmt::Loop {
-                var: *var,
-                extent: extent.clone(),
-                vector: vector && position == 0,
+            body = vec![Stmt::loop_over(
+                vector && position == 0,
+                *var,
+                extent.clone(),
                 body,
-            }];
+            )];
         }
         body
     }
@@ -56,14 +56,7 @@ impl Columns {
         let start = Affine::var(panel).scale(PANEL as i64);
         loops::substitute(load, column, &start.add(&Affine::var(column)));
         let full = limit.is_multiple_of(PANEL);
-        let extent = match full {
-            true => Extent::Static(PANEL),
-            false => Extent::Block {
-                size: PANEL,
-                start,
-                limit,
-            },
-        };
+        let extent = Extent::block(PANEL, start, limit);
         let place = Affine::var(column);
         Ok(Columns {
             panels: vec![panel],

@@ -117,15 +117,7 @@ pub(super) fn zeros(
             dtype,
             inst: Inst::Constant(0),
         },
-        Stmt::Store {
-            to: Element::new(place, at),
-            value: zero,
-        },
+        Stmt::store(Element::new(place, at), zero),
     ];
-    Stmt::Loop {
-        var,
-        extent,
-        vector: true,
-        body,
-    }
+    Stmt::vector_loop(var, extent, body)
 }

@@ -75,19 +75,11 @@ impl Operand<'_> {
         let at = panel_at
             .add(&k_at)
             .add(&columns.place.scale(format.terms() as i64));
-        load.push(Stmt::Store {
-            to: Element::new(to, at),
-            value,
-        });
+        load.push(Stmt::store(Element::new(to, at), value));
         let mut nest = columns.around(load, true);
         for &var in k_vars.iter().rev() {
             let extent = Extent::Static(b.axes.extent(var));
-            nest = vec![Stmt::Loop {
-                var,
-                extent,
-                vector: false,
-                body: nest,
-            }];
+            nest = vec![Stmt::serial_loop(var, extent, nest)];
         }
         let mut body = Vec::new();
         if !columns.full || !packed.k.is_multiple_of(format.terms()) {
@@ -187,7 +179,7 @@ impl Operand<'_> {
         let term = b.axes.var(terms);
         let step = Affine::var(last).scale(terms as i64);
         loops::substitute(load, last, &step.add(&Affine::var(term)));
-        b.axes.extents[last.0 as usize] /= terms;
+        b.axes.set_extent(last, b.axes.extent(last) / terms);
         let at = linear(&vars, &b.axes).scale(width * terms as i64);
         vars.push(term);
         Ok((vars, at.add(&Affine::var(term))))
@@ -236,10 +228,7 @@ impl Operand<'_> {
             reduce,
             let_(factor, int, Inst::Constant(minus_128)),
             let_(start, int, Inst::Map(Op::Mul, vec![sum, factor])),
-            Stmt::Store {
-                to: Element::new(to, at),
-                value: start,
-            },
+            Stmt::store(Element::new(to, at), start),
         ];
         Ok(columns.around(body, false))
     }

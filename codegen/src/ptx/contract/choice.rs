@@ -1,9 +1,9 @@
 //! Which block size a contraction gets: the one that a multiprocessor should be through first.
 //!
 //! The busiest multiprocessor has `ceil(blocks / multiprocessors)` blocks. A block costs the
-//! instructions of its tile, or the reading of its operands from the second-level cache; where registers and shared memory leave room for few blocks at a
-//! time, waiting for copies and barriers is hidden less. The device is a constant, so that every
-//! machine builds the same program.
+//! instructions of its tile, or the reading of its operands from the second-level cache; where
+//! registers and shared memory leave room for few blocks at a time, waiting for copies and barriers is
+//! hidden less. The device is a constant, so that every machine builds the same program.
 
 use super::tiling::{Tiling, Unit};
 use crate::kernel::Format;

@@ -1,10 +1,7 @@
 //! Every picture through every codec, at every rung of our rate ladder and along each curve.
 
-use super::avif::Avif;
 use super::jpeg::Jpeg;
-use super::jpeg_xl::JpegXl;
-use super::jpeg2000::Jpeg2000;
-use super::webp::WebP;
+use super::programs::{AVIF, JPEG_2000, JPEG_XL, ProgramCodec, WEBP};
 use super::{Encoded, Measured, Ours, PeerCodec, RateDistortionError};
 use bsq::image_io::{Picture, PixelRange, center_crop, load, to_planar};
 use bsq::metrics::{Lpips, LpipsError};
@@ -56,10 +53,10 @@ impl Choice {
     fn find(self) -> Result<Box<dyn PeerCodec>, String> {
         Ok(match self {
             Choice::Jpeg => Box::new(Jpeg),
-            Choice::WebP => Box::new(WebP::find()?),
-            Choice::Jpeg2000 => Box::new(Jpeg2000::find()?),
-            Choice::Avif => Box::new(Avif::find()?),
-            Choice::JpegXl => Box::new(JpegXl::find()?),
+            Choice::WebP => Box::new(ProgramCodec::find(&WEBP)?),
+            Choice::Jpeg2000 => Box::new(ProgramCodec::find(&JPEG_2000)?),
+            Choice::Avif => Box::new(ProgramCodec::find(&AVIF)?),
+            Choice::JpegXl => Box::new(ProgramCodec::find(&JPEG_XL)?),
         })
     }
 }

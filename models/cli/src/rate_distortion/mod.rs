@@ -4,7 +4,7 @@
 //! |---|---|
 //! | What is a codec here, and how good is a file? | `mod` |
 //! | What does ours do? | `ours` |
-//! | How is each of the others asked, at its best? | `jpeg`, `webp`, `jpeg2000`, `avif`, `jpeg_xl` |
+//! | How is each of the others asked, at its best? | `jpeg`, and as programs `programs` |
 //! | How is a program on `PATH` run? | `tool` |
 //! | Which file is the largest that is not too large? | `search` |
 //! | In which order is all of it measured? | `compare` |
@@ -20,21 +20,18 @@
 //! back. The others are programs: theirs include starting the program, and reading and writing
 //! files that are not compressed (of AVIF, PNG files).
 
-mod avif;
 mod compare;
 mod jpeg;
-mod jpeg2000;
-mod jpeg_xl;
 mod json;
 mod ours;
 mod page;
 mod plot;
+mod programs;
 mod search;
 mod table;
 #[cfg(test)]
 mod tests;
 mod tool;
-mod webp;
 
 pub use compare::{Choice, Comparison, Figures, Rung, compare};
 pub use json::{same_size_json, sweep_json};

@@ -1,10 +1,10 @@
 //! Programs on `PATH`: whether they are there, and one run of one.
 
-use super::RateDistortionError;
+use super::{Encoded, RateDistortionError};
 use bsq::image_io::{Picture, encode_png, load};
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 use tempfile::TempDir;
@@ -42,38 +42,39 @@ impl Tools {
         })
     }
 
-    /// Runs the encoder on a picture as a file named `input`, a PNG file or else a PPM file, to one
-    /// named `output`. The file, and the seconds of the run.
+    /// Runs the encoder on a picture, a PNG or PPM file by its ending, with a command line in which
+    /// `IN` and `OUT` stand for the files.
     pub fn encode(
         &self,
         picture: &Picture,
-        (input, output): (&str, &str),
-        arguments: impl Fn(&Path, &Path) -> Vec<std::ffi::OsString>,
-    ) -> Result<(Vec<u8>, f64), RateDistortionError> {
-        let (from, to) = (self.path(input), self.path(output));
+        [plain, coded]: [&str; 2],
+        line: &str,
+    ) -> Result<Encoded, RateDistortionError> {
+        let (from, to) = (self.path("picture", plain), self.path("picture", coded));
         let failed = |error: io::Error| self.failed(self.encoder, error);
-        let written = match input.ends_with(".png") {
-            true => encode_png(picture),
-            false => to_ppm(picture),
+        let written = match plain {
+            "png" => encode_png(picture),
+            _ => to_ppm(picture),
         };
         std::fs::write(&from, written).map_err(failed)?;
-        let seconds = self.run(self.encoder, &arguments(&from, &to))?;
-        Ok((std::fs::read(&to).map_err(failed)?, seconds))
+        let seconds = self.run(self.encoder, line, [&from, &to])?;
+        let bytes = std::fs::read(&to).map_err(failed)?;
+        Ok(Encoded { bytes, seconds })
     }
 
-    /// Runs the decoder on a file named `input`, to one named `output`, a PNG file or else an 8-bit
-    /// PPM file.
+    /// Runs the decoder, which writes a PNG file or an 8-bit PPM file by its ending. The picture, and
+    /// the seconds of the run.
     pub fn decode(
         &self,
         bytes: &[u8],
-        (input, output): (&str, &str),
-        arguments: impl Fn(&Path, &Path) -> Vec<std::ffi::OsString>,
+        [plain, coded]: [&str; 2],
+        line: &str,
     ) -> Result<(Picture, f64), RateDistortionError> {
-        let (from, to) = (self.path(input), self.path(output));
+        let (from, to) = (self.path("picture", coded), self.path("decoded", plain));
         let failed = |error: io::Error| self.failed(self.decoder, error);
         std::fs::write(&from, bytes).map_err(failed)?;
-        let seconds = self.run(self.decoder, &arguments(&from, &to))?;
-        if output.ends_with(".png") {
+        let seconds = self.run(self.decoder, line, [&from, &to])?;
+        if plain == "png" {
             return Ok((load(&to)?.picture, seconds));
         }
         let written = std::fs::read(&to).map_err(failed)?;
@@ -84,15 +85,21 @@ impl Tools {
         Ok((picture, seconds))
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
+    fn path(&self, name: &str, ending: &str) -> PathBuf {
+        self.folder.path().join(name).with_extension(ending)
     }
 
     fn run(
         &self,
         program: &'static str,
-        arguments: &[impl AsRef<OsStr>],
+        line: &str,
+        [from, to]: [&Path; 2],
     ) -> Result<f64, RateDistortionError> {
+        let arguments = line.split_whitespace().map(|word| match word {
+            "IN" => from.as_os_str(),
+            "OUT" => to.as_os_str(),
+            word => OsStr::new(word),
+        });
         let start = Instant::now();
         let ran = Command::new(program)
             .args(arguments)

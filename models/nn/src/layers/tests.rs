@@ -64,11 +64,10 @@ fn spelled_attention<'g>(scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
 /// Both orders of a block beside their formulas, in primitives.
 #[test]
 fn a_block_is_its_formula() {
-    for order in [NormOrder::Pre, NormOrder::Post] {
-        let block = Block {
-            order,
-            ..Block::pre_norm(6, 2)
-        };
+    for (order, block) in [
+        (NormOrder::Pre, Block::pre_norm(6, 2)),
+        (NormOrder::Post, Block::post_norm(6, 2)),
+    ] {
         let g = Graph::new();
         let model = Scope::root(&g);
         let x = g.input("x", DType::F32, [2, 5, 6]);

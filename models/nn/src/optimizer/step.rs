@@ -86,11 +86,6 @@ impl<'g> Step<'g> {
         self.outputs.iter().map(|(name, _)| name.as_str())
     }
 
-    /// What the step keeps beside the model's parameters.
-    pub fn state_specs(&self) -> &[StateSpec] {
-        &self.state
-    }
-
     /// The state before the first step, given the model's parameters.
     ///
     /// # Errors

@@ -68,11 +68,7 @@ fn blocked([m, n, k]: [usize; 3], rows: usize, terms: usize, format: Format) -> 
         .add(&Affine::var(COLUMN));
     let (sum, result) = (Value(0), Value(1));
     let epilogue = vec![
-        Stmt::Let {
-            value: sum,
-            dtype: format.c(),
-            inst: Inst::Load(element(2, at.clone())),
-        },
+        Stmt::load(sum, format.c(), element(2, at.clone())),
         Stmt::Let {
             value: result,
             dtype: format.c(),
@@ -81,10 +77,7 @@ fn blocked([m, n, k]: [usize; 3], rows: usize, terms: usize, format: Format) -> 
                 _ => Inst::Map(Op::Tanh, vec![sum]),
             },
         },
-        Stmt::Store {
-            to: element(2, at),
-            value: result,
-        },
+        Stmt::store(element(2, at), result),
     ];
     Kernel {
         buffers: vec![
@@ -100,23 +93,16 @@ fn blocked([m, n, k]: [usize; 3], rows: usize, terms: usize, format: Format) -> 
         }],
         body: vec![
             contract(Affine::constant(0), Extent::Static(terms.min(k)), false),
-            Stmt::Loop {
-                var: TERMS,
-                extent: Extent::Static(blocks - 1),
-                vector: false,
-                body: vec![contract(later, rest, true)],
-            },
-            Stmt::Loop {
-                var: ROW,
-                extent: block(GRID, rows, m),
-                vector: false,
-                body: vec![Stmt::Loop {
-                    var: COLUMN,
-                    extent: Extent::Static(n),
-                    vector: true,
-                    body: epilogue,
-                }],
-            },
+            Stmt::serial_loop(
+                TERMS,
+                Extent::Static(blocks - 1),
+                vec![contract(later, rest, true)],
+            ),
+            Stmt::serial_loop(
+                ROW,
+                block(GRID, rows, m),
+                vec![Stmt::vector_loop(COLUMN, Extent::Static(n), epilogue)],
+            ),
         ],
     }
 }

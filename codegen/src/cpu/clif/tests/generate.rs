@@ -129,12 +129,7 @@ impl Maker {
         self.statements(&mut inner, within || vector, depth - 1);
         self.store(&mut inner);
         self.close(scope);
-        body.push(Stmt::Loop {
-            var,
-            extent,
-            vector,
-            body: inner,
-        });
+        body.push(Stmt::loop_over(vector, var, extent, inner));
     }
 
     fn reduction(&mut self, body: &mut Vec<Stmt>, within: bool, depth: usize) {
@@ -194,14 +189,9 @@ impl Maker {
         self.instruction(&mut inner);
         let (value, _) = self.operand(&mut inner, &|d| d == dtype);
         let to = element(var);
-        inner.push(Stmt::Store { to, value });
+        inner.push(Stmt::store(to, value));
         self.close(scope);
-        body.push(Stmt::Loop {
-            var,
-            extent: Extent::Static(extent),
-            vector: true,
-            body: inner,
-        });
+        body.push(Stmt::vector_loop(var, Extent::Static(extent), inner));
         let var = self.fresh_var();
         let scope = self.open(var, Extent::Static(extent));
         let mut inner = Vec::new();
@@ -437,6 +427,6 @@ impl Maker {
         self.kernel.buffers.push(Array::written(dtype, elements));
         let place = Place::Buffer(self.kernel.buffers.len() as u32 - 1);
         let to = Element::new(place, at);
-        body.push(Stmt::Store { to, value });
+        body.push(Stmt::store(to, value));
     }
 }

@@ -21,10 +21,7 @@ fn conversion(from: DType, to: DType, elements: usize, vector: bool) -> Kernel {
     let body = vec![
         definition(x, from, Inst::Load(element(0))),
         definition(y, to, Inst::Map(Op::Cast(to), vec![x])),
-        Stmt::Store {
-            to: element(1),
-            value: y,
-        },
+        Stmt::store(element(1), y),
     ];
     let input = Array {
         dtype: from,
@@ -35,12 +32,12 @@ fn conversion(from: DType, to: DType, elements: usize, vector: bool) -> Kernel {
         buffers: vec![input, Array::written(to, elements)],
         scratch: Vec::new(),
         grid: Vec::new(),
-        body: vec![Stmt::Loop {
-            var: Var(0),
-            extent: Extent::Static(elements),
+        body: vec![Stmt::loop_over(
             vector,
+            Var(0),
+            Extent::Static(elements),
             body,
-        }],
+        )],
     }
 }
 

@@ -3,8 +3,7 @@
 use super::run::run;
 use crate::cpu::microkernel::Family;
 use crate::kernel::{
-    Affine, Array, Combine, Element, Extent, Inst, Kernel, Place, Reduce, Reduction, Stmt, Value,
-    Var,
+    Affine, Array, Combine, Element, Extent, Kernel, Place, Reduce, Reduction, Stmt, Value, Var,
 };
 use bsq_ir::{DType, order};
 
@@ -20,11 +19,7 @@ fn reduction(op: Combine, length: usize, columns: usize, vector: bool) -> Kernel
         var: row,
         extent: length,
         vector,
-        body: vec![Stmt::Let {
-            value: Value(0),
-            dtype: DType::F32,
-            inst: Inst::Load(element(0, at)),
-        }],
+        body: vec![Stmt::load(Value(0), DType::F32, element(0, at))],
         results: vec![Reduction {
             value: Value(1),
             dtype: DType::F32,
@@ -32,10 +27,7 @@ fn reduction(op: Combine, length: usize, columns: usize, vector: bool) -> Kernel
             term: Value(0),
         }],
     };
-    let store = Stmt::Store {
-        to: element(1, Affine::var(column)),
-        value: Value(1),
-    };
+    let store = Stmt::store(element(1, Affine::var(column)), Value(1));
     let input = Array {
         dtype: DType::F32,
         elements: length * columns,
@@ -45,12 +37,12 @@ fn reduction(op: Combine, length: usize, columns: usize, vector: bool) -> Kernel
         buffers: vec![input, Array::written(DType::F32, columns)],
         scratch: Vec::new(),
         grid: Vec::new(),
-        body: vec![Stmt::Loop {
-            var: column,
-            extent: Extent::Static(columns),
-            vector: columns > 1,
-            body: vec![Stmt::Reduce(reduce), store],
-        }],
+        body: vec![Stmt::loop_over(
+            columns > 1,
+            column,
+            Extent::Static(columns),
+            vec![Stmt::Reduce(reduce), store],
+        )],
     }
 }
 

@@ -160,7 +160,7 @@ impl Maker {
             };
             let dynamic = None;
             let to = Element { place, at, dynamic };
-            stores.push(Stmt::Store { to, value });
+            stores.push(Stmt::store(to, value));
         }
         let mut body = self.body;
         let body = match reduces {
@@ -176,12 +176,7 @@ impl Maker {
             }
             false => {
                 body.extend(stores);
-                vec![Stmt::Loop {
-                    var: VAR,
-                    extent: Extent::Static(extent),
-                    vector: true,
-                    body,
-                }]
+                vec![Stmt::vector_loop(VAR, Extent::Static(extent), body)]
             }
         };
         Kernel {
@@ -250,20 +245,13 @@ fn exp_has_the_bits_of_its_definition_down_to_zero() {
     let element = |index| Element::new(Place::Buffer(index), Affine::var(VAR));
     let (from, to) = (Value(0), Value(1));
     let body = vec![
-        Stmt::Let {
-            value: from,
-            dtype: DType::F32,
-            inst: Inst::Load(element(0)),
-        },
+        Stmt::load(from, DType::F32, element(0)),
         Stmt::Let {
             value: to,
             dtype: DType::F32,
             inst: Inst::Map(Op::Exp, vec![from]),
         },
-        Stmt::Store {
-            to: element(1),
-            value: to,
-        },
+        Stmt::store(element(1), to),
     ];
     let array = |written| Array {
         dtype: DType::F32,
@@ -274,12 +262,7 @@ fn exp_has_the_bits_of_its_definition_down_to_zero() {
         buffers: vec![array(false), array(true)],
         scratch: Vec::new(),
         grid: Vec::new(),
-        body: vec![Stmt::Loop {
-            var: VAR,
-            extent: Extent::Static(x.len()),
-            vector: true,
-            body,
-        }],
+        body: vec![Stmt::vector_loop(VAR, Extent::Static(x.len()), body)],
     };
     let bytes: Vec<u8> = x.iter().flat_map(|x| x.to_le_bytes()).collect();
     let inputs = [bytes.clone(), bytes];
