@@ -26,7 +26,7 @@ pub fn multiscale_difference<'g>(original: Tensor<'g>, reconstruction: Tensor<'g
     loop {
         let shape = difference.shape();
         let (height, width) = (shape[2], shape[3]);
-        let halves = height % 2 == 0 && width % 2 == 0;
+        let halves = height.is_multiple_of(2) && width.is_multiple_of(2);
         if !halves || height.min(width) < 2 * SMALLEST {
             return sum * (1.0 / sizes);
         }

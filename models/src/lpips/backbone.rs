@@ -194,7 +194,7 @@ pub(super) fn features<'g>(steps: &[Step], scope: &Scope<'g>, x: Tensor<'g>) -> 
 fn pooled(x: Tensor<'_>, beyond: bool) -> Tensor<'_> {
     let shape = x.shape();
     let slides = [2, 3].map(|axis: usize| {
-        let is_left = beyond && shape[axis] >= 3 && (shape[axis] - 3) % 2 != 0;
+        let is_left = beyond && shape[axis] >= 3 && !(shape[axis] - 3).is_multiple_of(2);
         Slide {
             stride: 2,
             dilation: 1,
