@@ -178,7 +178,7 @@ fn second_derivatives_are_right_to_the_rounding_of_the_record() {
             .iter()
             .filter(|own| own.name.starts_with("grad_r1."));
         for comparison in second {
-            assert!(comparison.error < 2e-5, "{name}: {comparison:?}");
+            assert!(comparison.error < 5e-5, "{name}: {comparison:?}");
         }
     }
 }
