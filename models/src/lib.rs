@@ -9,7 +9,7 @@
 //! | tokenizers: the paper's, and those that ship | [`config`], [`tokenizer`], [`pretrained`], [`pipeline`] |
 //! | photos as small files, and back | [`codec`], [`prior`] |
 //! | the learned transform codec, and what codes its levels | [`transform_codec`] |
-//! | pictures in and out, and how close two are | [`image_io`], [`metrics`], [`lpips`], [`i3d`] |
+//! | pictures in and out, and how close two are | [`image_io`], [`metrics`], [`lpips`], [`inception`], [`i3d`] |
 //! | the lapped transform of tokenizers and codecs | [`lapped`] |
 //! | training tokenizers and priors | [`train`], [`data`], [`losses`], [`discriminator`], [`schedule`] |
 //!
@@ -35,6 +35,7 @@ pub mod data;
 pub mod discriminator;
 pub mod i3d;
 pub mod image_io;
+pub mod inception;
 pub mod lapped;
 pub mod leech;
 pub mod losses;

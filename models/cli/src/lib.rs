@@ -5,10 +5,13 @@
 //! |---|---|
 //! | [`command`] | subcommands, their options and exit codes |
 //! | [`check`] | a model beside recorded tensors |
+//! | [`evaluation`] | a tokenizer on a folder of pictures |
 //! | [`rate_distortion`] | our streams beside JPEG, WebP and JPEG 2000 |
 //! | [`machine`] | what this machine can do, measured |
 
 pub mod check;
 pub mod command;
+pub mod evaluation;
+mod html;
 pub mod machine;
 pub mod rate_distortion;

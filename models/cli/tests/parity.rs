@@ -162,7 +162,8 @@ impl Executor for Precise {
     }
 }
 
-/// R1's second derivatives by biases are nearly all rounding in f32 where a batch has two pictures.
+/// R1's second derivatives by biases are nearly all rounding in f32 where a batch has two pictures. In
+/// f64 only constants of the network are rounded, which these derivatives see a hundredfold.
 #[test]
 fn second_derivatives_are_right_to_the_rounding_of_the_record() {
     for name in [
@@ -177,7 +178,7 @@ fn second_derivatives_are_right_to_the_rounding_of_the_record() {
             .iter()
             .filter(|own| own.name.starts_with("grad_r1."));
         for comparison in second {
-            assert!(comparison.error < 1e-6, "{name}: {comparison:?}");
+            assert!(comparison.error < 5e-5, "{name}: {comparison:?}");
         }
     }
 }

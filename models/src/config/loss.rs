@@ -48,7 +48,12 @@ section! {
         codebook_rampup_steps: u64 = 0,
         /// Weight of the logit-Laplace likelihood, for a model that has it.
         logit_laplace_weight: f64 = 0.0,
-        /// Weight of the perceptual distance (LPIPS); 0 leaves the network out.
+        /// Weight of 1 - MS-SSIM, for pictures of 176 pixels and more; 0 leaves it out.
+        ms_ssim_weight: f64 = 0.0,
+        /// Weight of the mean absolute difference at halved sizes down to 8 pixels; 0 leaves it out.
+        multiscale_weight: f64 = 0.0,
+        /// Weight of the perceptual distance (LPIPS), of which training is told the weights; 0 leaves
+        /// the network out.
         perceptual_weight: f64 = 1.0,
         /// Train without a discriminator.
         skip_disc: bool = false,
@@ -78,6 +83,9 @@ section! {
         disc_reg_freq: u64 = 0,
         /// Weight of R1.
         disc_reg_r1: f64 = 10.0,
+        /// R1 is added as the reference does: without a gradient, so that it changes nothing but the
+        /// logged loss.
+        disc_reg_compat: bool = false,
         /// Scale the adversarial loss so that its gradient is as large as the others'.
         use_adaptive_disc_weight: bool = true,
         /// Frames of a clip that are judged one by one.
@@ -99,6 +107,8 @@ impl LossConfig {
             (loss.logit_laplace_weight, "loss.logit_laplace_weight"),
             (loss.perceptual_weight, "loss.perceptual_weight"),
             (loss.disc_weight, "loss.disc_weight"),
+            (loss.ms_ssim_weight, "loss.ms_ssim_weight"),
+            (loss.multiscale_weight, "loss.multiscale_weight"),
             (loss.disc_reg_r1, "loss.disc_reg_r1"),
         ] {
             not_negative(value, key)?;

@@ -118,6 +118,7 @@ impl OptimizerConfig {
             weight_decay: self.weight_decay,
             zero_decay_keys: self.zero_wd_keys.clone(),
             clip,
+            owner: "",
         }
     }
 

@@ -34,6 +34,13 @@ pub struct PatchGan {
 }
 
 impl PatchGan {
+    /// How many patches there are along a side of a picture; `None` if it is too small for one.
+    pub fn patches(&self, side: usize) -> Option<usize> {
+        let halved = |side: usize| (side + 2).checked_sub(KERNEL).map(|rest| rest / 2 + 1);
+        let strided = (0..=self.layers).try_fold(side, |side, _| halved(side));
+        strided?.checked_sub(2).filter(|&patches| patches > 0)
+    }
+
     /// `[batch, 3, height, width]` to `[batch, 1, rows, columns]`.
     #[track_caller]
     pub(super) fn logits<'g>(

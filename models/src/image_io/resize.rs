@@ -10,7 +10,7 @@
 //! resample rows first where that is cheaper, which moves single levels of tall or strongly
 //! flattened pictures; results here are those of all versions before it.)
 
-use super::Picture;
+use super::{Picture, center_crop};
 use std::ops::Range;
 
 /// The function that weighs input samples by their distance from an output sample.
@@ -248,6 +248,12 @@ pub fn size_for_shorter_side(width: usize, height: usize, side: usize) -> (usize
 pub fn resize_shorter_side(picture: &Picture, side: usize, filter: Filter) -> Picture {
     let (width, height) = size_for_shorter_side(picture.width, picture.height, side);
     resize(picture, width, height, filter)
+}
+
+/// How evaluation sees a picture: the shorter side resized to `side`, then the middle square.
+#[track_caller]
+pub fn resize_and_center_crop(picture: &Picture, side: usize, filter: Filter) -> Picture {
+    center_crop(&resize_shorter_side(picture, side, filter), side, side)
 }
 
 #[cfg(test)]

@@ -5,16 +5,22 @@
 //! | `reconstruction` | mean absolute or mean squared difference of picture and reconstruction | `reconstruct_weight` |
 //! | `quantizer` | the quantizer's own loss: entropies and commitment | an operand: `codebook_weight` has a ramp |
 //! | `logit_laplace` | negative log-likelihood of the pixels, for a model with that head | `logit_laplace_weight` |
+//! | `ms_ssim` | 1 - [`ms_ssim`], the mean over pictures | `ms_ssim_weight` |
+//! | `multiscale` | [`multiscale_difference`] | `multiscale_weight` |
+//! | `perceptual` | [LPIPS](crate::lpips), the mean over pictures | `perceptual_weight` |
+//! | `adversarial` | what the discriminator takes for generated | `disc_weight`, an operand: 0 before `disc_start` |
 //!
-//! A new term, perceptual or adversarial, is one more [`Term`] at the end of the list, so the sum
-//! of those before it keeps its bits.
+//! Each is one more [`Term`] at the end of the list, so the sum of those before it keeps its bits. What
+//! a discriminator minimises itself is in [`adversarial`].
 
 pub mod adversarial;
 mod logit_laplace;
 mod ms_ssim;
+mod multiscale;
 
 pub use logit_laplace::logit_laplace;
 pub use ms_ssim::{MS_SSIM_SCALE, MS_SSIM_SMALLEST_CROP, ms_ssim};
+pub use multiscale::multiscale_difference;
 
 use crate::config::{LossConfig, ReconstructionLoss};
 use crate::tokenizer::Forward;
@@ -61,6 +67,12 @@ pub struct TokenizerLoss<'g> {
     pub codebook_weight: Tensor<'g>,
     /// Weight of the likelihood, for a model with a logit-Laplace head.
     pub logit_laplace_weight: f64,
+    /// Whether pictures are in -1..1, and not in 0..1.
+    pub zero_mean: bool,
+    /// Weight of 1 - MS-SSIM.
+    pub ms_ssim_weight: f64,
+    /// Weight of the mean absolute difference at halved sizes.
+    pub multiscale_weight: f64,
 }
 
 impl<'g> TokenizerLoss<'g> {
@@ -71,16 +83,22 @@ impl<'g> TokenizerLoss<'g> {
             reconstruct_weight: 1.0,
             codebook_weight,
             logit_laplace_weight: 0.0,
+            zero_mean: true,
+            ms_ssim_weight: 0.0,
+            multiscale_weight: 0.0,
         }
     }
 
-    /// As a configuration says; see [`left_out`] for what it may ask for in vain.
+    /// As a configuration says, for pictures in -1..1, without the terms of other networks.
     pub fn from_config(config: &LossConfig, codebook_weight: Tensor<'g>) -> Self {
         TokenizerLoss {
             reconstruction: config.reconstruction,
             reconstruct_weight: config.reconstruct_weight,
             codebook_weight,
             logit_laplace_weight: config.logit_laplace_weight,
+            zero_mean: true,
+            ms_ssim_weight: config.ms_ssim_weight,
+            multiscale_weight: config.multiscale_weight,
         }
     }
 
@@ -113,6 +131,27 @@ impl<'g> TokenizerLoss<'g> {
                 weight: Weight::Fixed(self.logit_laplace_weight),
             });
         }
+        let reconstruction = forward.decoded.reconstruction;
+        if self.ms_ssim_weight != 0.0 {
+            // On the scale of MS-SSIM, whose range is 255.
+            let levels = |x: Tensor<'g>| match self.zero_mean {
+                true => x * 127.5,
+                false => x * 255.0 - 127.5,
+            };
+            let similarity = ms_ssim(levels(image), levels(reconstruction)).mean(..);
+            terms.push(Term {
+                name: "ms_ssim",
+                value: 1.0 - similarity,
+                weight: Weight::Fixed(self.ms_ssim_weight),
+            });
+        }
+        if self.multiscale_weight != 0.0 {
+            terms.push(Term {
+                name: "multiscale",
+                value: multiscale_difference(image, reconstruction),
+                weight: Weight::Fixed(self.multiscale_weight),
+            });
+        }
         terms.retain(|term| !matches!(term.weight, Weight::Fixed(0.0)));
         terms
     }
@@ -131,32 +170,6 @@ pub fn total<'g>(terms: &[Term<'g>]) -> Tensor<'g> {
     });
     let sum = weighted.reduce(|sum, term| sum + term);
     sum.expect("a loss has at least one term")
-}
-
-/// Something that a configuration asks for and this list does not have yet, in words for the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeftOut {
-    pub what: &'static str,
-    /// The setting that does without.
-    pub remedy: &'static str,
-}
-
-/// What a configuration asks for in vain.
-pub fn left_out(config: &LossConfig) -> Vec<LeftOut> {
-    let mut left_out = Vec::new();
-    if config.perceptual_weight != 0.0 {
-        left_out.push(LeftOut {
-            what: "the perceptual loss",
-            remedy: "loss.perceptual_weight = 0",
-        });
-    }
-    if !config.skip_disc && config.disc_weight != 0.0 {
-        left_out.push(LeftOut {
-            what: "the adversarial loss",
-            remedy: "loss.skip_disc = true",
-        });
-    }
-    left_out
 }
 
 #[cfg(test)]

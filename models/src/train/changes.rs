@@ -18,7 +18,19 @@ const TRAINING_ONLY: [&str; 9] = [
 ];
 
 /// Keys of other sections that decide what the parameters mean or which state there is of them.
-const FIXED: [&str; 3] = ["data.zero_mean", "train.freeze", "train.use_ema"];
+const FIXED: [&str; 11] = [
+    "data.zero_mean",
+    "train.freeze",
+    "train.use_ema",
+    "loss.skip_disc",
+    "loss.disc_type",
+    "loss.disc_input_size",
+    "loss.disc_in_channels",
+    "loss.disc_channel_base",
+    "loss.disc_num_layers",
+    "loss.disc_ndf",
+    "loss.use_actnorm",
+];
 
 /// Whether a checkpoint of one setting of a key is none of another. Everything in a section of the
 /// model is, but for what is known to matter to training alone.

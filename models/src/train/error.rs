@@ -16,9 +16,9 @@ use std::path::PathBuf;
 pub enum TrainError {
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The configuration asks for something that this version does not have.
-    #[error("training does not have {what} yet: set {remedy}")]
-    NotSupported { what: String, remedy: String },
+    /// The weights of the perceptual loss cannot be read.
+    #[error(transparent)]
+    Lpips(#[from] crate::lpips::WeightsError),
     #[error(transparent)]
     Data(#[from] DataError),
     /// A prior is for other tokens than the tokenizer's.

@@ -7,6 +7,7 @@
 //! data are changed in between; what has changed is said, and data that has changed is refused unless
 //! [`TrainOptions`] allow it.
 
+mod adversary;
 mod changes;
 mod error;
 mod evaluate;
@@ -22,6 +23,7 @@ mod transform_codec;
 mod transform_coding;
 mod transform_path;
 
+pub use adversary::check_supported;
 pub use bsq_nn::optimizer::AVERAGE_PREFIX;
 pub use bsq_nn::train::{
     FILE_NAME, Notes, Progress, Sign, Silent, TrainOutcome, TrainingCheckpoint, unused_note,
@@ -32,7 +34,7 @@ pub use export::export_model;
 pub use prior::{TokenSource, prior_step_function, prior_step_program, run_prior, run_prior_with};
 pub use program::StepProgram;
 pub use run::{TrainOptions, TrainRun};
-pub use tokenizer::{check_supported, run, run_with};
+pub use tokenizer::{run, run_with};
 pub use transform_codec::{
     RatePoint, TransformCodecEvaluator, run_transform_codec,
     step_program as transform_codec_step_program,

@@ -79,6 +79,8 @@ pub fn run_prior_with(
         function,
         start,
         scalars: ["loss", "bits_per_token"].map(String::from).to_vec(),
+        parts: Vec::new(),
+        fixed: Tensors::new(),
     };
     let task = PriorTask {
         config,

@@ -1,8 +1,10 @@
 //! One training step as one program: forward, loss, backward, AdamW and the moving average.
 
+use super::adversary::Adversary;
 use super::task::trained;
 use crate::config::Config;
-use crate::losses::{Term, TokenizerLoss, total};
+use crate::losses::{Term, TokenizerLoss, Weight, total};
+use crate::lpips::Network;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::graph::Function;
 use bsq_ir::{DType, Graph, Scope};
@@ -14,8 +16,9 @@ use bsq_runtime::tensor_data::TensorError;
 #[derive(Clone, Debug)]
 pub struct StepProgram {
     /// Inputs: `image` (`f32[batch, 3, height, width]`), `lr` and, where the quantizer has a
-    /// loss, `codebook_weight` (`f32[]`). Outputs: `loss`, `codebook_entropy` and each term of
-    /// the loss by its name. Parameters and optimizer state are updated in place.
+    /// loss, `codebook_weight` (`f32[]`), with a discriminator `disc_factor` (`f32[]`, 0 or 1).
+    /// Outputs: `loss`, `codebook_entropy` and each term of the loss by its name, with a
+    /// discriminator what it has to judge. Parameters and optimizer state are updated in place.
     pub function: Function,
     /// Parameters and optimizer state before the first step.
     pub start: Tensors,
@@ -40,8 +43,20 @@ impl StepProgram {
         tokenizer: &Tokenizer,
         parameters: Tensors,
     ) -> Result<StepProgram, TensorError> {
+        StepProgram::against(config, tokenizer, parameters, None, None)
+    }
+
+    /// [`new`](StepProgram::new) with terms of other networks, whose parameters are `lpips.NAME` and
+    /// `discriminator.NAME`.
+    pub(super) fn against(
+        config: &Config,
+        tokenizer: &Tokenizer,
+        parameters: Tensors,
+        lpips: Option<&Network>,
+        adversary: Option<&Adversary>,
+    ) -> Result<StepProgram, TensorError> {
         let graph = Graph::new();
-        let (step, scalars) = build(&graph, config, tokenizer);
+        let (step, scalars) = build(&graph, config, tokenizer, lpips, adversary);
         let mut start = parameters;
         start.extend(step.initial_state(&start)?);
         Ok(StepProgram {
@@ -54,7 +69,9 @@ impl StepProgram {
 
     /// The function alone, without anything to start it with: to look at or to measure.
     pub fn function_of(config: &Config, tokenizer: &Tokenizer) -> Function {
-        build(&Graph::new(), config, tokenizer).0.function()
+        build(&Graph::new(), config, tokenizer, None, None)
+            .0
+            .function()
     }
 }
 
@@ -68,24 +85,45 @@ fn build<'g>(
     graph: &'g Graph,
     config: &Config,
     tokenizer: &Tokenizer,
+    lpips: Option<&Network>,
+    adversary: Option<&Adversary>,
 ) -> (Step<'g>, Vec<&'static str>) {
     let scope = Scope::root(graph);
     let shape = tokenizer.image_shape(config.data.batch_size);
     let image = graph.input("image", DType::F32, shape);
     let forward = tokenizer.forward(&scope, image);
     let codebook_weight = graph.scalar("codebook_weight");
-    let loss = TokenizerLoss::from_config(&config.loss, codebook_weight);
+    let loss = TokenizerLoss {
+        zero_mean: config.data.zero_mean,
+        ..TokenizerLoss::from_config(&config.loss, codebook_weight)
+    };
     let mut terms = loss.terms(&forward, image);
     if !has_codebook_weight(config) {
         terms.retain(|term| term.name != "quantizer");
     }
     let rule = config.optimizer.adamw(graph.scalar("lr"));
+    // The model's own, without those of LPIPS and of the adversary, which come after.
     let trained = trained(&scope, &config.train).into_iter();
     let trained = trained.filter(|(name, _)| tokenizer.is_trained(name));
+    let picture = forward.decoded.reconstruction;
+    if let Some(network) = lpips {
+        let distance = network.distance(&(&scope / "lpips"), image, picture);
+        terms.push(Term {
+            name: "perceptual",
+            value: distance.mean(..),
+            weight: Weight::Fixed(config.loss.perceptual_weight),
+        });
+    }
+    let against = adversary.map(|adversary| adversary.term(&scope, picture, &terms));
+    terms.extend(against.iter().map(|(term, _)| *term));
     let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
     let mut step = adamw(total(&terms), &trained, &rule);
     if config.train.use_ema {
         step = step.with_average(config.train.ema_decay);
+    }
+    if let Some((_, memory)) = &against {
+        step = step.replacing(memory.updates());
+        step = step.output(super::adversary::JUDGED, picture);
     }
     step = step.output("codebook_entropy", forward.codebook_entropy);
     let mut scalars = vec!["loss", "codebook_entropy"];

@@ -37,6 +37,9 @@ pub struct TrainOptions {
     pub init_from: Option<String>,
     /// Go on although the data is not what it was.
     pub other_data: bool,
+    /// Files with the weights of LPIPS's VGG16, for `loss.perceptual_weight`; without them that term
+    /// is left out.
+    pub lpips: Vec<PathBuf>,
 }
 
 impl<C> TrainRun<C> {

@@ -1,5 +1,6 @@
 //! Training a tokenizer on a folder of pictures.
 
+use super::adversary::{Adversary, FACTOR, check_supported};
 use super::task::{ADVICE, changed, check_freeze, evaluator, hints};
 use super::{
     Evaluator, Progress, StepProgram, TrainError, TrainOptions, TrainOutcome, TrainRun, start,
@@ -7,7 +8,7 @@ use super::{
 };
 use crate::config::{Config, Initialisation};
 use crate::data::{Batch, Dataset};
-use crate::losses::left_out;
+use crate::lpips::{Backbone, Network};
 use crate::tokenizer::Tokenizer;
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
@@ -16,6 +17,8 @@ use bsq_nn::train::{
 };
 use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::Weights;
+use bsq_runtime::executor::Tensors;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Trains a tokenizer.
@@ -69,7 +72,18 @@ pub fn run_with(
         }
         None => {}
     }
-    let program = StepProgram::new(config, &tokenizer, parameters)?;
+    let lpips = perceptual(config, &options.lpips, progress)?;
+    let network = lpips.as_ref().map(|lpips| &lpips.network);
+    let adversary = Adversary::of(config)?;
+    let mut program =
+        StepProgram::against(config, &tokenizer, parameters, network, adversary.as_ref())?;
+    let mut parts = Vec::new();
+    if let Some(adversary) = &adversary {
+        program.start.extend(adversary.start(seed)?);
+        let (own, scalars) = adversary.parts();
+        parts = own;
+        program.scalars.extend(scalars);
+    }
     let evaluator = evaluator((&config.data, &config.train), |folder| {
         Evaluator::new(config, folder, run.threads, run.device)
     })?;
@@ -78,42 +92,72 @@ pub fn run_with(
     let task = TokenizerTask {
         config,
         has_codebook_weight: program.has_codebook_weight,
+        has_adversary: adversary.is_some(),
+        lpips: lpips.as_ref().map(|lpips| lpips.checksum.clone()),
         evaluator,
     };
     let program = Program {
         function: program.function,
         start: program.start,
         scalars: program.scalars.into_iter().map(String::from).collect(),
+        parts,
+        fixed: lpips.map(|lpips| lpips.weights).unwrap_or_default(),
     };
     let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
     Ok(train(&settings, folder, task, program, dataset, progress)?)
 }
 
-/// That training has all that a configuration asks for.
-///
-/// # Errors
-/// [`TrainError::NotSupported`], with what to change.
-pub fn check_supported(config: &Config) -> Result<(), TrainError> {
-    let missing = left_out(&config.loss);
-    match missing.is_empty() {
-        true => Ok(()),
-        false => {
-            let [what, remedy] = [
-                missing.iter().map(|x| x.what).collect::<Vec<_>>(),
-                missing.iter().map(|x| x.remedy).collect(),
-            ];
-            Err(TrainError::NotSupported {
-                what: what.join(" or "),
-                remedy: remedy.join(" and "),
-            })
-        }
-    }
-}
-
 struct TokenizerTask<'a> {
     config: &'a Config,
     has_codebook_weight: bool,
+    has_adversary: bool,
+    /// Of the weights of the perceptual loss.
+    lpips: Option<String>,
     evaluator: Option<Evaluator>,
+}
+
+/// The perceptual loss: its network and weights, as `lpips.NAME`.
+struct Perceptual {
+    network: Network,
+    weights: Tensors,
+    /// What tells these weights from others.
+    checksum: String,
+}
+
+/// The perceptual loss that a configuration asks for, if there are weights; if not, that is said.
+fn perceptual(
+    config: &Config,
+    files: &[PathBuf],
+    progress: &mut dyn Progress,
+) -> Result<Option<Perceptual>, TrainError> {
+    let weight = config.loss.perceptual_weight;
+    if weight == 0.0 {
+        if !files.is_empty() {
+            progress.note("loss.perceptual_weight = 0: the weights of LPIPS are of no use");
+        }
+        return Ok(None);
+    }
+    if files.is_empty() {
+        progress.note(&format!(
+            "loss.perceptual_weight = {weight}, but there are no weights of LPIPS (--lpips FILE): this term is left out"
+        ));
+        return Ok(None);
+    }
+    let network = Network::new(Backbone::Vgg16).zero_mean(config.data.zero_mean);
+    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let own = network.load(&files)?;
+    let mut checksum = 0;
+    for tensor in own.values() {
+        checksum = crc32c::crc32c_append(checksum, tensor.bytes());
+    }
+    let named = own.into_iter();
+    Ok(Some(Perceptual {
+        network,
+        weights: named
+            .map(|(name, tensor)| (format!("lpips.{name}"), tensor))
+            .collect(),
+        checksum: format!("{checksum:08x}"),
+    }))
 }
 
 impl Task for TokenizerTask<'_> {
@@ -123,7 +167,11 @@ impl Task for TokenizerTask<'_> {
         Identity {
             settings: self.config.to_toml(),
             seed: self.config.train.seed,
-            metadata: Vec::new(),
+            metadata: self
+                .lpips
+                .iter()
+                .map(|sum| ("lpips", sum.clone()))
+                .collect(),
         }
     }
 
@@ -141,6 +189,11 @@ impl Task for TokenizerTask<'_> {
         if self.has_codebook_weight {
             let weight = self.config.loss.codebook_weight_at(step) as f32;
             inputs.push(("codebook_weight", HostTensor::scalar(weight)?));
+        }
+        if self.has_adversary {
+            let begun = step >= self.config.loss.disc_start;
+            let factor = if begun { 1.0_f32 } else { 0.0 };
+            inputs.push((FACTOR, HostTensor::scalar(factor)?));
         }
         Ok(inputs)
     }

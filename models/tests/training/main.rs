@@ -1,5 +1,6 @@
 //! Training from end to end, with a tiny model on pictures that are made here.
 
+mod adversarial;
 mod resume;
 mod starts;
 mod transform_codec;

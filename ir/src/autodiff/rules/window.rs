@@ -14,7 +14,8 @@
 //! The remainders r become a free axis behind q, and together they are the elements in order.
 
 use super::{apply, reduction};
-use crate::op::{DotAxes, Op};
+use crate::op::{DotAxes, Op, Padding};
+use crate::shape::Shape;
 use crate::tensor::Tensor;
 
 /// Windows that more contractions than this read are added up as they are.
@@ -126,7 +127,7 @@ impl<'g> Dot<'g> {
         let reach = split.dilation * (split.taps() - 1);
         let signed = |axis: usize| axis as isize;
         let after = split.strides() - split.count;
-        let y = y.pad(signed(place), reach, after, 0.0);
+        let y = padded(y, place, [reach, after]);
         let y = y.window(signed(place), split.taps(), 1, split.dilation);
         let whole = split.taps() * split.stride;
         let w = w.pad(signed(tap), 0, whole - split.size, 0.0);
@@ -153,6 +154,36 @@ impl<'g> Dot<'g> {
                 w.dot_general(y, &batch, &contract)
             }
         })
+    }
+}
+
+/// Zeros before and after, put below windows of other axes and joined with zeros that are there: they
+/// are stored once, and not once for each window.
+fn padded<'g>(y: Tensor<'g>, axis: usize, [before, after]: [usize; 2]) -> Tensor<'g> {
+    let graph = y.graph();
+    let node = graph.node(y.id());
+    let operand = |position: usize| Tensor::new(graph, node.operands[position]);
+    match &node.op {
+        &Op::Window {
+            axis: own,
+            size,
+            stride,
+            dilation,
+        } if axis != own && axis != own + 1 => {
+            let below = axis - usize::from(axis > own);
+            let x = padded(operand(0), below, [before, after]);
+            x.window(own as isize, size, stride, dilation)
+        }
+        Op::Pad(padding) if padding[axis] == Padding::default() => {
+            let zero = graph.full(0.0, y.dtype(), Shape::scalar());
+            if operand(1).id() != zero.id() {
+                return y.pad(axis as isize, before, after, 0.0);
+            }
+            let mut padding = padding.clone();
+            (padding[axis].before, padding[axis].after) = (before, after);
+            apply(Op::Pad(padding), &[operand(0), zero])
+        }
+        _ => y.pad(axis as isize, before, after, 0.0),
     }
 }
 

@@ -11,6 +11,7 @@ mod detokenize;
 mod device;
 mod encode;
 mod error;
+mod eval;
 mod explain;
 mod export;
 mod failures;
@@ -90,6 +91,7 @@ enum Command {
     Encode(encode::Arguments),
     Decode(decode::Arguments),
     Train(train::Arguments),
+    Eval(eval::Arguments),
     Check(check::Arguments),
     Inspect(inspect::Arguments),
     Explain(explain::Arguments),
@@ -120,6 +122,7 @@ pub fn run() -> ExitCode {
         Command::Encode(arguments) => encode::run(arguments, &output),
         Command::Decode(arguments) => decode::run(arguments, &output),
         Command::Train(arguments) => train::run(arguments, &output),
+        Command::Eval(arguments) => eval::run(arguments, &output),
         Command::Check(arguments) => check::run(arguments, &output),
         Command::Inspect(arguments) => inspect::run(arguments, &output),
         Command::Explain(arguments) => explain::run(arguments, &output),

@@ -77,6 +77,10 @@ pub struct Arguments {
     /// that ships (default)
     #[arg(long, value_name = "NAME|PATH", conflicts_with = "resume")]
     init_from: Option<String>,
+    /// Weights of LPIPS's VGG16, for loss.perceptual_weight: what lpips.LPIPS(net='vgg') saves, or
+    /// torchvision's network and the heads
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    lpips: Vec<PathBuf>,
     /// Folder of pictures to evaluate on while training [default: data.val_root]
     #[arg(long, value_name = "DIR")]
     val: Option<PathBuf>,
@@ -268,6 +272,7 @@ fn task<C>(
     let options = TrainOptions {
         init_from: arguments.init_from.clone(),
         other_data: arguments.other_data,
+        lpips: arguments.lpips.clone(),
     };
     (run, options)
 }

@@ -1,6 +1,7 @@
 //! A page that needs nothing but itself: the plot, the pictures side by side, and every figure.
 
 use super::{Comparison, Figures, Measured, svg_plot};
+use crate::html::{base64, escaped};
 use bsq::image_io::{Picture, encode_png};
 use std::fmt::Write;
 
@@ -115,29 +116,4 @@ fn shown(picture: &Picture, caption: &str) -> String {
         picture.height,
         base64(&encode_png(picture))
     )
-}
-
-/// RFC 4648, with padding.
-pub(super) fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for part in bytes.chunks(3) {
-        let word = (0..3).fold(0_u32, |word, i| {
-            word << 8 | u32::from(part.get(i).copied().unwrap_or(0))
-        });
-        for place in 0..4 {
-            let digit = ALPHABET[(word >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= part.len() {
-                digit as char
-            } else {
-                '='
-            });
-        }
-    }
-    text
-}
-
-fn escaped(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    text.replace('>', "&gt;").replace('"', "&quot;")
 }

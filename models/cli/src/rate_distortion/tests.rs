@@ -1,6 +1,5 @@
 //! Searching, files between programs, and what is written of figures that are given.
 
-use super::page::base64;
 use super::search::largest_within;
 use super::tool::{from_ppm, to_ppm};
 use super::*;
@@ -49,14 +48,6 @@ fn ppm_files_of_other_programs() {
         assert_eq!(from_ppm(bad), None);
     }
     assert_eq!(from_ppm(b"P6 99999999999 99999999999 255\n"), None);
-}
-
-#[test]
-fn base64_as_in_rfc_4648() {
-    for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v")] {
-        assert_eq!(base64(bytes.as_bytes()), text);
-    }
-    assert_eq!(base64(&[0xFB, 0xEF, 0xFF]), "++//");
 }
 
 fn point(bytes: usize, psnr: f64) -> Measured {

@@ -5,6 +5,7 @@ mod bench;
 mod bench_codec;
 mod codec;
 mod common;
+mod eval;
 mod explain;
 mod gpu;
 mod levels;

@@ -78,12 +78,13 @@ fn a_training_is_not_started_on_bad_input() {
     written("heads =", "haeds =");
     let words = ["haeds; did you mean", "vitconfig.heads?"];
     bench.refused(&train("other", &[]), &words);
+    written("skip_disc = true\n", "");
+    let words = ["loss.disc_num_layers", "too small for 3"];
+    bench.refused(&train("other", &[]), &words);
     written("perceptual_weight = 0.0\n", "");
-    let words = ["the perceptual loss yet: set loss.perceptual_weight = 0\n"];
-    bench.refused(&train("other", &[]), &words);
-    written("perceptual_weight = 0.0\nskip_disc = true\n", "");
-    let words = ["set loss.perceptual_weight = 0 and loss.skip_disc = true\n"];
-    bench.refused(&train("other", &[]), &words);
+    let ran = bench.good(&train("other", &["--steps", "1"]));
+    let words = "loss.perceptual_weight = 1, but there are no weights of LPIPS (--lpips FILE)";
+    assert!(ran.stderr.contains(words), "{}", ran.stderr);
 }
 
 #[test]

@@ -36,6 +36,10 @@ pub const AVERAGE_PREFIX: &str = "ema.";
 /// What the names of the optimizer's state begin with: `adamw.exp_avg.NAME`.
 pub const STATE_PREFIX: &str = "adamw.";
 
+/// What the names of the parameters of a network begin with that only training has, to judge the
+/// model: it has an optimizer, and is no part of the model.
+pub const ADVERSARY_PREFIX: &str = "discriminator.";
+
 /// AdamW with decoupled weight decay (Loshchilov and Hutter, ICLR 2019).
 ///
 /// With `m` and `v` the moving averages of the gradient and its square:
@@ -67,6 +71,9 @@ pub struct AdamW<'g> {
     pub zero_decay_keys: Vec<String>,
     /// Limits gradients before they are used.
     pub clip: Option<Clip>,
+    /// What the names of the bias corrections begin with behind `adamw.`: empty, unless several
+    /// optimizers share a state.
+    pub owner: &'static str,
 }
 
 impl<'g> AdamW<'g> {
@@ -79,6 +86,7 @@ impl<'g> AdamW<'g> {
             weight_decay: 0.01,
             zero_decay_keys: Vec::new(),
             clip: None,
+            owner: "",
         }
     }
 }
@@ -120,8 +128,16 @@ pub fn adamw_with_gradients<'g>(
         step.update(c, next);
         next
     };
-    let c1 = correction(&mut step, "adamw.correction1", keep_mean);
-    let c2 = correction(&mut step, "adamw.correction2", keep_square);
+    let c1 = correction(
+        &mut step,
+        &format!("adamw.{}correction1", rule.owner),
+        keep_mean,
+    );
+    let c2 = correction(
+        &mut step,
+        &format!("adamw.{}correction2", rule.owner),
+        keep_square,
+    );
     let (rate, root) = (rule.lr / c1, c2.sqrt().reciprocal());
     let decay = rule.lr * rule.weight_decay;
     for (&parameter, g) in parameters.iter().zip(clipped) {

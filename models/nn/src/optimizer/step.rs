@@ -53,6 +53,12 @@ impl<'g> Step<'g> {
         self
     }
 
+    /// Adds new values of parameters that no optimizer changes, such as what batch norms remember.
+    pub fn replacing(mut self, updates: &[(Tensor<'g>, Tensor<'g>)]) -> Self {
+        updates.iter().for_each(|&(old, new)| self.update(old, new));
+        self
+    }
+
     /// Adds an exponential moving average of every parameter of the model, after its update:
     /// `average <- average + (parameter - average) (1 - decay)`, as `ema.NAME`.
     ///

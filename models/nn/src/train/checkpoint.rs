@@ -1,11 +1,12 @@
 //! The file that a training goes on from: parameters, optimizer state, averages, and the step.
 
 use super::TrainError;
+use super::parts::Parts;
 use crate::data::DataFingerprint;
-use crate::optimizer::{AVERAGE_PREFIX, STATE_PREFIX};
+use crate::optimizer::{ADVERSARY_PREFIX, AVERAGE_PREFIX, STATE_PREFIX};
+use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::{Checkpoint, Weights, load, safetensors};
 use bsq_runtime::executor::Tensors;
-use bsq_runtime::{HostTensor, Session};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
@@ -77,7 +78,7 @@ impl Candidate {
         position: Position,
         identity: &Identity,
         fingerprint: DataFingerprint,
-        session: &Session,
+        parts: &Parts,
     ) -> Result<Candidate, TrainError> {
         let mut metadata = BTreeMap::from([
             ("format".to_string(), FORMAT.to_string()),
@@ -101,7 +102,7 @@ impl Candidate {
             takes_the_place_of: path.to_path_buf(),
             done: position.done,
         };
-        safetensors::save(&candidate.file, session.parameters()?, &metadata)?;
+        safetensors::save(&candidate.file, parts.parameters()?, &metadata)?;
         Ok(candidate)
     }
 
@@ -192,8 +193,8 @@ impl TrainingCheckpoint {
 
     /// The model's parameters: their averages where there are some and `weights` asks for them.
     pub fn parameters(&self, weights: Weights) -> Tensors {
-        let of_model =
-            |name: &str| !name.starts_with(STATE_PREFIX) && !name.starts_with(AVERAGE_PREFIX);
+        let others = [STATE_PREFIX, AVERAGE_PREFIX, ADVERSARY_PREFIX];
+        let of_model = |name: &str| !others.iter().any(|prefix| name.starts_with(prefix));
         let chosen = |(name, tensor): (&String, &HostTensor)| {
             let average = self.tensors.get(&format!("{AVERAGE_PREFIX}{name}"));
             let tensor = match weights {

@@ -7,7 +7,7 @@
 //! the parameters have become, and the loss of the *next* step, which is the first to tell what
 //! the updated ones are worth.
 
-use crate::optimizer::{AVERAGE_PREFIX, STATE_PREFIX};
+use crate::optimizer::{ADVERSARY_PREFIX, AVERAGE_PREFIX, STATE_PREFIX};
 use bsq_runtime::HostTensor;
 use std::fmt;
 
@@ -46,6 +46,7 @@ fn rank(name: &str) -> usize {
     match name {
         _ if name.starts_with(STATE_PREFIX) => 1,
         _ if name.starts_with(AVERAGE_PREFIX) => 2,
+        _ if name.starts_with(ADVERSARY_PREFIX) => 3,
         _ => 0,
     }
 }
@@ -66,6 +67,8 @@ pub(super) fn not_finite<'a>(
 pub enum Sign {
     /// The loss of a step, which is that of the parameters before its update, is not finite.
     Loss(f32),
+    /// The same, and so is a number that it is made of or that is beside it, by its name in the log.
+    Term { loss: f32, name: String, value: f32 },
     /// The same, finite, and what it was at the start.
     Hopeless { loss: f32, first: f32 },
     /// The size of the largest parameter after the update of a step, and at the start.
@@ -120,6 +123,12 @@ impl fmt::Display for Message<'_> {
         } = advice;
         match sign {
             Sign::Loss(loss) => write!(f, "the loss of step {step} is {loss}")?,
+            Sign::Term { loss, name, value } => {
+                write!(
+                    f,
+                    "the loss of step {step} is {loss}, and its {name} is {value}"
+                )?;
+            }
             Sign::Hopeless { loss, first } => {
                 write!(
                     f,
@@ -133,7 +142,7 @@ impl fmt::Display for Message<'_> {
             Sign::Update(what) => write!(f, "after the update of step {step} {what}")?,
         }
         match (has_checkpoint, step, sign) {
-            (false, 0, Sign::Loss(_)) => write!(
+            (false, 0, Sign::Loss(_) | Sign::Term { .. }) => write!(
                 f,
                 ": nothing is trained or saved yet, so the learning rate is not the cause; look at {start}"
             ),

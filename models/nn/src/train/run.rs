@@ -3,6 +3,7 @@
 use super::checkpoint::Position;
 use super::divergence::{largest, not_finite};
 use super::folder::{CONFIG_NAME, TrainingFolder};
+use super::parts::Parts;
 use super::resume::{Resumed, resume};
 use super::rising::Rising;
 use super::steps::{Interval, Steps};
@@ -128,6 +129,13 @@ pub fn train<T: Task>(
     }
     position.first_size.get_or_insert_with(|| largest(named));
     let executable = compile(&program.function, &settings.compile)?;
+    let parts = Parts::new(
+        (&executable, &program.function),
+        &program.parts,
+        &state,
+        &program.fixed,
+        &settings.compile,
+    )?;
     let done = position.done;
     let last = settings.steps.max(done);
     progress.begin(done, last, &executable.report().to_string());
@@ -143,7 +151,7 @@ pub fn train<T: Task>(
     let mut steps = Steps {
         settings,
         log: TrainLog::open(&settings.folder, done + 1)?,
-        session: executable.bind(state)?,
+        parts,
         scalars: program.scalars,
         task,
         identity,

@@ -2,6 +2,7 @@
 
 use super::checkpoint::{Candidate, FILE_NAME, Identity, Position};
 use super::divergence::{Sign, are_too_large, is_hopeless, largest, not_finite};
+use super::parts::Parts;
 use super::rising::Rising;
 use super::run::LoopSettings;
 use super::task::{Evaluated, Task};
@@ -9,9 +10,13 @@ use super::{Progress, TrainError, TrainingCheckpoint};
 use crate::BoxError;
 use crate::data::{Batches, DataFingerprint};
 use crate::train_log::TrainLog;
-use bsq_runtime::{HostTensor, Outputs, Session};
+use bsq_runtime::HostTensor;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+
+/// What the programs of a step have made, by name.
+type Outputs = BTreeMap<String, HostTensor>;
 
 /// A training under way.
 pub(super) struct Steps<'a, T> {
@@ -19,7 +24,7 @@ pub(super) struct Steps<'a, T> {
     pub task: T,
     pub identity: Identity,
     pub fingerprint: DataFingerprint,
-    pub session: Session,
+    pub parts: Parts,
     pub scalars: Vec<String>,
     pub log: TrainLog,
     pub position: Position,
@@ -40,7 +45,8 @@ pub(super) struct Steps<'a, T> {
 /// What has happened since the last line of the log.
 pub(super) struct Interval {
     steps: u64,
-    sums: Vec<f64>,
+    /// Sums and counts of the scalars.
+    sums: Vec<(f64, u64)>,
     start: Instant,
 }
 
@@ -81,7 +87,7 @@ impl<T: Task> Steps<'_, T> {
             let rate = self.task.learning_rate(step);
             let outputs = self.compute(step, batch, rate)?;
             let loss: f32 = outputs["loss"].item()?;
-            self.judge(step, loss)?;
+            self.judge(step, loss, &outputs)?;
             self.accept()?;
             if step == last {
                 break;
@@ -118,12 +124,14 @@ impl<T: Task> Steps<'_, T> {
             .iter()
             .map(|(name, tensor)| (*name, tensor))
             .collect();
-        Ok(self.session.run(&inputs)?)
+        self.parts.run(step, &inputs)
     }
 
     /// What a loss says of the updates before it.
-    fn judge(&self, step: u64, loss: f32) -> Result<(), TrainError> {
+    fn judge(&self, step: u64, loss: f32, outputs: &Outputs) -> Result<(), TrainError> {
+        let term = self.not_finite_term(loss, outputs);
         let sign = match self.position.first_loss {
+            _ if term.is_some() => term.unwrap_or(Sign::Loss(loss)),
             _ if !loss.is_finite() => Sign::Loss(loss),
             // Losses come down again, and only what is saved has to be worth it.
             Some(first) if self.candidate.is_some() && is_hopeless(loss, first) => {
@@ -132,6 +140,16 @@ impl<T: Task> Steps<'_, T> {
             _ => return Ok(()),
         };
         Err(self.diverged(step, sign))
+    }
+
+    /// The first number of a step, but for the loss, that is not finite.
+    fn not_finite_term(&self, loss: f32, outputs: &Outputs) -> Option<Sign> {
+        let numbers = self.scalars.iter().filter(|name| *name != "loss");
+        numbers.into_iter().find_map(|name| {
+            let value = outputs.get(name)?.item::<f32>().ok()?;
+            let name = name.clone();
+            (!value.is_finite()).then_some(Sign::Term { loss, name, value })
+        })
     }
 
     fn finish_step(
@@ -168,7 +186,7 @@ impl<T: Task> Steps<'_, T> {
 
     /// That the update of a step has left nothing that is not finite.
     fn check_update(&self, step: u64) -> Result<(), TrainError> {
-        match not_finite(self.session.parameters()?.into_iter()) {
+        match not_finite(self.parts.parameters()?.into_iter()) {
             None => Ok(()),
             Some(what) => Err(self.diverged(step, Sign::Update(what))),
         }
@@ -176,7 +194,7 @@ impl<T: Task> Steps<'_, T> {
 
     /// That it has left parameters of a size that training can go on with.
     fn check_size(&self, step: u64) -> Result<(), TrainError> {
-        let size = largest(self.session.parameters()?.into_iter());
+        let size = largest(self.parts.parameters()?.into_iter());
         match self.position.first_size {
             Some(first) if are_too_large(size, first) => {
                 let sign = Sign::Grown { size, first };
@@ -209,7 +227,7 @@ impl<T: Task> Steps<'_, T> {
             position,
             &self.identity,
             self.fingerprint,
-            &self.session,
+            &self.parts,
         )
     }
 
@@ -231,9 +249,13 @@ impl<T: Task> Steps<'_, T> {
 
     fn count(&mut self, outputs: &Outputs) -> Result<(), TrainError> {
         self.interval.steps += 1;
-        self.interval.sums.resize(self.scalars.len(), 0.0);
-        for (sum, name) in self.interval.sums.iter_mut().zip(&self.scalars) {
-            *sum += f64::from(outputs[name.as_str()].item::<f32>()?);
+        self.interval.sums.resize(self.scalars.len(), (0.0, 0));
+        for ((sum, count), name) in self.interval.sums.iter_mut().zip(&self.scalars) {
+            // Some programs have no turn at every step.
+            if let Some(value) = outputs.get(name.as_str()) {
+                *sum += f64::from(value.item::<f32>()?);
+                *count += 1;
+            }
         }
         Ok(())
     }
@@ -243,8 +265,14 @@ impl<T: Task> Steps<'_, T> {
         let Interval { steps, sums, start } = std::mem::take(&mut self.interval);
         let seconds = start.elapsed().as_secs_f64();
         let names: Vec<String> = self.scalars.iter().map(|s| format!("train/{s}")).collect();
-        let means = sums.iter().map(|sum| sum / steps as f64);
-        let mut line: Vec<(&str, f64)> = names.iter().map(String::as_str).zip(means).collect();
+        let known = names.iter().zip(&sums).filter(|(_, (_, count))| *count > 0);
+        let mean =
+            |(name, (sum, count)): (&'_ String, &(f64, u64))| (name.clone(), sum / *count as f64);
+        let means: Vec<(String, f64)> = known.map(mean).collect();
+        let mut line: Vec<(&str, f64)> = means
+            .iter()
+            .map(|(name, mean)| (name.as_str(), *mean))
+            .collect();
         let images = steps * self.task.batch_size() as u64;
         line.push(("train/lr", lr));
         line.push(("train/images_per_second", images as f64 / seconds));
@@ -253,9 +281,9 @@ impl<T: Task> Steps<'_, T> {
     }
 
     fn evaluate(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
-        let (done, session) = (self.position.done, &self.session);
+        let (done, parts) = (self.position.done, &self.parts);
         let state = || {
-            let parameters = session.parameters()?.into_iter();
+            let parameters = parts.parameters()?.into_iter();
             Ok(TrainingCheckpoint {
                 step: done,
                 settings: String::new(),

@@ -17,8 +17,48 @@ pub struct Program {
     pub function: Function,
     /// Parameters and optimizer state.
     pub start: Tensors,
-    /// Names of the scalar outputs (`f32[]`), in the order in which they are logged.
+    /// Names of the scalar outputs (`f32[]`), in the order in which they are logged; those of other
+    /// parts, too.
     pub scalars: Vec<String>,
+    /// More programs of a step, over the same state.
+    pub parts: Vec<Part>,
+    /// Parameters that nothing changes, of networks that are only looked at: no checkpoint holds
+    /// them.
+    pub fixed: Tensors,
+}
+
+/// A program that is run in a step beside the first, after it and in order, those of
+/// [`Turn::First`] before it. An input that is named as an output of a program before it in the step
+/// is that output.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub function: Function,
+    pub turn: Turn,
+}
+
+/// At which steps, counted from 0, a part is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    Always,
+    /// At the very first, before all others.
+    First,
+    /// At the last of each so many steps.
+    Every(u64),
+    /// At the others.
+    NotEvery(u64),
+}
+
+impl Turn {
+    /// Whether it is this part's turn.
+    pub fn is_at(self, step: u64) -> bool {
+        let is_last = |period: u64| period != 0 && (step + 1).is_multiple_of(period);
+        match self {
+            Turn::Always => true,
+            Turn::First => step == 0,
+            Turn::Every(period) => is_last(period),
+            Turn::NotEvery(period) => !is_last(period),
+        }
+    }
 }
 
 impl Program {
@@ -37,6 +77,8 @@ impl Program {
             function: step.function(),
             start,
             scalars: step.output_names().map(String::from).collect(),
+            parts: Vec::new(),
+            fixed: Tensors::new(),
         })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | metric | of features | |
 //! |---|---|---|
-//! | [`frechet_distance`] | mean and covariance of two sets | FVD with [`I3d`](crate::i3d::I3d)'s |
+//! | [`frechet_distance`] | mean and covariance of two sets | FID with [`Inception`](crate::inception::Inception)'s, FVD with [`I3d`](crate::i3d::I3d)'s |
 //! | [`inception_score`] | class probabilities of one set | |
 //! | [`precision_recall`] | nearest neighbours in two sets | |
 //!

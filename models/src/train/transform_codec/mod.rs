@@ -87,6 +87,8 @@ pub fn step_program(
         function: step.function(),
         start,
         scalars: step.output_names().map(String::from).collect(),
+        parts: Vec::new(),
+        fixed: Tensors::new(),
     })
 }
 

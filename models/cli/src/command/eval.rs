@@ -1,0 +1,274 @@
+//! `bsq eval`: how well a tokenizer reconstructs the pictures of a folder.
+
+use super::Verdict;
+use super::device::DeviceArgument;
+use super::error::CliError;
+use super::failures::Failures;
+use super::model::ModelArgument;
+use super::output::Output;
+use super::progress::Progress;
+use crate::evaluation::{
+    Evaluation, Pair, PictureFigures, SetFigures, Sets, columns, html_page, spread,
+};
+use bsq::data::list_folder;
+use bsq::metrics::sets::FeatureStatistics;
+use bsq_runtime::CompileOptions;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Pictures of which the page shows original and reconstruction.
+const WORST: usize = 12;
+
+/// How well a tokenizer reconstructs the pictures of a folder.
+#[derive(Args)]
+#[command(long_about = "\
+How well a tokenizer reconstructs the pictures of a folder: figures of each picture, their mean and \
+deviation, and figures of all of them together.
+
+A picture's shorter side is resized to the model's with the filter of the configuration \
+(evaluation.interpolation), and the middle is cut out. Figures compare it with the reconstruction as it \
+is, not rounded to 8 bits. PSNR and SSIM are always there, MS-SSIM for models of 256 pixels and more, \
+LPIPS (AlexNet) with --lpips; FID, the inception score, precision and recall (k = 3, against the \
+originals) with --inception, the weights of pytorch-fid. Sets of different sizes do not compare.
+
+Statistics of features are read and written as pytorch-fid's .npz files.")]
+#[command(after_long_help = "\
+Examples:
+  bsq eval --model default --data photos
+  bsq eval --model run --data val --metrics psnr,lpips --lpips alex.pth --html page.html
+  bsq eval --model run --data val --inception pt_inception-2015-12-05-6726825d.pth \\
+           --reference val_statistics.npz --json")]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelArgument,
+    /// Folder of pictures, searched to the bottom
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// What to measure [default: what the given weights allow]
+    #[arg(long, value_name = "METRIC,..", value_delimiter = ',')]
+    metrics: Vec<Metric>,
+    /// Weights of LPIPS's AlexNet: what lpips.LPIPS(net='alex') saves, or torchvision's network and
+    /// the heads
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    lpips: Vec<PathBuf>,
+    /// Weights of FID's Inception: pytorch-fid's file
+    #[arg(long, value_name = "FILE")]
+    inception: Option<PathBuf>,
+    /// Statistics to take the distance to, instead of the originals' own
+    #[arg(long, value_name = "FILE.npz", requires = "inception")]
+    reference: Option<PathBuf>,
+    /// Write the originals' statistics
+    #[arg(long, value_name = "FILE.npz", requires = "inception")]
+    save_statistics: Option<PathBuf>,
+    /// Fail if a picture cannot be read, instead of leaving it out
+    #[arg(long)]
+    strict: bool,
+    /// Write a page with all figures and the worst pictures
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgument,
+}
+
+/// A figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Metric {
+    Psnr,
+    Ssim,
+    MsSsim,
+    Lpips,
+    Fid,
+    Is,
+    PrecisionRecall,
+}
+
+impl Metric {
+    /// Its name in tables.
+    fn title(self) -> &'static str {
+        match self {
+            Metric::Psnr => "PSNR",
+            Metric::Ssim => "SSIM",
+            Metric::MsSsim => "MS-SSIM",
+            Metric::Lpips => "LPIPS",
+            Metric::Fid => "FID",
+            Metric::Is => "inception score",
+            Metric::PrecisionRecall => "precision and recall",
+        }
+    }
+
+    fn is_of_sets(self) -> bool {
+        matches!(self, Metric::Fid | Metric::Is | Metric::PrecisionRecall)
+    }
+}
+
+impl Arguments {
+    fn wants(&self, metric: Metric) -> bool {
+        self.metrics.is_empty() || self.metrics.contains(&metric)
+    }
+
+    /// That what is asked for can be measured.
+    fn check(&self) -> Result<(), CliError> {
+        let needs = |what: &str, option: &str| {
+            Err(CliError::new(format_args!(
+                "{what} needs weights, which are not part of this program: give {option}"
+            )))
+        };
+        let asked = |metric: &Metric| self.metrics.contains(metric);
+        if asked(&Metric::Lpips) && self.lpips.is_empty() {
+            return needs("--metrics lpips", "--lpips FILE");
+        }
+        match self.metrics.iter().find(|metric| metric.is_of_sets()) {
+            Some(metric) if self.inception.is_none() => needs(metric.title(), "--inception FILE"),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    arguments.check()?;
+    let reference = arguments
+        .reference
+        .as_deref()
+        .map(FeatureStatistics::read)
+        .transpose()?;
+    let model = arguments.model.open(output)?;
+    let size = model.config.model.encoder.image_size;
+    if size.width != size.height {
+        let message = format!(
+            "{}: its pictures are {}x{}, and only square ones are measured",
+            model.name, size.width, size.height
+        );
+        return Err(CliError::new(message));
+    }
+    let options = CompileOptions {
+        threads: output.threads,
+        device: arguments.device.open(output)?,
+        ..CompileOptions::default()
+    };
+    let files: &[PathBuf] = if arguments.wants(Metric::Lpips) {
+        &arguments.lpips
+    } else {
+        &[]
+    };
+    let mut evaluation = Evaluation::new(&model, files, options.clone())?;
+    let of_sets = [Metric::Fid, Metric::Is, Metric::PrecisionRecall];
+    let wanted = of_sets.into_iter().any(|metric| arguments.wants(metric));
+    let weights = arguments.inception.as_deref().filter(|_| wanted);
+    let sets = weights.map(|weights| Sets::new(weights, evaluation.side(), &options));
+    let mut sets = sets.transpose()?;
+
+    let listing = list_folder(&arguments.data)?;
+    listing.notices.iter().for_each(|line| output.note(line));
+    let progress = Progress::new("measuring", "pictures", listing.paths.len());
+    let mut failures = Failures::default();
+    let mut broken: Vec<PathBuf> = Vec::new();
+    let mut figures: Vec<PictureFigures> = Vec::new();
+    let mut worst: Vec<(PictureFigures, Pair)> = Vec::new();
+    for (number, path) in listing.paths.iter().enumerate() {
+        progress.set(number);
+        let measured = match evaluation.measure(path) {
+            Err(error) if !arguments.strict => {
+                output.note(format_args!("left out: {error}"));
+                broken.push(path.clone());
+                continue;
+            }
+            measured => measured.map_err(CliError::from),
+        };
+        let Some((own, pair)) = failures.keep(path, measured)? else {
+            continue;
+        };
+        if let Some(sets) = &mut sets {
+            sets.add(&pair)?;
+        }
+        figures.push(own.clone());
+        if arguments.html.is_some() {
+            worst.push((own, pair));
+            worst.sort_by(|(a, _), (b, _)| a.psnr.total_cmp(&b.psnr));
+            worst.truncate(WORST);
+        }
+    }
+    drop(progress);
+    let of_sets = sets.as_ref().map(|sets| sets.figures(reference.as_ref()));
+    if let (Some(path), Some(sets)) = (&arguments.save_statistics, &sets) {
+        match sets.statistics() {
+            Some(statistics) => statistics.write(path)?,
+            None => output.note("fewer than two pictures have no statistics: none are written"),
+        }
+    }
+    if let Some(path) = &arguments.html {
+        let page = html_page(&model.name, &figures, of_sets.as_ref(), &worst);
+        bsq::image_io::write_atomically(path, page.as_bytes())?;
+    }
+    say(&figures, of_sets.as_ref(), &arguments, output)?;
+    let value = json!({
+        "model": model.name,
+        "side": evaluation.side(),
+        "pictures": figures,
+        "broken_pictures": broken,
+        "means": means(&figures),
+        "sets": of_sets,
+    });
+    failures.finish(output, value, Verdict::Good)
+}
+
+/// Means and deviations by name.
+fn means(figures: &[PictureFigures]) -> Value {
+    let mut means = serde_json::Map::new();
+    for (name, values) in columns(figures) {
+        if let Some((mean, deviation)) = spread(values.into_iter().flatten()) {
+            means.insert(
+                name.to_string(),
+                json!({ "mean": mean, "deviation": deviation }),
+            );
+        }
+    }
+    Value::Object(means)
+}
+
+fn say(
+    figures: &[PictureFigures],
+    sets: Option<&SetFigures>,
+    arguments: &Arguments,
+    output: &Output,
+) -> Result<(), CliError> {
+    let titles = [Metric::Psnr, Metric::Ssim, Metric::MsSsim, Metric::Lpips];
+    let wanted = |name: &str| {
+        titles
+            .iter()
+            .any(|own| own.title() == name && arguments.wants(*own))
+    };
+    let shown = columns(figures);
+    let has_any = |values: &[Option<f64>]| values.iter().any(Option::is_some);
+    let shown: Vec<_> = shown
+        .into_iter()
+        .filter(|(name, values)| wanted(name) && has_any(values))
+        .collect();
+    for (row, own) in figures.iter().enumerate() {
+        let mut line = own.path.display().to_string();
+        for (name, values) in &shown {
+            let value = values[row].map_or("-".to_string(), |value| format!("{value:.4}"));
+            line += &format!("  {name} {value}");
+        }
+        output.say(line)?;
+    }
+    for (name, values) in shown {
+        if let Some((mean, deviation)) = spread(values.into_iter().flatten()) {
+            output.say(format_args!(
+                "{name}: mean {mean:.4}, deviation {deviation:.4}"
+            ))?;
+        }
+    }
+    let Some(sets) = sets else { return Ok(()) };
+    for (metric, name, value) in [
+        (Metric::Fid, "FID", sets.fid),
+        (Metric::Is, "inception score", sets.inception_score),
+        (Metric::PrecisionRecall, "precision", sets.precision),
+        (Metric::PrecisionRecall, "recall", sets.recall),
+    ] {
+        if let Some(value) = value.filter(|_| arguments.wants(metric)) {
+            output.say(format_args!("{name}: {value:.4}"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! The discriminator's side of a training: its term in the tokenizer's loss, and its own step.
+//!
+//! A step has the order of the reference: the tokenizer is updated against the discriminator as it is,
+//! then the discriminator on the pictures and on the reconstructions from before that update, the real
+//! and the generated ones in passes of their own. Each is a program with an optimizer.
+
+use super::TrainError;
+use crate::config::{Config, ConfigError, DiscriminatorType};
+use crate::discriminator::Discriminator;
+use crate::losses::adversarial::{adaptive_weight, r1_penalty};
+use crate::losses::{Term, Weight, total};
+use bsq_ir::{DType, Graph, Scope, Tensor};
+use bsq_nn::layers::{BatchMemory, BatchUse};
+use bsq_nn::optimizer::{ADVERSARY_PREFIX, Step, adamw_with_gradients};
+use bsq_nn::train::{Part, Turn};
+use bsq_runtime::executor::Tensors;
+use bsq_runtime::tensor_data::TensorError;
+
+/// The reconstructions, an output of the tokenizer's step and an input of the discriminator's.
+pub(super) const JUDGED: &str = "judged";
+
+/// Whether the adversarial losses have begun, an input: 0 or 1.
+pub(super) const FACTOR: &str = "disc_factor";
+
+/// The weight whose gradients are compared by the adaptive weight.
+const LAST: &str = "decoder.conv_out.weight";
+
+/// A discriminator and how a configuration trains it.
+pub(super) struct Adversary<'a> {
+    config: &'a Config,
+    judge: Discriminator,
+    shape: [usize; 4],
+}
+
+impl<'a> Adversary<'a> {
+    /// That of a configuration; none if it trains without.
+    ///
+    /// # Errors
+    /// If the discriminator does not suit the pictures or the batch.
+    pub fn of(config: &'a Config) -> Result<Option<Adversary<'a>>, ConfigError> {
+        if config.loss.skip_disc || config.loss.disc_weight == 0.0 {
+            return Ok(None);
+        }
+        let judge = Discriminator::from_config(&config.loss)?;
+        let (size, batch) = (config.model.encoder.image_size, config.data.batch_size);
+        if config.loss.disc_type == DiscriminatorType::Stylegan {
+            let side = config.loss.disc_input_size;
+            if size.height != side || size.width != side {
+                let reason = format!("is {side}, but pictures are {}x{}", size.width, size.height);
+                return Err(ConfigError::invalid("loss.disc_input_size", reason));
+            }
+            if !batch.is_multiple_of(batch.clamp(1, 4)) {
+                let reason = format!(
+                    "must be a multiple of 4, or less, for this discriminator, not {batch}"
+                );
+                return Err(ConfigError::invalid("data.batch_size", reason));
+            }
+        }
+        if let Discriminator::PatchGan(network) = &judge
+            && network.patches(size.height.min(size.width)).is_none()
+        {
+            let layers = network.layers;
+            let reason = format!(
+                "pictures of {}x{} are too small for {layers}",
+                size.width, size.height
+            );
+            return Err(ConfigError::invalid("loss.disc_num_layers", reason));
+        }
+        if config.loss.disc_in_channels != 3 {
+            let reason = "must be 3, the colours of a picture".to_string();
+            return Err(ConfigError::invalid("loss.disc_in_channels", reason));
+        }
+        Ok(Some(Adversary {
+            config,
+            judge,
+            shape: [batch, 3, size.height, size.width],
+        }))
+    }
+
+    /// The term against it in the loss of `picture`, after the other terms, and what it remembers.
+    pub fn term<'g>(
+        &self,
+        root: &Scope<'g>,
+        picture: Tensor<'g>,
+        terms: &[Term<'g>],
+    ) -> (Term<'g>, BatchMemory<'g>) {
+        let loss = &self.config.loss;
+        let mut memory = BatchMemory::new(BatchUse::Training);
+        let logits = self.judge.logits(&place(root), picture, &mut memory);
+        let value = loss.disc_loss.of_generator(logits);
+        let graph = picture.graph();
+        let mut weight = graph.scalar(FACTOR) * loss.disc_weight;
+        if loss.use_adaptive_disc_weight {
+            let others: Vec<Term<'g>> = terms
+                .iter()
+                .filter(|term| term.name != "quantizer")
+                .copied()
+                .collect();
+            let last = graph.known_parameter(LAST).expect("a decoder has an end");
+            weight = weight * adaptive_weight(total(&others), value, last);
+        }
+        let weight = Weight::Operand(weight);
+        let name = "adversarial";
+        (
+            Term {
+                name,
+                value,
+                weight,
+            },
+            memory,
+        )
+    }
+
+    /// Its parameters before the first step, and its optimizer's state, by their names in the training.
+    pub fn start(&self, seed: u64) -> Result<Tensors, TensorError> {
+        let own = self.judge.init(&self.shape, seed)?.into_iter();
+        let mut start: Tensors = own
+            .map(|(name, tensor)| (format!("{ADVERSARY_PREFIX}{name}"), tensor))
+            .collect();
+        let graph = Graph::new();
+        start.extend(self.step(&graph, false).initial_state(&start)?);
+        Ok(start)
+    }
+
+    /// Its programs, and the scalars that they put out.
+    pub fn parts(&self) -> (Vec<Part>, Vec<&'static str>) {
+        let part = |penalised: bool, turn| Part {
+            function: self.step(&Graph::new(), penalised).function(),
+            turn,
+        };
+        let mut scalars = vec!["discriminator", "logits_real", "logits_fake"];
+        let period = self.config.loss.disc_reg_freq;
+        let mut parts = match period {
+            0 => vec![part(false, Turn::Always)],
+            period => {
+                scalars.push("r1");
+                vec![
+                    part(false, Turn::NotEvery(period)),
+                    part(true, Turn::Every(period)),
+                ]
+            }
+        };
+        if self.config.loss.use_actnorm && self.config.loss.disc_type == DiscriminatorType::Patchgan
+        {
+            parts.push(self.first());
+        }
+        (parts, scalars)
+    }
+
+    /// The first pictures give ActNorm its start.
+    fn first(&self) -> Part {
+        let graph = Graph::new();
+        let image = graph.input("image", DType::F32, self.shape);
+        let mut memory = BatchMemory::new(BatchUse::Starting);
+        self.judge
+            .logits(&place(&Scope::root(&graph)), image, &mut memory);
+        let updates = memory
+            .updates()
+            .iter()
+            .map(|(old, new)| (old.id(), new.id()));
+        Part {
+            function: graph.function([], updates),
+            turn: Turn::First,
+        }
+    }
+
+    /// One step on `image` and what was made of it, with or without the penalty.
+    fn step<'g>(&self, graph: &'g Graph, penalised: bool) -> Step<'g> {
+        let loss = &self.config.loss;
+        let scope = Scope::root(graph);
+        let [image, judged] =
+            ["image", JUDGED].map(|name| graph.input(name, DType::F32, self.shape));
+        let mut memory = BatchMemory::new(BatchUse::Training);
+        let [real, fake] =
+            [image, judged].map(|x| self.judge.logits(&place(&scope), x, &mut memory));
+        let value = loss.disc_loss.of_discriminator(real, fake);
+        let mut minimised = value * graph.scalar(FACTOR);
+        let mut penalty = None;
+        if penalised {
+            // A pass of its own in the reference, of the same pictures.
+            let r1 = r1_penalty(real, image);
+            let weight = loss.disc_reg_r1 / 2.0 * loss.disc_reg_freq as f64;
+            let added = if loss.disc_reg_compat {
+                r1.stop_gradient()
+            } else {
+                r1
+            };
+            minimised = minimised + added * weight;
+            penalty = Some(r1);
+        }
+        let specs = scope.specs().into_iter().zip(scope.parameters());
+        let trained = specs.filter(|(spec, _)| self.judge.is_trained(&spec.name));
+        let trained: Vec<Tensor<'g>> = trained.map(|(_, parameter)| parameter).collect();
+        let mut rule = self.config.optimizer.adamw(graph.scalar("lr"));
+        rule.owner = ADVERSARY_PREFIX;
+        let gradients = bsq_ir::autodiff::gradients(minimised, &trained);
+        let mut step = adamw_with_gradients(&trained, &gradients, &rule)
+            .replacing(memory.updates())
+            .output("discriminator", value)
+            .output("logits_real", real.mean(..))
+            .output("logits_fake", fake.mean(..));
+        if let Some(r1) = penalty {
+            step = step.output("r1", r1);
+        }
+        step
+    }
+}
+
+/// Where its parameters are; it is built more than once in a graph.
+fn place<'g>(root: &Scope<'g>) -> Scope<'g> {
+    (root / ADVERSARY_PREFIX.trim_end_matches('.')).sharing()
+}
+
+/// That training has all that a configuration asks for.
+///
+/// # Errors
+/// If numbers of the losses do not suit the pictures or the batch.
+pub fn check_supported(config: &Config) -> Result<(), TrainError> {
+    Adversary::of(config)?;
+    let size = config.model.encoder.image_size;
+    let smallest = crate::losses::MS_SSIM_SMALLEST_CROP;
+    let suits = |side: usize| side >= smallest && side.is_multiple_of(16);
+    if config.loss.ms_ssim_weight != 0.0 && !(suits(size.height) && suits(size.width)) {
+        let reason = format!(
+            "needs sides of {smallest} pixels or more that are multiples of 16, not {}x{}",
+            size.width, size.height
+        );
+        return Err(ConfigError::invalid("loss.ms_ssim_weight", reason).into());
+    }
+    Ok(())
+}
