@@ -10,7 +10,18 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// Names of the tokenizers that ship, and their files.
-const SHIPPED: [(&str, &[u8]); 2] = [("default", TOKENIZER), ("default-1", TOKENIZER)];
+const SHIPPED: [(&str, &[u8]); 4] = [
+    ("default", TOKENIZER),
+    ("default-1", TOKENIZER),
+    (
+        "bsq36",
+        include_bytes!("../pretrained/bsq36/model.safetensors"),
+    ),
+    (
+        "bsq18",
+        include_bytes!("../pretrained/bsq18/model.safetensors"),
+    ),
+];
 const TOKENIZER: &[u8] = include_bytes!("../pretrained/default/model.safetensors");
 
 /// Names of the transform codecs that ship, and their files.

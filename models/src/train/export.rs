@@ -8,8 +8,8 @@ use bsq_runtime::checkpoint::{Weights, safetensors};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Writes the weights of a training's checkpoint, rounded to `dtype`, with its configuration in
-/// the metadata: a file that [`ModelFile::open`](crate::pipeline::ModelFile::open) reads, whole or
+/// Writes the weights of a training's checkpoint, rounded to `dtype`, with its configuration, but
+/// for the pictures' folders, in the metadata: a file that [`ModelFile::open`](crate::pipeline::ModelFile::open) reads, whole or
 /// not at all.
 ///
 /// # Errors
@@ -22,7 +22,9 @@ pub fn export_model(
     out: &Path,
 ) -> Result<(), TrainError> {
     let training = TrainingCheckpoint::read(checkpoint)?;
-    let config = Config::from_toml(&training.settings)?.to_toml();
+    let mut config = Config::from_toml(&training.settings)?;
+    // Folders are this machine's.
+    (config.data.train_root, config.data.val_root) = (None, None);
     let mut parameters = BTreeMap::new();
     for (name, tensor) in training.parameters(weights) {
         let tensor: HostTensor = tensor.to_dtype(dtype)?;
@@ -30,7 +32,7 @@ pub fn export_model(
     }
     let metadata = BTreeMap::from([
         ("format".to_string(), "bsq model".to_string()),
-        ("config".to_string(), config),
+        ("config".to_string(), config.to_toml()),
         ("step".to_string(), training.step.to_string()),
     ]);
     Ok(safetensors::save(out, &parameters, &metadata)?)
