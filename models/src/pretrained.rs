@@ -1,6 +1,6 @@
 //! Models that ship inside the program, and all others by path.
 
-use crate::pipeline::{ModelError, ModelFile};
+use crate::pipeline::{ModelError, ModelFile, fingerprint_number};
 use crate::prior::PriorFile;
 use crate::train::{FILE_NAME, TrainingCheckpoint};
 use crate::transform_codec::TransformCodecFile;
@@ -32,10 +32,14 @@ const SHIPPED_CODECS: [(&str, &[u8]); 1] = [(
 
 /// Names of the priors that ship, and their files. Those that were the default once stay: streams
 /// that were coded with them decode for ever.
-const SHIPPED_PRIORS: [(&str, &[u8]); 2] = [
+const SHIPPED_PRIORS: [(&str, &[u8]); 3] = [
     (
         "default",
         include_bytes!("../pretrained/prior/prior.safetensors"),
+    ),
+    (
+        "bsq36",
+        include_bytes!("../pretrained/bsq36/prior.safetensors"),
     ),
     (
         "default-1",
@@ -75,6 +79,20 @@ pub fn open<'a>(name: &str, selection: impl Into<Selection<'a>>) -> Result<Model
     ModelFile::from_checkpoint(&name_of(path), path, &checkpoint)
 }
 
+/// The tokenizer of that [`fingerprint`](crate::pipeline::fingerprint_number), if it is one that ships.
+///
+/// # Errors
+/// [`ModelError`], if memory runs out.
+pub fn with_fingerprint(fingerprint: u64) -> Result<Option<ModelFile>, ModelError> {
+    for name in names() {
+        let model = open(name, Weights::Ema)?;
+        if fingerprint_number(model.tokenizer.config(), &model.parameters) == fingerprint {
+            return Ok(Some(model));
+        }
+    }
+    Ok(None)
+}
+
 /// The file of weights that a path means: in the folder of a training, its checkpoint.
 pub fn weights_file(path: &Path) -> PathBuf {
     match path.is_dir() {
@@ -112,6 +130,21 @@ pub fn prior_with_fingerprint(fingerprint: u64) -> Result<Option<PriorFile>, Wei
     for name in prior_names() {
         let prior = open_prior(name)?;
         if prior.fingerprint() == fingerprint {
+            return Ok(Some(prior));
+        }
+    }
+    Ok(None)
+}
+
+/// The prior that ships for the tokens of a tokenizer, whose [`fingerprint`](crate::pipeline::fingerprint)
+/// is given; the newest, if there are several.
+///
+/// # Errors
+/// [`WeightsFileError`], if memory runs out.
+pub fn prior_for(tokenizer: &str) -> Result<Option<PriorFile>, WeightsFileError> {
+    for name in prior_names() {
+        let prior = open_prior(name)?;
+        if prior.tokenizer == tokenizer {
             return Ok(Some(prior));
         }
     }

@@ -9,6 +9,7 @@ use bsq::pretrained;
 use bsq::transform_codec::stream::Effort;
 use bsq_cli::rate_distortion::{Choice, Ours, compare, markdown_table};
 use std::error::Error;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 const MARKERS: [&str; 2] = ["<!-- figures: start -->\n", "<!-- figures: end -->"];
@@ -57,7 +58,10 @@ fn table(folder: &Path, effort: Effort, codecs: &[Choice]) -> Result<String, Box
     let file = pretrained::open_codec("default")?;
     let mut ours = Ours::levels(&file, effort, &CompileOptions::default())?;
     let pictures = list_images(folder)?;
-    let mut progress = |done, total| eprint!("\r{done} of {total} files");
+    let mut progress = |done, total| {
+        eprint!("\r{done} of {total} files");
+        ControlFlow::Continue(())
+    };
     let comparison = compare(&mut ours, &RUNGS, &pictures, codecs, None, &mut progress)?;
     eprintln!();
     // Times are the machine's affair: `bsq bench codec` prints them.

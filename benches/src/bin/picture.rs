@@ -8,6 +8,7 @@ use bsq::pretrained;
 use bsq::transform_codec::stream::Effort;
 use bsq_cli::rate_distortion::{Choice, Ours, compare};
 use std::error::Error;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Side of what is shown, in pixels of the photo.
@@ -28,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         &[photo.into()],
         &[Choice::WebP, Choice::Jpeg],
         None,
-        &mut |_, _| {},
+        &mut |_, _| ControlFlow::Continue(()),
     )?;
     let mut shown = vec![&comparison.pictures[0].1];
     for codec in &comparison.codecs {

@@ -28,6 +28,17 @@ impl ModelArgument {
         self.model.as_deref()
     }
 
+    /// The tokenizer that is named, or the one that ships and has a fingerprint.
+    pub fn open_for(&self, fingerprint: u64, output: &Output) -> Result<ModelFile, CliError> {
+        if self.model.is_none()
+            && let Some(model) = pretrained::with_fingerprint(fingerprint)?
+        {
+            output.detail(format_args!("model {}", model.name));
+            return Ok(model);
+        }
+        self.open(output)
+    }
+
     pub fn open(&self, output: &Output) -> Result<ModelFile, CliError> {
         let model = open(self.given().unwrap_or("default"), self.key.as_deref())?;
         output.detail(format_args!(

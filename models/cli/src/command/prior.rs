@@ -3,6 +3,7 @@
 use super::error::CliError;
 use super::output::Output;
 use bsq::config::{ConfigError, PriorConfig, Problem};
+use bsq::pipeline::{ModelFile, fingerprint};
 use bsq::pretrained;
 use bsq::prior::{PriorFile, token_bits};
 use clap::Args;
@@ -13,8 +14,8 @@ const DEFAULT: &str = "default";
 /// Which prior to use.
 #[derive(Args, Clone, Debug)]
 pub struct PriorArgument {
-    /// The prior of a tokenizer: one that ships (default), or a file that `bsq train` wrote
-    /// [default: default]
+    /// The prior of a tokenizer: one that ships (default, bsq36), or a file that `bsq train` wrote
+    /// [default: the one that ships for the tokenizer]
     #[arg(long, value_name = "NAME|PATH")]
     prior: Option<String>,
 }
@@ -22,6 +23,17 @@ pub struct PriorArgument {
 impl PriorArgument {
     pub fn is_given(&self) -> bool {
         self.prior.is_some()
+    }
+
+    /// The one that is named, or the one that ships for a tokenizer's tokens.
+    pub fn open_with(&self, tokenizer: &ModelFile, output: &Output) -> Result<PriorFile, CliError> {
+        if self.prior.is_none() {
+            let own = fingerprint(tokenizer.tokenizer.config(), &tokenizer.parameters);
+            if let Some(prior) = pretrained::prior_for(&own)? {
+                return Ok(detailed(prior, output));
+            }
+        }
+        self.open(output)
     }
 
     pub fn open(&self, output: &Output) -> Result<PriorFile, CliError> {

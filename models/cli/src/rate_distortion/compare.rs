@@ -5,6 +5,7 @@ use super::programs::{AVIF, JPEG_2000, JPEG_XL, ProgramCodec, WEBP};
 use super::{Encoded, Measured, Ours, PeerCodec, RateDistortionError};
 use bsq::image_io::{Picture, PixelRange, center_crop, load, to_planar};
 use bsq::metrics::{Lpips, LpipsError};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// Side of the cuts that are kept for looking at.
@@ -107,6 +108,17 @@ impl Figures {
         }
     }
 
+    /// Leaves out all but the first pictures.
+    fn keep(&mut self, pictures: usize) {
+        self.rungs
+            .iter_mut()
+            .for_each(|rung| rung.truncate(pictures));
+        self.sweep
+            .iter_mut()
+            .for_each(|(_, all)| all.truncate(pictures));
+        self.views.truncate(pictures);
+    }
+
     /// The means of a rung, if there is a file for every picture.
     pub fn mean(&self, rung: usize) -> Option<Measured> {
         let all: Option<Vec<Measured>> = self.rungs[rung].iter().copied().collect();
@@ -114,7 +126,8 @@ impl Figures {
     }
 }
 
-/// Measures, LPIPS too if it is given. `progress` hears how much is done and of how much.
+/// Measures, LPIPS too if it is given. `progress` hears how much is done and of how much; where it
+/// breaks off, the pictures that are complete are the result.
 ///
 /// # Errors
 /// If a picture cannot be read or coded, or a codec's program fails; not if it is missing.
@@ -124,7 +137,7 @@ pub fn compare(
     paths: &[PathBuf],
     choices: &[Choice],
     mut lpips: Option<&mut Lpips>,
-    progress: &mut dyn FnMut(usize, usize),
+    progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Comparison, RateDistortionError> {
     let description = ours.description().to_string();
     let mut own = Figures::new("bsq", "bsq", description, rungs.len());
@@ -151,10 +164,10 @@ pub fn compare(
     let (mut done, total) = (0, each * paths.len());
     let mut step = || {
         done += 1;
-        progress(done, total);
+        progress(done, total).is_break()
     };
     let (mut pictures, mut last_size) = (Vec::new(), None);
-    for path in paths {
+    'pictures: for path in paths {
         let picture = load(path)?.picture;
         let size = (picture.width, picture.height);
         if last_size != Some(size) {
@@ -177,7 +190,9 @@ pub fn compare(
             if rung == 0 {
                 own.views.push(Some(view(&decoded)));
             }
-            step();
+            if step() {
+                break 'pictures;
+            }
         }
         for (figures, codec) in &mut peers {
             let Some(codec) = codec else {
@@ -194,22 +209,30 @@ pub fn compare(
                 if rung == 0 {
                     figures.views.push(decoded.as_ref().map(view));
                 }
-                step();
+                if step() {
+                    break 'pictures;
+                }
             }
             for (setting, all) in &mut figures.sweep {
                 let file = codec.encode(&picture, *setting)?;
                 all.push(measured(&mut **codec, &picture, file, lpips.as_deref_mut())?.0);
-                step();
+                if step() {
+                    break 'pictures;
+                }
             }
         }
         pictures.push((name(path), view(&picture)));
     }
     let codecs = peers.into_iter().map(|(figures, _)| figures);
+    let mut codecs: Vec<Figures> = std::iter::once(own).chain(codecs).collect();
+    codecs
+        .iter_mut()
+        .for_each(|figures| figures.keep(pictures.len()));
     Ok(Comparison {
         pictures,
         knob: ours.knob(),
         rungs: rungs.to_vec(),
-        codecs: std::iter::once(own).chain(codecs).collect(),
+        codecs,
     })
 }
 

@@ -8,6 +8,7 @@
 //! | How is a program on `PATH` run? | `tool` |
 //! | Which file is the largest that is not too large? | `search` |
 //! | In which order is all of it measured? | `compare` |
+//! | How many bits fewer at equal quality? | `bd_rate` |
 //! | What is written? | `json`, `table`, `plot`, `page` |
 //!
 //! Whole files are counted, headers included. Quality is that of the decoded 8-bit RGB picture:
@@ -20,6 +21,7 @@
 //! back. The others are programs: theirs include starting the program, and reading and writing
 //! files that are not compressed (of AVIF, PNG files).
 
+mod bd_rate;
 mod compare;
 mod jpeg;
 mod json;
@@ -33,6 +35,7 @@ mod table;
 mod tests;
 mod tool;
 
+pub use bd_rate::{BdRate, bd_rate_table};
 pub use compare::{Choice, Comparison, Figures, Rung, compare};
 pub use json::{same_size_json, sweep_json};
 pub use ours::Ours;

@@ -1,6 +1,6 @@
 //! A page that needs nothing but itself: the plot, the pictures side by side, and every figure.
 
-use super::{Comparison, Figures, Measured, svg_plot};
+use super::{BdRate, Comparison, Figures, Measured, svg_plot};
 use crate::html::{base64, escaped};
 use bsq::image_io::{Picture, encode_png};
 use std::fmt::Write;
@@ -37,6 +37,9 @@ pub fn html_page(comparison: &Comparison) -> String {
          runs, those of programs with their start and their files.</p>",
     );
     add(&svg_plot(comparison));
+    if comparison.codecs.len() > 1 {
+        add(&rates(comparison));
+    }
     for (number, (name, original)) in comparison.pictures.iter().enumerate() {
         add(&format!("<h2>{}</h2>\n<div class=\"row\">", escaped(name)));
         add(&shown(original, "original, the middle of it"));
@@ -55,6 +58,25 @@ pub fn html_page(comparison: &Comparison) -> String {
     }
     add("</body></html>");
     page
+}
+
+/// Rates at equal quality.
+fn rates(comparison: &Comparison) -> String {
+    let mut table = "<table><tr><th>bits of bsq at equal quality</th><th>beside</th><th>PSNR</th>\
+                     <th>MS-SSIM</th></tr>\n"
+        .to_string();
+    for (position, codec) in comparison.codecs.iter().enumerate().skip(1) {
+        let BdRate { psnr, ms_ssim } = comparison.bd_rate(position);
+        let [psnr, ms_ssim] = [psnr, ms_ssim]
+            .map(|rate| rate.map_or("-".to_string(), |rate| format!("{:+.1}%", 100.0 * rate)));
+        let name = codec.name;
+        writeln!(
+            table,
+            "<tr><td></td><td>{name}</td><td>{psnr}</td><td>{ms_ssim}</td></tr>"
+        )
+        .expect("a String takes all");
+    }
+    table + "</table>"
 }
 
 fn caption(codec: &Figures, figures: Option<Measured>) -> String {

@@ -3,7 +3,14 @@
 use super::search::largest_within;
 use super::tool::{from_ppm, to_ppm};
 use super::*;
+use bsq::config::TransformCodecConfig;
+use bsq::image_io::save_png;
+use bsq::pipeline::CompileOptions;
+use bsq::transform_codec::TransformCodecFile;
+use bsq::transform_codec::stream::Effort;
 use proptest::prelude::*;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 fn file(length: usize) -> Encoded {
     Encoded {
@@ -174,4 +181,39 @@ fn every_form_names_what_is_missing() {
         !page.contains("http://") || page.matches("http://").count() == 1,
         "only the SVG's name space"
     );
+}
+
+/// Stopped in the second picture, the first is what there is.
+#[test]
+fn what_is_complete_remains_of_a_comparison_that_is_stopped() {
+    let config = TransformCodecConfig::from_toml(
+        "[transform_codec]\ncoordinates = 16\nbase_coordinates = 8\nencoder_width = 8\n\
+         decoder_width = 8\ndecoder_blocks = 1\ncontext_width = 8\ncoarse_context_width = 8\n\
+         detail_context_width = 8\n[data]\nimage_size = 32\n",
+    )
+    .unwrap();
+    let file = TransformCodecFile::untrained("tiny", config).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let paths: Vec<PathBuf> = ["a.png", "b.png"]
+        .map(|name| folder.path().join(name))
+        .into();
+    for path in &paths {
+        let samples = (0..3 * 32 * 32).map(|i| (i % 97) as u8).collect();
+        save_png(&Picture::new(32, 32, samples), path).unwrap();
+    }
+    for (part, expected) in [(0.0, 0), (0.5, 1), (2.0, 2)] {
+        let mut ours = Ours::levels(&file, Effort::default(), &CompileOptions::default()).unwrap();
+        let mut progress = |done: usize, total: usize| match done as f64 > part * total as f64 {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        let codecs = [Choice::Jpeg];
+        let found = compare(&mut ours, &[50, 0], &paths, &codecs, None, &mut progress).unwrap();
+        assert_eq!(found.pictures.len(), expected);
+        for figures in &found.codecs {
+            assert!(figures.rungs.iter().all(|rung| rung.len() == expected));
+            assert!(figures.sweep.iter().all(|(_, all)| all.len() == expected));
+            assert_eq!(figures.views.len(), expected);
+        }
+    }
 }

@@ -159,3 +159,48 @@ fn a_codec_of_ones_own_is_named() {
     bench.good(&[&["decode", "a.bsq"], &own[..]].concat());
     bench.refused(&["decode", "a.bsq"], &["a.bsq", "--model"]);
 }
+
+/// Tokenizers that ship beside it; the decoder finds tokenizer and prior by itself.
+#[test]
+fn photos_go_through_the_tokenizers_that_ship() {
+    let bench = bench();
+    for (model, more, least) in [
+        ("bsq36", &[][..], 28.0),
+        ("bsq36", &["--raw"], 28.0),
+        ("bsq18", &["--raw"], 24.0),
+    ] {
+        bench.good(&[&["encode", "a.png", "-o", "x.bsq", "--model", model], more].concat());
+        bench.good(&["decode", "x.bsq", "-o", "x.png"]);
+        let ran = bench.good(&[
+            "reconstruct",
+            "a.png",
+            "-o",
+            "y.png",
+            "--model",
+            model,
+            "--json",
+        ]);
+        assert!(bench.bytes("x.png") == bench.bytes("y.png"), "{model}");
+        let value = json(&ran.stdout);
+        assert!(
+            value["images"][0]["psnr"].as_f64().unwrap() > least,
+            "{value}"
+        );
+        // A photo's own borders are hardly steeper than the rest of it.
+        assert!(
+            value["images"][0]["border_ratio"].as_f64().unwrap() < 1.6,
+            "{value}"
+        );
+    }
+    let coded = |more: &[&str]| {
+        bench.good(
+            &[
+                &["encode", "a.png", "-o", "x.bsq", "--model", "bsq36"],
+                more,
+            ]
+            .concat(),
+        );
+        bench.bytes("x.bsq").len()
+    };
+    assert!(coded(&[]) < coded(&["--raw"]) * 3 / 4);
+}

@@ -1,7 +1,7 @@
 //! `bsq bench codec`: our streams beside other codecs at the same file sizes.
 
 use super::super::error::CliError;
-use super::super::interrupt::uninterrupted;
+use super::super::interrupt::{finish_first, uninterrupted};
 use super::super::model::ModelArgument;
 use super::super::output::Output;
 use super::super::prior::PriorArgument;
@@ -9,8 +9,8 @@ use super::super::progress::Progress;
 use super::super::quality::EffortArgument;
 use super::super::{Verdict, paths};
 use crate::rate_distortion::{
-    Choice, Comparison, Ours, compare, html_page, markdown_table, same_size_json, svg_plot,
-    sweep_json,
+    BdRate, Choice, Comparison, Ours, bd_rate_table, compare, html_page, markdown_table,
+    same_size_json, svg_plot, sweep_json,
 };
 use bsq::data::list_images;
 use bsq::image_io::write_atomically;
@@ -18,7 +18,9 @@ use bsq::metrics::Lpips;
 use bsq::pipeline::CompileOptions;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 /// Measures our files beside other codecs' of the same size.
 #[derive(Args)]
@@ -133,7 +135,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         Some(file) => Ours::levels(&file, arguments.effort.effort, &options)?,
         None => {
             let tokenizer = arguments.model.open(output)?;
-            Ours::tokens(&tokenizer, &arguments.prior.open(output)?, &options)?
+            let prior = arguments.prior.open_with(&tokenizer, output)?;
+            Ours::tokens(&tokenizer, &prior, &options)?
         }
     };
     let rungs = rungs(&arguments, &ours)?;
@@ -143,10 +146,15 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             choices.push(choice);
         }
     }
+    let stop = finish_first();
     let mut bar: Option<Progress> = None;
     let mut progress = |done: usize, total: usize| {
         let bar = bar.get_or_insert_with(|| Progress::new("measuring", "files", total));
         bar.set(done);
+        match stop.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
     };
     let comparison = compare(
         &mut ours,
@@ -157,6 +165,13 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         &mut progress,
     )?;
     drop(bar);
+    let (done, all) = (comparison.pictures.len(), pictures.len());
+    if done < all {
+        output.note(format_args!("stopped after {done} of {all} pictures"));
+    }
+    if done == 0 {
+        return Ok(Verdict::Interrupted);
+    }
     report(&comparison, output)?;
     std::fs::create_dir_all(out)
         .map_err(|error| CliError::new(format_args!("{}: {error}", out.display())))?;
@@ -184,8 +199,12 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         "settings": comparison.rungs,
         "out": out.display().to_string(),
         "codecs": Value::Object(results),
+        "bd_rates": Value::Object(bd_rates(&comparison)),
     }))?;
-    Ok(Verdict::Good)
+    Ok(match done < all {
+        true => Verdict::Interrupted,
+        false => Verdict::Good,
+    })
 }
 
 /// The rungs that were asked for, the largest files first.
@@ -229,7 +248,22 @@ fn report(comparison: &Comparison, output: &Output) -> Result<(), CliError> {
         "\nmeans over {} pictures\n\n{}",
         comparison.pictures.len(),
         markdown_table(comparison, &rungs, true).trim_end()
-    ))
+    ))?;
+    match comparison.codecs.len() {
+        1 => Ok(()),
+        _ => output.say(format_args!("\n{}", bd_rate_table(comparison).trim_end())),
+    }
+}
+
+/// BD-rates beside each of the other codecs.
+fn bd_rates(comparison: &Comparison) -> Map<String, Value> {
+    let others = comparison.codecs.iter().enumerate().skip(1);
+    let rates = others.map(|(position, codec)| {
+        let BdRate { psnr, ms_ssim } = comparison.bd_rate(position);
+        let rates = json!({ "psnr": psnr, "ms_ssim": ms_ssim });
+        (codec.id.to_string(), rates)
+    });
+    rates.collect()
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<(), CliError> {

@@ -55,7 +55,10 @@ pub fn run<'a>(
     if jobs.is_empty() {
         return Ok(None);
     }
-    let tokenizer = arguments.run.model.open(output)?;
+    let tokenizer = arguments
+        .run
+        .model
+        .open_for(jobs[0].header.tokenizer, output)?;
     let mut codec = PhotoCodec::new(&tokenizer, None, options)?;
     // Every prior that a stream names; all before the first picture is written.
     let mut ready = Vec::new();

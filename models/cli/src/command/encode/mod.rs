@@ -159,7 +159,7 @@ impl Arguments {
         self.quality.refuse_for(&tokenizer.name)?;
         let prior = match self.raw {
             true => None,
-            false => Some(self.prior.open(output)?),
+            false => Some(self.prior.open_with(&tokenizer, output)?),
         };
         Ok(Box::new(Tokens {
             codec: PhotoCodec::new(&tokenizer, prior.as_ref(), options)?,
