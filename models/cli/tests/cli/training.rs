@@ -247,7 +247,10 @@ fn configurations_that_ship_are_trained_by_name() {
     let bench = bench();
     bench.refused(
         &["train", "nothing", "--data", "photos", "--out", "run"],
-        &["nothing: neither a file", "default, bsq36, bsq18, prior, prior_paper"],
+        &[
+            "nothing: neither a file",
+            "default, bsq36, bsq18, prior, prior_paper",
+        ],
     );
     fs::create_dir(bench.path("empty")).unwrap();
     bench.refused(
