@@ -71,8 +71,8 @@ impl TransformPath {
         Coordinates { scaled, companded }
     }
 
-    /// Companded values `y` `[B, N, m]` of coordinates and of what the encoder's transformer adds;
-    /// parameters `offset` (a linear layer) and `gain [m]`.
+    /// Companded values `y` `[B, N, m]` of coordinates and of what the encoder's transformer adds,
+    /// through the linear layer `quant_embed`; parameter `log_excess_gain [m]`.
     #[track_caller]
     pub(super) fn compand<'g>(
         &self,

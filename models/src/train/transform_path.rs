@@ -24,9 +24,9 @@ const LEAST_DEVIATION: f64 = 1e-3;
 /// Companders that are tried: spreads in deviations (the first, and the ratio to the next), and what
 /// gains are above 1.
 const SPREADS: (f64, f64, i32) = (0.15, 1.1, 60);
-/// Spreads between two of these that are tried around the best.
-const FINER: i32 = 12;
 const EXCESS_GAINS: [f64; 10] = [0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6, 6.0, 20.0];
+/// Spreads between two of those that are tried around the best.
+const FINER: i32 = 12;
 
 /// Writes the linear path of a model's starting values; the bits that pictures alone would give
 /// their coordinates, if they are not the configuration's.
