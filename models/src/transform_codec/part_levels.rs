@@ -23,6 +23,23 @@ impl PartLevels {
         }
     }
 
+    /// Those that `level` makes of `f32[1, rows, columns, coordinates]`; sizes beyond 16 bits saturate.
+    ///
+    /// # Errors
+    /// If the tensor is not of that type.
+    pub fn of(tensor: &HostTensor, level: impl Fn(f32) -> f32) -> Result<PartLevels, TensorError> {
+        let [_, rows, columns, coordinates] = *tensor.shape() else {
+            unreachable!("levels of a grid of patches");
+        };
+        let values = tensor.as_slice::<f32>()?.iter();
+        Ok(PartLevels {
+            rows,
+            columns,
+            coordinates,
+            levels: values.map(|&value| level(value) as i16).collect(),
+        })
+    }
+
     pub fn level_mut(&mut self, row: usize, column: usize, coordinate: usize) -> &mut i16 {
         let at = self.at(row, column) + coordinate;
         &mut self.levels[at]

@@ -15,7 +15,6 @@ use super::{PartLevels, TransformCodec};
 use crate::config::RateDistortionConfig;
 use crate::losses::MS_SSIM_SMALLEST_CROP;
 use bsq_ir::shape::Type;
-use bsq_nn::quantizers::DeadZone;
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::{BoundPrograms, CompileOptions, HostTensor, ProgramError, Session};
 use std::time::Duration;
@@ -130,7 +129,8 @@ impl Refinement {
             progress(round);
         }
         let quantizer = self.codec.quantizer();
-        best.iter().map(|y| part_levels(quantizer, y)).collect()
+        let of_part = |features| Ok(PartLevels::of(features, |y| quantizer.level(y))?);
+        best.iter().map(of_part).collect()
     }
 }
 
@@ -142,17 +142,4 @@ fn read(session: &Session, names: &[&str]) -> Result<Vec<HostTensor>, ProgramErr
 fn write(session: &mut Session, names: &[&str], values: &[HostTensor]) -> Result<(), ProgramError> {
     let mut pairs = names.iter().zip(values);
     pairs.try_for_each(|(name, value)| session.set_parameter(name, value))
-}
-
-fn part_levels(quantizer: DeadZone, features: &HostTensor) -> Result<PartLevels, ProgramError> {
-    let [_, rows, columns, coordinates] = *features.shape() else {
-        unreachable!("features of a grid of patches");
-    };
-    let levels = features.as_slice::<f32>()?.iter();
-    Ok(PartLevels {
-        rows,
-        columns,
-        coordinates,
-        levels: levels.map(|&y| quantizer.level(y) as i16).collect(),
-    })
 }

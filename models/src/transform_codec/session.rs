@@ -60,24 +60,8 @@ impl TransformCodecSession {
         let step = HostTensor::from_slice([1], &[step])?;
         let outputs = session.run(&[("image", &image), ("step", &step)])?;
         let parts = codec.parts();
-        let of_part = |name: &str| {
-            let levels = &outputs[name];
-            let [_, rows, columns, coordinates] = *levels.shape() else {
-                unreachable!("levels of a grid of patches");
-            };
-            // Saturates.
-            let levels = levels.as_slice::<f32>()?.iter().map(|&level| level as i16);
-            Ok(PartLevels {
-                rows,
-                columns,
-                coordinates,
-                levels: levels.collect(),
-            })
-        };
-        LEVELS[..parts.len()]
-            .iter()
-            .map(|name| of_part(name))
-            .collect()
+        let of_part = |name: &&str| Ok(PartLevels::of(&outputs[*name], |level| level)?);
+        LEVELS[..parts.len()].iter().map(of_part).collect()
     }
 
     /// Planes of red, green and blue, from 0 to 255 and a little beyond, of levels of all parts.
