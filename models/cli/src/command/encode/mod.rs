@@ -50,7 +50,7 @@ Examples:
   bsq encode photo.jpg                        writes photo.bsq
   bsq encode photo.jpg -o small.bsq --quality 30
   bsq encode photo.jpg --bpp 0.2
-  bsq encode photo.jpg --effort 5             takes half a minute instead of a second
+  bsq encode photo.jpg --effort 5             smaller, and slower to encode
   bsq encode *.jpg -o folder
   bsq encode photo.jpg --model run            the codec of a training in the folder run
   bsq encode photo.jpg --model tokenizer.safetensors --prior prior.safetensors
