@@ -19,7 +19,7 @@ const MAX_SIDE: usize = 65_535;
 /// Pixels in all that a reader expects, unless it is told otherwise: those of [`LoadLimits`].
 ///
 /// [`LoadLimits`]: crate::image_io::LoadLimits
-pub(super) const MAX_PIXELS: u64 = 1 << 27;
+pub(crate) const MAX_PIXELS: u64 = 1 << 27;
 /// Rows and columns of a tile without a prior.
 pub const RAW_SIDE: u8 = 32;
 
@@ -65,6 +65,12 @@ pub struct TileArea {
     pub top: usize,
     pub columns: usize,
     pub rows: usize,
+}
+
+/// Whether the first bytes of a file are those of a stream of tokens.
+pub fn is_tokens(start: &[u8]) -> bool {
+    let version = start.get(MAGIC.len()..MAGIC.len() + 2);
+    start.starts_with(&MAGIC) && version == Some(&FORMAT_VERSION.to_le_bytes())
 }
 
 impl Header {

@@ -72,10 +72,11 @@ pub use decoder::Decoder;
 pub use encoder::{Encoder, StreamReport};
 pub use error::CodecError;
 pub use frames::{Damage, FRAME_BYTES, Frame, FrameReader, most_bytes};
-pub(crate) use header::read_up_to;
 pub use header::{
     Coding, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NUMERICS_VERSION, RAW_SIDE, TileArea,
+    is_tokens,
 };
+pub(crate) use header::{MAX_PIXELS, read_up_to};
 pub use models::{Codec, TileReport};
 pub use quantized_cdf::{PRECISION, QuantizedCdf};
 pub use range_coder::{SymbolDecoder, SymbolEncoder};

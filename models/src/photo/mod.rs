@@ -1,145 +1,258 @@
 //! One photo, one call: a picture to the bytes of its stream, and back.
 //!
-//! A [`PhotoCodec`] holds a tokenizer and its priors, compiled and bound. [`PhotoCodec::encode`] and
-//! [`PhotoCodec::decode`] take and give whole pictures. What they are made of works row by row:
-//! [`encode_rows`](PhotoCodec::encode_rows) takes pixels from anything that is
-//! [`PixelRows`] and writes tiles as they are complete, [`decode_rows`](PhotoCodec::decode_rows)
-//! reads tiles as they are needed and gives pixels. Both hold a few rows of windows at a time,
-//! however high the picture is.
+//! A [`PhotoCodec`] is a codec of either kind, compiled and bound: the learned transform codec, whose
+//! streams are levels, or a tokenizer with its priors, whose streams are tokens.
+//! [`PhotoCodec::encode`] and [`PhotoCodec::decode`] take and give whole pictures;
+//! [`encode_rows`](PhotoCodec::encode_rows) and [`decode_rows`](PhotoCodec::decode_rows) work row by
+//! row and hold a part of the picture, however high it is.
 //!
 //! ```
 //! use bsq::image_io::Picture;
 //! use bsq::photo::{EncodeOptions, PhotoCodec};
-//! use bsq::pipeline::{ModelFile, CompileOptions};
+//! use bsq::pipeline::CompileOptions;
 //!
-//! # let config = bsq::config::Config::from_toml(include_str!("../../tests/tiny.toml"))?;
-//! let model = ModelFile::untrained("tiny", config, 7)?;
-//! let mut codec = PhotoCodec::new(&model, None, CompileOptions::default())?;
+//! let mut codec = PhotoCodec::open("default", CompileOptions::default())?;
 //! let photo = Picture::new(20, 10, (0..600).map(|i| (i % 251) as u8).collect());
-//! let stream = codec.encode(&photo, EncodeOptions::default(), &mut |_| {})?;
+//! let stream = codec.encode(&photo, &EncodeOptions::default(), &mut |_| {})?;
 //! let back = codec.decode(&stream, &mut |_| {})?;
 //! assert_eq!((back.width, back.height), (20, 10));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod decode;
-mod encode;
+mod error;
+mod options;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 
-pub use decode::{DecodeReport, WriteRow};
-pub use encode::{EncodeOptions, EncodeReport};
+pub use error::PhotoError;
+pub use options::{DecodeOptions, EncodeOptions};
 
-use crate::codec::{Codec, CodecError, Coding, Header};
-use crate::image_io::{ImageError, ImageSize};
-use crate::pipeline::{CompileOptions, ModelFile, PipelineError, TokenizerSession};
-use crate::prior::PriorFile;
-use std::collections::BTreeMap;
+use crate::codec::{CodecError, Damage, FrameReader, is_tokens};
+use crate::image_io::{ImageError, ImageSize, Picture, PixelRows};
+use crate::pipeline::CompileOptions;
+use crate::transform_codec::stream::{
+    LEVELS_HEADER_BYTES, LevelsCodec, LevelsEncodeReport, LevelsHeader, Target, is_levels,
+};
+use crate::{pipeline, pretrained};
+use bsq_runtime::checkpoint::Weights;
+use std::io::{Read, Write};
+use tokens::{TokensCodec, TokensEncodeReport};
 
-#[cfg(doc)]
-use crate::image_io::PixelRows;
-
-/// A tokenizer and priors, ready to code photos.
-pub struct PhotoCodec {
-    tokenizer: ModelFile,
-    options: CompileOptions,
-    session: TokenizerSession,
-    /// By the fingerprint of the prior; raw without one.
-    codecs: BTreeMap<Option<u64>, Codec>,
-    /// The one that encodes, and that says what is wrong with streams of a prior that is not there.
-    main: Option<u64>,
+/// What makes photos streams, and streams photos.
+pub enum PhotoCodec {
+    /// A transform codec.
+    Levels(Box<LevelsCodec>),
+    /// A tokenizer, and priors or none.
+    Tokens(Box<TokensCodec>),
 }
 
-/// Why a photo cannot be coded. The text of a stream's error names no file: whoever opened it knows.
-#[derive(Debug, thiserror::Error)]
-pub enum PhotoError {
-    /// The picture cannot be read or written.
-    #[error(transparent)]
-    Image(#[from] ImageError),
-    /// The tokenizer failed.
-    #[error(transparent)]
-    Pipeline(#[from] PipelineError),
-    /// The stream is wrong, or belongs to other models.
-    #[error(transparent)]
-    Codec(#[from] CodecError),
+/// What a picture came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EncodeReport {
+    /// By a transform codec.
+    Levels(LevelsEncodeReport),
+    /// By a tokenizer.
+    Tokens(TokensEncodeReport),
+}
+
+/// What a stream came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeReport {
+    /// The picture's size.
+    pub size: ImageSize,
+    /// Strips or tiles that were damaged, and are filled in.
+    pub damage: Vec<Damage>,
+}
+
+/// Takes the rows of a picture: red, green and blue of every pixel, 8 bits each.
+pub type WriteRow<'a> = dyn FnMut(&[u8]) -> Result<(), ImageError> + 'a;
+
+impl From<LevelsCodec> for PhotoCodec {
+    fn from(codec: LevelsCodec) -> PhotoCodec {
+        PhotoCodec::Levels(Box::new(codec))
+    }
+}
+
+impl From<TokensCodec> for PhotoCodec {
+    fn from(codec: TokensCodec) -> PhotoCodec {
+        PhotoCodec::Tokens(Box::new(codec))
+    }
+}
+
+impl EncodeReport {
+    /// Bytes of the stream.
+    pub fn bytes(&self) -> usize {
+        match self {
+            EncodeReport::Levels(report) => report.bytes,
+            EncodeReport::Tokens(report) => report.stream.bytes,
+        }
+    }
+
+    /// Bits of the stream for a pixel.
+    pub fn bits_per_pixel(&self) -> f64 {
+        match self {
+            EncodeReport::Levels(report) => report.bits_per_pixel(),
+            EncodeReport::Tokens(report) => report.bits_per_pixel(),
+        }
+    }
 }
 
 impl PhotoCodec {
-    /// A codec that encodes with `prior`, or raw without one: every bit of every token as it is. Raw
-    /// streams and those of the prior are decoded.
-    ///
-    /// Nothing is compiled yet.
-    ///
-    /// # Errors
-    /// If the prior is for the tokens of another tokenizer.
-    pub fn new(
-        tokenizer: &ModelFile,
-        prior: Option<&PriorFile>,
-        options: CompileOptions,
-    ) -> Result<PhotoCodec, PhotoError> {
-        let raw = Codec::new(tokenizer, None, &options)?;
-        let mut codec = PhotoCodec {
-            session: TokenizerSession::new(tokenizer, options.clone()),
-            tokenizer: tokenizer.clone(),
-            options,
-            codecs: BTreeMap::from([(None, raw)]),
-            main: None,
-        };
-        prior.map_or(Ok(()), |prior| codec.add_prior(prior))?;
-        Ok(codec)
-    }
-
-    /// Adds a prior: streams that name it are decoded with it. The first one also encodes.
+    /// The codec of a name that ships or of a path: a transform codec, or a tokenizer with the prior
+    /// that ships for it. Without one, streams have every bit of every token as it is. Nothing is
+    /// compiled yet.
     ///
     /// # Errors
-    /// If it is for the tokens of another tokenizer.
-    pub fn add_prior(&mut self, prior: &PriorFile) -> Result<(), PhotoError> {
-        let codec = Codec::new(&self.tokenizer, Some(prior), &self.options)?;
-        let fingerprint = Some(prior.fingerprint());
-        self.codecs.insert(fingerprint, codec);
-        self.main = self.main.or(fingerprint);
-        Ok(())
+    /// If there is no such model, or the options are outside the promise of the same bits on every
+    /// machine.
+    pub fn open(name: &str, options: CompileOptions) -> Result<PhotoCodec, PhotoError> {
+        if pretrained::is_codec(name) {
+            let file = pretrained::open_codec(name)?;
+            return Ok(LevelsCodec::new(&file, options)?.into());
+        }
+        let tokenizer = pretrained::open(name, Weights::Ema)?;
+        let its = pipeline::fingerprint(tokenizer.tokenizer.config(), &tokenizer.parameters);
+        let prior = pretrained::prior_for(&its)?;
+        Ok(TokensCodec::new(&tokenizer, prior.as_ref(), options)?.into())
     }
 
-    /// Whether there is what a stream was coded with, as far as its header says.
-    pub fn has_prior_of(&self, header: &Header) -> bool {
-        self.codecs.contains_key(&prior_of(header))
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        match self {
+            PhotoCodec::Levels(codec) => codec.name(),
+            PhotoCodec::Tokens(codec) => codec.name(),
+        }
     }
 
-    /// The tokenizer.
-    pub fn tokenizer(&mut self) -> &mut TokenizerSession {
-        &mut self.session
+    /// What an encoder's progress is counted in, and how much of it a picture has.
+    pub fn work(&self, size: ImageSize, options: &EncodeOptions) -> (&'static str, usize) {
+        match self {
+            PhotoCodec::Levels(codec) => ("rounds", codec.work(size, options.effort)),
+            PhotoCodec::Tokens(codec) => ("windows", codec.windows(size)),
+        }
     }
 
-    /// Windows of a picture: what progress is counted in.
-    pub fn windows(&self, size: ImageSize) -> usize {
-        self.session.windows(size).count()
+    /// Whether pictures can be encoded like this.
+    ///
+    /// # Errors
+    /// If an option is for codecs of the other kind, or a token has fewer sub-tokens.
+    pub fn check(&self, options: &EncodeOptions) -> Result<(), PhotoError> {
+        options.check(self)
     }
 
-    /// Sub-tokens of a token: those that can be kept. None without a prior.
-    pub fn sub_tokens(&self) -> Option<usize> {
-        self.codecs[&self.main].sub_tokens()
+    /// The stream of a picture. `progress` hears how much of the [`work`](PhotoCodec::work) is done.
+    ///
+    /// # Errors
+    /// As those of [`check`](PhotoCodec::check); if the picture is larger than a stream can hold, no
+    /// quality gives what is asked for, or a program cannot be compiled.
+    pub fn encode(
+        &mut self,
+        picture: &Picture,
+        options: &EncodeOptions,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Vec<u8>, PhotoError> {
+        let (stream, _) = self.encode_rows(&mut picture.rows(), Vec::new(), options, progress)?;
+        Ok(stream)
     }
 
-    /// The codec of a stream. Without its prior it is one that says what is missing.
-    fn codec_of(&mut self, header: &Header) -> (&mut TokenizerSession, &mut Codec) {
-        let its = prior_of(header);
-        let known = match self.codecs.contains_key(&its) {
-            true => its,
-            false => self.main,
+    /// Writes the stream of a picture that comes row by row, and gives the writer back.
+    ///
+    /// # Errors
+    /// As those of [`encode`](PhotoCodec::encode), and if reading or writing fails.
+    pub fn encode_rows<W: Write>(
+        &mut self,
+        rows: &mut dyn PixelRows,
+        writer: W,
+        options: &EncodeOptions,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<(W, EncodeReport), PhotoError> {
+        self.check(options)?;
+        match self {
+            PhotoCodec::Levels(codec) => {
+                codec.set_effort(options.effort);
+                let target = options.target.unwrap_or(Target::DEFAULT);
+                let (writer, report) = codec.encode_to(rows, writer, target, progress)?;
+                Ok((writer, EncodeReport::Levels(report)))
+            }
+            PhotoCodec::Tokens(codec) => {
+                let keep = options.keep;
+                let (writer, report) = codec.encode_rows(rows, writer, keep, progress)?;
+                Ok((writer, EncodeReport::Tokens(report)))
+            }
+        }
+    }
+
+    /// The picture of a stream. `progress` hears how many of its strips or windows are done.
+    ///
+    /// # Errors
+    /// If this is no whole stream of this codec, has more pixels than [`DecodeOptions`] allow by
+    /// default, or a program cannot be compiled.
+    pub fn decode(
+        &mut self,
+        stream: &[u8],
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Picture, PhotoError> {
+        let mut rgb = Vec::new();
+        let mut write = |row: &[u8]| {
+            rgb.extend_from_slice(row);
+            Ok(())
         };
-        let codec = self.codecs.get_mut(&known);
-        (
-            &mut self.session,
-            codec.expect("one of those that are there"),
-        )
+        let options = DecodeOptions::default();
+        let ImageSize { height, width } = self
+            .decode_rows(stream, options, &mut write, progress)?
+            .size;
+        Ok(Picture::new(width, height, rgb))
     }
-}
 
-/// The fingerprint of the prior that a stream was coded with.
-pub fn prior_of(header: &Header) -> Option<u64> {
-    match header.coding {
-        Coding::Raw => None,
-        Coding::Prior { fingerprint, .. } => Some(fingerprint),
+    /// Reads a stream part by part, and gives its picture row by row.
+    ///
+    /// # Errors
+    /// As those of [`decode`](PhotoCodec::decode), and if reading or writing fails. Some rows may
+    /// have been given by then.
+    pub fn decode_rows<R: Read>(
+        &mut self,
+        mut reader: R,
+        options: DecodeOptions,
+        write: &mut WriteRow,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<DecodeReport, PhotoError> {
+        let DecodeOptions {
+            recover,
+            max_pixels,
+        } = options;
+        let mut start = Vec::new();
+        let mut header = reader.by_ref().take(LEVELS_HEADER_BYTES as u64);
+        header.read_to_end(&mut start).map_err(CodecError::from)?;
+        let is_levels = is_levels(&start);
+        let mut reader = (&start[..]).chain(reader);
+        match self {
+            PhotoCodec::Levels(codec) => {
+                if !is_levels && is_tokens(&start) {
+                    return Err(self.other_kind("tokens"));
+                }
+                let header = LevelsHeader::read(&mut reader)?;
+                header.check_pixels(max_pixels)?;
+                let report = codec.decode_rows(&header, reader, recover, write, progress)?;
+                Ok(DecodeReport {
+                    size: report.size,
+                    damage: report.damage,
+                })
+            }
+            PhotoCodec::Tokens(_) if is_levels => Err(self.other_kind("levels")),
+            PhotoCodec::Tokens(codec) => {
+                let frames = FrameReader::within(reader, recover, max_pixels)?;
+                let report = codec.decode_rows(frames, write, progress)?;
+                Ok(DecodeReport {
+                    size: report.size,
+                    damage: report.damage,
+                })
+            }
+        }
+    }
+
+    fn other_kind(&self, stream: &'static str) -> PhotoError {
+        let name = self.name().to_string();
+        PhotoError::OtherKind { stream, name }
     }
 }

@@ -49,10 +49,7 @@ fn in_range<const LOW: u16, const HIGH: u16>(text: &str) -> Result<f32, String> 
 impl QualityArguments {
     /// Tokenizers have no quality.
     pub fn refuse_for(&self, tokenizer: &str) -> Result<(), CliError> {
-        let target = &self.target;
-        let searched = target.bpp.is_some() || target.psnr.is_some();
-        let has_effort = self.effort.effort != Effort::default();
-        match searched || target.quality.is_some() || target.step.is_some() || has_effort {
+        match self.given().is_some() || self.effort() != Effort::default() {
             true => Err(CliError::new(format_args!(
                 "--quality, --bpp, --psnr, --step and --effort are for transform codecs, and {tokenizer} is a tokenizer: it spends as many bits on every patch (bsq encode --keep writes a part of them)"
             ))),
@@ -65,7 +62,12 @@ impl QualityArguments {
     }
 
     pub fn target(&self) -> Target {
-        match &self.target {
+        self.given().unwrap_or(Target::DEFAULT)
+    }
+
+    /// What was asked for, if anything.
+    pub fn given(&self) -> Option<Target> {
+        let target = match &self.target {
             TargetArguments { bpp: Some(bpp), .. } => Target::BitsPerPixel(*bpp),
             TargetArguments {
                 psnr: Some(decibels),
@@ -74,7 +76,8 @@ impl QualityArguments {
             TargetArguments {
                 step: Some(step), ..
             } => Target::Step(*step),
-            TargetArguments { quality, .. } => Target::Quality(quality.unwrap_or(50.0)),
-        }
+            TargetArguments { quality, .. } => Target::Quality((*quality)?),
+        };
+        Some(target)
     }
 }

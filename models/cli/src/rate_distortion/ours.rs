@@ -2,11 +2,12 @@
 
 use super::RateDistortionError;
 use bsq::image_io::Picture;
-use bsq::photo::{EncodeOptions, PhotoCodec};
+use bsq::photo::tokens::TokensCodec;
+use bsq::photo::{EncodeOptions, PhotoCodec, PhotoError};
 use bsq::pipeline::{CompileOptions, ModelFile};
 use bsq::prior::PriorFile;
 use bsq::transform_codec::TransformCodecFile;
-use bsq::transform_codec::stream::{Effort, LevelsCodec};
+use bsq::transform_codec::stream::{Effort, LevelsCodec, Target};
 use std::time::Instant;
 
 /// Qualities of a transform codec that are measured unless others are asked for.
@@ -14,14 +15,17 @@ const QUALITIES: [usize; 9] = [100, 88, 75, 62, 50, 38, 25, 12, 0];
 
 /// Our codec, ready to code.
 pub struct Ours {
-    codec: Kind,
+    codec: PhotoCodec,
+    knob: Knob,
     description: String,
 }
 
-enum Kind {
-    Levels(Box<LevelsCodec>),
-    /// A tokenizer and a prior, and the sub-tokens of a token.
-    Tokens(Box<PhotoCodec>, usize),
+/// What is turned for smaller files.
+enum Knob {
+    /// The quality, at some effort.
+    Quality(Effort),
+    /// How many of a token's sub-tokens are kept.
+    SubTokens(usize),
 }
 
 impl Ours {
@@ -34,11 +38,10 @@ impl Ours {
         effort: Effort,
         options: &CompileOptions,
     ) -> Result<Ours, RateDistortionError> {
-        let codec = LevelsCodec::new(file, options.clone());
-        let mut codec = codec.map_err(bsq::photo::PhotoError::from)?;
-        codec.set_effort(effort);
+        let codec = LevelsCodec::new(file, options.clone()).map_err(PhotoError::from)?;
         Ok(Ours {
-            codec: Kind::Levels(Box::new(codec)),
+            codec: codec.into(),
+            knob: Knob::Quality(effort),
             description: format!(
                 "bsq {}, codec {} ({:016x}), effort {effort}",
                 env!("CARGO_PKG_VERSION"),
@@ -57,9 +60,10 @@ impl Ours {
         prior: &PriorFile,
         options: &CompileOptions,
     ) -> Result<Ours, RateDistortionError> {
-        let codec = PhotoCodec::new(tokenizer, Some(prior), options.clone())?;
+        let codec = TokensCodec::new(tokenizer, Some(prior), options.clone())?;
         Ok(Ours {
-            codec: Kind::Tokens(Box::new(codec), prior.config.prior.sub_tokens()),
+            codec: codec.into(),
+            knob: Knob::SubTokens(prior.config.prior.sub_tokens()),
             description: format!(
                 "bsq {}, tokenizer {}, prior {} ({:016x})",
                 env!("CARGO_PKG_VERSION"),
@@ -72,25 +76,25 @@ impl Ours {
 
     /// What settings are called.
     pub fn knob(&self) -> &'static str {
-        match &self.codec {
-            Kind::Levels(_) => "quality",
-            Kind::Tokens(..) => "sub-tokens",
+        match self.knob {
+            Knob::Quality(_) => "quality",
+            Knob::SubTokens(_) => "sub-tokens",
         }
     }
 
     /// The settings that there are.
     pub fn settings(&self) -> std::ops::RangeInclusive<usize> {
-        match &self.codec {
-            Kind::Levels(_) => 0..=100,
-            Kind::Tokens(_, sub_tokens) => 1..=*sub_tokens,
+        match self.knob {
+            Knob::Quality(_) => 0..=100,
+            Knob::SubTokens(sub_tokens) => 1..=sub_tokens,
         }
     }
 
     /// The rate ladder unless another is asked for, the largest files first.
     pub fn rungs(&self) -> Vec<usize> {
-        match &self.codec {
-            Kind::Levels(_) => QUALITIES.to_vec(),
-            Kind::Tokens(..) => self.settings().rev().collect(),
+        match self.knob {
+            Knob::Quality(_) => QUALITIES.to_vec(),
+            Knob::SubTokens(_) => self.settings().rev().collect(),
         }
     }
 
@@ -109,18 +113,15 @@ impl Ours {
         setting: usize,
     ) -> Result<(Vec<u8>, f64), RateDistortionError> {
         let start = Instant::now();
-        let bytes = match &mut self.codec {
-            Kind::Levels(codec) => {
-                let step = codec.step_of_quality(setting as f32);
-                codec.encode(picture, step)?
+        let mut options = EncodeOptions::default();
+        match self.knob {
+            Knob::Quality(effort) => {
+                options.target = Some(Target::Quality(setting as f32));
+                options.effort = effort;
             }
-            Kind::Tokens(codec, _) => {
-                let options = EncodeOptions {
-                    keep: Some(setting),
-                };
-                codec.encode(picture, options, &mut |_| {})?
-            }
-        };
+            Knob::SubTokens(_) => options.keep = Some(setting),
+        }
+        let bytes = self.codec.encode(picture, &options, &mut |_| {})?;
         Ok((bytes, start.elapsed().as_secs_f64()))
     }
 
@@ -130,10 +131,7 @@ impl Ours {
     /// If it is no stream of these models, or a program cannot be compiled or run.
     pub fn decode(&mut self, stream: &[u8]) -> Result<(Picture, f64), RateDistortionError> {
         let start = Instant::now();
-        let picture = match &mut self.codec {
-            Kind::Levels(codec) => codec.decode(stream)?,
-            Kind::Tokens(codec, _) => codec.decode(stream, &mut |_| {})?,
-        };
+        let picture = self.codec.decode(stream, &mut |_| {})?;
         Ok((picture, start.elapsed().as_secs_f64()))
     }
 }

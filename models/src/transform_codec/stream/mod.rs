@@ -139,8 +139,8 @@ impl LevelsCodec {
     }
 
     /// What an encoder's progress is counted in: strips, and rounds of the search in each.
-    pub fn work(&self, size: crate::image_io::ImageSize) -> usize {
-        self.strips(size).count() * self.effort.work()
+    pub fn work(&self, size: crate::image_io::ImageSize, effort: Effort) -> usize {
+        self.strips(size).count() * effort.work()
     }
 
     /// The strips of a picture: what a decoder's progress is counted in.

@@ -19,6 +19,11 @@ pub enum Target {
     Psnr(f64),
 }
 
+impl Target {
+    /// Half way between the smallest files and the largest.
+    pub const DEFAULT: Target = Target::Quality(50.0);
+}
+
 /// Steps that are searched.
 const STEPS: [f32; 2] = [1.0, 1000.0];
 /// Halvings of their range: the last difference is 0.3%.

@@ -10,7 +10,8 @@ use crate::command::prior::PriorArgument;
 use crate::command::progress::Progress;
 use bsq::codec::{CodecError, DecodedStream, FrameReader, HEADER_BYTES, Header, most_bytes};
 use bsq::image_io::ImageSize;
-use bsq::photo::{DecodeReport, PhotoCodec, PhotoError, WriteRow, prior_of};
+use bsq::photo::tokens::{TokensCodec, TokensDecodeReport, prior_of};
+use bsq::photo::{PhotoError, WriteRow};
 use bsq::pipeline::CompileOptions;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -59,7 +60,7 @@ pub fn run<'a>(
         .run
         .model
         .open_for(jobs[0].header.tokenizer, output)?;
-    let mut codec = PhotoCodec::new(&tokenizer, None, options)?;
+    let mut codec = TokensCodec::new(&tokenizer, None, options)?;
     // Every prior that a stream names; all before the first picture is written.
     let mut ready = Vec::new();
     for job in jobs {
@@ -103,7 +104,7 @@ type Frames = FrameReader<Cursor<Vec<u8>>>;
 
 /// Adds the prior of a stream, if it is not there.
 fn add_prior(
-    codec: &mut PhotoCodec,
+    codec: &mut TokensCodec,
     header: &Header,
     prior: &PriorArgument,
     output: &Output,
@@ -141,7 +142,7 @@ fn groups(jobs: Vec<Job<'_>>) -> Vec<Vec<Job<'_>>> {
 
 /// The decoding of the streams, and what it has come to.
 struct Work<'o> {
-    codec: PhotoCodec,
+    codec: TokensCodec,
     recover: bool,
     limits: LimitArgument,
     output: &'o Output,
@@ -240,10 +241,10 @@ impl Work<'_> {
         path: &Path,
         size: ImageSize,
         decode: impl FnOnce(
-            &mut PhotoCodec,
+            &mut TokensCodec,
             &mut WriteRow,
             &mut dyn FnMut(usize),
-        ) -> Result<DecodeReport, PhotoError>,
+        ) -> Result<TokensDecodeReport, PhotoError>,
     ) -> Result<Value, CliError> {
         let (start, name) = (Instant::now(), input.display().to_string());
         let progress = Progress::new(&name, "windows", self.codec.windows(size));

@@ -1,7 +1,6 @@
 //! `bsq encode`: photos to small files.
 
-mod levels;
-mod tokens;
+mod said;
 
 use super::error::{CliError, Context};
 use super::failures::Failures;
@@ -15,16 +14,16 @@ use super::quality::QualityArguments;
 use super::run_arguments::RunArguments;
 use super::{Verdict, paths};
 use bsq::codec::CodecError;
-use bsq::image_io::{ImageSize, PixelRows};
+use bsq::image_io::PixelRows;
+use bsq::photo::tokens::TokensCodec;
 use bsq::photo::{EncodeOptions, PhotoCodec, PhotoError};
 use bsq::transform_codec::stream::LevelsCodec;
 use bsq_runtime::atomic_file::AtomicFile;
 use clap::Args;
-use levels::Levels;
+use said::Said;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use tokens::Tokens;
 
 /// Photos to small files that decode to the same pixels on every machine.
 #[derive(Args)]
@@ -80,35 +79,11 @@ pub struct Arguments {
     keep: Option<usize>,
 }
 
-/// What makes photos streams.
-trait PhotoEncoder {
-    /// Names of the models.
-    fn models(&self) -> Value;
-
-    /// What progress is counted in, and how much of it a picture has.
-    fn units(&self, size: ImageSize) -> (&'static str, usize);
-
-    /// Writes the stream of a picture.
-    fn encode(
-        &mut self,
-        picture: &mut dyn PixelRows,
-        file: AtomicFile,
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<(AtomicFile, Encoded), PhotoError>;
-
-    /// Whether any picture can be encoded like this.
-    fn check(&self) -> Result<(), CliError>;
-}
-
-/// What a photo came to.
-struct Encoded {
-    bytes: usize,
-    bits_per_pixel: f64,
-    /// In brackets after the size.
-    said: String,
-    details: Vec<String>,
-    /// What else there is to say, as members of an object.
-    value: Value,
+/// A codec, how it is to encode, and what it is called.
+struct Encoder {
+    codec: PhotoCodec,
+    options: EncodeOptions,
+    models: Value,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
@@ -120,19 +95,20 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         return failures.finish(output, json!({}), Verdict::Good);
     }
     let mut encoder = arguments.encoder(output)?;
-    encoder.check()?;
+    // What is wrong with --keep is wrong for every picture.
+    encoder.codec.check(&encoder.options)?;
     let mut results = Vec::new();
     for (input, path) in pairs {
-        let result = one(&mut *encoder, (input, path), arguments.limits, output);
+        let result = one(&mut encoder, (input, path), arguments.limits, output);
         results.extend(failures.keep(input, result)?);
     }
-    let mut value = encoder.models();
+    let mut value = encoder.models;
     value["images"] = results.into();
     failures.finish(output, value, Verdict::Good)
 }
 
 impl Arguments {
-    fn encoder(&self, output: &Output) -> Result<Box<dyn PhotoEncoder>, CliError> {
+    fn encoder(&self, output: &Output) -> Result<Encoder, CliError> {
         let options = self.run.options(output)?;
         let of_tokens = [
             ("--raw", self.raw),
@@ -147,13 +123,15 @@ impl Arguments {
                     file.name
                 )));
             }
-            let mut codec = LevelsCodec::new(&file, options)?;
-            codec.set_effort(self.quality.effort());
-            return Ok(Box::new(Levels {
-                codec,
-                target: self.quality.target(),
-                name: file.name,
-            }));
+            return Ok(Encoder {
+                codec: LevelsCodec::new(&file, options)?.into(),
+                options: EncodeOptions {
+                    target: self.quality.given(),
+                    effort: self.quality.effort(),
+                    ..EncodeOptions::default()
+                },
+                models: json!({ "model": file.name }),
+            });
         }
         let tokenizer = self.run.model.open(output)?;
         self.quality.refuse_for(&tokenizer.name)?;
@@ -161,17 +139,20 @@ impl Arguments {
             true => None,
             false => Some(self.prior.open_with(&tokenizer, output)?),
         };
-        Ok(Box::new(Tokens {
-            codec: PhotoCodec::new(&tokenizer, prior.as_ref(), options)?,
-            options: EncodeOptions { keep: self.keep },
-            tokenizer: tokenizer.name,
-            prior: prior.map(|prior| prior.name),
-        }))
+        let prior_name = prior.as_ref().map(|prior| &prior.name);
+        Ok(Encoder {
+            models: json!({ "model": tokenizer.name, "prior": prior_name }),
+            codec: TokensCodec::new(&tokenizer, prior.as_ref(), options)?.into(),
+            options: EncodeOptions {
+                keep: self.keep,
+                ..EncodeOptions::default()
+            },
+        })
     }
 }
 
 fn one(
-    encoder: &mut dyn PhotoEncoder,
+    encoder: &mut Encoder,
     (input, path): (&Path, &Path),
     limits: LimitArgument,
     output: &Output,
@@ -187,11 +168,13 @@ fn one(
         Ok::<_, std::io::Error>((file, partial))
     };
     let (file, _partial) = uninterrupted(create).in_(path.display())?;
-    let (unit, total) = encoder.units(size);
+    let Encoder { codec, options, .. } = encoder;
+    let (unit, total) = codec.work(size, options);
     let progress = Progress::new(&name, unit, total);
-    let encoded = encoder.encode(&mut picture, file, &mut |done| progress.set(done));
+    let mut done = |done| progress.set(done);
+    let encoded = codec.encode_rows(&mut picture, file, options, &mut done);
     drop(progress);
-    let (file, encoded) = encoded.map_err(|error| match error {
+    let (file, report) = encoded.map_err(|error| match error {
         // It is the stream that cannot be written: pictures have other errors.
         PhotoError::Codec(CodecError::Io(error)) => {
             CliError::new(format_args!("{}: {error}", path.display()))
@@ -200,14 +183,15 @@ fn one(
     })?;
     uninterrupted(|| file.commit()).in_(path.display())?;
     note(&picture, input, output);
-    let (bytes, rate) = (encoded.bytes, encoded.bits_per_pixel);
+    let (bytes, rate) = (report.bytes(), report.bits_per_pixel());
+    let said = Said::from(&report);
     let seconds = start.elapsed().as_secs_f64();
     output.say(format_args!(
         "{name} -> {}: {bytes} bytes, {rate:.4} bits per pixel ({})",
         path.display(),
-        encoded.said
+        said.short
     ))?;
-    for detail in &encoded.details {
+    for detail in &said.details {
         output.detail(detail);
     }
     output.detail(format_args!("{seconds:.2} s"));
@@ -220,7 +204,7 @@ fn one(
         "bits_per_pixel": rate,
         "seconds": seconds,
     });
-    if let (Some(all), Value::Object(more)) = (value.as_object_mut(), encoded.value) {
+    if let (Some(all), Value::Object(more)) = (value.as_object_mut(), said.value) {
         all.extend(more);
     }
     Ok(value)

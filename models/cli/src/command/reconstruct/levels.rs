@@ -48,7 +48,10 @@ fn one(
     let (limits, side_by_side) = (arguments.limits, arguments.side_by_side);
     let mut picture = open(input, limits)?;
     let size = picture.size();
-    let (work, strips) = (codec.work(size), codec.strips(size).count());
+    let (work, strips) = (
+        codec.work(size, arguments.quality.effort()),
+        codec.strips(size).count(),
+    );
     let progress = Progress::new(&input.display().to_string(), "rounds", work + strips);
     let start = Instant::now();
     let target = arguments.quality.target();

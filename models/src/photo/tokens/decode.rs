@@ -1,14 +1,15 @@
 //! The bytes of a stream to pixels.
 
-use super::{PhotoCodec, PhotoError, prior_of};
+use super::{TokensCodec, prior_of};
 use crate::codec::{CodecError, Damage, DecodedStream, Decoder, FrameReader, decode_together};
-use crate::image_io::{ImageError, ImageSize, Picture};
+use crate::image_io::{ImageSize, Picture};
+use crate::photo::{PhotoError, WriteRow};
 use crate::pipeline::PictureTokens;
 use std::io::Read;
 
 /// What a stream came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodeReport {
+pub struct TokensDecodeReport {
     /// The picture's size.
     pub size: ImageSize,
     /// Tokens of the picture.
@@ -17,11 +18,8 @@ pub struct DecodeReport {
     pub damage: Vec<Damage>,
 }
 
-/// Takes the rows of a picture: red, green and blue of every pixel, 8 bits each.
-pub type WriteRow<'a> = dyn FnMut(&[u8]) -> Result<(), ImageError> + 'a;
-
-impl PhotoCodec {
-    /// The picture of a stream. `progress` hears how many of its [`windows`](PhotoCodec::windows) are
+impl TokensCodec {
+    /// The picture of a stream. `progress` hears how many of its [`windows`](TokensCodec::windows) are
     /// done.
     ///
     /// # Errors
@@ -48,14 +46,14 @@ impl PhotoCodec {
     /// the bytes of the stream too.
     ///
     /// # Errors
-    /// As those of [`decode`](PhotoCodec::decode), and if reading or writing fails. Some rows may
+    /// As those of [`decode`](TokensCodec::decode), and if reading or writing fails. Some rows may
     /// have been given by then.
     pub fn decode_rows<R: Read>(
         &mut self,
         frames: FrameReader<R>,
         write: &mut WriteRow,
         progress: &mut dyn FnMut(usize),
-    ) -> Result<DecodeReport, PhotoError> {
+    ) -> Result<TokensDecodeReport, PhotoError> {
         let (session, codec) = self.codec_of(frames.header());
         let mut decoder = Decoder::of_frames(codec, frames)?;
         let (size, grid) = (decoder.header().size(), decoder.header().grid());
@@ -78,7 +76,7 @@ impl PhotoCodec {
         session.decode_rows::<PhotoError>(size, &mut read, &mut write, progress)?;
         // Nothing may follow the last tile.
         decoder.next_rows()?;
-        Ok(DecodeReport {
+        Ok(TokensDecodeReport {
             size,
             tokens: grid.tokens(),
             damage: decoder.damage().to_vec(),
@@ -86,7 +84,7 @@ impl PhotoCodec {
     }
 
     /// The tokens of several streams of one prior, decoded together: see [`decode_together`].
-    /// [`write_rows`](PhotoCodec::write_rows) makes pictures of them.
+    /// [`write_rows`](TokensCodec::write_rows) makes pictures of them.
     ///
     /// # Errors
     /// If the prior cannot be run; what is wrong with a stream is in its own result.
@@ -117,7 +115,7 @@ impl PhotoCodec {
         stream: DecodedStream,
         write: &mut WriteRow,
         progress: &mut dyn FnMut(usize),
-    ) -> Result<DecodeReport, PhotoError> {
+    ) -> Result<TokensDecodeReport, PhotoError> {
         let tokens = PictureTokens {
             size: stream.header.size(),
             grid: stream.tokens,
@@ -125,7 +123,7 @@ impl PhotoCodec {
         let mut write = |row: &[u8]| Ok(write(row)?);
         self.session
             .decode_grid::<PhotoError>(&tokens, &mut write, progress)?;
-        Ok(DecodeReport {
+        Ok(TokensDecodeReport {
             size: tokens.size,
             tokens: tokens.grid.shape.tokens(),
             damage: stream.damage,

@@ -1,21 +1,15 @@
 //! Pixels to the bytes of a stream.
 
-use super::{PhotoCodec, PhotoError};
+use super::TokensCodec;
 use crate::codec::{CodecError, Encoder, StreamReport};
 use crate::image_io::{ImageSize, Picture, PixelRows};
 use crate::metrics::bits_per_pixel;
+use crate::photo::PhotoError;
 use std::io::Write;
-
-/// How to encode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EncodeOptions {
-    /// Sub-tokens of every token that are written; all if `None`. The decoder makes up the others.
-    pub keep: Option<usize>,
-}
 
 /// What a picture came to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct EncodeReport {
+pub struct TokensEncodeReport {
     /// The picture's size.
     pub size: ImageSize,
     /// Tokens of the picture.
@@ -26,7 +20,7 @@ pub struct EncodeReport {
     pub stream: StreamReport,
 }
 
-impl EncodeReport {
+impl TokensEncodeReport {
     /// Bits of the stream for a pixel.
     pub fn bits_per_pixel(&self) -> f64 {
         self.rate(8 * self.stream.bytes)
@@ -42,8 +36,9 @@ impl EncodeReport {
     }
 }
 
-impl PhotoCodec {
-    /// The stream of a picture. `progress` hears how many of its [`windows`](PhotoCodec::windows) are
+impl TokensCodec {
+    /// The stream of a picture, with all sub-tokens of every token or with the first `keep`: a decoder
+    /// makes up the others. `progress` hears how many of its [`windows`](TokensCodec::windows) are
     /// done.
     ///
     /// # Errors
@@ -52,10 +47,10 @@ impl PhotoCodec {
     pub fn encode(
         &mut self,
         picture: &Picture,
-        options: EncodeOptions,
+        keep: Option<usize>,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<u8>, PhotoError> {
-        let (stream, _) = self.encode_rows(&mut picture.rows(), Vec::new(), options, progress)?;
+        let (stream, _) = self.encode_rows(&mut picture.rows(), Vec::new(), keep, progress)?;
         Ok(stream)
     }
 
@@ -63,24 +58,24 @@ impl PhotoCodec {
     /// writer back. Held are a row of windows, and as many rows of tiles as are coded together.
     ///
     /// # Errors
-    /// As those of [`encode`](PhotoCodec::encode), and if reading or writing fails.
+    /// As those of [`encode`](TokensCodec::encode), and if reading or writing fails.
     pub fn encode_rows<W: Write>(
         &mut self,
         rows: &mut dyn PixelRows,
         writer: W,
-        options: EncodeOptions,
+        keep: Option<usize>,
         progress: &mut dyn FnMut(usize),
-    ) -> Result<(W, EncodeReport), PhotoError> {
+    ) -> Result<(W, TokensEncodeReport), PhotoError> {
         let size = rows.size();
         let codec = self.codecs.get_mut(&self.main).expect("it is there");
-        let mut encoder = Encoder::new(codec, writer, size.width, size.height, options.keep)?;
+        let mut encoder = Encoder::new(codec, writer, size.width, size.height, keep)?;
         let (grid, bits) = (encoder.header().grid(), encoder.header().bits);
         let mut read = |row: &mut [u16]| Ok(rows.read_row(row)?);
         let mut write = |tokens: &[u64]| Ok(encoder.write(tokens)?);
         self.session
             .encode_rows::<PhotoError>(size, &mut read, &mut write, progress)?;
         let (writer, stream) = encoder.finish()?;
-        let report = EncodeReport {
+        let report = TokensEncodeReport {
             size,
             tokens: grid.tokens(),
             bits_per_token: usize::from(bits),
@@ -89,11 +84,11 @@ impl PhotoCodec {
         Ok((writer, report))
     }
 
-    /// Whether pictures can be encoded like this.
+    /// Whether pictures can be encoded with so many sub-tokens of every token.
     ///
     /// # Errors
     /// If a token has fewer sub-tokens.
-    pub fn check(&self, options: EncodeOptions) -> Result<(), CodecError> {
-        self.codecs[&self.main].header(1, 1, options.keep).map(drop)
+    pub fn check(&self, keep: Option<usize>) -> Result<(), CodecError> {
+        self.codecs[&self.main].header(1, 1, keep).map(drop)
     }
 }
