@@ -18,7 +18,7 @@ fn tokenizer(image_size: usize, width: usize) -> Tokenizer {
          patch_size = 8\nwidth = {width}\nlayers = {LAYERS}\nheads = {heads}\nmlp_ratio = 4\n\
          dim_ffn_output = {ffn}"
     ));
-    Tokenizer::new(&config.unwrap().model).unwrap()
+    Tokenizer::new(&config.unwrap().model)
 }
 
 fn found(function: &Function, exact: bool) -> (Function, Report) {

@@ -46,7 +46,7 @@ pub fn training_step<'g>(
     loss: &LossConfig,
     batch: usize,
 ) -> Step<'g> {
-    let tokenizer = Tokenizer::new(model).expect("the model is supported");
+    let tokenizer = Tokenizer::new(model);
     let scope = Scope::root(graph);
     let image = graph.input("image", DType::F32, tokenizer.image_shape(batch));
     let forward = tokenizer.forward(&scope, image);

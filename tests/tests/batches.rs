@@ -27,7 +27,7 @@ fn run(tokenizer: &Tokenizer, image: &HostTensor, batch: usize) -> Outputs {
 
 #[test]
 fn one_picture_or_five() {
-    let tokenizer = Tokenizer::new(&small_config().model).unwrap();
+    let tokenizer = Tokenizer::new(&small_config().model);
     let shape = tokenizer.image_shape(5);
     let all = picture(shape, 11);
     let together = run(&tokenizer, &all, 5);

@@ -111,7 +111,7 @@ const FORMATS: [(&str, Precision, bool); 5] = [
 /// Encoding and decoding of a tokenizer in every format, and its training step.
 fn add_tokenizer(kernels: &mut Kernels, path: &Path) {
     let (config, _) = Config::load(path).unwrap();
-    let tokenizer = Tokenizer::new(&config.model).unwrap();
+    let tokenizer = Tokenizer::new(&config.model);
     let name = path.file_name().unwrap().to_string_lossy();
     for (format, precision, tf32) in FORMATS {
         let options = options(precision, tf32, true);
@@ -134,7 +134,7 @@ fn add_tokenizer(kernels: &mut Kernels, path: &Path) {
 /// Encoding without the one contraction that `int8` leaves in bf16; decoding has none.
 fn add_all_bytes(kernels: &mut Kernels, path: &Path) {
     let (config, _) = Config::load(path).unwrap();
-    let tokenizer = Tokenizer::new(&config.model).unwrap();
+    let tokenizer = Tokenizer::new(&config.model);
     let name = path.file_name().unwrap().to_string_lossy();
     let options = options(Precision::Int8All, false, true);
     let function = encode_function(&tokenizer, 1);
@@ -226,7 +226,7 @@ fn the_table_of_kernels_is_as_recorded() {
     for path in ["default.toml", "reference/bsq_128_b18.yaml"] {
         for (format, precision, tf32) in [FORMATS[0], FORMATS[2], FORMATS[3]] {
             let (config, _) = Config::load(configs().join(path)).unwrap();
-            let tokenizer = Tokenizer::new(&config.model).unwrap();
+            let tokenizer = Tokenizer::new(&config.model);
             let mut kernels = Kernels::default();
             let options = options(precision, tf32, true);
             kernels.add("", &encode_function(&tokenizer, 1), &options);

@@ -74,7 +74,7 @@ fn config() -> Config {
 }
 
 fn forward() -> Function {
-    let tokenizer = Tokenizer::new(&config().model).unwrap();
+    let tokenizer = Tokenizer::new(&config().model);
     let graph = Graph::new();
     let image = graph.input("image", DType::F32, tokenizer.image_shape(BATCH));
     let forward = tokenizer.forward(&Scope::root(&graph), image);

@@ -31,7 +31,7 @@ fn training_has_the_bits_of_every_machine() {
     let config = small_config();
     let graph = Graph::new();
     let step = training_step(&graph, &config.model, &config.loss, 3);
-    let tokenizer = Tokenizer::new(&config.model).unwrap();
+    let tokenizer = Tokenizer::new(&config.model);
     let mut parameters: Tensors = tokenizer.init(7).unwrap();
     parameters.extend(step.initial_state(&parameters).unwrap());
     let mut gpu = Gpu::new(&step.function(), Target::default(), &parameters, 3);
@@ -109,7 +109,7 @@ fn the_prior_has_the_bits_of_the_cpu() {
 /// The small tokenizer's reconstruction, and its parameters.
 fn forward() -> (Function, Tensors, HostTensor) {
     let config = small_config();
-    let tokenizer = Tokenizer::new(&config.model).unwrap();
+    let tokenizer = Tokenizer::new(&config.model);
     let graph = Graph::new();
     let shape = tokenizer.image_shape(2);
     let image = graph.input("image", DType::F32, shape);

@@ -23,7 +23,7 @@ fn train(family: Family, threads: usize) -> String {
     let config = small_config();
     let graph = Graph::new();
     let step = training_step(&graph, &config.model, &config.loss, 3);
-    let tokenizer = bsq::tokenizer::Tokenizer::new(&config.model).unwrap();
+    let tokenizer = bsq::tokenizer::Tokenizer::new(&config.model);
     let mut parameters: BTreeMap<String, HostTensor> = tokenizer.init(7).unwrap();
     parameters.extend(step.initial_state(&parameters).unwrap());
 

@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let program = std::env::args().nth(1).unwrap_or_default();
     let mut config = Config::from_toml(CONFIG)?;
     config.data.batch_size = 1;
-    let tokenizer = Tokenizer::new(&config.model)?;
+    let tokenizer = Tokenizer::new(&config.model);
     let parameters = tokenizer.init(0)?;
     let (function, parameters) = match program.as_str() {
         "encode" => (encode_function(&tokenizer, 1), parameters),

@@ -202,7 +202,7 @@ fn serve(
 ) -> Result<(), Box<dyn Error>> {
     let (mut config, _) = Config::load(folder.join("model.toml"))?;
     config.data.batch_size = batch;
-    let tokenizer = Tokenizer::new(&config.model)?;
+    let tokenizer = Tokenizer::new(&config.model);
     let read = |name: &str| load(folder.join(name), Weights::Raw);
     let weights: Tensors = read("weights.safetensors")?.tensors.into_iter().collect();
     let mut inputs: Tensors = read(&format!("inputs-{batch}.safetensors"))?

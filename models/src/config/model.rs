@@ -74,6 +74,9 @@ section! {
         mask_type: MaskType = MaskType::None,
         /// Tokens per block of the mask; not positive means tokens per frame.
         mask_block_size: i64 = -1,
+        /// As the reference implementation: what a block-causal mask is to hide has 1 added to its
+        /// score instead, and is seen. For checkpoints that were trained so.
+        mask_compat: bool = false,
         /// Decoder only: a hidden layer with tanh before the projection to pixels.
         use_ffn_output: bool = true,
         /// Decoder only: features of that hidden layer.
@@ -311,8 +314,14 @@ impl VitConfig {
         require(
             vit.cross_frames || vit.num_frames == 1,
             &key("cross_frames"),
-            || "must be true: frames on their own are not implemented".into(),
-        )
+            || {
+                "must be true: frames on their own are clips of one frame (block-causal models take those)".into()
+            },
+        )?;
+        let compat = !vit.mask_compat || vit.mask_type == MaskType::BlockCausal;
+        require(compat, &key("mask_compat"), || {
+            "is for mask_type = \"block-causal\"".into()
+        })
     }
 }
 

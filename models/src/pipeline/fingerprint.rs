@@ -100,6 +100,7 @@ impl Fnv {
             ln_post,
             mask_type,
             mask_block_size,
+            mask_compat,
             use_ffn_output,
             dim_ffn_output,
         } = vit;
@@ -110,6 +111,10 @@ impl Fnv {
         }
         self.number(*mask_type as u64);
         self.number(*mask_block_size as u64);
+        // Models of before had no such key.
+        if *mask_compat {
+            self.bytes(b"mask_compat");
+        }
         self.number(*dim_ffn_output as u64);
     }
 

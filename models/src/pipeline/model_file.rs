@@ -103,7 +103,7 @@ impl ModelFile {
             })?,
             None => config_beside(path)?,
         };
-        let tokenizer = Tokenizer::new(&config.model)?;
+        let tokenizer = Tokenizer::new(&config.model);
         let parameters = tokenizer
             .load(checkpoint)
             .map_err(|error| ModelError::Mismatch {
@@ -123,7 +123,7 @@ impl ModelFile {
     /// # Errors
     /// If the configuration is one for clips, or memory runs out.
     pub fn untrained(name: &str, config: Config, seed: u64) -> Result<ModelFile, ModelError> {
-        let tokenizer = Tokenizer::new(&config.model)?;
+        let tokenizer = Tokenizer::new(&config.model);
         let parameters = tokenizer.init(seed)?;
         Ok(ModelFile {
             name: name.to_string(),

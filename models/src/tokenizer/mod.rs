@@ -35,7 +35,7 @@
 //!     heads = 4
 //!     mlp_ratio = 4
 //! "#).unwrap();
-//! let tokenizer = Tokenizer::new(&config.model).unwrap();
+//! let tokenizer = Tokenizer::new(&config.model);
 //! let g = Graph::new();
 //! let image = g.input("image", DType::F32, [1, 3, 32, 32]);
 //! let forward = tokenizer.forward(&Scope::root(&g), image);
@@ -45,6 +45,7 @@
 
 pub mod bits;
 mod bsq;
+mod clips;
 mod entropy;
 pub(crate) mod logit_laplace;
 mod parameters;
@@ -56,7 +57,7 @@ pub use bsq::BsqTerms;
 pub use parameters::{BUFFERS, LoadError};
 pub use transform_path::TransformPath;
 
-use crate::config::{ConfigError, Problem, QuantizerConfig, TokenizerConfig};
+use crate::config::{QuantizerConfig, TokenizerConfig};
 use bsq_ir::{DType, Scope, Tensor};
 use bsq_nn::layers::{patchify, unpatchify};
 
@@ -74,6 +75,8 @@ pub struct Tokenizer {
 /// What the encoder makes of a picture.
 #[derive(Clone, Copy, Debug)]
 pub struct EncoderOutput<'g> {
+    /// Frames of each clip: 1 of a picture. `tokens` below are of all of them.
+    pub frames: usize,
     /// The encoder's last features, `[batch, tokens, width]`.
     pub features: Tensor<'g>,
     /// Their projection, `[batch, tokens, embed_dim]`; with a linear path the folds of its
@@ -134,21 +137,10 @@ pub struct Forward<'g> {
 }
 
 impl Tokenizer {
-    /// # Errors
-    /// If the configuration is one for clips: those are not supported yet.
-    pub fn new(config: &TokenizerConfig) -> Result<Tokenizer, ConfigError> {
-        if config.encoder.num_frames > 1 {
-            let key = "model.vitconfig.num_frames".to_string();
-            let reason = "tokenizers of clips are not supported yet: must be 1".to_string();
-            let problem = Problem::Invalid { key, reason };
-            return Err(ConfigError {
-                file: None,
-                line: None,
-                problem,
-            });
-        }
+    /// The architecture of a configuration.
+    pub fn new(config: &TokenizerConfig) -> Tokenizer {
         let config = config.clone();
-        Ok(Tokenizer { config })
+        Tokenizer { config }
     }
 
     /// What it was made from.
@@ -162,10 +154,23 @@ impl Tokenizer {
         [batch, CHANNELS, size.height, size.width]
     }
 
-    /// The whole pass, with the quantizer's loss.
+    /// The shape of a batch of clips, `[batch, 3, frames, height, width]`.
+    pub fn clip_shape(&self, batch: usize, frames: usize) -> [usize; 5] {
+        let size = self.config.encoder.image_size;
+        [batch, CHANNELS, frames, size.height, size.width]
+    }
+
+    /// Frames that a clip has at most; 1 if the model is one for pictures.
+    pub fn frames(&self) -> usize {
+        self.config.encoder.num_frames
+    }
+
+    /// The whole pass, with the quantizer's loss. Of a clip, everything that is `[batch, 3, height,
+    /// width]` in the results is `[batch, 3, frames, height, width]`, and tokens are frame by frame.
     ///
     /// # Panics
-    /// If the image is not `[batch, 3, height, width]` of the model's size.
+    /// If the image is neither pictures `[batch, 3, height, width]` of the model's size nor clips
+    /// `[batch, 3, frames, height, width]` of as many frames as it has or fewer.
     #[track_caller]
     pub fn forward<'g>(&self, scope: &Scope<'g>, image: Tensor<'g>) -> Forward<'g> {
         let encoded = self.encode(scope, image);
@@ -187,7 +192,11 @@ impl Tokenizer {
                 let straight = middles + (companded - companded.stop_gradient());
                 self.decode_companded(scope, &path, straight)
             }
-            _ => self.decode(scope, quantized.codes),
+            _ => self.decode_frames(scope, quantized.codes),
+        };
+        let decoded = match image.shape().rank() {
+            4 => decoded,
+            _ => decoded.clips(encoded.frames),
         };
         Forward {
             encoded,
@@ -198,16 +207,15 @@ impl Tokenizer {
         }
     }
 
-    /// Pictures to tokens, without a loss.
+    /// Pictures or clips to tokens, without a loss.
     ///
     /// # Panics
-    /// If the image is not `[batch, 3, height, width]` of the model's size.
+    /// As those of [`forward`](Tokenizer::forward).
     #[track_caller]
     pub fn encode<'g>(&self, scope: &Scope<'g>, image: Tensor<'g>) -> EncoderOutput<'g> {
-        let shape = image.shape();
-        let expected = self.image_shape(shape.first().copied().unwrap_or(0));
-        assert_eq!(shape[..], expected, "the shape of a batch of pictures");
+        let (image, frames) = self.as_frames(image);
         let (vit, scope) = (&self.config.encoder, &scope.sharing());
+        let by_clip = |tokens: Tensor<'g>| clips::tokens_by_clip(tokens, frames);
         let image = match self.config.logit_laplace {
             true => logit_laplace::squeeze(image),
             false => image,
@@ -215,13 +223,14 @@ impl Tokenizer {
         let (encoder, quant_embed) = (scope / "encoder", scope / "quant_embed");
         let (features, companded, projected) = match self.transform_path() {
             None => {
-                let features = vit::encoder(vit, &encoder, patchify(image, vit.patch_size));
+                let patches = by_clip(patchify(image, vit.patch_size));
+                let features = vit::encoder(vit, &encoder, patches);
                 let projected = features.linear(&quant_embed, self.embed_dim());
                 (features, None, projected)
             }
             Some(path) => {
                 let place = scope / "transform";
-                let coordinates = path.analyse(&place, image);
+                let coordinates = path.analyse(&place, image).map(by_clip);
                 let features = vit::encoder(vit, &encoder, coordinates.companded);
                 let y = path.compand(&place, &quant_embed, coordinates, features);
                 (features, Some(y), path.fold(y))
@@ -252,6 +261,7 @@ impl Tokenizer {
             }
         };
         EncoderOutput {
+            frames,
             features,
             projected,
             companded,
@@ -268,14 +278,37 @@ impl Tokenizer {
     #[track_caller]
     pub fn decode<'g>(&self, scope: &Scope<'g>, codes: Tensor<'g>) -> DecoderOutput<'g> {
         let shape = codes.shape();
-        let (vit, scope) = (&self.config.decoder, &scope.sharing());
-        let expected = [vit.tokens(), self.embed_dim()];
+        let expected = [self.config.decoder.tokens(), self.embed_dim()];
         let fits = shape.rank() == 3 && shape[1..] == expected;
         assert!(
             fits,
             "codes are [batch, {}, {}], not {shape}",
             expected[0], expected[1]
         );
+        self.decode_frames(scope, codes)
+    }
+
+    /// Codes `[batch, frames * tokens, embed_dim]` to clips, `[batch, 3, frames, height, width]`.
+    ///
+    /// # Panics
+    /// If the codes have another shape, or are those of more frames than the model has.
+    #[track_caller]
+    pub fn decode_clip<'g>(&self, scope: &Scope<'g>, codes: Tensor<'g>) -> DecoderOutput<'g> {
+        let shape = codes.shape();
+        let (tokens, bits) = (self.config.decoder.tokens(), self.embed_dim());
+        let fits = shape.rank() == 3 && shape[2] == bits;
+        let frames = shape.get(1).copied().unwrap_or(0) / tokens;
+        assert!(
+            fits && shape[1] == frames * tokens && (1..=self.frames()).contains(&frames),
+            "codes are [batch, frames * {tokens}, {bits}] of at most {} frames, not {shape}",
+            self.frames()
+        );
+        self.decode_frames(scope, codes).clips(frames)
+    }
+
+    /// Codes of frames to what they look like, `[batch * frames, 3, height, width]`.
+    fn decode_frames<'g>(&self, scope: &Scope<'g>, codes: Tensor<'g>) -> DecoderOutput<'g> {
+        let (vit, scope) = (&self.config.decoder, &scope.sharing());
         if let Some(path) = self.transform_path() {
             let middles = path.unfold(self.signs(codes));
             return self.decode_companded(scope, &path, middles);
@@ -287,6 +320,7 @@ impl Tokenizer {
         let pixels = planes * vit.patch_size * vit.patch_size;
         let embedded = codes.linear(&(scope / "post_quant_embed"), vit.width);
         let tokens = vit::decoder(vit, &(scope / "decoder"), embedded, vit::output(pixels));
+        let tokens = clips::tokens_by_frame(tokens, vit.tokens());
         let grid = vit.grid();
         let raw = unpatchify(tokens, (grid.rows, grid.columns), vit.patch_size);
         let [low, high] = self.config.clamp_range;
@@ -311,6 +345,8 @@ impl Tokenizer {
         let embedded = companded.linear(&(scope / "post_quant_embed"), vit.width);
         let output = transform_path::zero(path.transform.features());
         let added = vit::decoder(vit, &(scope / "decoder"), embedded, output);
+        let [companded, added] =
+            [companded, added].map(|tokens| clips::tokens_by_frame(tokens, vit.tokens()));
         let raw = path.synthesise(&(scope / "transform"), companded, added);
         let [low, high] = self.config.clamp_range;
         let reconstruction = raw.clamp(low, high);

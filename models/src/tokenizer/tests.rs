@@ -243,8 +243,7 @@ fn released_models_have_their_published_numbers_of_parameters() {
         (bsq(36, 1), 256, 174_843_876, 0),
         (vq.to_string(), 256, 174_825_432, 4_717_440),
     ] {
-        let config = configuration(&model, &released(pixels));
-        let tokenizer = Tokenizer::new(&config.model).unwrap();
+        let tokenizer = Tokenizer::new(&configuration(&model, &released(pixels)).model);
         let (mut of_trained, mut of_frozen) = (0, 0);
         for spec in tokenizer.parameters() {
             match tokenizer.is_trained(&spec.name) {
@@ -256,9 +255,19 @@ fn released_models_have_their_published_numbers_of_parameters() {
     }
 }
 
+/// The video tokenizer of the paper: 16 frames.
+#[test]
+fn a_model_of_clips_has_two_tables_of_frames_more() {
+    let model = "embed_dim = 18\nembed_group_size = 9\npersample_entropy_compute = \"analytical\"";
+    let vit = format!("{}\nnum_frames = 16", released(128));
+    let specs = Tokenizer::new(&configuration(model, &vit).model).parameters();
+    let elements: usize = specs.iter().map(|spec| spec.ty.shape.elements()).sum();
+    assert_eq!(elements, 173_661_138);
+}
+
 /// Everything of a small model on random weights, by name.
 fn small_forward(model: &str, batch: usize) -> (Tokenizer, Tensors) {
-    let tokenizer = Tokenizer::new(&configuration(model, SMALL).model).unwrap();
+    let tokenizer = Tokenizer::new(&configuration(model, SMALL).model);
     let g = Graph::new();
     let scope = Scope::root(&g);
     let image = g.input("image", DType::F32, tokenizer.image_shape(batch));
@@ -353,20 +362,10 @@ fn features_have_unit_length() {
 }
 
 #[test]
-fn clips_are_refused_with_the_key() {
-    let config = configuration("embed_dim = 18", &format!("{SMALL}\nnum_frames = 4"));
-    let error = Tokenizer::new(&config.model).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "model.vitconfig.num_frames: tokenizers of clips are not supported yet: must be 1"
-    );
-}
-
-#[test]
 fn a_checkpoint_of_other_groups_is_refused() {
     use bsq_runtime::checkpoint::Checkpoint;
     let model = "embed_dim = 4\nembed_group_size = 2";
-    let tokenizer = Tokenizer::new(&configuration(model, SMALL).model).unwrap();
+    let tokenizer = Tokenizer::new(&configuration(model, SMALL).model);
     let mut checkpoint = Checkpoint {
         tensors: tokenizer.init(0).unwrap(),
         ..Checkpoint::default()

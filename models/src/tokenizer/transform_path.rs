@@ -41,6 +41,16 @@ pub(super) struct Coordinates<'g> {
     pub companded: Tensor<'g>,
 }
 
+impl<'g> Coordinates<'g> {
+    /// Both, reshaped.
+    pub(super) fn map(self, f: impl Fn(Tensor<'g>) -> Tensor<'g>) -> Coordinates<'g> {
+        Coordinates {
+            scaled: f(self.scaled),
+            companded: f(self.companded),
+        }
+    }
+}
+
 impl TransformPath {
     pub(crate) fn new(config: &TransformPathConfig, vit: &VitConfig, channels: usize) -> Self {
         let grid = vit.grid();

@@ -1,9 +1,13 @@
 //! The vision transformer of encoder and decoder: pre-norm blocks, exact GELU, no class token.
+//!
+//! Tokens of a clip are frame by frame; how many frames there are is told by their number.
 
-use crate::config::VitConfig;
+use crate::config::{MaskType, VitConfig};
 use bsq_ir::tensor::Init;
-use bsq_ir::{Scope, Tensor};
-use bsq_nn::layers::{Attention, Block, LayerNorm, Linear, Mlp, Start, Transformer};
+use bsq_ir::{DType, Graph, Scope, Tensor};
+use bsq_nn::layers::{
+    Attention, Block, Heads, LayerNorm, Linear, Mlp, Start, Transformer, block_causal,
+};
 
 /// Weights and position embeddings start normal with this deviation.
 const DEVIATION: f32 = 0.02;
@@ -15,7 +19,7 @@ pub(super) fn encoder<'g>(
     scope: &Scope<'g>,
     patches: Tensor<'g>,
 ) -> Tensor<'g> {
-    let position = position_embedding(config, scope);
+    let position = position_embedding(config, scope, patches.shape()[1]);
     let embedding = Linear {
         bias: (!config.ln_pre).then_some(Start::FanIn),
         ..normal(config.width)
@@ -33,7 +37,7 @@ pub(super) fn decoder<'g>(
     embedded: Tensor<'g>,
     last: Linear,
 ) -> Tensor<'g> {
-    let position = position_embedding(config, scope);
+    let position = position_embedding(config, scope, embedded.shape()[1]);
     let mut x = transformer(config, scope, embedded + position);
     if config.ln_post {
         x = LayerNorm::default().forward(&(scope / "ln_post"), x);
@@ -54,12 +58,64 @@ pub(super) fn output(outputs: usize) -> Linear {
     }
 }
 
-fn position_embedding<'g>(config: &VitConfig, scope: &Scope<'g>) -> Tensor<'g> {
-    let shape = [config.tokens(), config.width];
-    scope.parameter("positional_embedding", shape, Init::Normal(DEVIATION))
+/// `[tokens, width]`: of a model of clips, the sum of a token's place in its frame and of its frame's
+/// in the clip, which starts at zero: a clip of one frame is a picture.
+fn position_embedding<'g>(config: &VitConfig, scope: &Scope<'g>, tokens: usize) -> Tensor<'g> {
+    let (each, width) = (config.tokens(), config.width);
+    let place = scope.parameter(
+        "positional_embedding",
+        [each, width],
+        Init::Normal(DEVIATION),
+    );
+    if config.num_frames == 1 {
+        return place;
+    }
+    let shape = [config.num_frames, width];
+    let time = scope.parameter("temporal_positional_embedding", shape, Init::Constant(0.0));
+    let frames = tokens / each;
+    let time = time.slice(0, 0..frames).unsqueeze(1);
+    (place.unsqueeze(0) + time).reshape([tokens, width])
 }
 
-/// Every token attends to every token.
+/// What a layer's heads attend to.
+fn attend<'g>(config: &VitConfig, heads: Heads<'g>) -> Tensor<'g> {
+    let (graph, tokens) = (heads.queries.graph(), heads.queries.shape()[2]);
+    match config.mask_type {
+        MaskType::None => heads.attend(None),
+        MaskType::Causal => heads.attend(Some(mask(graph, tokens, 1))),
+        MaskType::BlockCausal => {
+            let size = match usize::try_from(config.mask_block_size) {
+                Err(_) | Ok(0) => config.tokens(),
+                Ok(size) => size,
+            };
+            let mask = mask(graph, tokens, size);
+            match config.mask_compat {
+                true => attend_as_reference(heads, mask),
+                false => heads.attend(Some(mask)),
+            }
+        }
+    }
+}
+
+/// `bool[tokens, tokens]`; the last block may be shorter.
+fn mask(graph: &Graph, tokens: usize, size: usize) -> Tensor<'_> {
+    let whole = tokens.next_multiple_of(size);
+    let mask = block_causal(graph, whole, size);
+    match whole == tokens {
+        true => mask,
+        false => mask.slice(0, 0..tokens).slice(1, 0..tokens),
+    }
+}
+
+/// The reference adds 1 to the scores that its mask is to hide, and hides none.
+fn attend_as_reference<'g>(heads: Heads<'g>, mask: Tensor<'g>) -> Tensor<'g> {
+    let shape = heads.queries.shape();
+    let scale = 1.0 / (shape[3] as f64).sqrt();
+    let scores = heads.queries.matmul(heads.keys.swap_axes(-1, -2)) * scale;
+    let bias = 1.0 - mask.cast(DType::F32);
+    (scores + bias).softmax().matmul(heads.values)
+}
+
 fn transformer<'g>(config: &VitConfig, scope: &Scope<'g>, mut x: Tensor<'g>) -> Tensor<'g> {
     if config.ln_pre {
         x = LayerNorm::default().forward(&(scope / "ln_pre"), x);
@@ -81,7 +137,7 @@ fn transformer<'g>(config: &VitConfig, scope: &Scope<'g>, mut x: Tensor<'g>) -> 
         },
     };
     let blocks = scope / "transformer" / "resblocks";
-    transformer.forward(&blocks, x, &mut |_, heads| heads.attend(None))
+    transformer.forward(&blocks, x, &mut |_, heads| attend(config, heads))
 }
 
 fn normal(outputs: usize) -> Linear {

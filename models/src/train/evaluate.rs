@@ -57,7 +57,7 @@ impl Evaluator {
         threads: usize,
         device: Device,
     ) -> Result<Evaluator, TrainError> {
-        let tokenizer = Tokenizer::new(&config.model)?;
+        let tokenizer = Tokenizer::new(&config.model);
         let graph = Graph::new();
         let image = graph.input("image", DType::F32, tokenizer.image_shape(BATCH));
         let forward = tokenizer.forward(&Scope::root(&graph), image);

@@ -41,7 +41,7 @@ pub fn run_with(
     let config = &run.config;
     check_supported(config)?;
     let folder = TrainingFolder::of(&run.out, run.resume)?;
-    let tokenizer = Tokenizer::new(&config.model)?;
+    let tokenizer = Tokenizer::new(&config.model);
     let specs = tokenizer.parameters();
     let names = specs.iter().map(|spec| spec.name.as_str());
     check_freeze(&config.train, names)?;

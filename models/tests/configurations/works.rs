@@ -40,7 +40,7 @@ fn tokenizer(text: &str, choice: u64) -> Result<Tried, String> {
     let config = Config::from_toml(text).map_err(words)?;
     assert_eq!(Config::from_toml(&config.to_toml()).as_ref(), Ok(&config));
     check_supported(&config).map_err(words)?;
-    let tokenizer = Tokenizer::new(&config.model).map_err(words)?;
+    let tokenizer = Tokenizer::new(&config.model);
     if is_large(&config) {
         return Ok(Tried::Large);
     }

@@ -132,7 +132,7 @@ fn frozen_parameters_keep_their_values() {
     let task = training(&config, data.path(), out.path());
     train(&task).unwrap();
     let saved = TrainingCheckpoint::read(out.path().join(FILE_NAME)).unwrap();
-    let start = bsq::tokenizer::Tokenizer::new(&task.config.model).unwrap();
+    let start = bsq::tokenizer::Tokenizer::new(&task.config.model);
     let start = start.init(task.config.train.seed).unwrap();
     for (name, tensor) in saved.parameters(Weights::Raw) {
         let frozen = name.starts_with("encoder.") || name.starts_with("quant_embed.");

@@ -29,7 +29,7 @@ fn the_python_loader_trains_as_the_cpu_does() {
     let graph = Graph::new();
     let step = training_step(&graph, &config.model, &config.loss, 1);
     let function = step.function();
-    let tokenizer = Tokenizer::new(&config.model).unwrap();
+    let tokenizer = Tokenizer::new(&config.model);
     let mut parameters = tokenizer.init(7).unwrap();
     parameters.extend(step.initial_state(&parameters).unwrap());
     let inputs = [

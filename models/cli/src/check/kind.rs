@@ -76,11 +76,6 @@ impl Kind {
             _ => return None,
         })
     }
-
-    /// Whether [`check`](super::check) runs such cases.
-    pub fn is_supported(self) -> bool {
-        self != Kind::VideoTokenizer
-    }
 }
 
 impl fmt::Display for Kind {

@@ -20,11 +20,15 @@ const REFERENCE_BETA: f64 = 0.25;
 /// The recorded tokenizer, with the weight of the commitment term that was in effect.
 pub(super) fn tokenizer(case: &Case, key: &str) -> Result<Tokenizer, CheckError> {
     let mut config = TokenizerConfig::from_json(&case.description[key])?;
+    let compat = case.description["mask_mode"] == "ref";
+    for vit in [&mut config.encoder, &mut config.decoder] {
+        vit.mask_compat = compat;
+    }
     if let QuantizerConfig::Bsq(bsq) = &mut config.quantizer {
         let recorded = case.optional_number("effective_beta");
         (bsq.beta, bsq.beta_compat) = (recorded.unwrap_or(REFERENCE_BETA), false);
     }
-    Ok(Tokenizer::new(&config)?)
+    Ok(Tokenizer::new(&config))
 }
 
 /// The recorded loss: the weighted terms.

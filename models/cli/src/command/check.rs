@@ -18,9 +18,8 @@ Compares this implementation with recorded cases of another one, tensor by tenso
 
 A case is CASE.json, a configuration with scalars, and the recorded weights, inputs and results \
 beside it as CASE.weights.safetensors and CASE.io.safetensors. The case is compiled and run; every \
-recorded tensor is printed with its error and the largest error that passes. Cases of kinds that \
-are not supported yet are listed as such and count neither as passed nor as failed. So are cases with \
-real weights that are not at hand: they are skipped, with the name of the file.
+recorded tensor is printed with its error and the largest error that passes. Cases with real weights \
+that are not at hand are skipped, with the name of the file, and count neither as passed nor as failed.
 
 A file that cannot be read or is no such case does not keep the others from being checked. The exit \
 code is then 2; it is 1 if any tensor is off.")]
@@ -77,9 +76,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             .count()
     };
     let (passed, failed) = (count(Outcome::Passed), count(Outcome::Failed));
-    let (unsupported, skipped) = (count(Outcome::NotSupported), count(Outcome::Skipped));
-    let errors = count(Outcome::Error);
-    let mut summary = format!("{passed} passed, {failed} failed, {unsupported} not supported yet");
+    let (skipped, errors) = (count(Outcome::Skipped), count(Outcome::Error));
+    let mut summary = format!("{passed} passed, {failed} failed");
     if skipped > 0 {
         summary += &format!(", {skipped} skipped");
     }
@@ -90,7 +88,6 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     output.value(&json!({
         "passed": passed,
         "failed": failed,
-        "not_supported": unsupported,
         "skipped": skipped,
         "errors": errors,
         "cases": entries.iter().map(Entry::json).collect::<Vec<Value>>(),
@@ -189,7 +186,6 @@ impl Entry {
 enum Outcome {
     Passed,
     Failed,
-    NotSupported,
     Skipped,
     Error,
 }
@@ -199,17 +195,15 @@ impl Outcome {
         match self {
             Outcome::Passed => "passed",
             Outcome::Failed => "FAILED",
-            Outcome::NotSupported => "not supported yet",
             Outcome::Skipped => "skipped",
             Outcome::Error => "not read",
         }
     }
 
     fn of(report: &CaseReport) -> Outcome {
-        match (report.is_supported(), report.passes()) {
-            (false, _) => Outcome::NotSupported,
-            (true, true) => Outcome::Passed,
-            (true, false) => Outcome::Failed,
+        match report.passes() {
+            true => Outcome::Passed,
+            false => Outcome::Failed,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The functions of a model that `explain` shows and `bench` measures.
 
-use super::error::{CliError, Context};
+use super::error::CliError;
 use super::output::Output;
 use super::prior::prior_config;
 use bsq::config::{Config, PriorConfig};
@@ -91,7 +91,7 @@ impl Subject {
                 config
             }
         };
-        let tokenizer = Tokenizer::new(&config.model).in_(name)?;
+        let tokenizer = Tokenizer::new(&config.model);
         Ok(Subject::Tokenizer(Box::new(config), Box::new(tokenizer)))
     }
 

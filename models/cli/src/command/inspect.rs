@@ -107,7 +107,7 @@ fn inspect_config(path: &Path, output: &Output) -> Result<Value, CliError> {
         for notice in notices {
             output.note(format_args!("{}: {notice}", path.display()));
         }
-        let tokenizer = Tokenizer::new(&config.model)?;
+        let tokenizer = Tokenizer::new(&config.model);
         (tokenizer.parameters(), architecture(&config))
     };
     let count: usize = specs.iter().map(|spec| spec.ty.shape.elements()).sum();

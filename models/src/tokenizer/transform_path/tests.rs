@@ -18,7 +18,7 @@ fn tokenizer(bits: &[usize]) -> Tokenizer {
          [model.vitconfig]\nimage_size = [16, 32]\npatch_size = 4\nwidth = 16\nlayers = 1\n\
          heads = 2\nmlp_ratio = 2\nln_pre = false\nuse_ffn_output = false\n"
     );
-    Tokenizer::new(&Config::from_toml(&text).unwrap().model).unwrap()
+    Tokenizer::new(&Config::from_toml(&text).unwrap().model)
 }
 
 fn path(bits: &[usize]) -> TransformPath {
