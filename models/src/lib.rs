@@ -52,6 +52,7 @@ pub mod token_grid;
 pub mod tokenizer;
 pub mod train;
 pub mod transform_codec;
+pub mod video_io;
 pub mod weights_file;
 
 pub use bsq_ir as ir;
