@@ -29,6 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod clip_codec;
 pub mod codec;
 pub mod config;
 pub mod data;

@@ -36,6 +36,18 @@ pub enum CodecError {
     /// A tile's checksum is wrong.
     #[error("{0} is damaged; --recover decodes the others")]
     DamagedTile(Damage),
+    /// A group of a clip's frames is damaged.
+    #[error("group {group} is damaged; --recover decodes the others")]
+    DamagedGroup {
+        /// Counted from 1.
+        group: usize,
+    },
+    /// A clip's stream ends before its index.
+    #[error("the clip ends in or before group {group}; --recover decodes what is there")]
+    CutClip {
+        /// Counted from 1.
+        group: usize,
+    },
     /// Something follows the last tile.
     #[error("something follows the last tile: the file is longer than its stream")]
     Trailing,

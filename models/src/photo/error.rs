@@ -30,6 +30,12 @@ pub enum PhotoError {
         stream: &'static str,
         name: String,
     },
+    /// A clip is coded frame by frame.
+    #[error("a clip is coded at a quality or a step; sizes and fidelities are not searched for")]
+    NoSearch,
+    /// A group without frames.
+    #[error("a group has at least one frame")]
+    EmptyGroup,
     /// An option of codecs of the other kind.
     #[error("{option} is not for {name}, which is a {kind}")]
     OtherOption {

@@ -6,9 +6,10 @@
 
 use super::context::{NEIGHBOURS, neighbour};
 use super::functions::{group_function, patches_function, side_function};
-use super::level_coder::{Decide, Distribution};
+use super::level_coder::{Decide, Distribution, LevelEncoder};
 use super::logistic::TABLE;
 use super::{PartLevels, TransformCodec};
+use crate::codec::SymbolDecoder;
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::{BoundPrograms, CompileOptions, HostTensor, ProgramError};
 use std::ops::Range;
@@ -45,13 +46,58 @@ impl ContextCoder {
         self.programs.compile_time()
     }
 
+    /// Writes the levels of all parts of a strip. Returns, for [`read`](ContextCoder::read), how many
+    /// groups of each part are coded, and the bits of each.
+    ///
+    /// # Errors
+    /// If a program cannot be compiled or run.
+    pub fn write(
+        &mut self,
+        levels: &mut [PartLevels],
+        step: f32,
+        coder: &mut LevelEncoder,
+    ) -> Result<Vec<(u8, f64)>, ProgramError> {
+        let mut written = Vec::new();
+        for (index, part) in self.codec.parts().iter().enumerate() {
+            let used = levels[index].used_coordinates();
+            let groups = part.context.groups();
+            let groups = groups.iter().filter(|group| group.start < used).count();
+            let before = coder.bits;
+            self.code(index, groups, levels, step, coder)?;
+            written.push((groups as u8, coder.bits - before));
+        }
+        Ok(written)
+    }
+
+    /// Fills in the levels of all parts of a strip, which are zero before. False if no encoder has
+    /// written this.
+    ///
+    /// # Errors
+    /// If a program cannot be compiled or run.
+    pub fn read(
+        &mut self,
+        groups: &[u8],
+        levels: &mut [PartLevels],
+        step: f32,
+        coder: &mut SymbolDecoder,
+    ) -> Result<bool, ProgramError> {
+        for (index, part) in self.codec.parts().iter().enumerate() {
+            let groups = usize::from(groups[index]);
+            let is_known = groups <= part.context.groups().len();
+            if !is_known || !self.code(index, groups, levels, step, coder)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Codes the levels of part `index` of a strip, of which the first `groups` groups of
     /// coordinates may be other than zero. `levels` are those of all parts; a decoder fills in
     /// this one's. False if no encoder has written what a decoder reads.
     ///
     /// # Errors
     /// If a program cannot be compiled or run.
-    pub fn code(
+    fn code(
         &mut self,
         index: usize,
         groups: usize,

@@ -12,13 +12,12 @@ use std::path::{Path, PathBuf};
 /// The files that begin as pictures within the limits, each with what belongs to it: found before a
 /// model is read. What is wrong further on is found when their turn comes.
 pub fn readable<'a>(
-    images: &'a [PathBuf],
-    outputs: &'a [PathBuf],
+    files: impl IntoIterator<Item = (&'a PathBuf, &'a PathBuf)>,
     limits: LimitArgument,
     failures: &mut Failures,
 ) -> Result<Vec<(&'a Path, &'a Path)>, CliError> {
     let mut good = Vec::new();
-    for (image, output) in images.iter().zip(outputs) {
+    for (image, output) in files {
         let checked = check_picture(image, limits.load()).map_err(explain);
         if failures.keep(image, checked)?.is_some() {
             good.push((image.as_path(), output.as_path()));

@@ -53,8 +53,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     paths::check_folder(&arguments.output)?;
     let mut failures = Failures::default();
     let images = readable(
-        &arguments.images,
-        &arguments.images,
+        arguments.images.iter().zip(&arguments.images),
         arguments.limits,
         &mut failures,
     )?;

@@ -110,19 +110,9 @@ impl LevelsCodec {
         };
         let mut coder = SymbolDecoder::new(coded);
         let mut levels = empty(&parts, strips, strip);
-        for (index, part) in parts.iter().enumerate() {
-            let groups = usize::from(groups[index]);
-            if groups > part.context.groups().len() {
-                return Ok(None);
-            }
-            let coded = self
-                .contexts
-                .code(index, groups, &mut levels, step, &mut coder);
-            if !coded.map_err(program)? {
-                return Ok(None);
-            }
-        }
-        Ok(coder.is_exhausted().then_some(levels))
+        let read = self.contexts.read(groups, &mut levels, step, &mut coder);
+        let is_good = read.map_err(program)? && coder.is_exhausted();
+        Ok(is_good.then_some(levels))
     }
 
     fn write_strip(

@@ -119,20 +119,13 @@ impl LevelsCodec {
         report: &mut LevelsEncodeReport,
     ) -> Result<Vec<u8>, PhotoError> {
         let mut coder = LevelEncoder::default();
-        let mut payload = Vec::new();
-        for (index, part) in self.codec.parts().iter().enumerate() {
-            let used = levels[index].used_coordinates();
-            let groups = part.context.groups();
-            let groups = groups.iter().filter(|group| group.start < used).count();
-            payload.push(groups as u8);
-            let bits = coder.bits;
-            self.contexts
-                .code(index, groups, &mut levels, step, &mut coder)
-                .map_err(program)?;
-            let its = &mut report.parts[index];
-            its.levels += levels[index].levels.len();
-            its.nonzero += levels[index].levels.iter().filter(|&&q| q != 0).count();
-            its.bits += coder.bits - bits;
+        let parts = self.contexts.write(&mut levels, step, &mut coder);
+        let parts = parts.map_err(program)?;
+        let mut payload: Vec<u8> = parts.iter().map(|(groups, _)| *groups).collect();
+        for ((its, levels), (_, bits)) in report.parts.iter_mut().zip(&levels).zip(parts) {
+            its.levels += levels.levels.len();
+            its.nonzero += levels.levels.iter().filter(|&&q| q != 0).count();
+            its.bits += bits;
         }
         payload.extend(coder.coder.finish());
         Ok(payload)

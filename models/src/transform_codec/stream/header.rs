@@ -52,12 +52,35 @@ impl LevelsHeader {
         bytes.extend(MAGIC);
         bytes.extend(LEVELS_FORMAT_VERSION.to_le_bytes());
         bytes.extend(LEVELS_NUMERICS_VERSION.to_le_bytes());
+        bytes.extend(self.fields());
+        bytes.extend(crc32c(&bytes).to_le_bytes());
+        bytes.try_into().expect("the fields add up")
+    }
+
+    /// Width, height, step and codec, as they are in a stream.
+    pub(crate) fn fields(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
         bytes.extend((self.size.width as u32).to_le_bytes());
         bytes.extend((self.size.height as u32).to_le_bytes());
         bytes.extend(self.step.to_le_bytes());
         bytes.extend(self.codec.to_le_bytes());
-        bytes.extend(crc32c(&bytes).to_le_bytes());
-        bytes.try_into().expect("the fields add up")
+        bytes
+    }
+
+    /// What [`fields`](LevelsHeader::fields) wrote, checked.
+    pub(crate) fn of_fields(bytes: &[u8]) -> Result<LevelsHeader, CodecError> {
+        let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
+        let header = LevelsHeader {
+            size: ImageSize {
+                width: word(0) as usize,
+                height: word(4) as usize,
+            },
+            step: half(8),
+            codec: u64::from(word(10)) | u64::from(word(14)) << 32,
+        };
+        header.check()?;
+        Ok(header)
     }
 
     /// Reads a header and checks all of it.
@@ -87,16 +110,7 @@ impl LevelsHeader {
         if half(10) > LEVELS_NUMERICS_VERSION {
             return newer("numerics", half(10), LEVELS_NUMERICS_VERSION);
         }
-        let header = LevelsHeader {
-            size: ImageSize {
-                width: word(12) as usize,
-                height: word(16) as usize,
-            },
-            step: half(20),
-            codec: u64::from(word(22)) | u64::from(word(26)) << 32,
-        };
-        header.check()?;
-        Ok(header)
+        LevelsHeader::of_fields(&bytes[12..sum])
     }
 
     /// Whether the picture is no larger than a reader is ready for.

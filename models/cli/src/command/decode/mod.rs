@@ -1,5 +1,6 @@
 //! `bsq decode`: from small files back to photos.
 
+mod clip;
 mod levels;
 mod tokens;
 
@@ -10,6 +11,7 @@ use super::output::Output;
 use super::prior::PriorArgument;
 use super::run_arguments::RunArguments;
 use super::{Verdict, paths};
+use bsq::clip_codec::is_clip_stream;
 use bsq::codec::Damage;
 use bsq::image_io::ImageSize;
 use bsq::transform_codec::stream::{LEVELS_HEADER_BYTES, is_levels};
@@ -20,10 +22,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// Files that `bsq encode` wrote back to photos.
+/// Files that `bsq encode` wrote back to photos and clips.
 #[derive(Args)]
 #[command(long_about = "\
-Files that `bsq encode` wrote back to photos.
+Files that `bsq encode` wrote back to photos and clips.
 
 The tokenizer and the prior must be those that the file was coded with, down to the last bit; a file \
 of an earlier default prior is decoded with that one. The \
@@ -33,19 +35,24 @@ A file with a damaged tile is an error, unless --recover is given: then the good
 decoded, the others are filled with what is beside them, and the exit code is 1.
 
 Several files are decoded together, which takes less time for small pictures than one by one. One \
-that cannot be decoded does not keep the others from being written.")]
+that cannot be decoded does not keep the others from being written.
+
+A clip becomes what the name after -o says: .mp4 and others of ffmpeg (H.264, near-lossless), .y4m, \
+.gif as a preview, or, without an ending, a folder of PNG files.")]
 #[command(after_long_help = "\
 Examples:
   bsq decode photo.bsq                    writes photo.bsq.png
   bsq decode photo.bsq -o back.png
   bsq decode *.bsq -o folder
+  bsq decode clip.bsq                     writes clip.bsq.mp4
+  bsq decode clip.bsq -o frames           a folder of PNG files
   bsq decode damaged.bsq --recover -o rest.png")]
 pub struct Arguments {
     /// Files that `bsq encode` wrote
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The PNG file to write, or a folder [default: beside the file, as .bsq.png]
-    #[arg(short, long, value_name = "IMAGE")]
+    /// The PNG file or clip to write, or a folder [default: beside the file, as .bsq.png or .bsq.mp4]
+    #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
     run: RunArguments,
@@ -63,11 +70,20 @@ const NAMED: usize = 8;
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let given = arguments.output.as_deref();
-    let outputs = paths::outputs(&arguments.files, given, paths::Kind::Picture)?;
+    let begins = |file: &&PathBuf| begins_as(file, is_clip_stream);
+    let (clips, photos): (Vec<_>, Vec<_>) = arguments.files.iter().partition(begins);
+    let clips: Vec<&Path> = clips.into_iter().map(PathBuf::as_path).collect();
+    let photos: Vec<PathBuf> = photos.into_iter().cloned().collect();
+    let clips = clip::outputs(&arguments, &clips)?;
+    let outputs = match photos.is_empty() {
+        true => Vec::new(),
+        false => paths::outputs(&photos, given, paths::Kind::Picture)?,
+    };
     let mut failures = Failures::default();
-    let files = arguments.files.iter().zip(&outputs);
+    let files = photos.iter().zip(&outputs);
     let files = files.map(|(input, path)| (input.as_path(), path.as_path()));
-    let (levels, tokens): (Vec<_>, Vec<_>) = files.partition(|(input, _)| begins_as_levels(input));
+    let (levels, tokens): (Vec<_>, Vec<_>) =
+        files.partition(|(input, _)| begins_as(input, is_levels));
     let options = arguments.run.options(output)?;
     let mut value = json!({});
     let (mut results, mut is_damaged) = (Vec::new(), false);
@@ -79,7 +95,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     }
     if !levels.is_empty() {
         let how = (arguments.recover, arguments.limits);
-        let mut codec = Levels::new(&arguments.run.model, options, how, output)?;
+        let mut codec = Levels::new(&arguments.run.model, options.clone(), how, output)?;
         for (input, path) in levels {
             let result = codec.decode(input, path);
             let kept = failures.keep(input, result)?;
@@ -87,6 +103,13 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         }
         is_damaged |= codec.is_damaged;
         value["model"] = codec.name.into();
+    }
+    if !clips.is_empty() {
+        let done = clip::run(&arguments, &clips, options, &mut failures, output)?;
+        value["clip_model"] = done.model.into();
+        is_damaged |= done.is_damaged;
+        let of_clips: Vec<Value> = done.results.into_iter().map(|(_, value)| value).collect();
+        value["clips"] = of_clips.into();
     }
     // In the order of the command line.
     let place = |input: &Path| arguments.files.iter().position(|file| file == input);
@@ -100,8 +123,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     failures.finish(output, value, verdict)
 }
 
-/// Whether a file is a stream of levels; what cannot be read is whoever reads it to tell.
-fn begins_as_levels(path: &Path) -> bool {
+/// Whether a file is a stream of some kind; what cannot be read is whoever reads it to tell.
+fn begins_as(path: &Path, is_kind: impl Fn(&[u8]) -> bool) -> bool {
     let mut start = Vec::new();
     let file = File::open(path);
     // Of a pipe nothing may be taken away.
@@ -113,7 +136,7 @@ fn begins_as_levels(path: &Path) -> bool {
         let limit = LEVELS_HEADER_BYTES as u64;
         file.take(limit).read_to_end(&mut start)
     });
-    read.is_ok() && is_levels(&start)
+    read.is_ok() && is_kind(&start)
 }
 
 fn open(path: &Path) -> Result<File, CliError> {

@@ -1,7 +1,9 @@
 //! `bsq encode`: photos to small files.
 
+mod clip;
 mod said;
 
+use super::clip::ClipArguments;
 use super::error::{CliError, Context};
 use super::failures::Failures;
 use super::interrupt::{partial, uninterrupted};
@@ -18,6 +20,7 @@ use bsq::image_io::PixelRows;
 use bsq::photo::tokens::TokensCodec;
 use bsq::photo::{EncodeOptions, PhotoCodec, PhotoError};
 use bsq::transform_codec::stream::LevelsCodec;
+use bsq::video_io::is_clip;
 use bsq_runtime::atomic_file::AtomicFile;
 use clap::Args;
 use said::Said;
@@ -25,10 +28,10 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Photos to small files that decode to the same pixels on every machine.
+/// Photos and clips to small files that decode to the same pixels on every machine.
 #[derive(Args)]
 #[command(long_about = "\
-Photos to small files that decode to the same pixels on every machine.
+Photos and clips to small files that decode to the same pixels on every machine.
 
 The default model is a learned transform codec: --quality sets the size of the file, and one model \
 serves all of them. --bpp and --psnr search for the quality that gives a size or a fidelity. With \
@@ -43,7 +46,11 @@ makes up the others as the prior thinks most likely; --raw needs no prior and wr
 it is.
 
 A photo is coded in strips of 512 rows, or tiles of 32x32 tokens, each with its own checksum: \
-damage to one costs that one alone (`bsq decode --recover`).")]
+damage to one costs that one alone (`bsq decode --recover`).
+
+A clip is a file that ffmpeg reads (.mp4, .mkv, .webm ...), .y4m, planes of I420 (.yuv) or a folder of \
+pictures, one a frame. Each frame is coded as what its motion lacks, in groups of --group frames that \
+are decoded one without the other. Sound is left out.")]
 #[command(after_long_help = "\
 Examples:
   bsq encode photo.jpg                        writes photo.bsq
@@ -51,13 +58,15 @@ Examples:
   bsq encode photo.jpg --bpp 0.2
   bsq encode photo.jpg --effort 5             smaller, and slower to encode
   bsq encode *.jpg -o folder
+  bsq encode clip.mp4                         writes clip.bsq
+  bsq encode frames --fps 30                  a folder of pictures as a clip
   bsq encode photo.jpg --model run            the codec of a training in the folder run
   bsq encode photo.jpg --model tokenizer.safetensors --prior prior.safetensors
   bsq encode photo.jpg --model default-1 --raw
   bsq inspect photo.bsq                       sizes, models, checksums
   bsq decode photo.bsq                        writes photo.bsq.png")]
 pub struct Arguments {
-    /// PNG, JPEG, WebP, TIFF, GIF or JPEG XL pictures
+    /// PNG, JPEG, WebP, TIFF, GIF or JPEG XL pictures; clips, and folders of frames
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// The file to write, or a folder [default: beside the picture, as .bsq]
@@ -77,6 +86,11 @@ pub struct Arguments {
     /// Write only the first N sub-tokens of every token of a tokenizer
     #[arg(long, value_name = "N")]
     keep: Option<usize>,
+    #[command(flatten)]
+    clip: ClipArguments,
+    /// Frames of a clip's groups at most: how far apart a player can begin, and what damage costs
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Clips")]
+    group: u16,
 }
 
 /// A codec, how it is to encode, and what it is called.
@@ -90,20 +104,32 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let given = arguments.output.as_deref();
     let outputs = paths::outputs(&arguments.images, given, paths::Kind::Stream)?;
     let mut failures = Failures::default();
-    let pairs = readable(&arguments.images, &outputs, arguments.limits, &mut failures)?;
-    if pairs.is_empty() {
-        return failures.finish(output, json!({}), Verdict::Good);
+    let all = arguments.images.iter().zip(&outputs);
+    let (clips, images): (Vec<_>, Vec<_>) = all.partition(|(input, _)| is_clip(input));
+    let pairs = readable(images, arguments.limits, &mut failures)?;
+    let mut value = json!({});
+    if !pairs.is_empty() {
+        let mut encoder = arguments.encoder(output)?;
+        // What is wrong with --keep is wrong for every picture.
+        encoder.codec.check(&encoder.options)?;
+        let mut results = Vec::new();
+        for (input, path) in pairs {
+            let result = one(&mut encoder, (input, path), arguments.limits, output);
+            results.extend(failures.keep(input, result)?);
+        }
+        value = encoder.models;
+        value["images"] = results.into();
     }
-    let mut encoder = arguments.encoder(output)?;
-    // What is wrong with --keep is wrong for every picture.
-    encoder.codec.check(&encoder.options)?;
-    let mut results = Vec::new();
-    for (input, path) in pairs {
-        let result = one(&mut encoder, (input, path), arguments.limits, output);
-        results.extend(failures.keep(input, result)?);
+    if !clips.is_empty() {
+        let mut codec = clip::codec(&arguments, output)?;
+        let mut results = Vec::new();
+        for (input, path) in clips {
+            let result = clip::encode(&mut codec, (input, path), &arguments, output);
+            results.extend(failures.keep(input, result)?);
+        }
+        value["clip_model"] = codec.name().into();
+        value["clips"] = results.into();
     }
-    let mut value = encoder.models;
-    value["images"] = results.into();
     failures.finish(output, value, Verdict::Good)
 }
 

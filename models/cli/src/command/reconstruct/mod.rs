@@ -76,7 +76,11 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     let outputs = paths::outputs(&arguments.images, arguments.output.as_deref(), kind)?;
     let mut failures = Failures::default();
-    let pairs = readable(&arguments.images, &outputs, arguments.limits, &mut failures)?;
+    let pairs = readable(
+        arguments.images.iter().zip(&outputs),
+        arguments.limits,
+        &mut failures,
+    )?;
     if pairs.is_empty() {
         return failures.finish(output, json!({}), Verdict::Good);
     }

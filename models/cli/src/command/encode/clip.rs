@@ -1,0 +1,107 @@
+//! Clips to streams.
+
+use super::Arguments;
+use crate::command::clip::{FrameProgress, note};
+use crate::command::error::{CliError, Context};
+use crate::command::interrupt::{partial, uninterrupted};
+use crate::command::output::Output;
+use crate::command::paths;
+use bsq::clip_codec::{ClipCodec, ClipEncoder, ClipSettings};
+use bsq::metrics::bits_per_pixel;
+use bsq::transform_codec::stream::{Effort, Target};
+use bsq_runtime::atomic_file::AtomicFile;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// The codec for clips.
+pub fn codec(arguments: &Arguments, output: &Output) -> Result<ClipCodec, CliError> {
+    let options = arguments.run.options(output)?;
+    let Some(file) = arguments.run.model.open_codec(output)? else {
+        return Err(CliError::new(format_args!(
+            "{}: a tokenizer, and clips are coded by transform codecs, such as default",
+            arguments.run.model.given().unwrap_or_default()
+        )));
+    };
+    let searched = matches!(
+        arguments.quality.target(),
+        Target::BitsPerPixel(_) | Target::Psnr(_)
+    );
+    if searched || arguments.quality.effort() != Effort::default() {
+        return Err(CliError::new(
+            "--bpp, --psnr and --effort are for photos: a clip is coded at a --quality or a --step",
+        ));
+    }
+    Ok(ClipCodec::new(&file, options)?)
+}
+
+/// Encodes a clip, frame by frame.
+pub fn encode(
+    codec: &mut ClipCodec,
+    (input, path): (&Path, &Path),
+    arguments: &Arguments,
+    output: &Output,
+) -> Result<Value, CliError> {
+    let name = input.display().to_string();
+    let mut clip = arguments.clip.open(input, arguments.limits)?;
+    let format = *clip.format();
+    paths::make_folder(path)?;
+    let create = || {
+        let file = AtomicFile::create(path)?;
+        let partial = partial(file.temporary());
+        Ok::<_, std::io::Error>((file, partial))
+    };
+    let (file, _partial) = uninterrupted(create).in_(path.display())?;
+    let settings = ClipSettings {
+        target: arguments.quality.target(),
+        group: arguments.group,
+    };
+    let mut encoder = ClipEncoder::new(codec, file, &format, settings)?;
+    let mut progress = FrameProgress::new(&name, format.frames);
+    while let Some(frame) = clip.next_frame()? {
+        encoder.write(&frame)?;
+        progress.frame();
+    }
+    let seconds = progress.seconds();
+    drop(progress);
+    let (file, report) = encoder.finish()?;
+    if report.frames == 0 {
+        return Err(CliError::new(format_args!("{name}: no frames")));
+    }
+    uninterrupted(|| file.commit()).in_(path.display())?;
+    note(&*clip, input, output);
+    let bits = 8 * report.bytes as u64;
+    let rate = bits_per_pixel(bits, format.size.width, format.size.height) / report.frames as f64;
+    let duration = report.frames as f64 / format.rate.per_second();
+    let kilobits = bits as f64 / duration / 1000.0;
+    output.say(format_args!(
+        "{name} -> {}: {} frames, {} bytes, {rate:.4} bits per pixel, {kilobits:.0} kbit/s (step {:.1})",
+        path.display(),
+        report.frames,
+        report.bytes,
+        report.step,
+    ))?;
+    let (motion, levels) = (report.motion_bits / 8.0, report.level_bits / 8.0);
+    output.detail(format_args!(
+        "{} groups; motion {motion:.0} bytes, levels {levels:.0}",
+        report.groups
+    ));
+    let per_second = report.frames as f64 / seconds;
+    output.detail(format_args!(
+        "{seconds:.2} s, {per_second:.1} frames per second"
+    ));
+    Ok(json!({
+        "input": name,
+        "output": path.display().to_string(),
+        "width": format.size.width,
+        "height": format.size.height,
+        "frames": report.frames,
+        "frame_rate": format.rate.to_string(),
+        "groups": report.groups,
+        "step": report.step,
+        "bytes": report.bytes,
+        "bits_per_pixel": rate,
+        "motion_bytes": motion,
+        "level_bytes": levels,
+        "seconds": seconds,
+    }))
+}

@@ -1,0 +1,88 @@
+//! The header of a clip's stream.
+
+use crate::codec::{CodecError, MAGIC, crc32c, read_up_to};
+use crate::image_io::ImageSize;
+use crate::transform_codec::stream::LevelsHeader;
+use crate::video_io::FrameRate;
+use std::io::Read;
+
+/// The layout of header, groups and index.
+pub const CLIP_FORMAT_VERSION: u16 = 3;
+/// The arithmetic of prediction, and that between weights and decisions.
+const CLIP_NUMERICS_VERSION: u16 = 1;
+/// Bytes of a header.
+pub const CLIP_HEADER_BYTES: usize = 42;
+
+/// What a stream says about itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClipHeader {
+    pub rate: FrameRate,
+    /// Size, step and codec, as a picture's stream has them.
+    pub frame: LevelsHeader,
+}
+
+impl ClipHeader {
+    /// # Errors
+    /// As those of [`LevelsHeader::new`].
+    pub fn new(
+        size: ImageSize,
+        rate: FrameRate,
+        step: f32,
+        codec: u64,
+    ) -> Result<ClipHeader, CodecError> {
+        let frame = LevelsHeader::new(size, step, codec)?;
+        Ok(ClipHeader { rate, frame })
+    }
+
+    pub fn to_bytes(&self) -> [u8; CLIP_HEADER_BYTES] {
+        let mut bytes = Vec::with_capacity(CLIP_HEADER_BYTES);
+        bytes.extend(MAGIC);
+        bytes.extend(CLIP_FORMAT_VERSION.to_le_bytes());
+        bytes.extend(CLIP_NUMERICS_VERSION.to_le_bytes());
+        bytes.extend(self.rate.numerator().to_le_bytes());
+        bytes.extend(self.rate.denominator().to_le_bytes());
+        bytes.extend(self.frame.fields());
+        bytes.extend(crc32c(&bytes).to_le_bytes());
+        bytes.try_into().expect("the fields add up")
+    }
+
+    /// Reads a header and checks all of it.
+    ///
+    /// # Errors
+    /// If these are not the first bytes of a clip's stream that this program can read.
+    pub fn read(reader: &mut impl Read) -> Result<ClipHeader, CodecError> {
+        let mut bytes = [0; CLIP_HEADER_BYTES];
+        let count = read_up_to(reader, &mut bytes)?;
+        if count == 0 || !bytes.starts_with(&MAGIC[..count.min(MAGIC.len())]) {
+            return Err(CodecError::NotAStream);
+        }
+        if count < CLIP_HEADER_BYTES {
+            return Err(CodecError::Truncated { tile: 0, tiles: 0 });
+        }
+        let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
+        let newer = |what, found, known| Err(CodecError::Newer { what, found, known });
+        if half(8) > CLIP_FORMAT_VERSION {
+            return newer("format", half(8), CLIP_FORMAT_VERSION);
+        }
+        let sum = CLIP_HEADER_BYTES - 4;
+        if word(sum) != crc32c(&bytes[..sum]) || half(8) < CLIP_FORMAT_VERSION {
+            return Err(CodecError::DamagedHeader);
+        }
+        if half(10) > CLIP_NUMERICS_VERSION {
+            return newer("numerics", half(10), CLIP_NUMERICS_VERSION);
+        }
+        let rate = FrameRate::new(word(12), word(16));
+        let rate = rate.ok_or_else(|| {
+            CodecError::Header(format!("{}/{} frames a second", word(12), word(16)))
+        })?;
+        let frame = LevelsHeader::of_fields(&bytes[20..sum])?;
+        Ok(ClipHeader { rate, frame })
+    }
+}
+
+/// Whether the first bytes of a file are those of a clip's stream.
+pub fn is_clip_stream(start: &[u8]) -> bool {
+    let version = start.get(MAGIC.len()..MAGIC.len() + 2);
+    start.starts_with(&MAGIC) && version == Some(&CLIP_FORMAT_VERSION.to_le_bytes())
+}

@@ -1,0 +1,12 @@
+//! Streams of clips: a header, groups of frames, and an index. `docs/format.md` describes them byte by
+//! byte.
+
+mod decode;
+mod encode;
+mod header;
+mod sections;
+
+pub use decode::{ClipDecoder, DamagedGroup};
+pub use encode::{ClipEncoder, ClipReport, ClipSettings};
+pub use header::{CLIP_FORMAT_VERSION, CLIP_HEADER_BYTES, ClipHeader, is_clip_stream};
+pub use sections::{Section, Sections};

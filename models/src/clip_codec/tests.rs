@@ -1,0 +1,167 @@
+//! Clips there and back, group by group.
+
+use super::*;
+use crate::config::TransformCodecConfig;
+use crate::image_io::{ImageSize, Picture};
+use crate::photo::DecodeOptions;
+use crate::pipeline::CompileOptions;
+use crate::transform_codec::TransformCodecFile;
+use crate::transform_codec::stream::Target;
+use crate::video_io::{ClipFormat, FrameRate};
+use bsq_ir::philox::random_word;
+
+const SIZE: ImageSize = ImageSize {
+    height: 40,
+    width: 56,
+};
+const FRAMES: usize = 7;
+
+fn codec(threads: usize) -> ClipCodec {
+    let config = "
+        [transform_codec]
+        coordinates = 16
+        base_coordinates = 8
+        encoder_width = 8
+        decoder_width = 8
+        decoder_blocks = 1
+        context_width = 8
+        coarse_context_width = 8
+        detail_context_width = 8
+        [data]
+        image_size = 32
+    ";
+    let config = TransformCodecConfig::from_toml(config).unwrap();
+    let file = TransformCodecFile::untrained("tiny", config).unwrap();
+    let options = CompileOptions {
+        threads,
+        ..CompileOptions::default()
+    };
+    ClipCodec::new(&file, options).unwrap()
+}
+
+/// Noise that moves a pixel a frame.
+fn frames() -> Vec<Picture> {
+    let frame = |time: usize| {
+        let sample = |i: usize| {
+            let (pixel, channel) = (i / 3, i % 3);
+            let (y, x) = (pixel / SIZE.width, pixel % SIZE.width + time);
+            random_word(3, 0, (3 * (y * 1000 + x) + channel) as u64) as u8
+        };
+        Picture::new(
+            SIZE.width,
+            SIZE.height,
+            (0..3 * SIZE.width * SIZE.height).map(sample).collect(),
+        )
+    };
+    (0..FRAMES).map(frame).collect()
+}
+
+fn stream(codec: &mut ClipCodec, frames: &[Picture]) -> (Vec<u8>, ClipReport) {
+    let format = ClipFormat {
+        size: SIZE,
+        rate: FrameRate::new(30_000, 1001).unwrap(),
+        frames: None,
+    };
+    let settings = ClipSettings {
+        target: Target::Step(60.0),
+        group: 3,
+    };
+    let mut encoder = ClipEncoder::new(codec, Vec::new(), &format, settings).unwrap();
+    for frame in frames {
+        encoder.write(frame).unwrap();
+    }
+    encoder.finish().unwrap()
+}
+
+fn decoded(
+    codec: &mut ClipCodec,
+    stream: &[u8],
+    recover: bool,
+) -> Result<(Vec<Picture>, Vec<DamagedGroup>), String> {
+    let options = DecodeOptions {
+        recover,
+        ..DecodeOptions::default()
+    };
+    let words = |error: crate::photo::PhotoError| error.to_string();
+    let mut decoder = ClipDecoder::new(codec, stream, options).map_err(words)?;
+    let mut frames = Vec::new();
+    while let Some(frame) = decoder.next_frame().map_err(words)? {
+        frames.push(frame);
+    }
+    Ok((frames, decoder.damage().to_vec()))
+}
+
+#[test]
+fn clips_come_back_whatever_the_threads_and_begin_anywhere() {
+    let frames = frames();
+    let (bytes, report) = stream(&mut codec(1), &frames);
+    assert_eq!(
+        (report.frames, report.groups, report.bytes),
+        (FRAMES, 3, bytes.len())
+    );
+    assert_eq!(bytes, stream(&mut codec(2), &frames).0);
+    let mut codec = codec(2);
+    let (found, damage) = decoded(&mut codec, &bytes, false).unwrap();
+    assert!(damage.is_empty());
+    assert_eq!(found.len(), FRAMES);
+    // A group by itself, behind the same header, gives the same frames.
+    let (second, _) = stream(&mut codec, &frames[3..6]);
+    assert_eq!(decoded(&mut codec, &second, false).unwrap().0, found[3..6]);
+    // No frames are a clip, too.
+    let (none, _) = stream(&mut codec, &[]);
+    assert!(decoded(&mut codec, &none, false).unwrap().0.is_empty());
+}
+
+#[test]
+fn every_flipped_bit_is_found_and_costs_its_group_alone() {
+    let frames = frames();
+    let mut codec = codec(1);
+    let (bytes, _) = stream(&mut codec, &frames);
+    let (whole, _) = decoded(&mut codec, &bytes, false).unwrap();
+    let step = (bytes.len() / 60).max(1);
+    for at in (CLIP_HEADER_BYTES..bytes.len()).step_by(step) {
+        let mut bad = bytes.clone();
+        bad[at] ^= 1 << (at % 8);
+        assert!(decoded(&mut codec, &bad, false).is_err(), "{at}");
+        let (found, damage) = decoded(&mut codec, &bad, true).unwrap();
+        let same = found.iter().filter(|frame| whole.contains(frame)).count();
+        // At most one group of three is lost, by its frames or as a whole.
+        assert!(
+            same + 3 >= FRAMES && damage.len() <= 1,
+            "{at}: {same}, {damage:?}"
+        );
+    }
+    for at in 0..CLIP_HEADER_BYTES {
+        let mut bad = bytes.clone();
+        bad[at] ^= 1 << (at % 8);
+        assert!(decoded(&mut codec, &bad, true).is_err(), "{at}");
+    }
+}
+
+#[test]
+fn what_is_cut_off_is_said_and_the_rest_is_decoded() {
+    let mut codec = codec(1);
+    let (bytes, _) = stream(&mut codec, &frames());
+    let (whole, _) = decoded(&mut codec, &bytes, false).unwrap();
+    for kept in [bytes.len() - 1, bytes.len() / 2, CLIP_HEADER_BYTES, 5, 0] {
+        let error = decoded(&mut codec, &bytes[..kept], false).unwrap_err();
+        assert!(!error.contains('\n'), "{error}");
+        if kept >= CLIP_HEADER_BYTES {
+            let (found, _) = decoded(&mut codec, &bytes[..kept], true).unwrap();
+            let same = found.iter().zip(&whole).filter(|(a, b)| a == b).count();
+            assert!(
+                same >= whole.len() * kept / bytes.len() / 3 * 3 / 2,
+                "{kept}: {same}"
+            );
+        }
+    }
+    let mut longer = bytes.clone();
+    longer.push(0);
+    assert!(
+        decoded(&mut codec, &longer, false)
+            .unwrap_err()
+            .contains("follows")
+    );
+    let error = decoded(&mut super::tests::codec(1), &[1, 2, 3], false).unwrap_err();
+    assert!(error.contains("not a .bsq stream"), "{error}");
+}
