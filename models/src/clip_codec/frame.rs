@@ -1,16 +1,14 @@
 //! One frame to the bytes of its payload, and back.
 
+use super::levels::{Differences, Levels};
 use super::motion::{MotionCoder, MotionField, predict, search};
 use crate::codec::{CodecError, SymbolDecoder};
 use crate::image_io::{ImageSize, Picture};
 use crate::photo::PhotoError;
-use crate::pipeline::CompileOptions;
+use crate::pipeline::{CompileOptions, Fnv};
 use crate::prior::PriorSessionError;
+use crate::transform_codec::TransformCodecFile;
 use crate::transform_codec::level_coder::LevelEncoder;
-use crate::transform_codec::{
-    ContextCoder, PIXEL_SCALE, PartLevels, TransformCodec, TransformCodecFile,
-    TransformCodecSession,
-};
 use bsq_runtime::{Precision, ProgramError};
 use std::time::Duration;
 
@@ -19,13 +17,14 @@ const MOTION_BIT: f32 = 0.35;
 /// The step of predicted frames, times: what a group begins with is seen in all its frames.
 const PREDICTED_STEP: f32 = 1.15;
 
-/// A transform codec ready to code clips.
+/// Transform codecs ready to code clips: one for the first frames of groups, and one for what predicted
+/// frames lack.
 pub struct ClipCodec {
-    codec: TransformCodec,
+    first: Levels,
+    /// None if the first codes these, too.
+    predicted: Option<Levels>,
     name: String,
     fingerprint: u64,
-    session: TransformCodecSession,
-    contexts: ContextCoder,
     /// The finest and the coarsest step of the training.
     steps: [f32; 2],
 }
@@ -50,25 +49,25 @@ pub(super) struct FrameState {
 }
 
 impl ClipCodec {
-    /// Nothing is compiled yet.
+    /// `file` codes pictures, `predicted` what frames lack that are predicted; without one `file` codes
+    /// that, too. Nothing is compiled yet.
     ///
     /// # Errors
     /// If the options are outside the promise of the same bits on every machine.
     pub fn new(
         file: &TransformCodecFile,
+        predicted: Option<&TransformCodecFile>,
         options: CompileOptions,
     ) -> Result<ClipCodec, CodecError> {
         if options.precision != Precision::F32 || options.tf32 || !options.exact {
             return Err(PriorSessionError::NotExact.into());
         }
-        let (codec, parameters) = (&file.codec, &file.parameters);
         let loss = &file.config.loss;
         Ok(ClipCodec {
-            codec: codec.clone(),
+            first: Levels::new(file, &options),
+            predicted: predicted.map(|file| Levels::new(file, &options)),
             name: file.name.clone(),
-            fingerprint: file.fingerprint(),
-            session: TransformCodecSession::new(codec.clone(), parameters.clone(), options.clone()),
-            contexts: ContextCoder::new(codec.clone(), parameters.clone(), options),
+            fingerprint: fingerprint(file, predicted),
             steps: [loss.step_min, loss.step_max].map(|step| step as f32),
         })
     }
@@ -91,7 +90,8 @@ impl ClipCodec {
 
     /// Time spent on compiling so far.
     pub fn compile_time(&self) -> Duration {
-        self.session.compile_time() + self.contexts.compile_time()
+        let levels = [Some(&self.first), self.predicted.as_ref()];
+        levels.into_iter().flatten().map(Levels::compile_time).sum()
     }
 
     /// The payload of a frame, which the state then has as the frame before.
@@ -101,36 +101,22 @@ impl ClipCodec {
         step: f32,
         state: &mut FrameState,
     ) -> Result<(Vec<u8>, FrameReport), PhotoError> {
-        let size = frame.size();
         let mut coder = LevelEncoder::default();
         let mut report = FrameReport::default();
-        let (prediction, step) = match &state.before {
-            None => (None, step),
-            Some(before) => {
-                let still = MotionField::still(size);
-                let last = state.last.as_ref().unwrap_or(&still);
-                let bit = (MOTION_BIT * step).round().max(1.0) as i64;
-                let motion = search(before, frame, last, bit);
-                let coded = state.coder.code(&mut coder, size, &motion);
-                coded.expect("any field can be coded");
-                report.is_predicted = true;
-                report.motion_bits = coder.bits;
-                let prediction = predict(before, &motion);
-                state.last = Some(motion);
-                (Some(prediction), PREDICTED_STEP * step)
-            }
-        };
-        let padded = self.padded(size);
-        let image = planes(frame, prediction.as_ref(), padded);
-        let mut levels = self.session.levels(&image, padded, step).map_err(program)?;
-        let parts = self
-            .contexts
-            .write(&mut levels, step, &mut coder)
-            .map_err(program)?;
-        report.level_bits = parts.iter().map(|(_, bits)| bits).sum();
-        let mut payload: Vec<u8> = parts.iter().map(|(groups, _)| *groups).collect();
+        let expected = Expected::search(frame, step, state);
+        if let Some(Expected { motion, .. }) = &expected {
+            let coded = state.coder.code(&mut coder, frame.size(), motion);
+            coded.expect("any field can be coded");
+            report.is_predicted = true;
+            report.motion_bits = coder.bits;
+        }
+        let (levels, step) = self.levels_of(expected.is_some(), step);
+        let lacking = Differences::of(frame, expected.as_ref().map(|its| &its.picture));
+        let (groups, found) = levels.write(&lacking, step, &mut coder).map_err(program)?;
+        report.level_bits = coder.bits - report.motion_bits;
+        let mut payload = groups;
         payload.extend(coder.coder.finish());
-        state.before = Some(self.picture(&levels, prediction, size, step)?);
+        state.follow(&found, expected);
         Ok((payload, report))
     }
 
@@ -141,90 +127,101 @@ impl ClipCodec {
         (size, step): (ImageSize, f32),
         state: &mut FrameState,
     ) -> Result<Option<Picture>, PhotoError> {
-        let parts = self.codec.parts();
-        let Some((groups, coded)) = payload.split_at_checked(parts.len()) else {
+        let (levels, step) = self.levels_of(state.before.is_some(), step);
+        let Some((groups, coded)) = payload.split_at_checked(levels.parts()) else {
             return Ok(None);
         };
         let mut coder = SymbolDecoder::new(coded);
-        let (prediction, step) = match &state.before {
-            None => (None, step),
+        let expected = match &state.before {
+            None => None,
             Some(before) => {
                 let still = MotionField::still(size);
                 let Some(motion) = state.coder.code(&mut coder, size, &still) else {
                     return Ok(None);
                 };
-                (Some(predict(before, &motion)), PREDICTED_STEP * step)
+                let picture = predict(before, &motion);
+                Some(Expected { picture, motion })
             }
         };
-        let padded = self.padded(size);
-        let empty = |part: &crate::transform_codec::Part| {
-            let [rows, columns] = padded.map(|side| side / part.kind.patch());
-            PartLevels::zeros(rows, columns, part.context.coordinates)
-        };
-        let mut levels: Vec<PartLevels> = parts.iter().map(empty).collect();
-        let read = self.contexts.read(groups, &mut levels, step, &mut coder);
-        if !read.map_err(program)? || !coder.is_exhausted() {
+        let found = levels
+            .read(groups, size, step, &mut coder)
+            .map_err(program)?;
+        let Some(found) = found.filter(|_| coder.is_exhausted()) else {
             return Ok(None);
-        }
-        let picture = self.picture(&levels, prediction, size, step)?;
-        state.before = Some(picture.clone());
-        Ok(Some(picture))
+        };
+        let picture = state.follow(&found, expected);
+        Ok(Some(picture.clone()))
     }
 
-    fn padded(&self, size: ImageSize) -> [usize; 2] {
-        let alignment = self.codec.config().alignment();
-        [size.height, size.width].map(|side| side.next_multiple_of(alignment))
-    }
-
-    /// The frame that a decoder makes of levels.
-    fn picture(
-        &mut self,
-        levels: &[PartLevels],
-        prediction: Option<Picture>,
-        size: ImageSize,
-        step: f32,
-    ) -> Result<Picture, PhotoError> {
-        let pixels = self.session.pixels(levels, step).map_err(program)?;
-        let padded = self.padded(size);
-        let (plane, ImageSize { height, width }) = (padded[0] * padded[1], size);
-        let mut rgb = Vec::with_capacity(3 * height * width);
-        for y in 0..height {
-            for x in 0..width {
-                for channel in 0..3 {
-                    let found = pixels[channel * plane + y * padded[1] + x];
-                    // `as` saturates and sends what is not a number to zero.
-                    rgb.push(match &prediction {
-                        None => found.round() as u8,
-                        Some(prediction) => {
-                            let expected = prediction.rgb[3 * (y * width + x) + channel];
-                            (f32::from(expected) + (found - PIXEL_SCALE as f32)).round() as u8
-                        }
-                    });
-                }
+    /// What frames lack that are predicted from those before, as this codec has them at a step:
+    /// differences `[height, width, 3]` of all frames but the first.
+    ///
+    /// # Errors
+    /// If a program cannot be compiled or run.
+    pub fn lacking(&mut self, frames: &[Picture], step: f32) -> Result<Vec<Vec<i16>>, PhotoError> {
+        let (mut state, mut all) = (FrameState::default(), Vec::new());
+        for frame in frames {
+            let expected = Expected::search(frame, step, &state);
+            let lacking = Differences::of(frame, expected.as_ref().map(|its| &its.picture));
+            if expected.is_some() {
+                all.push(lacking.values.iter().map(|&x| x as i16).collect());
             }
+            let (levels, step) = self.levels_of(expected.is_some(), step);
+            let found = levels.decoded(&lacking, step).map_err(program)?;
+            state.follow(&found, expected);
         }
-        Ok(Picture::new(width, height, rgb))
+        Ok(all)
+    }
+
+    /// What codes a frame's levels, and the step that they have.
+    fn levels_of(&mut self, is_predicted: bool, step: f32) -> (&mut Levels, f32) {
+        match (is_predicted, &mut self.predicted) {
+            (false, _) => (&mut self.first, step),
+            (true, None) => (&mut self.first, PREDICTED_STEP * step),
+            (true, Some(levels)) => (levels, PREDICTED_STEP * step),
+        }
     }
 }
 
-/// Planes of a frame in -1..1, or of what a prediction lacks in the same unit; rows and columns outside
-/// are as the nearest inside.
-fn planes(frame: &Picture, prediction: Option<&Picture>, [rows, columns]: [usize; 2]) -> Vec<f32> {
-    let scale = 1.0 / PIXEL_SCALE as f32;
-    let mut planes = Vec::with_capacity(3 * rows * columns);
-    for channel in 0..3 {
-        for y in 0..rows {
-            let row = y.min(frame.height - 1) * frame.width;
-            for x in 0..columns {
-                let at = 3 * (row + x.min(frame.width - 1)) + channel;
-                let sample = f32::from(frame.rgb[at]);
-                let zero =
-                    prediction.map_or(PIXEL_SCALE as f32, |picture| f32::from(picture.rgb[at]));
-                planes.push((sample - zero) * scale);
-            }
-        }
+/// What a frame is expected to be.
+struct Expected {
+    picture: Picture,
+    motion: MotionField,
+}
+
+impl Expected {
+    /// By the motion that an encoder finds; nothing is expected of the first frame of a group.
+    fn search(frame: &Picture, step: f32, state: &FrameState) -> Option<Expected> {
+        let before = state.before.as_ref()?;
+        let still = MotionField::still(frame.size());
+        let last = state.last.as_ref().unwrap_or(&still);
+        let bit = (MOTION_BIT * step).round().max(1.0) as i64;
+        let motion = search(before, frame, last, bit);
+        let picture = predict(before, &motion);
+        Some(Expected { picture, motion })
     }
-    planes
+}
+
+impl FrameState {
+    /// The frame that differs by `found` from what was expected: the one before the next.
+    fn follow(&mut self, found: &Differences, expected: Option<Expected>) -> &Picture {
+        let picture = expected.as_ref().map(|expected| &expected.picture);
+        let frame = found.frame(picture);
+        self.last = expected.map(|expected| expected.motion);
+        self.before.insert(frame)
+    }
+}
+
+/// What streams name a codec by: the picture codec's own fingerprint, or one of both.
+fn fingerprint(file: &TransformCodecFile, predicted: Option<&TransformCodecFile>) -> u64 {
+    let Some(predicted) = predicted else {
+        return file.fingerprint();
+    };
+    let mut hash = Fnv::default();
+    hash.bytes(b"clip codec");
+    hash.number(file.fingerprint());
+    hash.number(predicted.fingerprint());
+    hash.0
 }
 
 pub(super) fn program(error: ProgramError) -> PhotoError {

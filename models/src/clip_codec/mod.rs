@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! P = predict(frame before, motion)     [`motion`]: blocks of 16x16, quarters of a pixel, overlapping
-//! q = levels((x - P) / 127.5)           the transform codec's encoder, at the clip's step
+//! q = levels((x - P) / 127.5)           a transform codec's encoder, at 1.15 times the clip's step
 //! frame = P + pixels(q)                 rounded to 8 bits: what the next frame is predicted from
 //! ```
 //!
-//! The first frame of a group has P = 0 and is coded as a picture is. A group is decoded without any
+//! The first frame of a group has no P and is coded as a picture is, by a codec for pictures; one that
+//! was trained for it codes what others lack. A group is decoded without any
 //! other, so that a player can begin there, and damage ends with it. Encoder and decoder keep one frame,
 //! whatever a clip's length. Everything that a decoder computes is integers, or programs whose bits are
 //! the same on every machine.
@@ -20,7 +21,7 @@
 //! use bsq::video_io::{ClipFormat, FrameRate};
 //!
 //! let model = pretrained::open_codec("default")?;
-//! let mut codec = ClipCodec::new(&model, CompileOptions::default())?;
+//! let mut codec = ClipCodec::new(&model, None, CompileOptions::default())?;
 //! let size = ImageSize { height: 32, width: 32 };
 //! let format = ClipFormat { size, rate: FrameRate::default(), frames: None };
 //! let mut encoder = ClipEncoder::new(&mut codec, Vec::new(), &format, ClipSettings::default())?;
@@ -41,6 +42,7 @@
 //! ```
 
 mod frame;
+mod levels;
 pub mod motion;
 mod stream;
 #[cfg(test)]

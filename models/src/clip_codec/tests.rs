@@ -36,7 +36,7 @@ fn codec(threads: usize) -> ClipCodec {
         threads,
         ..CompileOptions::default()
     };
-    ClipCodec::new(&file, options).unwrap()
+    ClipCodec::new(&file, None, options).unwrap()
 }
 
 /// Noise that moves a pixel a frame.

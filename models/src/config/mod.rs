@@ -49,7 +49,9 @@ pub use shipped::{shipped, shipped_names};
 pub use training::{
     DataConfig, EvaluationConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig,
 };
-pub use transform_codec::{RateDistortionConfig, TransformCodecConfig, TransformCodecModelConfig};
+pub use transform_codec::{
+    ClipsConfig, RateDistortionConfig, TransformCodecConfig, TransformCodecModelConfig,
+};
 pub use transform_path::TransformPathConfig;
 
 use checks::require;

@@ -140,6 +140,36 @@ impl RateDistortionConfig {
     }
 }
 
+section! {
+    /// Training on what frames of clips lack when they are predicted from the frame before: the codec
+    /// for predicted frames. Clips are windows of real ones, and pans and zooms over pictures.
+    pub struct ClipsConfig {
+        /// The codec that codes the training's clips, and whose weights it begins with: a name that
+        /// ships, or a path.
+        codec: String = "default".to_string(),
+        /// At how many steps each clip is coded.
+        steps: usize = 4,
+        /// Side of a window in pixels.
+        side: usize = 256,
+        /// Frames of a window; the first is not predicted.
+        frames: usize = 6,
+        /// Windows of a real clip.
+        windows: usize = 16,
+        /// The fastest pan over a picture, in pixels a frame.
+        motion: f64 = 8.0,
+    }
+}
+
+impl ClipsConfig {
+    fn check(&self, crop: usize) -> Checked {
+        between(self.steps, 1, 64, "clips.steps")?;
+        between(self.side, crop, 1 << 12, "clips.side")?;
+        between(self.frames, 2, 1 << 10, "clips.frames")?;
+        between(self.windows, 1, 1 << 16, "clips.windows")?;
+        not_negative(self.motion, "clips.motion")
+    }
+}
+
 /// Everything that the training of a transform codec was told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TransformCodecConfig {
@@ -147,6 +177,8 @@ pub struct TransformCodecConfig {
     pub model: TransformCodecModelConfig,
     /// What training minimises.
     pub loss: RateDistortionConfig,
+    /// Training on predicted frames of clips: `[clips]`, where there is such a section.
+    pub clips: Option<ClipsConfig>,
     /// Which pictures, and what is cut out of them.
     pub data: DataConfig,
     /// AdamW.
@@ -194,13 +226,23 @@ impl TransformCodecConfig {
     }
 
     fn read(mut root: Table) -> Result<TransformCodecConfig, ConfigError> {
-        let known = ["transform_codec", "loss", "data", "optimizer", "train"];
+        let known = [
+            "transform_codec",
+            "loss",
+            "clips",
+            "data",
+            "optimizer",
+            "train",
+        ];
         refuse_unknown(&root, "", &[&known])?;
         let training = TrainingSections::take(&mut root)?;
+        let clips = root.take_table("clips", "")?;
+        let clips = clips.map(|table| ClipsConfig::read(table, "clips"));
         let mut take = |name: &str| document::take(&mut root, name);
         let config = TransformCodecConfig {
             model: TransformCodecModelConfig::read(take("transform_codec")?, "transform_codec")?,
             loss: RateDistortionConfig::read(take("loss")?, "loss")?,
+            clips: clips.transpose()?,
             data: training.data,
             optimizer: training.optimizer,
             schedule: training.schedule,
@@ -215,6 +257,9 @@ impl TransformCodecConfig {
         let mut out = Document::default();
         out.section("transform_codec", &self.model);
         out.section("loss", &self.loss);
+        if let Some(clips) = &self.clips {
+            out.section("clips", clips);
+        }
         out.section("data", &self.data);
         out.optimizer(&self.optimizer, self.schedule.as_ref());
         out.section("train", &self.train);
@@ -249,6 +294,14 @@ impl TransformCodecConfig {
         require(own, "train.init", || {
             "a transform codec has one start, its transform: leave it out".into()
         })?;
+        if let Some(clips) = &config.clips {
+            clips.check(side)?;
+            require(
+                config.loss.ms_ssim_weight == 0.0,
+                "loss.ms_ssim_weight",
+                || "must be 0 for predicted frames: what they lack is no picture".into(),
+            )?;
+        }
         config.optimizer.check(config.schedule.as_ref())?;
         config.train.check()
     }

@@ -14,6 +14,8 @@ pub(crate) enum Purpose {
     Truncation = 3,
     /// The quantizer step that a crop is coded with; the index is its place in the sequence.
     QuantizerStep = 4,
+    /// Where a window of a clip is, and how one over a picture moves; the index is the file's.
+    ClipWindow = 5,
 }
 
 /// The random numbers of one index of one purpose.

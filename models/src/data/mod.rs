@@ -16,10 +16,12 @@
 //! its turn comes; the turn of a broken picture goes to the next one of its epoch, with a notice,
 //! and all other samples stay what they are.
 
+mod clip_windows;
 mod dataset;
 mod draw;
 mod fingerprint;
 mod folder;
+mod predicted;
 mod tokens;
 mod transform;
 mod usable;
@@ -27,6 +29,7 @@ mod usable;
 pub use dataset::{Batch, Dataset};
 pub(crate) use draw::{Draw, Purpose};
 pub use folder::{Listing, list_folder, list_images};
+pub use predicted::{PredictedBatch, PredictedError, PredictedFrames};
 pub use tokens::{TokenBatch, TokenDataset};
 
 use crate::config::ImageSize;

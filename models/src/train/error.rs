@@ -38,6 +38,9 @@ pub enum TrainError {
     /// The file to start from is of something else.
     #[error("{path}: cannot be started from: {reason}", path = path.display())]
     StartFile { path: PathBuf, reason: String },
+    /// There are no predicted frames to train on.
+    #[error(transparent)]
+    Predicted(Box<crate::data::PredictedError>),
     #[error(transparent)]
     WeightsFile(Box<WeightsFileError>),
     #[error(transparent)]

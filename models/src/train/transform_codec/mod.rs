@@ -5,6 +5,7 @@
 //! weights of the first (`--init-from`) and has MS-SSIM in its loss; its steps count from 0, its
 //! optimizer is fresh, and its encoder waits for its own `encoder_start`.
 
+mod clips;
 mod evaluate;
 mod start;
 
@@ -40,6 +41,9 @@ pub fn run_transform_codec(
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
     let config = &run.config;
+    if config.clips.is_some() {
+        return clips::run(run, options, progress);
+    }
     let folder = TrainingFolder::of(&run.out, run.resume)?;
     let codec = TransformCodec::new(&config.model);
     let dataset = Dataset::open(&run.data, &config.data, config.crop(), config.train.seed)?;
@@ -132,6 +136,24 @@ fn build<'g>(graph: &'g Graph, config: &TransformCodecConfig) -> Step<'g> {
     step
 }
 
+/// What a step takes: images, and the quantizer step of each.
+fn step_inputs(
+    config: &TransformCodecConfig,
+    step: u64,
+    (shape, images): ([usize; 4], &[f32]),
+    steps: &[f32],
+) -> Result<NamedTensors, BoxError> {
+    let trains_encoder = step >= config.loss.encoder_start;
+    Ok(vec![
+        ("image", HostTensor::from_slice(shape, images)?),
+        ("step", HostTensor::from_slice([steps.len()], steps)?),
+        (
+            "train_encoder",
+            HostTensor::scalar(f32::from(trains_encoder))?,
+        ),
+    ])
+}
+
 struct TransformCodecTask<'a> {
     config: &'a TransformCodecConfig,
     evaluator: Option<TransformCodecEvaluator>,
@@ -174,15 +196,7 @@ impl Task for TransformCodecTask<'_> {
 
     fn inputs(&self, step: u64, batch: Batch) -> Result<NamedTensors, BoxError> {
         let steps = self.quantizer_steps(step);
-        let image = HostTensor::from_slice(batch.shape, &batch.images)?;
-        let steps = HostTensor::from_slice([steps.len()], &steps)?;
-        let trains_encoder = step >= self.config.loss.encoder_start;
-        let gate = HostTensor::scalar(f32::from(trains_encoder))?;
-        Ok(vec![
-            ("image", image),
-            ("step", steps),
-            ("train_encoder", gate),
-        ])
+        step_inputs(self.config, step, (batch.shape, &batch.images), &steps)
     }
 
     fn changes(&self, old: &str) -> Result<Vec<Change>, BoxError> {

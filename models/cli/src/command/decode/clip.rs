@@ -63,7 +63,7 @@ pub fn run<'a>(
             arguments.run.model.given().unwrap_or_default()
         )));
     };
-    let mut codec = ClipCodec::new(&file, options)?;
+    let mut codec = ClipCodec::new(&file, None, options)?;
     let mut outcome = Outcome {
         model: file.name,
         is_damaged: false,

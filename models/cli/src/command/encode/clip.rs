@@ -31,7 +31,7 @@ pub fn codec(arguments: &Arguments, output: &Output) -> Result<ClipCodec, CliErr
             "--bpp, --psnr and --effort are for photos: a clip is coded at a --quality or a --step",
         ));
     }
-    Ok(ClipCodec::new(&file, options)?)
+    Ok(ClipCodec::new(&file, None, options)?)
 }
 
 /// Encodes a clip, frame by frame.

@@ -1,0 +1,124 @@
+//! Training a transform codec for what frames of clips lack when they are predicted.
+
+use super::super::task::{ADVICE, changed, check_freeze, hints};
+use super::super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun};
+use super::{step_inputs, step_program};
+use crate::clip_codec::ClipCodec;
+use crate::config::TransformCodecConfig;
+use crate::data::{PredictedBatch, PredictedError, PredictedFrames};
+use crate::photo::PhotoError;
+use crate::pipeline::CompileOptions;
+use crate::pretrained;
+use crate::transform_codec::{TransformCodec, parameter_specs};
+use bsq_nn::BoxError;
+use bsq_nn::data::NamedTensors;
+use bsq_nn::train::{Advice, Change, Evaluated, Identity, State, Task, TrainingFolder, train};
+use std::sync::Arc;
+
+/// Trains on the clips and pictures of a folder. It begins with the weights of the codec that codes
+/// them, or with those of another training.
+///
+/// # Errors
+/// [`TrainError`]; what was saved before the error stays.
+pub(super) fn run(
+    run: &TrainRun<TransformCodecConfig>,
+    options: &TrainOptions,
+    progress: &mut dyn Progress,
+) -> Result<TrainOutcome, TrainError> {
+    let config = &run.config;
+    let clips = config.clips.as_ref().expect("a training on clips");
+    let folder = TrainingFolder::of(&run.out, run.resume)?;
+    let specs = parameter_specs(&TransformCodec::new(&config.model));
+    check_freeze(&config.train, specs.iter().map(|spec| spec.name.as_str()))?;
+    let compile = CompileOptions {
+        threads: run.threads,
+        ..CompileOptions::default()
+    };
+    let codec = pretrained::open_codec(&clips.codec);
+    let codec = codec.map_err(|error| TrainError::WeightsFile(Box::new(error)))?;
+    let predicted = |error: PredictedError| TrainError::Predicted(Box::new(error));
+    let codec = ClipCodec::new(&codec, None, compile);
+    let mut codec = codec.map_err(|error| predicted(PhotoError::from(error).into()))?;
+    progress.note(&format!(
+        "coding the clips of {} to predict their frames",
+        run.data.display()
+    ));
+    let dataset =
+        PredictedFrames::open(&run.data, config, &mut codec, &mut |_, _| {}).map_err(predicted)?;
+    progress.note(&format!(
+        "{} predicted frames at each of {} steps",
+        dataset.count(),
+        clips.steps
+    ));
+    let start = options.init_from.as_deref().unwrap_or(&clips.codec);
+    let parameters = match folder.has_checkpoint() {
+        true => bsq_nn::init::init(&specs, config.train.seed)?,
+        false => super::super::start::transform_codec(start, config)?,
+    };
+    let program = step_program(config, parameters)?;
+    let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
+    let task = ClipTask { config };
+    Ok(train(
+        &settings,
+        folder,
+        task,
+        program,
+        Arc::new(dataset),
+        progress,
+    )?)
+}
+
+struct ClipTask<'a> {
+    config: &'a TransformCodecConfig,
+}
+
+impl Task for ClipTask<'_> {
+    type Data = PredictedFrames;
+
+    fn identity(&self) -> Identity {
+        Identity {
+            settings: self.config.to_toml(),
+            seed: self.config.train.seed,
+            metadata: Vec::new(),
+        }
+    }
+
+    fn batch_size(&self) -> usize {
+        self.config.data.batch_size
+    }
+
+    fn learning_rate(&self, step: u64) -> f64 {
+        self.config.learning_rate(step)
+    }
+
+    fn inputs(&self, step: u64, batch: PredictedBatch) -> Result<NamedTensors, BoxError> {
+        step_inputs(
+            self.config,
+            step,
+            (batch.shape, &batch.images),
+            &batch.steps,
+        )
+    }
+
+    fn changes(&self, old: &str) -> Result<Vec<Change>, BoxError> {
+        changed(old, &self.identity())
+    }
+
+    fn hints(&self, done: u64, last: u64) -> Vec<String> {
+        let why = Some("predicted frames are not evaluated while training");
+        hints(
+            (done, last),
+            &self.config.train,
+            |step| self.learning_rate(step),
+            why,
+        )
+    }
+
+    fn advice(&self) -> Advice {
+        ADVICE
+    }
+
+    fn evaluate(&mut self, _: State<'_>) -> Result<Option<Evaluated>, BoxError> {
+        Ok(None)
+    }
+}
