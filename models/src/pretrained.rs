@@ -47,6 +47,9 @@ const SHIPPED_PRIORS: [(&str, &[u8]); 3] = [
     ),
 ];
 
+/// Codecs for predicted frames that ship, each with the fingerprint of the picture codec that it belongs to.
+const SHIPPED_PREDICTED: [(&str, u64, &[u8]); 0] = [];
+
 /// Names of the models that ship.
 pub fn names() -> impl Iterator<Item = &'static str> {
     SHIPPED.iter().map(|(name, _)| *name)
@@ -178,6 +181,24 @@ pub fn open_codec(name: &str) -> Result<TransformCodecFile, WeightsFileError> {
         }
         None => TransformCodecFile::open(&weights_file(path)),
     }
+}
+
+/// The codec for predicted frames that belongs to a picture codec, if one ships.
+///
+/// # Errors
+/// [`WeightsFileError`], if memory runs out.
+pub fn predicted_for(
+    codec: &TransformCodecFile,
+) -> Result<Option<TransformCodecFile>, WeightsFileError> {
+    let its = codec.fingerprint();
+    for (name, fingerprint, bytes) in SHIPPED_PREDICTED {
+        if fingerprint == its {
+            let checkpoint = checkpoint::read(Cursor::new(bytes), Path::new(name), Weights::Ema)?;
+            return TransformCodecFile::from_checkpoint(name, Path::new(name), &checkpoint)
+                .map(Some);
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -203,6 +203,14 @@ impl Expected {
 }
 
 impl FrameState {
+    pub fn before(&self) -> Option<&Picture> {
+        self.before.as_ref()
+    }
+
+    pub fn into_frame(self) -> Option<Picture> {
+        self.before
+    }
+
     /// The frame that differs by `found` from what was expected: the one before the next.
     fn follow(&mut self, found: &Differences, expected: Option<Expected>) -> &Picture {
         let picture = expected.as_ref().map(|expected| &expected.picture);

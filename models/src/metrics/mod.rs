@@ -16,6 +16,7 @@
 //! Figures of whole sets, FID and its kin, are in [`sets`].
 
 mod border_steps;
+mod clip;
 mod gaussian;
 mod lpips;
 mod rows;
@@ -23,6 +24,7 @@ pub mod sets;
 mod ssim;
 
 pub use border_steps::BorderSteps;
+pub use clip::ClipMetrics;
 pub(crate) use gaussian::window as ssim_window;
 pub use lpips::{Lpips, LpipsError};
 pub use rows::RowMetrics;

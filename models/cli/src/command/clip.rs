@@ -3,8 +3,14 @@
 use super::error::CliError;
 use super::interrupt::uninterrupted;
 use super::limits::LimitArgument;
+use super::model::ModelArgument;
 use super::output::Output;
+use super::quality::QualityArguments;
+use bsq::clip_codec::{ClipCodec, ClipSettings};
 use bsq::image_io::{ImageSize, Picture};
+use bsq::pipeline::CompileOptions;
+use bsq::pretrained;
+use bsq::transform_codec::stream::{Effort, Target};
 use bsq::video_io::color::{Matrix, Range};
 use bsq::video_io::{ClipFormat, ClipOptions, FrameRate, ReadFrames, WriteFrames, create, open};
 use clap::{Args, ValueEnum};
@@ -76,6 +82,47 @@ impl ClipArguments {
     ) -> Result<Box<dyn ReadFrames>, CliError> {
         Ok(open(path, &self.options(limits))?)
     }
+}
+
+/// How clips are cut into groups.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Clips")]
+pub struct GroupArgument {
+    /// Frames of a clip's groups at most: how far apart a player can begin, and what damage costs
+    #[arg(long, value_name = "N", default_value_t = ClipSettings::default().group, value_parser = clap::value_parser!(u16).range(1..))]
+    group: u16,
+}
+
+/// How clips are encoded.
+pub fn settings(
+    quality: &QualityArguments,
+    group: GroupArgument,
+) -> Result<ClipSettings, CliError> {
+    let target = quality.target();
+    let is_searched = matches!(target, Target::BitsPerPixel(_) | Target::Psnr(_));
+    if is_searched || quality.effort() != Effort::default() {
+        return Err(CliError::new(
+            "--bpp, --psnr and --effort are for photos: a clip is coded at a --quality or a --step",
+        ));
+    }
+    Ok(ClipSettings {
+        target,
+        group: group.group,
+    })
+}
+
+/// The codec for clips that `--model` names; `None` if it is a tokenizer. The default one has a codec
+/// for predicted frames that ships with it.
+pub fn open_codec(
+    model: &ModelArgument,
+    options: CompileOptions,
+    output: &Output,
+) -> Result<Option<ClipCodec>, CliError> {
+    let Some(file) = model.open_codec(output)? else {
+        return Ok(None);
+    };
+    let predicted = pretrained::predicted_for(&file)?;
+    Ok(Some(ClipCodec::new(&file, predicted.as_ref(), options)?))
 }
 
 /// Says what a user should know of a clip, once all of it has been read.

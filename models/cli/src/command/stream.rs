@@ -2,6 +2,7 @@
 
 use super::error::{CliError, Context};
 use super::output::Output;
+use bsq::clip_codec::{ClipHeader, Sections, is_clip_stream};
 use bsq::codec::{Coding, FRAME_BYTES, Frame, FrameReader, Header, MAGIC};
 use bsq::image_io::ImageSize;
 use bsq::metrics::bits_per_pixel;
@@ -24,10 +25,64 @@ pub fn inspect(path: &Path, output: &Output) -> Result<(Value, bool), CliError> 
     let mut start = [0; LEVELS_HEADER_BYTES];
     let mut file = File::open(path).in_(path.display())?;
     let is_long = file.read_exact(&mut start).is_ok();
-    match is_long && is_levels(&start) {
-        true => inspect_levels(path, output),
-        false => inspect_tokens(path, output),
+    match is_long {
+        true if is_clip_stream(&start) => inspect_clip(path, output),
+        true if is_levels(&start) => inspect_levels(path, output),
+        _ => inspect_tokens(path, output),
     }
+}
+
+fn inspect_clip(path: &Path, output: &Output) -> Result<(Value, bool), CliError> {
+    let mut file = BufReader::new(File::open(path).in_(path.display())?);
+    let header = ClipHeader::read(&mut file).in_(path.display())?;
+    let ImageSize { height, width } = header.frame.size;
+    let (step, codec, frame_rate) = (header.frame.step(), header.frame.codec, header.rate);
+    output.say(format_args!(
+        "stream of a clip of {width}x{height} pixels, {frame_rate} frames a second: levels of step {step:.2}"
+    ))?;
+    output.say(format_args!("codec {codec:016x}"))?;
+    let mut sections = Sections::new(file, true);
+    let (mut groups, mut frames, mut is_good) = (Vec::new(), 0, true);
+    while let Some(section) = sections.next_group().in_(path.display())? {
+        let size = section.payload.as_ref().map(Vec::len);
+        // What is passed over is missing.
+        is_good &= size.is_some() && section.number as usize == groups.len();
+        let state = match size {
+            Some(size) => format!("{size} bytes"),
+            None => "DAMAGED".to_string(),
+        };
+        let (first, count) = (frames + 1, usize::from(section.frames));
+        frames += count;
+        output.say(format_args!(
+            "  group {}, frames {first} to {frames}: {state}",
+            section.number + 1
+        ))?;
+        groups.push(json!({ "number": section.number, "frames": count, "bytes": size, "good": size.is_some() }));
+    }
+    is_good &= sections.has_index();
+    if !sections.has_index() {
+        output.say("  the index is missing: the clip is cut off")?;
+    }
+    let bytes = std::fs::metadata(path).in_(path.display())?.len();
+    let rate = bits_per_pixel(8 * bytes, width, height) / frames.max(1) as f64;
+    let kilobits = 8.0 * bytes as f64 / (frames.max(1) as f64 / frame_rate.per_second()) / 1000.0;
+    output.say(format_args!(
+        "{frames} frames, {bytes} bytes, {rate:.4} bits per pixel, {kilobits:.0} kbit/s"
+    ))?;
+    let value = json!({
+        "file": path.display().to_string(),
+        "kind": "stream of a clip",
+        "width": width,
+        "height": height,
+        "frame_rate": frame_rate.to_string(),
+        "step": step,
+        "codec": format!("{codec:016x}"),
+        "frames": frames,
+        "bytes": bytes,
+        "bits_per_pixel": rate,
+        "groups": groups,
+    });
+    Ok((value, is_good))
 }
 
 fn inspect_levels(path: &Path, output: &Output) -> Result<(Value, bool), CliError> {

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod bench_codec;
+mod clips;
 mod codec;
 mod common;
 mod eval;

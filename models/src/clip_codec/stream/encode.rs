@@ -56,6 +56,8 @@ pub struct ClipEncoder<'c, W: Write> {
     header: ClipHeader,
     settings: ClipSettings,
     state: FrameState,
+    /// The last frame of the group before, until the next is written.
+    last: Option<Picture>,
     /// Payloads of the group's frames, each behind its length.
     group: Vec<u8>,
     frames: u16,
@@ -90,6 +92,7 @@ impl<'c, W: Write> ClipEncoder<'c, W> {
             writer,
             settings,
             state: FrameState::default(),
+            last: None,
             group: Vec::new(),
             frames: 0,
             index: Vec::new(),
@@ -111,6 +114,7 @@ impl<'c, W: Write> ClipEncoder<'c, W> {
     /// If the frame has another size.
     pub fn write(&mut self, frame: &Picture) -> Result<FrameReport, PhotoError> {
         assert_eq!(frame.size(), self.header.frame.size, "frames of one size");
+        self.last = None;
         let step = self.header.frame.step();
         let (payload, report) = self.codec.encode(frame, step, &mut self.state)?;
         let length =
@@ -125,6 +129,11 @@ impl<'c, W: Write> ClipEncoder<'c, W> {
         Ok(report)
     }
 
+    /// The frame that was written last, as a decoder has it.
+    pub fn reconstruction(&self) -> Option<&Picture> {
+        self.last.as_ref().or(self.state.before())
+    }
+
     fn end_group(&mut self) -> Result<(), PhotoError> {
         if self.frames == 0 {
             return Ok(());
@@ -135,7 +144,7 @@ impl<'c, W: Write> ClipEncoder<'c, W> {
         self.index.extend((bytes as u32).to_le_bytes());
         self.report.bytes += bytes;
         self.report.groups += 1;
-        self.state = FrameState::default();
+        self.last = std::mem::take(&mut self.state).into_frame();
         self.group.clear();
         self.frames = 0;
         Ok(())

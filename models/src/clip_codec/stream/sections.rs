@@ -84,6 +84,8 @@ pub struct Sections<R> {
     /// The number of the next group.
     next: u32,
     is_done: bool,
+    /// Whether the index behind the last group was there, and good.
+    has_index: bool,
 }
 
 impl<R: Read> Sections<R> {
@@ -94,7 +96,13 @@ impl<R: Read> Sections<R> {
             recover,
             next: 0,
             is_done: false,
+            has_index: false,
         }
+    }
+
+    /// Whether the stream is whole: known behind the last group.
+    pub fn has_index(&self) -> bool {
+        self.has_index
     }
 
     /// The next group; `None` behind the last.
@@ -143,10 +151,11 @@ impl<R: Read> Sections<R> {
 
     /// What the index says, and that nothing follows it.
     fn end(&mut self, is_good: bool, index: &[u8]) -> Result<Option<Section>, CodecError> {
+        self.has_index = is_good && index.len() / 4 == self.next as usize;
         if self.recover {
             return Ok(None);
         }
-        if !is_good || index.len() / 4 != self.next as usize {
+        if !self.has_index {
             return Err(self.cut());
         }
         match read_up_to(&mut self.reader, &mut [0])? {

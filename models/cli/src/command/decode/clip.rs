@@ -1,7 +1,7 @@
 //! Decoding streams of clips.
 
 use super::{Arguments, open};
-use crate::command::clip::{FrameProgress, create_clip, output_path, write};
+use crate::command::clip::{FrameProgress, create_clip, open_codec, output_path, write};
 use crate::command::error::{CliError, Context};
 use crate::command::failures::Failures;
 use crate::command::output::Output;
@@ -57,15 +57,15 @@ pub fn run<'a>(
     failures: &mut Failures,
     output: &Output,
 ) -> Result<Outcome<'a>, CliError> {
-    let Some(file) = arguments.run.model.open_codec(output)? else {
-        return Err(CliError::new(format_args!(
+    let codec = open_codec(&arguments.run.model, options, output)?;
+    let mut codec = codec.ok_or_else(|| {
+        CliError::new(format_args!(
             "{}: a tokenizer, and these clips are a transform codec's: leave out --model, or name their codec",
             arguments.run.model.given().unwrap_or_default()
-        )));
-    };
-    let mut codec = ClipCodec::new(&file, None, options)?;
+        ))
+    })?;
     let mut outcome = Outcome {
-        model: file.name,
+        model: codec.name().to_string(),
         is_damaged: false,
         results: Vec::new(),
     };

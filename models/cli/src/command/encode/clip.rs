@@ -1,14 +1,13 @@
 //! Clips to streams.
 
 use super::Arguments;
-use crate::command::clip::{FrameProgress, note};
+use crate::command::clip::{FrameProgress, note, open_codec, settings};
 use crate::command::error::{CliError, Context};
 use crate::command::interrupt::{partial, uninterrupted};
 use crate::command::output::Output;
 use crate::command::paths;
-use bsq::clip_codec::{ClipCodec, ClipEncoder, ClipSettings};
+use bsq::clip_codec::{ClipCodec, ClipEncoder};
 use bsq::metrics::bits_per_pixel;
-use bsq::transform_codec::stream::{Effort, Target};
 use bsq_runtime::atomic_file::AtomicFile;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -16,22 +15,13 @@ use std::path::Path;
 /// The codec for clips.
 pub fn codec(arguments: &Arguments, output: &Output) -> Result<ClipCodec, CliError> {
     let options = arguments.run.options(output)?;
-    let Some(file) = arguments.run.model.open_codec(output)? else {
-        return Err(CliError::new(format_args!(
+    let codec = open_codec(&arguments.run.model, options, output)?;
+    codec.ok_or_else(|| {
+        CliError::new(format_args!(
             "{}: a tokenizer, and clips are coded by transform codecs, such as default",
             arguments.run.model.given().unwrap_or_default()
-        )));
-    };
-    let searched = matches!(
-        arguments.quality.target(),
-        Target::BitsPerPixel(_) | Target::Psnr(_)
-    );
-    if searched || arguments.quality.effort() != Effort::default() {
-        return Err(CliError::new(
-            "--bpp, --psnr and --effort are for photos: a clip is coded at a --quality or a --step",
-        ));
-    }
-    Ok(ClipCodec::new(&file, None, options)?)
+        ))
+    })
 }
 
 /// Encodes a clip, frame by frame.
@@ -51,10 +41,7 @@ pub fn encode(
         Ok::<_, std::io::Error>((file, partial))
     };
     let (file, _partial) = uninterrupted(create).in_(path.display())?;
-    let settings = ClipSettings {
-        target: arguments.quality.target(),
-        group: arguments.group,
-    };
+    let settings = settings(&arguments.quality, arguments.group)?;
     let mut encoder = ClipEncoder::new(codec, file, &format, settings)?;
     let mut progress = FrameProgress::new(&name, format.frames);
     while let Some(frame) = clip.next_frame()? {

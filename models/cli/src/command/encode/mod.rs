@@ -3,7 +3,7 @@
 mod clip;
 mod said;
 
-use super::clip::ClipArguments;
+use super::clip::{ClipArguments, GroupArgument};
 use super::error::{CliError, Context};
 use super::failures::Failures;
 use super::interrupt::{partial, uninterrupted};
@@ -88,9 +88,8 @@ pub struct Arguments {
     keep: Option<usize>,
     #[command(flatten)]
     clip: ClipArguments,
-    /// Frames of a clip's groups at most: how far apart a player can begin, and what damage costs
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Clips")]
-    group: u16,
+    #[command(flatten)]
+    group: GroupArgument,
 }
 
 /// A codec, how it is to encode, and what it is called.

@@ -1,8 +1,10 @@
 //! `bsq reconstruct`: photo to tokens or levels, and to photo.
 
+mod clip;
 mod figures;
 mod levels;
 
+use super::clip::{ClipArguments, GroupArgument};
 use super::error::CliError;
 use super::failures::Failures;
 use super::limits::LimitArgument;
@@ -17,6 +19,7 @@ use bsq::image_io::{ImageSize, PixelRows, to_eight_bits};
 use bsq::photo::PhotoError;
 use bsq::pipeline::{CompileOptions, RunTimes, TokenizerSession};
 use bsq::transform_codec::stream::LevelsCodec;
+use bsq::video_io::is_clip;
 use bsq_runtime::Precision;
 use clap::Args;
 use figures::{Figures, PictureMetrics};
@@ -38,6 +41,10 @@ tokenizer's size, which become tokens and pixels again. Printed are the peak sig
 or of tokens as they are), and the seconds that encoding and decoding took. Both figures compare \
 the original with the PNG as written.
 
+A clip (see `bsq encode --help`) goes through the codec for clips, or frame by frame through a \
+tokenizer, and is written beside the input as NAME.bsq.mp4. PSNR and SSIM are means over frames; flicker is how \
+much errors change from frame to frame, in levels of a sample.
+
 Tokenizers run in other precisions, too: with --precision bf16, f16 or int8, -v computes in f32 too, and says how many bits of tokens differ and \
 how PSNR changes.")]
 #[command(after_long_help = "\
@@ -48,9 +55,10 @@ Examples:
   bsq reconstruct photo.jpg --quality 20
   bsq reconstruct photo.jpg --model my.safetensors
   bsq reconstruct photo.jpg --model default-1 --precision int8 -v
-  bsq reconstruct photo.jpg --device cuda         on a GPU")]
+  bsq reconstruct photo.jpg --device cuda         on a GPU
+  bsq reconstruct clip.mp4 -o back.mp4")]
 pub struct Arguments {
-    /// PNG, JPEG, WebP, TIFF, GIF or JPEG XL pictures
+    /// PNG, JPEG, WebP, TIFF, GIF or JPEG XL pictures; or clips, and folders of frames
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// The PNG file to write, or a folder
@@ -64,9 +72,34 @@ pub struct Arguments {
     rounding: RoundingArguments,
     #[command(flatten)]
     limits: LimitArgument,
+    #[command(flatten)]
+    clip: ClipArguments,
+    #[command(flatten)]
+    group: GroupArgument,
     /// Write original, reconstruction and difference (four times as strong) in one picture
     #[arg(long)]
     side_by_side: bool,
+}
+
+fn reconstruct_clips(
+    arguments: &Arguments,
+    clips: &[&Path],
+    output: &Output,
+) -> Result<Verdict, CliError> {
+    let options = arguments.run.options_in(arguments.rounding, output)?;
+    let model = match super::clip::open_codec(&arguments.run.model, options.clone(), output)? {
+        Some(codec) => {
+            let settings = super::clip::settings(&arguments.quality, arguments.group)?;
+            clip::Model::Codec(Box::new(codec), settings)
+        }
+        None => {
+            let model = arguments.run.model.open(output)?;
+            arguments.quality.refuse_for(&model.name)?;
+            let bits = model.config.model.quantizer.bits_per_token();
+            clip::Model::Tokenizer(Box::new(TokenizerSession::new(&model, options)), bits)
+        }
+    };
+    clip::run(model, clips, arguments, Failures::default(), output)
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
@@ -74,6 +107,16 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         true => paths::Kind::SideBySide,
         false => paths::Kind::Picture,
     };
+    let (clips, photos): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        arguments.images.iter().partition(|input| is_clip(input));
+    if !clips.is_empty() {
+        if !photos.is_empty() || arguments.side_by_side {
+            let message = "clips are reconstructed by themselves: without photos beside them, and without --side-by-side";
+            return Err(CliError::new(message));
+        }
+        let clips: Vec<&Path> = clips.into_iter().map(PathBuf::as_path).collect();
+        return reconstruct_clips(&arguments, &clips, output);
+    }
     let outputs = paths::outputs(&arguments.images, arguments.output.as_deref(), kind)?;
     let mut failures = Failures::default();
     let pairs = readable(

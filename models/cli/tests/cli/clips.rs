@@ -1,0 +1,161 @@
+//! `bsq encode`, `bsq decode`, `bsq reconstruct` and `bsq inspect` with clips.
+
+use crate::common::Bench;
+use bsq::image_io::{ImageSize, Picture};
+use bsq::video_io::{ClipFormat, ClipOptions, create, open};
+use serde_json::Value;
+use std::fs;
+
+const SIZE: ImageSize = ImageSize {
+    height: 40,
+    width: 56,
+};
+
+/// A folder with a clip of five frames, `a.y4m`.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    let format = ClipFormat {
+        size: SIZE,
+        rate: "12".parse().unwrap(),
+        frames: None,
+    };
+    let mut writer = create(&bench.path("a.y4m"), &format).unwrap();
+    for time in 0..5 {
+        let sample =
+            |i: usize| (60 + (i / 3 % SIZE.width + 2 * time) * 2 + i / 3 / SIZE.width) as u8;
+        let frame = Picture::new(
+            SIZE.width,
+            SIZE.height,
+            (0..3 * 40 * 56).map(sample).collect(),
+        );
+        writer.write(&frame).unwrap();
+    }
+    writer.finish().unwrap();
+    bench
+}
+
+fn frames(bench: &Bench, name: &str) -> Vec<Picture> {
+    let mut clip = open(&bench.path(name), &ClipOptions::default()).unwrap();
+    let mut frames = Vec::new();
+    while let Some(frame) = clip.next_frame().unwrap() {
+        frames.push(frame);
+    }
+    frames
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_clip_comes_back_with_its_rate_and_as_it_was_reconstructed() {
+    let bench = bench();
+    let ran = bench.good(&["encode", "a.y4m", "--group", "2", "--json"]);
+    let value = &json(&ran.stdout)["clips"][0];
+    assert_eq!((&value["frames"], &value["groups"]), (&5.into(), &3.into()));
+    assert_eq!(value["bytes"], bench.bytes("a.bsq").len() as u64);
+    bench.good(&["decode", "a.bsq", "-o", "back.y4m"]);
+    bench.good(&["decode", "a.bsq", "-o", "frames", "--threads", "1"]);
+    bench.good(&["decode", "a.bsq", "-o", "preview.gif"]);
+    let text = String::from_utf8_lossy(&bench.bytes("back.y4m")[..40]).to_string();
+    assert!(text.contains("W56 H40 F12:1"), "{text}");
+    assert!(bench.bytes("preview.gif").starts_with(b"GIF89a"));
+    // A folder has the frames themselves, y4m those through 4:2:0.
+    let (folder, back) = (frames(&bench, "frames"), frames(&bench, "back.y4m"));
+    assert_eq!((folder.len(), back.len()), (5, 5));
+    let ran = bench.good(&[
+        "reconstruct",
+        "a.y4m",
+        "-o",
+        "again",
+        "--group",
+        "2",
+        "--json",
+    ]);
+    assert_eq!(frames(&bench, "again"), folder);
+    let found = &json(&ran.stdout)["clips"][0];
+    assert_eq!(found["bits"], 8 * bench.bytes("a.bsq").len() as u64);
+    assert!(found["psnr"].as_f64().unwrap() > 30.0, "{found}");
+    let ran = bench.good(&["inspect", "a.bsq", "--json"]);
+    let value = json(&ran.stdout);
+    assert_eq!(
+        (&value["frames"], &value["frame_rate"]),
+        (&5.into(), &"12".into())
+    );
+}
+
+#[test]
+fn a_folder_of_frames_is_a_clip_and_tokenizers_take_clips_frame_by_frame() {
+    let bench = bench();
+    bench.good(&["encode", "a.y4m"]);
+    bench.good(&["decode", "a.bsq", "-o", "frames"]);
+    let ran = bench.good(&["encode", "frames", "-o", "b.bsq", "--fps", "30000/1001"]);
+    assert!(ran.stdout.contains("5 frames"), "{}", ran.stdout);
+    let ran = bench.good(&["inspect", "b.bsq"]);
+    assert!(
+        ran.stdout.contains("30000/1001 frames a second"),
+        "{}",
+        ran.stdout
+    );
+    let ran = bench.good(&[
+        "reconstruct",
+        "a.y4m",
+        "-o",
+        "c.y4m",
+        "--model",
+        "model.safetensors",
+        "--json",
+    ]);
+    let value = &json(&ran.stdout)["clips"][0];
+    // 3 x 4 windows of 4 tokens of 12 bits.
+    assert_eq!(value["bits"], 5 * 12 * 4 * 12);
+}
+
+#[test]
+fn damage_costs_a_group_and_is_told() {
+    let bench = bench();
+    bench.good(&["encode", "a.y4m", "--group", "2"]);
+    let mut bytes = bench.bytes("a.bsq");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(bench.path("bad.bsq"), &bytes).unwrap();
+    bench.refused(
+        &["decode", "bad.bsq", "-o", "x.y4m"],
+        &["bad.bsq", "--recover"],
+    );
+    let ran = bench.run(&["decode", "bad.bsq", "-o", "x.y4m", "--recover"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("are filled in"), "{}", ran.stderr);
+    assert_eq!(frames(&bench, "x.y4m").len(), 5);
+    let ran = bench.run(&["inspect", "bad.bsq"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stdout.contains("DAMAGED"), "{}", ran.stdout);
+    fs::write(bench.path("cut.bsq"), &bytes[..middle]).unwrap();
+    bench.refused(
+        &["decode", "cut.bsq", "-o", "y.y4m"],
+        &["cut.bsq", "ends in or before group"],
+    );
+}
+
+#[test]
+fn what_clips_cannot_be_is_refused_in_a_line() {
+    let bench = bench();
+    bench.refused(&["encode", "none.mp4"], &["none.mp4", "no such file"]);
+    bench.refused(&["encode", "a.y4m", "--bpp", "0.1"], &["--quality"]);
+    bench.refused(
+        &["encode", "a.y4m", "--model", "model.safetensors"],
+        &["a tokenizer"],
+    );
+    fs::write(bench.path("bad.y4m"), "no clip").unwrap();
+    bench.refused(&["encode", "bad.y4m"], &["bad.y4m"]);
+    fs::write(bench.path("planes.yuv"), [0; 100]).unwrap();
+    bench.refused(&["encode", "planes.yuv"], &["planes.yuv", "--size"]);
+    fs::create_dir(bench.path("empty")).unwrap();
+    bench.refused(&["encode", "empty"], &["empty", "without pictures"]);
+    bench.picture("p.png", 8, 8);
+    bench.refused(&["reconstruct", "a.y4m", "p.png"], &["by themselves"]);
+    bench.refused(
+        &["encode", "a.y4m", "--max-pixels", "100"],
+        &["at most 100"],
+    );
+}
