@@ -1,10 +1,11 @@
 //! The configurations that ship inside the program.
 
 /// Names of the configurations that ship, and their files.
-const SHIPPED: [(&str, &str); 7] = [
+const SHIPPED: [(&str, &str); 8] = [
     ("default", include_str!("../../configs/default.toml")),
     ("bsq36", include_str!("../../configs/bsq36.toml")),
     ("bsq18", include_str!("../../configs/bsq18.toml")),
+    ("video36", include_str!("../../configs/video36.toml")),
     ("prior", include_str!("../../configs/prior.toml")),
     (
         "prior_paper",

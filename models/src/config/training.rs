@@ -41,6 +41,10 @@ section! {
         /// Gains of crops are drawn between the exponentials of minus this and of this, and those of
         /// its channels differ by up to a quarter of it: a few pictures look like more. 0 is off.
         gain_jitter: f64 = 0.0,
+        /// Trainings on clips: how many windows are cut out of each real clip.
+        clip_windows: usize = 16,
+        /// The fastest pan over a picture that is made a clip, in pixels a frame.
+        clip_motion: f64 = 8.0,
     }
 }
 
@@ -190,6 +194,8 @@ impl DataConfig {
         require(low <= high, "data.resize_max", || {
             format!("{high} is below resize_min, {low}")
         })?;
+        between(data.clip_windows, 1, 1 << 16, "data.clip_windows")?;
+        not_negative(data.clip_motion, "data.clip_motion")?;
         data.check_sides()?;
         let jitter = data.gain_jitter;
         require((0.0..=1.0).contains(&jitter), "data.gain_jitter", || {

@@ -153,10 +153,6 @@ section! {
         side: usize = 256,
         /// Frames of a window; the first is not predicted.
         frames: usize = 6,
-        /// Windows of a real clip.
-        windows: usize = 16,
-        /// The fastest pan over a picture, in pixels a frame.
-        motion: f64 = 8.0,
     }
 }
 
@@ -164,9 +160,7 @@ impl ClipsConfig {
     fn check(&self, crop: usize) -> Checked {
         between(self.steps, 1, 64, "clips.steps")?;
         between(self.side, crop, 1 << 12, "clips.side")?;
-        between(self.frames, 2, 1 << 10, "clips.frames")?;
-        between(self.windows, 1, 1 << 16, "clips.windows")?;
-        not_negative(self.motion, "clips.motion")
+        between(self.frames, 2, 1 << 10, "clips.frames")
     }
 }
 

@@ -1,7 +1,6 @@
 //! Short clips to train on: windows of real clips, and pans and zooms over pictures.
 
 use super::{DataError, Draw, Purpose};
-use crate::config::ClipsConfig;
 use crate::image_io::{ImageError, Picture};
 use crate::video_io::{ClipOptions, VideoError, is_clip, open};
 use std::path::{Path, PathBuf};
@@ -9,17 +8,24 @@ use std::path::{Path, PathBuf};
 /// A few frames of equal size.
 pub(super) type Window = Vec<Picture>;
 
-/// Where the frames of clips come from.
-pub(super) struct Sources<'c> {
-    pub config: &'c ClipsConfig,
+/// How windows are made.
+pub(super) struct Sources {
+    /// Pixels along a side.
+    pub side: usize,
+    /// Frames of a window.
+    pub frames: usize,
+    /// Windows of a real clip.
+    pub windows: usize,
+    /// The fastest pan over a picture, in pixels a frame.
+    pub motion: f64,
     pub seed: u64,
 }
 
-impl Sources<'_> {
+impl Sources {
     /// The windows of a real clip: at random places, from frames that are evenly apart. None of a
     /// clip that is smaller than a window or shorter.
     pub fn of_clip(&self, path: &Path, number: u64) -> Result<Vec<Window>, VideoError> {
-        let (side, count, each) = (self.config.side, self.config.windows, self.config.frames);
+        let (side, count, each) = (self.side, self.windows, self.frames);
         let mut clip = open(path, &ClipOptions::default())?;
         let size = clip.format().size;
         if size.height < side || size.width < side {
@@ -54,26 +60,31 @@ impl Sources<'_> {
         Ok(windows)
     }
 
+    /// Whether a picture is as large as a window.
+    pub fn suits(&self, picture: &Picture) -> bool {
+        picture.height.min(picture.width) >= self.side
+    }
+
     /// A pan and zoom over a picture; `None` if it is smaller than a window.
     pub fn of_picture(&self, picture: &Picture, number: u64) -> Option<Window> {
-        let side = self.config.side;
+        let side = self.side;
         let mut draw = Draw::new(self.seed, Purpose::ClipWindow, 1 << 32 | number);
         // Pictures are shown smaller, as clips are.
-        let shorter = picture.height.min(picture.width);
-        if shorter < side {
+        if !self.suits(picture) {
             return None;
         }
+        let shorter = picture.height.min(picture.width);
         let largest = (shorter as f64 / side as f64).min(4.0);
         let mut scale = libm::exp(draw.uniform(0.0, libm::log(largest)));
         let reach = |length: usize, scale: f64| (length as f64 - side as f64 * scale).max(0.0);
         let mut top = draw.uniform(0.0, reach(picture.height, scale));
         let mut left = draw.uniform(0.0, reach(picture.width, scale));
-        let speed = self.config.motion * draw.uniform(0.0, 1.0);
+        let speed = self.motion * draw.uniform(0.0, 1.0);
         let angle = draw.uniform(0.0, 2.0 * std::f64::consts::PI);
         let (down, right) = (speed * libm::sin(angle), speed * libm::cos(angle));
         let zoom = draw.uniform(-0.01, 0.01) * draw.below(2) as f64;
         let mut window = Vec::new();
-        for _ in 0..self.config.frames {
+        for _ in 0..self.frames {
             let noise = draw.below(1 << 16) as u64;
             window.push(shown(picture, (top, left), scale, side, noise));
             // Where the edge is met, the pan stands still.

@@ -31,8 +31,8 @@ const CACHE_BYTES: usize = 1 << 30;
 pub struct Batch {
     /// Values `[batch, 3, height, width]` in the configured range.
     pub images: Vec<f32>,
-    /// `[batch, 3, height, width]`.
-    pub shape: [usize; 4],
+    /// `[batch, 3, height, width]`; of clips `[batch, 3, frames, height, width]`.
+    pub shape: Vec<usize>,
 }
 
 /// The pictures of a folder, and how batches are made of them; see the module for the order.
@@ -130,7 +130,7 @@ impl Dataset {
         }
         Ok(Batch {
             images,
-            shape: [self.batch_size, 3, height, width],
+            shape: vec![self.batch_size, 3, height, width],
         })
     }
 

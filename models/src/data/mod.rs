@@ -17,6 +17,7 @@
 //! and all other samples stay what they are.
 
 mod clip_windows;
+mod clips;
 mod dataset;
 mod draw;
 mod fingerprint;
@@ -26,6 +27,7 @@ mod tokens;
 mod transform;
 mod usable;
 
+pub use clips::{ClipDataset, TrainingData};
 pub use dataset::{Batch, Dataset};
 pub(crate) use draw::{Draw, Purpose};
 pub use folder::{Listing, list_folder, list_images};
@@ -83,6 +85,17 @@ pub enum DataError {
         size: ImageSize,
         /// The configured shorter side.
         smallest: usize,
+    },
+    /// Nothing makes a clip.
+    #[error(
+        "{path}: no clip and no picture that makes one: both have {side} pixels a side, and clips {frames} frames",
+        path = path.display()
+    )]
+    NoClips {
+        /// The folder.
+        path: PathBuf,
+        side: usize,
+        frames: usize,
     },
     /// There are no tokens to train on.
     #[error("the token files hold no pictures")]

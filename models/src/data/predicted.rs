@@ -53,7 +53,10 @@ impl PredictedFrames {
         let clips_config = config.clips.as_ref().expect("a training on clips");
         let seed = config.train.seed;
         let sources = Sources {
-            config: clips_config,
+            side: clips_config.side,
+            frames: clips_config.frames,
+            windows: config.data.clip_windows,
+            motion: config.data.clip_motion,
             seed,
         };
         let clips = clips_of(folder)?;

@@ -126,7 +126,9 @@ impl TokenDataset {
             }
             Source::Pictures { crops, tokenizer } => {
                 let batch = crops.batch(step)?;
-                let [_, _, height, width] = batch.shape;
+                let [_, _, height, width] = batch.shape[..] else {
+                    unreachable!("crops of pictures")
+                };
                 // A panic elsewhere leaves a session that compiles again at worst.
                 let mut session = tokenizer.lock().unwrap_or_else(PoisonError::into_inner);
                 let grids = session.encode_planes(&batch.images, ImageSize { height, width })?;

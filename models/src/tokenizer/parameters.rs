@@ -1,6 +1,6 @@
 //! A tokenizer's parameters: names and shapes, how they start, and how a checkpoint is taken in.
 
-use super::Tokenizer;
+use super::{Tokenizer, vit};
 use crate::config::{PredefinedCodebook, QuantizerConfig};
 use crate::leech;
 use bsq_ir::tensor::ParameterSpec;
@@ -114,6 +114,24 @@ impl Tokenizer {
             Ok((spec.name, tensor.to_dtype(DType::F32)?))
         };
         specs.into_iter().zip(tensors).map(parameter).collect()
+    }
+
+    /// The same; of an image model for a model of clips, too: the embeddings of time that it lacks are
+    /// zero, so that a clip of one frame gives its bits.
+    ///
+    /// # Errors
+    /// As those of [`load`](Tokenizer::load).
+    pub fn inflated(
+        &self,
+        checkpoint: &Checkpoint,
+    ) -> Result<BTreeMap<String, HostTensor>, LoadError> {
+        let is_of_time = |spec: &ParameterSpec| spec.name.ends_with(vit::TEMPORAL_EMBEDDING);
+        let mut whole = checkpoint.clone();
+        for spec in self.parameters().into_iter().filter(is_of_time) {
+            let zeros = HostTensor::zeros(DType::F32, spec.ty.shape.to_vec())?;
+            whole.tensors.entry(spec.name).or_insert(zeros);
+        }
+        self.load(&whole)
     }
 
     /// The integer tensors of a checkpoint of this model.

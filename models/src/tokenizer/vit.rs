@@ -9,6 +9,8 @@ use bsq_nn::layers::{
     Attention, Block, Heads, LayerNorm, Linear, Mlp, Start, Transformer, block_causal,
 };
 
+/// The parameter of what is added to the tokens of each frame of a clip.
+pub(super) const TEMPORAL_EMBEDDING: &str = "temporal_positional_embedding";
 /// Weights and position embeddings start normal with this deviation.
 const DEVIATION: f32 = 0.02;
 
@@ -71,7 +73,7 @@ fn position_embedding<'g>(config: &VitConfig, scope: &Scope<'g>, tokens: usize) 
         return place;
     }
     let shape = [config.num_frames, width];
-    let time = scope.parameter("temporal_positional_embedding", shape, Init::Constant(0.0));
+    let time = scope.parameter(TEMPORAL_EMBEDDING, shape, Init::Constant(0.0));
     let frames = tokens / each;
     let time = time.slice(0, 0..frames).unsqueeze(1);
     (place.unsqueeze(0) + time).reshape([tokens, width])

@@ -217,6 +217,21 @@ fn place<'g>(root: &Scope<'g>) -> Scope<'g> {
 /// If numbers of the losses do not suit the pictures or the batch.
 pub fn check_supported(config: &Config) -> Result<(), TrainError> {
     Adversary::of(config)?;
+    let is_of_clips = config.model.encoder.num_frames > 1;
+    for (weight, key) in [
+        (config.loss.perceptual_weight, "loss.perceptual_weight"),
+        (config.loss.ms_ssim_weight, "loss.ms_ssim_weight"),
+        (
+            f64::from(u8::from(!config.loss.skip_disc)),
+            "loss.skip_disc",
+        ),
+    ] {
+        if is_of_clips && weight != 0.0 {
+            let reason =
+                "tokenizers of clips are trained without discriminator, LPIPS and MS-SSIM so far";
+            return Err(ConfigError::invalid(key, reason).into());
+        }
+    }
     let size = config.model.encoder.image_size;
     let smallest = crate::losses::MS_SSIM_SMALLEST_CROP;
     let suits = |side: usize| side >= smallest && side.is_multiple_of(16);

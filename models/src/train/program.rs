@@ -15,7 +15,8 @@ use bsq_runtime::tensor_data::TensorError;
 /// A step's function, and what its parameters are before the first step.
 #[derive(Clone, Debug)]
 pub struct StepProgram {
-    /// Inputs: `image` (`f32[batch, 3, height, width]`), `lr` and, where the quantizer has a
+    /// Inputs: `image` (`f32[batch, 3, height, width]`, of a model of clips
+    /// `f32[batch, 3, frames, height, width]`), `lr` and, where the quantizer has a
     /// loss, `codebook_weight` (`f32[]`), with a discriminator `disc_factor` (`f32[]`, 0 or 1).
     /// Outputs: `loss`, `codebook_entropy` and each term of the loss by its name, with a
     /// discriminator what it has to judge. Parameters and optimizer state are updated in place.
@@ -89,8 +90,11 @@ fn build<'g>(
     adversary: Option<&Adversary>,
 ) -> (Step<'g>, Vec<&'static str>) {
     let scope = Scope::root(graph);
-    let shape = tokenizer.image_shape(config.data.batch_size);
-    let image = graph.input("image", DType::F32, shape);
+    let batch = config.data.batch_size;
+    let image = match tokenizer.frames() {
+        1 => graph.input("image", DType::F32, tokenizer.image_shape(batch)),
+        frames => graph.input("image", DType::F32, tokenizer.clip_shape(batch, frames)),
+    };
     let forward = tokenizer.forward(&scope, image);
     let codebook_weight = graph.scalar("codebook_weight");
     let loss = TokenizerLoss {

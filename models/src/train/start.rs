@@ -59,7 +59,7 @@ fn fitted(
     path: PathBuf,
 ) -> Result<Tensors, TrainError> {
     tokenizer
-        .load(checkpoint)
+        .inflated(checkpoint)
         .map_err(|error| TrainError::Start {
             path,
             error: Box::new(error),

@@ -6,8 +6,8 @@ use super::{
     Evaluator, Progress, StepProgram, TrainError, TrainOptions, TrainOutcome, TrainRun, start,
     transform_coding, transform_path,
 };
-use crate::config::{Config, Initialisation};
-use crate::data::{Batch, Dataset};
+use crate::config::{Config, ConfigError, Initialisation};
+use crate::data::{Batch, ClipDataset, Dataset, TrainingData};
 use crate::lpips::{Backbone, Network};
 use crate::tokenizer::Tokenizer;
 use bsq_nn::BoxError;
@@ -46,22 +46,27 @@ pub fn run_with(
     let names = specs.iter().map(|spec| spec.name.as_str());
     check_freeze(&config.train, names)?;
     let (size, seed) = (config.model.encoder.image_size, config.train.seed);
-    let dataset = Arc::new(Dataset::open(&run.data, &config.data, size, seed)?);
+    let dataset = match tokenizer.frames() {
+        1 => TrainingData::Pictures(Dataset::open(&run.data, &config.data, size, seed)?),
+        frames => {
+            let window = (size, frames);
+            TrainingData::Clips(ClipDataset::open(&run.data, &config.data, window, seed)?)
+        }
+    };
     let mut parameters = tokenizer.init(seed)?;
     match &options.init_from {
         _ if folder.has_checkpoint() => {}
         Some(name) => parameters = start::tokenizer(name, config, &tokenizer, progress)?,
         None if config.train.init == Initialisation::TransformCoder => {
+            let TrainingData::Pictures(dataset) = &dataset else {
+                let reason = "is for tokenizers of pictures: one of clips begins with one of those (--init-from)";
+                return Err(ConfigError::invalid("train.init", reason).into());
+            };
             match tokenizer.transform_path() {
-                None => transform_coding::start(config, &dataset, &mut parameters)?,
+                None => transform_coding::start(config, dataset, &mut parameters)?,
                 Some(path) => {
-                    let suited = transform_path::start(
-                        config,
-                        &tokenizer,
-                        &path,
-                        &dataset,
-                        &mut parameters,
-                    )?;
+                    let suited =
+                        transform_path::start(config, &tokenizer, &path, dataset, &mut parameters)?;
                     if let Some(bits) = suited {
                         progress.note(&format!(
                             "these pictures' own shares were model.transform.bits = {bits:?}"
@@ -104,7 +109,14 @@ pub fn run_with(
         fixed: lpips.map(|lpips| lpips.weights).unwrap_or_default(),
     };
     let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
-    Ok(train(&settings, folder, task, program, dataset, progress)?)
+    Ok(train(
+        &settings,
+        folder,
+        task,
+        program,
+        Arc::new(dataset),
+        progress,
+    )?)
 }
 
 struct TokenizerTask<'a> {
@@ -161,7 +173,7 @@ fn perceptual(
 }
 
 impl Task for TokenizerTask<'_> {
-    type Data = Dataset;
+    type Data = TrainingData;
 
     fn identity(&self) -> Identity {
         Identity {

@@ -1,6 +1,7 @@
 //! Training from end to end, with a tiny model on pictures that are made here.
 
 mod adversarial;
+mod clips;
 mod resume;
 mod starts;
 mod transform_codec;

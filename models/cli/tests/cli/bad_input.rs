@@ -23,7 +23,10 @@ fn pictures() {
     fs::write(bench.path("empty.jpg"), "").unwrap();
     bench.refused(&reconstruct("empty.jpg"), &["empty.jpg"]);
     fs::create_dir(bench.path("folder")).unwrap();
-    bench.refused(&reconstruct("folder"), &["folder: a folder without pictures"]);
+    bench.refused(
+        &reconstruct("folder"),
+        &["folder: a folder without pictures"],
+    );
     let whole = fs::read(bench.picture("whole.png", 90, 90)).unwrap();
     fs::write(bench.path("half.png"), &whole[..whole.len() / 2]).unwrap();
     bench.refused(&reconstruct("half.png"), &["half.png: truncated"]);

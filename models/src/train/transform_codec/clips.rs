@@ -95,7 +95,7 @@ impl Task for ClipTask<'_> {
         step_inputs(
             self.config,
             step,
-            (batch.shape, &batch.images),
+            (&batch.shape, &batch.images),
             &batch.steps,
         )
     }

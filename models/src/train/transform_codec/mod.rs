@@ -140,12 +140,12 @@ fn build<'g>(graph: &'g Graph, config: &TransformCodecConfig) -> Step<'g> {
 fn step_inputs(
     config: &TransformCodecConfig,
     step: u64,
-    (shape, images): ([usize; 4], &[f32]),
+    (shape, images): (&[usize], &[f32]),
     steps: &[f32],
 ) -> Result<NamedTensors, BoxError> {
     let trains_encoder = step >= config.loss.encoder_start;
     Ok(vec![
-        ("image", HostTensor::from_slice(shape, images)?),
+        ("image", HostTensor::from_slice(shape.to_vec(), images)?),
         ("step", HostTensor::from_slice([steps.len()], steps)?),
         (
             "train_encoder",
@@ -196,7 +196,7 @@ impl Task for TransformCodecTask<'_> {
 
     fn inputs(&self, step: u64, batch: Batch) -> Result<NamedTensors, BoxError> {
         let steps = self.quantizer_steps(step);
-        step_inputs(self.config, step, (batch.shape, &batch.images), &steps)
+        step_inputs(self.config, step, (&batch.shape, &batch.images), &steps)
     }
 
     fn changes(&self, old: &str) -> Result<Vec<Change>, BoxError> {

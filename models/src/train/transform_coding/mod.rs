@@ -80,7 +80,9 @@ pub fn start(
     let mut step = 0;
     while patches.len() < PATCHES * features {
         let batch = dataset.batch(step)?;
-        let [_, _, height, width] = batch.shape;
+        let [_, _, height, width] = batch.shape[..] else {
+            unreachable!("crops of pictures")
+        };
         for image in batch.images.chunks_exact(3 * height * width) {
             append_patches(image, (height, width), patch, &mut patches);
         }
