@@ -3,6 +3,28 @@
 use crate::tokenizer::Tokenizer;
 use bsq_ir::{DType, Function, Graph, Scope};
 
+/// Clips `clip` (`f32[batch, frames, 3, height, width]`) to `indices` (`u64[batch, frames * tokens]`).
+pub fn encode_clip_function(tokenizer: &Tokenizer, batch: usize, frames: usize) -> Function {
+    let g = Graph::new();
+    let [_, channels, _, height, width] = tokenizer.clip_shape(batch, frames);
+    let clip = g.input("clip", DType::F32, [batch, frames, channels, height, width]);
+    let clip = clip.transpose(&[0, 2, 1, 3, 4]);
+    let encoded = tokenizer.encode(&Scope::root(&g), clip);
+    g.function([("indices", encoded.indices.id())], [])
+}
+
+/// `indices` (`u64[batch, frames * tokens]`) to the clips `reconstruction`
+/// (`f32[batch, frames, 3, height, width]`).
+pub fn decode_clip_function(tokenizer: &Tokenizer, batch: usize, frames: usize) -> Function {
+    let g = Graph::new();
+    let scope = Scope::root(&g);
+    let tokens = tokenizer.config().decoder.tokens();
+    let indices = g.input("indices", DType::U64, [batch, frames * tokens]);
+    let decoded = tokenizer.decode_clip(&scope, tokenizer.codes(&scope, indices));
+    let clip = decoded.reconstruction.transpose(&[0, 2, 1, 3, 4]);
+    g.function([("reconstruction", clip.id())], [])
+}
+
 /// Pictures `image` (`f32[batch, 3, height, width]`) to `indices` (`u64[batch, tokens]`).
 pub fn encode_function(tokenizer: &Tokenizer, batch: usize) -> Function {
     let g = Graph::new();

@@ -37,6 +37,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod clip;
 mod fingerprint;
 mod functions;
 mod model_file;
@@ -45,9 +46,10 @@ mod session;
 mod token_file;
 
 pub use bsq_runtime::CompileOptions;
+pub use clip::ClipTokens;
 pub(crate) use fingerprint::Fnv;
 pub use fingerprint::{fingerprint, fingerprint_number};
-pub use functions::{decode_function, encode_function};
+pub use functions::{decode_clip_function, decode_function, encode_clip_function, encode_function};
 pub use model_file::{ModelError, ModelFile};
 pub use picture::{PictureTokens, RunTimes};
 pub use session::{PipelineError, TokenizerSession};

@@ -257,7 +257,7 @@ impl TokenizerSession {
     }
 
     /// The grid of tokens of one window.
-    fn window_grid(&self) -> GridShape {
+    pub(super) fn window_grid(&self) -> GridShape {
         self.tokenizer.config().encoder.grid()
     }
 

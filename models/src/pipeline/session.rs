@@ -1,6 +1,8 @@
 //! Windows to indices and back, by programs compiled for a few batch sizes.
 
-use super::{ModelFile, decode_function, encode_function};
+use super::{
+    ModelFile, decode_clip_function, decode_function, encode_clip_function, encode_function,
+};
 use crate::config::QuantizerConfig;
 use crate::image_io::{ImageSize, PixelRange};
 use crate::token_grid::GridShape;
@@ -62,9 +64,9 @@ pub enum PipelineError {
 pub struct TokenizerSession {
     pub(super) tokenizer: Tokenizer,
     pub(super) range: PixelRange,
-    /// By batch size; one at a time.
-    encoder: BoundPrograms<usize>,
-    decoder: BoundPrograms<usize>,
+    /// By batch size and frames; one at a time.
+    encoder: BoundPrograms<(usize, usize)>,
+    decoder: BoundPrograms<(usize, usize)>,
 }
 
 /// Input and output of a program, each with its elements per window.
@@ -125,15 +127,37 @@ impl TokenizerSession {
     /// # Errors
     /// If the values are not whole windows, or the program cannot be compiled.
     pub fn encode(&mut self, windows: &[f32]) -> Result<Vec<u64>, PipelineError> {
+        self.encode_clips(windows, 1)
+    }
+
+    /// The indices `[windows, frames, tokens]` of windows `[windows, frames, 3, height, width]`.
+    ///
+    /// # Errors
+    /// As those of [`encode`](TokenizerSession::encode).
+    ///
+    /// # Panics
+    /// If the model has fewer frames.
+    pub fn encode_clips(
+        &mut self,
+        windows: &[f32],
+        frames: usize,
+    ) -> Result<Vec<u64>, PipelineError> {
+        let mut input_shape = self.tokenizer.image_shape(1)[1..].to_vec();
+        if frames > 1 {
+            input_shape.insert(0, frames);
+        }
         let ends = Ends {
-            input: "image",
+            input: if frames > 1 { "clip" } else { "image" },
             counted: "values",
-            input_shape: self.tokenizer.image_shape(1)[1..].to_vec(),
+            input_shape,
             output: "indices",
         };
         let (limit, tokenizer) = (self.batch_limit(), &self.tokenizer);
-        let build = |batch| encode_function(tokenizer, batch);
-        run(&mut self.encoder, limit, &ends, build, windows)
+        let build = |batch| match frames {
+            1 => encode_function(tokenizer, batch),
+            _ => encode_clip_function(tokenizer, batch, frames),
+        };
+        run(&mut self.encoder, (limit, frames), &ends, build, windows)
     }
 
     /// The windows `[windows, 3, height, width]`, unrounded, of indices `[windows, tokens]`.
@@ -142,6 +166,22 @@ impl TokenizerSession {
     /// If the indices are not those of whole windows, or one is none of this model, or the
     /// program cannot be compiled.
     pub fn decode(&mut self, indices: &[u64]) -> Result<Vec<f32>, PipelineError> {
+        self.decode_clips(indices, 1)
+    }
+
+    /// The windows `[windows, frames, 3, height, width]`, unrounded, of indices
+    /// `[windows, frames, tokens]`.
+    ///
+    /// # Errors
+    /// As those of [`decode`](TokenizerSession::decode).
+    ///
+    /// # Panics
+    /// If the model has fewer frames.
+    pub fn decode_clips(
+        &mut self,
+        indices: &[u64],
+        frames: usize,
+    ) -> Result<Vec<f32>, PipelineError> {
         let limit = self.index_limit();
         if let Some(position) = indices.iter().position(|&index| index >= limit) {
             let index = indices[position];
@@ -155,12 +195,15 @@ impl TokenizerSession {
         let ends = Ends {
             input: "indices",
             counted: "indices",
-            input_shape: vec![tokens],
+            input_shape: vec![frames * tokens],
             output: "reconstruction",
         };
         let (limit, tokenizer) = (self.batch_limit(), &self.tokenizer);
-        let build = |batch| decode_function(tokenizer, batch);
-        run(&mut self.decoder, limit, &ends, build, indices)
+        let build = |batch| match frames {
+            1 => decode_function(tokenizer, batch),
+            _ => decode_clip_function(tokenizer, batch, frames),
+        };
+        run(&mut self.decoder, (limit, frames), &ends, build, indices)
     }
 
     /// The number of different tokens: indices are below it.
@@ -174,8 +217,8 @@ impl TokenizerSession {
 
 /// Runs windows in batches; the last one is filled up with zeros, whose results are dropped.
 fn run<I: Element + Default, O: Element>(
-    programs: &mut BoundPrograms<usize>,
-    limit: usize,
+    programs: &mut BoundPrograms<(usize, usize)>,
+    (limit, frames): (usize, usize),
     ends: &Ends,
     build: impl Fn(usize) -> Function,
     data: &[I],
@@ -193,8 +236,10 @@ fn run<I: Element + Default, O: Element>(
     if count == 0 {
         return Ok(result);
     }
-    let batch = batch_size(count, limit, programs.keys().last().copied());
-    let session = programs.get(batch, || build(batch))?;
+    let limit = (limit / frames).max(1);
+    let current = programs.keys().last().filter(|key| key.1 == frames);
+    let batch = batch_size(count, limit, current.map(|key| key.0));
+    let session = programs.get((batch, frames), || build(batch))?;
     let mut shape = vec![batch];
     shape.extend(&ends.input_shape);
     let mut input = HostTensor::zeros(I::DTYPE, shape)?;

@@ -18,7 +18,7 @@ use std::path::Path;
 /// What clips go through.
 pub enum Model {
     Codec(Box<ClipCodec>, ClipSettings),
-    /// Frame by frame; with the bits of a token.
+    /// As many frames together as it has; with the bits of a token.
     Tokenizer(Box<TokenizerSession>, usize),
 }
 
@@ -49,23 +49,32 @@ enum Running<'m> {
 }
 
 impl Running<'_> {
-    fn frame(&mut self, frame: &Picture) -> Result<Picture, CliError> {
+    /// Frames that go through together.
+    fn together(&self) -> usize {
+        match self {
+            Running::Codec(_) => 1,
+            Running::Tokenizer { session, .. } => session.frames(),
+        }
+    }
+
+    fn frames(&mut self, frames: &[Picture]) -> Result<Vec<Picture>, CliError> {
         match self {
             Running::Codec(encoder) => {
-                encoder.write(frame)?;
-                Ok(encoder
-                    .reconstruction()
-                    .expect("of the frame just written")
-                    .clone())
+                let frame = |frame: &Picture| {
+                    encoder.write(frame)?;
+                    let found = encoder.reconstruction();
+                    Ok(found.expect("of the frame just written").clone())
+                };
+                frames.iter().map(frame).collect()
             }
             Running::Tokenizer {
                 session,
                 bits_per_token,
                 bits,
             } => {
-                let tokens = session.encode_picture(frame, &mut |_| {})?;
+                let tokens = session.encode_clip(frames)?;
                 *bits += (tokens.grid.shape.tokens() * *bits_per_token) as u64;
-                Ok(session.decode_picture(&tokens, &mut |_| {})?)
+                Ok(session.decode_clip(&tokens)?)
             }
         }
     }
@@ -106,11 +115,25 @@ fn one(
     let mut writer = create_clip(path, &format)?;
     let mut metrics = ClipMetrics::new(format.size);
     let mut progress = FrameProgress::new(&name, clip.format().frames);
-    while let Some(frame) = clip.next_frame()? {
-        let found = running.frame(&frame)?;
-        metrics.push(&frame, &found);
-        write(&mut *writer, &found)?;
-        progress.frame();
+    let mut frames = Vec::new();
+    loop {
+        let next = clip.next_frame()?;
+        let is_last = next.is_none();
+        frames.extend(next);
+        if frames.len() < running.together() && !is_last {
+            continue;
+        }
+        if !frames.is_empty() {
+            for (frame, found) in frames.iter().zip(running.frames(&frames)?) {
+                metrics.push(frame, &found);
+                write(&mut *writer, &found)?;
+                progress.frame();
+            }
+            frames.clear();
+        }
+        if is_last {
+            break;
+        }
     }
     let seconds = progress.seconds();
     drop(progress);

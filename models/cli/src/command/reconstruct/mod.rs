@@ -41,8 +41,8 @@ tokenizer's size, which become tokens and pixels again. Printed are the peak sig
 or of tokens as they are), and the seconds that encoding and decoding took. Both figures compare \
 the original with the PNG as written.
 
-A clip (see `bsq encode --help`) goes through the codec for clips, or frame by frame through a \
-tokenizer, and is written beside the input as NAME.bsq.mp4. PSNR and SSIM are means over frames; flicker is how \
+A clip (see `bsq encode --help`) goes through the codec for clips, or through a tokenizer, as many \
+frames together as it has, and is written beside the input as NAME.bsq.mp4. PSNR and SSIM are means over frames; flicker is how \
 much errors change from frame to frame, in levels of a sample.
 
 Tokenizers run in other precisions, too: with --precision bf16, f16 or int8, -v computes in f32 too, and says how many bits of tokens differ and \

@@ -1,0 +1,203 @@
+//! Clips as tokens: windows of a few frames, which a tokenizer of clips sees together.
+
+use super::picture::{from_windows, to_windows};
+use super::{PipelineError, TokenizerSession};
+use crate::image_io::{ImageSize, Picture, PictureCutter, PictureJoiner};
+use crate::token_grid::{GridShape, TokenGrid};
+use std::convert::Infallible;
+
+/// The tokens of a clip's frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClipTokens {
+    /// Of each frame: it is the upper left part of what the tokens stand for.
+    pub size: ImageSize,
+    /// Whole windows of tokens, frame by frame.
+    pub grid: TokenGrid,
+}
+
+impl TokenizerSession {
+    /// Frames that are seen together at most: 1 of a tokenizer of pictures.
+    pub fn frames(&self) -> usize {
+        self.tokenizer.frames()
+    }
+
+    /// The tokens of frames that are seen together, at most [`frames`](TokenizerSession::frames). A
+    /// longer clip is as many of these, each on its own.
+    ///
+    /// # Errors
+    /// If the program cannot be compiled or memory runs out.
+    ///
+    /// # Panics
+    /// If there are no frames, too many, or of several sizes.
+    pub fn encode_clip(&mut self, frames: &[Picture]) -> Result<ClipTokens, PipelineError> {
+        let (size, count) = (frames[0].size(), frames.len());
+        let windows = self.windows(size);
+        let each = self.values_per_window();
+        let mut by_window = vec![Vec::with_capacity(count * each); windows.count()];
+        for frame in frames {
+            assert_eq!(frame.size(), size, "frames of one size");
+            let mut cutter = PictureCutter::new(windows, self.range);
+            let mut y = 0;
+            let mut read = |row: &mut [u16]| {
+                frame.write_row(y, row);
+                y += 1;
+                Ok::<_, Infallible>(())
+            };
+            for window in &mut by_window {
+                let Ok(()) = cutter.append_window(&mut read, window);
+            }
+        }
+        let indices = self.encode_clips(&by_window.concat(), count)?;
+        let (shape, window) = (self.grid_shape(size), self.window_grid());
+        let mut grid = Vec::with_capacity(count * shape.tokens());
+        for frame in 0..count {
+            let of_windows = indices.chunks_exact(count * window.tokens());
+            let tokens: Vec<u64> = of_windows
+                .flat_map(|tokens| &tokens[frame * window.tokens()..][..window.tokens()])
+                .copied()
+                .collect();
+            grid.extend(from_windows(shape, window, &tokens).indices);
+        }
+        let shape = GridShape {
+            frames: count,
+            ..shape
+        };
+        let grid = TokenGrid::new(shape, grid);
+        Ok(ClipTokens { size, grid })
+    }
+
+    /// The frames of tokens, rounded to 8 bits.
+    ///
+    /// # Errors
+    /// If the grid is not that of frames of this size, or an index is none of this model; if the
+    /// program cannot be compiled or memory runs out.
+    pub fn decode_clip(&mut self, tokens: &ClipTokens) -> Result<Vec<Picture>, PipelineError> {
+        let count = tokens.grid.shape.frames;
+        let expected = GridShape {
+            frames: count,
+            ..self.grid_shape(tokens.size)
+        };
+        if tokens.grid.shape != expected || !(1..=self.frames()).contains(&count) {
+            let given = tokens.grid.shape;
+            return Err(PipelineError::Grid { given, expected });
+        }
+        let (windows, window) = (self.windows(tokens.size), self.window_grid());
+        let mut by_window = vec![Vec::new(); windows.count()];
+        let shape = self.grid_shape(tokens.size);
+        for frame in tokens.grid.indices.chunks_exact(shape.tokens()) {
+            let of_frame = to_windows(&TokenGrid::new(shape, frame.to_vec()), window);
+            for (to, from) in by_window
+                .iter_mut()
+                .zip(of_frame.chunks_exact(window.tokens()))
+            {
+                to.extend(from);
+            }
+        }
+        let values = self.decode_clips(&by_window.concat(), count)?;
+        let each = self.values_per_window();
+        let picture = |frame: usize| {
+            let mut joiner = PictureJoiner::new(windows, self.range);
+            let mut rgb = Vec::with_capacity(3 * tokens.size.height * tokens.size.width);
+            for window in values.chunks_exact(count * each) {
+                let Ok(()) = joiner.push(&window[frame * each..(frame + 1) * each], &mut |row| {
+                    rgb.extend_from_slice(row);
+                    Ok::<_, Infallible>(())
+                });
+            }
+            Picture::new(tokens.size.width, tokens.size.height, rgb)
+        };
+        Ok((0..count).map(picture).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::pipeline::tests::picture;
+    use crate::pipeline::{CompileOptions, ModelFile};
+
+    fn session(frames: usize, threads: usize) -> TokenizerSession {
+        let text = include_str!("../../tests/tiny.toml");
+        let keys = format!("num_frames = {frames}\nmask_type = \"block-causal\"\n");
+        let text = text.replace("[model.vitconfig]\n", &format!("[model.vitconfig]\n{keys}"));
+        let text = text.replace(
+            "[model.dvitconfig]\n",
+            &format!("[model.dvitconfig]\n{keys}"),
+        );
+        let model = ModelFile::untrained("clips", Config::from_toml(&text).unwrap(), 5).unwrap();
+        let options = CompileOptions {
+            threads,
+            ..CompileOptions::default()
+        };
+        TokenizerSession::new(&model, options)
+    }
+
+    /// What comes later changes nothing, whatever the threads; a clip of one frame is a picture.
+    #[test]
+    fn prefixes_of_clips_have_their_tokens_and_pixels() {
+        let frame = |time: u8| {
+            let mut frame = picture(37, 21);
+            frame
+                .rgb
+                .iter_mut()
+                .for_each(|x| *x = x.wrapping_add(9 * time));
+            frame
+        };
+        let frames: Vec<Picture> = (0..4).map(frame).collect();
+        let mut session = session(4, 2);
+        let whole = session.encode_clip(&frames).unwrap();
+        assert_eq!(whole.grid.shape.frames, 4);
+        let pixels = session.decode_clip(&whole).unwrap();
+        let mut other = self::session(4, 1);
+        for count in 1..4 {
+            let part = other.encode_clip(&frames[..count]).unwrap();
+            let tokens = part.grid.indices.len();
+            assert_eq!(part.grid.indices, whole.grid.indices[..tokens]);
+            assert_eq!(other.decode_clip(&part).unwrap(), pixels[..count]);
+        }
+        let still = session.encode_picture(&frames[0], &mut |_| {}).unwrap();
+        assert_eq!(
+            still.grid.indices,
+            whole.grid.indices[..still.grid.indices.len()]
+        );
+    }
+
+    #[test]
+    fn tokens_of_other_clips_are_refused() {
+        let mut session = session(2, 1);
+        let frames = vec![picture(16, 16); 2];
+        let tokens = session.encode_clip(&frames).unwrap();
+        let small = ClipTokens {
+            size: ImageSize {
+                height: 16,
+                width: 40,
+            },
+            ..tokens.clone()
+        };
+        assert!(session.decode_clip(&small).is_err());
+        let mut twice = tokens.grid.indices.repeat(2);
+        let shape = GridShape {
+            frames: 4,
+            ..tokens.grid.shape
+        };
+        let long = ClipTokens {
+            grid: TokenGrid::new(shape, twice.clone()),
+            ..tokens.clone()
+        };
+        assert!(session.decode_clip(&long).is_err());
+        twice.truncate(tokens.grid.indices.len());
+        twice[3] = u64::MAX;
+        let wild = ClipTokens {
+            grid: TokenGrid::new(tokens.grid.shape, twice),
+            ..tokens
+        };
+        assert!(
+            session
+                .decode_clip(&wild)
+                .unwrap_err()
+                .to_string()
+                .contains("token 3")
+        );
+    }
+}
