@@ -1,5 +1,6 @@
 //! Models that ship inside the program, and all others by path.
 
+use crate::masked_lm::MaskedLmFile;
 use crate::pipeline::{ModelError, ModelFile, fingerprint_number};
 use crate::prior::PriorFile;
 use crate::train::{FILE_NAME, TrainingCheckpoint};
@@ -46,6 +47,9 @@ const SHIPPED_PRIORS: [(&str, &[u8]); 3] = [
         include_bytes!("../pretrained/prior/earlier/default-1.safetensors"),
     ),
 ];
+
+/// Names of the masked language models that ship, and their files.
+const SHIPPED_MASKED_LMS: [(&str, &[u8]); 0] = [];
 
 /// Names of the models that ship.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -149,6 +153,27 @@ pub fn prior_for(tokenizer: &str) -> Result<Option<PriorFile>, WeightsFileError>
         }
     }
     Ok(None)
+}
+
+/// Names of the masked language models that ship.
+pub fn masked_lm_names() -> impl Iterator<Item = &'static str> {
+    SHIPPED_MASKED_LMS.iter().map(|(name, _)| *name)
+}
+
+/// The masked language model of a name or path. A file whose path is a shipped one's name is opened
+/// as `./NAME`.
+///
+/// # Errors
+/// [`WeightsFileError`], naming the file.
+pub fn open_masked_lm(name: &str) -> Result<MaskedLmFile, WeightsFileError> {
+    let path = Path::new(name);
+    match SHIPPED_MASKED_LMS.iter().find(|(shipped, _)| *shipped == name) {
+        Some((_, bytes)) => {
+            let checkpoint = checkpoint::read(Cursor::new(*bytes), path, Weights::Ema)?;
+            MaskedLmFile::from_checkpoint(name, path, &checkpoint)
+        }
+        None => MaskedLmFile::open(&weights_file(path)),
+    }
 }
 
 /// Names of the transform codecs that ship.

@@ -20,6 +20,9 @@ mod dataset;
 mod draw;
 mod fingerprint;
 mod folder;
+mod idx;
+mod labelled;
+mod masked;
 mod tokens;
 mod transform;
 mod usable;
@@ -27,6 +30,8 @@ mod usable;
 pub use dataset::{Batch, Dataset};
 pub(crate) use draw::{Draw, Purpose};
 pub use folder::{Listing, list_folder, list_images};
+pub use labelled::LabelledPictures;
+pub use masked::{LabelledTokens, MaskedBatch, MaskedDataset, as_window};
 pub use tokens::{TokenBatch, TokenDataset};
 
 use crate::config::ImageSize;
@@ -80,6 +85,23 @@ pub enum DataError {
         size: ImageSize,
         /// The configured shorter side.
         smallest: usize,
+    },
+    /// A file is no IDX file, or its parts do not fit together.
+    #[error("{path}: not a usable IDX file: {reason}", path = path.display())]
+    Idx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A picture lies beside the folders of the classes.
+    #[error(
+        "{path}: lies in no folder of a class: pictures with classes lie in a folder for each class",
+        path = path.display()
+    )]
+    NoClass {
+        /// The picture.
+        path: PathBuf,
     },
     /// There are no tokens to train on.
     #[error("the token files hold no pictures")]
