@@ -167,7 +167,10 @@ pub fn masked_lm_names() -> impl Iterator<Item = &'static str> {
 /// [`WeightsFileError`], naming the file.
 pub fn open_masked_lm(name: &str) -> Result<MaskedLmFile, WeightsFileError> {
     let path = Path::new(name);
-    match SHIPPED_MASKED_LMS.iter().find(|(shipped, _)| *shipped == name) {
+    match SHIPPED_MASKED_LMS
+        .iter()
+        .find(|(shipped, _)| *shipped == name)
+    {
         Some((_, bytes)) => {
             let checkpoint = checkpoint::read(Cursor::new(*bytes), path, Weights::Ema)?;
             MaskedLmFile::from_checkpoint(name, path, &checkpoint)

@@ -4,7 +4,8 @@
 //! function of the step, in f64, so that a resumed training needs no state of it.
 
 use crate::config::{
-    Config, LossConfig, LrSchedule, MaskedLmConfig, OptimizerConfig, PriorConfig, TransformCodecConfig,
+    Config, LossConfig, LrSchedule, MaskedLmConfig, OptimizerConfig, PriorConfig,
+    TransformCodecConfig,
 };
 use bsq_nn::schedule::WarmupCosine;
 

@@ -113,11 +113,9 @@ impl MaskedLmModelConfig {
         between(lm.width, 1, 1 << 14, "masked_lm.width")?;
         between(lm.layers, 1, 1 << 8, "masked_lm.layers")?;
         between(lm.heads, 1, lm.width, "masked_lm.heads")?;
-        require(
-            lm.width.is_multiple_of(lm.heads),
-            "masked_lm.heads",
-            || format!("{} does not divide width {}", lm.heads, lm.width),
-        )?;
+        require(lm.width.is_multiple_of(lm.heads), "masked_lm.heads", || {
+            format!("{} does not divide width {}", lm.heads, lm.width)
+        })?;
         require(lm.mlp_ratio > 0.0, "masked_lm.mlp_ratio", || {
             "must be positive".into()
         })?;
@@ -284,7 +282,10 @@ mod tests {
         for (line, words) in [
             ("groups = 4", "4 does not divide bits 18"),
             ("groups = 1", "at most 16 bits"),
-            ("classes = [\"a\", \"a\"]", "masked_lm.classes has a name twice"),
+            (
+                "classes = [\"a\", \"a\"]",
+                "masked_lm.classes has a name twice",
+            ),
             ("masking = \"pixel\"", "\"sub-token\" or \"token\""),
             ("label_smoothing = 1.0", "masked_lm.label_smoothing"),
             ("class_dropout = 1.5", "masked_lm.class_dropout"),

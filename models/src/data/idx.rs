@@ -34,7 +34,10 @@ pub(super) fn pictures_file(path: &Path) -> Option<PathBuf> {
 pub(super) fn read_pictures(path: &Path) -> Result<Vec<Arc<Picture>>, DataError> {
     let ([count, rows, columns], bytes) = read(path, 0x803)?;
     if rows == 0 || columns == 0 || count == 0 {
-        return Err(wrong(path, format!("{count} pictures of {columns}x{rows} pixels")));
+        return Err(wrong(
+            path,
+            format!("{count} pictures of {columns}x{rows} pixels"),
+        ));
     }
     let pictures = bytes.chunks_exact(rows * columns).map(|grey| {
         let rgb = grey.iter().flat_map(|&x| [x; 3]).collect();
@@ -83,12 +86,16 @@ fn read<const AXES: usize>(path: &Path, magic: u32) -> Result<([usize; AXES], Ve
         return Err(wrong(path, reason));
     }
     let sizes: [usize; AXES] = std::array::from_fn(|axis| number(1 + axis) as usize);
-    let total = sizes.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
+    let total = sizes
+        .iter()
+        .try_fold(1usize, |n, &size| n.checked_mul(size));
     let total = total.ok_or_else(|| wrong(path, format!("{sizes:?} are too many")))?;
     // A byte more than belongs there, to see that there is none.
     let mut bytes = Vec::new();
     let limit = total as u64 + 1;
-    file.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     match bytes.len() == total {
         true => Ok((sizes, bytes)),
         false => {
@@ -154,7 +161,10 @@ pub(super) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("train-images-idx3-ubyte");
         for (bytes, words) in [
-            (idx(0x803, &[2, 2, 3], &[0; 11]), "fewer bytes than [2, 2, 3]"),
+            (
+                idx(0x803, &[2, 2, 3], &[0; 11]),
+                "fewer bytes than [2, 2, 3]",
+            ),
             (idx(0x803, &[2, 2, 3], &[0; 13]), "more bytes"),
             (idx(0x801, &[2, 2, 3], &[0; 12]), "begins with 0x00000801"),
             (idx(0x803, &[0, 2, 3], &[]), "0 pictures"),

@@ -147,8 +147,8 @@ impl MaskedDataset {
             let index = self.order(sample / count)[(sample % count) as usize] as usize;
             let targets = sub_tokens_of(config, &self.tokens.tokens[index]);
             let mut draw = Draw::new(self.config.train.seed, Purpose::Masking, sample);
-            let dropped = config.classes.is_empty()
-                || draw.uniform(0.0, 1.0) < config.class_dropout;
+            let dropped =
+                config.classes.is_empty() || draw.uniform(0.0, 1.0) < config.class_dropout;
             result.classes.push(match dropped {
                 true => -1,
                 false => self.tokens.labels[index] as i32,
@@ -214,7 +214,9 @@ mod tests {
         );
         let config = MaskedLmConfig::from_toml(&text).unwrap();
         let tokens = LabelledTokens {
-            tokens: (0..count).map(|i| vec![i * 16 + 1, i, 255 - i, 7]).collect(),
+            tokens: (0..count)
+                .map(|i| vec![i * 16 + 1, i, 255 - i, 7])
+                .collect(),
             labels: (0..count as usize).map(|i| i % 3).collect(),
             classes: config.masked_lm.classes.clone(),
             fingerprint: DataFingerprint::default(),
@@ -234,7 +236,11 @@ mod tests {
             assert!((-1..3).contains(class));
         }
         let pairs = batch.tokens.iter().zip(&batch.targets);
-        assert!(pairs.clone().all(|(seen, target)| seen == target || *seen == 16));
+        assert!(
+            pairs
+                .clone()
+                .all(|(seen, target)| seen == target || *seen == 16)
+        );
         assert!(pairs.clone().any(|(seen, target)| seen == target));
     }
 
@@ -242,7 +248,11 @@ mod tests {
     fn sub_tokens_of_a_token_are_masked_together_if_asked() {
         let batch = dataset(10, "masking = \"token\"").masked(0);
         let tokens = batch.tokens.chunks(2);
-        assert!(tokens.clone().all(|token| (token[0] == 16) == (token[1] == 16)));
+        assert!(
+            tokens
+                .clone()
+                .all(|token| (token[0] == 16) == (token[1] == 16))
+        );
         let batch = dataset(10, "").masked(0);
         let mut tokens = batch.tokens.chunks(2);
         assert!(tokens.any(|token| (token[0] == 16) != (token[1] == 16)));
@@ -250,8 +260,14 @@ mod tests {
 
     #[test]
     fn shares_are_those_of_the_schedule_and_classes_are_dropped() {
-        for (schedule, mean) in [("cosine", 2.0 / std::f64::consts::PI), ("arccos", 2.0 / std::f64::consts::PI)] {
-            let data = dataset(10, &format!("schedule = \"{schedule}\"\nclass_dropout = 0.25"));
+        for (schedule, mean) in [
+            ("cosine", 2.0 / std::f64::consts::PI),
+            ("arccos", 2.0 / std::f64::consts::PI),
+        ] {
+            let data = dataset(
+                10,
+                &format!("schedule = \"{schedule}\"\nclass_dropout = 0.25"),
+            );
             let (mut masked, mut dropped, mut all) = (0, 0, 0);
             for step in 0..500 {
                 let batch = data.masked(step);

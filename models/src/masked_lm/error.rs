@@ -13,10 +13,14 @@ pub enum MaskedLmError {
     #[error(transparent)]
     Tensor(#[from] TensorError),
     /// Options under which samples would differ between machines.
-    #[error("sampling runs exactly, in f32 and without tf32: a seed stands for the same pictures on every machine")]
+    #[error(
+        "sampling runs exactly, in f32 and without tf32: a seed stands for the same pictures on every machine"
+    )]
     NotExact,
     /// Weights that are infinite or no numbers.
-    #[error("{model}: {parameter} has values that are no finite numbers: the training went wrong, or the file is damaged")]
+    #[error(
+        "{model}: {parameter} has values that are no finite numbers: the training went wrong, or the file is damaged"
+    )]
     NotFinite {
         /// Which file.
         model: String,
@@ -24,7 +28,9 @@ pub enum MaskedLmError {
         parameter: String,
     },
     /// A number of steps that makes no sense.
-    #[error("{steps} steps: a picture of this model has {entries} masked entries, so it takes 1 to {entries} steps")]
+    #[error(
+        "{steps} steps: a picture of this model has {entries} masked entries, so it takes 1 to {entries} steps"
+    )]
     Steps {
         /// As asked for.
         steps: usize,

@@ -6,9 +6,7 @@
 use crate::config::MaskedLmModelConfig;
 use bsq_ir::tensor::Init;
 use bsq_ir::{DType, Scope, Tensor};
-use bsq_nn::layers::{
-    Activation, Attention, Block, Embedding, LayerNorm, Linear, Mlp, gelu_tanh,
-};
+use bsq_nn::layers::{Activation, Attention, Block, Embedding, LayerNorm, Linear, Mlp, gelu_tanh};
 
 /// Weights and embeddings start normal with this deviation.
 const DEVIATION: f32 = 0.02;
@@ -77,9 +75,9 @@ impl MaskedLm {
         for layer in 0..config.layers {
             let (scope, x) = (&block_scope / layer, blocks[layer]);
             // A region for each: blocks are equal, so they are optimised once.
-            let next = scope.graph().in_new_region(|| {
-                block.forward(&scope, x, &mut |heads| heads.attend(None))
-            });
+            let next = scope
+                .graph()
+                .in_new_region(|| block.forward(&scope, x, &mut |heads| heads.attend(None)));
             blocks.push(next);
         }
         let last = blocks[config.layers].slice(1, 1..1 + config.tokens);

@@ -115,12 +115,7 @@ impl MaskSchedule {
 
 /// How many of `unknown` entries are masked again behind step `step`, of `at_start` that were
 /// unknown before the first.
-pub fn remasked(
-    settings: &SampleSettings,
-    step: usize,
-    at_start: usize,
-    unknown: usize,
-) -> usize {
+pub fn remasked(settings: &SampleSettings, step: usize, at_start: usize, unknown: usize) -> usize {
     let way = (step + 1) as f64 / settings.steps as f64;
     let share = settings.schedule.masked(way).clamp(1e-6, 1.0);
     let wanted = (at_start as f64 * share).floor() as usize;
@@ -218,7 +213,11 @@ impl Sampling {
         let again = remasked(settings, step, self.at_start, unknown.len());
         let mut order = unknown;
         // Of equal confidences the first is masked again: the order is one of places.
-        order.sort_by(|&a, &b| self.confidence[a].total_cmp(&self.confidence[b]).then(a.cmp(&b)));
+        order.sort_by(|&a, &b| {
+            self.confidence[a]
+                .total_cmp(&self.confidence[b])
+                .then(a.cmp(&b))
+        });
         let before = std::mem::replace(&mut self.sub_tokens, self.drawn.clone());
         for &entry in order.iter().take(again) {
             let places = entry * self.per_entry..(entry + 1) * self.per_entry;

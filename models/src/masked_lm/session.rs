@@ -1,7 +1,9 @@
 //! A masked language model ready to run: pictures sampled in batches.
 
 use super::sample::{Noise, Sampling};
-use super::{MaskedLm, MaskedLmError, MaskedLmFile, SampleSettings, index_of, probabilities_function};
+use super::{
+    MaskedLm, MaskedLmError, MaskedLmFile, SampleSettings, index_of, probabilities_function,
+};
 use bsq_runtime::tensor_data::HostTensor;
 use bsq_runtime::{BoundPrograms, CompileOptions, Precision};
 use std::time::Duration;
@@ -116,9 +118,9 @@ impl MaskedLmSession {
     ) -> Result<Vec<Vec<u64>>, MaskedLmError> {
         let (model, batch) = (&self.model, starts.len());
         let config = model.config();
-        let program = self
-            .programs
-            .get((batch, guided), || probabilities_function(model, batch, guided))?;
+        let program = self.programs.get((batch, guided), || {
+            probabilities_function(model, batch, guided)
+        })?;
         let classes = starts.iter().map(|start| start.class);
         let classes = classes.map(|class| class.map_or(-1, |class| class as i32));
         let classes = HostTensor::from_slice([batch], &classes.collect::<Vec<i32>>())?;

@@ -68,7 +68,10 @@ fn check_fit(
     }
     let tokens = tokenizer.config.model.encoder.tokens();
     if lm.tokens != tokens {
-        let reason = format!("{} tokens, but the tokenizer's pictures have {tokens}", lm.tokens);
+        let reason = format!(
+            "{} tokens, but the tokenizer's pictures have {tokens}",
+            lm.tokens
+        );
         return invalid("masked_lm.tokens", reason);
     }
     let (own, given) = (lm.classes.len(), pictures.classes.len());
@@ -128,7 +131,10 @@ impl Task for MaskedLmTask<'_> {
         Ok(vec![
             ("tokens", HostTensor::from_slice(shape, &batch.tokens)?),
             ("targets", HostTensor::from_slice(shape, &batch.targets)?),
-            ("classes", HostTensor::from_slice([shape[0]], &batch.classes)?),
+            (
+                "classes",
+                HostTensor::from_slice([shape[0]], &batch.classes)?,
+            ),
         ])
     }
 

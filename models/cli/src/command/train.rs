@@ -8,8 +8,8 @@ use super::model::ModelArgument;
 use super::output::Output;
 use super::train_bar::Bar;
 use bsq::config::{
-    Config, DataConfig, MaskedLmConfig, MaskedLmDefaults, PriorConfig, TransformCodecConfig, shipped,
-    shipped_names,
+    Config, DataConfig, MaskedLmConfig, MaskedLmDefaults, PriorConfig, TransformCodecConfig,
+    shipped, shipped_names,
 };
 use bsq::data::LabelledPictures;
 use bsq::prior::token_bits;
