@@ -29,7 +29,7 @@ pub enum MaskedLmError {
     },
     /// A number of steps that makes no sense.
     #[error(
-        "{steps} steps: a picture of this model has {entries} masked entries, so it takes 1 to {entries} steps"
+        "{steps} steps: {entries} entries are masked, and each step reveals one at least: 1 to {entries} steps"
     )]
     Steps {
         /// As asked for.

@@ -7,7 +7,8 @@
 //! with noise on what is sure, and masks the others again (MaskGIT, Chang et al. 2022; BSQ, Zhao et
 //! al. 2024, section 4.4).
 //!
-//! [`MaskedLm`] is the network, [`sample`] the rule of a step, [`MaskedLmSession`] runs both. Every
+//! [`MaskedLm`] is the network, [`sample`] the rule of a step, [`MaskedLmSession`] runs both, and a
+//! [`Generator`] makes pictures of the tokens. Every
 //! picture draws its own noise, from the seed and its number, so that it does not depend on what it is
 //! batched with; and all arithmetic is the compiler's `f32` and software functions in `f64`, so that a
 //! seed gives the same pictures on every machine.
@@ -40,6 +41,7 @@
 mod error;
 mod file;
 mod functions;
+mod generator;
 mod model;
 pub mod sample;
 mod session;
@@ -50,6 +52,7 @@ pub use file::MaskedLmFile;
 pub(crate) use file::TOKENIZER;
 pub(crate) use functions::batch_loss;
 pub use functions::{guided_logits_function, parameter_specs, probabilities_function};
+pub use generator::{GenerateError, Generator, Inpainting};
 pub use model::{MaskedLm, MaskedLmOutputs};
 pub use sample::{Guidance, SampleSettings};
 pub use session::{MaskedLmSession, Start};

@@ -79,12 +79,12 @@ impl Default for SampleSettings {
 }
 
 impl SampleSettings {
-    /// That they make sense for a model.
+    /// That they make sense for a picture of so many masked entries.
     ///
     /// # Errors
     /// [`MaskedLmError::Steps`] or [`MaskedLmError::Setting`].
-    pub fn check(&self, config: &MaskedLmModelConfig) -> Result<(), MaskedLmError> {
-        let (steps, entries) = (self.steps, config.entries());
+    pub fn check(&self, entries: usize) -> Result<(), MaskedLmError> {
+        let steps = self.steps;
         if !(1..=entries).contains(&steps) {
             return Err(MaskedLmError::Steps { steps, entries });
         }
@@ -177,8 +177,13 @@ impl Sampling {
         sampling
     }
 
+    /// Entries that were masked at the start.
+    pub fn at_start(&self) -> usize {
+        self.at_start
+    }
+
     /// Entries that are masked.
-    fn unknown(&self) -> Vec<usize> {
+    pub fn unknown(&self) -> Vec<usize> {
         let mask = self.vocabulary as i32;
         let entries = self.sub_tokens.chunks_exact(self.per_entry).enumerate();
         let masked = entries.filter(|(_, sub_tokens)| sub_tokens.contains(&mask));

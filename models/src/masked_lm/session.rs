@@ -4,6 +4,7 @@ use super::sample::{Noise, Sampling};
 use super::{
     MaskedLm, MaskedLmError, MaskedLmFile, SampleSettings, index_of, probabilities_function,
 };
+use crate::config::MaskedLmModelConfig;
 use bsq_runtime::tensor_data::HostTensor;
 use bsq_runtime::{BoundPrograms, CompileOptions, Precision};
 use std::time::Duration;
@@ -28,6 +29,11 @@ impl Start {
             sub_tokens: vec![config.vocabulary() as i32; config.tokens * config.groups],
             class,
         }
+    }
+
+    /// Entries that are masked.
+    pub fn masked_entries(&self, config: &MaskedLmModelConfig) -> usize {
+        Sampling::new(config, self.sub_tokens.clone()).at_start()
     }
 }
 
@@ -92,7 +98,10 @@ impl MaskedLmSession {
         settings: &SampleSettings,
         progress: &mut dyn FnMut(usize, &[&[i32]]),
     ) -> Result<Vec<Vec<u64>>, MaskedLmError> {
-        settings.check(self.model.config())?;
+        let config = self.model.config();
+        for start in starts {
+            settings.check(start.masked_entries(config))?;
+        }
         let guided = !settings.guidance.is_none();
         if guided && starts.iter().any(|start| start.class.is_none()) {
             return Err(MaskedLmError::NoClass);

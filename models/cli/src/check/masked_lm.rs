@@ -150,12 +150,6 @@ fn sample(
     let mut pictures: Vec<Sampling> = rows
         .map(|row| Sampling::new(&config, row.to_vec()))
         .collect();
-    let unknown = |picture: &Sampling| {
-        let mask = config.vocabulary() as i32;
-        let entries = picture.sub_tokens.chunks(each / config.entries());
-        entries.filter(|entry| entry.contains(&mask)).count()
-    };
-    let at_start: Vec<usize> = pictures.iter().map(unknown).collect();
     let model = MaskedLm::new(&config);
     let function = guided_logits_function(&model, batch);
     let uniform = floats(case.tensor("u")?)?;
@@ -183,7 +177,8 @@ fn sample(
                 uniform: uniform[at * each..][..each].to_vec(),
                 gumbel: gumbel[at * config.entries()..][..config.entries()].to_vec(),
             };
-            counts.push(remasked(&settings, step, at_start[number], unknown(picture)) as u64);
+            let (all, now) = (picture.at_start(), picture.unknown().len());
+            counts.push(remasked(&settings, step, all, now) as u64);
             let own = &probabilities[number * values..][..values];
             picture.step(&settings, step, own, &noise);
             sampled.extend(picture.drawn.iter().map(|&x| x as u64));
