@@ -11,7 +11,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// Names of the tokenizers that ship, and their files.
-const SHIPPED: [(&str, &[u8]); 4] = [
+const SHIPPED: [(&str, &[u8]); 5] = [
     ("default", TOKENIZER),
     ("default-1", TOKENIZER),
     (
@@ -21,6 +21,10 @@ const SHIPPED: [(&str, &[u8]); 4] = [
     (
         "bsq18",
         include_bytes!("../pretrained/bsq18/model.safetensors"),
+    ),
+    (
+        "fashion",
+        include_bytes!("../pretrained/fashion/model.safetensors"),
     ),
 ];
 const TOKENIZER: &[u8] = include_bytes!("../pretrained/default/model.safetensors");
@@ -49,7 +53,10 @@ const SHIPPED_PRIORS: [(&str, &[u8]); 3] = [
 ];
 
 /// Names of the masked language models that ship, and their files.
-const SHIPPED_MASKED_LMS: [(&str, &[u8]); 0] = [];
+const SHIPPED_MASKED_LMS: [(&str, &[u8]); 1] = [(
+    "fashion",
+    include_bytes!("../pretrained/fashion/masked_lm.safetensors"),
+)];
 
 /// Names of the models that ship.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -230,6 +237,17 @@ mod tests {
             assert!(is_codec(name) && file.parameter_count() > 100_000);
         }
         assert!(!is_codec("default-1") && !is_codec("nowhere"));
+    }
+
+    #[test]
+    fn every_shipped_masked_lm_knows_the_tokens_of_a_tokenizer_that_ships() {
+        for name in masked_lm_names() {
+            let file = open_masked_lm(name).unwrap();
+            assert_eq!(file.name, name);
+            let tokenizer = u64::from_str_radix(&file.tokenizer, 16).unwrap();
+            let tokenizer = with_fingerprint(tokenizer).unwrap();
+            assert_eq!(tokenizer.map(|model| model.name).as_deref(), Some(name));
+        }
     }
 
     /// Streams name priors by these numbers: they must never change.

@@ -29,7 +29,7 @@ Trains a tokenizer or a transform codec on pictures, or a prior or a masked lang
 
 A configuration is a .toml file, a .yaml file of the reference implementation, or the name of \
 one that ships: default, prior, prior_paper, transform_codec, \
-transform_codec_ms_ssim. One with a section [transform_codec] is that of \
+transform_codec_ms_ssim, fashion, fashion_masked_lm. One with a section [transform_codec] is that of \
 a transform codec, transform and probabilities in one model; one with a section [prior] is that of a prior, which `bsq encode` codes tokens with. It learns from the \
 tokens of random crops of the pictures, or from files of tokens; --model says whose tokens. One with a \
 section [masked_lm] is that of a masked language model, which `bsq generate` makes pictures with: it \
@@ -57,8 +57,8 @@ Examples:
   bsq train transform_codec --data photos --out run --val more_photos
   bsq train transform_codec_ms_ssim --data photos --out run2 --init-from run
   bsq train prior.toml --data photos --out run
-  bsq train fashion.toml --data /usr/share/datasets/fashion-mnist --out tokenizer
-  bsq train masked_lm.toml --data pictures_by_class --model tokenizer --out run
+  bsq train fashion --data /usr/share/datasets/fashion-mnist --out tokenizer
+  bsq train fashion_masked_lm --data pictures_by_class --model tokenizer --out run
   bsq train prior.toml --tokens all.safetensors --model my.safetensors --out run")]
 pub struct Arguments {
     /// What to train and how: a file, or the name of a configuration that ships

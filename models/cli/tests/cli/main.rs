@@ -7,6 +7,7 @@ mod codec;
 mod common;
 mod eval;
 mod explain;
+mod generate;
 mod gpu;
 mod levels;
 mod pictures;
