@@ -8,6 +8,7 @@
 //! | models, losses, optimizers, trainings | [`prelude`], [`nn`] |
 //! | tokenizers: the paper's, and those that ship | [`config`], [`tokenizer`], [`pretrained`], [`pipeline`] |
 //! | photos as small files, and back | [`codec`], [`prior`] |
+//! | pictures sampled from a class | [`masked_lm`] |
 //! | the learned transform codec, and what codes its levels | [`transform_codec`] |
 //! | pictures in and out, and how close two are | [`image_io`], [`metrics`], [`lpips`], [`inception`], [`i3d`] |
 //! | the lapped transform of tokenizers and codecs | [`lapped`] |
@@ -41,6 +42,7 @@ pub mod lapped;
 pub mod leech;
 pub mod losses;
 pub mod lpips;
+pub mod masked_lm;
 pub mod metrics;
 pub mod photo;
 pub mod pipeline;

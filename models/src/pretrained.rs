@@ -1,5 +1,6 @@
 //! Models that ship inside the program, and all others by path.
 
+use crate::masked_lm::MaskedLmFile;
 use crate::pipeline::{ModelError, ModelFile, fingerprint_number};
 use crate::prior::PriorFile;
 use crate::train::{FILE_NAME, TrainingCheckpoint};
@@ -10,7 +11,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// Names of the tokenizers that ship, and their files.
-const SHIPPED: [(&str, &[u8]); 4] = [
+const SHIPPED: [(&str, &[u8]); 5] = [
     ("default", TOKENIZER),
     ("default-1", TOKENIZER),
     (
@@ -20,6 +21,10 @@ const SHIPPED: [(&str, &[u8]); 4] = [
     (
         "bsq18",
         include_bytes!("../pretrained/bsq18/model.safetensors"),
+    ),
+    (
+        "fashion",
+        include_bytes!("../pretrained/fashion/model.safetensors"),
     ),
 ];
 const TOKENIZER: &[u8] = include_bytes!("../pretrained/default/model.safetensors");
@@ -49,6 +54,11 @@ const SHIPPED_PRIORS: [(&str, &[u8]); 3] = [
 
 /// Codecs for predicted frames that ship, each with the fingerprint of the picture codec that it belongs to.
 const SHIPPED_PREDICTED: [(&str, u64, &[u8]); 0] = [];
+/// Names of the masked language models that ship, and their files.
+const SHIPPED_MASKED_LMS: [(&str, &[u8]); 1] = [(
+    "fashion",
+    include_bytes!("../pretrained/fashion/masked_lm.safetensors"),
+)];
 
 /// Names of the models that ship.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -154,6 +164,30 @@ pub fn prior_for(tokenizer: &str) -> Result<Option<PriorFile>, WeightsFileError>
     Ok(None)
 }
 
+/// Names of the masked language models that ship.
+pub fn masked_lm_names() -> impl Iterator<Item = &'static str> {
+    SHIPPED_MASKED_LMS.iter().map(|(name, _)| *name)
+}
+
+/// The masked language model of a name or path. A file whose path is a shipped one's name is opened
+/// as `./NAME`.
+///
+/// # Errors
+/// [`WeightsFileError`], naming the file.
+pub fn open_masked_lm(name: &str) -> Result<MaskedLmFile, WeightsFileError> {
+    let path = Path::new(name);
+    match SHIPPED_MASKED_LMS
+        .iter()
+        .find(|(shipped, _)| *shipped == name)
+    {
+        Some((_, bytes)) => {
+            let checkpoint = checkpoint::read(Cursor::new(*bytes), path, Weights::Ema)?;
+            MaskedLmFile::from_checkpoint(name, path, &checkpoint)
+        }
+        None => MaskedLmFile::open(&weights_file(path)),
+    }
+}
+
 /// Names of the transform codecs that ship.
 pub fn codec_names() -> impl Iterator<Item = &'static str> {
     SHIPPED_CODECS.iter().map(|(name, _)| *name)
@@ -223,6 +257,17 @@ mod tests {
             assert!(is_codec(name) && file.parameter_count() > 100_000);
         }
         assert!(!is_codec("default-1") && !is_codec("nowhere"));
+    }
+
+    #[test]
+    fn every_shipped_masked_lm_knows_the_tokens_of_a_tokenizer_that_ships() {
+        for name in masked_lm_names() {
+            let file = open_masked_lm(name).unwrap();
+            assert_eq!(file.name, name);
+            let tokenizer = u64::from_str_radix(&file.tokenizer, 16).unwrap();
+            let tokenizer = with_fingerprint(tokenizer).unwrap();
+            assert_eq!(tokenizer.map(|model| model.name).as_deref(), Some(name));
+        }
     }
 
     /// Streams name priors by these numbers: they must never change.

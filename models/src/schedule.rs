@@ -4,7 +4,8 @@
 //! function of the step, in f64, so that a resumed training needs no state of it.
 
 use crate::config::{
-    Config, LossConfig, LrSchedule, OptimizerConfig, PriorConfig, TransformCodecConfig,
+    Config, LossConfig, LrSchedule, MaskedLmConfig, OptimizerConfig, PriorConfig,
+    TransformCodecConfig,
 };
 use bsq_nn::schedule::WarmupCosine;
 
@@ -17,6 +18,14 @@ impl Config {
 }
 
 impl PriorConfig {
+    /// The learning rate of a step, at the configured batch size.
+    pub fn learning_rate(&self, step: u64) -> f64 {
+        let batch = self.data.batch_size;
+        learning_rate(&self.optimizer, self.schedule.as_ref(), batch, step)
+    }
+}
+
+impl MaskedLmConfig {
     /// The learning rate of a step, at the configured batch size.
     pub fn learning_rate(&self, step: u64) -> f64 {
         let batch = self.data.batch_size;

@@ -17,7 +17,8 @@
 //! | `[train]` | [`TrainConfig`] |
 //!
 //! A configuration with a section `[prior]` is that of an autoregressive prior: [`PriorConfig`]; one
-//! with a section `[transform_codec]` that of a transform codec: [`TransformCodecConfig`].
+//! with a section `[transform_codec]` that of a transform codec: [`TransformCodecConfig`]; one with a
+//! section `[masked_lm]` that of a masked language model: [`MaskedLmConfig`].
 
 mod checks;
 mod document;
@@ -25,6 +26,7 @@ mod error;
 mod field;
 mod interpolate;
 mod loss;
+mod masked_lm;
 mod model;
 mod prior;
 mod quantizer;
@@ -39,6 +41,7 @@ mod tree;
 pub use crate::image_io::ImageSize;
 pub use error::{ConfigError, Problem};
 pub use loss::{AdversarialLoss, DiscriminatorType, LossConfig, ReconstructionLoss};
+pub use masked_lm::{MaskSchedule, MaskedLmConfig, MaskedLmDefaults, MaskedLmModelConfig, Masking};
 pub use model::{MaskType, TokenizerConfig, VitConfig};
 pub use prior::{PositionEncoding, PriorConfig, PriorModelConfig};
 pub use quantizer::{

@@ -1,11 +1,16 @@
 //! The configurations that ship inside the program.
 
 /// Names of the configurations that ship, and their files.
-const SHIPPED: [(&str, &str); 8] = [
+const SHIPPED: [(&str, &str); 10] = [
     ("default", include_str!("../../configs/default.toml")),
     ("bsq36", include_str!("../../configs/bsq36.toml")),
     ("bsq18", include_str!("../../configs/bsq18.toml")),
     ("video36", include_str!("../../configs/video36.toml")),
+    ("fashion", include_str!("../../configs/fashion.toml")),
+    (
+        "fashion_masked_lm",
+        include_str!("../../configs/fashion_masked_lm.toml"),
+    ),
     ("prior", include_str!("../../configs/prior.toml")),
     (
         "prior_paper",
@@ -21,8 +26,8 @@ const SHIPPED: [(&str, &str); 8] = [
     ),
 ];
 
-/// Names of the configurations that ship: tokenizers', priors', and those of the transform codec's two
-/// stages.
+/// Names of the configurations that ship: tokenizers', priors', a masked language model's, and those of
+/// the transform codec's two stages.
 pub fn shipped_names() -> impl Iterator<Item = &'static str> {
     SHIPPED.iter().map(|(name, _)| *name)
 }

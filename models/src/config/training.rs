@@ -26,6 +26,8 @@ section! {
         val_root: Option<PathBuf> = None,
         /// Black is -1 and white 1; otherwise 0 and 1.
         zero_mean: bool = true,
+        /// Black pixels that are put on every side of a picture first.
+        pad: usize = 0,
         /// Mirror every second crop, drawn at random.
         use_hflip: bool = false,
         /// Crops of random area (8 to 100 %) and proportions (3:4 to 4:3), resized to the square.

@@ -5,6 +5,7 @@ use super::{
     draw::{Draw, Purpose},
     fingerprint,
     folder::{Listing, list_folder},
+    idx,
     transform::Transform,
     usable::{Usable, all_broken},
 };
@@ -64,8 +65,8 @@ struct Findings {
 }
 
 impl Dataset {
-    /// Lists a folder and decodes its pictures, as far as they are kept in memory. `size` is the
-    /// model's picture size, `seed` the training's.
+    /// Lists a folder and decodes its pictures, as far as they are kept in memory; or reads IDX
+    /// files, whose pictures are all kept. `size` is the model's picture size, `seed` the training's.
     ///
     /// Pictures that are found broken here are left out with a notice; see the module.
     ///
@@ -88,21 +89,30 @@ impl Dataset {
         size: ImageSize,
         seed: u64,
     ) -> Result<Dataset, DataError> {
-        let Listing { paths, notices } = list_folder(folder)?;
-        let mut findings = Findings {
-            notices,
-            ..Findings::default()
+        let mut findings = Findings::default();
+        let (usable, fingerprint) = match idx::pictures_file(folder) {
+            Some(file) => {
+                let usable = Usable::of_idx(&file)?;
+                let fingerprint = fingerprint::of_pictures(&usable.decoded);
+                (usable, fingerprint)
+            }
+            None => {
+                let Listing { paths, notices } = list_folder(folder)?;
+                findings.notices = notices;
+                let usable = Usable::among(paths, folder, bytes)?;
+                let names = usable.paths.iter().map(|path| {
+                    let name = path.strip_prefix(folder).unwrap_or(path);
+                    (name, fs::metadata(path).map_or(0, |file| file.len()))
+                });
+                let fingerprint = fingerprint::of_files(names);
+                (usable, fingerprint)
+            }
         };
-        let usable = Usable::among(paths, folder, bytes)?;
         findings.left_out = usable.broken.len();
         findings.notices.extend(usable.broken);
-        let names = usable.paths.iter().map(|path| {
-            let name = path.strip_prefix(folder).unwrap_or(path);
-            (name, fs::metadata(path).map_or(0, |file| file.len()))
-        });
         Ok(Dataset {
             folder: folder.into(),
-            fingerprint: fingerprint::of_files(names),
+            fingerprint,
             decoded: usable.decoded,
             paths: usable.paths,
             transform: Transform::new(config, size),

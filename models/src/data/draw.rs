@@ -14,8 +14,13 @@ pub(crate) enum Purpose {
     Truncation = 3,
     /// The quantizer step that a crop is coded with; the index is its place in the sequence.
     QuantizerStep = 4,
+    /// What a training picture is seen without by a masked language model; the index is the
+    /// sample's place in the sequence.
+    Masking = 5,
+    /// What a picture is sampled with; the index is the picture's number and the step.
+    Sampling = 6,
     /// Where a window of a clip is, and how one over a picture moves; the index is the file's.
-    ClipWindow = 5,
+    ClipWindow = 7,
 }
 
 /// The random numbers of one index of one purpose.
@@ -68,6 +73,13 @@ impl Draw {
     /// A number at least `low` and below `high`.
     pub fn uniform(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * f64::from(self.word()) / 4_294_967_296.0
+    }
+
+    /// A number from the standard Gumbel distribution.
+    pub fn gumbel(&mut self) -> f64 {
+        // The middle of one of 2^32 equal parts of 0..1.
+        let uniform = (f64::from(self.word()) + 0.5) / 4_294_967_296.0;
+        -libm::log(-libm::log(uniform))
     }
 
     /// The numbers below `count` in a random order (Fisher and Yates).

@@ -1,9 +1,11 @@
 //! What tells training data from other data without reading all of it.
 
+use crate::image_io::Picture;
 use crate::pipeline::Fnv;
 use crate::token_grid::TokenGrid;
 use bsq_nn::data::DataFingerprint;
 use std::path::Path;
+use std::sync::Arc;
 
 /// That of picture files, in order: their names within their folder, and their sizes.
 pub(super) fn of_files<'a>(files: impl Iterator<Item = (&'a Path, u64)>) -> DataFingerprint {
@@ -17,6 +19,17 @@ pub(super) fn of_files<'a>(files: impl Iterator<Item = (&'a Path, u64)>) -> Data
         samples += 1;
     }
     let hash = hash.0;
+    DataFingerprint { samples, hash }
+}
+
+/// That of decoded pictures: all their pixels.
+pub(super) fn of_pictures(pictures: &[Arc<Picture>]) -> DataFingerprint {
+    let mut hash = Fnv::default();
+    for picture in pictures {
+        hash.numbers(&[picture.width, picture.height]);
+        hash.bytes(&picture.rgb);
+    }
+    let (samples, hash) = (pictures.len(), hash.0);
     DataFingerprint { samples, hash }
 }
 

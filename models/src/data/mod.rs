@@ -22,6 +22,9 @@ mod dataset;
 mod draw;
 mod fingerprint;
 mod folder;
+mod idx;
+mod labelled;
+mod masked;
 mod predicted;
 mod tokens;
 mod transform;
@@ -31,6 +34,8 @@ pub use clips::{ClipDataset, TrainingData};
 pub use dataset::{Batch, Dataset};
 pub(crate) use draw::{Draw, Purpose};
 pub use folder::{Listing, list_folder, list_images};
+pub use labelled::LabelledPictures;
+pub use masked::{LabelledTokens, MaskedBatch, MaskedDataset, as_window};
 pub use predicted::{PredictedBatch, PredictedError, PredictedFrames};
 pub use tokens::{TokenBatch, TokenDataset};
 
@@ -96,6 +101,23 @@ pub enum DataError {
         path: PathBuf,
         side: usize,
         frames: usize,
+    },
+    /// A file is no IDX file, or its parts do not fit together.
+    #[error("{path}: not a usable IDX file: {reason}", path = path.display())]
+    Idx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A picture lies beside the folders of the classes.
+    #[error(
+        "{path}: lies in no folder of a class: pictures with classes lie in a folder for each class",
+        path = path.display()
+    )]
+    NoClass {
+        /// The picture.
+        path: PathBuf,
     },
     /// There are no tokens to train on.
     #[error("the token files hold no pictures")]

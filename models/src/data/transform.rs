@@ -4,7 +4,7 @@ use super::draw::Draw;
 use crate::{
     config::{DataConfig, ImageSize},
     image_io::{
-        Picture, crop,
+        Picture, crop, pad_with_black,
         resize::{Filter, resize, resize_and_crop, size_for_shorter_side},
     },
 };
@@ -18,6 +18,7 @@ pub(super) struct Transform {
     mirror: bool,
     filter: Filter,
     gain_jitter: f64,
+    pad: usize,
 }
 
 impl Transform {
@@ -29,11 +30,20 @@ impl Transform {
             mirror: config.use_hflip,
             filter: config.resize_filter,
             gain_jitter: config.gain_jitter,
+            pad: config.pad,
         }
     }
 
     /// A crop of the picture, `size` large; the numbers drawn decide which.
     pub fn apply(&self, picture: &Picture, draw: &mut Draw) -> Picture {
+        let padded;
+        let picture = match self.pad {
+            0 => picture,
+            margin => {
+                padded = pad_with_black(picture, margin);
+                &padded
+            }
+        };
         let mut result = if self.random_area {
             self.crop_of_random_area(picture, draw)
         } else {
@@ -130,6 +140,7 @@ mod tests {
             random_area: false,
             filter: Filter::Bilinear,
             gain_jitter: 0.0,
+            pad: 0,
             mirror: false,
         }
     }

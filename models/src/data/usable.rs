@@ -1,6 +1,6 @@
 //! Which pictures of a folder can be trained on.
 
-use super::DataError;
+use super::{DataError, idx};
 use crate::image_io::{self, ImageError, Picture};
 use std::{
     fs,
@@ -18,6 +18,19 @@ pub(super) struct Usable {
 }
 
 impl Usable {
+    /// The pictures of an IDX file, all of them.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn of_idx(file: &Path) -> Result<Usable, DataError> {
+        let decoded = idx::read_pictures(file)?;
+        Ok(Usable {
+            paths: vec![file.to_path_buf(); decoded.len()],
+            decoded,
+            broken: Vec::new(),
+        })
+    }
+
     /// Decodes in the order of paths until `bytes` are kept; of the rest only what cannot be
     /// opened, or holds nothing, is found here.
     ///

@@ -1,4 +1,4 @@
-//! Cutting rectangles out of pictures, and growing pictures by repeating their edge.
+//! Cutting rectangles out of pictures, and growing pictures by repeating their edge or by black.
 
 use super::Picture;
 
@@ -43,6 +43,17 @@ pub fn center_crop(picture: &Picture, width: usize, height: usize) -> Picture {
 fn half_rounded_to_even(n: usize) -> usize {
     let half = n / 2;
     half + (n % 2) * (half % 2)
+}
+
+/// The picture with `margin` black pixels on every side.
+pub fn pad_with_black(picture: &Picture, margin: usize) -> Picture {
+    let (width, height) = (picture.width + 2 * margin, picture.height + 2 * margin);
+    let mut rgb = vec![0; 3 * width * height];
+    let rows = rgb.chunks_exact_mut(3 * width).skip(margin);
+    for (y, row) in rows.take(picture.height).enumerate() {
+        row[3 * margin..3 * (margin + picture.width)].copy_from_slice(picture.row(y));
+    }
+    Picture::new(width, height, rgb)
 }
 
 /// The picture grown to `width` x `height` by repeating its last column to the right and its last

@@ -8,6 +8,7 @@
 mod color;
 mod crop;
 mod decode;
+mod grid;
 mod guard;
 mod jpeg;
 mod jpeg_xl;
@@ -23,7 +24,8 @@ mod save;
 mod whole;
 mod windows;
 
-pub use crop::{center_crop, crop, pad_by_replication};
+pub use crop::{center_crop, crop, pad_by_replication, pad_with_black};
+pub use grid::{picture_grid, save_gif};
 pub use load::{LoadLimits, Loaded, load, load_from_bytes, load_within, to_eight_bits};
 pub use notice::Notice;
 pub use planar::{PixelRange, append_planar, append_window, from_planar, to_planar};

@@ -168,6 +168,7 @@ impl PriorModel {
                 hidden: self.linear(hidden),
                 output: self.linear(width),
                 names: ["fc", "proj"],
+                ..Mlp::new(hidden, width)
             },
             ..Block::pre_norm(width, self.config.heads)
         };

@@ -1,11 +1,11 @@
 //! Which settings of a training may change when it is resumed, and which have changed.
 
-use crate::config::{Config, ConfigError, PriorConfig, TransformCodecConfig};
+use crate::config::{Config, ConfigError, MaskedLmConfig, PriorConfig, TransformCodecConfig};
 use bsq_nn::train::Change;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Keys of the model's sections that only training reads.
-const TRAINING_ONLY: [&str; 9] = [
+const TRAINING_ONLY: [&str; 13] = [
     "model.beta",
     "model.beta_compat",
     "model.gamma0",
@@ -15,6 +15,10 @@ const TRAINING_ONLY: [&str; 9] = [
     "model.persample_entropy_compute",
     "model.cb_entropy_compute",
     "prior.truncation",
+    "masked_lm.schedule",
+    "masked_lm.label_smoothing",
+    "masked_lm.loss_on_known",
+    "masked_lm.class_dropout",
 ];
 
 /// Keys of other sections that decide what the parameters mean or which state there is of them.
@@ -40,7 +44,7 @@ fn makes_another_model(key: &str) -> bool {
 
 /// Whether a key is in a section of the model.
 pub(super) fn is_of_model(key: &str) -> bool {
-    ["model.", "prior.", "transform_codec."]
+    ["model.", "prior.", "transform_codec.", "masked_lm."]
         .iter()
         .any(|section| key.starts_with(section))
 }
@@ -67,6 +71,9 @@ pub(super) fn changes(old: &str, new: &str) -> Result<Vec<Change>, ConfigError> 
 fn complete(text: &str) -> Result<String, ConfigError> {
     if PriorConfig::is_prior(text) {
         return Ok(PriorConfig::from_toml(text)?.to_toml());
+    }
+    if MaskedLmConfig::is_masked_lm(text) {
+        return Ok(MaskedLmConfig::from_toml(text)?.to_toml());
     }
     if TransformCodecConfig::is_transform_codec(text) {
         return Ok(TransformCodecConfig::from_toml(text)?.to_toml());

@@ -3,6 +3,7 @@
 use super::changes::{changes, is_of_model};
 use super::{FILE_NAME, Progress, TrainError, TrainingCheckpoint};
 use crate::config::{Config, ConfigError, PriorConfig, TransformCodecConfig};
+use crate::masked_lm::MaskedLmFile;
 use crate::pretrained;
 use crate::prior::{PriorFile, Storage};
 use crate::tokenizer::Tokenizer;
@@ -135,6 +136,31 @@ pub(super) fn transform_codec(
         None => Ok(other.parameters),
         Some(change) => Err(unfit(format!("{change}: this makes another model"))),
     }
+}
+
+/// The weights that a masked language model begins with. Its tokenizer may be another, which is said.
+pub(super) fn masked_lm(
+    name: &str,
+    fresh: &MaskedLmFile,
+    progress: &mut dyn Progress,
+) -> Result<Tensors, TrainError> {
+    let unfit = |reason: String| TrainError::StartFile {
+        path: file_of(name),
+        reason,
+    };
+    let other = pretrained::open_masked_lm(name);
+    let other = other.map_err(|error| TrainError::WeightsFile(Box::new(error)))?;
+    let changes = changes_of_model(&other.config.to_toml(), &fresh.config.to_toml())?;
+    if let Some(change) = changes.first() {
+        return Err(unfit(format!("{change}: this makes another model")));
+    }
+    if other.tokenizer != fresh.tokenizer {
+        progress.note(&format!(
+            "{name}: it knows the tokens of another tokenizer ({}, not {})",
+            other.tokenizer, fresh.tokenizer
+        ));
+    }
+    Ok(other.parameters)
 }
 
 /// The first parameter that does not fit, in one line.

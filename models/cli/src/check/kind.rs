@@ -37,6 +37,10 @@ pub enum Kind {
     PrecisionRecall,
     /// The network of FVD.
     VideoFeatures,
+    /// A masked language model, forward and backward.
+    MaskedLm,
+    /// Steps of its sampler.
+    MaskedLmSampling,
 }
 
 impl Kind {
@@ -60,6 +64,8 @@ impl Kind {
             }
             _ if has("model") && has("hp") => Kind::Training,
             _ if has("model") => Kind::Tokenizer,
+            _ if has("vocabulary_per_group") => Kind::MaskedLm,
+            _ if has("guidance_alpha") => Kind::MaskedLmSampling,
             _ if has("config") && has("formula") => Kind::FullSize,
             _ if has("hp") => Kind::AdamW,
             _ if has("max_norm") => Kind::GradientClipping,
@@ -96,6 +102,8 @@ impl fmt::Display for Kind {
             Kind::InceptionScore => "inception score",
             Kind::PrecisionRecall => "precision and recall",
             Kind::VideoFeatures => "features of clips",
+            Kind::MaskedLm => "masked language model",
+            Kind::MaskedLmSampling => "sampling of a masked language model",
         })
     }
 }

@@ -24,6 +24,7 @@ mod discriminator;
 mod full;
 mod hashed;
 mod kind;
+mod masked_lm;
 mod outputs;
 mod perceptual;
 mod sets;
@@ -93,6 +94,8 @@ pub fn check(
         Kind::InceptionScore => sets::check_inception(&case),
         Kind::PrecisionRecall => sets::check_precision(&case),
         Kind::VideoFeatures => sets::check_i3d(&case, executor),
+        Kind::MaskedLm => masked_lm::check(&case, executor),
+        Kind::MaskedLmSampling => masked_lm::check_sampling(&case, executor),
     }?;
     Ok(CaseReport {
         name: case.name,

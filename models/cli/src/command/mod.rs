@@ -17,6 +17,7 @@ mod explain;
 mod export;
 mod failures;
 mod functions;
+mod generate;
 mod inspect;
 mod interrupt;
 mod limits;
@@ -55,6 +56,7 @@ Start with:
   bsq reconstruct photo.jpg      photo to tokens to photo, with figures
   bsq encode photo.jpg           photo to a small file, photo.bsq
   bsq decode photo.bsq           and back, to photo.bsq.png
+  bsq generate --class sneaker --grid out.png    pictures that never were
   bsq explain default            what the compiler makes of a model
   bsq help COMMAND               a command's options, with examples
 
@@ -91,6 +93,7 @@ enum Command {
     Detokenize(detokenize::Arguments),
     Encode(encode::Arguments),
     Decode(decode::Arguments),
+    Generate(generate::Arguments),
     Train(train::Arguments),
     Eval(eval::Arguments),
     Check(check::Arguments),
@@ -122,6 +125,7 @@ pub fn run() -> ExitCode {
         Command::Detokenize(arguments) => detokenize::run(arguments, &output),
         Command::Encode(arguments) => encode::run(arguments, &output),
         Command::Decode(arguments) => decode::run(arguments, &output),
+        Command::Generate(arguments) => generate::run(arguments, &output),
         Command::Train(arguments) => train::run(arguments, &output),
         Command::Eval(arguments) => eval::run(arguments, &output),
         Command::Check(arguments) => check::run(arguments, &output),

@@ -14,10 +14,17 @@ pub struct RunArguments {
     #[command(flatten)]
     pub model: ModelArgument,
     #[command(flatten)]
+    device: DeviceOptions,
+}
+
+/// Where programs run.
+#[derive(Args, Clone, Debug)]
+pub struct DeviceOptions {
+    #[command(flatten)]
     device: DeviceArgument,
 }
 
-impl RunArguments {
+impl DeviceOptions {
     /// How programs are compiled, in f32.
     pub fn options(&self, output: &Output) -> Result<CompileOptions, CliError> {
         Ok(CompileOptions {
@@ -25,6 +32,13 @@ impl RunArguments {
             device: self.device.open(output)?,
             ..CompileOptions::default()
         })
+    }
+}
+
+impl RunArguments {
+    /// How programs are compiled, in f32.
+    pub fn options(&self, output: &Output) -> Result<CompileOptions, CliError> {
+        self.device.options(output)
     }
 
     /// The same in the formats that were asked for.

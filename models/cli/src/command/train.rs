@@ -1,4 +1,4 @@
-//! `bsq train`: from photos to a tokenizer, a prior of one, or a transform codec.
+//! `bsq train`: from photos to a tokenizer, a prior or a masked language model of one, or a transform codec.
 
 use super::Verdict;
 use super::device::DeviceArgument;
@@ -7,7 +7,11 @@ use super::interrupt;
 use super::model::ModelArgument;
 use super::output::Output;
 use super::train_bar::Bar;
-use bsq::config::{Config, DataConfig, PriorConfig, TransformCodecConfig, shipped, shipped_names};
+use bsq::config::{
+    Config, DataConfig, MaskedLmConfig, MaskedLmDefaults, PriorConfig, TransformCodecConfig,
+    shipped, shipped_names,
+};
+use bsq::data::LabelledPictures;
 use bsq::prior::token_bits;
 use bsq::train::{
     self, Notes, Progress, TokenSource, TrainError, TrainOptions, TrainOutcome, TrainRun,
@@ -18,16 +22,18 @@ use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Trains a tokenizer or a transform codec on a folder of pictures, or a prior on a tokenizer's tokens.
+/// Trains a tokenizer or a transform codec on pictures, or a prior or a masked language model on tokens.
 #[derive(Args)]
 #[command(long_about = "\
-Trains a tokenizer or a transform codec on a folder of pictures, or a prior on a tokenizer's tokens.
+Trains a tokenizer or a transform codec on pictures, or a prior or a masked language model on tokens.
 
 A configuration is a .toml file, a .yaml file of the reference implementation, or the name of \
 one that ships: default, prior, prior_paper, transform_codec, \
-transform_codec_ms_ssim. One with a section [transform_codec] is that of \
+transform_codec_ms_ssim, fashion, fashion_masked_lm. One with a section [transform_codec] is that of \
 a transform codec, transform and probabilities in one model; one with a section [prior] is that of a prior, which `bsq encode` codes tokens with. It learns from the \
-tokens of random crops of the pictures, or from files of tokens; --model says whose tokens.
+tokens of random crops of the pictures, or from files of tokens; --model says whose tokens. One with a \
+section [masked_lm] is that of a masked language model, which `bsq generate` makes pictures with: it \
+learns from the tokens of whole pictures with classes, a folder for each class or IDX files.
 
 Pictures that cannot be read are left out and named. Links in the folder are followed, and every \
 picture is taken once, whatever leads to it.
@@ -51,12 +57,15 @@ Examples:
   bsq train transform_codec --data photos --out run --val more_photos
   bsq train transform_codec_ms_ssim --data photos --out run2 --init-from run
   bsq train prior.toml --data photos --out run
+  bsq train fashion --data /usr/share/datasets/fashion-mnist --out tokenizer
+  bsq train fashion_masked_lm --data pictures_by_class --model tokenizer --out run
   bsq train prior.toml --tokens all.safetensors --model my.safetensors --out run")]
 pub struct Arguments {
     /// What to train and how: a file, or the name of a configuration that ships
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
-    /// Folder of pictures, searched to the bottom [default: data.train_root]
+    /// Folder of pictures, searched to the bottom, or IDX files (MNIST's format) [default:
+    /// data.train_root]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Files that `bsq tokens` wrote: what a prior learns from instead of pictures
@@ -102,6 +111,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let stop = interrupt::finish_first();
     let outcome = if PriorConfig::is_prior(&text) {
         train_prior(&arguments, at, &mut *progress)?
+    } else if MaskedLmConfig::is_masked_lm(&text) {
+        train_masked_lm(&arguments, at, &mut *progress)?
     } else if TransformCodecConfig::is_transform_codec(&text) {
         train_transform_codec(&arguments, at, &mut *progress)?
     } else {
@@ -214,6 +225,32 @@ fn train_prior(
     };
     let (task, options) = task(config, PathBuf::new(), arguments, at);
     train::run_prior_with(&task, &options, &tokenizer, &source, progress).map_err(with_option)
+}
+
+fn train_masked_lm(
+    arguments: &Arguments,
+    at: (Device, &Output),
+    progress: &mut dyn Progress,
+) -> Result<TrainOutcome, CliError> {
+    if arguments.val.is_some() || !arguments.tokens.is_empty() {
+        let message = "--val and --tokens are not for a masked language model: it learns from pictures with classes (--data), and is not evaluated while it trains";
+        return Err(CliError::new(message));
+    }
+    let tokenizer = arguments.model.open(at.1)?;
+    let folder = arguments.data.clone();
+    let folder = folder.ok_or_else(|| CliError::new("no pictures to train on: give --data"))?;
+    let pictures = LabelledPictures::open(&folder)?;
+    let defaults = MaskedLmDefaults {
+        bits: token_bits(tokenizer.tokenizer.config()),
+        tokens: tokenizer.tokenizer.config().encoder.tokens(),
+        classes: pictures.classes.clone(),
+    };
+    let config = match shipped_here(&arguments.config) {
+        Some(text) => MaskedLmConfig::from_toml_for(text, &defaults)?,
+        None => MaskedLmConfig::load_for(&arguments.config, &defaults)?,
+    };
+    let (task, options) = task(config, folder, arguments, at);
+    train::run_masked_lm(&task, &options, &tokenizer, &pictures, progress).map_err(with_option)
 }
 
 fn train_transform_codec(

@@ -8,6 +8,7 @@ mod codec;
 mod common;
 mod eval;
 mod explain;
+mod generate;
 mod gpu;
 mod levels;
 mod pictures;

@@ -1,13 +1,15 @@
 //! Two linear layers with GELU between them.
 
-use super::Linear;
+use super::{Activation, Linear};
 use bsq_ir::{Scope, Tensor};
 
-/// `[.., inputs]` to `[.., hidden]` to `[.., outputs]`, with the exact GELU between.
+/// `[.., inputs]` to `[.., hidden]` to `[.., outputs]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mlp {
     pub hidden: Linear,
     pub output: Linear,
+    /// What is between them: the exact GELU, unless said otherwise.
+    pub activation: Activation,
     /// What the two layers are called.
     pub names: [&'static str; 2],
 }
@@ -18,6 +20,7 @@ impl Mlp {
         Mlp {
             hidden: Linear::new(hidden),
             output: Linear::new(outputs),
+            activation: Activation::Gelu,
             names: ["c_fc", "c_proj"],
         }
     }
@@ -27,7 +30,8 @@ impl Mlp {
     #[track_caller]
     pub fn forward<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
         let [hidden, output] = self.names;
-        let x = self.hidden.forward(&(scope / hidden), x).gelu();
-        self.output.forward(&(scope / output), x)
+        let x = self.hidden.forward(&(scope / hidden), x);
+        self.output
+            .forward(&(scope / output), self.activation.of(x))
     }
 }

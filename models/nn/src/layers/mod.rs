@@ -34,7 +34,7 @@ mod resize;
 mod storage;
 mod transformer;
 
-pub use activation::{leaky_relu, relu};
+pub use activation::{Activation, gelu_tanh, leaky_relu, relu};
 pub use attention::{Attention, Heads, InProjection};
 pub use block::{Block, NormOrder};
 pub use cache::{Cache, CacheSpec};

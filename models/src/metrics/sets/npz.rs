@@ -1,6 +1,7 @@
 //! Statistics in NumPy's files, as pytorch-fid and the suite of ADM keep them: `mu`, `sigma`.
 
 use super::FeatureStatistics;
+use crate::image_io::Picture;
 use bsq_runtime::atomic_file::write_atomically;
 use npyz::WriterBuilder;
 use std::fs::File;
@@ -101,6 +102,43 @@ impl FeatureStatistics {
         let bytes = archive.finish().map_err(zip)?.into_inner();
         write_atomically(path, |file| file.write_all(&bytes)).map_err(io)
     }
+}
+
+/// Writes pictures of one size as `arr_0`, `u8[count, height, width, 3]`: the samples that the
+/// evaluation of ADM (Dhariwal and Nichol, 2021) reads.
+///
+/// # Errors
+/// If the file cannot be written.
+///
+/// # Panics
+/// If there are no pictures.
+#[track_caller]
+pub fn write_pictures(pictures: &[Picture], path: &Path) -> Result<(), NpzError> {
+    let io = |error| NpzError::Io {
+        path: path.into(),
+        error,
+    };
+    let zip = |error| NpzError::Zip {
+        path: path.into(),
+        error,
+    };
+    let first = pictures.first().expect("at least one picture");
+    let shape = [pictures.len(), first.height, first.width, 3].map(|side| side as u64);
+    let mut bytes = Vec::new();
+    let writer = npyz::WriteOptions::new().default_dtype().shape(&shape);
+    let mut writer = writer.writer(&mut bytes).begin_nd().map_err(io)?;
+    let samples = pictures
+        .iter()
+        .flat_map(|picture| picture.rgb.iter().copied());
+    writer.extend(samples).map_err(io)?;
+    writer.finish().map_err(io)?;
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    archive
+        .start_file("arr_0.npy", SimpleFileOptions::default())
+        .map_err(zip)?;
+    archive.write_all(&bytes).map_err(io)?;
+    let bytes = archive.finish().map_err(zip)?.into_inner();
+    write_atomically(path, |file| file.write_all(&bytes)).map_err(io)
 }
 
 /// The numbers of an array, row-major, and its shape.
