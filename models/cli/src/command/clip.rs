@@ -93,6 +93,16 @@ pub struct GroupArgument {
     group: u16,
 }
 
+/// Which codec codes predicted frames.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Clips")]
+pub struct PredictedArgument {
+    /// The codec for frames that are predicted from the one before: a training with a section [clips]
+    /// [default: what ships with --model, or --model itself]
+    #[arg(long, value_name = "PATH")]
+    predicted: Option<String>,
+}
+
 /// How clips are encoded.
 pub fn settings(
     quality: &QualityArguments,
@@ -114,14 +124,17 @@ pub fn settings(
 /// The codec for clips that `--model` names; `None` if it is a tokenizer. The default one has a codec
 /// for predicted frames that ships with it.
 pub fn open_codec(
-    model: &ModelArgument,
+    (model, predicted): (&ModelArgument, &PredictedArgument),
     options: CompileOptions,
     output: &Output,
 ) -> Result<Option<ClipCodec>, CliError> {
     let Some(file) = model.open_codec(output)? else {
         return Ok(None);
     };
-    let predicted = pretrained::predicted_for(&file)?;
+    let predicted = match &predicted.predicted {
+        Some(path) => Some(pretrained::open_codec(path)?),
+        None => pretrained::predicted_for(&file)?,
+    };
     Ok(Some(ClipCodec::new(&file, predicted.as_ref(), options)?))
 }
 

@@ -57,7 +57,11 @@ pub fn run<'a>(
     failures: &mut Failures,
     output: &Output,
 ) -> Result<Outcome<'a>, CliError> {
-    let codec = open_codec(&arguments.run.model, options, output)?;
+    let codec = open_codec(
+        (&arguments.run.model, &arguments.predicted),
+        options,
+        output,
+    )?;
     let mut codec = codec.ok_or_else(|| {
         CliError::new(format_args!(
             "{}: a tokenizer, and these clips are a transform codec's: leave out --model, or name their codec",

@@ -4,6 +4,7 @@ mod clip;
 mod levels;
 mod tokens;
 
+use super::clip::PredictedArgument;
 use super::error::CliError;
 use super::failures::Failures;
 use super::limits::LimitArgument;
@@ -58,6 +59,8 @@ pub struct Arguments {
     run: RunArguments,
     #[command(flatten)]
     prior: PriorArgument,
+    #[command(flatten)]
+    predicted: PredictedArgument,
     #[command(flatten)]
     limits: LimitArgument,
     /// Decode what is good of a damaged file

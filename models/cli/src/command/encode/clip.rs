@@ -15,7 +15,11 @@ use std::path::Path;
 /// The codec for clips.
 pub fn codec(arguments: &Arguments, output: &Output) -> Result<ClipCodec, CliError> {
     let options = arguments.run.options(output)?;
-    let codec = open_codec(&arguments.run.model, options, output)?;
+    let codec = open_codec(
+        (&arguments.run.model, &arguments.predicted),
+        options,
+        output,
+    )?;
     codec.ok_or_else(|| {
         CliError::new(format_args!(
             "{}: a tokenizer, and clips are coded by transform codecs, such as default",

@@ -3,7 +3,7 @@
 mod clip;
 mod said;
 
-use super::clip::{ClipArguments, GroupArgument};
+use super::clip::{ClipArguments, GroupArgument, PredictedArgument};
 use super::error::{CliError, Context};
 use super::failures::Failures;
 use super::interrupt::{partial, uninterrupted};
@@ -90,6 +90,8 @@ pub struct Arguments {
     clip: ClipArguments,
     #[command(flatten)]
     group: GroupArgument,
+    #[command(flatten)]
+    predicted: PredictedArgument,
 }
 
 /// A codec, how it is to encode, and what it is called.

@@ -4,7 +4,7 @@ mod clip;
 mod figures;
 mod levels;
 
-use super::clip::{ClipArguments, GroupArgument};
+use super::clip::{ClipArguments, GroupArgument, PredictedArgument};
 use super::error::CliError;
 use super::failures::Failures;
 use super::limits::LimitArgument;
@@ -76,6 +76,8 @@ pub struct Arguments {
     clip: ClipArguments,
     #[command(flatten)]
     group: GroupArgument,
+    #[command(flatten)]
+    predicted: PredictedArgument,
     /// Write original, reconstruction and difference (four times as strong) in one picture
     #[arg(long)]
     side_by_side: bool,
@@ -87,7 +89,11 @@ fn reconstruct_clips(
     output: &Output,
 ) -> Result<Verdict, CliError> {
     let options = arguments.run.options_in(arguments.rounding, output)?;
-    let model = match super::clip::open_codec(&arguments.run.model, options.clone(), output)? {
+    let model = match super::clip::open_codec(
+        (&arguments.run.model, &arguments.predicted),
+        options.clone(),
+        output,
+    )? {
         Some(codec) => {
             let settings = super::clip::settings(&arguments.quality, arguments.group)?;
             clip::Model::Codec(Box::new(codec), settings)
