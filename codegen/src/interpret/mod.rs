@@ -101,8 +101,9 @@ impl Item<'_, '_> {
     }
 
     fn reduce(&mut self, reduce: &Reduce) {
-        let mut terms = vec![Vec::with_capacity(reduce.extent); reduce.results.len()];
-        for index in 0..reduce.extent {
+        let extent = self.extent(&reduce.extent);
+        let mut terms = vec![Vec::with_capacity(extent); reduce.results.len()];
+        for index in 0..extent {
             self.vars.insert(reduce.var, index as i64);
             self.block(&reduce.body);
             for (terms, result) in terms.iter_mut().zip(&reduce.results) {
@@ -140,12 +141,7 @@ impl Item<'_, '_> {
     }
 
     fn extent(&self, extent: &Extent) -> usize {
-        match extent {
-            Extent::Static(extent) => *extent,
-            Extent::Block { size, start, limit } => {
-                (*size).min(limit - self.affine(start) as usize)
-            }
-        }
+        extent.evaluate(|var| self.vars[&var])
     }
 
     fn bytes(&mut self, place: Place) -> &mut [u8] {

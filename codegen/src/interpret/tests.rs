@@ -45,7 +45,7 @@ fn sums_of_squares(rows: usize, columns: usize) -> Kernel {
         body: vec![
             Stmt::Reduce(Reduce {
                 var: column,
-                extent: columns,
+                extent: Extent::Static(columns),
                 vector: true,
                 body: vec![load(0, 0, at), square],
                 results: vec![Reduction {

@@ -105,7 +105,7 @@ impl<'k> Order<'k> {
                 Stmt::Loop {
                     var, extent, body, ..
                 } => (*var, extent.largest(), body),
-                Stmt::Reduce(reduce) => (reduce.var, reduce.extent, &reduce.body),
+                Stmt::Reduce(reduce) => (reduce.var, reduce.extent.largest(), &reduce.body),
                 _ => {
                     let touch = &mut |element, access| self.touch(element, access);
                     for_each_access(std::slice::from_ref(stmt), touch);

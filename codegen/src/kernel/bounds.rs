@@ -59,7 +59,7 @@ impl Ranges {
         match extent {
             Extent::Static(_) => by_size,
             // start + var <= limit - 1
-            Extent::Block { start, limit, .. } => {
+            Extent::Block { start, limit, .. } | Extent::Visible { start, limit, .. } => {
                 let last = start.scale(-1).offset(*limit as i64 - 1);
                 by_size.min(self.greatest(&at.substitute(*var, &last)))
             }

@@ -1,8 +1,6 @@
 //! Kernel IR as indented text; [`parse`](mod@super::parse) reads it.
 
-use super::{
-    Array, Combine, Contract, Element, Extent, Format, Inst, Kernel, Place, Reduce, Stmt, Value,
-};
+use super::{Array, Combine, Contract, Element, Format, Inst, Kernel, Place, Reduce, Stmt, Value};
 use std::fmt::{self, Formatter, Result};
 
 impl fmt::Display for Kernel {
@@ -113,15 +111,6 @@ impl fmt::Display for Contract {
             write!(f, " columns {columns}")?;
         }
         write!(f, " over m {} n {} k {}", self.m, self.n, self.k)
-    }
-}
-
-impl fmt::Display for Extent {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        match self {
-            Extent::Static(extent) => write!(f, "{extent}"),
-            Extent::Block { size, start, limit } => write!(f, "min({size}, {limit} - ({start}))"),
-        }
     }
 }
 

@@ -18,6 +18,7 @@ mod attend;
 mod attend_backward;
 pub mod bounds;
 mod display;
+mod extent;
 mod format;
 mod parse;
 pub mod verify;
@@ -27,6 +28,8 @@ pub use affine::{AccessPattern, Affine, Var};
 pub use attend::Attend;
 pub use attend_backward::{AttendBackward, Panels, StridedRows};
 use display::FloatBits;
+pub use extent::Extent;
+pub(crate) use extent::gcd;
 pub use format::Format;
 pub use parse::{ParseError, parse, parse_all};
 
@@ -100,18 +103,6 @@ impl Element {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value(pub u32);
 
-/// The number of iterations of a loop.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Extent {
-    Static(usize),
-    /// `min(size, limit - start)`: the rest of a blocked axis. `start < limit` always holds.
-    Block {
-        size: usize,
-        start: Affine,
-        limit: usize,
-    },
-}
-
 /// A statement.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Stmt {
@@ -177,7 +168,7 @@ impl Stmt {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reduce {
     pub var: Var,
-    pub extent: usize,
+    pub extent: Extent,
     /// Lanes run along `var`.
     pub vector: bool,
     pub body: Vec<Stmt>,
@@ -290,44 +281,6 @@ impl Contract {
     pub fn reads(&self) -> impl Iterator<Item = &Element> {
         [&self.a, &self.b].into_iter().chain(&self.columns)
     }
-}
-
-impl Extent {
-    /// Of one of the blocks of `size` that an axis of `limit` is cut into, from `start` on.
-    pub fn block(size: usize, start: Affine, limit: usize) -> Extent {
-        match limit.is_multiple_of(size) {
-            true => Extent::Static(size),
-            false => Extent::Block { size, start, limit },
-        }
-    }
-
-    /// The most iterations there can be.
-    pub fn largest(&self) -> usize {
-        match self {
-            Extent::Static(extent) => *extent,
-            Extent::Block { size, limit, .. } => *size.min(limit),
-        }
-    }
-
-    /// A number that divides the number of iterations, whatever it is; 0 if there are none.
-    pub fn divisor(&self) -> usize {
-        match self {
-            Extent::Static(extent) => *extent,
-            Extent::Block { size, start, limit } => {
-                let factors = start
-                    .terms
-                    .iter()
-                    .map(|term| term.1)
-                    .chain([start.constant]);
-                let factors = factors.map(|factor| factor.unsigned_abs() as usize);
-                factors.chain([*limit]).fold(*size, gcd)
-            }
-        }
-    }
-}
-
-fn gcd(x: usize, y: usize) -> usize {
-    if y == 0 { x } else { gcd(y, x % y) }
 }
 
 impl Kernel {

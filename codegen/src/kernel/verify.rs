@@ -93,7 +93,7 @@ impl Verifier<'_> {
                 vector,
                 body,
             } => (*var, extent.clone(), *vector, None, body),
-            Stmt::Reduce(r) => (r.var, Extent::Static(r.extent), r.vector, Some(r), &r.body),
+            Stmt::Reduce(r) => (r.var, r.extent.clone(), r.vector, Some(r), &r.body),
             _ => return Ok(()),
         };
         let fault = |what| VerifyError {
@@ -245,12 +245,23 @@ impl Verifier<'_> {
     }
 
     fn extent(&self, extent: &Extent) -> Outcome {
-        let Extent::Block { start, limit, .. } = extent else {
-            return Ok(());
+        extent.indices().try_for_each(|at| self.affine(at))?;
+        let (start, limit) = match extent {
+            Extent::Static(_) => return Ok(()),
+            Extent::Block { start, limit, .. } | Extent::Visible { start, limit, .. } => {
+                (start, limit)
+            }
         };
-        self.affine(start)?;
         if self.ranges.is_empty() {
             return Ok(());
+        }
+        if let Extent::Visible { at, mask_block, .. } = extent {
+            let (low, _) = self.ranges.at(at);
+            if low < 0 || *mask_block == 0 {
+                return Err(format!(
+                    "the query {low} in a mask of blocks of {mask_block}"
+                ));
+            }
         }
         let (low, high) = self.ranges.at(start);
         if low < 0 || high >= *limit as i64 {

@@ -4,7 +4,9 @@ use super::access::{Obstacle, flatten};
 use super::builder::{KernelBuilder, Shared};
 use super::loop_nest::root_axes;
 use super::{Attempt, Lowered, loops};
-use crate::kernel::{Affine, Combine, Element, Kernel, Place, Reduce, Reduction, Stmt, Value, Var};
+use crate::kernel::{
+    Affine, Combine, Element, Extent, Kernel, Place, Reduce, Reduction, Stmt, Value, Var,
+};
 use crate::schedule::Group;
 use bsq_ir::{DType, Function, NodeId, Op, Padding, Shape};
 use std::collections::{BTreeMap, BTreeSet};
@@ -335,7 +337,7 @@ impl Writer<'_> {
             }];
             b.push(Stmt::Reduce(Reduce {
                 var: at,
-                extent,
+                extent: Extent::Static(extent),
                 vector: true,
                 body,
                 results,

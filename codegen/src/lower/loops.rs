@@ -31,13 +31,16 @@ pub fn for_each_index(stmts: &mut [Stmt], visit: &mut impl FnMut(&mut Affine)) {
             Stmt::Let { .. } => {}
             Stmt::Store { to, .. } => visit(&mut to.at),
             Stmt::Loop { extent, body, .. } => {
-                for_extent(extent, visit);
+                extent.indices_mut().for_each(&mut *visit);
                 for_each_index(body, visit);
             }
-            Stmt::Reduce(reduce) => for_each_index(&mut reduce.body, visit),
+            Stmt::Reduce(reduce) => {
+                reduce.extent.indices_mut().for_each(&mut *visit);
+                for_each_index(&mut reduce.body, visit);
+            }
             Stmt::AttendBackward(backward) => {
                 backward.indices().into_iter().for_each(&mut *visit);
-                for_extent(&mut backward.rows, visit);
+                backward.rows.indices_mut().for_each(&mut *visit);
             }
             Stmt::Attend(attend) => {
                 let elements = [&mut attend.q, &mut attend.k, &mut attend.v];
@@ -46,7 +49,7 @@ pub fn for_each_index(stmts: &mut [Stmt], visit: &mut impl FnMut(&mut Affine)) {
                     visit(&mut element.at);
                 }
                 visit(&mut attend.first);
-                for_extent(&mut attend.rows, visit);
+                attend.rows.indices_mut().for_each(&mut *visit);
             }
             Stmt::Contract(contract) => {
                 let elements = [&mut contract.a, &mut contract.b, &mut contract.c];
@@ -54,16 +57,10 @@ pub fn for_each_index(stmts: &mut [Stmt], visit: &mut impl FnMut(&mut Affine)) {
                     visit(&mut element.at);
                 }
                 for extent in [&mut contract.m, &mut contract.n, &mut contract.k] {
-                    for_extent(extent, visit);
+                    extent.indices_mut().for_each(&mut *visit);
                 }
             }
         }
-    }
-}
-
-fn for_extent(extent: &mut Extent, visit: &mut impl FnMut(&mut Affine)) {
-    if let Extent::Block { start, .. } = extent {
-        visit(start);
     }
 }
 

@@ -13,7 +13,7 @@ fn bind_inner(stmts: &[Stmt], ranges: &mut Ranges) -> bool {
             var, extent, body, ..
         } => ranges.bind(*var, extent.clone()).is_ok() && bind_inner(body, ranges),
         Stmt::Reduce(reduce) => {
-            let extent = Extent::Static(reduce.extent);
+            let extent = reduce.extent.clone();
             ranges.bind(reduce.var, extent).is_ok() && bind_inner(&reduce.body, ranges)
         }
         _ => true,
@@ -90,7 +90,7 @@ fn ranges_of(body: &[Stmt], var: Var, extent: usize) -> Vec<(Var, usize)> {
                 var, extent, body, ..
             } => extents.extend(ranges_of(body, *var, extent.largest())),
             Stmt::Reduce(reduce) => {
-                extents.extend(ranges_of(&reduce.body, reduce.var, reduce.extent));
+                extents.extend(ranges_of(&reduce.body, reduce.var, reduce.extent.largest()));
             }
             _ => {}
         }

@@ -6,7 +6,7 @@ use super::emit::{Emitter, Index};
 use super::text::{Class, Reg};
 use super::thread_group::{TILE, ThreadGroup};
 use super::vector_access::VectorAccess;
-use crate::kernel::{Extent, Stmt, Var};
+use crate::kernel::{Affine, Extent, Stmt, Var};
 
 impl Emitter<'_> {
     pub(super) fn loop_(
@@ -147,6 +147,28 @@ impl Emitter<'_> {
                 let rest = self.affine(&rest, Class::B32);
                 let operands = format_args!("{rest}, {size}");
                 Index::Reg(self.t.def(Class::B32, "min.s32", operands))
+            }
+            Extent::Visible {
+                at,
+                mask_block,
+                size,
+                start,
+                limit,
+            } => {
+                let at = self.affine(at, Class::B32);
+                let (before, _) = self.split(at, *mask_block);
+                let end = self.times_plus(before, *mask_block, *mask_block);
+                let operands = format_args!("{end}, {limit}");
+                let end = self.t.def(Class::B32, "min.s32", operands);
+                if *start == Affine::default() && size >= limit {
+                    return Index::Reg(end);
+                }
+                let start = self.affine(start, Class::B32);
+                let operands = format_args!("{end}, {start}");
+                let seen = self.t.def(Class::B32, "sub.s32", operands);
+                let operands = format_args!("{seen}, {size}");
+                let seen = self.t.def(Class::B32, "min.s32", operands);
+                Index::Reg(self.t.def(Class::B32, "max.s32", format_args!("{seen}, 0")))
             }
         }
     }

@@ -14,7 +14,7 @@ use bsq_ir::{DType, Op};
 
 impl Emitter<'_> {
     pub(super) fn reduce(&mut self, reduce: &Reduce, threads: &ThreadGroup) {
-        self.bind(reduce.var, &Extent::Static(reduce.extent));
+        self.bind(reduce.var, &reduce.extent);
         let bases = self.bases.clone();
         let results = match threads.sync {
             Sync::Block => self.reduce_block(reduce),
@@ -88,25 +88,15 @@ impl Emitter<'_> {
 
     /// One thread: the partial results are registers.
     fn reduce_alone(&mut self, reduce: &Reduce) -> Vec<Reg> {
-        if reduce.extent <= CHUNK {
-            return self.chunk_alone(reduce, 0, reduce.extent);
+        let extent = match reduce.extent {
+            Extent::Static(extent) => extent,
+            _ => return self.reduce_counted(reduce),
+        };
+        if extent <= CHUNK {
+            return self.chunk_alone(reduce, 0, extent);
         }
         let outer: Vec<Vec<Reg>> = (0..LANES).map(|_| self.neutral(reduce)).collect();
-        let (whole, rest) = (reduce.extent / CHUNK, reduce.extent % CHUNK);
-        let add = |e: &mut Self, chunk: Index, sums: &[Reg]| {
-            let chunk = e.index_reg(chunk);
-            let operands = format_args!("{chunk}, {}", LANES - 1);
-            let lane = e.t.def(Class::B32, "and.b32", operands);
-            for (number, partials) in outer.iter().enumerate() {
-                let operands = format_args!("{lane}, {number}");
-                let is_lane = e.t.def(Class::Predicate, "setp.eq.u32", operands);
-                for ((result, &partial), &sum) in reduce.results.iter().zip(partials).zip(sums) {
-                    let with = e.combine(result, partial, sum);
-                    let guard = format!("@{is_lane} mov.b{}", bits(result.dtype));
-                    e.t.op(&guard, format_args!("{partial}, {with}"));
-                }
-            }
-        };
+        let (whole, rest) = (extent / CHUNK, extent % CHUNK);
         let whole_chunks = Index::Constant(whole as i64);
         self.count(Index::Constant(0), whole_chunks, 1, |e, chunk| {
             let start = e.index_reg(chunk);
@@ -114,13 +104,76 @@ impl Emitter<'_> {
             let start = e.t.def(Class::B32, "mul.lo.u32", operands);
             let sums = e.whole_rows(reduce, Index::Reg(start), CHUNK);
             let sums = e.join_registers(reduce, sums);
-            add(e, chunk, &sums);
+            e.add_chunk(reduce, &outer, chunk, &sums);
         });
         if rest > 0 {
             let sums = self.chunk_alone(reduce, whole * CHUNK, rest);
-            add(self, Index::Constant(whole as i64), &sums);
+            self.add_chunk(reduce, &outer, Index::Constant(whole as i64), &sums);
         }
         self.join_registers(reduce, outer)
+    }
+
+    /// Combines a chunk's results with the partial results of its number mod 16.
+    fn add_chunk(&mut self, reduce: &Reduce, outer: &[Vec<Reg>], chunk: Index, sums: &[Reg]) {
+        let chunk = self.index_reg(chunk);
+        let operands = format_args!("{chunk}, {}", LANES - 1);
+        let lane = self.t.def(Class::B32, "and.b32", operands);
+        for (number, partials) in outer.iter().enumerate() {
+            let operands = format_args!("{lane}, {number}");
+            let is_lane = self.t.def(Class::Predicate, "setp.eq.u32", operands);
+            for ((result, &partial), &sum) in reduce.results.iter().zip(partials).zip(sums) {
+                let with = self.combine(result, partial, sum);
+                let guard = format!("@{is_lane} mov.b{}", bits(result.dtype));
+                self.t.op(&guard, format_args!("{partial}, {with}"));
+            }
+        }
+    }
+
+    /// The same over a number of indices that is known when it runs.
+    fn reduce_counted(&mut self, reduce: &Reduce) -> Vec<Reg> {
+        let extent = self.extent(&reduce.extent);
+        let extent = self.index_reg(extent);
+        if reduce.extent.largest() <= CHUNK {
+            let start = self.t.def(Class::B32, "mov.b32", 0);
+            return self.chunk_counted(reduce, start, extent);
+        }
+        let outer: Vec<Vec<Reg>> = (0..LANES).map(|_| self.neutral(reduce)).collect();
+        let chunks = self.chunks(Index::Reg(extent));
+        self.count(Index::Constant(0), chunks, 1, |e, chunk| {
+            let number = e.index_reg(chunk);
+            let start = e.times(number, CHUNK);
+            let end = e.plus(start, CHUNK);
+            let operands = format_args!("{end}, {extent}");
+            let end = e.t.def(Class::B32, "min.s32", operands);
+            let sums = e.chunk_counted(reduce, start, end);
+            e.add_chunk(reduce, &outer, chunk, &sums);
+        });
+        self.join_registers(reduce, outer)
+    }
+
+    fn chunk_counted(&mut self, reduce: &Reduce, start: Reg, end: Reg) -> Vec<Reg> {
+        let partials: Vec<Vec<Reg>> = (0..LANES).map(|_| self.neutral(reduce)).collect();
+        // Chunks start at multiples of 16.
+        let operands = format_args!("{end}, {}", -(LANES as i32));
+        let whole = self.t.def(Class::B32, "and.b32", operands);
+        let (first, last) = (Index::Reg(start), Index::Reg(whole));
+        self.count(first, last, LANES as u32, |e, index| {
+            for (lane, partials) in partials.iter().enumerate() {
+                let terms = e.terms(reduce, index, lane);
+                e.include(reduce, partials, &terms);
+            }
+        });
+        for (lane, partials) in partials.iter().enumerate().take(LANES - 1) {
+            let index = self.plus(whole, lane);
+            let operands = format_args!("{index}, {end}");
+            let none = self.t.def(Class::Predicate, "setp.ge.s32", operands);
+            let skip = self.t.label();
+            self.t.branch(none, true, skip);
+            let terms = self.terms(reduce, Index::Reg(index), 0);
+            self.include(reduce, partials, &terms);
+            self.t.place(skip);
+        }
+        self.join_registers(reduce, partials)
     }
 
     fn chunk_alone(&mut self, reduce: &Reduce, start: usize, count: usize) -> Vec<Reg> {

@@ -30,12 +30,13 @@ enum Terms {
 impl Emitter<'_> {
     /// Lanes that have one partial result each.
     pub(super) fn reduce_lanes(&mut self, reduce: &Reduce, (lane, sync): (Reg, Sync)) -> Vec<Reg> {
-        let extent = reduce.extent;
-        if extent <= CHUNK {
-            let end = Index::Constant(extent as i64);
-            return self.chunk_lanes(reduce, (Index::Reg(lane), end), (lane, sync), Terms::Body);
+        let extent = self.extent(&reduce.extent);
+        let largest = reduce.extent.largest();
+        if largest <= CHUNK {
+            let range = (Index::Reg(lane), extent);
+            return self.chunk_lanes(reduce, range, (lane, sync), Terms::Body);
         }
-        let chunks = Index::Constant(extent.div_ceil(CHUNK) as i64);
+        let chunks = self.chunks(extent);
         let outer = self.neutral(reduce);
         self.count(Index::Constant(0), chunks, 1, |e, chunk| {
             let range = e.chunk(chunk, extent, lane);
@@ -58,8 +59,19 @@ impl Emitter<'_> {
         self.join_lanes(reduce, outer, sync)
     }
 
+    /// Chunks of so many indices.
+    pub(super) fn chunks(&mut self, extent: Index) -> Index {
+        match extent {
+            Index::Constant(extent) => Index::from((extent as usize).div_ceil(CHUNK)),
+            Index::Reg(extent) => {
+                let above = self.plus(extent, CHUNK - 1);
+                Index::Reg(self.split(above, CHUNK).0)
+            }
+        }
+    }
+
     /// First index of a lane in a chunk, and the end of the chunk.
-    fn chunk(&mut self, chunk: Index, extent: usize, lane: Reg) -> (Index, Index) {
+    fn chunk(&mut self, chunk: Index, extent: Index, lane: Reg) -> (Index, Index) {
         let chunk = self.index_reg(chunk);
         let operands = format_args!("{chunk}, {CHUNK}, {lane}");
         let start = self.t.def(Class::B32, "mad.lo.u32", operands);
@@ -68,6 +80,15 @@ impl Emitter<'_> {
         let end = self
             .t
             .def(Class::B32, "min.s32", format_args!("{end}, {extent}"));
+        let end = match extent {
+            Index::Constant(_) => end,
+            // Chunks behind the last index are empty.
+            Index::Reg(_) => {
+                let first = self.times(chunk, CHUNK);
+                self.t
+                    .def(Class::B32, "max.s32", format_args!("{end}, {first}"))
+            }
+        };
         (Index::Reg(start), Index::Reg(end))
     }
 
@@ -95,7 +116,7 @@ impl Emitter<'_> {
         };
         let step = TILE * ahead;
         let (mut rest, mut is_all) = (start, false);
-        if ahead > 1 && reduce.extent >= step as usize {
+        if ahead > 1 && reduce.extent.largest() >= step as usize {
             // Chunks start at multiples of a step.
             let whole = match end {
                 Index::Constant(end) => Index::Constant(end - end % i64::from(step)),
@@ -105,7 +126,7 @@ impl Emitter<'_> {
                 }
             };
             self.count(start, whole, step, |e, index| run(e, index, ahead));
-            is_all = reduce.extent.is_multiple_of(step as usize);
+            is_all = reduce.extent.divisor().is_multiple_of(step as usize);
             if !is_all {
                 rest = Index::Reg(self.plus(lane, whole));
             }
@@ -195,11 +216,12 @@ impl Emitter<'_> {
         let threads = self.geometry.threads;
         let (tile, tiles) = self.tile_group();
         let (lane, first) = (tiles.lane.expect("lanes"), tiles.leader);
-        let mut extent = reduce.extent;
+        let mut extent = self.extent(&reduce.extent);
+        let mut largest = reduce.extent.largest();
         let mut from: Option<i64> = None;
         let mut free = self.geometry.partials as i64;
         loop {
-            let chunks = extent.div_ceil(CHUNK).max(1);
+            let chunks = largest.div_ceil(CHUNK).max(1);
             let to = free;
             free += 8 * (chunks * reduce.results.len()) as i64;
             let count = Index::Constant(chunks as i64);
@@ -217,7 +239,7 @@ impl Emitter<'_> {
                 self.pending = Default::default();
                 return self.partials(reduce, to, Index::Constant(0));
             }
-            (from, extent) = (Some(to), chunks);
+            (from, extent, largest) = (Some(to), chunks.into(), chunks);
         }
     }
 

@@ -229,6 +229,11 @@ pub enum Mask {
     None,
     /// Key block `<=` query block, where a block is `size` consecutive positions; size 1 is
     /// causal. Masked scores are negative infinity.
+    ///
+    /// Compiled programs leave masked keys out. The bits are those of the expansion, where a masked
+    /// term is +0 times a finite number, but for two corners: NaN and infinities in masked values
+    /// (and gradients that overflow there) do not make results NaN, and a result of which every
+    /// product that is seen underflows can be -0 where adding masked terms would give +0.
     BlockCausal {
         size: usize,
     },

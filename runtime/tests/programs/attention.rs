@@ -3,7 +3,7 @@
 use crate::common::check;
 use bsq_ir::{DType, Float, Graph, Mask, Op, Tensor};
 
-fn fused(queries: usize, keys: usize, depth: usize, mask: Mask) {
+pub fn fused(queries: usize, keys: usize, depth: usize, mask: Mask) {
     let g = Graph::new();
     let shape = |rows: usize| [2, 3, rows, depth];
     let q = g.input("q", DType::F32, shape(queries));

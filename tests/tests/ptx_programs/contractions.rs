@@ -2,7 +2,7 @@
 
 use crate::common::{Tensors, check, check_output};
 use bsq_ir::DType::{BF16, F32, I32, U8};
-use bsq_ir::{Graph, Tensor};
+use bsq_ir::{Float, Graph, Mask, Op, Tensor};
 use bsq_tests::gpu::{Gpu, Target};
 use proptest::prelude::*;
 
@@ -82,6 +82,27 @@ fn attention_and_its_gradient() {
             let gradient = bsq_ir::autodiff::gradients((y * y).sum(..), &[qkv]);
             check(&g.function([("d", gradient[0].id())], []));
         }
+    }
+}
+
+/// Tiles inside the mask's blocks, tiles that hold several, and blocks of keys that no query of a tile
+/// sees.
+#[test]
+fn block_causal_attention_and_its_gradients() {
+    for (length, size) in [(70, 16), (150, 24), (90, 3)] {
+        let g = Graph::new();
+        let part = |name| g.input(name, F32, [2, length, 8]).id();
+        let [q, k, v, gradient] = ["q", "k", "v", "g"].map(part);
+        let (scale, mask) = (Float::new(0.35), Mask::BlockCausal { size });
+        let result = |node, index| g.add(Op::Projection(index), &[node]).unwrap();
+        let forward = g.add(Op::Attention { scale, mask }, &[q, k, v]).unwrap();
+        let [y, maxima, sums] = [0, 1, 2].map(|index| result(forward, index));
+        let operands = [q, k, v, maxima, sums, gradient];
+        let backward = g
+            .add(Op::AttentionBackward { scale, mask }, &operands)
+            .unwrap();
+        let [dq, dk, dv] = [0, 1, 2].map(|index| result(backward, index));
+        check(&g.function([("y", y), ("dq", dq), ("dk", dk), ("dv", dv)], []));
     }
 }
 

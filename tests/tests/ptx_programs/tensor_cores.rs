@@ -2,7 +2,7 @@
 
 use bsq_codegen::lower::Precision;
 use bsq_ir::DType::{BF16, F32, I32};
-use bsq_ir::{Function, Graph, Tensor};
+use bsq_ir::{Float, Function, Graph, Mask, Op, Tensor};
 use bsq_runtime::{CompileOptions, HostTensor, compile};
 use bsq_tests::gpu::{self, Gpu, Target};
 use proptest::prelude::*;
@@ -154,4 +154,50 @@ fn in_format(function: &Function, target: Target, main: &str) -> (Vec<f32>, Vec<
     [wanted, got]
         .map(|outputs| outputs["y"].as_slice::<f32>().unwrap().to_vec())
         .into()
+}
+
+/// Instructions of attention and its backward pass over 8 blocks of 64 queries and keys each: a
+/// block-causal mask leaves 36 pairs of 64.
+#[test]
+fn blocks_of_keys_that_no_query_sees_are_skipped() {
+    const LENGTH: usize = 512;
+    let instructions = |mask: Mask| -> Vec<u64> {
+        let g = Graph::new();
+        let part = |name| g.input(name, F32, [1, LENGTH, 32]).id();
+        let [q, k, v, gradient] = ["q", "k", "v", "g"].map(part);
+        let scale = Float::new(0.25);
+        let result = |node, index| g.add(Op::Projection(index), &[node]).unwrap();
+        let forward = g.add(Op::Attention { scale, mask }, &[q, k, v]).unwrap();
+        let [y, maxima, sums] = [0, 1, 2].map(|index| result(forward, index));
+        let operands = [q, k, v, maxima, sums, gradient];
+        let backward = g
+            .add(Op::AttentionBackward { scale, mask }, &operands)
+            .unwrap();
+        let [dq, dk, dv] = [0, 1, 2].map(|index| result(backward, index));
+        let function = g.function([("y", y), ("dq", dq), ("dk", dk), ("dv", dv)], []);
+        let target = Target {
+            tf32: true,
+            ..Target::default()
+        };
+        let mut gpu = Gpu::new(&function, target, &Default::default(), 1);
+        let inputs = gpu::inputs(&function);
+        let inputs: Vec<_> = inputs.iter().map(|(name, x)| (name.as_str(), x)).collect();
+        gpu.run(&inputs).unwrap_or_else(|fault| panic!("{fault}"));
+        let kernels = gpu.program().kernels.iter().zip(&gpu.stats);
+        let attends = kernels.filter(|(kernel, _)| kernel.to_string().contains("attend "));
+        attends.map(|(_, stats)| stats.warp_instructions).collect()
+    };
+    let (all, masked) = (
+        instructions(Mask::None),
+        instructions(Mask::BlockCausal { size: 64 }),
+    );
+    assert_eq!(
+        all.len(),
+        3,
+        "forward, gradients of queries, of keys and values"
+    );
+    for (all, masked) in all.into_iter().zip(masked) {
+        let part = masked as f64 / all as f64;
+        assert!(part < 0.7, "{part} of the instructions");
+    }
 }

@@ -5,6 +5,7 @@ use super::vector_calls::SimdFunctions;
 use crate::cpu::microkernel::Family;
 use crate::kernel::{Affine, Extent, Kernel, Place, Stmt, Value, Var, for_each_access};
 use bsq_ir::DType;
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, types};
 use cranelift_frontend::FunctionBuilder;
 use std::collections::HashMap;
@@ -158,7 +159,7 @@ impl<'k, 'f> Emitter<'k, 'f> {
         self.b.ins().iconst(types::I64, value)
     }
 
-    /// The iterations of a loop; never 0 if dynamic.
+    /// The iterations of a loop; if dynamic, 0 only where it [may be](Extent::may_be_empty).
     pub fn extent(&mut self, extent: &Extent) -> Count {
         match extent {
             Extent::Static(extent) => Count::Static(*extent),
@@ -176,12 +177,53 @@ impl<'k, 'f> Emitter<'k, 'f> {
                 let size = self.index(*size as i64);
                 Count::Dynamic(self.lesser(rest, size))
             }
+            Extent::Visible { size, limit, .. } if *size == 0 || *limit == 0 => Count::Static(0),
+            Extent::Visible {
+                at,
+                mask_block,
+                size,
+                start,
+                limit,
+            } => Count::Dynamic(self.visible((at, *mask_block), (*size, start, *limit))),
         }
+    }
+
+    /// How much a query sees of a block of keys.
+    fn visible(
+        &mut self,
+        (at, mask_block): (&Affine, usize),
+        (size, start, limit): (usize, &Affine, usize),
+    ) -> ir::Value {
+        let at = self.affine(at);
+        let before = match mask_block.is_power_of_two() {
+            true => {
+                let shift = i64::from(mask_block.trailing_zeros());
+                self.b.ins().ushr_imm_s(at, shift)
+            }
+            false => {
+                let divisor = self.index(mask_block as i64);
+                self.b.ins().udiv(at, divisor)
+            }
+        };
+        let before = self.scaled(before, mask_block as i64);
+        let end = self.b.ins().iadd_imm_s(before, mask_block as i64);
+        let limit = self.index(limit as i64);
+        let end = self.lesser(end, limit);
+        if *start == Affine::default() {
+            let size = self.index(size as i64);
+            return self.lesser(end, size);
+        }
+        let start = self.affine(start);
+        let seen = self.b.ins().isub(end, start);
+        let size = self.index(size as i64);
+        let seen = self.lesser(seen, size);
+        let none = self.index(0);
+        let is_none = self.b.ins().icmp(IntCC::SignedLessThan, seen, none);
+        self.b.ins().select(is_none, none, seen)
     }
 
     /// The smaller of two signed integers.
     pub fn lesser(&mut self, x: ir::Value, y: ir::Value) -> ir::Value {
-        use cranelift_codegen::ir::condcodes::IntCC;
         let less = self.b.ins().icmp(IntCC::SignedLessThan, x, y);
         self.b.ins().select(less, x, y)
     }

@@ -36,12 +36,13 @@ impl Emitter<'_, '_> {
         // The chunks of the last level fit in one.
         let mut level = 0;
         let mut span = CHUNK;
-        while span < reduce.extent {
+        while span < reduce.extent.largest() {
             level += 1;
             span = span.saturating_mul(CHUNK);
         }
         let first = self.index(0);
-        let results = self.level(reduce, level, first, Count::Static(reduce.extent));
+        let count = self.extent(&reduce.extent);
+        let results = self.level(reduce, level, first, count);
         for (result, registers) in reduce.results.iter().zip(results) {
             let repr = match self.lanes {
                 Some(_) => Repr::Varying(registers),
@@ -71,7 +72,7 @@ impl Emitter<'_, '_> {
             start,
             end,
             step: span as i64,
-            runs: true,
+            runs: !reduce.extent.may_be_empty(),
         };
         self.repeat(range, |emitter, offset| {
             let first = emitter.b.ins().iadd(first, offset);
@@ -93,6 +94,7 @@ impl Emitter<'_, '_> {
     fn chunk(&mut self, reduce: &Reduce, first: ir::Value, count: Count) -> Vec<Vec<ir::Value>> {
         let along = reduce.vector && self.lanes.is_none() && !shapes(reduce.var, &reduce.body);
         let end = self.count(count);
+        let may_be_empty = reduce.extent.may_be_empty();
         let (main, tail) = match count {
             _ if !along => (None, true),
             Count::Static(count) if count < LANES => (None, true),
@@ -102,7 +104,10 @@ impl Emitter<'_, '_> {
             }
             Count::Dynamic(count) => {
                 let main = self.b.ins().band_imm_s(count, -(LANES as i64));
-                (Some((main, false)), !reduce.extent.is_multiple_of(LANES))
+                (
+                    Some((main, false)),
+                    !reduce.extent.divisor().is_multiple_of(LANES),
+                )
             }
         };
         let registers = main.map(|(main, runs)| self.along(reduce, first, main, runs));
@@ -123,7 +128,7 @@ impl Emitter<'_, '_> {
             start,
             end,
             step: 1,
-            runs: main.is_none() && !matches!(count, Count::Static(0)),
+            runs: main.is_none() && !matches!(count, Count::Static(0)) && !may_be_empty,
         };
         self.repeat(range, |emitter, index| {
             let var = emitter.b.ins().iadd(first, index);

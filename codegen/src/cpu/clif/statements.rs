@@ -99,7 +99,7 @@ impl Emitter<'_, '_> {
                     start,
                     end,
                     step: 1,
-                    runs: true,
+                    runs: !extent.may_be_empty(),
                 };
                 self.repeat(range, |emitter, index| emitter.iteration(var, index, body));
             }
@@ -252,15 +252,10 @@ fn visit_values(body: &[Stmt], read: &mut impl FnMut(Value), define: &mut impl F
 /// True if the number of iterations of a loop in `body` depends on `var`, so that lanes along
 /// `var` would not stay together.
 pub(super) fn shapes(var: Var, body: &[Stmt]) -> bool {
+    let depends = |extent: &Extent| extent.indices().any(|at| at.coefficient(var) != 0);
     body.iter().any(|stmt| match stmt {
-        Stmt::Loop { extent, body, .. } => {
-            let start: Option<&Affine> = match extent {
-                Extent::Static(_) => None,
-                Extent::Block { start, .. } => Some(start),
-            };
-            start.is_some_and(|start| start.coefficient(var) != 0) || shapes(var, body)
-        }
-        Stmt::Reduce(reduce) => shapes(var, &reduce.body),
+        Stmt::Loop { extent, body, .. } => depends(extent) || shapes(var, body),
+        Stmt::Reduce(reduce) => depends(&reduce.extent) || shapes(var, &reduce.body),
         Stmt::Contract(_) | Stmt::Attend(_) | Stmt::AttendBackward(_) => true,
         Stmt::Let { .. } | Stmt::Store { .. } => false,
     })

@@ -87,7 +87,7 @@ impl Emitter<'_, '_> {
         runs: bool,
     ) -> Option<Vec<Vec<ir::Value>>> {
         let made = self.simd(reduce.var, &reduce.body, &reduce.results)?;
-        if made.length * (reduce.extent / LANES) < WORTH_A_CALL {
+        if made.length * (reduce.extent.largest() / LANES) < WORTH_A_CALL {
             return None;
         }
         let width = self.simd.as_ref().expect("there are SIMD loops").width;

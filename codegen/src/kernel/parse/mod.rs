@@ -223,7 +223,7 @@ fn reduce(
     indent: usize,
 ) -> Result<Reduce, ParseError> {
     let var = cursor.var()?;
-    let extent = cursor.after("<", Cursor::number)?;
+    let extent = cursor.after("<", extent)?;
     cursor.end()?;
     let body = block(lines, indent + 2)?;
     let mut results = Vec::new();
@@ -330,14 +330,33 @@ fn affine(cursor: &mut Cursor) -> Result<Affine, ParseError> {
     }
 }
 
-/// `8`, or `min(8, 20 - (8*i0))`
+/// `8`, or `min(8, 20 - (8*i0))`, or `visible(4*i1, 16, min(8, 20 - (8*i0)))`
 fn extent(cursor: &mut Cursor) -> Result<Extent, ParseError> {
+    if cursor.accept("visible(") {
+        let at = affine(cursor)?;
+        let mask_block = cursor.after(",", Cursor::number)?;
+        let (size, start, limit) = cursor.after(", min(", rest_of_block)?;
+        cursor.expect(")")?;
+        return Ok(Extent::Visible {
+            at,
+            mask_block,
+            size,
+            start,
+            limit,
+        });
+    }
     if !cursor.accept("min(") {
         return cursor.number().map(Extent::Static);
     }
+    let (size, start, limit) = rest_of_block(cursor)?;
+    Ok(Extent::Block { size, start, limit })
+}
+
+/// What follows `min(`.
+fn rest_of_block(cursor: &mut Cursor) -> Result<(usize, Affine, usize), ParseError> {
     let size = cursor.number()?;
     let limit = cursor.after(",", Cursor::number)?;
     let start = cursor.after("- (", affine)?;
     cursor.expect("))")?;
-    Ok(Extent::Block { size, start, limit })
+    Ok((size, start, limit))
 }

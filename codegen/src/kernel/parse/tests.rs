@@ -207,7 +207,7 @@ grid i0 < 4, i1 < 2
     v1: f32 = load b0[2*i2 - 1 + v0]
     v2: f32 = max v1, v1
     b1[0] = v2
-  vector reduce i3 < 7
+  vector reduce i3 < visible(8*i0 + 7, 16, min(7, 64 - (8*i1)))
     v3: i32 = index i3 + 1
     v4: f32 = cast v3
   v5: f32 = sum v4

@@ -12,6 +12,9 @@ impl Verifier<'_> {
         for extent in [&c.m, &c.n, &c.k] {
             self.extent(extent)?;
         }
+        if c.k.may_be_empty() && c.k.largest() > 0 {
+            return Err("terms that there may be none of".into());
+        }
         let format = c.format;
         let types = [format.a(), format.b(), format.c()];
         let mut typed: Vec<_> = [&c.a, &c.b, &c.c].into_iter().zip(types).collect();
@@ -214,9 +217,12 @@ type OfRows<'a> = (&'a Element, i64, (usize, i64), (usize, i64));
 /// Panels of B that a contraction over `n` columns reads.
 fn panels(n: &Extent) -> Extent {
     let panel = PANEL as i64;
-    match n {
+    match &n.unmasked() {
         Extent::Static(n) => Extent::Static(n.div_ceil(PANEL)),
-        Extent::Block { size, start, limit } => {
+        Extent::Block { size, start, limit }
+        | Extent::Visible {
+            size, start, limit, ..
+        } => {
             let aligned = start.constant % panel == 0
                 && start.terms.iter().all(|(_, factor)| factor % panel == 0);
             if !aligned {
@@ -240,7 +246,13 @@ fn steps(k: &Extent, terms: usize) -> Result<Extent, String> {
     match k {
         k if terms == 1 => Ok(k.clone()),
         Extent::Static(k) => Ok(Extent::Static(k.div_ceil(terms))),
-        Extent::Block { size, start, limit } => {
+        Extent::Visible { mask_block, .. } if !mask_block.is_multiple_of(terms) => Err(format!(
+            "{mask_block} terms at a time, no multiple of {terms}"
+        )),
+        Extent::Block { size, start, limit }
+        | Extent::Visible {
+            size, start, limit, ..
+        } => {
             let whole = |factor: i64| factor % terms as i64 == 0;
             let aligned =
                 whole(start.constant) && start.terms.iter().all(|&(_, factor)| whole(factor));

@@ -31,7 +31,7 @@ fn looped(var: u32, extent: usize, vector: bool, body: Vec<Stmt>) -> Stmt {
 fn sum(var: u32, vector: bool, body: Vec<Stmt>, value: u32, term: u32) -> Stmt {
     Stmt::Reduce(Reduce {
         var: Var(var),
-        extent: 4,
+        extent: Extent::Static(4),
         vector,
         body,
         results: vec![Reduction {

@@ -147,7 +147,7 @@ impl QueryTile<'_> {
         ];
         for (lhs, rhs, place, depth) in products {
             let c = (Element::first(place), self.stride);
-            let keys = self.row_keys.clone();
+            let (keys, depth) = (self.seen_keys.clone(), Extent::Static(depth));
             b.push(self.product(lhs, rhs.clone(), c, keys, depth));
         }
     }
@@ -226,7 +226,8 @@ impl QueryTile<'_> {
         let at = self.batch_offset(self.queries * self.depth);
         let c = Element::new(dq, at.add(&self.first.scale(self.depth as i64)));
         let (ds, columns) = (self.strip_scratch(rows.ds), Extent::Static(self.depth));
-        b.push(self.product(&ds, keys, (c, self.depth), columns, self.keys));
+        let seen = self.seen_keys.clone();
+        b.push(self.product(&ds, keys, (c, self.depth), columns, seen));
     }
 
     fn close_strips(&self, b: &mut KernelBuilder) {
@@ -277,6 +278,7 @@ impl QueryTile<'_> {
                     start: first.clone(),
                     limit: limit * width,
                 },
+                Extent::Visible { .. } => unreachable!("rows of scores are of all keys"),
             };
             let at = self.batch_offset(self.keys * width).add(&first);
             let zeros = pack::zeros(b, (place, DType::F32), at, extent);
@@ -312,7 +314,7 @@ impl QueryTile<'_> {
             columns: None,
             c: Element::new(to, to_at.add(&self.first_key.scale(width as i64))),
             c_row_stride: width as i64,
-            m: self.row_keys.clone(),
+            m: self.seen_keys.clone(),
             n: Extent::Static(width),
             k: self.rows.clone(),
             accumulate: true,

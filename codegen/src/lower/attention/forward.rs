@@ -17,12 +17,16 @@ impl QueryTile<'_> {
         let scores = b.scratch(DType::F32, self.size * self.stride);
         let c = Element::first(scores);
         let c = (c, self.stride);
-        b.push(self.product(&q, keys, c, Extent::Static(self.keys), self.depth));
+        b.push(self.product(
+            &q,
+            keys,
+            c,
+            self.seen_keys.clone(),
+            Extent::Static(self.depth),
+        ));
         self.open_rows(b);
         let load = |b: &mut KernelBuilder, at: Affine| self.load_row(b, scores, at);
-        // A positive factor keeps the order of scores, also after rounding: the largest product
-        // is that of the largest score, and the others can be scaled where they are used.
-        let deferred_scale = self.mask == Mask::None && self.scale > 0.0;
+        let deferred_scale = self.scales_late();
         let scale = b.constant(DType::F32, u64::from(self.scale.to_bits()));
         if !deferred_scale {
             self.scale_and_mask(b, scores)?;
@@ -66,7 +70,7 @@ impl QueryTile<'_> {
         let probabilities = self.strip_scratch(rounded);
         let c = (c, self.value_depth);
         let columns = Extent::Static(self.value_depth);
-        b.push(self.product(&probabilities, values, c, columns, self.keys));
+        b.push(self.product(&probabilities, values, c, columns, self.seen_keys.clone()));
         let body = b.close();
         let grid: Vec<Var> = self.batch.iter().copied().chain([self.tile]).collect();
         Ok(self.finish(b, grid, body, 2))

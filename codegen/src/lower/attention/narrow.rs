@@ -8,7 +8,7 @@ use super::query_tile::QueryTile;
 use crate::kernel::{Affine, Combine, Element, Extent, Stmt, Var};
 use crate::lower::Lowered;
 use crate::lower::builder::KernelBuilder;
-use bsq_ir::{DType, Mask, Op};
+use bsq_ir::{DType, Op};
 
 impl QueryTile<'_> {
     pub(super) fn forward_narrow(&self, b: &mut KernelBuilder) -> Result<Lowered, Obstacle> {
@@ -28,11 +28,11 @@ impl QueryTile<'_> {
             &q,
             keys,
             (Element::first(scores), self.stride),
-            Extent::Static(self.keys),
-            self.depth,
+            self.seen_keys.clone(),
+            Extent::Static(self.depth),
         ));
         self.open_rows(b);
-        let deferred_scale = self.mask == Mask::None && self.scale > 0.0;
+        let deferred_scale = self.scales_late();
         if !deferred_scale {
             self.scale_and_mask(b, scores)?;
         }
@@ -65,7 +65,7 @@ impl QueryTile<'_> {
         let probabilities = self.strip_scratch(rounded);
         let c = (Element::first(product), self.value_depth);
         let columns = Extent::Static(self.value_depth);
-        b.push(self.product(&probabilities, values, c, columns, self.keys));
+        b.push(self.product(&probabilities, values, c, columns, self.seen_keys.clone()));
         self.open_rows(b);
         let reciprocal = self.load_row(b, reciprocals, of_row.clone());
         let channel = b.axes.var(self.value_depth);

@@ -1,7 +1,7 @@
 //! A tile of queries: its variables, its operands, and the products over its rows.
 
 use super::Obstacle;
-use crate::kernel::{Affine, Contract, Element, Extent, Format, Kernel, Place, Stmt, Var};
+use crate::kernel::{Affine, Contract, Element, Extent, Format, Kernel, Place, Stmt, Var, gcd};
 use crate::lower::access::{Source, flatten};
 use crate::lower::builder::{KernelBuilder, Shared};
 use crate::lower::loop_nest::root_axes;
@@ -38,6 +38,10 @@ pub(super) struct QueryTile<'f> {
     /// The keys of a row of scores: all of them, or a block from this one on.
     pub(super) row_keys: Extent,
     pub(super) first_key: Affine,
+    /// Those of them that some query of the tile sees: nothing is computed of the others.
+    pub(super) seen_keys: Extent,
+    /// Whether there are scores of seen keys that must be masked, as queries of the tile differ.
+    pub(super) masked: bool,
     /// Elements from one row of scores to the next.
     pub(super) stride: usize,
     pub(super) queries: usize,
@@ -65,11 +69,15 @@ impl<'f> QueryTile<'f> {
         let size = (tiling.scores / keys)
             .clamp(tiling.least_queries, tiling.most_queries)
             .min(queries);
+        let size = match mask {
+            Mask::BlockCausal { size: block } => in_mask_blocks(size, block, tiling.least_queries),
+            Mask::None | Mask::Bias => size,
+        };
         let tile = b.axes.var(queries.div_ceil(size));
         let row = b.axes.var(size);
         let first = Affine::var(tile).scale(size as i64);
         let rows = Extent::block(size, first.clone(), queries);
-        Ok(QueryTile {
+        let mut tile = QueryTile {
             function,
             anchor,
             scale,
@@ -85,12 +93,51 @@ impl<'f> QueryTile<'f> {
             size,
             row_keys: Extent::Static(keys),
             first_key: Affine::default(),
+            seen_keys: Extent::Static(keys),
+            masked: false,
             stride: apart(keys),
             queries,
             keys,
             depth,
             value_depth,
-        })
+        };
+        tile.see(keys);
+        Ok(tile)
+    }
+
+    /// What the tile sees of a block of `size` keys from the first key on.
+    fn see(&mut self, size: usize) {
+        self.seen_keys = self.row_keys.clone();
+        let Mask::BlockCausal { size: block } = self.mask else {
+            return;
+        };
+        if block >= self.keys {
+            return;
+        }
+        // All of a tile inside a block see what its first query sees; otherwise its last one sees
+        // most. Terms that lie side by side are taken together.
+        let terms = self.format.terms();
+        let (same, whole) = (block.is_multiple_of(self.size), block.is_multiple_of(terms));
+        self.masked = !same || !whole;
+        let at = self
+            .first
+            .offset(if same { 0 } else { self.size as i64 - 1 });
+        let mask_block = block / gcd(block, terms) * terms;
+        self.seen_keys = Extent::visible((at, mask_block), size, self.first_key.clone(), self.keys);
+    }
+
+    /// Pairs of a query and a key of which scores are computed, in all tiles.
+    fn pairs(&self) -> usize {
+        let tiles = (0..self.queries.div_ceil(self.size)).map(|tile| {
+            let rows = self.size.min(self.queries - tile * self.size);
+            let last = tile * self.size + rows - 1;
+            let seen = match self.mask {
+                Mask::BlockCausal { size } => (last / size + 1).saturating_mul(size).min(self.keys),
+                Mask::None | Mask::Bias => self.keys,
+            };
+            rows * seen
+        });
+        self.batch_shape.elements() * tiles.sum::<usize>()
     }
 
     /// Rows of scores become blocks of `size` keys.
@@ -99,6 +146,7 @@ impl<'f> QueryTile<'f> {
         self.first_key = Affine::var(block).scale(size as i64);
         self.row_keys = Extent::block(size, self.first_key.clone(), self.keys);
         self.stride = apart(size);
+        self.see(size);
         (self, block)
     }
 
@@ -180,7 +228,7 @@ impl<'f> QueryTile<'f> {
         packed: (Place, Affine, i64),
         (c, c_row_stride): (Element, usize),
         n: Extent,
-        k: usize,
+        k: Extent,
     ) -> Stmt {
         let (place, at, panel_stride) = packed;
         Stmt::Contract(Box::new(Contract {
@@ -196,7 +244,7 @@ impl<'f> QueryTile<'f> {
             c_row_stride: c_row_stride as i64,
             m: self.rows.clone(),
             n,
-            k: Extent::Static(k),
+            k,
             accumulate: false,
         }))
     }
@@ -259,7 +307,7 @@ impl<'f> QueryTile<'f> {
             grid: loops::grid(&grid, &b.axes),
             body,
         };
-        let pairs = (self.batch_shape.elements() * self.queries * self.keys) as u64;
+        let pairs = self.pairs() as u64;
         let depth = (self.depth + self.value_depth) as u64;
         let name = self.function.node(self.anchor).op.name();
         Lowered {
@@ -271,6 +319,17 @@ impl<'f> QueryTile<'f> {
             rest: None,
         }
     }
+}
+
+/// Queries of a tile of at most `size` under a mask of blocks: such that all of a tile are in one block
+/// if that leaves enough of them, or that tiles end where blocks do.
+fn in_mask_blocks(size: usize, block: usize, least: usize) -> usize {
+    let enough = least.max(size / 4);
+    let part = (enough..=size)
+        .rev()
+        .find(|&size| block.is_multiple_of(size));
+    let whole = size / block * block;
+    part.unwrap_or(if whole >= enough { whole } else { size })
 }
 
 /// A distance of rows, in elements, that is an odd number of cache lines, so that the rows of a

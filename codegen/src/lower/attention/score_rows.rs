@@ -18,7 +18,7 @@ impl QueryTile<'_> {
         b.open(&[key]);
         body(b, key, self.score_at(key))?;
         let body = b.close();
-        let extent = self.row_keys.clone();
+        let extent = self.seen_keys.clone();
         b.push(Stmt::vector_loop(key, extent, body));
         Ok(())
     }
@@ -49,7 +49,7 @@ impl QueryTile<'_> {
         }];
         b.push(Stmt::Reduce(Reduce {
             var: key,
-            extent: self.keys,
+            extent: self.seen_keys.clone(),
             vector: true,
             body,
             results,
@@ -65,8 +65,8 @@ impl QueryTile<'_> {
     ) -> Result<(), Obstacle> {
         let query = self.first.add(&Affine::var(self.row));
         let limit = match self.mask {
-            Mask::BlockCausal { size } => Some(self.visible_keys(b, &query, size)),
-            Mask::None | Mask::Bias => None,
+            Mask::BlockCausal { size } if self.masked => Some(self.visible_keys(b, &query, size)),
+            _ => None,
         };
         let bias = match self.mask {
             Mask::Bias => {
@@ -123,6 +123,12 @@ impl QueryTile<'_> {
         );
         let next = b.map(Op::Add, DType::I32, &[block, one]);
         b.map(Op::Mul, DType::I32, &[next, size])
+    }
+
+    /// Whether scores can stay unscaled until they are used. A positive factor keeps the order of
+    /// scores, also after rounding: the largest product is that of the largest score.
+    pub(super) fn scales_late(&self) -> bool {
+        !self.masked && self.mask != Mask::Bias && self.scale > 0.0
     }
 
     pub(super) fn load_row(&self, b: &mut KernelBuilder, place: Place, at: Affine) -> Value {

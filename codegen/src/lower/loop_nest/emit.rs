@@ -111,7 +111,7 @@ impl Plan<'_> {
                 term,
             });
         }
-        let extent = self.reduced_elements(b);
+        let extent = Extent::Static(self.reduced_elements(b));
         b.push(Stmt::Reduce(Reduce {
             var,
             extent,

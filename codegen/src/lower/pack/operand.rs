@@ -208,7 +208,7 @@ impl Operand<'_> {
         let (int, minus_128) = (DType::I32, u64::from(-128i32 as u32));
         let reduce = Stmt::Reduce(Reduce {
             var: k,
-            extent: b.axes.extent(k),
+            extent: Extent::Static(b.axes.extent(k)),
             vector: false,
             body: vec![
                 let_(byte, DType::U8, inst.clone()),

@@ -75,6 +75,10 @@ impl Emitter<'_> {
                 });
             });
         });
+        // Tiles wait for what was before them, if there are any.
+        if contract.m.may_be_empty() || contract.n.may_be_empty() {
+            self.t.op("bar.sync", 0);
+        }
         // The loads of both operands are done, and other threads know it.
         self.pending = Default::default();
     }

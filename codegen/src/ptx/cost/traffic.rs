@@ -62,7 +62,7 @@ impl Count<'_> {
                 Stmt::Store { to, .. } => self.touch(to, true, times),
                 Stmt::Loop { extent, body, .. } => self.block(body, times * average(extent)),
                 Stmt::Reduce(reduce) => {
-                    let times = times * reduce.extent as f64;
+                    let times = times * average(&reduce.extent);
                     self.block(&reduce.body, times);
                     self.operations += times * reduce.results.len() as f64;
                 }
@@ -79,7 +79,8 @@ impl Count<'_> {
                     self.touch(&c.c, true, times * m * n);
                 }
                 Stmt::AttendBackward(a) => {
-                    let (rows, columns) = (average(&a.rows), a.columns as f64);
+                    let share = a.causal.map_or(1.0, |size| visible_share(size, a.columns));
+                    let (rows, columns) = (average(&a.rows), share * a.columns as f64);
                     for i in 0..2 {
                         let width = a.depths[i] as f64;
                         self.touch(&a.lhs[i].first, false, times * rows * width);
@@ -98,7 +99,8 @@ impl Count<'_> {
                     self.operations += passes * times * rows * columns * OPERATIONS_OF_SCORE;
                 }
                 Stmt::Attend(a) => {
-                    let (rows, keys) = (average(&a.rows), a.keys as f64);
+                    let share = a.causal.map_or(1.0, |size| visible_share(size, a.keys));
+                    let (rows, keys) = (average(&a.rows), share * a.keys as f64);
                     let [depth, width] = [a.depth, a.value_depth].map(|n| n as f64);
                     self.touch(&a.q, false, times * rows * depth);
                     self.touch(&a.k, false, times * keys * depth);
@@ -128,7 +130,16 @@ fn average(extent: &Extent) -> f64 {
         Extent::Block { size, limit, .. } => {
             *limit as f64 / limit.div_ceil((*size).max(1)).max(1) as f64
         }
+        Extent::Visible {
+            mask_block, limit, ..
+        } => average(&extent.unmasked()) * visible_share(*mask_block, *limit),
     }
+}
+
+/// The part of all pairs of a query and a key that a block-causal mask leaves.
+fn visible_share(mask_block: usize, keys: usize) -> f64 {
+    let blocks = keys.div_ceil(mask_block.max(1)).max(1) as f64;
+    (blocks + 1.0) / (2.0 * blocks)
 }
 
 /// Instructions of an elementwise op, about: the functions by what is written for them.

@@ -14,13 +14,13 @@ use bsq_ir::order::CHUNK;
 /// Bytes of partial results that a block's reductions need at a time.
 pub(super) fn partials(body: &[Stmt]) -> usize {
     most_of_reductions(body, &|reduce| {
-        let chunks = reduce.extent.div_ceil(CHUNK).max(1);
+        let chunks = reduce.extent.largest().div_ceil(CHUNK).max(1);
         (chunks + chunks.div_ceil(CHUNK) + 1) * 8 * reduce.results.len()
     })
 }
 
 pub(super) fn longest_reduce(body: &[Stmt]) -> usize {
-    most_of_reductions(body, &|reduce| reduce.extent)
+    most_of_reductions(body, &|reduce| reduce.extent.largest())
 }
 
 /// The most of something over all reductions outside of vector loops.
@@ -124,7 +124,7 @@ pub(super) fn columns(kernel: &Kernel) -> Option<usize> {
     for stmt in body {
         match stmt {
             Stmt::Let { .. } | Stmt::Store { .. } => {}
-            Stmt::Reduce(reduce) if TERMS_OF_COLUMN.contains(&reduce.extent) => {
+            Stmt::Reduce(reduce) if TERMS_OF_COLUMN.contains(&reduce.extent.largest()) => {
                 let sizes = reduce.results.iter().map(|result| result.dtype.size());
                 bytes = sizes.sum::<usize>().max(bytes);
             }

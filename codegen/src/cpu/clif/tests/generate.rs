@@ -138,8 +138,12 @@ impl Maker {
             true => self.random.of(&[2047, 2048, 2049, 2064, 4096, 4099]),
             false => self.random.of(&[0, 1, 2, 15, 16, 17, 32, 50, 99]),
         };
+        let extent = match self.vars.last() {
+            Some(&(var, _)) if extent > 0 && self.random.chance(25) => self.visible(var, extent),
+            _ => Extent::Static(extent),
+        };
         let var = self.fresh_var();
-        let scope = self.open(var, Extent::Static(extent));
+        let scope = self.open(var, extent.clone());
         let mut inner = Vec::new();
         for _ in 0..3 {
             self.instruction(&mut inner);
@@ -204,7 +208,7 @@ impl Maker {
         self.values.push((value, DType::F32));
         body.push(Stmt::Reduce(Reduce {
             var,
-            extent,
+            extent: Extent::Static(extent),
             vector: true,
             body: inner,
             results: vec![Reduction {
@@ -225,6 +229,7 @@ impl Maker {
             .find(|(_, extent)| *extent > 1)
             .copied();
         match blocked {
+            Some((var, _)) if self.random.chance(20) => self.visible(var, static_extent),
             Some((var, blocks)) if self.random.chance(40) => {
                 // The last block has at least one element.
                 let size = self.random.of(&[4, 8, 16, 20]);
@@ -236,6 +241,15 @@ impl Maker {
             }
             _ => Extent::Static(static_extent),
         }
+    }
+
+    /// What a query sees of `size` keys, or of those behind some.
+    fn visible(&mut self, var: Var, size: usize) -> Extent {
+        let at = Affine::var(var).scale(self.random.of(&[1, 3, 16]));
+        let mask_block = self.random.of(&[1, 3, 16, 40, 1000]);
+        let start = Affine::constant(self.random.of(&[0, 0, 7, 48]));
+        let limit = size + start.constant as usize;
+        Extent::visible((at, mask_block), size, start, limit)
     }
 
     fn open(&mut self, var: Var, extent: Extent) -> (Var, usize) {

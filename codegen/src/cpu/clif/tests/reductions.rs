@@ -17,7 +17,7 @@ fn reduction(op: Combine, length: usize, columns: usize, vector: bool) -> Kernel
     let element = |index, at| Element::new(Place::Buffer(index), at);
     let reduce = Reduce {
         var: row,
-        extent: length,
+        extent: Extent::Static(length),
         vector,
         body: vec![Stmt::load(Value(0), DType::F32, element(0, at))],
         results: vec![Reduction {

@@ -167,7 +167,7 @@ impl Maker {
             true => {
                 let reduce = Stmt::Reduce(Reduce {
                     var: VAR,
-                    extent,
+                    extent: Extent::Static(extent),
                     vector: true,
                     body,
                     results,
