@@ -1,5 +1,6 @@
 //! The codec: round trips, damage, golden streams, and what coding costs.
 
+mod clips;
 mod common;
 mod damage;
 mod golden;
