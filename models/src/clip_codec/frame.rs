@@ -13,7 +13,7 @@ use bsq_runtime::{Precision, ProgramError};
 use std::time::Duration;
 
 /// What a bit of motion is worth: so many times the step, in absolute differences of luma.
-const MOTION_BIT: f32 = 0.8;
+const MOTION_BIT: f32 = 0.35;
 /// The step of predicted frames, times: what a group begins with is seen in all its frames.
 const PREDICTED_STEP: f32 = 1.15;
 
