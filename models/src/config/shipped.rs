@@ -5,11 +5,6 @@ const SHIPPED: [(&str, &str); 9] = [
     ("default", include_str!("../../configs/default.toml")),
     ("bsq36", include_str!("../../configs/bsq36.toml")),
     ("bsq18", include_str!("../../configs/bsq18.toml")),
-    ("fashion", include_str!("../../configs/fashion.toml")),
-    (
-        "fashion_masked_lm",
-        include_str!("../../configs/fashion_masked_lm.toml"),
-    ),
     ("prior", include_str!("../../configs/prior.toml")),
     (
         "prior_paper",
@@ -22,6 +17,11 @@ const SHIPPED: [(&str, &str); 9] = [
     (
         "transform_codec_ms_ssim",
         include_str!("../../configs/transform_codec_ms_ssim.toml"),
+    ),
+    ("fashion", include_str!("../../configs/fashion.toml")),
+    (
+        "fashion_masked_lm",
+        include_str!("../../configs/fashion_masked_lm.toml"),
     ),
 ];
 

@@ -140,6 +140,7 @@ mod tests {
             random_area: false,
             filter: Filter::Bilinear,
             gain_jitter: 0.0,
+            pad: 0,
             mirror: false,
         }
     }
