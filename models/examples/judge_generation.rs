@@ -27,7 +27,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 const SIDE: usize = 32;
 const FEATURES: usize = 128;
 const BATCH: usize = 100;
-const EPOCHS: usize = 8;
+const EPOCHS: usize = 4;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

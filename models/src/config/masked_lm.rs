@@ -284,7 +284,7 @@ mod tests {
             ("groups = 1", "at most 16 bits"),
             (
                 "classes = [\"a\", \"a\"]",
-                "masked_lm.classes has a name twice",
+                "masked_lm.classes: has a name twice",
             ),
             ("masking = \"pixel\"", "\"sub-token\" or \"token\""),
             ("label_smoothing = 1.0", "masked_lm.label_smoothing"),

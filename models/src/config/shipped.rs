@@ -24,6 +24,11 @@ const SHIPPED: [(&str, &str); 10] = [
         "transform_codec_ms_ssim",
         include_str!("../../configs/transform_codec_ms_ssim.toml"),
     ),
+    ("fashion", include_str!("../../configs/fashion.toml")),
+    (
+        "fashion_masked_lm",
+        include_str!("../../configs/fashion_masked_lm.toml"),
+    ),
 ];
 
 /// Names of the configurations that ship: tokenizers', priors', a masked language model's, and those of

@@ -17,16 +17,6 @@ pub enum MaskedLmError {
         "sampling runs exactly, in f32 and without tf32: a seed stands for the same pictures on every machine"
     )]
     NotExact,
-    /// Weights that are infinite or no numbers.
-    #[error(
-        "{model}: {parameter} has values that are no finite numbers: the training went wrong, or the file is damaged"
-    )]
-    NotFinite {
-        /// Which file.
-        model: String,
-        /// Which of its tensors.
-        parameter: String,
-    },
     /// A number of steps that makes no sense.
     #[error(
         "{steps} steps: {entries} entries are masked, and each step reveals one at least: 1 to {entries} steps"
