@@ -6,11 +6,6 @@ const SHIPPED: [(&str, &str); 10] = [
     ("bsq36", include_str!("../../configs/bsq36.toml")),
     ("bsq18", include_str!("../../configs/bsq18.toml")),
     ("video36", include_str!("../../configs/video36.toml")),
-    ("fashion", include_str!("../../configs/fashion.toml")),
-    (
-        "fashion_masked_lm",
-        include_str!("../../configs/fashion_masked_lm.toml"),
-    ),
     ("prior", include_str!("../../configs/prior.toml")),
     (
         "prior_paper",
