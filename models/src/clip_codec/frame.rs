@@ -24,7 +24,11 @@ pub struct ClipCodec {
     /// None if the first codes these, too.
     predicted: Option<Levels>,
     name: String,
+    /// Of both together.
     fingerprint: u64,
+    /// Of the first alone: streams that were written without the other are decoded so.
+    first_fingerprint: u64,
+    uses_predicted: bool,
     /// The finest and the coarsest step of the training.
     steps: [f32; 2],
 }
@@ -68,6 +72,8 @@ impl ClipCodec {
             predicted: predicted.map(|file| Levels::new(file, &options)),
             name: file.name.clone(),
             fingerprint: fingerprint(file, predicted),
+            first_fingerprint: file.fingerprint(),
+            uses_predicted: true,
             steps: [loss.step_min, loss.step_max].map(|step| step as f32),
         })
     }
@@ -92,6 +98,12 @@ impl ClipCodec {
     pub fn compile_time(&self) -> Duration {
         let levels = [Some(&self.first), self.predicted.as_ref()];
         levels.into_iter().flatten().map(Levels::compile_time).sum()
+    }
+
+    /// Makes ready for a stream that names the codec so; false if it is another's.
+    pub(super) fn select(&mut self, fingerprint: u64) -> bool {
+        self.uses_predicted = fingerprint == self.fingerprint;
+        self.uses_predicted || fingerprint == self.first_fingerprint
     }
 
     /// The payload of a frame, which the state then has as the frame before.
@@ -175,7 +187,8 @@ impl ClipCodec {
 
     /// What codes a frame's levels, and the step that they have.
     fn levels_of(&mut self, is_predicted: bool, step: f32) -> (&mut Levels, f32) {
-        match (is_predicted, &mut self.predicted) {
+        let predicted = self.predicted.as_mut().filter(|_| self.uses_predicted);
+        match (is_predicted, predicted) {
             (false, _) => (&mut self.first, step),
             (true, None) => (&mut self.first, PREDICTED_STEP * step),
             (true, Some(levels)) => (levels, PREDICTED_STEP * step),

@@ -16,7 +16,7 @@ const SIZE: ImageSize = ImageSize {
 };
 const FRAMES: usize = 7;
 
-fn codec(threads: usize) -> ClipCodec {
+fn file(seed: u64) -> TransformCodecFile {
     let config = "
         [transform_codec]
         coordinates = 16
@@ -30,13 +30,17 @@ fn codec(threads: usize) -> ClipCodec {
         [data]
         image_size = 32
     ";
-    let config = TransformCodecConfig::from_toml(config).unwrap();
-    let file = TransformCodecFile::untrained("tiny", config).unwrap();
+    let config = format!("{config}\n[train]\nseed = {seed}\n");
+    let config = TransformCodecConfig::from_toml(&config).unwrap();
+    TransformCodecFile::untrained("tiny", config).unwrap()
+}
+
+fn codec(threads: usize) -> ClipCodec {
     let options = CompileOptions {
         threads,
         ..CompileOptions::default()
     };
-    ClipCodec::new(&file, None, options).unwrap()
+    ClipCodec::new(&file(0), None, options).unwrap()
 }
 
 /// Noise that moves a pixel a frame.
@@ -164,4 +168,25 @@ fn what_is_cut_off_is_said_and_the_rest_is_decoded() {
     );
     let error = decoded(&mut super::tests::codec(1), &[1, 2, 3], false).unwrap_err();
     assert!(error.contains("not a .bsq stream"), "{error}");
+}
+
+#[test]
+fn a_codec_for_predicted_frames_codes_them_and_older_streams_decode_without_it() {
+    let frames = frames();
+    let [mut both, mut other] = [1, 2].map(|seed| {
+        ClipCodec::new(&file(0), Some(&file(seed)), CompileOptions::default()).unwrap()
+    });
+    let (alone, _) = stream(&mut codec(1), &frames);
+    let (with, _) = stream(&mut both, &frames);
+    assert_ne!(alone, with);
+    let (found, _) = decoded(&mut both, &alone, false).unwrap();
+    assert_eq!(found, decoded(&mut codec(1), &alone, false).unwrap().0);
+    assert_eq!(decoded(&mut both, &with, false).unwrap().0.len(), FRAMES);
+    for codec in [&mut codec(1), &mut other] {
+        let error = decoded(codec, &with, false).unwrap_err();
+        assert!(error.contains("name the one that coded it"), "{error}");
+    }
+    // Encoding after decoding goes on with both.
+    decoded(&mut both, &alone, false).unwrap();
+    assert_eq!(stream(&mut both, &frames).0, with);
 }

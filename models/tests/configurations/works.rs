@@ -2,7 +2,7 @@
 
 use bsq::config::{Config, PriorConfig, QuantizerConfig, VitConfig};
 use bsq::image_io::{Picture, save_png};
-use bsq::pipeline::{decode_function, encode_function};
+use bsq::pipeline::{decode_clip_function, decode_function, encode_clip_function, encode_function};
 use bsq::prior::{PriorFile, PriorModel, TileTokens, parameter_specs, tile_function};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::{
@@ -56,10 +56,26 @@ fn tokenizer(text: &str, choice: u64) -> Result<Tried, String> {
         choice / 5,
     );
 
+    if tokenizer.frames() > 1 {
+        let frames = tokenizer.frames();
+        let [_, channels, _, height, width] = tokenizer.clip_shape(1, frames);
+        let clip = [1, frames, channels, height, width];
+        let clip = random(&clip, choice, config.data.zero_mean);
+        let clip = Tensors::from([("clip".to_string(), clip)]);
+        let encode = encode_clip_function(&tokenizer, 1, frames);
+        let encoded = forward(&encode, &parameters, &clip, choice);
+        let decode = decode_clip_function(&tokenizer, 1, frames);
+        forward(&decode, &parameters, &encoded, choice / 5);
+    }
+
     let StepProgram {
         function, start, ..
     } = StepProgram::new(&config, &tokenizer, parameters).unwrap();
-    let shape = tokenizer.image_shape(config.data.batch_size);
+    let (batch, frames) = (config.data.batch_size, tokenizer.frames());
+    let shape = match frames {
+        1 => tokenizer.image_shape(batch).to_vec(),
+        _ => tokenizer.clip_shape(batch, frames).to_vec(),
+    };
     let scalar = |value: f64| HostTensor::scalar(value as f32).unwrap();
     let inputs = Tensors::from([
         (

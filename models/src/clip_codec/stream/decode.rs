@@ -49,7 +49,7 @@ impl<'c, R: Read> ClipDecoder<'c, R> {
     ) -> Result<ClipDecoder<'c, R>, PhotoError> {
         let header = ClipHeader::read(&mut reader)?;
         header.frame.check_pixels(options.max_pixels)?;
-        if header.frame.codec != codec.fingerprint() {
+        if !codec.select(header.frame.codec) {
             let error = CodecError::OtherCodec {
                 its: header.frame.codec,
                 given: codec.fingerprint(),

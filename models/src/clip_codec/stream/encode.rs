@@ -85,7 +85,9 @@ impl<'c, W: Write> ClipEncoder<'c, W> {
         if settings.group == 0 {
             return Err(PhotoError::EmptyGroup);
         }
-        let header = ClipHeader::new(format.size, format.rate, step, codec.fingerprint())?;
+        let fingerprint = codec.fingerprint();
+        codec.select(fingerprint);
+        let header = ClipHeader::new(format.size, format.rate, step, fingerprint)?;
         writer.write_all(&header.to_bytes()).map_err(io)?;
         Ok(ClipEncoder {
             codec,
