@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 Trains a tokenizer or a transform codec on pictures, or a prior or a masked language model on tokens.
 
 A configuration is a .toml file, a .yaml file of the reference implementation, or the name of \
-one that ships: default, prior, prior_paper, transform_codec, \
+one that ships: default, bsq36, bsq18, video36, prior, prior_paper, transform_codec, \
 transform_codec_ms_ssim, fashion, fashion_masked_lm. One with a section [transform_codec] is that of \
 a transform codec, transform and probabilities in one model; one with a section [prior] is that of a prior, which `bsq encode` codes tokens with. It learns from the \
 tokens of random crops of the pictures, or from files of tokens; --model says whose tokens. One with a \

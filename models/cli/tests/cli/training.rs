@@ -249,7 +249,7 @@ fn configurations_that_ship_are_trained_by_name() {
         &["train", "nothing", "--data", "photos", "--out", "run"],
         &[
             "nothing: neither a file",
-            "default, bsq36, bsq18, prior, prior_paper",
+            "default, bsq36, bsq18, video36, prior",
         ],
     );
     fs::create_dir(bench.path("empty")).unwrap();
