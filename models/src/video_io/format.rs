@@ -101,7 +101,7 @@ pub struct ClipFormat {
 /// How a clip is read. What is `None` comes from the file.
 #[derive(Clone, Copy, Debug)]
 pub struct ClipOptions {
-    /// Of folders and of planes in a file, which do not say it; 25 if `None`.
+    /// Whatever the file says; of folders and of planes in a file, which say nothing, 25 if `None`.
     pub rate: Option<FrameRate>,
     /// Of planes in a file.
     pub size: Option<ImageSize>,

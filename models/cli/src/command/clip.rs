@@ -23,7 +23,8 @@ use std::time::Instant;
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Clips")]
 pub struct ClipArguments {
-    /// Frames per second of a folder or of raw planes, such as 25 or 30000/1001 [default: 25]
+    /// Frames per second, whatever the file says, such as 25 or 30000/1001 [default: the file; of folders and
+    /// raw planes 25]
     #[arg(long, value_name = "RATE")]
     fps: Option<FrameRate>,
     /// Columns and rows of raw planes (.yuv), such as 640x360 [default: from the name]
