@@ -36,16 +36,7 @@ impl TokenizerSession {
         let mut by_window = vec![Vec::with_capacity(count * each); windows.count()];
         for frame in frames {
             assert_eq!(frame.size(), size, "frames of one size");
-            let mut cutter = PictureCutter::new(windows, self.range);
-            let mut y = 0;
-            let mut read = |row: &mut [u16]| {
-                frame.write_row(y, row);
-                y += 1;
-                Ok::<_, Infallible>(())
-            };
-            for window in &mut by_window {
-                let Ok(()) = cutter.append_window(&mut read, window);
-            }
+            self.cut_frame(frame, &mut by_window);
         }
         let indices = self.encode_clips(&by_window.concat(), count)?;
         let (shape, window) = (self.grid_shape(size), self.window_grid());
@@ -64,6 +55,37 @@ impl TokenizerSession {
         };
         let grid = TokenGrid::new(shape, grid);
         Ok(ClipTokens { size, grid })
+    }
+
+    /// Appends the values of each of a frame's windows.
+    pub(super) fn cut_frame(&self, frame: &Picture, by_window: &mut [Vec<f32>]) {
+        let mut cutter = PictureCutter::new(self.windows(frame.size()), self.range);
+        let mut y = 0;
+        let mut read = |row: &mut [u16]| {
+            frame.write_row(y, row);
+            y += 1;
+            Ok::<_, Infallible>(())
+        };
+        for window in by_window {
+            let Ok(()) = cutter.append_window(&mut read, window);
+        }
+    }
+
+    /// The frame of windows' values, rounded to 8 bits.
+    pub(super) fn join_frame<'v>(
+        &self,
+        size: ImageSize,
+        windows: impl Iterator<Item = &'v [f32]>,
+    ) -> Picture {
+        let mut joiner = PictureJoiner::new(self.windows(size), self.range);
+        let mut rgb = Vec::with_capacity(3 * size.height * size.width);
+        for window in windows {
+            let Ok(()) = joiner.push(window, &mut |row| {
+                rgb.extend_from_slice(row);
+                Ok::<_, Infallible>(())
+            });
+        }
+        Picture::new(size.width, size.height, rgb)
     }
 
     /// The frames of tokens, rounded to 8 bits.
@@ -96,15 +118,9 @@ impl TokenizerSession {
         let values = self.decode_clips(&by_window.concat(), count)?;
         let each = self.values_per_window();
         let picture = |frame: usize| {
-            let mut joiner = PictureJoiner::new(windows, self.range);
-            let mut rgb = Vec::with_capacity(3 * tokens.size.height * tokens.size.width);
-            for window in values.chunks_exact(count * each) {
-                let Ok(()) = joiner.push(&window[frame * each..(frame + 1) * each], &mut |row| {
-                    rgb.extend_from_slice(row);
-                    Ok::<_, Infallible>(())
-                });
-            }
-            Picture::new(tokens.size.width, tokens.size.height, rgb)
+            let windows = values.chunks_exact(count * each);
+            let of_frame = windows.map(|window| &window[frame * each..(frame + 1) * each]);
+            self.join_frame(tokens.size, of_frame)
         };
         Ok((0..count).map(picture).collect())
     }
@@ -115,35 +131,37 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::pipeline::tests::picture;
-    use crate::pipeline::{CompileOptions, ModelFile};
+    use crate::pipeline::{CompileOptions, ModelFile, TokenStream};
+
+    fn model(frames: usize, mask: &str) -> ModelFile {
+        let text = include_str!("../../tests/tiny.toml");
+        let keys = format!("num_frames = {frames}\nmask_type = \"{mask}\"\n");
+        let section = |name: &str| format!("[model.{name}]\n");
+        let add = |text: String, name| text.replace(&section(name), &(section(name) + &keys));
+        let text = add(add(text.to_string(), "vitconfig"), "dvitconfig");
+        ModelFile::untrained("clips", Config::from_toml(&text).unwrap(), 5).unwrap()
+    }
 
     fn session(frames: usize, threads: usize) -> TokenizerSession {
-        let text = include_str!("../../tests/tiny.toml");
-        let keys = format!("num_frames = {frames}\nmask_type = \"block-causal\"\n");
-        let text = text.replace("[model.vitconfig]\n", &format!("[model.vitconfig]\n{keys}"));
-        let text = text.replace(
-            "[model.dvitconfig]\n",
-            &format!("[model.dvitconfig]\n{keys}"),
-        );
-        let model = ModelFile::untrained("clips", Config::from_toml(&text).unwrap(), 5).unwrap();
         let options = CompileOptions {
             threads,
             ..CompileOptions::default()
         };
-        TokenizerSession::new(&model, options)
+        TokenizerSession::new(&model(frames, "block-causal"), options)
+    }
+
+    fn frame(time: u8) -> Picture {
+        let mut frame = picture(37, 21);
+        frame
+            .rgb
+            .iter_mut()
+            .for_each(|x| *x = x.wrapping_add(9 * time));
+        frame
     }
 
     /// What comes later changes nothing, whatever the threads; a clip of one frame is a picture.
     #[test]
     fn prefixes_of_clips_have_their_tokens_and_pixels() {
-        let frame = |time: u8| {
-            let mut frame = picture(37, 21);
-            frame
-                .rgb
-                .iter_mut()
-                .for_each(|x| *x = x.wrapping_add(9 * time));
-            frame
-        };
         let frames: Vec<Picture> = (0..4).map(frame).collect();
         let mut session = session(4, 2);
         let whole = session.encode_clip(&frames).unwrap();
@@ -161,6 +179,33 @@ mod tests {
             still.grid.indices,
             whole.grid.indices[..still.grid.indices.len()]
         );
+    }
+
+    /// Frame by frame with kept keys and values: the bits of whole clips, and a new clip after the last
+    /// frame that the model has.
+    #[test]
+    fn frames_one_by_one_have_the_bits_of_clips() {
+        let model = model(4, "block-causal");
+        let mut session = session(4, 2);
+        let mut stream = TokenStream::new(&model, CompileOptions::default()).unwrap();
+        for start in [0, 4] {
+            let frames: Vec<Picture> = (start..start + 4).map(frame).collect();
+            let whole = session.encode_clip(&frames).unwrap();
+            let pixels = session.decode_clip(&whole).unwrap();
+            let each = whole.grid.indices.len() / 4;
+            for (time, frame) in frames.iter().enumerate() {
+                let tokens = stream.encode(frame).unwrap();
+                assert_eq!(
+                    tokens.grid.indices,
+                    whole.grid.indices[time * each..(time + 1) * each]
+                );
+                assert_eq!(stream.decode(&tokens).unwrap(), pixels[time]);
+            }
+        }
+        for (frames, mask) in [(4, "none"), (1, "block-causal"), (4, "causal")] {
+            let stream = TokenStream::new(&self::model(frames, mask), CompileOptions::default());
+            assert!(stream.err().unwrap().to_string().contains("block-causal"));
+        }
     }
 
     #[test]

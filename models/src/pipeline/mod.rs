@@ -43,16 +43,21 @@ mod functions;
 mod model_file;
 mod picture;
 mod session;
+mod stream;
 mod token_file;
 
 pub use bsq_runtime::CompileOptions;
 pub use clip::ClipTokens;
 pub(crate) use fingerprint::Fnv;
 pub use fingerprint::{fingerprint, fingerprint_number};
-pub use functions::{decode_clip_function, decode_function, encode_clip_function, encode_function};
+pub use functions::{
+    decode_clip_function, decode_frame_function, decode_function, encode_clip_function,
+    encode_frame_function, encode_function,
+};
 pub use model_file::{ModelError, ModelFile};
 pub use picture::{PictureTokens, RunTimes};
 pub use session::{PipelineError, TokenizerSession};
+pub use stream::TokenStream;
 pub use token_file::{NamedTokens, TokenFile, TokenFileError};
 
 #[cfg(test)]

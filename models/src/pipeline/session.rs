@@ -45,6 +45,14 @@ pub enum PipelineError {
         /// That of a picture of this size.
         expected: GridShape,
     },
+    /// A model whose frames see later ones, or that has none.
+    #[error(
+        "{name}: frames cannot come one by one: they do with a mask_type of block-causal alone"
+    )]
+    NoStream {
+        /// The model's name.
+        name: String,
+    },
     /// An index that no token of the model has.
     #[error("token {position} has index {index}, but this model's indices are below {limit}")]
     Index {
@@ -182,15 +190,7 @@ impl TokenizerSession {
         indices: &[u64],
         frames: usize,
     ) -> Result<Vec<f32>, PipelineError> {
-        let limit = self.index_limit();
-        if let Some(position) = indices.iter().position(|&index| index >= limit) {
-            let index = indices[position];
-            return Err(PipelineError::Index {
-                position,
-                index,
-                limit,
-            });
-        }
+        self.check_indices(indices)?;
         let tokens = self.tokens_per_window();
         let ends = Ends {
             input: "indices",
@@ -204,6 +204,19 @@ impl TokenizerSession {
             _ => decode_clip_function(tokenizer, batch, frames),
         };
         run(&mut self.decoder, (limit, frames), &ends, build, indices)
+    }
+
+    /// That all indices are those of tokens of this model.
+    pub(super) fn check_indices(&self, indices: &[u64]) -> Result<(), PipelineError> {
+        let limit = self.index_limit();
+        match indices.iter().position(|&index| index >= limit) {
+            None => Ok(()),
+            Some(position) => Err(PipelineError::Index {
+                position,
+                index: indices[position],
+                limit,
+            }),
+        }
     }
 
     /// The number of different tokens: indices are below it.

@@ -56,8 +56,9 @@ mod vq;
 pub use bsq::BsqTerms;
 pub use parameters::{BUFFERS, LoadError};
 pub use transform_path::TransformPath;
+pub use vit::FrameStep;
 
-use crate::config::{QuantizerConfig, TokenizerConfig};
+use crate::config::{MaskType, QuantizerConfig, TokenizerConfig, VitConfig};
 use bsq_ir::{DType, Scope, Tensor};
 use bsq_nn::layers::{patchify, unpatchify};
 
@@ -190,9 +191,9 @@ impl Tokenizer {
                 // Straight through from the cells' middles: the folds' own slopes alternate.
                 let middles = path.unfold(self.signs(quantized.codes.stop_gradient()));
                 let straight = middles + (companded - companded.stop_gradient());
-                self.decode_companded(scope, &path, straight)
+                self.decode_companded(scope, &path, straight, None)
             }
-            _ => self.decode_frames(scope, quantized.codes),
+            _ => self.decode_frames(scope, quantized.codes, None),
         };
         let decoded = match image.shape().rank() {
             4 => decoded,
@@ -213,6 +214,40 @@ impl Tokenizer {
     /// As those of [`forward`](Tokenizer::forward).
     #[track_caller]
     pub fn encode<'g>(&self, scope: &Scope<'g>, image: Tensor<'g>) -> EncoderOutput<'g> {
+        self.encode_with(scope, image, None)
+    }
+
+    /// The next frame of clips, `[batch, 3, height, width]`, to tokens: those that the whole clips have.
+    ///
+    /// # Panics
+    /// If the model's frames do not [stream](Tokenizer::streams), or the image is not of its size.
+    #[track_caller]
+    pub fn encode_frame<'g>(
+        &self,
+        scope: &Scope<'g>,
+        image: Tensor<'g>,
+        step: &mut FrameStep<'g>,
+    ) -> EncoderOutput<'g> {
+        assert!(self.streams(), "frames of this model see later ones");
+        self.encode_with(scope, image, Some(step))
+    }
+
+    /// Whether frames of clips can come one by one: each sees those before it and itself as a whole.
+    pub fn streams(&self) -> bool {
+        let of = |vit: &VitConfig| {
+            let size = usize::try_from(vit.mask_block_size).unwrap_or(0);
+            let by_frame = size == 0 || size == vit.tokens();
+            vit.mask_type == MaskType::BlockCausal && by_frame && !vit.mask_compat
+        };
+        self.frames() > 1 && of(&self.config.encoder) && of(&self.config.decoder)
+    }
+
+    fn encode_with<'g>(
+        &self,
+        scope: &Scope<'g>,
+        image: Tensor<'g>,
+        step: Option<&mut FrameStep<'g>>,
+    ) -> EncoderOutput<'g> {
         let (image, frames) = self.as_frames(image);
         let (vit, scope) = (&self.config.encoder, &scope.sharing());
         let by_clip = |tokens: Tensor<'g>| clips::tokens_by_clip(tokens, frames);
@@ -224,14 +259,14 @@ impl Tokenizer {
         let (features, companded, projected) = match self.transform_path() {
             None => {
                 let patches = by_clip(patchify(image, vit.patch_size));
-                let features = vit::encoder(vit, &encoder, patches);
+                let features = vit::encoder(vit, &encoder, patches, step);
                 let projected = features.linear(&quant_embed, self.embed_dim());
                 (features, None, projected)
             }
             Some(path) => {
                 let place = scope / "transform";
                 let coordinates = path.analyse(&place, image).map(by_clip);
-                let features = vit::encoder(vit, &encoder, coordinates.companded);
+                let features = vit::encoder(vit, &encoder, coordinates.companded, step);
                 let y = path.compand(&place, &quant_embed, coordinates, features);
                 (features, Some(y), path.fold(y))
             }
@@ -285,7 +320,23 @@ impl Tokenizer {
             "codes are [batch, {}, {}], not {shape}",
             expected[0], expected[1]
         );
-        self.decode_frames(scope, codes)
+        self.decode_frames(scope, codes, None)
+    }
+
+    /// Codes `[batch, tokens, embed_dim]` of the next frame of clips to pictures: those that the whole
+    /// clips have.
+    ///
+    /// # Panics
+    /// If the model's frames do not [stream](Tokenizer::streams), or the codes have another shape.
+    #[track_caller]
+    pub fn decode_frame<'g>(
+        &self,
+        scope: &Scope<'g>,
+        codes: Tensor<'g>,
+        step: &mut FrameStep<'g>,
+    ) -> DecoderOutput<'g> {
+        assert!(self.streams(), "frames of this model see later ones");
+        self.decode_frames(scope, codes, Some(step))
     }
 
     /// Codes `[batch, frames * tokens, embed_dim]` to clips, `[batch, 3, frames, height, width]`.
@@ -303,15 +354,20 @@ impl Tokenizer {
             "codes are [batch, frames * {tokens}, {bits}] of at most {} frames, not {shape}",
             self.frames()
         );
-        self.decode_frames(scope, codes).clips(frames)
+        self.decode_frames(scope, codes, None).clips(frames)
     }
 
     /// Codes of frames to what they look like, `[batch * frames, 3, height, width]`.
-    fn decode_frames<'g>(&self, scope: &Scope<'g>, codes: Tensor<'g>) -> DecoderOutput<'g> {
+    fn decode_frames<'g>(
+        &self,
+        scope: &Scope<'g>,
+        codes: Tensor<'g>,
+        step: Option<&mut FrameStep<'g>>,
+    ) -> DecoderOutput<'g> {
         let (vit, scope) = (&self.config.decoder, &scope.sharing());
         if let Some(path) = self.transform_path() {
             let middles = path.unfold(self.signs(codes));
-            return self.decode_companded(scope, &path, middles);
+            return self.decode_companded(scope, &path, middles, step);
         }
         let planes = match self.config.logit_laplace {
             true => 2 * CHANNELS,
@@ -319,7 +375,13 @@ impl Tokenizer {
         };
         let pixels = planes * vit.patch_size * vit.patch_size;
         let embedded = codes.linear(&(scope / "post_quant_embed"), vit.width);
-        let tokens = vit::decoder(vit, &(scope / "decoder"), embedded, vit::output(pixels));
+        let tokens = vit::decoder(
+            vit,
+            &(scope / "decoder"),
+            embedded,
+            vit::output(pixels),
+            step,
+        );
         let tokens = clips::tokens_by_frame(tokens, vit.tokens());
         let grid = vit.grid();
         let raw = unpatchify(tokens, (grid.rows, grid.columns), vit.patch_size);
@@ -340,11 +402,12 @@ impl Tokenizer {
         scope: &Scope<'g>,
         path: &TransformPath,
         companded: Tensor<'g>,
+        step: Option<&mut FrameStep<'g>>,
     ) -> DecoderOutput<'g> {
         let (vit, scope) = (&self.config.decoder, &scope.sharing());
         let embedded = companded.linear(&(scope / "post_quant_embed"), vit.width);
         let output = transform_path::zero(path.transform.features());
-        let added = vit::decoder(vit, &(scope / "decoder"), embedded, output);
+        let added = vit::decoder(vit, &(scope / "decoder"), embedded, output, step);
         let [companded, added] =
             [companded, added].map(|tokens| clips::tokens_by_frame(tokens, vit.tokens()));
         let raw = path.synthesise(&(scope / "transform"), companded, added);

@@ -6,7 +6,7 @@ use crate::config::{MaskType, VitConfig};
 use bsq_ir::tensor::Init;
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_nn::layers::{
-    Attention, Block, Heads, LayerNorm, Linear, Mlp, Start, Transformer, block_causal,
+    Attention, Block, CacheSpec, Heads, LayerNorm, Linear, Mlp, Start, Transformer, block_causal,
 };
 
 /// The parameter of what is added to the tokens of each frame of a clip.
@@ -20,14 +20,15 @@ pub(super) fn encoder<'g>(
     config: &VitConfig,
     scope: &Scope<'g>,
     patches: Tensor<'g>,
+    step: Option<&mut FrameStep<'g>>,
 ) -> Tensor<'g> {
-    let position = position_embedding(config, scope, patches.shape()[1]);
+    let position = position_embedding(config, scope, patches.shape()[1], step.as_deref());
     let embedding = Linear {
         bias: (!config.ln_pre).then_some(Start::FanIn),
         ..normal(config.width)
     };
     let tokens = embedding.forward(&(scope / "conv1"), patches);
-    let features = transformer(config, scope, tokens + position);
+    let features = transformer(config, scope, tokens + position, step);
     LayerNorm::default().forward(&(scope / "ln_post"), features)
 }
 
@@ -38,9 +39,10 @@ pub(super) fn decoder<'g>(
     scope: &Scope<'g>,
     embedded: Tensor<'g>,
     last: Linear,
+    step: Option<&mut FrameStep<'g>>,
 ) -> Tensor<'g> {
-    let position = position_embedding(config, scope, embedded.shape()[1]);
-    let mut x = transformer(config, scope, embedded + position);
+    let position = position_embedding(config, scope, embedded.shape()[1], step.as_deref());
+    let mut x = transformer(config, scope, embedded + position, step);
     if config.ln_post {
         x = LayerNorm::default().forward(&(scope / "ln_post"), x);
     }
@@ -62,7 +64,12 @@ pub(super) fn output(outputs: usize) -> Linear {
 
 /// `[tokens, width]`: of a model of clips, the sum of a token's place in its frame and of its frame's
 /// in the clip, which starts at zero: a clip of one frame is a picture.
-fn position_embedding<'g>(config: &VitConfig, scope: &Scope<'g>, tokens: usize) -> Tensor<'g> {
+fn position_embedding<'g>(
+    config: &VitConfig,
+    scope: &Scope<'g>,
+    tokens: usize,
+    step: Option<&FrameStep<'g>>,
+) -> Tensor<'g> {
     let (each, width) = (config.tokens(), config.width);
     let place = scope.parameter(
         "positional_embedding",
@@ -74,10 +81,49 @@ fn position_embedding<'g>(config: &VitConfig, scope: &Scope<'g>, tokens: usize) 
     }
     let shape = [config.num_frames, width];
     let time = scope.parameter(TEMPORAL_EMBEDDING, shape, Init::Constant(0.0));
-    let frames = tokens / each;
-    let time = time.slice(0, 0..frames).unsqueeze(1);
+    let time = match step {
+        None => time.slice(0, 0..tokens / each),
+        Some(step) => time.dynamic_slice(0, step.time, 1),
+    };
+    let time = time.unsqueeze(1);
     (place.unsqueeze(0) + time).reshape([tokens, width])
 }
+
+/// One frame of a clip, when those before it have left their keys and values.
+pub struct FrameStep<'g> {
+    /// Which frame, `i32[]`.
+    time: Tensor<'g>,
+    /// Caches, and what becomes of them: updates that the function must have.
+    pub(crate) updates: Vec<(Tensor<'g>, Tensor<'g>)>,
+}
+
+impl<'g> FrameStep<'g> {
+    pub fn new(time: Tensor<'g>) -> FrameStep<'g> {
+        FrameStep {
+            time,
+            updates: Vec::new(),
+        }
+    }
+
+    /// Keys and values of the frame join those of the frames before, and all are seen. A cache has
+    /// room for all frames, and what is not filled yet is masked: it adds exact zeros, so that the
+    /// bits are those of a whole clip.
+    fn attend(&mut self, config: &VitConfig, layer: usize, heads: Heads<'g>) -> Tensor<'g> {
+        let shape = heads.queries.shape();
+        let (graph, each) = (heads.queries.graph(), config.tokens() as f64);
+        let positions = config.num_frames * config.tokens();
+        let cache = [shape[0], shape[1], positions, shape[3]];
+        let start = self.time * each;
+        let spec = CacheSpec::new(format!("{CACHE_PREFIX}{layer}"), cache);
+        let (heads, new) = spec.parameters(graph).extended(heads, start);
+        self.updates.extend(new);
+        let key = graph.iota(DType::I32, [positions], 0);
+        heads.attend(Some(key.lt((start + each).broadcast_to([positions]))))
+    }
+}
+
+/// What the parameters are called that are a step's memory.
+const CACHE_PREFIX: &str = "cache.";
 
 /// What a layer's heads attend to.
 fn attend<'g>(config: &VitConfig, heads: Heads<'g>) -> Tensor<'g> {
@@ -118,7 +164,12 @@ fn attend_as_reference<'g>(heads: Heads<'g>, mask: Tensor<'g>) -> Tensor<'g> {
     (scores + bias).softmax().matmul(heads.values)
 }
 
-fn transformer<'g>(config: &VitConfig, scope: &Scope<'g>, mut x: Tensor<'g>) -> Tensor<'g> {
+fn transformer<'g>(
+    config: &VitConfig,
+    scope: &Scope<'g>,
+    mut x: Tensor<'g>,
+    mut step: Option<&mut FrameStep<'g>>,
+) -> Tensor<'g> {
     if config.ln_pre {
         x = LayerNorm::default().forward(&(scope / "ln_pre"), x);
     }
@@ -139,7 +190,10 @@ fn transformer<'g>(config: &VitConfig, scope: &Scope<'g>, mut x: Tensor<'g>) -> 
         },
     };
     let blocks = scope / "transformer" / "resblocks";
-    transformer.forward(&blocks, x, &mut |_, heads| attend(config, heads))
+    transformer.forward(&blocks, x, &mut |layer, heads| match &mut step {
+        None => attend(config, heads),
+        Some(step) => step.attend(config, layer, heads),
+    })
 }
 
 fn normal(outputs: usize) -> Linear {

@@ -162,7 +162,7 @@ fn gradients_go_straight_through_to_the_coordinates() {
     let middles = path.unfold(sign(path.fold(y.stop_gradient())));
     let by_y = gradients(forward.decoded.raw.square().sum(..), &[y])[0];
     // The same function of the middles themselves, which is smooth.
-    let again = tokenizer.decode_companded(&scope, &path, middles);
+    let again = tokenizer.decode_companded(&scope, &path, middles, None);
     let by_middles = gradients(again.raw.square().sum(..), &[middles])[0];
     let function = graph.function([("y", by_y.id()), ("middles", by_middles.id())], []);
     let inputs = Tensors::from([("image".to_string(), picture())]);

@@ -1,0 +1,126 @@
+//! Frames of a clip one by one: what comes is coded when it is there.
+
+use super::picture::{from_windows, to_windows};
+use super::{
+    ModelFile, PictureTokens, PipelineError, TokenizerSession, decode_frame_function,
+    encode_frame_function,
+};
+use crate::image_io::{ImageSize, Picture};
+use bsq_ir::{Function, Type};
+use bsq_runtime::{BoundPrograms, CompileOptions, HostTensor, ProgramError};
+
+/// A tokenizer of clips that takes frames one by one, in both directions. Tokens and pixels are those of
+/// [`encode_clip`](TokenizerSession::encode_clip) and [`decode_clip`](TokenizerSession::decode_clip), bit for
+/// bit: keys and values of the frames before are kept. After as many frames as the model has, or where the
+/// size changes, a clip begins anew.
+pub struct TokenStream {
+    session: TokenizerSession,
+    encoder: Side,
+    decoder: Side,
+}
+
+/// One direction.
+struct Side {
+    /// By windows of a frame.
+    programs: BoundPrograms<usize>,
+    /// The frame that is next, and the size of those before.
+    time: usize,
+    size: Option<ImageSize>,
+}
+
+impl Side {
+    fn new(model: &ModelFile, options: &CompileOptions) -> Side {
+        Side {
+            programs: BoundPrograms::new(model.parameters.clone(), options.clone(), 1),
+            time: 0,
+            size: None,
+        }
+    }
+
+    /// Runs the program of a frame of `windows` windows.
+    fn run(
+        &mut self,
+        (windows, size, frames): (usize, ImageSize, usize),
+        build: impl Fn(usize) -> Function,
+        input: (&str, HostTensor),
+        output: &str,
+    ) -> Result<HostTensor, PipelineError> {
+        if self.time == frames || self.size != Some(size) {
+            (self.time, self.size) = (0, Some(size));
+        }
+        let time = HostTensor::scalar(self.time as i32)?;
+        // What a cache holds at first does not matter, as long as it is finite.
+        let empty = |_: &str, ty: &Type| -> Result<_, ProgramError> {
+            Ok(Some(HostTensor::zeros(ty.dtype, ty.shape.to_vec())?))
+        };
+        let session = self
+            .programs
+            .get_with_state(windows, || build(windows), empty)?;
+        let mut outputs = session.run(&[(input.0, &input.1), ("time", &time)])?;
+        self.time += 1;
+        Ok(outputs.take(output))
+    }
+}
+
+impl TokenStream {
+    /// Nothing is compiled yet.
+    ///
+    /// # Errors
+    /// If the model's frames see later ones.
+    pub fn new(model: &ModelFile, options: CompileOptions) -> Result<TokenStream, PipelineError> {
+        match model.tokenizer.streams() {
+            true => Ok(TokenStream {
+                encoder: Side::new(model, &options),
+                decoder: Side::new(model, &options),
+                session: TokenizerSession::new(model, options),
+            }),
+            false => Err(PipelineError::NoStream {
+                name: model.name.clone(),
+            }),
+        }
+    }
+
+    /// The tokens of the next frame.
+    ///
+    /// # Errors
+    /// If the program cannot be compiled or memory runs out.
+    pub fn encode(&mut self, frame: &Picture) -> Result<PictureTokens, PipelineError> {
+        let (session, size) = (&self.session, frame.size());
+        let windows = session.windows(size).count();
+        let mut by_window = vec![Vec::new(); windows];
+        session.cut_frame(frame, &mut by_window);
+        let shape = session.tokenizer().image_shape(windows);
+        let image = HostTensor::from_slice(shape.to_vec(), &by_window.concat())?;
+        let build = |windows| encode_frame_function(session.tokenizer(), windows);
+        let of = (windows, size, session.frames());
+        let indices = self.encoder.run(of, build, ("image", image), "indices")?;
+        let (shape, window) = (session.grid_shape(size), session.window_grid());
+        let grid = from_windows(shape, window, indices.as_slice::<u64>()?);
+        Ok(PictureTokens { size, grid })
+    }
+
+    /// The next frame, of its tokens, rounded to 8 bits.
+    ///
+    /// # Errors
+    /// If the grid is not that of a frame of its size, or an index is none of this model; if the program
+    /// cannot be compiled or memory runs out.
+    pub fn decode(&mut self, tokens: &PictureTokens) -> Result<Picture, PipelineError> {
+        let (session, size) = (&self.session, tokens.size);
+        let expected = session.grid_shape(size);
+        if tokens.grid.shape != expected {
+            let given = tokens.grid.shape;
+            return Err(PipelineError::Grid { given, expected });
+        }
+        session.check_indices(&tokens.grid.indices)?;
+        let windows = session.windows(size).count();
+        let indices = to_windows(&tokens.grid, session.window_grid());
+        let indices = HostTensor::from_slice([windows, session.tokens_per_window()], &indices)?;
+        let build = |windows| decode_frame_function(session.tokenizer(), windows);
+        let of = (windows, size, session.frames());
+        let values = self
+            .decoder
+            .run(of, build, ("indices", indices), "reconstruction")?;
+        let values = values.as_slice::<f32>()?;
+        Ok(session.join_frame(size, values.chunks_exact(session.values_per_window())))
+    }
+}
