@@ -36,7 +36,6 @@ pub struct ClipCodec {
 /// What a frame came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct FrameReport {
-    pub is_predicted: bool,
     /// What the probabilities ask for.
     pub motion_bits: f64,
     pub level_bits: f64,
@@ -119,7 +118,6 @@ impl ClipCodec {
         if let Some(Expected { motion, .. }) = &expected {
             let coded = state.coder.code(&mut coder, frame.size(), motion);
             coded.expect("any field can be coded");
-            report.is_predicted = true;
             report.motion_bits = coder.bits;
         }
         let (levels, step) = self.levels_of(expected.is_some(), step);

@@ -1,8 +1,8 @@
 //! Training a transform codec for what frames of clips lack when they are predicted.
 
-use super::super::task::{ADVICE, changed, check_freeze, hints};
+use super::super::task::check_freeze;
 use super::super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun};
-use super::{step_inputs, step_program};
+use super::{Crops, TransformCodecTask, step_inputs, step_program};
 use crate::clip_codec::ClipCodec;
 use crate::config::TransformCodecConfig;
 use crate::data::{PredictedBatch, PredictedError, PredictedFrames};
@@ -12,7 +12,8 @@ use crate::pretrained;
 use crate::transform_codec::{TransformCodec, parameter_specs};
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
-use bsq_nn::train::{Advice, Change, Evaluated, Identity, State, Task, TrainingFolder, train};
+use bsq_nn::train::{TrainingFolder, train};
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// Trains on the clips and pictures of a folder. It begins with the weights of the codec that codes
@@ -57,7 +58,12 @@ pub(super) fn run(
     };
     let program = step_program(config, parameters)?;
     let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
-    let task = ClipTask { config };
+    let task = TransformCodecTask::<PredictedFrames> {
+        config,
+        evaluator: None,
+        without: "predicted frames are not evaluated while training",
+        data: PhantomData,
+    };
     Ok(train(
         &settings,
         folder,
@@ -68,57 +74,8 @@ pub(super) fn run(
     )?)
 }
 
-struct ClipTask<'a> {
-    config: &'a TransformCodecConfig,
-}
-
-impl Task for ClipTask<'_> {
-    type Data = PredictedFrames;
-
-    fn identity(&self) -> Identity {
-        Identity {
-            settings: self.config.to_toml(),
-            seed: self.config.train.seed,
-            metadata: Vec::new(),
-        }
-    }
-
-    fn batch_size(&self) -> usize {
-        self.config.data.batch_size
-    }
-
-    fn learning_rate(&self, step: u64) -> f64 {
-        self.config.learning_rate(step)
-    }
-
-    fn inputs(&self, step: u64, batch: PredictedBatch) -> Result<NamedTensors, BoxError> {
-        step_inputs(
-            self.config,
-            step,
-            (&batch.shape, &batch.images),
-            &batch.steps,
-        )
-    }
-
-    fn changes(&self, old: &str) -> Result<Vec<Change>, BoxError> {
-        changed(old, &self.identity())
-    }
-
-    fn hints(&self, done: u64, last: u64) -> Vec<String> {
-        let why = Some("predicted frames are not evaluated while training");
-        hints(
-            (done, last),
-            &self.config.train,
-            |step| self.learning_rate(step),
-            why,
-        )
-    }
-
-    fn advice(&self) -> Advice {
-        ADVICE
-    }
-
-    fn evaluate(&mut self, _: State<'_>) -> Result<Option<Evaluated>, BoxError> {
-        Ok(None)
+impl Crops for PredictedBatch {
+    fn inputs(&self, config: &TransformCodecConfig, step: u64) -> Result<NamedTensors, BoxError> {
+        step_inputs(config, step, (&self.shape, &self.images), &self.steps)
     }
 }

@@ -19,7 +19,7 @@ use crate::transform_codec::{TransformCodec, is_of_encoder, parameter_specs, rat
 use bsq_ir::autodiff::gradients;
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_nn::BoxError;
-use bsq_nn::data::NamedTensors;
+use bsq_nn::data::{Batches, NamedTensors};
 use bsq_nn::optimizer::{Step, adamw_with_gradients};
 use bsq_nn::train::{
     Advice, Change, Evaluated, Identity, Program, State, Task, TrainingFolder, train,
@@ -28,6 +28,7 @@ use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::Weights;
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// Trains a transform codec. It begins with the transform of the training's own pictures, or with the
@@ -64,7 +65,12 @@ pub fn run_transform_codec(
     let notices = evaluator.iter().flat_map(TransformCodecEvaluator::notices);
     notices.for_each(|line| progress.note(line));
     let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
-    let task = TransformCodecTask { config, evaluator };
+    let task = TransformCodecTask {
+        config,
+        evaluator,
+        without: "data.val_root is not set (--val)",
+        data: PhantomData,
+    };
     Ok(train(&settings, folder, task, program, dataset, progress)?)
 }
 
@@ -154,29 +160,45 @@ fn step_inputs(
     ])
 }
 
-struct TransformCodecTask<'a> {
-    config: &'a TransformCodecConfig,
-    evaluator: Option<TransformCodecEvaluator>,
+/// What a step is made of: crops of pictures, or of what predicted frames lack.
+trait Crops {
+    fn inputs(&self, config: &TransformCodecConfig, step: u64) -> Result<NamedTensors, BoxError>;
 }
 
-impl TransformCodecTask<'_> {
-    /// The quantizer step of each crop: one log-uniformly from each of as many equal parts of the
-    /// range as there are crops.
-    fn quantizer_steps(&self, step: u64) -> Vec<f32> {
-        let (batch, loss) = (self.config.data.batch_size, &self.config.loss);
-        let ratio = libm::log(loss.step_max / loss.step_min);
-        let of_crop = |crop: usize| {
-            let sample = step * batch as u64 + crop as u64;
-            let mut draw = Draw::new(self.config.train.seed, Purpose::QuantizerStep, sample);
-            let place = (crop as f64 + draw.uniform(0.0, 1.0)) / batch as f64;
-            (loss.step_min * libm::exp(ratio * place)) as f32
-        };
-        (0..batch).map(of_crop).collect()
+impl Crops for Batch {
+    fn inputs(&self, config: &TransformCodecConfig, step: u64) -> Result<NamedTensors, BoxError> {
+        let steps = quantizer_steps(config, step);
+        step_inputs(config, step, (&self.shape, &self.images), &steps)
     }
 }
 
-impl Task for TransformCodecTask<'_> {
-    type Data = Dataset;
+/// The quantizer step of each crop: one log-uniformly from each of as many equal parts of the
+/// range as there are crops.
+fn quantizer_steps(config: &TransformCodecConfig, step: u64) -> Vec<f32> {
+    let (batch, loss) = (config.data.batch_size, &config.loss);
+    let ratio = libm::log(loss.step_max / loss.step_min);
+    let of_crop = |crop: usize| {
+        let sample = step * batch as u64 + crop as u64;
+        let mut draw = Draw::new(config.train.seed, Purpose::QuantizerStep, sample);
+        let place = (crop as f64 + draw.uniform(0.0, 1.0)) / batch as f64;
+        (loss.step_min * libm::exp(ratio * place)) as f32
+    };
+    (0..batch).map(of_crop).collect()
+}
+
+struct TransformCodecTask<'a, D> {
+    config: &'a TransformCodecConfig,
+    evaluator: Option<TransformCodecEvaluator>,
+    /// Why there is no evaluation, where there is none.
+    without: &'static str,
+    data: PhantomData<D>,
+}
+
+impl<D: Batches> Task for TransformCodecTask<'_, D>
+where
+    D::Batch: Crops,
+{
+    type Data = D;
 
     fn identity(&self) -> Identity {
         Identity {
@@ -194,9 +216,8 @@ impl Task for TransformCodecTask<'_> {
         self.config.learning_rate(step)
     }
 
-    fn inputs(&self, step: u64, batch: Batch) -> Result<NamedTensors, BoxError> {
-        let steps = self.quantizer_steps(step);
-        step_inputs(self.config, step, (&batch.shape, &batch.images), &steps)
+    fn inputs(&self, step: u64, batch: D::Batch) -> Result<NamedTensors, BoxError> {
+        batch.inputs(self.config, step)
     }
 
     fn changes(&self, old: &str) -> Result<Vec<Change>, BoxError> {
@@ -204,8 +225,7 @@ impl Task for TransformCodecTask<'_> {
     }
 
     fn hints(&self, done: u64, last: u64) -> Vec<String> {
-        let why = "data.val_root is not set (--val)";
-        let why = self.evaluator.is_none().then_some(why);
+        let why = self.evaluator.is_none().then_some(self.without);
         let rate = |step| self.learning_rate(step);
         hints((done, last), &self.config.train, rate, why)
     }
