@@ -7,6 +7,7 @@
 //! |---|---|
 //! | models, losses, optimizers, trainings | [`prelude`], [`nn`] |
 //! | tokenizers: the paper's, and those that ship | [`config`], [`tokenizer`], [`pretrained`], [`pipeline`] |
+//! | a model of whatever kind, by name or path | [`any_model`] |
 //! | photos as small files, and back | [`codec`], [`prior`] |
 //! | pictures sampled from a class | [`masked_lm`] |
 //! | the learned transform codec, and what codes its levels | [`transform_codec`] |
@@ -30,6 +31,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod any_model;
 pub mod clip_codec;
 pub mod codec;
 pub mod config;

@@ -1,5 +1,6 @@
 //! Models that ship inside the program, and all others by path.
 
+use crate::config::Config;
 use crate::masked_lm::MaskedLmFile;
 use crate::pipeline::{ModelError, ModelFile, fingerprint_number};
 use crate::prior::PriorFile;
@@ -92,6 +93,21 @@ pub fn open<'a>(name: &str, selection: impl Into<Selection<'a>>) -> Result<Model
     ModelFile::from_checkpoint(&name_of(path), path, &checkpoint)
 }
 
+/// The model of a file of weights, or of a training's folder, whose configuration is known.
+///
+/// # Errors
+/// [`ModelError`], naming the file.
+pub fn open_with<'a>(
+    path: &str,
+    selection: impl Into<Selection<'a>>,
+    config: Config,
+) -> Result<ModelFile, ModelError> {
+    let (path, selection) = (&weights_file(Path::new(path)), selection.into());
+    let checkpoint = checkpoint::load(path, selection)?;
+    let checkpoint = TrainingCheckpoint::weights_of(path, checkpoint, selection.weights);
+    ModelFile::with_config(&name_of(path), path, &checkpoint, config)
+}
+
 /// The tokenizer of that [`fingerprint`](crate::pipeline::fingerprint_number), if it is one that ships.
 ///
 /// # Errors
@@ -112,6 +128,11 @@ pub fn weights_file(path: &Path) -> PathBuf {
         true => path.join(FILE_NAME),
         false => path.to_path_buf(),
     }
+}
+
+/// Where the prior of a tokenizer lies: in the folder of its training.
+pub fn prior_folder(training: &Path) -> PathBuf {
+    training.join("prior")
 }
 
 /// Names of the priors that ship.

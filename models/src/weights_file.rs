@@ -2,6 +2,7 @@
 //! codecs have in common.
 
 use crate::config::{ConfigError, has_section};
+use bsq_ir::DType;
 use bsq_runtime::checkpoint::{Checkpoint, CheckpointError, Mismatch};
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
@@ -84,4 +85,17 @@ pub(crate) fn config_in<C>(
 /// Numbers in all parameters.
 pub(crate) fn count(parameters: &Tensors) -> usize {
     parameters.values().map(HostTensor::element_count).sum()
+}
+
+/// Parameters with what is `f32` rounded to `dtype`.
+pub(crate) fn rounded(parameters: &Tensors, dtype: DType) -> Result<Tensors, TensorError> {
+    let mut rounded = Tensors::new();
+    for (name, tensor) in parameters {
+        let written = match tensor.dtype() {
+            DType::F32 => tensor.to_dtype(dtype)?,
+            _ => tensor.clone(),
+        };
+        rounded.insert(name.clone(), written);
+    }
+    Ok(rounded)
 }

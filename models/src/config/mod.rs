@@ -48,7 +48,7 @@ pub use quantizer::{
     BsqConfig, CodebookEntropy, EntropyMode, PredefinedCodebook, QuantizerConfig, QuantizerKind,
     VqConfig,
 };
-pub use shipped::{shipped, shipped_names};
+pub use shipped::{reference, reference_names, shipped, shipped_names};
 pub use training::{
     DataConfig, EvaluationConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig,
 };
@@ -97,6 +97,27 @@ impl Config {
             _ => return Err(ConfigError::at(None, Problem::UnknownFormat).in_file(path)),
         };
         document::load(path, parse)
+    }
+
+    /// Whether the text of a configuration file, ours or a reference one, is none of another kind of
+    /// model.
+    pub fn is_tokenizer(text: &str) -> bool {
+        !PriorConfig::is_prior(text)
+            && !MaskedLmConfig::is_masked_lm(text)
+            && !TransformCodecConfig::is_transform_codec(text)
+    }
+
+    /// The tokenizer's configuration of a name that ships, with notices as those of
+    /// [`load`](Config::load); `None` if none has that name.
+    ///
+    /// # Errors
+    /// If it is not that of a tokenizer.
+    pub fn named(name: &str) -> Result<Option<(Config, Vec<String>)>, ConfigError> {
+        match (shipped(name), reference(name)) {
+            (Some(text), _) => Ok(Some((Config::from_toml(text)?, Vec::new()))),
+            (None, Some(text)) => Config::from_reference_yaml(text).map(Some),
+            (None, None) => Ok(None),
+        }
     }
 
     /// Reads the text of a TOML file.

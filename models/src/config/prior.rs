@@ -10,6 +10,9 @@ use super::{
 };
 use std::path::Path;
 
+/// Bits that are predicted at once unless it is said.
+const SUB_TOKEN_BITS: usize = 4;
+
 choices! {
     /// How a prior knows where in the tile a token stands.
     pub enum PositionEncoding {
@@ -25,8 +28,9 @@ section! {
     pub struct PriorModelConfig {
         /// Bits of a token of the tokenizer.
         bits: usize,
-        /// Bits that are predicted at once, as one of 2^bits classes; divides bits.
-        sub_token_bits: usize = 4,
+        /// Bits that are predicted at once, as one of 2^bits classes; divides bits. Where bits is left
+        /// out, the largest that divides it, up to 4.
+        sub_token_bits: usize = SUB_TOKEN_BITS,
         /// Rows and columns of a tile, in tokens: the farthest that context reaches. Tiles
         /// are coded independently of one another.
         side: usize = 32,
@@ -99,9 +103,13 @@ impl PriorConfig {
     /// Reads a `.toml` file that may leave out `prior.bits`: the bits of the tokens of the
     /// tokenizer that is at hand.
     pub fn load_for(path: impl AsRef<Path>, bits: usize) -> Result<PriorConfig, ConfigError> {
-        document::load(path.as_ref(), |text| {
-            PriorConfig::read(tree::parse_toml(text)?, Some(bits))
-        })
+        document::load(path.as_ref(), |text| PriorConfig::from_toml_for(text, bits))
+    }
+
+    /// Reads the text of a TOML file that may leave out `prior.bits`; see
+    /// [`load_for`](PriorConfig::load_for).
+    pub fn from_toml_for(text: &str, bits: usize) -> Result<PriorConfig, ConfigError> {
+        PriorConfig::read(tree::parse_toml(text)?, Some(bits))
     }
 
     /// Reads the text of a TOML file.
@@ -127,10 +135,14 @@ impl PriorConfig {
     fn read(mut root: Table, bits: Option<usize>) -> Result<PriorConfig, ConfigError> {
         refuse_unknown(&root, "", &[&["prior", "data", "optimizer", "train"]])?;
         let mut prior = document::take(&mut root, "prior")?;
-        if let Some(bits) = bits
-            && !prior.entries.iter().any(|entry| entry.key == "bits")
-        {
+        let has = |prior: &Table, key: &str| prior.entries.iter().any(|entry| entry.key == key);
+        if let Some(bits) = bits.filter(|_| !has(&prior, "bits")) {
             prior.insert_text("bits", &bits.to_string());
+            if !has(&prior, "sub_token_bits") {
+                let divides = |part: &usize| bits.is_multiple_of(*part);
+                let part = (1..=SUB_TOKEN_BITS).rev().find(divides).unwrap_or(1);
+                prior.insert_text("sub_token_bits", &part.to_string());
+            }
         }
         let prior = PriorModelConfig::read(prior, "prior")?;
         let training = TrainingSections::take(&mut root)?;
@@ -227,10 +239,20 @@ mod tests {
             include_str!("../../configs/prior_paper.toml"),
         ] {
             assert!(PriorConfig::is_prior(text));
-            let config = PriorConfig::from_toml(text).unwrap();
-            assert_eq!(PriorConfig::from_toml(&config.to_toml()).unwrap(), config);
+            for bits in [18, 36] {
+                let config = PriorConfig::from_toml_for(text, bits).unwrap();
+                assert_eq!(PriorConfig::from_toml(&config.to_toml()).unwrap(), config);
+            }
         }
-        let tokenizer = include_str!("../../configs/default.toml");
+        let text = include_str!("../../configs/prior.toml");
+        let sub_tokens = |bits| {
+            PriorConfig::from_toml_for(text, bits)
+                .unwrap()
+                .prior
+                .sub_tokens()
+        };
+        assert_eq!([18, 36, 7].map(sub_tokens), [6, 9, 7]);
+        let tokenizer = include_str!("../../configs/default-1.toml");
         assert!(!PriorConfig::is_prior(tokenizer));
     }
 

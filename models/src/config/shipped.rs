@@ -3,6 +3,11 @@
 /// Names of the configurations that ship, and their files.
 const SHIPPED: [(&str, &str); 10] = [
     ("default", include_str!("../../configs/default.toml")),
+    (
+        "default_ms_ssim",
+        include_str!("../../configs/default_ms_ssim.toml"),
+    ),
+    ("default-1", include_str!("../../configs/default-1.toml")),
     ("bsq36", include_str!("../../configs/bsq36.toml")),
     ("bsq18", include_str!("../../configs/bsq18.toml")),
     ("video36", include_str!("../../configs/video36.toml")),
@@ -11,14 +16,6 @@ const SHIPPED: [(&str, &str); 10] = [
         "prior_paper",
         include_str!("../../configs/prior_paper.toml"),
     ),
-    (
-        "transform_codec",
-        include_str!("../../configs/transform_codec.toml"),
-    ),
-    (
-        "transform_codec_ms_ssim",
-        include_str!("../../configs/transform_codec_ms_ssim.toml"),
-    ),
     ("fashion", include_str!("../../configs/fashion.toml")),
     (
         "fashion_masked_lm",
@@ -26,8 +23,43 @@ const SHIPPED: [(&str, &str); 10] = [
     ),
 ];
 
-/// Names of the configurations that ship: tokenizers', priors', a masked language model's, and those of
-/// the transform codec's two stages.
+/// The configurations of the reference implementation, in its own YAML.
+const REFERENCE: [(&str, &str); 5] = [
+    (
+        "bsq_128_b18",
+        include_str!("../../configs/reference/bsq_128_b18.yaml"),
+    ),
+    (
+        "bsq_256_b18g18",
+        include_str!("../../configs/reference/bsq_256_b18g18.yaml"),
+    ),
+    (
+        "bsq_256_b18g2",
+        include_str!("../../configs/reference/bsq_256_b18g2.yaml"),
+    ),
+    (
+        "bsq_256_b36g36",
+        include_str!("../../configs/reference/bsq_256_b36g36.yaml"),
+    ),
+    (
+        "vq_256_leech",
+        include_str!("../../configs/reference/vq_256_leech.yaml"),
+    ),
+];
+
+/// Names of the reference implementation's configurations that ship.
+pub fn reference_names() -> impl Iterator<Item = &'static str> {
+    REFERENCE.iter().map(|(name, _)| *name)
+}
+
+/// The YAML text of the reference implementation's configuration of that name, if it ships.
+pub fn reference(name: &str) -> Option<&'static str> {
+    let found = REFERENCE.iter().find(|(shipped, _)| *shipped == name);
+    found.map(|(_, text)| *text)
+}
+
+/// Names of the configurations that ship: those of the two stages of the default codec, tokenizers',
+/// priors' and a masked language model's.
 pub fn shipped_names() -> impl Iterator<Item = &'static str> {
     SHIPPED.iter().map(|(name, _)| *name)
 }
@@ -37,7 +69,7 @@ pub fn shipped_names() -> impl Iterator<Item = &'static str> {
 /// ```
 /// use bsq::config::{Config, shipped};
 ///
-/// let config = Config::from_toml(shipped("default").unwrap())?;
+/// let config = Config::from_toml(shipped("bsq36").unwrap())?;
 /// assert_eq!(config.model.quantizer.bits_per_token(), 36);
 /// # Ok::<(), bsq::config::ConfigError>(())
 /// ```

@@ -24,6 +24,8 @@ section! {
         train_root: Option<PathBuf> = None,
         /// Folder of pictures to evaluate on.
         val_root: Option<PathBuf> = None,
+        /// Share of the training pictures that is kept apart to evaluate on, without val_root.
+        val_fraction: f64 = 0.0,
         /// Black is -1 and white 1; otherwise 0 and 1.
         zero_mean: bool = true,
         /// Black pixels that are put on every side of a picture first.
@@ -51,6 +53,11 @@ section! {
 }
 
 impl DataConfig {
+    /// Takes out where the pictures lay: of a model that is given away, nobody's affair.
+    pub(crate) fn forget_folders(&mut self) {
+        (self.train_root, self.val_root) = (None, None);
+    }
+
     /// Which numbers black and white are, of pictures and of reconstructions. This alone decides
     /// it: `model.clamp_range` may be wider.
     pub fn pixel_range(&self) -> PixelRange {
@@ -198,6 +205,10 @@ impl DataConfig {
         })?;
         between(data.clip_windows, 1, 1 << 16, "data.clip_windows")?;
         not_negative(data.clip_motion, "data.clip_motion")?;
+        let share = data.val_fraction;
+        require((0.0..1.0).contains(&share), "data.val_fraction", || {
+            format!("{share} is not a share from 0 to below 1")
+        })?;
         data.check_sides()?;
         let jitter = data.gain_jitter;
         require((0.0..=1.0).contains(&jitter), "data.gain_jitter", || {

@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn the_configurations_that_ship_are_two_stages_of_one_model() {
-        let [first, second] = ["transform_codec", "transform_codec_ms_ssim"].map(shipped);
+        let [first, second] = ["default", "default_ms_ssim"].map(shipped);
         assert_eq!(second.model, first.model);
         assert_eq!(first.loss.ms_ssim_weight, 0.0);
         assert!(second.loss.ms_ssim_weight > 0.0);

@@ -4,8 +4,9 @@ use super::{
     DataError,
     draw::{Draw, Purpose},
     fingerprint,
-    folder::{Listing, list_folder},
+    folder::Listing,
     idx,
+    split::training_pictures,
     transform::Transform,
     usable::{Usable, all_broken},
 };
@@ -97,7 +98,7 @@ impl Dataset {
                 (usable, fingerprint)
             }
             None => {
-                let Listing { paths, notices } = list_folder(folder)?;
+                let Listing { paths, notices } = training_pictures(folder, config)?;
                 findings.notices = notices;
                 let usable = Usable::among(paths, folder, bytes)?;
                 let names = usable.paths.iter().map(|path| {
@@ -357,7 +358,7 @@ pub(super) mod tests {
         for name in ["a.png", "b.jpg"] {
             std::fs::write(folder.path().join(name), "not a picture").unwrap();
         }
-        let config = crate::config::Config::from_toml(include_str!("../../configs/default.toml"));
+        let config = crate::config::Config::from_toml(include_str!("../../configs/default-1.toml"));
         let (data, size) = (config.unwrap().data, ImageSize::square(8));
         for bytes in [CACHE_BYTES, 0] {
             let opened = Dataset::open_keeping(bytes, folder.path(), &data, size, 0);

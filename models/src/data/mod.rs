@@ -26,6 +26,7 @@ mod idx;
 mod labelled;
 mod masked;
 mod predicted;
+mod split;
 mod tokens;
 mod transform;
 mod usable;
@@ -37,6 +38,7 @@ pub use folder::{Listing, list_folder, list_images};
 pub use labelled::LabelledPictures;
 pub use masked::{LabelledTokens, MaskedBatch, MaskedDataset, as_window};
 pub use predicted::{PredictedBatch, PredictedError, PredictedFrames};
+pub use split::held_out_pictures;
 pub use tokens::{TokenBatch, TokenDataset};
 
 use crate::config::ImageSize;
@@ -66,6 +68,12 @@ pub enum DataError {
         path = path.display(),
         endings = folder::ENDINGS.join(", "))]
     NoImages {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A part of one picture was to be kept apart.
+    #[error("{path}: data.val_fraction keeps pictures apart, and here is one alone", path = path.display())]
+    Indivisible {
         /// The folder.
         path: PathBuf,
     },

@@ -3,7 +3,7 @@
 use super::{MaskedLm, parameter_specs};
 use crate::config::{MaskedLmConfig, MaskedLmModelConfig, Masking};
 use crate::pipeline::Fnv;
-use crate::weights_file::{CONFIG, WeightsFileError, config_in, count, name_of};
+use crate::weights_file::{CONFIG, WeightsFileError, config_in, count, name_of, rounded};
 use bsq_ir::DType;
 use bsq_nn::init::init;
 use bsq_nn::train::TrainingCheckpoint;
@@ -99,16 +99,13 @@ impl MaskedLmFile {
     /// If `dtype` is no floating-point format, or the file cannot be written.
     pub fn save(&self, path: &Path, dtype: DType) -> Result<(), WeightsFileError> {
         let mut config = self.config.clone();
-        (config.data.train_root, config.data.val_root) = (None, None);
+        config.data.forget_folders();
         let metadata = BTreeMap::from([
             ("format".to_string(), "bsq masked lm".to_string()),
             (CONFIG.to_string(), config.to_toml()),
             (TOKENIZER.to_string(), self.tokenizer.clone()),
         ]);
-        let mut rounded = Tensors::new();
-        for (name, tensor) in &self.parameters {
-            rounded.insert(name.clone(), tensor.to_dtype(dtype)?);
-        }
+        let rounded = rounded(&self.parameters, dtype)?;
         Ok(checkpoint::safetensors::save(path, &rounded, &metadata)?)
     }
 

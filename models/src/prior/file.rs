@@ -3,7 +3,7 @@
 use super::{PriorModel, Storage, parameter_specs, store, stored_types};
 use crate::config::{PositionEncoding, PriorConfig, PriorModelConfig};
 use crate::pipeline::Fnv;
-use crate::weights_file::{CONFIG, WeightsFileError, config_in, count, name_of};
+use crate::weights_file::{CONFIG, WeightsFileError, config_in, count, name_of, rounded};
 use bsq_ir::DType;
 use bsq_nn::init::init;
 use bsq_nn::train::TrainingCheckpoint;
@@ -143,23 +143,18 @@ impl PriorFile {
     /// # Errors
     /// If `dtype` is no floating-point format, or the file cannot be written.
     pub fn save(&self, path: &Path, dtype: DType) -> Result<(), WeightsFileError> {
+        let mut config = self.config.clone();
+        config.data.forget_folders();
         let mut metadata = BTreeMap::from([
             ("format".to_string(), "bsq prior".to_string()),
-            (CONFIG.to_string(), self.config.to_toml()),
+            (CONFIG.to_string(), config.to_toml()),
             (TOKENIZER.to_string(), self.tokenizer.clone()),
         ]);
         let storage = self.model.storage();
         if storage != Storage::F32 {
             metadata.insert(STORAGE.to_string(), storage.name().to_string());
         }
-        let mut rounded = BTreeMap::new();
-        for (name, tensor) in &self.parameters {
-            let written = match tensor.dtype() {
-                DType::F32 => tensor.to_dtype(dtype)?,
-                _ => tensor.clone(),
-            };
-            rounded.insert(name.clone(), written);
-        }
+        let rounded = rounded(&self.parameters, dtype)?;
         Ok(checkpoint::safetensors::save(path, &rounded, &metadata)?)
     }
 

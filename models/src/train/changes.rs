@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn of_default(from: &str, to: &str) -> Vec<Change> {
-        let text = include_str!("../../configs/default.toml");
+        let text = include_str!("../../configs/default-1.toml");
         assert!(text.contains(from), "{from}");
         let new = Config::from_toml(&text.replacen(from, to, 1)).unwrap();
         changes(text, &new.to_toml()).unwrap()

@@ -2,14 +2,14 @@
 
 use super::TrainError;
 use crate::config::Config;
-use crate::data::{Listing, list_folder};
+use crate::data::Listing;
 use crate::image_io::{ImageSize, Picture, PixelRange, Windows, load, to_planar};
 use crate::metrics::psnr;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::{DType, Graph, Scope};
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::{CompileOptions, Device, Executable, HostTensor, Session, compile};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Windows that are reconstructed at once.
 const BATCH: usize = 64;
@@ -47,13 +47,13 @@ impl Evaluation {
 }
 
 impl Evaluator {
-    /// Compiles the model, and reads the pictures.
+    /// Compiles the model, and reads the pictures of a listing.
     ///
     /// # Errors
-    /// If the folder has no pictures or a broken one.
+    /// If a picture is broken.
     pub fn new(
         config: &Config,
-        folder: &Path,
+        Listing { paths, notices }: Listing,
         threads: usize,
         device: Device,
     ) -> Result<Evaluator, TrainError> {
@@ -69,7 +69,6 @@ impl Evaluator {
         };
         let executable = compile(&graph.function(outputs, []), &options)?;
         let mut pictures = Vec::new();
-        let Listing { paths, notices } = list_folder(folder)?;
         for path in paths {
             let picture = load(&path).map_err(crate::data::DataError::from)?.picture;
             pictures.push((path, picture));
@@ -150,6 +149,7 @@ fn reconstruct(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::list_folder;
     use crate::image_io::save_png;
     use crate::pipeline::{CompileOptions, ModelFile, TokenizerSession};
 
@@ -188,8 +188,13 @@ mod tests {
             let mean = squares.sum::<f64>() / planes.len() as f64;
             let expected = 20.0 * (255.0 / mean.sqrt()).log10();
 
-            let mut evaluator =
-                Evaluator::new(&model.config, folder.path(), 1, Device::Cpu).unwrap();
+            let mut evaluator = Evaluator::new(
+                &model.config,
+                list_folder(folder.path()).unwrap(),
+                1,
+                Device::Cpu,
+            )
+            .unwrap();
             let found = evaluator.evaluate(&model.parameters).unwrap().psnr();
             assert!(
                 (found - expected).abs() < 1e-4,

@@ -11,7 +11,6 @@ mod adversary;
 mod changes;
 mod error;
 mod evaluate;
-mod export;
 mod masked_lm;
 mod prior;
 mod program;
@@ -31,7 +30,6 @@ pub use bsq_nn::train::{
 };
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Evaluator, PictureScore};
-pub use export::export_model;
 pub use masked_lm::{masked_lm_step_function, run_masked_lm};
 pub use prior::{TokenSource, prior_step_function, prior_step_program, run_prior, run_prior_with};
 pub use program::StepProgram;

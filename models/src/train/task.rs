@@ -3,6 +3,7 @@
 use super::TrainError;
 use super::changes::changes;
 use crate::config::{ConfigError, DataConfig, TrainConfig};
+use crate::data::{Listing, held_out_pictures};
 use bsq_ir::{Scope, Tensor};
 use bsq_nn::BoxError;
 use bsq_nn::train::{Advice, Change, Identity};
@@ -41,18 +42,34 @@ pub(super) fn check_freeze<'a>(
     }
 }
 
-/// What evaluates while training, opened with its folder; `None` where that is not asked for.
+/// What evaluates while training on the pictures of `folder`, opened with those that are held out;
+/// `None` where that is not asked for.
 pub(super) fn evaluator<E>(
     (data, train): (&DataConfig, &TrainConfig),
-    open: impl FnOnce(&Path) -> Result<E, TrainError>,
+    folder: &Path,
+    open: impl FnOnce(Listing) -> Result<E, TrainError>,
 ) -> Result<Option<E>, TrainError> {
-    let Some(folder) = data.val_root.as_ref().filter(|_| train.eval_freq > 0) else {
+    if train.eval_freq == 0 {
         return Ok(None);
-    };
-    open(folder).map(Some).map_err(|error| match error {
-        TrainError::Data(error) => ConfigError::invalid("data.val_root", error.to_string()).into(),
+    }
+    let opened = held_out_pictures(folder, data)
+        .map_err(TrainError::from)
+        .and_then(|listing| listing.map(open).transpose());
+    opened.map_err(|error| match error {
+        TrainError::Data(error) if data.val_root.is_some() => {
+            ConfigError::invalid("data.val_root", error.to_string()).into()
+        }
         error => error,
     })
+}
+
+/// That no part of the data is to be kept apart, where `of` what they are does not allow it.
+pub(super) fn refuse_split(data: &DataConfig, of: &str) -> Result<(), TrainError> {
+    if data.val_fraction == 0.0 {
+        return Ok(());
+    }
+    let reason = format!("is not for trainings {of}: name other pictures as data.val_root (--val)");
+    Err(ConfigError::invalid("data.val_fraction", reason).into())
 }
 
 /// What has changed from one configuration to another, both as TOML.

@@ -1,7 +1,7 @@
 //! Training a tokenizer on a folder of pictures.
 
 use super::adversary::{Adversary, FACTOR, check_supported};
-use super::task::{ADVICE, changed, check_freeze, evaluator, hints};
+use super::task::{ADVICE, changed, check_freeze, evaluator, hints, refuse_split};
 use super::{
     Evaluator, Progress, StepProgram, TrainError, TrainOptions, TrainOutcome, TrainRun, start,
     transform_coding, transform_path,
@@ -49,6 +49,7 @@ pub fn run_with(
     let dataset = match tokenizer.frames() {
         1 => TrainingData::Pictures(Dataset::open(&run.data, &config.data, size, seed)?),
         frames => {
+            refuse_split(&config.data, "of clips")?;
             let window = (size, frames);
             TrainingData::Clips(ClipDataset::open(&run.data, &config.data, window, seed)?)
         }
@@ -89,8 +90,8 @@ pub fn run_with(
         parts = own;
         program.scalars.extend(scalars);
     }
-    let evaluator = evaluator((&config.data, &config.train), |folder| {
-        Evaluator::new(config, folder, run.threads, run.device)
+    let evaluator = evaluator((&config.data, &config.train), &run.data, |pictures| {
+        Evaluator::new(config, pictures, run.threads, run.device)
     })?;
     let notices = evaluator.iter().flat_map(Evaluator::notices);
     notices.for_each(|line| progress.note(line));
@@ -215,7 +216,7 @@ impl Task for TokenizerTask<'_> {
     }
 
     fn hints(&self, done: u64, last: u64) -> Vec<String> {
-        let why = "data.val_root is not set (--val)";
+        let why = "there are no pictures to evaluate on (--val, --val-fraction)";
         let why = self.evaluator.is_none().then_some(why);
         let rate = |step| self.learning_rate(step);
         hints((done, last), &self.config.train, rate, why)

@@ -98,9 +98,8 @@ impl TransformCodecFile {
     /// # Errors
     /// If `dtype` is no floating-point format, or the file cannot be written.
     pub fn save(&self, path: &Path, dtype: DType) -> Result<(), WeightsFileError> {
-        // Where its pictures lay is nobody's affair.
         let mut config = self.config.clone();
-        (config.data.train_root, config.data.val_root) = (None, None);
+        config.data.forget_folders();
         let metadata = BTreeMap::from([
             ("format".to_string(), "bsq transform codec".to_string()),
             (CONFIG.to_string(), config.to_toml()),

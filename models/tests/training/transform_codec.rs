@@ -2,6 +2,7 @@
 
 use crate::pictures;
 use bsq::config::{Config, TransformCodecConfig};
+use bsq::data::list_folder;
 use bsq::image_io::{Picture, save_png};
 use bsq::train::{
     FILE_NAME, Silent, TrainError, TrainOptions, TrainOutcome, TrainRun, TrainingCheckpoint,
@@ -120,7 +121,11 @@ fn it_begins_as_a_codec_and_another_model_is_refused() {
     task.steps = Some(1);
     let outcome = train(&task).unwrap();
     let saved = TrainingCheckpoint::read(&outcome.checkpoint).unwrap();
-    let evaluator = TransformCodecEvaluator::new(&task.config, data.path(), (1, Device::Cpu));
+    let evaluator = TransformCodecEvaluator::new(
+        &task.config,
+        list_folder(data.path()).unwrap(),
+        (1, Device::Cpu),
+    );
     let parameters = saved.parameters(Weights::Ema);
     let points = evaluator.unwrap().evaluate(&parameters).unwrap();
     assert_eq!(points[0].step, 42.0);

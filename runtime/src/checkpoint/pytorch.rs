@@ -8,7 +8,10 @@
 
 pub(super) mod legacy;
 mod rebuild;
+mod save;
 mod state_dict;
+
+pub use save::save;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

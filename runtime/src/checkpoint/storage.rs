@@ -97,6 +97,15 @@ impl StoredType {
         })
     }
 
+    /// The PyTorch class of storages of such elements.
+    pub(super) fn to_torch_storage(self) -> Result<&'static str, Cause> {
+        let row = &TYPES[self.rank()];
+        row.class.ok_or_else(|| {
+            let supported = TYPES.iter().filter(|row| row.class.is_some());
+            unsupported(row.torch, supported.map(|row| row.torch))
+        })
+    }
+
     /// The type of the elements of the PyTorch class `torch.NAME`.
     pub(super) fn from_torch_storage(name: &str) -> Result<Self, Cause> {
         let row = TYPES.iter().find(|row| row.class == Some(name));

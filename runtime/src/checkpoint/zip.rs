@@ -5,6 +5,7 @@
 //! table of contents is read; the caller reads the entries where they lie.
 
 mod end;
+pub(super) mod write;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};

@@ -15,9 +15,11 @@ mod error;
 mod eval;
 mod explain;
 mod export;
+mod export_model;
 mod failures;
 mod functions;
 mod generate;
+mod init;
 mod inspect;
 mod interrupt;
 mod limits;
@@ -32,10 +34,11 @@ mod progress;
 mod quality;
 mod reconstruct;
 mod run_arguments;
+mod shell;
+mod standard;
 mod stream;
 mod tokens;
 mod train;
-mod train_bar;
 
 use clap::{Args, Parser, Subcommand};
 use error::CliError;
@@ -94,14 +97,18 @@ enum Command {
     Encode(encode::Arguments),
     Decode(decode::Arguments),
     Generate(generate::Arguments),
+    Init(init::Arguments),
     Train(train::Arguments),
     Eval(eval::Arguments),
     Check(check::Arguments),
     Inspect(inspect::Arguments),
     Explain(explain::Arguments),
+    ExportModel(export_model::Arguments),
     Export(export::Arguments),
     Plan(plan::Arguments),
     Bench(bench::Arguments),
+    Completions(shell::CompletionsArguments),
+    Man(shell::ManArguments),
 }
 
 /// What a command that ran found.
@@ -126,14 +133,18 @@ pub fn run() -> ExitCode {
         Command::Encode(arguments) => encode::run(arguments, &output),
         Command::Decode(arguments) => decode::run(arguments, &output),
         Command::Generate(arguments) => generate::run(arguments, &output),
+        Command::Init(arguments) => init::run(arguments, &output),
         Command::Train(arguments) => train::run(arguments, &output),
         Command::Eval(arguments) => eval::run(arguments, &output),
         Command::Check(arguments) => check::run(arguments, &output),
         Command::Inspect(arguments) => inspect::run(arguments, &output),
         Command::Explain(arguments) => explain::run(arguments, &output),
+        Command::ExportModel(arguments) => export_model::run(arguments, &output),
         Command::Export(arguments) => export::run(arguments, &output),
         Command::Plan(arguments) => plan::run(arguments, &output),
         Command::Bench(arguments) => bench::run(arguments, &output),
+        Command::Completions(arguments) => shell::completions(arguments),
+        Command::Man(arguments) => shell::man(arguments, &output),
     };
     match result {
         Ok(Verdict::Good) => ExitCode::SUCCESS,

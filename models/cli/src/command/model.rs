@@ -2,6 +2,8 @@
 
 use super::error::CliError;
 use super::output::Output;
+use bsq::any_model::AnyModel;
+use bsq::config::{Config, reference_names, shipped_names};
 use bsq::pipeline::{ModelFile, fingerprint};
 use bsq::pretrained;
 use bsq::transform_codec::TransformCodecFile;
@@ -20,6 +22,69 @@ pub struct ModelArgument {
     /// as generator.state_dict
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+/// The configuration of weights.
+#[derive(Args, Clone, Debug)]
+pub struct ConfigArgument {
+    /// The configuration of weights that have none inside or beside them: a file, or the name of one
+    /// that ships, such as bsq_256_b36g36 of the authors
+    #[arg(long = "config", id = "model_config", value_name = "NAME|PATH")]
+    config: Option<String>,
+}
+
+impl ConfigArgument {
+    fn read(&self) -> Result<Option<Config>, CliError> {
+        let Some(name) = &self.config else {
+            return Ok(None);
+        };
+        if Path::new(name).exists() {
+            return Ok(Some(Config::load(name)?.0));
+        }
+        match Config::named(name)? {
+            Some((config, _)) => Ok(Some(config)),
+            None => {
+                let names: Vec<&str> = reference_names().chain(shipped_names()).collect();
+                Err(CliError::new(format_args!(
+                    "{name}: neither a file nor a configuration that ships ({})",
+                    names.join(", ")
+                )))
+            }
+        }
+    }
+}
+
+/// A model of any kind as a command's subject.
+#[derive(Args, Clone, Debug)]
+pub struct OpenModel {
+    /// A model that ships (default), the folder of a training, or a file of weights
+    #[arg(value_name = "MODEL")]
+    model: String,
+    /// Where the weights are in the model's file, if that is not plain: keys joined by dots
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+impl OpenModel {
+    pub fn open(&self, output: &Output) -> Result<AnyModel, CliError> {
+        let selection = Selection {
+            weights: Weights::Ema,
+            key: self.key.as_deref(),
+        };
+        let model = AnyModel::open(&self.model, selection, self.config.read()?)?;
+        if let AnyModel::Tokenizer(ModelFile {
+            notice: Some(notice),
+            ..
+        }) = &model
+        {
+            output.note(notice);
+        }
+        Ok(model)
+    }
 }
 
 impl ModelArgument {
@@ -40,7 +105,12 @@ impl ModelArgument {
     }
 
     pub fn open(&self, output: &Output) -> Result<ModelFile, CliError> {
-        let model = open(self.given().unwrap_or("default"), self.key.as_deref())?;
+        let name = self.given().unwrap_or("default");
+        let config = self.config.read()?;
+        let model = open_with(name, self.key.as_deref(), config)?;
+        if let Some(notice) = &model.notice {
+            output.note(notice);
+        }
         output.detail(format_args!(
             "model {}: {} parameters, fingerprint {}",
             model.name,
@@ -71,6 +141,11 @@ impl ModelArgument {
 
 /// The model of a name or path.
 pub fn open(name: &str, key: Option<&str>) -> Result<ModelFile, CliError> {
+    open_with(name, key, None)
+}
+
+/// The same, whose configuration may be known.
+fn open_with(name: &str, key: Option<&str>, config: Option<Config>) -> Result<ModelFile, CliError> {
     if !Path::new(name).exists() && pretrained::names().all(|shipped| shipped != name) {
         let shipped: Vec<&str> = pretrained::names().collect();
         return Err(CliError::new(format_args!(
@@ -79,5 +154,9 @@ pub fn open(name: &str, key: Option<&str>) -> Result<ModelFile, CliError> {
         )));
     }
     let weights = Weights::Ema;
-    Ok(pretrained::open(name, Selection { weights, key })?)
+    let selection = Selection { weights, key };
+    Ok(match config {
+        None => pretrained::open(name, selection)?,
+        Some(config) => pretrained::open_with(name, selection, config)?,
+    })
 }

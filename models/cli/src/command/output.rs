@@ -11,6 +11,8 @@ pub struct Output {
     pub threads: usize,
     json: bool,
     verbose: bool,
+    /// Standard output has what the command makes: what it says goes to standard error.
+    aside: bool,
 }
 
 impl Output {
@@ -19,6 +21,15 @@ impl Output {
             threads: global.threads.map_or(0, usize::from),
             json: global.json,
             verbose: global.verbose,
+            aside: false,
+        }
+    }
+
+    /// The same, but lines of results go to standard error.
+    pub fn aside(&self) -> Output {
+        Output {
+            aside: true,
+            ..*self
         }
     }
 
@@ -34,9 +45,13 @@ impl Output {
 
     /// A line of results for people; with `--json` there are none.
     pub fn say(&self, line: impl Display) -> Result<(), CliError> {
-        match self.json {
-            true => Ok(()),
-            false => print(&format!("{line}\n")),
+        match (self.json, self.aside) {
+            (true, _) => Ok(()),
+            (false, true) => {
+                to_stderr(&line.to_string());
+                Ok(())
+            }
+            (false, false) => print(&format!("{line}\n")),
         }
     }
 

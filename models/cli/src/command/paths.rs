@@ -1,6 +1,7 @@
 //! Where results are written: beside the input, to a file, or into a folder.
 
 use super::error::{CliError, Context};
+use super::output::Output;
 use std::collections::BTreeMap;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
@@ -23,6 +24,28 @@ impl Kind {
             Kind::Stream => "bsq",
         }
     }
+}
+
+/// Pictures as a command line names them, without those that an earlier run wrote, which a pattern such
+/// as *.png takes too; what is left out is said. One alone is taken, whatever it is called.
+pub fn without_results(images: &mut Vec<PathBuf>, output: &Output) {
+    let written = [Kind::Picture, Kind::SideBySide].map(|kind| format!(".{}", kind.suffix()));
+    let is_result = |path: &PathBuf| {
+        let name = path.to_string_lossy();
+        written.iter().any(|suffix| name.ends_with(suffix))
+    };
+    if images.iter().all(is_result) {
+        return;
+    }
+    images.retain(|path| {
+        if is_result(path) {
+            output.note(format_args!(
+                "{}: left out: its name is that of a picture of an earlier run",
+                path.display()
+            ));
+        }
+        !is_result(path)
+    });
 }
 
 /// One output path for each of `inputs`, all different and none an input.

@@ -1,6 +1,7 @@
 //! Priors by the name of one that ships, or by path.
 
 use super::error::CliError;
+use super::model::ModelArgument;
 use super::output::Output;
 use bsq::config::{ConfigError, PriorConfig, Problem};
 use bsq::pipeline::{ModelFile, fingerprint};
@@ -15,7 +16,7 @@ const DEFAULT: &str = "default";
 #[derive(Args, Clone, Debug)]
 pub struct PriorArgument {
     /// The prior of a tokenizer: one that ships (default, bsq36), or a file that `bsq train` wrote
-    /// [default: the one that ships for the tokenizer]
+    /// [default: that in the folder of the tokenizer's training, or the one that ships for it]
     #[arg(long, value_name = "NAME|PATH")]
     prior: Option<String>,
 }
@@ -25,15 +26,28 @@ impl PriorArgument {
         self.prior.is_some()
     }
 
-    /// The one that is named, or the one that ships for a tokenizer's tokens.
-    pub fn open_with(&self, tokenizer: &ModelFile, output: &Output) -> Result<PriorFile, CliError> {
-        if self.prior.is_none() {
-            let own = fingerprint(tokenizer.tokenizer.config(), &tokenizer.parameters);
-            if let Some(prior) = pretrained::prior_for(&own)? {
-                return Ok(detailed(prior, output));
-            }
+    /// The one that is named, the one in the folder of the tokenizer's training, or the one that
+    /// ships for its tokens.
+    pub fn open_with(
+        &self,
+        tokenizer: &ModelFile,
+        model: &ModelArgument,
+        output: &Output,
+    ) -> Result<PriorFile, CliError> {
+        if self.prior.is_some() {
+            return self.open(output);
         }
-        self.open(output)
+        if let Some(prior) = beside(model)? {
+            return Ok(detailed(prior, output));
+        }
+        let own = fingerprint(tokenizer.tokenizer.config(), &tokenizer.parameters);
+        if let Some(prior) = pretrained::prior_for(&own)? {
+            return Ok(detailed(prior, output));
+        }
+        let name = model.given().unwrap_or(&tokenizer.name);
+        Err(CliError::new(format_args!(
+            "{name}: no prior for its tokens: train one (bsq train prior --model {name} --data PHOTOS --out PRIOR) and name it with --prior, or give --raw"
+        )))
     }
 
     pub fn open(&self, output: &Output) -> Result<PriorFile, CliError> {
@@ -50,13 +64,35 @@ impl PriorArgument {
 
     /// The prior for a stream that names it by its fingerprint. The default is whatever it was when
     /// the stream was coded.
-    pub fn open_for(&self, fingerprint: u64, output: &Output) -> Result<PriorFile, CliError> {
+    pub fn open_for(
+        &self,
+        fingerprint: u64,
+        model: &ModelArgument,
+        output: &Output,
+    ) -> Result<PriorFile, CliError> {
+        if self.prior.is_none()
+            && let Some(prior) = beside(model)?.filter(|prior| prior.fingerprint() == fingerprint)
+        {
+            return Ok(detailed(prior, output));
+        }
         if self.prior.as_deref().unwrap_or(DEFAULT) == DEFAULT
             && let Some(prior) = pretrained::prior_with_fingerprint(fingerprint)?
         {
             return Ok(detailed(prior, output));
         }
         self.open(output)
+    }
+}
+
+/// The prior in the folder of a tokenizer's training, if the model is one and it has one.
+fn beside(model: &ModelArgument) -> Result<Option<PriorFile>, CliError> {
+    let Some(folder) = model.given().map(Path::new).filter(|path| path.is_dir()) else {
+        return Ok(None);
+    };
+    let weights = pretrained::weights_file(&pretrained::prior_folder(folder));
+    match weights.is_file() {
+        true => Ok(Some(PriorFile::open(&weights)?)),
+        false => Ok(None),
     }
 }
 

@@ -49,7 +49,8 @@ pub struct Arguments {
     limits: LimitArgument,
 }
 
-pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+pub fn run(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    paths::without_results(&mut arguments.images, output);
     paths::check_folder(&arguments.output)?;
     let mut failures = Failures::default();
     let images = readable(

@@ -61,7 +61,7 @@ fn models() {
     let save = |name: &str, change: &dyn Fn(&mut ModelFile)| {
         let mut model = bench.model(1);
         change(&mut model);
-        model.save(&bench.path(name)).unwrap();
+        model.save(&bench.path(name), bsq_ir::DType::F32).unwrap();
     };
     save("misnamed.safetensors", &|model| {
         let bias = model.parameters.remove("quant_embed.bias").unwrap();

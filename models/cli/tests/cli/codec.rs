@@ -309,7 +309,7 @@ fn bad_streams_are_one_line_and_exit_code_2() {
     );
     bench
         .model(2)
-        .save(&bench.path("other-model.safetensors"))
+        .save(&bench.path("other-model.safetensors"), bsq_ir::DType::F32)
         .unwrap();
     bench.refused(
         &[

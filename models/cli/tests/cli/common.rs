@@ -41,7 +41,7 @@ impl Bench {
         };
         bench
             .model(1)
-            .save(&bench.path("model.safetensors"))
+            .save(&bench.path("model.safetensors"), bsq_ir::DType::F32)
             .unwrap();
         bench
     }

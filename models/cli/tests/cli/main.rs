@@ -11,6 +11,7 @@ mod explain;
 mod generate;
 mod gpu;
 mod levels;
+mod own_codec;
 mod pictures;
 mod rows;
 mod several;

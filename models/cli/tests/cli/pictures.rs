@@ -52,7 +52,7 @@ fn tokens_are_decoded_by_the_model_that_made_them_only() {
     bench.good(&[&["tokens", "a.png", "-o", "t.safetensors"], &MODEL[..]].concat());
     bench
         .model(2)
-        .save(&bench.path("other.safetensors"))
+        .save(&bench.path("other.safetensors"), bsq_ir::DType::F32)
         .unwrap();
     bench.refused(
         &[

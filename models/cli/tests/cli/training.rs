@@ -249,7 +249,7 @@ fn configurations_that_ship_are_trained_by_name() {
         &["train", "nothing", "--data", "photos", "--out", "run"],
         &[
             "nothing: neither a file",
-            "default, bsq36, bsq18, video36, prior",
+            "default, default_ms_ssim, default-1, bsq36",
         ],
     );
     fs::create_dir(bench.path("empty")).unwrap();
@@ -306,5 +306,5 @@ fn the_default_model_ships() {
         "{value}"
     );
     let said = bench.good(&["inspect", "default"]).stdout;
-    assert!(said.contains("tokenizer model"), "{said}");
+    assert!(said.contains("transform codec"), "{said}");
 }

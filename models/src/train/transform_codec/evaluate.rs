@@ -2,7 +2,7 @@
 
 use super::super::TrainError;
 use crate::config::TransformCodecConfig;
-use crate::data::{DataError, Listing, list_folder};
+use crate::data::{DataError, Listing};
 use crate::image_io::{Picture, PixelRange, load, pad_by_replication, to_planar};
 use crate::metrics::{ms_ssim, psnr};
 use crate::transform_codec::{PIXEL_SCALE, TransformCodec};
@@ -11,7 +11,6 @@ use bsq_nn::train::Evaluated;
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::{CompileOptions, Device, Executable, HostTensor, Session, compile};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// A quantizer step that is evaluated, and the names of its figures in the log.
 macro_rules! step {
@@ -51,16 +50,15 @@ pub struct TransformCodecEvaluator {
 }
 
 impl TransformCodecEvaluator {
-    /// Reads the pictures.
+    /// Reads the pictures of a listing.
     ///
     /// # Errors
-    /// If the folder has no pictures or a broken one.
+    /// If a picture is broken.
     pub fn new(
         config: &TransformCodecConfig,
-        folder: &Path,
+        Listing { paths, notices }: Listing,
         (threads, device): (usize, Device),
     ) -> Result<TransformCodecEvaluator, TrainError> {
-        let Listing { paths, notices } = list_folder(folder)?;
         let load = |path| Ok(load(path).map_err(DataError::from)?.picture);
         let pictures = paths.iter().map(load);
         Ok(TransformCodecEvaluator {

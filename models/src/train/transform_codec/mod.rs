@@ -1,7 +1,7 @@
 //! Training a transform codec on a folder of pictures: transform, networks and context model in one.
 //!
-//! A first stage (`configs/transform_codec.toml`) begins with the transform of the pictures and minimises
-//! squared error and bits. A second (`configs/transform_codec_ms_ssim.toml`) begins with the averaged
+//! A first stage (`configs/default.toml`) begins with the transform of the pictures and minimises
+//! squared error and bits. A second (`configs/default_ms_ssim.toml`) begins with the averaged
 //! weights of the first (`--init-from`) and has MS-SSIM in its loss; its steps count from 0, its
 //! optimizer is fresh, and its encoder waits for its own `encoder_start`.
 
@@ -11,7 +11,7 @@ mod start;
 
 pub use evaluate::{RatePoint, TransformCodecEvaluator};
 
-use super::task::{ADVICE, changed, check_freeze, evaluator, hints, trained};
+use super::task::{ADVICE, changed, check_freeze, evaluator, hints, refuse_split, trained};
 use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun};
 use crate::config::TransformCodecConfig;
 use crate::data::{Batch, Dataset, Draw, Purpose};
@@ -43,6 +43,7 @@ pub fn run_transform_codec(
 ) -> Result<TrainOutcome, TrainError> {
     let config = &run.config;
     if config.clips.is_some() {
+        refuse_split(&config.data, "of predicted frames")?;
         return clips::run(run, options, progress);
     }
     let folder = TrainingFolder::of(&run.out, run.resume)?;
@@ -59,8 +60,8 @@ pub fn run_transform_codec(
         None => start::transform(config, &codec, &dataset, &mut parameters)?,
     }
     let program = step_program(config, parameters)?;
-    let evaluator = evaluator((&config.data, &config.train), |folder| {
-        TransformCodecEvaluator::new(config, folder, (run.threads, run.device))
+    let evaluator = evaluator((&config.data, &config.train), &run.data, |pictures| {
+        TransformCodecEvaluator::new(config, pictures, (run.threads, run.device))
     })?;
     let notices = evaluator.iter().flat_map(TransformCodecEvaluator::notices);
     notices.for_each(|line| progress.note(line));
@@ -68,7 +69,7 @@ pub fn run_transform_codec(
     let task = TransformCodecTask {
         config,
         evaluator,
-        without: "data.val_root is not set (--val)",
+        without: "there are no pictures to evaluate on (--val, --val-fraction)",
         data: PhantomData,
     };
     Ok(train(&settings, folder, task, program, dataset, progress)?)

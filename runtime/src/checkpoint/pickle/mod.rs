@@ -11,7 +11,7 @@
 //! [`Pickle::MAX_STEPS`] opcodes, and no length is believed before that many bytes are there.
 
 mod machine;
-mod opcode;
+pub(super) mod opcode;
 mod text;
 
 #[cfg(test)]

@@ -135,7 +135,10 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         Some(file) => Ours::levels(&file, arguments.effort.effort, &options)?,
         None => {
             let tokenizer = arguments.model.open(output)?;
-            let prior = arguments.prior.open_with(&tokenizer, output)?;
+            let prior = {
+                let model = &arguments.model;
+                arguments.prior.open_with(&tokenizer, model, output)?
+            };
             Ours::tokens(&tokenizer, &prior, &options)?
         }
     };

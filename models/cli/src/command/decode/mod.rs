@@ -11,7 +11,7 @@ use super::limits::LimitArgument;
 use super::output::Output;
 use super::prior::PriorArgument;
 use super::run_arguments::RunArguments;
-use super::{Verdict, paths};
+use super::{Verdict, paths, standard};
 use bsq::clip_codec::is_clip_stream;
 use bsq::codec::Damage;
 use bsq::image_io::ImageSize;
@@ -45,14 +45,15 @@ Examples:
   bsq decode photo.bsq                    writes photo.bsq.png
   bsq decode photo.bsq -o back.png
   bsq decode *.bsq -o folder
+  bsq decode - < photo.bsq > photo.png
   bsq decode clip.bsq                     writes clip.bsq.mp4
   bsq decode clip.bsq -o frames           a folder of PNG files
   bsq decode damaged.bsq --recover -o rest.png")]
 pub struct Arguments {
-    /// Files that `bsq encode` wrote
+    /// Files that `bsq encode` wrote; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The PNG file or clip to write, or a folder [default: beside the file, as .bsq.png or .bsq.mp4]
+    /// The PNG file or clip to write, a folder, or - for standard output [default: beside the file, as .bsq.png or .bsq.mp4]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -71,7 +72,20 @@ pub struct Arguments {
 /// Damaged tiles that are named one by one.
 const NAMED: usize = 8;
 
-pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+pub fn run(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    let (files, given) = (&mut arguments.files, &mut arguments.output);
+    let Some(standard) = standard::take(files, given, "standard output.png", output)? else {
+        return run_files(arguments, output);
+    };
+    let verdict = match standard.prints() {
+        true => run_files(arguments, &output.aside())?,
+        false => run_files(arguments, output)?,
+    };
+    standard.finish()?;
+    Ok(verdict)
+}
+
+fn run_files(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let given = arguments.output.as_deref();
     let begins = |file: &&PathBuf| begins_as(file, is_clip_stream);
     let (clips, photos): (Vec<_>, Vec<_>) = arguments.files.iter().partition(begins);

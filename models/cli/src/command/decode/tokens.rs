@@ -6,7 +6,6 @@ use crate::command::failures::Failures;
 use crate::command::limits::LimitArgument;
 use crate::command::output::Output;
 use crate::command::picture::PictureFile;
-use crate::command::prior::PriorArgument;
 use crate::command::progress::Progress;
 use bsq::codec::{CodecError, DecodedStream, FrameReader, HEADER_BYTES, Header, most_bytes};
 use bsq::image_io::ImageSize;
@@ -64,7 +63,7 @@ pub fn run<'a>(
     // Every prior that a stream names; all before the first picture is written.
     let mut ready = Vec::new();
     for job in jobs {
-        let added = add_prior(&mut codec, &job.header, &arguments.prior, output);
+        let added = add_prior(&mut codec, &job.header, arguments, output);
         ready.extend(failures.keep(job.input, added)?.map(|()| job));
     }
     let mut work = Work {
@@ -106,13 +105,14 @@ type Frames = FrameReader<Cursor<Vec<u8>>>;
 fn add_prior(
     codec: &mut TokensCodec,
     header: &Header,
-    prior: &PriorArgument,
+    arguments: &Arguments,
     output: &Output,
 ) -> Result<(), CliError> {
     match prior_of(header) {
-        Some(its) if !codec.has_prior_of(header) => {
-            Ok(codec.add_prior(&prior.open_for(its, output)?)?)
-        }
+        Some(its) if !codec.has_prior_of(header) => Ok(codec.add_prior(&{
+            let prior = &arguments.prior;
+            prior.open_for(its, &arguments.run.model, output)?
+        })?),
         _ => Ok(()),
     }
 }

@@ -14,7 +14,7 @@ use super::prior::PriorArgument;
 use super::progress::Progress;
 use super::quality::QualityArguments;
 use super::run_arguments::RunArguments;
-use super::{Verdict, paths};
+use super::{Verdict, paths, standard};
 use bsq::codec::CodecError;
 use bsq::image_io::PixelRows;
 use bsq::photo::tokens::TokensCodec;
@@ -59,6 +59,7 @@ Examples:
   bsq encode photo.jpg --effort 5             smaller, and slower to encode
   bsq encode *.jpg -o folder
   bsq encode clip.mp4                         writes clip.bsq
+  curl -s https://example.org/a.jpg | bsq encode - > a.bsq
   bsq encode frames --fps 30                  a folder of pictures as a clip
   bsq encode photo.jpg --model run            the codec of a training in the folder run
   bsq encode photo.jpg --model tokenizer.safetensors --prior prior.safetensors
@@ -66,10 +67,10 @@ Examples:
   bsq inspect photo.bsq                       sizes, models, checksums
   bsq decode photo.bsq                        writes photo.bsq.png")]
 pub struct Arguments {
-    /// PNG, JPEG, WebP, TIFF, GIF or JPEG XL pictures; clips, and folders of frames
+    /// PNG, JPEG, WebP, TIFF, GIF or JPEG XL pictures; clips, and folders of frames; - is standard input
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// The file to write, or a folder [default: beside the picture, as .bsq]
+    /// The file to write, a folder, or - for standard output [default: beside the picture, as .bsq]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -101,7 +102,21 @@ struct Encoder {
     models: Value,
 }
 
-pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+pub fn run(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    let (files, given) = (&mut arguments.images, &mut arguments.output);
+    let Some(standard) = standard::take(files, given, "standard output", output)? else {
+        return run_files(arguments, output);
+    };
+    let verdict = match standard.prints() {
+        true => run_files(arguments, &output.aside())?,
+        false => run_files(arguments, output)?,
+    };
+    standard.finish()?;
+    Ok(verdict)
+}
+
+fn run_files(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    paths::without_results(&mut arguments.images, output);
     let given = arguments.output.as_deref();
     let outputs = paths::outputs(&arguments.images, given, paths::Kind::Stream)?;
     let mut failures = Failures::default();
@@ -164,7 +179,7 @@ impl Arguments {
         self.quality.refuse_for(&tokenizer.name)?;
         let prior = match self.raw {
             true => None,
-            false => Some(self.prior.open_with(&tokenizer, output)?),
+            false => Some(self.prior.open_with(&tokenizer, &self.run.model, output)?),
         };
         let prior_name = prior.as_ref().map(|prior| &prior.name);
         Ok(Encoder {

@@ -14,7 +14,7 @@ use super::precision::RoundingArguments;
 use super::progress::Progress;
 use super::quality::QualityArguments;
 use super::run_arguments::RunArguments;
-use super::{Verdict, paths};
+use super::{Verdict, paths, standard};
 use bsq::image_io::{ImageSize, PixelRows, to_eight_bits};
 use bsq::photo::PhotoError;
 use bsq::pipeline::{CompileOptions, RunTimes, TokenizerSession};
@@ -108,7 +108,21 @@ fn reconstruct_clips(
     clip::run(model, clips, arguments, Failures::default(), output)
 }
 
-pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+pub fn run(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    let (files, given) = (&mut arguments.images, &mut arguments.output);
+    let Some(standard) = standard::take(files, given, "standard output.png", output)? else {
+        return run_files(arguments, output);
+    };
+    let verdict = match standard.prints() {
+        true => run_files(arguments, &output.aside())?,
+        false => run_files(arguments, output)?,
+    };
+    standard.finish()?;
+    Ok(verdict)
+}
+
+fn run_files(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    paths::without_results(&mut arguments.images, output);
     let kind = match arguments.side_by_side {
         true => paths::Kind::SideBySide,
         false => paths::Kind::Picture,

@@ -1,18 +1,24 @@
 //! `bsq inspect`: what a file is.
 
-use super::error::CliError;
+mod kinds;
+
+use super::error::{CliError, Context};
 use super::failures::Failures;
 use super::output::Output;
 use super::{Verdict, stream};
-use bsq::config::{Config, PriorConfig, PriorModelConfig, QuantizerConfig};
-use bsq::pipeline::{ModelFile, TokenFile, fingerprint};
+use bsq::any_model::AnyModel;
+use bsq::config::{Config, MaskedLmConfig, PriorConfig, TransformCodecConfig};
+use bsq::masked_lm::{self, MaskedLm};
 use bsq::pretrained;
-use bsq::prior::{PriorFile, PriorModel, parameter_specs};
+use bsq::prior::{self, PriorModel};
 use bsq::tokenizer::Tokenizer;
-use bsq::train::TrainingCheckpoint;
+use bsq::transform_codec::{self, TransformCodec};
 use bsq_runtime::checkpoint::{self, Checkpoint, Selection, Weights};
 use bsq_runtime::tensor_data::HostTensor;
 use clap::Args;
+use kinds::{
+    Kind, architecture, codec_architecture, kind, lm_architecture, of_model, prior_architecture,
+};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -73,14 +79,15 @@ fn inspect(path: &Path, arguments: &Arguments, output: &Output) -> Result<(Value
     }
     let value = match is_config {
         true => inspect_config(path, output),
-        false if pretrained::names().any(|name| path.as_os_str() == name) => {
-            let model = super::model::open(&path.to_string_lossy(), None)?;
+        false if AnyModel::ships(&path.to_string_lossy()) => {
+            let selection = Selection::from(Weights::Ema);
+            let model = AnyModel::open(&path.to_string_lossy(), selection, None)?;
             let checkpoint = Checkpoint {
-                metadata: [("config".to_string(), model.config.to_toml())].into(),
-                tensors: model.parameters,
+                metadata: [("config".to_string(), model.config())].into(),
+                tensors: model.parameters().clone(),
                 ..Checkpoint::default()
             };
-            inspect_checkpoint(path, &checkpoint, output)
+            inspect_checkpoint(path, &checkpoint, of_model(&model), output)
         }
         false => {
             let weights = match arguments.raw {
@@ -89,7 +96,7 @@ fn inspect(path: &Path, arguments: &Arguments, output: &Output) -> Result<(Value
             };
             let path = &pretrained::weights_file(path);
             let checkpoint = checkpoint::load(path, Selection { weights, key })?;
-            inspect_checkpoint(path, &checkpoint, output)
+            inspect_checkpoint(path, &checkpoint, kind(path, &checkpoint), output)
         }
     };
     Ok((value?, true))
@@ -101,7 +108,19 @@ fn inspect_config(path: &Path, output: &Output) -> Result<Value, CliError> {
     let (specs, architecture) = if PriorConfig::is_prior(&text) {
         let config = super::prior::prior_config(path, output)?;
         let model = PriorModel::new(&config.prior);
-        (parameter_specs(&model), prior_architecture(&config.prior))
+        (
+            prior::parameter_specs(&model),
+            prior_architecture(&config.prior),
+        )
+    } else if TransformCodecConfig::is_transform_codec(&text) {
+        let config = TransformCodecConfig::load(path)?;
+        let codec = TransformCodec::new(&config.model);
+        let specs = transform_codec::parameter_specs(&codec);
+        (specs, codec_architecture(&config.model))
+    } else if MaskedLmConfig::is_masked_lm(&text) {
+        let config = MaskedLmConfig::from_toml(&text).in_(path.display())?;
+        let specs = masked_lm::parameter_specs(&MaskedLm::new(&config.masked_lm));
+        (specs, lm_architecture(&config.masked_lm))
     } else {
         let (config, notices) = Config::load(path)?;
         for notice in notices {
@@ -136,6 +155,7 @@ fn inspect_config(path: &Path, output: &Output) -> Result<Value, CliError> {
 fn inspect_checkpoint(
     path: &Path,
     checkpoint: &Checkpoint,
+    Kind { name, details }: Kind,
     output: &Output,
 ) -> Result<Value, CliError> {
     let Checkpoint {
@@ -144,7 +164,6 @@ fn inspect_checkpoint(
         metadata,
         source,
     } = checkpoint;
-    let Kind { name, details } = kind(path, checkpoint);
     let elements: usize = tensors.values().map(HostTensor::element_count).sum();
     let bytes: usize = tensors.values().map(|tensor| tensor.bytes().len()).sum();
     let non_finite: Vec<&String> = tensors
@@ -212,159 +231,4 @@ fn say_tensors(tensors: &[Value], output: &Output) -> Result<(), CliError> {
         ))?;
     }
     Ok(())
-}
-
-/// What a checkpoint was recognised as, and what more there is to say of it.
-struct Kind {
-    name: &'static str,
-    details: Vec<String>,
-}
-
-fn kind(path: &Path, checkpoint: &Checkpoint) -> Kind {
-    if TokenFile::is_token_file(checkpoint) {
-        let text = |key: &str| {
-            checkpoint
-                .metadata
-                .get(key)
-                .map_or("unknown", String::as_str)
-        };
-        let pictures = (0..).map_while(|n| checkpoint.metadata.get(&format!("pictures.{n}")));
-        let details = vec![
-            format!(
-                "made by the model {} ({})",
-                text("model_name"),
-                text("model")
-            ),
-            format!("{} pictures", pictures.count()),
-        ];
-        return Kind {
-            name: "token file",
-            details,
-        };
-    }
-    if let Ok(training) = TrainingCheckpoint::of(path, checkpoint) {
-        let mut details = vec![format!("{} steps done", training.step)];
-        if let Ok(config) = Config::from_toml(&training.settings) {
-            details.push(architecture(&config));
-        } else if let Ok(config) = PriorConfig::from_toml(&training.settings) {
-            details.push(prior_architecture(&config.prior));
-        }
-        return Kind {
-            name: "checkpoint of a training",
-            details,
-        };
-    }
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    if let Ok(prior) = PriorFile::from_checkpoint(&name.to_string_lossy(), path, checkpoint) {
-        let details = vec![
-            prior_architecture(&prior.config.prior),
-            format!("{} parameters", prior.parameter_count()),
-            format!(
-                "fingerprint {:016x}, for tokens of {}",
-                prior.fingerprint(),
-                prior.tokenizer
-            ),
-        ];
-        return Kind {
-            name: "prior",
-            details,
-        };
-    }
-    match ModelFile::from_checkpoint(&name.to_string_lossy(), path, checkpoint) {
-        Ok(model) => {
-            let fingerprint = fingerprint(model.tokenizer.config(), &model.parameters);
-            let details = vec![
-                architecture(&model.config),
-                format!("{} parameters", model.parameter_count()),
-                format!("fingerprint {fingerprint}"),
-            ];
-            return Kind {
-                name: "tokenizer model",
-                details,
-            };
-        }
-        Err(error) if checkpoint.metadata.contains_key("config") => {
-            return Kind {
-                name: "tokenizer model that cannot be used",
-                details: vec![error.to_string()],
-            };
-        }
-        Err(_) => {}
-    }
-    match guess(checkpoint) {
-        Some(details) => Kind {
-            name: "tokenizer weights without a configuration",
-            details: vec![details],
-        },
-        None => Kind {
-            name: "tensors of no known kind",
-            details: Vec::new(),
-        },
-    }
-}
-
-/// The architecture that the shapes of a tokenizer's weights tell.
-fn guess(checkpoint: &Checkpoint) -> Option<String> {
-    let shape = |name: &str| checkpoint.tensors.get(name).map(|tensor| tensor.shape());
-    let [width, pixels] = *shape("encoder.conv1.weight")? else {
-        return None;
-    };
-    let [bits, _] = *shape("quant_embed.weight")? else {
-        return None;
-    };
-    let [tokens, _] = *shape("encoder.positional_embedding")? else {
-        return None;
-    };
-    let blocks = |half: &str| {
-        let block = |n: usize| format!("{half}.transformer.resblocks.{n}.ln_1.weight");
-        (0..).take_while(|&n| shape(&block(n)).is_some()).count()
-    };
-    let patch = ((pixels / 3) as f64).sqrt().round();
-    Some(format!(
-        "by its shapes: patch {patch}, width {width}, {}+{} layers, {tokens} tokens of {bits} features",
-        blocks("encoder"),
-        blocks("decoder")
-    ))
-}
-
-/// A prior in one line.
-fn prior_architecture(prior: &PriorModelConfig) -> String {
-    format!(
-        "prior of tokens of {} bits in {} sub-tokens; tiles of {side}x{side}, slope {}; width {}, {} layers, {} heads",
-        prior.bits,
-        prior.sub_tokens(),
-        prior.slope,
-        prior.width,
-        prior.layers,
-        prior.heads,
-        side = prior.side,
-    )
-}
-
-/// A tokenizer in one line.
-fn architecture(config: &Config) -> String {
-    let model = &config.model;
-    let vit = &model.encoder;
-    let quantizer = match &model.quantizer {
-        QuantizerConfig::Bsq(bsq) => {
-            format!("BSQ of {} bits in {} groups", bsq.embed_dim, bsq.groups())
-        }
-        QuantizerConfig::Vq(vq) => {
-            format!("VQ of {} codes in {} dimensions", vq.n_embed, vq.embed_dim)
-        }
-    };
-    let bits = model.quantizer.bits_per_token() as f64;
-    let size = vit.image_size;
-    format!(
-        "{quantizer}; {}x{} windows, patch {}, {} tokens, {:.4} bits per pixel; width {}, {}+{} layers, {} heads",
-        size.width,
-        size.height,
-        vit.patch_size,
-        vit.tokens(),
-        bits / (vit.patch_size * vit.patch_size) as f64,
-        vit.width,
-        vit.layers,
-        model.decoder.layers,
-        vit.heads
-    )
 }

@@ -1,65 +1,82 @@
 //! `bsq train`: from photos to a tokenizer, a prior or a masked language model of one, or a transform codec.
 
+mod bar;
+mod configuration;
+
+pub use configuration::config_text;
+
 use super::Verdict;
 use super::device::DeviceArgument;
-use super::error::CliError;
+use super::error::{CliError, Context};
 use super::interrupt;
 use super::model::ModelArgument;
 use super::output::Output;
-use super::train_bar::Bar;
+use bar::Bar;
 use bsq::config::{
-    Config, DataConfig, MaskedLmConfig, MaskedLmDefaults, PriorConfig, TransformCodecConfig,
-    shipped, shipped_names,
+    Config, DataConfig, MaskedLmConfig, MaskedLmDefaults, PriorConfig, TrainConfig,
+    TransformCodecConfig,
 };
 use bsq::data::LabelledPictures;
-use bsq::prior::token_bits;
+use bsq::pipeline::{ModelFile, fingerprint};
+use bsq::pretrained;
+use bsq::prior::{PriorFile, token_bits};
 use bsq::train::{
     self, Notes, Progress, TokenSource, TrainError, TrainOptions, TrainOutcome, TrainRun,
 };
 use bsq_nn::train::TrainError as Loop;
 use bsq_runtime::Device;
+use bsq_runtime::checkpoint::Weights;
 use clap::Args;
-use serde_json::json;
+use configuration::{shipped_here, tokenizer_config};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Trains a tokenizer or a transform codec on pictures, or a prior or a masked language model on tokens.
+/// Trains a codec or a tokenizer on pictures, or a prior or a masked language model on tokens.
 #[derive(Args)]
 #[command(long_about = "\
-Trains a tokenizer or a transform codec on pictures, or a prior or a masked language model on tokens.
+Trains a codec or a tokenizer on pictures, or a prior or a masked language model on tokens.
 
-A configuration is a .toml file, a .yaml file of the reference implementation, or the name of \
-one that ships: default, bsq36, bsq18, video36, prior, prior_paper, transform_codec, \
-transform_codec_ms_ssim, fashion, fashion_masked_lm. One with a section [transform_codec] is that of \
-a transform codec, transform and probabilities in one model; one with a section [prior] is that of a prior, which `bsq encode` codes tokens with. It learns from the \
-tokens of random crops of the pictures, or from files of tokens; --model says whose tokens. One with a \
-section [masked_lm] is that of a masked language model, which `bsq generate` makes pictures with: it \
-learns from the tokens of whole pictures with classes, a folder for each class or IDX files.
+`bsq train default --data photos --out run` makes a codec of a folder of photos: `bsq encode --model run` \
+and `bsq decode --model run` take the folder. A configuration is a .toml file (`bsq init` writes one), a \
+.yaml file of the reference implementation, or the name of one that ships:
+
+  default                  the transform codec: transform and probabilities in one model
+  default_ms_ssim          its second stage: --init-from the first
+  bsq36, bsq18, default-1  tokenizers of 36, 18 and 36 bits a patch
+  video36                  a tokenizer of clips: --init-from bsq36
+  prior, prior_paper       priors, which tokens are coded with: --model says whose
+  fashion                  a tokenizer of pictures of 32x32 pixels
+  fashion_masked_lm        a masked language model, which `bsq generate` makes pictures with; it \
+learns from pictures with classes: a folder for each class, or IDX files
+  bsq_256_b36g36, ...      tokenizers of the paper
+
+With --prior a prior over a tokenizer's tokens is trained when the tokenizer is done, into the folder \
+`prior` of the training's; `bsq encode --model run` finds it there.
 
 Pictures that cannot be read are left out and named. Links in the folder are followed, and every \
-picture is taken once, whatever leads to it.
+picture is taken once, whatever leads to it. --val names a folder of other pictures to evaluate on, and \
+--val-fraction keeps a part of the folder for that.
 
 The folder of the training gets the complete configuration, a log (JSON lines, and TensorBoard events) and \
-checkpoint.safetensors, which `bsq reconstruct --model` or `bsq encode --prior` reads and --resume goes on from. A \
-training that is killed at any moment and resumed gives the same bits as one that is not; Ctrl-C \
-finishes the step and saves first.
+checkpoint.safetensors, which --model reads and --resume goes on from. A training that is killed at any \
+moment and resumed gives the same bits as one that is not; Ctrl-C finishes the step and saves first.
 
 --resume takes a configuration whose rates, schedule, clipping, steps, intervals or loss weights \
 have changed, and says what has; so a training that is done goes on with a higher max_iter. Another \
 model, or other data, is refused. --init-from begins a new training with the weights of another.")]
 #[command(after_long_help = "\
 Examples:
-  bsq train config.toml --data photos --out run
-  bsq train config.toml --data photos --out run --resume
+  bsq train default --data photos --out run
+  bsq train default --data photos --out run --resume
+  bsq train default --data photos --out mine --init-from default --val-fraction 0.1
+  bsq train default_ms_ssim --data photos --out run2 --init-from run
+  bsq train bsq36 --data photos --out run --prior prior --val more_photos
   bsq train config.toml --data photos --out trial --steps 100
   bsq train config.toml --data photos --out run --device cuda
-  bsq train default --data photos --out run --val more_photos
-  bsq train config.toml --data photos --out finer --init-from run
-  bsq train transform_codec --data photos --out run --val more_photos
-  bsq train transform_codec_ms_ssim --data photos --out run2 --init-from run
-  bsq train prior.toml --data photos --out run
+  bsq train prior --model bsq18 --data photos --out prior18
+  bsq train prior --model my.safetensors --tokens all.safetensors --out run
   bsq train fashion --data /usr/share/datasets/fashion-mnist --out tokenizer
-  bsq train fashion_masked_lm --data pictures_by_class --model tokenizer --out run
-  bsq train prior.toml --tokens all.safetensors --model my.safetensors --out run")]
+  bsq train fashion_masked_lm --data pictures_by_class --model tokenizer --out run")]
 pub struct Arguments {
     /// What to train and how: a file, or the name of a configuration that ships
     #[arg(value_name = "CONFIG")]
@@ -93,6 +110,13 @@ pub struct Arguments {
     /// Folder of pictures to evaluate on while training [default: data.val_root]
     #[arg(long, value_name = "DIR")]
     val: Option<PathBuf>,
+    /// Share of the pictures to keep apart and evaluate on while training, from 0 to 1
+    #[arg(long, value_name = "SHARE", conflicts_with = "val", value_parser = share)]
+    val_fraction: Option<f64>,
+    /// When a tokenizer is done, train a prior over its tokens: a configuration, or the name of one
+    /// that ships (prior)
+    #[arg(long, value_name = "CONFIG", conflicts_with = "tokens")]
+    prior: Option<PathBuf>,
     /// Stop when N steps are done, counted from the very first, whatever optimizer.max_iter says;
     /// schedules stay as they are
     #[arg(long, value_name = "N")]
@@ -109,6 +133,14 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     let at = (arguments.device.open(output)?, output);
     let stop = interrupt::finish_first();
+    let is_stopped = || stop.load(std::sync::atomic::Ordering::Relaxed);
+    let is_tokenizer = Config::is_tokenizer(&text);
+    if arguments.prior.is_some() && !is_tokenizer {
+        return Err(CliError::new(format_args!(
+            "--prior is for tokenizers, and {} is no configuration of one",
+            arguments.config.display()
+        )));
+    }
     let outcome = if PriorConfig::is_prior(&text) {
         train_prior(&arguments, at, &mut *progress)?
     } else if MaskedLmConfig::is_masked_lm(&text) {
@@ -118,38 +150,40 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     } else {
         train_tokenizer(&arguments, at, &mut *progress)?
     };
-    let interrupted = stop.load(std::sync::atomic::Ordering::Relaxed);
-    output.say(format_args!(
-        "{}: step {}",
-        outcome.checkpoint.display(),
-        outcome.step
-    ))?;
-    output.value(&json!({
-        "checkpoint": outcome.checkpoint,
-        "step": outcome.step,
-        "loss": outcome.loss,
-        "broken_pictures": outcome.broken,
-        "interrupted": interrupted,
-    }))?;
-    Ok(match interrupted {
+    say(&outcome, output)?;
+    let mut value = value_of(&outcome);
+    if let Some(prior) = arguments.prior.as_ref().filter(|_| !is_stopped()) {
+        let outcome = train_prior_of(&arguments, prior, at, &mut *progress)?;
+        say(&outcome, output)?;
+        value["prior"] = value_of(&outcome);
+    }
+    value["interrupted"] = is_stopped().into();
+    output.value(&value)?;
+    Ok(match is_stopped() {
         true => Verdict::Interrupted,
         false => Verdict::Good,
     })
 }
 
-/// The text of a configuration file; none of one that whoever reads it in earnest will refuse.
-fn config_text(config: &Path) -> Result<String, CliError> {
-    let name = config.to_string_lossy();
-    match shipped_here(config) {
-        Some(text) => Ok(text.to_string()),
-        None if config.exists() => Ok(std::fs::read_to_string(config).unwrap_or_default()),
-        None => {
-            let names: Vec<&str> = shipped_names().collect();
-            Err(CliError::new(format_args!(
-                "{name}: neither a file nor a configuration that ships ({})",
-                names.join(", ")
-            )))
-        }
+fn say(outcome: &TrainOutcome, output: &Output) -> Result<(), CliError> {
+    let (checkpoint, step) = (outcome.checkpoint.display(), outcome.step);
+    output.say(format_args!("{checkpoint}: step {step}"))
+}
+
+fn value_of(outcome: &TrainOutcome) -> Value {
+    json!({
+        "checkpoint": outcome.checkpoint,
+        "step": outcome.step,
+        "loss": outcome.loss,
+        "broken_pictures": outcome.broken,
+    })
+}
+
+/// A share that leaves something.
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        _ => Err("a number between 0 and 1".to_string()),
     }
 }
 
@@ -159,11 +193,26 @@ impl Arguments {
         if let Some(folder) = &self.val {
             config.val_root = Some(folder.clone());
         }
+        if let Some(share) = self.val_fraction {
+            (config.val_root, config.val_fraction) = (None, share);
+        }
         self.folder(config).ok_or_else(|| {
             CliError::new(
                 "no pictures to train on: give --data, or data.train_root in the configuration",
             )
         })
+    }
+
+    /// Pictures to evaluate on were given: they are not for nothing.
+    fn evaluate(&self, train: &mut TrainConfig, output: &Output) {
+        let is_asked = self.val.is_some() || self.val_fraction.is_some();
+        if is_asked && train.eval_freq == 0 {
+            train.eval_freq = train.save_freq.max(1);
+            let every = train.eval_freq;
+            output.note(format_args!(
+                "train.eval_freq is 0: evaluating every {every} steps"
+            ));
+        }
     }
 
     fn folder(&self, config: &DataConfig) -> Option<PathBuf> {
@@ -176,10 +225,7 @@ fn train_tokenizer(
     at: (Device, &Output),
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
-    let (mut config, notices) = match shipped_here(&arguments.config) {
-        Some(text) => (Config::from_toml(text)?, Vec::new()),
-        None => Config::load(&arguments.config)?,
-    };
+    let (mut config, notices) = tokenizer_config(&arguments.config)?;
     // What makes it impossible is said before what is of no effect.
     train::check_supported(&config)?;
     for notice in notices {
@@ -196,6 +242,7 @@ fn train_tokenizer(
         return Err(CliError::new(message));
     }
     let data = arguments.pictures(&mut config.data)?;
+    arguments.evaluate(&mut config.train, at.1);
     let (task, options) = task(config, data, arguments, at);
     train::run_with(&task, &options, progress).map_err(with_option)
 }
@@ -208,11 +255,11 @@ fn train_prior(
     let tokenizer = arguments.model.open(at.1)?;
     let bits = token_bits(tokenizer.tokenizer.config());
     let config = match shipped_here(&arguments.config) {
-        Some(text) => PriorConfig::from_toml(text)?,
+        Some(text) => PriorConfig::from_toml_for(text, bits)?,
         None => PriorConfig::load_for(&arguments.config, bits)?,
     };
-    if arguments.val.is_some() {
-        let message = "--val is for tokenizers: a prior is not evaluated while it trains";
+    if arguments.val.is_some() || arguments.val_fraction.is_some() {
+        let message = "--val and --val-fraction are for codecs and tokenizers: a prior is not evaluated while it trains";
         return Err(CliError::new(message));
     }
     let source = match (arguments.tokens.is_empty(), arguments.folder(&config.data)) {
@@ -227,12 +274,72 @@ fn train_prior(
     train::run_prior_with(&task, &options, &tokenizer, &source, progress).map_err(with_option)
 }
 
+/// The prior of the tokenizer that has just been trained, from the same pictures.
+fn train_prior_of(
+    arguments: &Arguments,
+    config: &Path,
+    at: (Device, &Output),
+    progress: &mut dyn Progress,
+) -> Result<TrainOutcome, CliError> {
+    let tokenizer = pretrained::open(&arguments.out.to_string_lossy(), Weights::Ema)?;
+    let bits = token_bits(tokenizer.tokenizer.config());
+    let mut config = match shipped_here(config) {
+        Some(text) => PriorConfig::from_toml_for(text, bits)?,
+        None => PriorConfig::load_for(config, bits)?,
+    };
+    // What the tokenizer did not learn from, its prior does not either.
+    config.data.val_fraction = tokenizer.config.data.val_fraction;
+    let folder = arguments
+        .data
+        .clone()
+        .or(tokenizer.config.data.train_root.clone());
+    let folder =
+        folder.ok_or_else(|| CliError::new("no pictures to train a prior on: give --data"))?;
+    let (mut task, mut options) = task(config, PathBuf::new(), arguments, at);
+    task.out = pretrained::prior_folder(&arguments.out);
+    options.init_from = None;
+    if pretrained::weights_file(&task.out).exists() {
+        options.init_from = set_aside(&task.out, &tokenizer, at.1)?;
+        task.resume &= options.init_from.is_none();
+    } else {
+        task.resume = false;
+    }
+    let source = TokenSource::Pictures(folder);
+    train::run_prior_with(&task, &options, &tokenizer, &source, progress).map_err(with_option)
+}
+
+/// Moves a prior away that knows the tokens of the tokenizer as it was before it learned more; gives where
+/// it lies then.
+fn set_aside(
+    prior: &Path,
+    tokenizer: &ModelFile,
+    output: &Output,
+) -> Result<Option<String>, CliError> {
+    let own = fingerprint(tokenizer.tokenizer.config(), &tokenizer.parameters);
+    if PriorFile::open(&pretrained::weights_file(prior))?.tokenizer == own {
+        return Ok(None);
+    }
+    let names = (1..).map(|number| match number {
+        1 => prior.with_file_name("prior-before"),
+        number => prior.with_file_name(format!("prior-before-{number}")),
+    });
+    let mut free = names.filter(|path| !path.exists());
+    let before = free.next().expect("there are names without end");
+    std::fs::rename(prior, &before).in_(prior.display())?;
+    let before = before.display().to_string();
+    output.note(format_args!(
+        "the tokenizer has changed: its prior begins again, with the weights of {before}"
+    ));
+    Ok(Some(before))
+}
+
 fn train_masked_lm(
     arguments: &Arguments,
     at: (Device, &Output),
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
-    if arguments.val.is_some() || !arguments.tokens.is_empty() {
+    let val = arguments.val.is_some() || arguments.val_fraction.is_some();
+    if val || !arguments.tokens.is_empty() {
         let message = "--val and --tokens are not for a masked language model: it learns from pictures with classes (--data), and is not evaluated while it trains";
         return Err(CliError::new(message));
     }
@@ -267,16 +374,9 @@ fn train_transform_codec(
         return Err(CliError::new(message));
     }
     let data = arguments.pictures(&mut config.data)?;
+    arguments.evaluate(&mut config.train, at.1);
     let (task, options) = task(config, data, arguments, at);
     train::run_transform_codec(&task, &options, progress).map_err(with_option)
-}
-
-/// The configuration that ships under a name, unless there is a file of that name.
-fn shipped_here(config: &Path) -> Option<&'static str> {
-    match config.exists() {
-        true => None,
-        false => shipped(&config.to_string_lossy()),
-    }
 }
 
 /// What stopped a training, with the option that answers it.

@@ -1,0 +1,83 @@
+//! `-` in the place of a file: standard input and standard output.
+
+use super::error::{CliError, Context};
+use super::output::Output;
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Files that stand for standard input and output while a command runs.
+pub struct Standard {
+    _folder: TempDir,
+    /// What goes to standard output in the end.
+    result: Option<PathBuf>,
+}
+
+/// Puts files in the place of `-`: for an input one that holds all of standard input, for the output one
+/// named `result` that [`finish`](Standard::finish) prints. An input `-` without an output goes to
+/// standard output. `None` if there is no `-`.
+pub fn take(
+    inputs: &mut [PathBuf],
+    given: &mut Option<PathBuf>,
+    result: &str,
+    output: &Output,
+) -> Result<Option<Standard>, CliError> {
+    let is_standard = |path: &Path| path.as_os_str() == "-";
+    let of_input = inputs.iter().filter(|path| is_standard(path)).count();
+    let is_output = match given {
+        Some(path) => is_standard(path),
+        None => of_input > 0,
+    };
+    if of_input == 0 && !is_output {
+        return Ok(None);
+    }
+    let several = "standard input or output (-) is one file: give it alone";
+    if inputs.len() > 1 {
+        return Err(CliError::new(several));
+    }
+    if is_output && output.is_json() {
+        let message = "--json prints on standard output too: name a file with -o";
+        return Err(CliError::new(message));
+    }
+    if is_output && io::stdout().is_terminal() {
+        let message = "standard output is a terminal, which shows no such file: name one with -o";
+        return Err(CliError::new(message));
+    }
+    let folder = tempfile::tempdir().in_("a temporary folder")?;
+    if of_input > 0 {
+        let path = folder.path().join("standard input");
+        let mut file = File::create(&path).in_(path.display())?;
+        io::copy(&mut io::stdin().lock(), &mut file).in_("standard input")?;
+        inputs[0] = path;
+    }
+    let result = is_output.then(|| folder.path().join(result));
+    if let Some(path) = &result {
+        *given = Some(path.clone());
+    }
+    let standard = Standard {
+        _folder: folder,
+        result,
+    };
+    Ok(Some(standard))
+}
+
+impl Standard {
+    /// Whether the result goes to standard output, and what is said therefore elsewhere.
+    pub fn prints(&self) -> bool {
+        self.result.is_some()
+    }
+
+    /// Prints what was written for standard output.
+    pub fn finish(self) -> Result<(), CliError> {
+        let Some(path) = &self.result else {
+            return Ok(());
+        };
+        let mut file = File::open(path).in_("standard output")?;
+        let copied = io::copy(&mut file, &mut io::stdout().lock());
+        copied.map(drop).map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => CliError::BrokenPipe,
+            _ => CliError::Output(format!("standard output: {error}")),
+        })
+    }
+}
