@@ -1,10 +1,11 @@
 //! How well a model reconstructs the pictures of a folder, at their own size.
 
 use super::TrainError;
+use super::samples_shown::{SAMPLES, beside};
 use crate::config::Config;
 use crate::data::Listing;
-use crate::image_io::{ImageSize, Picture, PixelRange, Windows, load, to_planar};
-use crate::metrics::psnr;
+use crate::image_io::{ImageSize, Picture, PixelRange, Windows, from_planar, load, to_planar};
+use crate::metrics::{psnr, ssim};
 use crate::tokenizer::Tokenizer;
 use bsq_ir::{DType, Graph, Scope};
 use bsq_runtime::executor::Tensors;
@@ -30,18 +31,28 @@ pub struct PictureScore {
     pub path: PathBuf,
     /// Decibels, unrounded reconstruction.
     pub psnr: f64,
+    /// Structural similarity.
+    pub ssim: f64,
 }
 
 /// The figures of all pictures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     pub pictures: Vec<PictureScore>,
+    /// The middles of the first pictures, each beside its reconstruction, to look at.
+    pub samples: Vec<Picture>,
 }
 
 impl Evaluation {
     /// The mean of the pictures' PSNR.
     pub fn psnr(&self) -> f64 {
         let sum: f64 = self.pictures.iter().map(|picture| picture.psnr).sum();
+        sum / self.pictures.len() as f64
+    }
+
+    /// The mean of the pictures' SSIM.
+    pub fn ssim(&self) -> f64 {
+        let sum: f64 = self.pictures.iter().map(|picture| picture.ssim).sum();
         sum / self.pictures.len() as f64
     }
 }
@@ -104,14 +115,26 @@ impl Evaluator {
                 session
             }
         };
-        let mut scores = Vec::new();
+        let (mut scores, mut samples) = (Vec::new(), Vec::new());
         for (path, picture) in &self.pictures {
             let planes = reconstruct(session, picture, self.window, self.range)?;
-            let psnr = psnr(&to_planar(picture, PixelRange::MinusOneToOne), &planes);
-            let path = path.clone();
-            scores.push(PictureScore { path, psnr });
+            let original = to_planar(picture, PixelRange::MinusOneToOne);
+            let shape = [3, picture.height, picture.width];
+            scores.push(PictureScore {
+                path: path.clone(),
+                psnr: psnr(&original, &planes),
+                ssim: ssim(&original, &planes, shape),
+            });
+            if samples.len() < SAMPLES {
+                let (width, height) = (picture.width, picture.height);
+                let found = from_planar(&planes, width, height, PixelRange::MinusOneToOne);
+                samples.push(beside(picture, &found));
+            }
         }
-        Ok(Evaluation { pictures: scores })
+        Ok(Evaluation {
+            pictures: scores,
+            samples,
+        })
     }
 }
 

@@ -16,6 +16,7 @@ mod prior;
 mod program;
 mod run;
 mod samples;
+mod samples_shown;
 mod start;
 mod task;
 mod tokenizer;

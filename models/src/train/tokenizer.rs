@@ -1,6 +1,7 @@
 //! Training a tokenizer on a folder of pictures.
 
 use super::adversary::{Adversary, FACTOR, check_supported};
+use super::samples_shown::logged;
 use super::task::{ADVICE, changed, check_freeze, evaluator, hints, refuse_split};
 use super::{
     Evaluator, Progress, StepProgram, TrainError, TrainOptions, TrainOutcome, TrainRun, start,
@@ -230,12 +231,13 @@ impl Task for TokenizerTask<'_> {
         let Some(evaluator) = &mut self.evaluator else {
             return Ok(None);
         };
-        let psnr = evaluator
-            .evaluate(&state()?.parameters(Weights::Ema))?
-            .psnr();
+        let evaluation = evaluator.evaluate(&state()?.parameters(Weights::Ema))?;
+        let (psnr, ssim) = (evaluation.psnr(), evaluation.ssim());
         Ok(Some(Evaluated {
-            line: format!("{psnr:.3} dB"),
-            scalars: vec![("eval/psnr", psnr)],
+            line: format!("{psnr:.3} dB, SSIM {ssim:.4}"),
+            scalars: vec![("eval/psnr", psnr), ("eval/ssim", ssim)],
+            pictures: logged(evaluation.samples),
+            score: Some("eval/psnr"),
         }))
     }
 }

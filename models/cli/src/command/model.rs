@@ -153,6 +153,12 @@ fn open_with(name: &str, key: Option<&str>, config: Option<Config>) -> Result<Mo
             shipped.join(", ")
         )));
     }
+    let extension = Path::new(name).extension().map(|e| e.to_ascii_lowercase());
+    if extension.is_some_and(|e| e == "toml" || e == "yaml" || e == "yml") {
+        return Err(CliError::new(format_args!(
+            "{name}: a configuration, which has no weights: train it (bsq train {name} --data PHOTOS --out RUN), or name weights and give it as --config"
+        )));
+    }
     let weights = Weights::Ema;
     let selection = Selection { weights, key };
     Ok(match config {

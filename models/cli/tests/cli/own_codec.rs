@@ -264,6 +264,10 @@ fn models_are_exported_for_use_and_for_pytorch() {
         ],
     );
     bench.refused(
+        &["reconstruct", "a.png", "--model", "c.toml"],
+        &["c.toml: a configuration, which has no weights", "--config"],
+    );
+    bench.refused(
         &[
             "export-model",
             "model.safetensors",

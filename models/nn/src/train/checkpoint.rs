@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// The checkpoint's name in the folder of a training.
 pub const FILE_NAME: &str = "checkpoint.safetensors";
 
+/// The name of the checkpoint that did best in an evaluation, in the same folder.
+pub const BEST_NAME: &str = "best.safetensors";
+
 /// What a file of this kind calls itself.
 const FORMAT: &str = "bsq training";
 

@@ -37,12 +37,12 @@ mod training;
 mod unused;
 
 pub use change::Change;
-pub use checkpoint::{FILE_NAME, Identity, TrainingCheckpoint};
+pub use checkpoint::{BEST_NAME, FILE_NAME, Identity, TrainingCheckpoint};
 pub use divergence::{Advice, Sign};
 pub use error::TrainError;
 pub use folder::TrainingFolder;
 pub use progress::{Notes, Progress, Silent};
 pub use run::{LoopSettings, TrainOutcome, train};
-pub use task::{Evaluated, Part, Program, State, Task, Turn};
+pub use task::{Evaluated, LoggedPicture, Part, Program, State, Task, Turn};
 pub use training::Training;
 pub use unused::unused_note;

@@ -18,6 +18,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 /// Batches that wait for the optimizer.
 const READ_AHEAD: usize = 3;
@@ -165,6 +166,10 @@ pub fn train<T: Task>(
         interval: Interval::default(),
         rising: Rising::default(),
         loss: None,
+        began: done,
+        started: Instant::now(),
+        last,
+        keeps: None,
     };
     if settings.save_start && !goes_on {
         steps.save_start()?;

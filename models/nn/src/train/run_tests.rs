@@ -3,7 +3,9 @@
 use super::*;
 use crate::data::{by_step, from_iterator};
 use crate::optimizer::{AdamW, adamw};
-use crate::train::{Sign, Silent, Training, TrainingCheckpoint};
+use crate::train::{
+    BEST_NAME, Evaluated, LoggedPicture, Sign, Silent, Training, TrainingCheckpoint,
+};
 use bsq_ir::{DType, Graph};
 use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::Weights;
@@ -92,6 +94,56 @@ fn a_resumed_training_ends_with_the_bits_of_one_that_was_not_stopped() {
     assert_eq!(outcome.unwrap().step, 6);
     let read = |folder: &Path| TrainingCheckpoint::read(folder.join(crate::train::FILE_NAME));
     assert_eq!(read(whole.path()).unwrap(), read(parts.path()).unwrap());
+}
+
+/// What an evaluation would say of a number that is right at 0.7.
+fn score(checkpoint: &TrainingCheckpoint) -> Result<Evaluated, crate::BoxError> {
+    let number: f32 = checkpoint.tensors["number"].as_slice::<f32>()?[0];
+    let picture = LoggedPicture {
+        tag: "sample".into(),
+        width: 1,
+        height: 1,
+        png: vec![checkpoint.step as u8],
+    };
+    Ok(Evaluated {
+        line: format!("{number}"),
+        scalars: vec![("eval/score", -f64::from((number - 0.7).abs()))],
+        pictures: vec![picture],
+        score: Some("eval/score"),
+    })
+}
+
+#[test]
+fn the_best_checkpoint_is_kept_and_a_page_shows_the_training() {
+    let folder = tempfile::tempdir().unwrap();
+    // From 0.5 up by an eighth a step: nearest to 0.7 after two.
+    let ones = || {
+        from_iterator((0..).map(|_: i32| vec![("target", HostTensor::scalar(9.0_f32).unwrap())]))
+    };
+    let first = training(folder.path()).steps(3).evaluate_every(1, score);
+    let mut lines = Heard::default();
+    first.run(ones(), &mut lines).unwrap();
+    let evaluated = |line: &&String| line.starts_with("step ");
+    assert_eq!(lines.0.iter().filter(evaluated).count(), 4, "{:?}", lines.0);
+    let best = || TrainingCheckpoint::read(folder.path().join(BEST_NAME)).unwrap();
+    let (step, number) = (best().step, best().tensors["number"].clone());
+    assert_eq!(step, 2, "{number:?}");
+    // A resumed training remembers it.
+    let second = training(folder.path())
+        .resume(true)
+        .log_every(2)
+        .evaluate_every(2, score);
+    second.run(ones(), &mut Silent).unwrap();
+    assert_eq!((best().step, &best().tensors["number"]), (step, &number));
+    let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(
+        page.contains("Step 6 of 6") && page.contains("sample, step 0"),
+        "{page}"
+    );
+    assert!(
+        page.contains("sample, step 6") && page.contains("loss"),
+        "{page}"
+    );
 }
 
 #[test]

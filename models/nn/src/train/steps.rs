@@ -1,16 +1,17 @@
 //! A training under way: steps, the log, and checkpoints that have proved themselves.
 
-use super::checkpoint::{Candidate, FILE_NAME, Identity, Position};
+use super::checkpoint::{BEST_NAME, Candidate, FILE_NAME, Identity, Position};
 use super::divergence::{Sign, are_too_large, is_hopeless, largest, not_finite};
 use super::parts::Parts;
 use super::rising::Rising;
 use super::run::LoopSettings;
-use super::task::{Evaluated, Task};
+use super::task::Task;
 use super::{Progress, TrainError, TrainingCheckpoint};
 use crate::BoxError;
 use crate::data::{Batches, DataFingerprint};
-use crate::train_log::TrainLog;
+use crate::train_log::{Place, TrainLog};
 use bsq_runtime::HostTensor;
+use bsq_runtime::atomic_file::write_atomically;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -40,6 +41,13 @@ pub(super) struct Steps<'a, T> {
     pub rising: Rising,
     /// Of the last step.
     pub loss: Option<f32>,
+    /// Steps that were done when this run began, and when that was.
+    pub began: u64,
+    pub started: Instant,
+    /// Steps that it ends with.
+    pub last: u64,
+    /// The steps whose checkpoint is to be kept as the best, once it is one.
+    pub keeps: Option<u64>,
 }
 
 /// What has happened since the last line of the log.
@@ -73,6 +81,9 @@ impl<T: Task> Steps<'_, T> {
         progress: &mut dyn Progress,
     ) -> Result<(), TrainError> {
         let mut last = last;
+        if self.position.done == 0 && self.settings.evaluate_every > 0 {
+            self.evaluate(progress)?;
+        }
         for (step, batch) in batches {
             data.notices().iter().for_each(|line| progress.note(line));
             let batch = match batch {
@@ -103,11 +114,13 @@ impl<T: Task> Steps<'_, T> {
                 note.iter().for_each(|line| progress.note(line));
                 self.propose()?;
             }
-            if due(self.position.done, self.settings.evaluate_every) {
+            let every = self.settings.evaluate_every;
+            let is_end = self.position.done == last && every > 0;
+            if is_end || due(self.position.done, every) {
                 self.evaluate(progress)?;
             }
         }
-        Ok(())
+        self.write_page()
     }
 
     /// Runs the program of a step. Its loss is that of the parameters before the update.
@@ -243,8 +256,21 @@ impl<T: Task> Steps<'_, T> {
             let done = candidate.done;
             candidate.replace()?;
             (self.saved, self.has_checkpoint) = (done, true);
+            if self.keeps.take_if(|step| *step == done).is_some() {
+                self.keep_best()?;
+            }
         }
         Ok(())
+    }
+
+    /// Copies the checkpoint to where the best one is kept.
+    fn keep_best(&self) -> Result<(), TrainError> {
+        let folder = &self.settings.folder;
+        let (path, best) = (folder.join(FILE_NAME), folder.join(BEST_NAME));
+        let copied = std::fs::File::open(&path).and_then(|mut checkpoint| {
+            write_atomically(&best, |file| std::io::copy(&mut checkpoint, file).map(drop))
+        });
+        copied.map_err(|reason| TrainError::Unwritable { path: best, reason })
     }
 
     fn count(&mut self, outputs: &Outputs) -> Result<(), TrainError> {
@@ -277,7 +303,8 @@ impl<T: Task> Steps<'_, T> {
         line.push(("train/lr", lr));
         line.push(("train/images_per_second", images as f64 / seconds));
         line.push(("train/seconds", seconds));
-        Ok(self.log.scalars(self.position.done, &line)?)
+        self.log.scalars(self.position.done, &line)?;
+        self.write_page()
     }
 
     fn evaluate(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
@@ -293,11 +320,34 @@ impl<T: Task> Steps<'_, T> {
             })
         };
         let evaluated = self.task.evaluate(&state).map_err(TrainError::Task)?;
-        if let Some(Evaluated { line, scalars }) = evaluated {
-            progress.note(&format!("step {done}: {line}"));
-            self.log.scalars(done, &scalars)?;
+        let Some(evaluated) = evaluated else {
+            return Ok(());
+        };
+        progress.note(&format!("step {done}: {}", evaluated.line));
+        let before = evaluated.score.and_then(|name| self.log.largest(name));
+        self.log.scalars(done, &evaluated.scalars)?;
+        for picture in &evaluated.pictures {
+            let size = (picture.width, picture.height);
+            self.log.image(done, &picture.tag, size, &picture.png)?;
+        }
+        self.write_page()?;
+        let mut scalars = evaluated.scalars.iter();
+        let score = scalars.find(|(name, _)| Some(*name) == evaluated.score);
+        if score.is_some_and(|(_, score)| before.is_none_or(|before| *score > before)) {
+            self.propose()?;
+            self.keeps = Some(done);
         }
         Ok(())
+    }
+
+    fn write_page(&self) -> Result<(), TrainError> {
+        let of_this_run = self.position.done - self.began;
+        let seconds = self.started.elapsed().as_secs_f64() / of_this_run.max(1) as f64;
+        Ok(self.log.write_page(Place {
+            done: self.position.done,
+            last: self.last,
+            seconds_per_step: (of_this_run > 0).then_some(seconds),
+        })?)
     }
 }
 

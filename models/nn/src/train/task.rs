@@ -84,12 +84,28 @@ impl Program {
 }
 
 /// What an evaluation says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Evaluated {
     /// To the user.
     pub line: String,
     /// To the log.
     pub scalars: Vec<(&'static str, f64)>,
+    /// To the log and the page.
+    pub pictures: Vec<LoggedPicture>,
+    /// Which of the scalars says how good the model is, if one does: larger is better. The best
+    /// checkpoint is kept beside the last one.
+    pub score: Option<&'static str>,
+}
+
+/// A picture for the log.
+#[derive(Clone, Debug)]
+pub struct LoggedPicture {
+    /// What it shows: a part of a file's name.
+    pub tag: String,
+    pub width: usize,
+    pub height: usize,
+    /// The PNG file.
+    pub png: Vec<u8>,
 }
 
 /// Where a training stands; read from its device when it is asked for.

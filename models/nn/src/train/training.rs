@@ -3,8 +3,8 @@
 use super::checkpoint::Identity;
 use super::folder::TrainingFolder;
 use super::run::{LoopSettings, TrainOutcome, train};
-use super::task::{Program, Task};
-use super::{Progress, TrainError};
+use super::task::{Evaluated, Program, State, Task};
+use super::{Progress, TrainError, TrainingCheckpoint};
 use crate::BoxError;
 use crate::data::{Batches, NamedTensors};
 use crate::optimizer::Step;
@@ -27,7 +27,11 @@ pub struct Training<'a> {
     learning_rate: Box<dyn Fn(u64) -> f64 + 'a>,
     text: String,
     batch_size: usize,
+    evaluate: Option<Evaluate<'a>>,
 }
+
+/// What says how good a model is.
+type Evaluate<'a> = Box<dyn FnMut(&TrainingCheckpoint) -> Result<Evaluated, BoxError> + 'a>;
 
 impl<'a> Training<'a> {
     /// A training in a folder, which is made if need be: 1000 steps at a learning rate of 1e-3,
@@ -49,6 +53,7 @@ impl<'a> Training<'a> {
             learning_rate: Box::new(|_| 1e-3),
             text: String::new(),
             batch_size: 1,
+            evaluate: None,
         })
     }
 
@@ -84,6 +89,19 @@ impl<'a> Training<'a> {
     #[must_use]
     pub fn log_every(mut self, steps: u64) -> Self {
         self.settings.log_every = steps;
+        self
+    }
+
+    /// Asks how good the model is before the first step, after each so many, and at the end. What
+    /// [`Evaluated::score`] names is the largest so far: that checkpoint is kept as `best.safetensors`.
+    #[must_use]
+    pub fn evaluate_every(
+        mut self,
+        steps: u64,
+        evaluate: impl FnMut(&TrainingCheckpoint) -> Result<Evaluated, BoxError> + 'a,
+    ) -> Self {
+        self.settings.evaluate_every = steps;
+        self.evaluate = Some(Box::new(evaluate));
         self
     }
 
@@ -129,6 +147,7 @@ impl<'a> Training<'a> {
             learning_rate: self.learning_rate,
             text: self.text,
             batch_size: self.batch_size,
+            evaluate: self.evaluate,
             data: PhantomData,
         };
         let data = Arc::new(batches);
@@ -141,6 +160,7 @@ struct NamedTask<'a, B> {
     learning_rate: Box<dyn Fn(u64) -> f64 + 'a>,
     text: String,
     batch_size: usize,
+    evaluate: Option<Evaluate<'a>>,
     data: PhantomData<B>,
 }
 
@@ -164,5 +184,12 @@ impl<B: Batches<Batch = NamedTensors>> Task for NamedTask<'_, B> {
 
     fn inputs(&self, _step: u64, batch: NamedTensors) -> Result<NamedTensors, BoxError> {
         Ok(batch)
+    }
+
+    fn evaluate(&mut self, state: State<'_>) -> Result<Option<Evaluated>, BoxError> {
+        match &mut self.evaluate {
+            Some(evaluate) => evaluate(&state()?).map(Some),
+            None => Ok(None),
+        }
     }
 }

@@ -53,6 +53,29 @@ impl JsonLines {
     }
 }
 
+/// The numbers of a file of JSON lines: step, name, value. None of a file that is not there, and none of
+/// lines that a crash left torn.
+pub(super) fn records(path: &Path) -> Result<Vec<(u64, String, f64)>, LogError> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.map_err(LogError::at(path))?,
+    };
+    let mut records = Vec::new();
+    for line in text.lines() {
+        let Ok(Value::Object(object)) = serde_json::from_str(line) else {
+            continue;
+        };
+        let Some(step) = object.get("step").and_then(Value::as_u64) else {
+            continue;
+        };
+        let numbers = object.iter().filter(|(name, _)| *name != "step");
+        let numbers =
+            numbers.filter_map(|(name, value)| Some((step, name.clone(), value.as_f64()?)));
+        records.extend(numbers);
+    }
+    Ok(records)
+}
+
 /// The step of a whole line.
 fn step_of(line: &[u8]) -> Option<u64> {
     let line = line.strip_suffix(b"\n")?;

@@ -1,9 +1,10 @@
 //! Rate and distortion of a transform codec on whole pictures.
 
 use super::super::TrainError;
+use super::super::samples_shown::{SAMPLES, beside, logged};
 use crate::config::TransformCodecConfig;
 use crate::data::{DataError, Listing};
-use crate::image_io::{Picture, PixelRange, load, pad_by_replication, to_planar};
+use crate::image_io::{Picture, PixelRange, from_planar, load, pad_by_replication, to_planar};
 use crate::metrics::{ms_ssim, psnr};
 use crate::transform_codec::{PIXEL_SCALE, TransformCodec};
 use bsq_ir::{DType, Function, Graph, Scope};
@@ -47,6 +48,9 @@ pub struct TransformCodecEvaluator {
     options: CompileOptions,
     /// By rows and columns of the padded picture.
     executables: BTreeMap<[usize; 2], Executable>,
+    /// Of the last evaluation: the middles of the first pictures, each beside what comes back of it at
+    /// the middle one of the steps.
+    samples: Vec<Picture>,
 }
 
 impl TransformCodecEvaluator {
@@ -71,7 +75,13 @@ impl TransformCodecEvaluator {
                 ..CompileOptions::default()
             },
             executables: BTreeMap::new(),
+            samples: Vec::new(),
         })
+    }
+
+    /// What the last evaluation shows.
+    pub(super) fn take_samples(&mut self) -> Vec<Picture> {
+        std::mem::take(&mut self.samples)
     }
 
     /// What was left out of the folder, a line each.
@@ -92,6 +102,7 @@ impl TransformCodecEvaluator {
         });
         let count = self.pictures.len() as f64;
         let alignment = self.codec.config().alignment();
+        self.samples.clear();
         for picture in &self.pictures {
             let [height, width] =
                 [picture.height, picture.width].map(|side| side.next_multiple_of(alignment));
@@ -101,8 +112,13 @@ impl TransformCodecEvaluator {
                 self.executables.insert([height, width], executable);
             }
             let mut session = self.executables[&[height, width]].bind(parameters.clone())?;
-            for point in &mut points {
-                let found = code(&mut session, picture, [height, width], point.step)?;
+            for (number, point) in points.iter_mut().enumerate() {
+                let (found, planes) = code(&mut session, picture, [height, width], point.step)?;
+                if number == STEPS.len() / 2 && self.samples.len() < SAMPLES {
+                    let (width, height) = (picture.width, picture.height);
+                    let back = from_planar(&planes, width, height, PixelRange::MinusOneToOne);
+                    self.samples.push(beside(picture, &back));
+                }
                 point.bits_per_pixel += found.bits_per_pixel / count;
                 point.psnr += found.psnr / count;
                 let sum = point.ms_ssim.zip(found.ms_ssim);
@@ -123,13 +139,13 @@ fn function(codec: &TransformCodec, height: usize, width: usize) -> Function {
     graph.function(outputs, [])
 }
 
-/// The figures of one picture.
+/// The figures of one picture, and the planes that come back.
 fn code(
     session: &mut Session,
     picture: &Picture,
     [height, width]: [usize; 2],
     step: f32,
-) -> Result<RatePoint, TrainError> {
+) -> Result<(RatePoint, Vec<f32>), TrainError> {
     let padded = to_planar(
         &pad_by_replication(picture, width, height),
         PixelRange::MinusOneToOne,
@@ -147,16 +163,17 @@ fn code(
     let found: Vec<f32> = rows.flatten().map(rounded).collect();
     let original = to_planar(picture, PixelRange::MinusOneToOne);
     let bits = outputs["bits"].as_slice::<f32>()?[0];
-    Ok(RatePoint {
+    let point = RatePoint {
         step,
         bits_per_pixel: f64::from(bits) / (picture.width * picture.height) as f64,
         psnr: psnr(&original, &found),
         ms_ssim: ms_ssim(&original, &found, [3, picture.height, picture.width]),
-    })
+    };
+    Ok((point, found))
 }
 
 /// Points as the loop wants them.
-pub(super) fn evaluated(points: &[RatePoint]) -> Evaluated {
+pub(super) fn evaluated(points: &[RatePoint], samples: Vec<Picture>) -> Evaluated {
     let line = |point: &RatePoint| {
         let RatePoint {
             step,
@@ -177,5 +194,7 @@ pub(super) fn evaluated(points: &[RatePoint]) -> Evaluated {
     Evaluated {
         line: lines.join("; "),
         scalars,
+        pictures: logged(samples),
+        score: None,
     }
 }

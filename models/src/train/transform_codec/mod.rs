@@ -240,6 +240,6 @@ where
             return Ok(None);
         };
         let points = evaluator.evaluate(&state()?.parameters(Weights::Ema))?;
-        Ok(Some(evaluate::evaluated(&points)))
+        Ok(Some(evaluate::evaluated(&points, evaluator.take_samples())))
     }
 }
