@@ -111,7 +111,7 @@ fn build<'g>(
     let trained = trained.filter(|(name, _)| tokenizer.is_trained(name));
     let picture = forward.decoded.reconstruction;
     if let Some(network) = lpips {
-        let distance = network.distance(&(&scope / "lpips"), image, picture);
+        let distance = network.distance(&scope / "lpips", image, picture);
         terms.push(Term {
             name: "perceptual",
             value: distance.mean(..),

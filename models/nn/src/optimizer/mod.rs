@@ -11,7 +11,7 @@
 //! let g = Graph::new();
 //! let scope = Scope::root(&g);
 //! let x = g.input("x", DType::F32, [8, 3]);
-//! let loss = x.linear(&(&scope / "fit"), 1).square().mean(..);
+//! let loss = x.linear(&scope / "fit", 1).square().mean(..);
 //! let rule = AdamW { weight_decay: 0.1, ..AdamW::new(g.scalar("lr")) };
 //! let step = adamw(loss, &scope.parameters(), &rule).with_average(0.999);
 //! let function = step.function();
