@@ -86,7 +86,7 @@ impl<'a> Adversary<'a> {
     ) -> (Term<'g>, BatchMemory<'g>) {
         let loss = &self.config.loss;
         let mut memory = BatchMemory::new(BatchUse::Training);
-        let logits = self.judge.logits(&place(root), picture, &mut memory);
+        let logits = self.judge.logits(place(root), picture, &mut memory);
         let value = loss.disc_loss.of_generator(logits);
         let graph = picture.graph();
         let mut weight = graph.scalar(FACTOR) * loss.disc_weight;
@@ -153,7 +153,7 @@ impl<'a> Adversary<'a> {
         let image = graph.input("image", DType::F32, self.shape);
         let mut memory = BatchMemory::new(BatchUse::Starting);
         self.judge
-            .logits(&place(&Scope::root(&graph)), image, &mut memory);
+            .logits(place(&Scope::root(&graph)), image, &mut memory);
         let updates = memory
             .updates()
             .iter()
@@ -172,7 +172,7 @@ impl<'a> Adversary<'a> {
             ["image", JUDGED].map(|name| graph.input(name, DType::F32, self.shape));
         let mut memory = BatchMemory::new(BatchUse::Training);
         let [real, fake] =
-            [image, judged].map(|x| self.judge.logits(&place(&scope), x, &mut memory));
+            [image, judged].map(|x| self.judge.logits(place(&scope), x, &mut memory));
         let value = loss.disc_loss.of_discriminator(real, fake);
         let mut minimised = value * graph.scalar(FACTOR);
         let mut penalty = None;

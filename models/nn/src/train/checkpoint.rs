@@ -3,7 +3,7 @@
 use super::TrainError;
 use super::parts::Parts;
 use crate::data::DataFingerprint;
-use crate::optimizer::{ADVERSARY_PREFIX, AVERAGE_PREFIX, STATE_PREFIX};
+use crate::optimizer::{ADVERSARY_PREFIX, AVERAGE_PREFIX, is_state};
 use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::{Checkpoint, Weights, load, safetensors};
 use bsq_runtime::executor::Tensors;
@@ -193,8 +193,9 @@ impl TrainingCheckpoint {
 
     /// The model's parameters: their averages where there are some and `weights` asks for them.
     pub fn parameters(&self, weights: Weights) -> Tensors {
-        let others = [STATE_PREFIX, AVERAGE_PREFIX, ADVERSARY_PREFIX];
-        let of_model = |name: &str| !others.iter().any(|prefix| name.starts_with(prefix));
+        let others = [AVERAGE_PREFIX, ADVERSARY_PREFIX];
+        let is_other = |name: &str| others.iter().any(|prefix| name.starts_with(prefix));
+        let of_model = |name: &str| !is_other(name) && !is_state(name);
         let chosen = |(name, tensor): (&String, &HostTensor)| {
             let average = self.tensors.get(&format!("{AVERAGE_PREFIX}{name}"));
             let tensor = match weights {
