@@ -11,7 +11,7 @@ use crate::losses::adversarial::{adaptive_weight, r1_penalty};
 use crate::losses::{Term, Weight, total};
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_nn::layers::{BatchMemory, BatchUse};
-use bsq_nn::optimizer::{ADVERSARY_PREFIX, Step, adamw_with_gradients};
+use bsq_nn::optimizer::{ADVERSARY_PREFIX, Step, minimize_with_gradients};
 use bsq_nn::train::{Part, Turn};
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
@@ -191,10 +191,10 @@ impl<'a> Adversary<'a> {
         let specs = scope.specs().into_iter().zip(scope.parameters());
         let trained = specs.filter(|(spec, _)| self.judge.is_trained(&spec.name));
         let trained: Vec<Tensor<'g>> = trained.map(|(_, parameter)| parameter).collect();
-        let mut rule = self.config.optimizer.adamw(graph.scalar("lr"));
-        rule.owner = ADVERSARY_PREFIX;
+        let optimizer = &self.config.optimizer;
+        let rule = optimizer.rule(graph.scalar("lr"), ADVERSARY_PREFIX);
         let gradients = bsq_ir::autodiff::gradients(minimised, &trained);
-        let mut step = adamw_with_gradients(&trained, &gradients, &rule)
+        let mut step = minimize_with_gradients(&trained, &gradients, &*rule)
             .replacing(memory.updates())
             .output("discriminator", value)
             .output("logits_real", real.mean(..))
