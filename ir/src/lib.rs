@@ -62,4 +62,4 @@ pub use dtype::DType;
 pub use graph::{Function, Graph, Node, NodeId};
 pub use op::{Constant, DotAxes, Float, Mask, Op, Padding, TypeError};
 pub use shape::{Shape, Type};
-pub use tensor::{Scope, Tensor};
+pub use tensor::{AsScope, Scope, Tensor};

@@ -3,7 +3,7 @@
 //! In the snapshot a line number is replaced by the text of that line, so that it shows the
 //! author's call, and moving a test does not change it.
 
-use bsq_ir::tensor::Init;
+use bsq_ir::tensor::{Init, Keep};
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -70,15 +70,39 @@ const MISTAKES: &[Mistake] = &[
     ("iota", |g| { g.iota(DType::I32, [3], 1); }),
     ("random", |g| { g.random_bits([4], f32(g, &[]), i64(g, &[])); }),
     ("too large", |g| { f32(g, &[1 << 24]).unsqueeze(0).broadcast_to([1 << 30, 1 << 24]); }),
-    ("linear", |g| { f32(g, &[]).linear(&Scope::root(g), 4); }),
+    ("linear", |g| { f32(g, &[]).linear(Scope::root(g), 4); }),
     ("linear with a known weight", |g| { two_layers_of_one_name(g); }),
     ("matmul_transposed", |g| { f32(g, &[2, 3]).matmul_transposed(f32(g, &[3, 4])); }),
     ("softmax", |g| { f32(g, &[]).softmax(); }),
-    ("layer_norm", |g| { f32(g, &[2, 3]).layer_norm(f32(g, &[2]), f32(g, &[3]), 1e-5); }),
+    ("layer_norm", |g| { f32(g, &[2, 3]).layer_norm_with(f32(g, &[2]), f32(g, &[3]), 1e-5); }),
     ("attention depth", |g| { f32(g, &[2, 7, 4]).attention(f32(g, &[2, 5, 3]), f32(g, &[2, 5, 4]), 0.5, None); }),
     ("attention keys", |g| { f32(g, &[7, 4]).attention(f32(g, &[5, 4]), f32(g, &[6, 4]), 0.5, None); }),
     ("attention batch", |g| { f32(g, &[2, 7, 4]).attention(f32(g, &[2, 5, 4]), f32(g, &[3, 5, 4]), 0.5, None); }),
     ("attention mask", |g| { f32(g, &[7, 4]).attention(f32(g, &[5, 4]), f32(g, &[5, 4]), 0.5, Some(f32(g, &[7, 7]))); }),
+    ("layer_norm of a scalar", |g| { f32(g, &[]).layer_norm(Scope::root(g), 1e-5); }),
+    ("powi of an integer", |g| { i64(g, &[2]).powi(-2); }),
+    ("min of nothing", |g| { f32(g, &[2, 0]).min(1); }),
+    ("log_sum_exp of nothing", |g| { f32(g, &[2, 0]).log_sum_exp(1); }),
+    ("var", |g| { i64(g, &[2, 3]).var(0, 1); }),
+    ("any", |g| { f32(g, &[2, 3]).any(..); }),
+    ("all", |g| { f32(g, &[2, 3]).all(Keep(1)); }),
+    ("prod", |g| { f32(g, &[2, 3]).prod([0, 0]); }),
+    ("cumsum", |g| { f32(g, &[2, 3]).cumsum(2); }),
+    ("tril", |g| { f32(g, &[3]).tril(0); }),
+    ("stack", |g| { g.stack(&[f32(g, &[2]), f32(g, &[3])], 0); }),
+    ("stack of nothing", |g| { g.stack(&[], 0); }),
+    ("one_hot", |g| { f32(g, &[3]).one_hot(4); }),
+    ("einsum without a result", |g| { g.einsum("ij,jk", &[f32(g, &[2, 3]), f32(g, &[3, 4])]); }),
+    ("einsum operands", |g| { g.einsum("ij,jk->ik", &[f32(g, &[2, 3])]); }),
+    ("einsum extents", |g| { g.einsum("ij,jk->ik", &[f32(g, &[2, 3]), f32(g, &[4, 5])]); }),
+    ("einsum axes", |g| { g.einsum("ij->i", &[f32(g, &[2, 3, 4])]); }),
+    ("einsum letter twice", |g| { g.einsum("ii->i", &[f32(g, &[3, 3])]); }),
+    ("einsum ellipsis", |g| { g.einsum("...i->i", &[f32(g, &[3, 3])]); }),
+    ("einsum unknown result", |g| { g.einsum("ij->k", &[f32(g, &[3, 3])]); }),
+    ("dropout", |g| { let zero = g.full(0.0, DType::U64, []); f32(g, &[3]).dropout(1.5, zero, zero); }),
+    ("top_k", |g| { f32(g, &[2, 3]).top_k(4, 1); }),
+    ("sort of too many", |g| { f32(g, &[2, 10000]).sort(-1); }),
+    ("take_along", |g| { f32(g, &[2, 3]).take_along(1, i64(g, &[3, 1])); }),
     ("cross_entropy", |g| { f32(g, &[8, 10]).cross_entropy(i64(g, &[8, 1])); }),
     ("gradients", |g| { bsq_ir::autodiff::gradients(f32(g, &[2]), &[]); }),
 ];
@@ -125,8 +149,8 @@ fn messages_name_op_shapes_axis_and_line() {
 fn every_node_points_at_the_authors_line() {
     let g = Graph::new();
     let root = Scope::root(&g);
-    let x = f32(&g, &[2, 4, 8]).linear(&(&root / "fc"), 6);
-    let x = x.layer_norm(f32(&g, &[6]), f32(&g, &[6]), 1e-5).gelu() * 2.0 + x;
+    let x = f32(&g, &[2, 4, 8]).linear(&root / "fc", 6);
+    let x = x.layer_norm_with(f32(&g, &[6]), f32(&g, &[6]), 1e-5).gelu() * 2.0 + x;
     let x = x
         .attention(x.tanh(), x.sigmoid(), 0.5, None)
         .l2_normalize(1e-6);

@@ -55,8 +55,8 @@ const WORDS: &[(&str, Word)] = &[
     ("matmul", |x, y| x.matmul(y)),
     ("dot_general", |x, y| x.dot_general(y, &[], &[(0, 0)])),
     ("matmul_transposed", |x, y| x.matmul_transposed(y)),
-    ("layer_norm weight", |x, y| x.layer_norm(y.sum(0), x.sum(0), 1e-5)),
-    ("layer_norm bias", |x, y| x.layer_norm(x.sum(0), y.sum(0), 1e-5)),
+    ("layer_norm weight", |x, y| x.layer_norm_with(y.sum(0), x.sum(0), 1e-5)),
+    ("layer_norm bias", |x, y| x.layer_norm_with(x.sum(0), y.sum(0), 1e-5)),
     ("attention keys", |x, y| x.attention(y, x, 1.0, None)),
     ("attention values", |x, y| x.attention(x, y, 1.0, None)),
     ("attention mask", |x, y| x.attention(x, x, 1.0, Some(y.gt(0.0)))),
@@ -71,7 +71,15 @@ const WORDS: &[(&str, Word)] = &[
     ("concat of strangers", |x, y| x.graph().concat(&[y], 0)),
     ("dequantize", |x, y| x.cast(U8).dequantize(y.sum(-1), -1)),
     ("random_bits", |x, y| x.graph().random_bits([3], y.sum(..).cast(U64), x.sum(..).cast(U64))),
-    ("linear", |x, y| x.linear(&Scope::root(y.graph()), 3)),
+    ("linear", |x, y| x.linear(Scope::root(y.graph()), 3)),
+    ("layer_norm", |x, y| x.layer_norm(Scope::root(y.graph()), 1e-5)),
+    ("pow", |x, y| x.pow(y)),
+    ("stack", |x, y| x.graph().stack(&[x, y], 0)),
+    ("einsum", |x, y| x.graph().einsum("ij,jk->ik", &[x, y])),
+    ("take_along", |x, y| x.take_along(0, y.cast(I32))),
+    ("uniform", |x, y| x.graph().uniform([3], y.sum(..).cast(U64), x.sum(..).cast(U64))),
+    ("normal", |x, y| x.graph().normal([3], y.sum(..).cast(U64), x.sum(..).cast(U64))),
+    ("dropout", |x, y| x.dropout(0.5, y.sum(..).cast(U64), x.sum(..).cast(U64))),
     ("gradients", |x, y| gradients(x.sum(..), &[y])[0]),
     ("vjp", |x, y| vjp(&[x], &[y], &[x])[0]),
 ];
@@ -182,10 +190,10 @@ fn a_name_is_given_once() {
     assert_refused("a name of the graph", "`w` is there already", || {
         model.parameter("w", [4], Init::Constant(0.0))
     });
-    let z = y.linear(&layer.sharing(), 4);
+    let z = y.linear(layer.sharing(), 4);
     assert_eq!(model.specs().len(), 2);
     assert_refused("another shape", "was f32[4,4]", || {
-        z.linear(&layer.sharing(), 5)
+        z.linear(layer.sharing(), 5)
     });
     let other = Scope::root(&g).sharing() / "fc";
     z.linear(&other, 4);

@@ -17,13 +17,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let image = g.input("image", DType::F32, [BATCH, 3, SIZE, SIZE]);
     let label = g.input("label", DType::I32, [BATCH]);
     let model = Scope::root(&g);
-    let tokens = Linear::new(WIDTH).forward(&(&model / "embed"), patchify(image, 4));
+    let tokens = Linear::new(WIDTH).forward(&model / "embed", patchify(image, 4));
     let block = Block::pre_norm(WIDTH, HEADS);
     let blocks = Transformer { layers: 2, block };
-    let hidden = blocks.forward(&(&model / "blocks"), tokens, &mut |_, heads| {
+    let hidden = blocks.forward(&model / "blocks", tokens, &mut |_, heads| {
         heads.attend(None)
     });
-    let logits = Linear::new(CLASSES).forward(&(&model / "head"), hidden.mean(1));
+    let logits = Linear::new(CLASSES).forward(&model / "head", hidden.mean(1));
     let hits = logits.argmax(-1).eq(label).cast(DType::F32).mean(..);
     let loss = logits.cross_entropy(label);
 

@@ -21,10 +21,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let g = Graph::new();
     let x = g.input("x", DType::F32, [BATCH, 8]);
     let model = Scope::root(&g);
-    let codes = x.linear(&(&model / "encoder"), 4);
+    let codes = x.linear(&model / "encoder", 4);
     let quantized = finite_scalar_quantize(codes);
-    let hidden = quantized.linear(&(&model / "decoder"), 32).gelu();
-    let loss = (hidden.linear(&(&model / "out"), 8) - x).square().mean(..);
+    let hidden = quantized.linear(&model / "decoder", 32).gelu();
+    let loss = (hidden.linear(&model / "out", 8) - x).square().mean(..);
 
     let step = adamw(loss, &model.parameters(), &AdamW::new(g.scalar("lr")));
     let executable = compile(&step.function(), &CompileOptions::default())?;

@@ -120,14 +120,14 @@ fn main() -> Result<()> {
 
 /// Logits `[B, classes]` and the features before them, `[B, FEATURES]`.
 fn classifier<'g>(model: &Scope<'g>, image: Tensor<'g>, classes: usize) -> [Tensor<'g>; 2] {
-    let conv = |name: &str, layer: Conv<2>, x| relu(layer.forward(&(model / name), x));
+    let conv = |name: &str, layer: Conv<2>, x| relu(layer.forward(model / name, x));
     let x = conv("conv1", Conv::new(16, [5, 5]).stride(2).padding(2), image);
     let x = conv("conv2", Conv::new(32, [3, 3]).padding(1), x);
     let x = conv("conv3", Conv::new(64, [3, 3]).stride(2).padding(1), x);
     let shape = x.shape();
     let x = x.reshape([shape[0], shape[1] * shape[2] * shape[3]]);
-    let features = relu(Linear::new(FEATURES).forward(&(model / "features"), x));
-    let logits = Linear::new(classes).forward(&(model / "logits"), features);
+    let features = relu(Linear::new(FEATURES).forward(model / "features", x));
+    let logits = Linear::new(classes).forward(model / "logits", features);
     [logits, features]
 }
 

@@ -12,8 +12,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let g = Graph::new();
     let x = g.input("x", DType::F32, [POINTS, 1]);
     let model = Scope::root(&g);
-    let hidden = x.linear(&(&model / "hidden"), 32).tanh();
-    let y = hidden.linear(&(&model / "out"), 1);
+    let hidden = x.linear(&model / "hidden", 32).tanh();
+    let y = hidden.linear(&model / "out", 1);
     let error = (y - x.abs()).square().mean(..);
     let slope = gradients(y.sum(..), &[x])[0];
     let penalty = slope.square().mean(..);

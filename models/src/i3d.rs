@@ -113,7 +113,7 @@ impl I3d {
         }
         x = x.average_pool(&[2, 7, 7], &[Slide::default(); 3]);
         endpoints.push(("pooled", x));
-        let head = Conv::new(CLASSES, [1; 3]).forward(&(scope / "logits" / "conv3d"), x);
+        let head = Conv::new(CLASSES, [1; 3]).forward(scope / "logits" / "conv3d", x);
         endpoints.push(("logits", head.mean([2, 3, 4])));
         endpoints
     }
@@ -153,13 +153,13 @@ fn unit<'g>(
 ) -> Tensor<'g> {
     let mut conv = Conv::new(outputs, [kernel; 3]).without_bias();
     conv.slides = same(x, [kernel; 3], [stride; 3]);
-    let x = conv.forward(&(scope / "conv3d"), x);
+    let x = conv.forward(scope / "conv3d", x);
     let norm = BatchNorm {
         epsilon: 1e-3,
         ..BatchNorm::default()
     };
     let mut memory = BatchMemory::new(BatchUse::Inference);
-    relu(norm.forward(&(scope / "bn"), x, &mut memory))
+    relu(norm.forward(scope / "bn", x, &mut memory))
 }
 
 #[track_caller]

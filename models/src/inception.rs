@@ -140,13 +140,13 @@ fn unit<'g>(
     for (slide, padding) in conv.slides.iter_mut().zip(padding) {
         slide.padding = [padding; 2];
     }
-    let x = conv.forward(&(scope / "conv"), x);
+    let x = conv.forward(scope / "conv", x);
     let norm = BatchNorm {
         epsilon: 1e-3,
         ..BatchNorm::default()
     };
     let mut memory = BatchMemory::new(BatchUse::Inference);
-    relu(norm.forward(&(scope / "bn"), x, &mut memory))
+    relu(norm.forward(scope / "bn", x, &mut memory))
 }
 
 /// Convolutions one after another, by their names.

@@ -21,7 +21,7 @@
 //! let g = Graph::new();
 //! let x = g.input("x", DType::F32, [4, 3]);
 //! let model = Scope::root(&g);
-//! let y = Linear::new(2).forward(&(&model / "layer"), x).gelu();
+//! let y = Linear::new(2).forward(&model / "layer", x).gelu();
 //! let function = g.function([("y", y.id())], []);
 //!
 //! let executable = compile(&function, &CompileOptions::default())?;

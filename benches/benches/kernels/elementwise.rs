@@ -61,7 +61,7 @@ fn layer_norm(measure: Measure) -> OurProgram {
     let g = Graph::new();
     let x = g.input("x", DType::F32, [ROWS, WIDTH]);
     let [weight, bias] = ["weight", "bias"].map(|name| g.parameter(name, DType::F32, [WIDTH]));
-    let function = g.function([("y", x.layer_norm(weight, bias, EPSILON).id())], []);
+    let function = g.function([("y", x.layer_norm_with(weight, bias, EPSILON).id())], []);
     OurProgram::new(&function, true, measure, &affine(), &given(WIDTH))
 }
 

@@ -67,6 +67,8 @@ impl Emitter<'_> {
             Op::Log => return math::log(&mut Written(&mut self.t), x[0]),
             Op::Tanh => return math::tanh(&mut Written(&mut self.t), x[0]),
             Op::Erf => return math::erf(&mut Written(&mut self.t), x[0]),
+            Op::Sin => return math::sin(&mut Written(&mut self.t), x[0]),
+            Op::Cos => return math::cos(&mut Written(&mut self.t), x[0]),
             Op::Sign => return self.sign(x[0]),
             _ => unreachable!("{} of f32", op.name()),
         };

@@ -304,6 +304,14 @@ impl<'f> Grouping<'f> {
 fn is_cheap(op: &Op) -> bool {
     !matches!(
         op,
-        Op::Exp | Op::Log | Op::Sqrt | Op::Tanh | Op::Erf | Op::Div | Op::Gather { .. }
+        Op::Exp
+            | Op::Log
+            | Op::Sqrt
+            | Op::Tanh
+            | Op::Erf
+            | Op::Sin
+            | Op::Cos
+            | Op::Div
+            | Op::Gather { .. }
     )
 }

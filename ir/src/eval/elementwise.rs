@@ -13,7 +13,9 @@ pub(super) fn evaluate(op: &Op, operands: &[&Value], precision: Precision) -> Da
     match op {
         Op::StopGradient => x.clone(),
         Op::Cast(to) => cast(x, *to, precision),
-        Op::Exp | Op::Log | Op::Sqrt | Op::Tanh | Op::Erf | Op::Floor => real_function(op, x),
+        Op::Exp | Op::Log | Op::Sqrt | Op::Tanh | Op::Erf | Op::Sin | Op::Cos | Op::Floor => {
+            real_function(op, x)
+        }
         Op::Neg | Op::Abs | Op::Sign => match x {
             Data::F32(x) => sign_op(op, x).into(),
             Data::F64(x) => sign_op(op, x).into(),
@@ -71,7 +73,7 @@ mod scalar {
         };
     }
 
-    scalar!(exp log tanh erf);
+    scalar!(exp log tanh erf sin cos);
 }
 
 fn real_function(op: &Op, x: &Data) -> Data {
@@ -82,6 +84,8 @@ fn real_function(op: &Op, x: &Data) -> Data {
             Op::Sqrt => map(x, f32::sqrt),
             Op::Tanh => map_fma(x, scalar::tanh),
             Op::Erf => map_fma(x, scalar::erf),
+            Op::Sin => map_fma(x, scalar::sin),
+            Op::Cos => map_fma(x, scalar::cos),
             Op::Floor => map(x, f32::floor),
             _ => unreachable!("{} is no real function", op.name()),
         }
@@ -92,6 +96,8 @@ fn real_function(op: &Op, x: &Data) -> Data {
             Op::Sqrt => map(x, f64::sqrt),
             Op::Tanh => map(x, f64::tanh),
             Op::Erf => map(x, libm::erf),
+            Op::Sin => map(x, libm::sin),
+            Op::Cos => map(x, libm::cos),
             Op::Floor => map(x, f64::floor),
             _ => unreachable!("{} is no real function", op.name()),
         }

@@ -200,7 +200,7 @@ fn scale<L: Lanes + ?Sized>(l: &mut L, x: L::F, biased: L::I) -> L::F {
 
 /// Horner's rule from the highest power down.
 #[inline(always)]
-fn polynomial<L: Lanes>(l: &mut L, x: L::F, coefficients: &[f32]) -> L::F {
+pub(super) fn polynomial<L: Lanes>(l: &mut L, x: L::F, coefficients: &[f32]) -> L::F {
     let mut powers = coefficients.iter().rev();
     let highest = *powers.next().expect("a polynomial has a coefficient");
     let mut sum = l.f32(highest);

@@ -1,4 +1,4 @@
-//! exp, log, tanh and erf in `f32`: the project's own, because every target must give the same
+//! exp, log, tanh, erf, sin and cos in `f32`: the project's own, because every target must give the same
 //! bits and no two system libraries do.
 //!
 //! A function is written once, over [`Lanes`], as one branch-free sequence of IEEE operations.
@@ -11,6 +11,7 @@
 //! | [`log`] | 1 | 28 |
 //! | [`tanh`] | 2 | 27, one of them a division |
 //! | [`erf`] | 2 | 26 |
+//! | [`sin`], [`cos`], up to [`LARGEST_ANGLE`] | 2 | 37, 35 |
 //!
 //! The error is the distance to the true value in units of the spacing of `f32` at that value,
 //! over all `f32` (tested on a dense sweep). Subnormal arguments and results are as accurate.
@@ -19,10 +20,12 @@
 mod fma;
 mod functions;
 mod lanes;
+mod trigonometry;
 
 pub use fma::with_fma;
 pub use functions::{erf, exp, log, tanh, times_power};
 pub use lanes::{Lanes, Scalar};
+pub use trigonometry::{LARGEST_ANGLE, cos, sin};
 
 #[cfg(test)]
 mod tests;

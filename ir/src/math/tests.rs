@@ -67,6 +67,41 @@ fn erf_is_accurate_everywhere() {
     assert_within(2.0, error);
 }
 
+/// NaN outside of the range, as the function is.
+fn up_to_largest_angle(exact: fn(f64) -> f64) -> impl Fn(f64) -> f64 {
+    move |x| match x.abs() <= f64::from(LARGEST_ANGLE) {
+        true => exact(x),
+        false => f64::NAN,
+    }
+}
+
+#[test]
+fn sin_and_cos_are_accurate_up_to_the_largest_angle() {
+    let error = largest_error(|x| sin(&mut Scalar, x), up_to_largest_angle(libm::sin));
+    assert_within(2.0, error);
+    let error = largest_error(|x| cos(&mut Scalar, x), up_to_largest_angle(libm::cos));
+    assert_within(2.0, error);
+}
+
+/// The neighbours of every multiple of pi / 4: next to 0 little is left of an angle, and half way
+/// the polynomials take turns.
+#[test]
+fn sin_and_cos_are_accurate_where_an_angle_cancels() {
+    let mut worst = 0.0_f64;
+    with_fma(|| {
+        for n in 1..=1_335_000 {
+            let near = (f64::from(n) * std::f64::consts::FRAC_PI_4) as f32;
+            for x in [near.next_down(), near, near.next_up()] {
+                let exact = f64::from(x);
+                let sine = error_in_ulp(f64::from(sin(&mut Scalar, x)), libm::sin(exact));
+                let cosine = error_in_ulp(f64::from(cos(&mut Scalar, x)), libm::cos(exact));
+                worst = worst.max(sine).max(cosine);
+            }
+        }
+    });
+    assert!(worst <= 2.0, "{worst} ulp");
+}
+
 const INFINITY: f32 = f32::INFINITY;
 const SUBNORMAL: f32 = 1e-45;
 
@@ -143,12 +178,47 @@ fn tanh_and_erf_are_odd_and_saturate() {
 }
 
 #[test]
+fn sin_and_cos_at_the_edges() {
+    let beyond = LARGEST_ANGLE.next_up();
+    for (x, sine, cosine) in [
+        (0.0, 0.0, 1.0),
+        (-0.0, -0.0, 1.0),
+        (SUBNORMAL, SUBNORMAL, 1.0),
+        (-SUBNORMAL, -SUBNORMAL, 1.0),
+        (beyond, f32::NAN, f32::NAN),
+        (-beyond, f32::NAN, f32::NAN),
+        (INFINITY, f32::NAN, f32::NAN),
+        (-INFINITY, f32::NAN, f32::NAN),
+        (f32::NAN, f32::NAN, f32::NAN),
+    ] {
+        assert_bits(sin(&mut Scalar, x), sine);
+        assert_bits(cos(&mut Scalar, x), cosine);
+    }
+    assert!(sin(&mut Scalar, LARGEST_ANGLE).is_finite());
+    sweep(65_537, |x| {
+        let [sine, cosine] = [sin(&mut Scalar, x), cos(&mut Scalar, x)];
+        assert_bits(sin(&mut Scalar, -x), -sine);
+        assert_bits(cos(&mut Scalar, -x), cosine);
+        assert!(sine.is_nan() || sine.abs().max(cosine.abs()) <= 1.0);
+    });
+}
+
+#[test]
 fn hardware_and_emulated_fma_agree() {
     sweep(1_000_003, |x| {
-        let emulated = [exp(&mut Scalar, x), erf(&mut Scalar, x)];
-        let hardware = with_fma(|| [exp(&mut Scalar, x), erf(&mut Scalar, x)]);
-        assert_bits(emulated[0], hardware[0]);
-        assert_bits(emulated[1], hardware[1]);
+        let both = || [exp, erf, sin, cos].map(|f: fn(&mut Scalar, f32) -> f32| f(&mut Scalar, x));
+        let emulated = both();
+        let hardware = with_fma(|| {
+            [
+                exp(&mut Scalar, x),
+                erf(&mut Scalar, x),
+                sin(&mut Scalar, x),
+                cos(&mut Scalar, x),
+            ]
+        });
+        for (emulated, hardware) in emulated.into_iter().zip(hardware) {
+            assert_bits(emulated, hardware);
+        }
     });
 }
 
@@ -191,8 +261,8 @@ fn operation_counts_are_those_of_the_table() {
         f(&mut counter, ());
         counter.0
     };
-    let counts = [exp::<Counter>, log, tanh, erf].map(count);
-    assert_eq!(counts, [18, 28, 27, 26]);
+    let counts = [exp::<Counter>, log, tanh, erf, sin, cos].map(count);
+    assert_eq!(counts, [18, 28, 27, 26, 37, 35]);
 }
 
 /// The bits that every machine must produce, as an FNV-1a hash over a sweep.
@@ -209,12 +279,14 @@ fn bits_are_pinned() {
         });
         hash
     };
-    let hashes = [exp::<Scalar>, log, tanh, erf].map(hash);
+    let hashes = [exp::<Scalar>, log, tanh, erf, sin, cos].map(hash);
     let pinned = [
         0x91eb_972c_44e3_1057,
         0x2893_1911_d2f1_57bc,
         0x4455_844c_60d5_d8f6,
         0xa394_0f8a_5a5d_7af3,
+        0xf43a_98c8_60d4_97ce,
+        0x6647_b12b_1676_4d2b,
     ];
     assert_eq!(hashes, pinned, "{hashes:#x?}");
 }

@@ -53,6 +53,10 @@ pub enum Op {
     Tanh,
     /// The error function.
     Erf,
+    /// Sine of an angle in radians; NaN beyond [`math::LARGEST_ANGLE`](crate::math::LARGEST_ANGLE).
+    Sin,
+    /// Cosine of an angle in radians; NaN beyond the same.
+    Cos,
     /// -1, 0 or 1; zeros and NaN stay as they are.
     Sign,
     Floor,

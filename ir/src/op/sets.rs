@@ -54,8 +54,8 @@ impl Op {
         use Op::*;
         Some(match self {
             Input { .. } | Parameter { .. } | Constant(_) | Iota { .. } => 0,
-            Neg | Abs | Exp | Log | Sqrt | Tanh | Erf | Sign | Floor | Not | Cast(_)
-            | StopGradient => 1,
+            Neg | Abs | Exp | Log | Sqrt | Tanh | Erf | Sin | Cos | Sign | Floor | Not
+            | Cast(_) | StopGradient => 1,
             Reshape(_) | Transpose(_) | Broadcast { .. } | Slice { .. } | Flip(_) => 1,
             Window { .. } | WindowSum { .. } | Sum(_) | ReduceMax(_) | ArgMax(_) => 1,
             Softmax | Gelu | PackSigns | Projection(_) => 1,
@@ -85,6 +85,8 @@ impl Op {
             Op::Sqrt => ("sqrt", Elementwise),
             Op::Tanh => ("tanh", Elementwise),
             Op::Erf => ("erf", Elementwise),
+            Op::Sin => ("sin", Elementwise),
+            Op::Cos => ("cos", Elementwise),
             Op::Sign => ("sign", Elementwise),
             Op::Floor => ("floor", Elementwise),
             Op::Not => ("not", Elementwise),

@@ -56,7 +56,7 @@ impl CostModel {
 /// own that it costs there.
 fn weight(op: &Op) -> f64 {
     match op {
-        Op::Exp | Op::Log | Op::Tanh | Op::Erf => 1.0,
+        Op::Exp | Op::Log | Op::Tanh | Op::Erf | Op::Sin | Op::Cos => 1.0,
         Op::Div | Op::Sqrt => 0.75,
         _ => 0.2,
     }

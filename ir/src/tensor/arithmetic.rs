@@ -4,7 +4,7 @@ use super::{Tensor, broadcasting, build, one_graph};
 use crate::dtype::DType;
 use crate::graph::Graph;
 use crate::op::{Op, TypeError};
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Shl, Shr, Sub};
 
 macro_rules! unary {
     ($($(#[$doc:meta])* $name:ident => $op:expr;)*) => {
@@ -27,10 +27,15 @@ unary! {
     tanh => Op::Tanh;
     /// The error function.
     erf => Op::Erf;
+    /// Sine of an angle in radians, to 2 units in the last place. NaN beyond 2^20 radians, where an
+    /// `f32` knows an angle to 1/16 at best.
+    sin => Op::Sin;
+    /// Cosine of an angle in radians, as accurate as [`sin`](Tensor::sin), in the same range.
+    cos => Op::Cos;
     /// -1, 0 or 1.
     sign => Op::Sign;
     floor => Op::Floor;
-    /// Logical for `bool`, bitwise for integers.
+    /// Logical for `bool`, bitwise for integers; `!x` is the same.
     logical_not => Op::Not;
     /// The same value; no gradient passes.
     stop_gradient => Op::StopGradient;
@@ -57,10 +62,15 @@ binary! {
     eq => Op::Equal;
     lt => Op::Less;
     le => Op::LessEqual;
+    /// Logical for `bool`, bitwise for integers; `x & y` is the same.
     and => Op::And;
+    /// Logical for `bool`, bitwise for integers; `x | y` is the same.
     or => Op::Or;
+    /// Logical for `bool`, bitwise for integers; `x ^ y` is the same.
     xor => Op::Xor;
+    /// Amounts of the bit width or more give 0; `x << y` is the same.
     shift_left => Op::ShiftLeft;
+    /// Arithmetic for signed integers, logical for unsigned; `x >> y` is the same.
     shift_right => Op::ShiftRight;
 }
 
@@ -73,6 +83,11 @@ impl<'g> Tensor<'g> {
     #[track_caller]
     pub fn ge(self, other: impl Operand<'g>) -> Tensor<'g> {
         other.tensor(self).le(self)
+    }
+
+    #[track_caller]
+    pub fn ne(self, other: impl Operand<'g>) -> Tensor<'g> {
+        self.eq(other).logical_not()
     }
 
     /// Limits values to `low..=high`; the gradient is 1 inside and at the limits, else 0.
@@ -171,6 +186,36 @@ impl<'g> Neg for Tensor<'g> {
     #[track_caller]
     fn neg(self) -> Tensor<'g> {
         self.apply(Op::Neg, &[])
+    }
+}
+
+macro_rules! bits {
+    ($($trait:ident $method:ident $word:ident;)*) => {
+        $(impl<'g, T: Operand<'g>> $trait<T> for Tensor<'g> {
+            type Output = Tensor<'g>;
+
+            #[track_caller]
+            fn $method(self, other: T) -> Tensor<'g> {
+                self.$word(other)
+            }
+        })*
+    };
+}
+
+bits! {
+    BitAnd bitand and;
+    BitOr bitor or;
+    BitXor bitxor xor;
+    Shl shl shift_left;
+    Shr shr shift_right;
+}
+
+impl<'g> Not for Tensor<'g> {
+    type Output = Tensor<'g>;
+
+    #[track_caller]
+    fn not(self) -> Tensor<'g> {
+        self.logical_not()
     }
 }
 

@@ -4,22 +4,31 @@
 //! A shape that does not fit panics with a [`TypeError`] at the caller's own line, as an index
 //! out of bounds would; [`Graph::add`] is the fallible way in.
 
+mod activation;
 mod arithmetic;
 mod axes;
 mod broadcasting;
 mod contraction;
 mod convolution;
+mod einsum;
 mod indexing;
 mod movement;
 mod nn;
 mod pooling;
+mod powers;
 mod quantized;
+mod random;
 mod reduction;
+mod rounding;
+mod scan;
 mod scope;
+mod sorting;
 
-pub use axes::Axes;
+pub use arithmetic::Operand;
+pub use axes::{Axes, Keep, ReduceAxes};
 pub use convolution::{Layout, Slide};
-pub use scope::{Init, ParameterSpec, Scope};
+pub use powers::Exponent;
+pub use scope::{AsScope, Init, ParameterSpec, Scope};
 
 use crate::dtype::DType;
 use crate::graph::{Graph, NodeId, ONE_GRAPH};

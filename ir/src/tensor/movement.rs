@@ -1,8 +1,8 @@
 //! Methods that move elements.
 
-use super::Tensor;
 use super::arithmetic::concat;
 use super::axes::{Axes, one_axis};
+use super::{Tensor, one_graph};
 use crate::graph::Graph;
 use crate::op::{Op, Padding, TypeError};
 use crate::shape::Shape;
@@ -202,5 +202,24 @@ impl Graph {
     #[track_caller]
     pub fn concat<'g>(&'g self, tensors: &[Tensor<'g>], axis: isize) -> Tensor<'g> {
         concat(self, tensors, axis)
+    }
+
+    /// Joins tensors of one shape along a new axis (negative: after the last is -1).
+    #[track_caller]
+    pub fn stack<'g>(&'g self, tensors: &[Tensor<'g>], axis: isize) -> Tensor<'g> {
+        one_graph("stack", self, tensors, &[]);
+        let Some(first) = tensors.first() else {
+            TypeError::of_call("stack", [], "there is nothing to join").raise()
+        };
+        let ty = first.ty();
+        if let Some(other) = tensors.iter().find(|tensor| tensor.ty() != ty) {
+            TypeError::of_call("stack", [&ty, &other.ty()], "types differ").raise();
+        }
+        let axis = one_axis("stack", &ty, axis, ty.shape.rank() + 1) as isize;
+        let mut parts = Vec::with_capacity(tensors.len());
+        for tensor in tensors {
+            parts.push(tensor.unsqueeze(axis));
+        }
+        concat(self, &parts, axis)
     }
 }

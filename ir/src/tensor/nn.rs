@@ -1,6 +1,6 @@
 //! Layers spelled in primitives; the rewriter finds their fused forms.
 
-use super::scope::{Init, Scope};
+use super::scope::{AsScope, Init};
 use super::{Tensor, broadcasting, one_graph};
 use crate::dtype::DType;
 use crate::op::TypeError;
@@ -10,7 +10,8 @@ impl<'g> Tensor<'g> {
     /// `x W^T + b` over the last axis; parameters `weight [outputs, inputs]` and `bias
     /// [outputs]`, both uniform in ±1/√inputs as in PyTorch.
     #[track_caller]
-    pub fn linear(self, scope: &Scope<'g>, outputs: usize) -> Tensor<'g> {
+    pub fn linear(self, scope: impl AsScope<'g>, outputs: usize) -> Tensor<'g> {
+        let scope = scope.as_scope();
         one_graph("linear", scope.graph(), &[self], &[]);
         let inputs = self.shape()[self.axis("linear", -1)];
         let init = Init::Uniform((1.0 / (inputs as f64).sqrt()) as f32);
@@ -44,9 +45,31 @@ impl<'g> Tensor<'g> {
         exp * exp.sum(-1).reciprocal().expand_axes(-1, &shape)
     }
 
-    /// Layer normalisation of the last axis with biased variance.
+    /// The logarithm of [`softmax`](Tensor::softmax) over the last axis: `x - max - ln(sum(exp(x -
+    /// max)))`. A row of negative infinities is NaN, as its softmax is.
     #[track_caller]
-    pub fn layer_norm(self, weight: Tensor<'g>, bias: Tensor<'g>, epsilon: f64) -> Tensor<'g> {
+    pub fn log_softmax(self) -> Tensor<'g> {
+        let shape = self.shape();
+        self.axis("log_softmax", -1);
+        let shifted = self - self.max(-1).stop_gradient().expand_axes(-1, &shape);
+        shifted - shifted.exp().sum(-1).log().expand_axes(-1, &shape)
+    }
+
+    /// Layer normalisation of the last axis with biased variance; parameters `weight [width]`, which
+    /// starts at 1, and `bias [width]`, which starts at 0.
+    #[track_caller]
+    pub fn layer_norm(self, scope: impl AsScope<'g>, epsilon: f64) -> Tensor<'g> {
+        let scope = scope.as_scope();
+        one_graph("layer_norm", scope.graph(), &[self], &[]);
+        let width = self.shape()[self.axis("layer_norm", -1)];
+        let weight = scope.parameter("weight", [width], Init::Constant(1.0));
+        let bias = scope.parameter("bias", [width], Init::Constant(0.0));
+        self.layer_norm_with(weight, bias, epsilon)
+    }
+
+    /// Layer normalisation of the last axis with a gain and a bias that are there already.
+    #[track_caller]
+    pub fn layer_norm_with(self, weight: Tensor<'g>, bias: Tensor<'g>, epsilon: f64) -> Tensor<'g> {
         self.layer_norm_with_statistics(weight, bias, epsilon).0
     }
 
@@ -71,12 +94,6 @@ impl<'g> Tensor<'g> {
         let rstd = (centred.square().mean(-1) + epsilon).sqrt().reciprocal();
         let y = centred * rstd.expand_axes(-1, &shape) * weight + bias;
         (y, mean, rstd)
-    }
-
-    /// The exact GELU: `x / 2 * (1 + erf(x / sqrt 2))`.
-    #[track_caller]
-    pub fn gelu(self) -> Tensor<'g> {
-        self * 0.5 * ((self * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0)
     }
 
     /// `x / max(|x|, epsilon)` over the last axis.
@@ -119,27 +136,6 @@ impl<'g> Tensor<'g> {
             None => scores,
         };
         scores.softmax().matmul(values)
-    }
-
-    /// `ln(1 + exp(x))` without overflow.
-    ///
-    /// Spelled `m + ln(exp(-m) + exp(x - m))`, which does not depend on m; m = max(x, 0) is held
-    /// constant, so that derivatives of every order are right, at 0 too.
-    #[track_caller]
-    pub fn softplus(self) -> Tensor<'g> {
-        let m = self.maximum(0.0).stop_gradient();
-        m + ((-m).exp() + (self - m).exp()).log()
-    }
-
-    /// `1 / (1 + exp(-x))` without overflow, in the derivatives neither.
-    ///
-    /// Spelled `exp(-m) / (exp(-m) + exp(-x - m))` with m = max(-x, 0) as in
-    /// [`softplus`](Tensor::softplus).
-    #[track_caller]
-    pub fn sigmoid(self) -> Tensor<'g> {
-        let m = (-self).maximum(0.0).stop_gradient();
-        let one = (-m).exp();
-        one / (one + (-self - m).exp())
     }
 
     /// Mean cross-entropy of `[.., classes]` logits against integer labels `[..]`, in nats.

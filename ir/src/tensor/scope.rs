@@ -87,7 +87,7 @@ impl<'g> Scope<'g> {
     /// let g = Graph::new();
     /// let model = Scope::root(&g);
     /// let (a, b) = (g.input("a", DType::F32, [2, 8]), g.input("b", DType::F32, [2, 8]));
-    /// let twins = [a.linear(&model, 4), b.linear(&model.sharing(), 4)];
+    /// let twins = [a.linear(&model, 4), b.linear(model.sharing(), 4)];
     /// assert_eq!(model.specs().len(), 2);
     /// # let _ = twins;
     /// ```
@@ -163,6 +163,38 @@ impl Specs {
             entry.insert(place);
             self.list.push(spec);
         }
+    }
+}
+
+/// What a layer takes as its place: a [`Scope`], or one by reference.
+///
+/// ```
+/// # use bsq_ir::{DType, Graph, Scope};
+/// let g = Graph::new();
+/// let model = Scope::root(&g);
+/// let x = g.input("x", DType::F32, [2, 8]);
+/// let y = x.linear(&model / "up", 16).linear(&model / "down", 8);
+/// assert_eq!(model.specs()[2].name, "down.weight");
+/// # let _ = y;
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no place for parameters",
+    label = "expected a scope",
+    note = "a layer takes a scope: `&model`, or `&model / \"name\"` for a place below it"
+)]
+pub trait AsScope<'g> {
+    fn as_scope(&self) -> &Scope<'g>;
+}
+
+impl<'g> AsScope<'g> for Scope<'g> {
+    fn as_scope(&self) -> &Scope<'g> {
+        self
+    }
+}
+
+impl<'g> AsScope<'g> for &Scope<'g> {
+    fn as_scope(&self) -> &Scope<'g> {
+        self
     }
 }
 

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`layers`] | Linear, Embedding, Attention with masks and caches, MLP, Block, Transformer, convolutions, norms, resizing |
 //! | [`init`] | starting values, a pure function of seed and name |
-//! | [`optimizer`] | AdamW, clipping and moving averages as parts of the graph |
+//! | [`weights`] | a model's weights in a file, and back |
+//! | [`optimizer`] | SGD, Adam, AdamW, Lion, Muon; clipping and moving averages as parts of the graph |
 //! | [`quantizers`] | residual signs, levels with a dead zone, straight-through gradients |
 //! | [`schedule`] | the course of the learning rate |
 //! | [`train`] | the loop: batches, checkpoints, resuming, log, what diverges |
@@ -17,7 +18,7 @@
 //! ```
 //! use bsq_ir::{DType, Graph, Scope};
 //! use bsq_nn::layers::Mlp;
-//! use bsq_nn::optimizer::{AdamW, adamw};
+//! use bsq_nn::optimizer::{AdamW, minimize};
 //! use bsq_nn::train::{Silent, Training};
 //! use bsq_runtime::HostTensor;
 //!
@@ -28,7 +29,7 @@
 //! let y = g.input("y", DType::F32, [4, 1]);
 //! let guess = Mlp::new(8, 1).forward(&model, x);
 //! let loss = (guess - y).square().mean(..);
-//! let step = adamw(loss, &model.parameters(), &AdamW::new(g.scalar("lr")));
+//! let step = minimize(loss, &model.parameters(), &AdamW::new(g.scalar("lr")));
 //!
 //! let batch = |step: u64| {
 //!     let x: Vec<f32> = (0..8).map(|i| ((step * 8 + i) as f32).sin()).collect();
@@ -42,6 +43,15 @@
 //!     .learning_rate(|_| 0.01)
 //!     .run(bsq_nn::data::by_step(batch), &mut Silent)?;
 //! assert!(outcome.loss.unwrap() < 0.05);
+//!
+//! // Its weights, in another program.
+//! let weights = bsq_nn::weights::load(&outcome.checkpoint, &model.specs())?;
+//! let function = g.function([("guess", guess.id())], []);
+//! let executable = bsq_runtime::compile(&function, &Default::default())?;
+//! let mut session = executable.bind(weights)?;
+//! let x = HostTensor::from_slice([4, 2], &[0.5f32, 0.25].repeat(4))?;
+//! let guess = session.run(&[("x", &x)])?["guess"].as_slice::<f32>()?[0];
+//! assert!((guess - 0.25).abs() < 0.3);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -53,6 +63,7 @@ pub mod quantizers;
 pub mod schedule;
 pub mod train;
 pub mod train_log;
+pub mod weights;
 
 /// An error of whatever kind, from code that this package calls but does not know.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

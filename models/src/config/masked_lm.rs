@@ -4,8 +4,9 @@ use super::checks::{Checked, below_one, between, require};
 use super::document::{self, Document, TrainingSections};
 use super::{
     ConfigError,
+    optimizer::{LrSchedule, OptimizerConfig},
     section::{Section, choices, refuse_unknown, section},
-    training::{DataConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig},
+    training::{DataConfig, Initialisation, TrainConfig},
     tree::{self, Table},
 };
 use std::collections::BTreeSet;
@@ -147,7 +148,7 @@ pub struct MaskedLmConfig {
     pub masked_lm: MaskedLmModelConfig,
     /// Which pictures.
     pub data: DataConfig,
-    /// AdamW.
+    /// The optimizer.
     pub optimizer: OptimizerConfig,
     /// The course of the learning rate; without one it is constant.
     pub schedule: Option<LrSchedule>,

@@ -28,6 +28,7 @@ mod interpolate;
 mod loss;
 mod masked_lm;
 mod model;
+mod optimizer;
 mod prior;
 mod quantizer;
 mod reference;
@@ -43,15 +44,14 @@ pub use error::{ConfigError, Problem};
 pub use loss::{AdversarialLoss, DiscriminatorType, LossConfig, ReconstructionLoss};
 pub use masked_lm::{MaskSchedule, MaskedLmConfig, MaskedLmDefaults, MaskedLmModelConfig, Masking};
 pub use model::{MaskType, TokenizerConfig, VitConfig};
+pub use optimizer::{LrSchedule, OptimizerConfig, OptimizerKind};
 pub use prior::{PositionEncoding, PriorConfig, PriorModelConfig};
 pub use quantizer::{
     BsqConfig, CodebookEntropy, EntropyMode, PredefinedCodebook, QuantizerConfig, QuantizerKind,
     VqConfig,
 };
 pub use shipped::{reference, reference_names, shipped, shipped_names};
-pub use training::{
-    DataConfig, EvaluationConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig,
-};
+pub use training::{DataConfig, EvaluationConfig, Initialisation, TrainConfig};
 pub use transform_codec::{
     ClipsConfig, RateDistortionConfig, TransformCodecConfig, TransformCodecModelConfig,
 };
@@ -73,7 +73,7 @@ pub struct Config {
     pub loss: LossConfig,
     /// Which pictures, and what is cut out of them.
     pub data: DataConfig,
-    /// AdamW.
+    /// The optimizer.
     pub optimizer: OptimizerConfig,
     /// The course of the learning rate; without one it is constant.
     pub schedule: Option<LrSchedule>,

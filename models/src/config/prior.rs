@@ -4,8 +4,9 @@ use super::checks::{Checked, between, require};
 use super::document::{self, Document, TrainingSections};
 use super::{
     ConfigError,
+    optimizer::{LrSchedule, OptimizerConfig},
     section::{Section, choices, refuse_unknown, section},
-    training::{DataConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig},
+    training::{DataConfig, Initialisation, TrainConfig},
     tree::{self, Table},
 };
 use std::path::Path;
@@ -81,7 +82,7 @@ pub struct PriorConfig {
     pub prior: PriorModelConfig,
     /// Which pictures, and what is cut out of them.
     pub data: DataConfig,
-    /// AdamW.
+    /// The optimizer.
     pub optimizer: OptimizerConfig,
     /// The course of the learning rate; without one it is constant.
     pub schedule: Option<LrSchedule>,

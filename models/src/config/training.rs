@@ -1,10 +1,8 @@
-//! Data, optimizer, evaluation and the training loop.
+//! Data, evaluation and the training loop.
 
 use super::checks::{Checked, below_one, between, not_negative, require};
 use super::section::{choices, section, words};
 use crate::image_io::{ImageSize, PixelRange, resize::Filter};
-use bsq_ir::Tensor;
-use bsq_nn::optimizer::{AdamW, Clip};
 use std::path::PathBuf;
 
 words!(Filter { Box = "box", Bilinear = "bilinear", Bicubic = "bicubic", Lanczos = "lanczos" });
@@ -72,72 +70,6 @@ impl DataConfig {
         let side = image.width.max(image.height);
         let low = self.resize_min.unwrap_or(side);
         (low, self.resize_max.unwrap_or(low))
-    }
-}
-
-section! {
-    /// The course of the learning rate, as multiples of it.
-    pub struct LrSchedule {
-        /// Steps from lr_start to lr_max, linearly.
-        warm_up_steps: u64 = 0,
-        /// Step at which the cosine reaches lr_min.
-        max_decay_steps: u64,
-        /// Multiplier at step 0.
-        lr_start: f64 = 0.0,
-        /// Multiplier after the warm-up.
-        lr_max: f64 = 1.0,
-        /// Multiplier from max_decay_steps on.
-        lr_min: f64 = 0.0,
-    }
-}
-
-section! {
-    /// AdamW and its learning rate.
-    pub struct OptimizerConfig {
-        /// Learning rate per picture of the batch; multiplied by data.batch_size.
-        base_lr: f64 = 4e-7,
-        /// Learning rate whatever the batch size; goes before base_lr.
-        lr: Option<f64> = None,
-        /// Steps of the whole training.
-        max_iter: u64 = 1_000_000,
-        /// Shrinks every parameter by lr times this at each step.
-        weight_decay: f64 = 0.01,
-        /// Decay of the averages of gradients and of their squares.
-        betas: [f64; 2] = [0.9, 0.999],
-        /// Added to the root of the averaged squares.
-        eps: f64 = 1e-8,
-        /// Parameters whose names contain one of these are not shrunk.
-        zero_wd_keys: Vec<String> = Vec::new(),
-        /// Largest norm of the gradient; longer ones are scaled down.
-        grad_clip_norm: Option<f64> = None,
-        /// Clip each parameter's gradient by itself instead of all together.
-        grad_clip_per_layer: bool = false,
-    }
-}
-
-impl OptimizerConfig {
-    /// The rule that this describes, with a learning rate (`f32[]`).
-    pub fn adamw<'g>(&self, lr: Tensor<'g>) -> AdamW<'g> {
-        let clip = self
-            .grad_clip_norm
-            .map(|norm| match self.grad_clip_per_layer {
-                true => Clip::PerTensor(norm),
-                false => Clip::Global(norm),
-            });
-        AdamW {
-            lr,
-            betas: self.betas,
-            epsilon: self.eps,
-            weight_decay: self.weight_decay,
-            zero_decay_keys: self.zero_wd_keys.clone(),
-            clip,
-            owner: "",
-        }
-    }
-
-    /// The learning rate that multipliers are applied to, at a batch size over all devices.
-    pub fn learning_rate(&self, batch_size: usize) -> f64 {
-        self.lr.unwrap_or(self.base_lr * batch_size as f64)
     }
 }
 
@@ -228,41 +160,6 @@ impl DataConfig {
             (data.resize_max, "data.resize_max"),
         ] {
             between(value.unwrap_or(1), 1, LARGEST_SIDE, key)?;
-        }
-        Ok(())
-    }
-}
-
-impl OptimizerConfig {
-    /// That its numbers make sense, and those of its schedule.
-    pub(super) fn check(&self, schedule: Option<&LrSchedule>) -> Checked {
-        let optimizer = self;
-        not_negative(optimizer.base_lr, "optimizer.base_lr")?;
-        not_negative(optimizer.lr.unwrap_or(0.0), "optimizer.lr")?;
-        not_negative(optimizer.weight_decay, "optimizer.weight_decay")?;
-        for beta in optimizer.betas {
-            below_one(beta, "optimizer.betas")?;
-        }
-        require(optimizer.eps > 0.0, "optimizer.eps", || {
-            "must be positive".into()
-        })?;
-        require(
-            optimizer.grad_clip_norm.is_none_or(|norm| norm > 0.0),
-            "optimizer.grad_clip_norm",
-            || "must be positive".into(),
-        )?;
-        if let Some(schedule) = schedule {
-            let (warm_up, decay) = (schedule.warm_up_steps, schedule.max_decay_steps);
-            require(warm_up < decay, "optimizer.schedule.warm_up_steps", || {
-                format!("{warm_up} is not below max_decay_steps, {decay}")
-            })?;
-            for (value, key) in [
-                (schedule.lr_start, "optimizer.schedule.lr_start"),
-                (schedule.lr_max, "optimizer.schedule.lr_max"),
-                (schedule.lr_min, "optimizer.schedule.lr_min"),
-            ] {
-                not_negative(value, key)?;
-            }
         }
         Ok(())
     }

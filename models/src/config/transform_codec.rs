@@ -4,8 +4,9 @@ use super::checks::{Checked, between, not_negative, require};
 use super::document::{self, Document, TrainingSections};
 use super::{
     ConfigError, ImageSize,
+    optimizer::{LrSchedule, OptimizerConfig},
     section::{Section, refuse_unknown, section},
-    training::{DataConfig, Initialisation, LrSchedule, OptimizerConfig, TrainConfig},
+    training::{DataConfig, Initialisation, TrainConfig},
     tree::{self, Table},
 };
 use crate::losses::MS_SSIM_SMALLEST_CROP;
@@ -175,7 +176,7 @@ pub struct TransformCodecConfig {
     pub clips: Option<ClipsConfig>,
     /// Which pictures, and what is cut out of them.
     pub data: DataConfig,
-    /// AdamW.
+    /// The optimizer.
     pub optimizer: OptimizerConfig,
     /// The course of the learning rate; without one it is constant.
     pub schedule: Option<LrSchedule>,

@@ -2,7 +2,7 @@
 //! scaled by 1/√fan-in where they are used, so that all learn at one pace.
 
 use bsq_ir::tensor::{Init, Layout, Slide};
-use bsq_ir::{Scope, Tensor};
+use bsq_ir::{AsScope, Scope, Tensor};
 use bsq_nn::layers::leaky_relu;
 
 /// The slope of rectifiers below 0.
@@ -13,12 +13,13 @@ const SLOPE: f64 = 0.2;
 /// Parameter: `weight [outputs, inputs, kernel..]`.
 #[track_caller]
 pub(super) fn convolution<'g>(
-    scope: &Scope<'g>,
+    scope: impl AsScope<'g>,
     x: Tensor<'g>,
     outputs: usize,
     kernel: usize,
     slide: Slide,
 ) -> Tensor<'g> {
+    let scope = scope.as_scope();
     let (inputs, axes) = (x.shape()[1], x.rank() - 2);
     let shape = [&[outputs, inputs][..], &vec![kernel; axes]].concat();
     let weight = scaled(scope, shape);
@@ -27,7 +28,8 @@ pub(super) fn convolution<'g>(
 
 /// `[batch, inputs]` to `[batch, outputs]`, with a bias.
 #[track_caller]
-pub(super) fn linear<'g>(scope: &Scope<'g>, x: Tensor<'g>, outputs: usize) -> Tensor<'g> {
+pub(super) fn linear<'g>(scope: impl AsScope<'g>, x: Tensor<'g>, outputs: usize) -> Tensor<'g> {
+    let scope = scope.as_scope();
     let weight = scaled(scope, vec![outputs, x.shape()[1]]);
     biased(scope, x.matmul_transposed(weight))
 }
@@ -49,7 +51,8 @@ pub(super) fn biased<'g>(scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
 
 /// With a bias, rectified, times `gain`.
 #[track_caller]
-pub(super) fn activated<'g>(scope: &Scope<'g>, x: Tensor<'g>, gain: f64) -> Tensor<'g> {
+pub(super) fn activated<'g>(scope: impl AsScope<'g>, x: Tensor<'g>, gain: f64) -> Tensor<'g> {
+    let scope = scope.as_scope();
     rectified(biased(scope, x), gain)
 }
 

@@ -38,7 +38,7 @@ pub use stylegan3d::StyleGan3d;
 
 use crate::config::{ConfigError, DiscriminatorType, LossConfig};
 use bsq_ir::tensor::{Init, ParameterSpec};
-use bsq_ir::{DType, Graph, Scope, Tensor};
+use bsq_ir::{AsScope, DType, Graph, Scope, Tensor};
 use bsq_nn::init::init;
 use bsq_nn::layers::{BatchMemory, BatchUse};
 use bsq_runtime::checkpoint::{Checkpoint, Mismatch, match_parameters};
@@ -118,10 +118,11 @@ impl Discriminator {
     #[track_caller]
     pub fn logits<'g>(
         &self,
-        scope: &Scope<'g>,
+        scope: impl AsScope<'g>,
         x: Tensor<'g>,
         memory: &mut BatchMemory<'g>,
     ) -> Tensor<'g> {
+        let scope = scope.as_scope();
         match self {
             Discriminator::StyleGan(network) => network.logits(scope, x),
             Discriminator::PatchGan(network) => network.logits(scope, x, memory),

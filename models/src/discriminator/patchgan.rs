@@ -57,12 +57,12 @@ impl PatchGan {
         };
         let rectified = |x: Tensor<'g>| leaky_relu(x, 0.2);
         let width = |layer: usize| self.channels * (1 << layer.min(30)).min(MOST);
-        let mut x = rectified(conv(self.channels, 2).forward(&(&network / 0), x));
+        let mut x = rectified(conv(self.channels, 2).forward(&network / 0, x));
         let last = width(self.layers.saturating_sub(1));
         let strided = (0..self.layers).map(|layer| conv(width(layer), 2));
         let mut place = 2;
         for conv in strided.chain([conv(last, 1)]) {
-            x = conv.forward(&(&network / place), x);
+            x = conv.forward(&network / place, x);
             let norm = &network / (place + 1);
             x = rectified(match self.norm {
                 PatchNorm::Batch => BatchNorm::default().forward(&norm, x, memory),
@@ -70,6 +70,6 @@ impl PatchGan {
             });
             place += 3;
         }
-        conv(1, 1).forward(&(&network / place), x)
+        conv(1, 1).forward(&network / place, x)
     }
 }

@@ -75,8 +75,8 @@ impl StyleGan {
         let x = convolution(&place, x, channels, 3, Slide::padded(1));
         let x = activated(&place, x, SQRT_2);
         let (batch, features) = (x.shape()[0], x.shape().elements() / x.shape()[0].max(1));
-        let x = linear(&(scope / "fc"), x.reshape([batch, features]), channels);
-        linear(&(scope / "out"), rectified(x, SQRT_2), 1)
+        let x = linear(scope / "fc", x.reshape([batch, features]), channels);
+        linear(scope / "out", rectified(x, SQRT_2), 1)
     }
 }
 

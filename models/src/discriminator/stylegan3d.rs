@@ -63,8 +63,8 @@ impl StyleGan3d {
         let x = activated(&place, x, 1.0);
         let features = x.shape().elements() / batch.max(1);
         let verdict = scope / "output_mlp";
-        let x = linear(&(&verdict / 1), x.reshape([batch, features]), self.units);
-        linear(&(&verdict / 2), rectified(x, SQRT_2), 1)
+        let x = linear(&verdict / 1, x.reshape([batch, features]), self.units);
+        linear(&verdict / 2, rectified(x, SQRT_2), 1)
     }
 }
 
@@ -79,10 +79,10 @@ fn halved<'g>(scope: &Scope<'g>, x: Tensor<'g>, outputs: usize, frames: usize) -
         x.average_pool(&sizes, &slides)
     };
     let path = scope / "function_path";
-    let main = convolution(&(&path / 0), x, outputs, 3, Slide::padded(1));
-    let main = pooled(activated(&(&path / 0), main, SQRT_2));
-    let main = convolution(&(&path / 3), main, outputs, 3, Slide::padded(1));
-    let main = activated(&(&path / 3), main, 1.0);
+    let main = convolution(&path / 0, x, outputs, 3, Slide::padded(1));
+    let main = pooled(activated(&path / 0, main, SQRT_2));
+    let main = convolution(&path / 3, main, outputs, 3, Slide::padded(1));
+    let main = activated(&path / 3, main, 1.0);
     let place = scope / "skip_path" / 1;
     let skip = convolution(&place, pooled(x), outputs, 1, Slide::default());
     (main + skip) * FRAC_1_SQRT_2

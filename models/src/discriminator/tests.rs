@@ -56,7 +56,7 @@ fn logits(pixels: &[f32]) -> Vec<f32> {
     let g = Graph::new();
     let x = g.input("x", DType::F32, shape);
     let mut memory = BatchMemory::new(BatchUse::Training);
-    let y = small().logits(&Scope::root(&g), x, &mut memory);
+    let y = small().logits(Scope::root(&g), x, &mut memory);
     let function = g.function([("y", y.id())], []);
     let values = small().init(&shape, 3).unwrap().into_iter();
     let values = values.map(|(name, x)| {

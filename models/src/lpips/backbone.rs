@@ -1,7 +1,7 @@
 //! The networks whose features LPIPS compares, up to their last tap.
 
 use bsq_ir::tensor::Slide;
-use bsq_ir::{Scope, Tensor};
+use bsq_ir::{AsScope, Scope, Tensor};
 use bsq_nn::layers::{Conv, relu};
 
 /// A network trained on ImageNet, as torchvision has it.
@@ -147,7 +147,8 @@ impl Convolution {
     }
 
     #[track_caller]
-    fn forward<'g>(self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+    fn forward<'g>(self, scope: impl AsScope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+        let scope = scope.as_scope();
         let kernel = [self.kernel; 2];
         let conv = Conv::new(self.outputs, kernel)
             .stride(self.stride)
@@ -164,12 +165,12 @@ pub(super) fn features<'g>(steps: &[Step], scope: &Scope<'g>, x: Tensor<'g>) -> 
     let mut x = x;
     for step in steps {
         x = match step {
-            Step::Convolution(name, convolution) => convolution.forward(&(&net / name), x),
+            Step::Convolution(name, convolution) => convolution.forward(&net / name, x),
             Step::Fire(name, [squeezed, one, three]) => {
                 let place = &net / name;
                 let conv = |name: &str, outputs: usize, kernel: usize, x| {
                     let padding = kernel / 2;
-                    Convolution::new(outputs, kernel, 1, padding).forward(&(&place / name), x)
+                    Convolution::new(outputs, kernel, 1, padding).forward(&place / name, x)
                 };
                 let squeezed = conv("squeeze", *squeezed, 1, x);
                 let expanded = [

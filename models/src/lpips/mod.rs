@@ -23,7 +23,7 @@ pub use weights::WeightsError;
 
 use backbone::Step;
 use bsq_ir::tensor::{Init, ParameterSpec};
-use bsq_ir::{DType, Graph, Scope, Tensor};
+use bsq_ir::{AsScope, DType, Graph, Scope, Tensor};
 
 /// Added to lengths, outside of the root.
 const EPSILON: f64 = 1e-10;
@@ -82,7 +82,13 @@ impl Network {
     /// # Panics
     /// If the shapes differ or are too small.
     #[track_caller]
-    pub fn distance<'g>(&self, scope: &Scope<'g>, a: Tensor<'g>, b: Tensor<'g>) -> Tensor<'g> {
+    pub fn distance<'g>(
+        &self,
+        scope: impl AsScope<'g>,
+        a: Tensor<'g>,
+        b: Tensor<'g>,
+    ) -> Tensor<'g> {
+        let scope = scope.as_scope();
         let terms = self.terms(scope, a, b).into_iter();
         let sum = terms.reduce(|sum, term| sum + term);
         sum.expect("a network has taps")
@@ -93,7 +99,13 @@ impl Network {
     /// # Panics
     /// As [`distance`](Network::distance).
     #[track_caller]
-    pub fn terms<'g>(&self, scope: &Scope<'g>, a: Tensor<'g>, b: Tensor<'g>) -> Vec<Tensor<'g>> {
+    pub fn terms<'g>(
+        &self,
+        scope: impl AsScope<'g>,
+        a: Tensor<'g>,
+        b: Tensor<'g>,
+    ) -> Vec<Tensor<'g>> {
+        let scope = scope.as_scope();
         assert_eq!(a.shape(), b.shape(), "LPIPS of pictures");
         // Weights are the same for all pictures.
         let scope = &scope.sharing();

@@ -68,7 +68,7 @@ impl MaskedLm {
         let first = first.reshape([batch, 1, width]);
         let positions = embedding(1 + config.tokens, width).table(scope, "positional_embedding");
         let x = scope.graph().concat(&[first, tokens], 1) + positions;
-        let embedded = NORM.forward(&(scope / "ln_embed"), x);
+        let embedded = NORM.forward(scope / "ln_embed", x);
         let mut blocks = vec![embedded];
         let block_scope = scope / "transformer" / "resblocks";
         let block = self.block();
@@ -82,8 +82,8 @@ impl MaskedLm {
         }
         let last = blocks[config.layers].slice(1, 1..1 + config.tokens);
         let head_scope = scope / "head";
-        let head = Linear::normal(width, DEVIATION).forward(&(&head_scope / "dense"), last);
-        let head = NORM.forward(&(&head_scope / "norm"), gelu_tanh(head));
+        let head = Linear::normal(width, DEVIATION).forward(&head_scope / "dense", last);
+        let head = NORM.forward(&head_scope / "norm", gelu_tanh(head));
         let bias = &head_scope / "bias";
         let values = config.vocabulary();
         let logits = tables.iter().enumerate().map(|(group, table)| {
@@ -103,7 +103,7 @@ impl MaskedLm {
         let rows = self.config.vocabulary() + 1;
         let scope = scope / "token_embedding";
         let groups = 0..self.config.groups;
-        let table = |group| embedding(rows, self.config.width).table(&(&scope / group), "weight");
+        let table = |group| embedding(rows, self.config.width).table(&scope / group, "weight");
         groups.map(table).collect()
     }
 
@@ -124,7 +124,7 @@ impl MaskedLm {
         }
         let zero = classes.full_like(0.0);
         let table = embedding(self.config.classes.len(), width);
-        let known = table.forward(&(scope / "class_embedding"), classes.maximum(zero));
+        let known = table.forward(scope / "class_embedding", classes.maximum(zero));
         let has_class = classes.ge(zero).expand_axes(-1, shape);
         known.where_(has_class, dropped)
     }

@@ -83,6 +83,6 @@ impl Lpips {
 fn function(network: &Network, shape: [usize; 4]) -> Function {
     let g = Graph::new();
     let [a, b] = ["a", "b"].map(|name| g.input(name, DType::F32, shape));
-    let distance = network.distance(&Scope::root(&g), a, b);
+    let distance = network.distance(Scope::root(&g), a, b);
     g.function([("distance", distance.id())], [])
 }

@@ -137,7 +137,7 @@ impl PriorModel {
         let shape = known.shape();
         let inputs = shape[2] * shape[3] * self.config.classes();
         let seen = self.one_hot(known).reshape([shape[0], shape[1], inputs]);
-        let mut x = self.linear(width).forward(&(scope / "stem"), seen);
+        let mut x = self.linear(width).forward(scope / "stem", seen);
         if self.config.position == PositionEncoding::Learned {
             let embedding = Embedding {
                 deviation: DEVIATION,
@@ -153,7 +153,7 @@ impl PriorModel {
         let x = self.transformer().forward(&blocks, x, &mut |layer, heads| {
             attend(layer, positions.turned(heads))
         });
-        LayerNorm::default().forward(&(scope / "ln_post"), x)
+        LayerNorm::default().forward(scope / "ln_post", x)
     }
 
     fn transformer(&self) -> Transformer {
@@ -191,7 +191,7 @@ impl PriorModel {
         let (sub_tokens, hidden) = (self.config.sub_tokens(), self.config.head_width);
         let shape = features.shape();
         self.linear(sub_tokens * hidden)
-            .forward(&(scope / "head" / "input"), features)
+            .forward(scope / "head" / "input", features)
             .reshape([shape[0], shape[1], sub_tokens, hidden])
     }
 

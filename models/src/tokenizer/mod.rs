@@ -374,7 +374,7 @@ impl Tokenizer {
             false => CHANNELS,
         };
         let pixels = planes * vit.patch_size * vit.patch_size;
-        let embedded = codes.linear(&(scope / "post_quant_embed"), vit.width);
+        let embedded = codes.linear(scope / "post_quant_embed", vit.width);
         let tokens = vit::decoder(
             vit,
             &(scope / "decoder"),
@@ -405,7 +405,7 @@ impl Tokenizer {
         step: Option<&mut FrameStep<'g>>,
     ) -> DecoderOutput<'g> {
         let (vit, scope) = (&self.config.decoder, &scope.sharing());
-        let embedded = companded.linear(&(scope / "post_quant_embed"), vit.width);
+        let embedded = companded.linear(scope / "post_quant_embed", vit.width);
         let output = transform_path::zero(path.transform.features());
         let added = vit::decoder(vit, &(scope / "decoder"), embedded, output, step);
         let [companded, added] =

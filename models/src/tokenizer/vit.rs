@@ -27,9 +27,9 @@ pub(super) fn encoder<'g>(
         bias: (!config.ln_pre).then_some(Start::FanIn),
         ..normal(config.width)
     };
-    let tokens = embedding.forward(&(scope / "conv1"), patches);
+    let tokens = embedding.forward(scope / "conv1", patches);
     let features = transformer(config, scope, tokens + position, step);
-    LayerNorm::default().forward(&(scope / "ln_post"), features)
+    LayerNorm::default().forward(scope / "ln_post", features)
 }
 
 /// Embedded codes `[batch, tokens, width]` to what `last` makes of each patch.
@@ -44,14 +44,14 @@ pub(super) fn decoder<'g>(
     let position = position_embedding(config, scope, embedded.shape()[1], step.as_deref());
     let mut x = transformer(config, scope, embedded + position, step);
     if config.ln_post {
-        x = LayerNorm::default().forward(&(scope / "ln_post"), x);
+        x = LayerNorm::default().forward(scope / "ln_post", x);
     }
     if config.use_ffn_output {
         x = output(config.dim_ffn_output)
-            .forward(&(scope / "ffn" / 0), x)
+            .forward(scope / "ffn" / 0, x)
             .tanh();
     }
-    last.forward(&(scope / "conv_out"), x)
+    last.forward(scope / "conv_out", x)
 }
 
 /// A layer after the transformer.
@@ -171,7 +171,7 @@ fn transformer<'g>(
     mut step: Option<&mut FrameStep<'g>>,
 ) -> Tensor<'g> {
     if config.ln_pre {
-        x = LayerNorm::default().forward(&(scope / "ln_pre"), x);
+        x = LayerNorm::default().forward(scope / "ln_pre", x);
     }
     let (width, hidden) = (config.width, config.mlp_width());
     let transformer = Transformer {

@@ -11,7 +11,7 @@ use crate::losses::adversarial::{adaptive_weight, r1_penalty};
 use crate::losses::{Term, Weight, total};
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_nn::layers::{BatchMemory, BatchUse};
-use bsq_nn::optimizer::{ADVERSARY_PREFIX, Step, adamw_with_gradients};
+use bsq_nn::optimizer::{ADVERSARY_PREFIX, Step, minimize_with_gradients};
 use bsq_nn::train::{Part, Turn};
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
@@ -86,7 +86,7 @@ impl<'a> Adversary<'a> {
     ) -> (Term<'g>, BatchMemory<'g>) {
         let loss = &self.config.loss;
         let mut memory = BatchMemory::new(BatchUse::Training);
-        let logits = self.judge.logits(&place(root), picture, &mut memory);
+        let logits = self.judge.logits(place(root), picture, &mut memory);
         let value = loss.disc_loss.of_generator(logits);
         let graph = picture.graph();
         let mut weight = graph.scalar(FACTOR) * loss.disc_weight;
@@ -153,7 +153,7 @@ impl<'a> Adversary<'a> {
         let image = graph.input("image", DType::F32, self.shape);
         let mut memory = BatchMemory::new(BatchUse::Starting);
         self.judge
-            .logits(&place(&Scope::root(&graph)), image, &mut memory);
+            .logits(place(&Scope::root(&graph)), image, &mut memory);
         let updates = memory
             .updates()
             .iter()
@@ -172,7 +172,7 @@ impl<'a> Adversary<'a> {
             ["image", JUDGED].map(|name| graph.input(name, DType::F32, self.shape));
         let mut memory = BatchMemory::new(BatchUse::Training);
         let [real, fake] =
-            [image, judged].map(|x| self.judge.logits(&place(&scope), x, &mut memory));
+            [image, judged].map(|x| self.judge.logits(place(&scope), x, &mut memory));
         let value = loss.disc_loss.of_discriminator(real, fake);
         let mut minimised = value * graph.scalar(FACTOR);
         let mut penalty = None;
@@ -191,10 +191,10 @@ impl<'a> Adversary<'a> {
         let specs = scope.specs().into_iter().zip(scope.parameters());
         let trained = specs.filter(|(spec, _)| self.judge.is_trained(&spec.name));
         let trained: Vec<Tensor<'g>> = trained.map(|(_, parameter)| parameter).collect();
-        let mut rule = self.config.optimizer.adamw(graph.scalar("lr"));
-        rule.owner = ADVERSARY_PREFIX;
+        let optimizer = &self.config.optimizer;
+        let rule = optimizer.rule(graph.scalar("lr"), ADVERSARY_PREFIX);
         let gradients = bsq_ir::autodiff::gradients(minimised, &trained);
-        let mut step = adamw_with_gradients(&trained, &gradients, &rule)
+        let mut step = minimize_with_gradients(&trained, &gradients, &*rule)
             .replacing(memory.updates())
             .output("discriminator", value)
             .output("logits_real", real.mean(..))

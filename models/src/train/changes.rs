@@ -22,8 +22,10 @@ const TRAINING_ONLY: [&str; 13] = [
 ];
 
 /// Keys of other sections that decide what the parameters mean or which state there is of them.
-const FIXED: [&str; 11] = [
+const FIXED: [&str; 13] = [
     "data.zero_mean",
+    "optimizer.kind",
+    "optimizer.adamw_keys",
     "train.freeze",
     "train.use_ema",
     "loss.skip_disc",

@@ -9,7 +9,7 @@ use crate::pipeline::{ModelFile, fingerprint};
 use bsq_ir::{Function, Graph, Scope};
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
-use bsq_nn::optimizer::{Step, adamw};
+use bsq_nn::optimizer::{Step, minimize};
 use bsq_nn::train::{Advice, Change, Identity, Program, Task, TrainingFolder, train};
 use bsq_runtime::HostTensor;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ fn check_fit(
     Ok(())
 }
 
-/// A whole training step: forward, loss, backward, AdamW and the moving average.
+/// A whole training step: forward, loss, backward, optimizer and the moving average.
 pub fn masked_lm_step_function(config: &MaskedLmConfig) -> Function {
     let graph = Graph::new();
     build(&graph, config, &MaskedLm::new(&config.masked_lm)).function()
@@ -91,10 +91,10 @@ pub fn masked_lm_step_function(config: &MaskedLmConfig) -> Function {
 fn build<'g>(graph: &'g Graph, config: &MaskedLmConfig, model: &MaskedLm) -> Step<'g> {
     let scope = Scope::root(graph);
     let loss = batch_loss(model, &scope, config.data.batch_size);
-    let rule = config.optimizer.adamw(graph.scalar("lr"));
+    let rule = config.optimizer.rule(graph.scalar("lr"), "");
     let trained = trained(&scope, &config.train).into_iter();
     let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
-    let mut step = adamw(loss, &trained, &rule);
+    let mut step = minimize(loss, &trained, &*rule);
     if config.train.use_ema {
         step = step.with_average(config.train.ema_decay);
     }

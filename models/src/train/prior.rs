@@ -11,7 +11,7 @@ use crate::prior::{
 use bsq_ir::{Function, Graph, Scope};
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
-use bsq_nn::optimizer::{Step, adamw};
+use bsq_nn::optimizer::{Step, minimize};
 use bsq_nn::train::{Advice, Change, Identity, Program, Task, TrainingFolder, train};
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
@@ -92,7 +92,7 @@ pub fn run_prior_with(
     Ok(train(&settings, folder, task, program, data, progress)?)
 }
 
-/// A whole training step of a prior: forward, loss, backward, AdamW and the moving average.
+/// A whole training step of a prior: forward, loss, backward, optimizer and the moving average.
 pub fn prior_step_function(config: &PriorConfig) -> Function {
     let graph = Graph::new();
     build(&graph, config, &PriorModel::new(&config.prior)).function()
@@ -116,10 +116,10 @@ pub fn prior_step_program(
 fn build<'g>(graph: &'g Graph, config: &PriorConfig, model: &PriorModel) -> Step<'g> {
     let scope = Scope::root(graph);
     let loss = tile_loss(model, &scope, config.data.batch_size);
-    let rule = config.optimizer.adamw(graph.scalar("lr"));
+    let rule = config.optimizer.rule(graph.scalar("lr"), "");
     let trained = trained(&scope, &config.train).into_iter();
     let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
-    let mut step = adamw(loss, &trained, &rule);
+    let mut step = minimize(loss, &trained, &*rule);
     if config.train.use_ema {
         step = step.with_average(config.train.ema_decay);
     }

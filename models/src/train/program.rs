@@ -1,4 +1,4 @@
-//! One training step as one program: forward, loss, backward, AdamW and the moving average.
+//! One training step as one program: forward, loss, backward, optimizer and the moving average.
 
 use super::adversary::Adversary;
 use super::task::trained;
@@ -8,7 +8,7 @@ use crate::lpips::Network;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::graph::Function;
 use bsq_ir::{DType, Graph, Scope};
-use bsq_nn::optimizer::{Step, adamw};
+use bsq_nn::optimizer::{Step, minimize};
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
 
@@ -105,13 +105,13 @@ fn build<'g>(
     if !has_codebook_weight(config) {
         terms.retain(|term| term.name != "quantizer");
     }
-    let rule = config.optimizer.adamw(graph.scalar("lr"));
+    let rule = config.optimizer.rule(graph.scalar("lr"), "");
     // The model's own, without those of LPIPS and of the adversary, which come after.
     let trained = trained(&scope, &config.train).into_iter();
     let trained = trained.filter(|(name, _)| tokenizer.is_trained(name));
     let picture = forward.decoded.reconstruction;
     if let Some(network) = lpips {
-        let distance = network.distance(&(&scope / "lpips"), image, picture);
+        let distance = network.distance(&scope / "lpips", image, picture);
         terms.push(Term {
             name: "perceptual",
             value: distance.mean(..),
@@ -121,7 +121,7 @@ fn build<'g>(
     let against = adversary.map(|adversary| adversary.term(&scope, picture, &terms));
     terms.extend(against.iter().map(|(term, _)| *term));
     let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
-    let mut step = adamw(total(&terms), &trained, &rule);
+    let mut step = minimize(total(&terms), &trained, &*rule);
     if config.train.use_ema {
         step = step.with_average(config.train.ema_decay);
     }

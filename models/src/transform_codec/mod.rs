@@ -230,7 +230,7 @@ impl TransformCodec {
         }
         let z = self
             .quantizer()
-            .reconstruct(&(scope / "coarse_levels"), levels[0]);
+            .reconstruct(scope / "coarse_levels", levels[0]);
         let transform = scope / "coarse_transform";
         let picture = self.coarse.picture(self.coarse.synthesis(&transform, z));
         Some(picture.transpose(&[0, 2, 3, 1]))
@@ -250,7 +250,7 @@ impl TransformCodec {
         let fine = &levels[usize::from(picture.is_some())..];
         let z = self
             .quantizer()
-            .reconstruct(&(scope / "levels"), graph.concat(fine, -1));
+            .reconstruct(scope / "levels", graph.concat(fine, -1));
         let z = match picture {
             Some(picture) => graph.concat(&[picture, z], -1),
             None => z,

@@ -25,25 +25,25 @@ impl Network {
     ) -> Tensor<'g> {
         let cells = cells(x);
         let shape = cells.shape();
-        let step = Linear::new(self.width)
-            .forward(&(scope / "step"), log_step.reshape([shape[0], 1, 1, 1]));
+        let step =
+            Linear::new(self.width).forward(scope / "step", log_step.reshape([shape[0], 1, 1, 1]));
         let stem = Linear {
             bias: None,
             ..Linear::new(self.width)
         };
-        let mut x = stem.forward(&(scope / "input"), cells) + step;
+        let mut x = stem.forward(scope / "input", cells) + step;
         for block in 0..self.blocks {
             let place = scope / block;
             let conv = Conv::new(self.width, [3, 3]).padding(1).channels_last();
-            let hidden = conv.forward(&(&place / "conv"), x).gelu();
-            x = x + Linear::new(self.width).forward(&(&place / "linear"), hidden);
+            let hidden = conv.forward(&place / "conv", x).gelu();
+            x = x + Linear::new(self.width).forward(&place / "linear", hidden);
         }
         let zero = Linear {
             weight: Start::ZERO,
             bias: Some(Start::ZERO),
             ..Linear::new(4 * self.outputs)
         };
-        patches(zero.forward(&(scope / "output"), x.gelu()))
+        patches(zero.forward(scope / "output", x.gelu()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod adversarial;
 mod clips;
+mod optimizers;
 mod resume;
 mod starts;
 mod transform_codec;

@@ -6,6 +6,7 @@ use std::fmt;
 use half::{bf16, f16};
 
 use super::Checkpoint;
+use crate::names::nearest;
 use crate::tensor_data::HostTensor;
 
 /// The tensors of a checkpoint in the order of `expected`, names with shapes, which they must
@@ -162,7 +163,13 @@ impl fmt::Display for Mismatch {
         let lists = [
             (
                 "missing",
-                texts(&self.missing, |(name, shape)| format!("{name} {shape:?}")),
+                texts(&self.missing, |(name, shape)| {
+                    let others = self.unexpected.iter().map(|(name, _)| name.as_str());
+                    match nearest(name, others) {
+                        Some(near) => format!("{name} {shape:?}; is it {near}?"),
+                        None => format!("{name} {shape:?}"),
+                    }
+                }),
             ),
             (
                 "unexpected",

@@ -2,16 +2,13 @@
 
 use crate::common::{check, check_output};
 use bsq_ir::autodiff::gradients;
-use bsq_ir::tensor::Init;
 use bsq_ir::{DType, Function, Graph, Scope, Tensor};
 use bsq_runtime::{CompileOptions, compile};
 
 /// A feed-forward block.
 fn block<'g>(x: Tensor<'g>, scope: &Scope<'g>) -> Tensor<'g> {
-    let norm = |name: &str, value| scope.parameter(name, [16], Init::Constant(value));
-    let normed = x.layer_norm(norm("weight", 1.0), norm("bias", 0.0), 1e-5);
-    let hidden = normed.linear(&(scope / "up"), 32).gelu();
-    x + hidden.linear(&(scope / "down"), 16) * 0.1
+    let hidden = x.layer_norm(scope, 1e-5).linear(scope / "up", 32).gelu();
+    x + hidden.linear(scope / "down", 16) * 0.1
 }
 
 /// A step of gradient descent through `layers` feed-forward blocks.
@@ -19,7 +16,7 @@ fn step(layers: usize) -> Function {
     let g = Graph::new();
     let model = Scope::root(&g);
     let x = g.input("x", DType::F32, [4, 16]);
-    let y = (0..layers).fold(x, |x, layer| block(x, &(&(&model / "blocks") / layer)));
+    let y = (0..layers).fold(x, |x, layer| block(x, &(&model / "blocks" / layer)));
     let loss = y.square().mean(..);
     let parameters = model.parameters();
     let steps = parameters.iter().zip(gradients(loss, &parameters));

@@ -12,3 +12,4 @@ mod precision;
 mod shared_parameters;
 mod stored_weights;
 mod updates;
+mod words;

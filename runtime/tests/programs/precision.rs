@@ -175,7 +175,7 @@ fn f16_ends_at_65504() {
 }
 
 /// A linear layer; parameters are uniform in +-1 in these tests, so it keeps the variance.
-fn layer<'g>(x: Tensor<'g>, scope: &Scope<'g>, outputs: usize) -> Tensor<'g> {
+fn layer<'g>(x: Tensor<'g>, scope: Scope<'g>, outputs: usize) -> Tensor<'g> {
     let inputs = x.shape()[x.rank() - 1];
     x.linear(scope, outputs) * (3.0 / inputs as f64).sqrt()
 }
@@ -194,17 +194,17 @@ fn a_transformer_is_close_to_f32_and_the_same_on_every_family() {
     let model = Scope::root(&g);
     let width = 48;
     let x = g.input("x", DType::F32, [2, 20, 12]);
-    let mut x = layer(x, &(&model / "embed"), width);
+    let mut x = layer(x, &model / "embed", width);
     for number in 0..2 {
         let scope = &model / number;
-        let qkv = layer(x, &(&scope / "qkv"), 3 * width).chunk(3, -1);
+        let qkv = layer(x, &scope / "qkv", 3 * width).chunk(3, -1);
         let [q, k, v] = [0, 1, 2].map(|part| heads(qkv[part]));
         let o = q.attention(k, v, 0.3, None).transpose(&[0, 2, 1, 3]);
-        x = x + layer(o.reshape(x.shape()), &(&scope / "out"), width);
-        let hidden = layer(x, &(&scope / "up"), 4 * width).gelu();
-        x = x + layer(hidden, &(&scope / "down"), width);
+        x = x + layer(o.reshape(x.shape()), &scope / "out", width);
+        let hidden = layer(x, &scope / "up", 4 * width).gelu();
+        x = x + layer(hidden, &scope / "down", width);
     }
-    let y = layer(x, &(&model / "head"), 10);
+    let y = layer(x, &model / "head", 10);
     let function = g.function([("y", y.id())], []);
     let wanted = exact(&function, "y");
     let size = |x: &mut dyn Iterator<Item = f32>| x.map(|x| f64::from(x).powi(2)).sum::<f64>();

@@ -181,6 +181,8 @@ fn rounds(op: &Op) -> bool {
             | Op::Sqrt
             | Op::Tanh
             | Op::Erf
+            | Op::Sin
+            | Op::Cos
             | Op::Add
             | Op::Sub
             | Op::Mul

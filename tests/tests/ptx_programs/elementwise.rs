@@ -22,7 +22,7 @@ fn rows() {
         check_output(|g| g.input("x", F32, [5, width]).softmax());
         check_output(|g| {
             let x = g.input("x", F32, [4, width]);
-            x.layer_norm(g.input("w", F32, [width]), g.input("b", F32, [width]), 1e-5)
+            x.layer_norm_with(g.input("w", F32, [width]), g.input("b", F32, [width]), 1e-5)
         });
         check_output(|g| g.input("x", F32, [1, width]).l2_normalize(1e-12));
     }

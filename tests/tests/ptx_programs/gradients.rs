@@ -14,7 +14,7 @@ proptest! {
         let g = Graph::new();
         let (gain, shift) = (g.parameter("gain", F32, [width]), g.parameter("shift", F32, [width]));
         let weight = g.parameter("weight", F32, [outputs, width]);
-        let x = g.input("x", F32, [rows, width]).layer_norm(gain, shift, 1e-5);
+        let x = g.input("x", F32, [rows, width]).layer_norm_with(gain, shift, 1e-5);
         let loss = x.matmul_transposed(weight).tanh().square().mean(..);
         let parameters = [gain, shift, weight];
         let gradients = bsq_ir::autodiff::gradients(loss, &parameters);

@@ -69,6 +69,8 @@ impl CodeBuilder<'_> {
             Op::Log => Ok(math::log(&mut Written(self), x[0])),
             Op::Tanh => Ok(math::tanh(&mut Written(self), x[0])),
             Op::Erf => Ok(math::erf(&mut Written(self), x[0])),
+            Op::Sin => Ok(math::sin(&mut Written(self), x[0])),
+            Op::Cos => Ok(math::cos(&mut Written(self), x[0])),
             _ => Err(Unsupported),
         }
     }

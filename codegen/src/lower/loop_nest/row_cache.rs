@@ -63,6 +63,6 @@ impl Plan<'_> {
 fn is_costly(op: &Op) -> bool {
     matches!(
         op,
-        Op::Exp | Op::Log | Op::Tanh | Op::Erf | Op::Div | Op::Sqrt
+        Op::Exp | Op::Log | Op::Tanh | Op::Erf | Op::Sin | Op::Cos | Op::Div | Op::Sqrt
     )
 }

@@ -149,6 +149,8 @@ fn operations(op: &Op) -> f64 {
         Op::Log => written(|w, x| math::log(w, x)),
         Op::Tanh => written(|w, x| math::tanh(w, x)),
         Op::Erf => written(|w, x| math::erf(w, x)),
+        Op::Sin => written(|w, x| math::sin(w, x)),
+        Op::Cos => written(|w, x| math::cos(w, x)),
         // Both are a subroutine of the assembler's: a first guess and its refinement.
         Op::Div => 10.0,
         Op::Sqrt => 10.0,

@@ -38,6 +38,8 @@ pub(super) fn rule<'g>(call: &Call<'_, 'g>, operand: usize) -> Option<Tensor<'g>
         (Op::Sqrt, _) => g / (y * 2.0),
         (Op::Tanh, _) => g * (1.0 - y * y),
         (Op::Erf, _) => g * ((-(x(0) * x(0))).exp() * FRAC_2_SQRT_PI),
+        (Op::Sin, _) => g * x(0).cos(),
+        (Op::Cos, _) => -(g * x(0).sin()),
         // Between floats: the walk never comes here for an integer or a boolean.
         (Op::Cast(_), _) => g,
         (Op::Sign | Op::Floor | Op::StopGradient | Op::Not, _) => return None,

@@ -5,7 +5,7 @@ use crate::dtype::DType::{F32, I32, U64};
 use crate::graph::NodeId;
 use crate::op::{Float, Mask, Op, Padding};
 use crate::shape::Shape;
-use crate::tensor::{Layout, Slide, Tensor};
+use crate::tensor::{Keep, Layout, Slide, Tensor};
 
 pub(super) type Build = for<'g> fn(&Inputs<'g>, [usize; 4]) -> Tensor<'g>;
 
@@ -48,6 +48,8 @@ pub(super) const CASES: &[(&str, Build)] = &[
     ("sqrt", |i, [a, b, ..]| (i.float([a, b]) + 3.0).sqrt()),
     ("tanh", |i, [a, b, ..]| i.float([a, b]).tanh()),
     ("erf", |i, [a, b, ..]| i.float([a, b]).erf()),
+    ("sin", |i, [a, b, ..]| (i.float([a, b]) * 3.0).sin()),
+    ("cos", |i, [a, b, ..]| (i.float([a, b]) * 3.0).cos()),
     ("sign, floor", |i, [a, b, ..]| { let x = i.float([a, b]); x * (x.sign() + x.floor()) }),
     ("cast", |i, [a, b, ..]| { let x = i.float([a, b]); x.cast(crate::DType::BF16).cast(F32) * x }),
     ("add", |i, [a, b, ..]| i.float([a, b]) + i.float([b])),
@@ -153,7 +155,7 @@ pub(super) const CASES: &[(&str, Build)] = &[
     ("pack_signs", |i, [a, b, ..]| { let x = i.float([a, b]); x.square().sum(1) * op(Op::PackSigns, &[x]).cast(F32) }),
 
     ("spelled softmax", |i, [a, b, ..]| i.float([a, b]).softmax()),
-    ("spelled layer_norm", |i, [a, b, ..]| i.float([a, b + 1]).layer_norm(i.float([b + 1]), i.float([b + 1]), 0.1)),
+    ("spelled layer_norm", |i, [a, b, ..]| i.float([a, b + 1]).layer_norm_with(i.float([b + 1]), i.float([b + 1]), 0.1)),
     ("spelled gelu", |i, [a, b, ..]| i.float([a, b]).gelu()),
     ("spelled attention", |i, [a, b, c, d]| i.float([2, a, b]).attention(i.float([2, c, b]), i.float([2, c, d]), 0.5, None)),
     ("spelled causal attention", |i, [a, b, c, _]| {
@@ -161,6 +163,36 @@ pub(super) const CASES: &[(&str, Build)] = &[
         let mask = column.le(i.graph.iota(I32, [a, a], 0));
         i.float([a, b]).attention(i.float([a, b]), i.float([a, c]), 0.5, Some(mask))
     }),
+    ("relu", |i, [a, b, ..]| i.float([a, b]).square().relu() + i.float([a]).relu().sum(0)),
+    ("leaky_relu", |i, [a, b, ..]| i.float([a, b]).leaky_relu(0.2).square()),
+    ("silu", |i, [a, b, ..]| (i.float([a, b]) * 3.0).silu()),
+    ("gelu_tanh", |i, [a, b, ..]| i.float([a, b]).gelu_tanh()),
+    ("rsqrt", |i, [a, b, ..]| (i.float([a, b]) + 3.0).rsqrt()),
+    ("powi", |i, [a, b, c, d]| { let x = i.float([a, b]); x.powi(c as i32) + (x + 3.0).powi(-(d as i32)) + x.powi(0) }),
+    ("pow of numbers", |i, [a, b, ..]| { let x = i.float([a, b]); x.pow(3.0) + x.abs().pow(1.3) + (x + 3.0).pow(-0.7) + (x + 3.0).pow(0.5) }),
+    ("pow of tensors", |i, [a, b, ..]| i.float([a, b]).abs().pow(i.float([b]))),
+    ("round, ceil, trunc", |i, [a, b, ..]| { let x = i.float([a, b]); x * (x * 1.7).round() + x * x.ceil() - x * x.trunc() }),
+    ("log_softmax", |i, [a, b, ..]| i.float([a, b]).log_softmax()),
+    ("log_sum_exp", |i, [a, b, c, _]| i.float([a, b, c]).log_sum_exp([0, 2])),
+    ("min of axes", |i, [a, b, c, _]| i.float([a, b, c]).square().min([1, 2])),
+    ("prod", |i, [a, b, c, _]| i.float([a, b, c]).prod([0, 2])),
+    ("var", |i, [a, b, c, _]| i.float([a + 1, b, c]).var([0, 2], c % 2)),
+    ("std", |i, [a, b, ..]| i.float([a, b + 1]).std(-1, 1)),
+    ("kept axes", |i, [a, b, c, _]| { let x = i.float([a, b, c]); x * x.mean(Keep([0, 2])) - x.max(Keep(1)) }),
+    ("cumsum", |i, [a, b, c, _]| i.float([a, b + c, 2]).square().cumsum(1)),
+    ("tril and triu", |i, [a, b, c, _]| { let x = i.float([2, a, b]).square(); x.tril(c as isize - 2) * x.triu(1 - c as isize) }),
+    ("stack", |i, [a, b, ..]| { let x = i.float([a, b]); i.graph.stack(&[x.square(), i.float([a, b]), x], 1) }),
+    ("einsum", |i, [a, b, c, d]| {
+        let operands = [i.float([a, b, c]), i.float([c, d, a]), i.float([2, d])];
+        i.graph.einsum("abc,cda,ed->dba", &operands)
+    }),
+    ("dropout", |i, [a, b, ..]| {
+        let scalar = |value| i.graph.full(value, U64, Shape::scalar());
+        i.float([a, b]).square().dropout(0.4, scalar(3.0), scalar(5.0))
+    }),
+    ("sort", |i, [a, b, c, _]| i.float([a, b + c, 2]).square().sort(1).0),
+    ("top_k", |i, [a, b, c, _]| i.float([a, b + c]).square().top_k(b, -1).0),
+    ("take_along", |i, [a, b, c, d]| i.float([a, b, c]).square().take_along(1, i.integers([a, d, c], -1..b as i64 + 1))),
     ("l2_normalize", |i, [a, b, ..]| i.float([a, b]).l2_normalize(1e-6)),
     ("softplus", |i, [a, b, ..]| (i.float([a, b]) * 3.0).softplus()),
     ("sigmoid", |i, [a, b, ..]| (i.float([a, b]) * 3.0).sigmoid()),
@@ -198,7 +230,7 @@ pub(super) const CASES: &[(&str, Build)] = &[
     ("max_pool2d", |i, [a, ..]| i.float([1, a, 5, 7]).max_pool2d(3, 2)),
     ("a block", |i, [a, b, c, _]| {
         let (x, width) = (i.float([a + 1, b]), b);
-        let y = x.layer_norm(i.float([width]), i.float([width]), 0.1);
+        let y = x.layer_norm_with(i.float([width]), i.float([width]), 0.1);
         let y = y.attention(y, y.tanh(), 0.5, None) + x;
         y.matmul(i.float([width, c])).gelu().matmul(i.float([c, width])) + y
     }),

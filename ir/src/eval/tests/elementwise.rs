@@ -45,6 +45,12 @@ fn real_functions() {
         row(&[0.0f32, 0.842_700_8, -0.0, NAN, 1.0, 1e-45]),
     );
     check(
+        Op::Sin,
+        &x,
+        row(&[0.0f32, 0.841_471, -0.0, NAN, NAN, 1e-45]),
+    );
+    check(Op::Cos, &x, row(&[1.0f32, 0.540_302_3, 1.0, NAN, NAN, 1.0]));
+    check(
         Op::Floor,
         &[row(&[-1.5f32, -0.0, 0.9, 2.0, NAN, -INF])],
         row(&[-2.0f32, -0.0, 0.0, 2.0, NAN, -INF]),

@@ -11,7 +11,7 @@ pub(super) fn rule(op: &Op, operands: &[&Type]) -> Result<Type, TypeError> {
     }
     let x = operands[0];
     match op {
-        Op::Exp | Op::Log | Op::Sqrt | Op::Tanh | Op::Erf | Op::Floor => {
+        Op::Exp | Op::Log | Op::Sqrt | Op::Tanh | Op::Erf | Op::Sin | Op::Cos | Op::Floor => {
             check_dtype(op, x.dtype == DType::F32, "f32", x)?;
             Ok(x.clone())
         }

@@ -89,7 +89,7 @@ fn layer_norm<'g>(x: Tensor<'g>, scope: &Scope<'g>, own: bool) -> Tensor<'g> {
     let weight = scope.parameter("weight", [width], Init::Constant(1.0));
     let bias = scope.parameter("bias", [width], Init::Constant(0.0));
     if !own {
-        return x.layer_norm(weight, bias, 1e-5);
+        return x.layer_norm_with(weight, bias, 1e-5);
     }
     let mean = x.sum(-1).unsqueeze(-1) / width as f64;
     let centred = x - mean;
@@ -184,10 +184,10 @@ fn masked<'g>(scores: Tensor<'g>, scope: &Scope<'g>, masking: Masking) -> Tensor
 fn attention<'g>(x: Tensor<'g>, scope: &Scope<'g>, e: Extents, style: Style) -> Tensor<'g> {
     let width = e.heads * e.depth;
     let parts = match style.joint_projection {
-        true => x.linear(&(scope / "in_proj"), 3 * width).chunk(3, -1),
+        true => x.linear(scope / "in_proj", 3 * width).chunk(3, -1),
         false => ["q", "k", "v"]
             .iter()
-            .map(|name| x.linear(&(scope / name), width))
+            .map(|name| x.linear(scope / name, width))
             .collect(),
     };
     let heads = |x: Tensor<'g>| {
@@ -218,7 +218,7 @@ fn attention<'g>(x: Tensor<'g>, scope: &Scope<'g>, e: Extents, style: Style) -> 
         .reshape([e.batch, e.heads, e.tokens, e.depth])
         .swap_axes(1, 2);
     y.reshape([e.batch, e.tokens, width])
-        .linear(&(scope / "out_proj"), width)
+        .linear(scope / "out_proj", width)
 }
 
 /// A pre-norm block.
@@ -227,8 +227,8 @@ pub fn block<'g>(x: Tensor<'g>, scope: &Scope<'g>, e: Extents, style: Style) -> 
     let normed = layer_norm(x, &(scope / "ln_1"), style.own_layer_norm);
     let x = x + attention(normed, &(scope / "attn"), e, style);
     let normed = layer_norm(x, &(scope / "ln_2"), style.own_layer_norm);
-    let hidden = gelu(normed.linear(&(scope / "c_fc"), 4 * width), style.own_gelu);
-    x + hidden.linear(&(scope / "c_proj"), width)
+    let hidden = gelu(normed.linear(scope / "c_fc", 4 * width), style.own_gelu);
+    x + hidden.linear(scope / "c_proj", width)
 }
 
 fn forward<'g>(g: &'g Graph, scope: &Scope<'g>, e: Extents, style: Style) -> Tensor<'g> {

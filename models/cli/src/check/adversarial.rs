@@ -85,7 +85,7 @@ pub(super) fn check(case: &Case, executor: &dyn Executor) -> Result<Vec<Comparis
     let wrt = root.parameters();
     let recon = forward.decoded.reconstruction;
     let reconstruction = (image - recon).abs().mean(..);
-    let perceptual = network.distance(&(&root / "lpips"), image, recon).mean(..);
+    let perceptual = network.distance(&root / "lpips", image, recon).mean(..);
     let nll = reconstruction + perceptual * settings.perceptual_weight;
     let place = (&root / "discriminator").sharing();
     let logits = |x| judge.logits(&place, x, &mut BatchMemory::new(BatchUse::Training));

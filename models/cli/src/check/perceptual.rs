@@ -84,7 +84,7 @@ fn run(
     let g = Graph::new();
     let input = |name: &str| g.input(name, DType::F32, inputs[name].shape());
     let (input, target) = (input("input"), input("target"));
-    let terms = network.terms(&Scope::root(&g), input, target);
+    let terms = network.terms(Scope::root(&g), input, target);
     let columns: Vec<_> = terms.iter().map(|term| term.unsqueeze(1)).collect();
     let value = terms.into_iter().reduce(|sum, term| sum + term);
     let value = value.expect("a network has taps");

@@ -2,7 +2,7 @@
 
 use super::{Linear, Start};
 use bsq_ir::tensor::Init;
-use bsq_ir::{Scope, Tensor};
+use bsq_ir::{AsScope, Tensor};
 
 /// What the parameters of the projection to queries, keys and values are called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,8 @@ impl Attention {
     /// # Panics
     /// If `x` is not `[batch, tokens, width]`, or the width no multiple of the heads.
     #[track_caller]
-    pub fn project<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Heads<'g> {
+    pub fn project<'g>(&self, scope: impl AsScope<'g>, x: Tensor<'g>) -> Heads<'g> {
+        let scope = scope.as_scope();
         let &[batch, tokens, width] = &x.shape()[..] else {
             panic!("attention is over [batch, tokens, width], not {}", x.ty());
         };
@@ -71,7 +72,7 @@ impl Attention {
             InProjection::Flat => {
                 linear.forward_named(scope, ["in_proj_weight", "in_proj_bias"], x)
             }
-            InProjection::Scoped => linear.forward(&(scope / "in_proj"), x),
+            InProjection::Scoped => linear.forward(scope / "in_proj", x),
         };
         let by_head = [batch, tokens, self.heads, width / self.heads];
         let parts = projected.chunk(3, -1);
@@ -86,13 +87,14 @@ impl Attention {
 
     /// What was attended to, `[batch, heads, tokens, width / heads]`, to `[batch, tokens, width]`.
     #[track_caller]
-    pub fn join<'g>(&self, scope: &Scope<'g>, attended: Tensor<'g>) -> Tensor<'g> {
+    pub fn join<'g>(&self, scope: impl AsScope<'g>, attended: Tensor<'g>) -> Tensor<'g> {
+        let scope = scope.as_scope();
         let &[batch, heads, tokens, d] = &attended.shape()[..] else {
             panic!("heads are [batch, heads, tokens, d], not {}", attended.ty());
         };
         let joined = attended.transpose(&[0, 2, 1, 3]);
         let joined = joined.reshape([batch, tokens, heads * d]);
-        self.projection.forward(&(scope / "out_proj"), joined)
+        self.projection.forward(scope / "out_proj", joined)
     }
 }
 

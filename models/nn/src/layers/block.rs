@@ -2,7 +2,7 @@
 
 use super::{Attention, Heads, LayerNorm, Linear, Mlp, Start};
 use bsq_ir::tensor::Init;
-use bsq_ir::{Scope, Tensor};
+use bsq_ir::{AsScope, Scope, Tensor};
 
 /// Where a block normalises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,18 +60,17 @@ impl Block {
     #[track_caller]
     pub fn forward<'g>(
         &self,
-        scope: &Scope<'g>,
+        scope: impl AsScope<'g>,
         x: Tensor<'g>,
         attend: &mut dyn FnMut(Heads<'g>) -> Tensor<'g>,
     ) -> Tensor<'g> {
+        let scope = scope.as_scope();
         let x = self.residual(&(scope / "ln_1"), x, |x| {
             let scope = scope / "attn";
             let heads = self.attention.project(&scope, x);
             self.attention.join(&scope, attend(heads))
         });
-        self.residual(&(scope / "ln_2"), x, |x| {
-            self.mlp.forward(&(scope / "mlp"), x)
-        })
+        self.residual(&(scope / "ln_2"), x, |x| self.mlp.forward(scope / "mlp", x))
     }
 
     fn residual<'g>(

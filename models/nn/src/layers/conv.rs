@@ -2,7 +2,7 @@
 
 use super::linear::Start;
 use bsq_ir::tensor::{Layout, Slide};
-use bsq_ir::{Scope, Tensor};
+use bsq_ir::{AsScope, Tensor};
 
 /// A convolution along `D` axes: `[batch, inputs, places..]` to `[batch, outputs, positions..]`,
 /// with zeros outside.
@@ -91,7 +91,8 @@ impl<const D: usize> Conv<D> {
     /// # Panics
     /// If `x` does not fit, or the scope has these parameters already.
     #[track_caller]
-    pub fn forward<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+    pub fn forward<'g>(&self, scope: impl AsScope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+        let scope = scope.as_scope();
         let rank = x.rank();
         let channels = match self.layout {
             Layout::ChannelsFirst => 1,
@@ -151,7 +152,8 @@ impl<const D: usize> TransposedConv<D> {
     /// # Panics
     /// If `x` does not fit, or the scope has these parameters already.
     #[track_caller]
-    pub fn forward<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+    pub fn forward<'g>(&self, scope: impl AsScope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+        let scope = scope.as_scope();
         let inputs = x.shape().get(1).copied().unwrap_or(0);
         let each = self.outputs / self.groups.max(1);
         // PyTorch counts axis 1 of the weight, which here is of outputs.

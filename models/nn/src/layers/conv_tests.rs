@@ -68,11 +68,9 @@ fn layouts_agree() {
     let g = Graph::new();
     let model = Scope::root(&g);
     let x = g.input("x", F32, [2, 3, 4, 5]);
-    let first = Conv::new(2, [3, 3])
-        .padding(1)
-        .forward(&(&model / "first"), x);
+    let first = Conv::new(2, [3, 3]).padding(1).forward(&model / "first", x);
     let last = Conv::new(2, [3, 3]).padding(1).channels_last();
-    let last = last.forward(&(&model / "last"), x.transpose(&[0, 2, 3, 1]));
+    let last = last.forward(&model / "last", x.transpose(&[0, 2, 3, 1]));
     assert_eq!(specs(&model)[2], "last.weight f32[2,3,3,3]");
     let mut given = values(&g, first + last.transpose(&[0, 3, 1, 2]));
     let weight = floats(&given["first.weight"]);

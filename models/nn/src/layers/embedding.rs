@@ -1,7 +1,7 @@
 //! A table of vectors, read by index.
 
 use bsq_ir::tensor::Init;
-use bsq_ir::{Scope, Tensor};
+use bsq_ir::{AsScope, Tensor};
 
 /// A table of `entries` vectors: integers `[..]` to `[.., width]`.
 ///
@@ -28,14 +28,16 @@ impl Embedding {
     /// # Panics
     /// If `indices` are not integers, or the scope has these parameters already.
     #[track_caller]
-    pub fn forward<'g>(&self, scope: &Scope<'g>, indices: Tensor<'g>) -> Tensor<'g> {
+    pub fn forward<'g>(&self, scope: impl AsScope<'g>, indices: Tensor<'g>) -> Tensor<'g> {
+        let scope = scope.as_scope();
         self.table(scope, "weight").gather(0, indices)
     }
 
     /// The table by itself, `[entries, width]`, by the name `name`: for position embeddings, and
     /// for logits that share it.
     #[track_caller]
-    pub fn table<'g>(&self, scope: &Scope<'g>, name: &str) -> Tensor<'g> {
+    pub fn table<'g>(&self, scope: impl AsScope<'g>, name: &str) -> Tensor<'g> {
+        let scope = scope.as_scope();
         scope.parameter(
             name,
             [self.entries, self.width],

@@ -2,7 +2,7 @@
 
 use super::storage::{Storage, scales_name};
 use bsq_ir::tensor::Init;
-use bsq_ir::{DType, Scope, Tensor};
+use bsq_ir::{AsScope, DType, Tensor};
 
 /// How a layer's weight or bias starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +60,8 @@ impl Linear {
     /// # Panics
     /// If `x` is not floating point or has no axes, or the scope has these parameters already.
     #[track_caller]
-    pub fn forward<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+    pub fn forward<'g>(&self, scope: impl AsScope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+        let scope = scope.as_scope();
         self.forward_named(scope, ["weight", "bias"], x)
     }
 
@@ -68,10 +69,11 @@ impl Linear {
     #[track_caller]
     pub(super) fn forward_named<'g>(
         &self,
-        scope: &Scope<'g>,
+        scope: impl AsScope<'g>,
         [weight, bias]: [&str; 2],
         x: Tensor<'g>,
     ) -> Tensor<'g> {
+        let scope = scope.as_scope();
         let inputs = x.shape().last().copied().unwrap_or(0);
         let shape = [self.outputs, inputs];
         let narrow = |dtype: DType| {

@@ -1,7 +1,7 @@
 //! Two linear layers with GELU between them.
 
 use super::{Activation, Linear};
-use bsq_ir::{Scope, Tensor};
+use bsq_ir::{AsScope, Tensor};
 
 /// `[.., inputs]` to `[.., hidden]` to `[.., outputs]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,10 +28,10 @@ impl Mlp {
     /// # Panics
     /// As [`Linear::forward`].
     #[track_caller]
-    pub fn forward<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+    pub fn forward<'g>(&self, scope: impl AsScope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+        let scope = scope.as_scope();
         let [hidden, output] = self.names;
-        let x = self.hidden.forward(&(scope / hidden), x);
-        self.output
-            .forward(&(scope / output), self.activation.of(x))
+        let x = self.hidden.forward(scope / hidden, x);
+        self.output.forward(scope / output, self.activation.of(x))
     }
 }

@@ -13,8 +13,8 @@
 //! let x = g.input("x", DType::F32, [2, 10, 24]); // [batch, tokens, features]
 //! let blocks = Transformer { layers: 2, block: Block::pre_norm(24, 3) };
 //! let mask = causal(&g, 10);
-//! let x = blocks.forward(&(&model / "blocks"), x, &mut |_, heads| heads.attend(Some(mask)));
-//! let logits = Linear::new(7).forward(&(&model / "head"), x);
+//! let x = blocks.forward(&model / "blocks", x, &mut |_, heads| heads.attend(Some(mask)));
+//! let logits = Linear::new(7).forward(&model / "head", x);
 //! assert_eq!(logits.ty().to_string(), "f32[2,10,7]");
 //! assert_eq!(model.specs()[2].name, "blocks.0.attn.in_proj_weight");
 //! ```

@@ -24,7 +24,7 @@ fn a_batch_is_normalised_and_remembered() {
     let x = g.input("x", F32, [2, 3, 4]);
     let y = BatchNorm::default().forward(&model, x, &mut memory);
     let again = x * 2.0;
-    BatchNorm::default().forward(&model.sharing(), again, &mut memory);
+    BatchNorm::default().forward(model.sharing(), again, &mut memory);
     check_grads(&model, x, y);
     let [mean, variance] = memory.updates() else {
         panic!("{:?}", memory.updates())
@@ -102,7 +102,7 @@ fn the_first_batch_starts_an_act_norm() {
     let mut memory = BatchMemory::new(BatchUse::Starting);
     let first = ActNorm.forward(&model, x, &mut memory);
     // A second batch in the same graph is scaled as the first was.
-    let second = ActNorm.forward(&model.sharing(), x * 3.0, &mut memory);
+    let second = ActNorm.forward(model.sharing(), x * 3.0, &mut memory);
     let given = values(&g, first + second);
     let (x_values, first) = (floats(&given["x"]), run(first, &given));
     let second = run(second, &given);

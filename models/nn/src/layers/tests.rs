@@ -27,7 +27,7 @@ fn parameters_have_the_names_of_pytorchs_transformers() {
     let g = Graph::new();
     let model = Scope::root(&g);
     let x = g.input("x", DType::F32, [1, 4, 6]);
-    Block::pre_norm(6, 2).forward(&(&model / 0), x, &mut |heads| heads.attend(None));
+    Block::pre_norm(6, 2).forward(&model / 0, x, &mut |heads| heads.attend(None));
     let expected = [
         "0.ln_1.weight",
         "0.ln_1.bias",
@@ -58,7 +58,7 @@ fn spelled_attention<'g>(scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
     let scores = q.matmul(k.swap_axes(-1, -2)) * (1.0 / 3.0_f64.sqrt());
     let joined = scores.softmax().matmul(v).transpose(&[0, 2, 1, 3]);
     let joined = joined.reshape([2, 5, 6]);
-    Linear::normal(6, 0.02).forward(&(&(scope / "attn") / "out_proj"), joined)
+    Linear::normal(6, 0.02).forward(scope / "attn" / "out_proj", joined)
 }
 
 /// Both orders of a block beside their formulas, in primitives.
@@ -73,9 +73,9 @@ fn a_block_is_its_formula() {
         let x = g.input("x", DType::F32, [2, 5, 6]);
         let y = block.forward(&model, x, &mut |heads| heads.attend(None));
         let again = model.sharing();
-        let norm = |name: &str, x| block.norm.forward(&(&again / name), x);
+        let norm = |name: &str, x| block.norm.forward(&again / name, x);
         let attention = |x| spelled_attention(&again, x);
-        let mlp = |x| block.mlp.forward(&(&again / "mlp"), x);
+        let mlp = |x| block.mlp.forward(&again / "mlp", x);
         let spelled = match order {
             NormOrder::Pre => {
                 let x = x + attention(norm("ln_1", x));
@@ -187,7 +187,7 @@ fn narrow_weights_are_parameters_of_their_type() {
             storage,
             ..Linear::new(3)
         };
-        assert_eq!(*linear.forward(&(&model / name), x).shape(), [2, 3]);
+        assert_eq!(*linear.forward(&model / name, x).shape(), [2, 3]);
     }
     let ty = |name: &str| g.known_parameter(name).unwrap().ty().to_string();
     assert_eq!(ty("half.weight"), "bf16[3,4]");

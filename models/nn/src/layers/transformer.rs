@@ -1,7 +1,7 @@
 //! Blocks one after the other.
 
 use super::{Block, Heads};
-use bsq_ir::{Scope, Tensor};
+use bsq_ir::{AsScope, Tensor};
 
 /// What attention does in a layer: is given the layer's number and its heads, and returns what was
 /// attended to, `[batch, heads, tokens, d]`.
@@ -22,15 +22,16 @@ impl Transformer {
     #[track_caller]
     pub fn forward<'g>(
         &self,
-        scope: &Scope<'g>,
+        scope: impl AsScope<'g>,
         x: Tensor<'g>,
         attend: &mut Attend<'_, 'g>,
     ) -> Tensor<'g> {
+        let scope = scope.as_scope();
         (0..self.layers).fold(x, |x, layer| {
             // A region for each block: blocks are equal, so they are optimised once.
             let forward = || {
                 self.block
-                    .forward(&(scope / layer), x, &mut |heads| attend(layer, heads))
+                    .forward(scope / layer, x, &mut |heads| attend(layer, heads))
             };
             scope.graph().in_new_region(forward)
         })

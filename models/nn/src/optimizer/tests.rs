@@ -1,7 +1,7 @@
 //! Steps against the same arithmetic in f64, and the properties of decay, average and clipping.
 
 use super::*;
-use bsq_ir::Graph;
+use bsq_ir::{DType, Graph};
 use bsq_runtime::executor::{Evaluator, Executor, Tensors};
 use bsq_runtime::tensor_data::HostTensor;
 

@@ -2,7 +2,7 @@
 
 use super::straight_through;
 use bsq_ir::tensor::Init;
-use bsq_ir::{Scope, Tensor};
+use bsq_ir::{AsScope, Tensor};
 
 /// Levels `q = sign(y) floor(|y| + rounding)` of features in units of the step.
 ///
@@ -30,7 +30,8 @@ impl DeadZone {
 
     /// Features that levels `[.., coordinates]` stand for: `q - c sign(q)`, with a learned shift
     /// `shift` (`c`, `[coordinates]`, towards zero) for each coordinate, which starts at 0.
-    pub fn reconstruct<'g>(&self, scope: &Scope<'g>, levels: Tensor<'g>) -> Tensor<'g> {
+    pub fn reconstruct<'g>(&self, scope: impl AsScope<'g>, levels: Tensor<'g>) -> Tensor<'g> {
+        let scope = scope.as_scope();
         let coordinates = levels.shape().last().copied().unwrap_or(1);
         let shift = scope.parameter("shift", [coordinates], Init::Constant(0.0));
         levels - shift * levels.sign()

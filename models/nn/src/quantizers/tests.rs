@@ -75,7 +75,7 @@ proptest! {
         let graph = Graph::new();
         let input = graph.input("x", DType::F32, [2, 3]);
         let levels = quantizer.levels(input);
-        let value = quantizer.reconstruct(&Scope::root(&graph), levels);
+        let value = quantizer.reconstruct(Scope::root(&graph), levels);
         let gradient = gradients(value.sum(..), &[input])[0];
         let names = [("levels", levels), ("value", value), ("gradient", gradient)];
         let results = run(&graph, &names, &x, &[2, 3]);

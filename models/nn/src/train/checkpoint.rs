@@ -3,7 +3,7 @@
 use super::TrainError;
 use super::parts::Parts;
 use crate::data::DataFingerprint;
-use crate::optimizer::{ADVERSARY_PREFIX, AVERAGE_PREFIX, STATE_PREFIX};
+use crate::optimizer::{ADVERSARY_PREFIX, AVERAGE_PREFIX, is_state};
 use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::{Checkpoint, Weights, load, safetensors};
 use bsq_runtime::executor::Tensors;
@@ -196,17 +196,23 @@ impl TrainingCheckpoint {
 
     /// The model's parameters: their averages where there are some and `weights` asks for them.
     pub fn parameters(&self, weights: Weights) -> Tensors {
-        let others = [STATE_PREFIX, AVERAGE_PREFIX, ADVERSARY_PREFIX];
-        let of_model = |name: &str| !others.iter().any(|prefix| name.starts_with(prefix));
+        TrainingCheckpoint::model_of(&self.tensors, weights)
+    }
+
+    /// Of all tensors of a training's program those of its model.
+    pub(crate) fn model_of(tensors: &Tensors, weights: Weights) -> Tensors {
+        let others = [AVERAGE_PREFIX, ADVERSARY_PREFIX];
+        let is_other = |name: &str| others.iter().any(|prefix| name.starts_with(prefix));
+        let of_model = |name: &str| !is_other(name) && !is_state(name);
         let chosen = |(name, tensor): (&String, &HostTensor)| {
-            let average = self.tensors.get(&format!("{AVERAGE_PREFIX}{name}"));
+            let average = tensors.get(&format!("{AVERAGE_PREFIX}{name}"));
             let tensor = match weights {
                 Weights::Ema => average.unwrap_or(tensor),
                 Weights::Raw => tensor,
             };
             (name.clone(), tensor.clone())
         };
-        let model = self.tensors.iter().filter(|(name, _)| of_model(name));
+        let model = tensors.iter().filter(|(name, _)| of_model(name));
         model.map(chosen).collect()
     }
 }

@@ -7,7 +7,7 @@
 //! the parameters have become, and the loss of the *next* step, which is the first to tell what
 //! the updated ones are worth.
 
-use crate::optimizer::{ADVERSARY_PREFIX, AVERAGE_PREFIX, STATE_PREFIX};
+use crate::optimizer::{ADVERSARY_PREFIX, AVERAGE_PREFIX, is_state};
 use bsq_runtime::HostTensor;
 use std::fmt;
 
@@ -44,7 +44,7 @@ pub(super) fn largest<'a>(tensors: impl Iterator<Item = (&'a str, &'a HostTensor
 /// The model's own parameters before all that is made of them.
 fn rank(name: &str) -> usize {
     match name {
-        _ if name.starts_with(STATE_PREFIX) => 1,
+        _ if is_state(name) => 1,
         _ if name.starts_with(AVERAGE_PREFIX) => 2,
         _ if name.starts_with(ADVERSARY_PREFIX) => 3,
         _ => 0,

@@ -1,6 +1,6 @@
 //! Parameters that a program does not need.
 
-use crate::optimizer::{AVERAGE_PREFIX, STATE_PREFIX};
+use crate::optimizer::{AVERAGE_PREFIX, is_state};
 
 /// Names that are listed.
 const LISTED: usize = 4;
@@ -9,8 +9,7 @@ const LISTED: usize = 4;
 /// compilation says. Moving averages and the optimizer's state are meant to be so: nothing reads
 /// them but the checkpoint.
 pub fn unused_note<'a>(unused: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let of_model =
-        |name: &&str| !name.starts_with(AVERAGE_PREFIX) && !name.starts_with(STATE_PREFIX);
+    let of_model = |name: &&str| !name.starts_with(AVERAGE_PREFIX) && !is_state(name);
     let names: Vec<&str> = unused.into_iter().filter(of_model).collect();
     let listed = names[..names.len().min(LISTED)].join(", ");
     let more = match names.len() {
@@ -29,7 +28,11 @@ mod tests {
 
     #[test]
     fn only_what_is_suspicious_is_named() {
-        let kept = ["ema.weight", "adamw.exp_avg.weight", "adamw.step"];
+        let kept = [
+            "ema.weight",
+            "adamw.exp_avg.weight",
+            "optimizer.sgd.momentum.w",
+        ];
         assert_eq!(unused_note(kept), None);
         let line = unused_note(kept.into_iter().chain(["head.weight", "head.bias"])).unwrap();
         assert!(line.ends_with(": head.weight, head.bias"), "{line}");

@@ -20,7 +20,7 @@ use bsq_ir::autodiff::gradients;
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_nn::BoxError;
 use bsq_nn::data::{Batches, NamedTensors};
-use bsq_nn::optimizer::{Step, adamw_with_gradients};
+use bsq_nn::optimizer::{Step, minimize_with_gradients};
 use bsq_nn::train::{
     Advice, Change, Evaluated, Identity, Program, State, Task, TrainingFolder, train,
 };
@@ -75,7 +75,7 @@ pub fn run_transform_codec(
     Ok(train(&settings, folder, task, program, dataset, progress)?)
 }
 
-/// A whole training step: forward, loss, backward, AdamW and the moving average.
+/// A whole training step: forward, loss, backward, optimizer and the moving average.
 ///
 /// Inputs: `image` (`f32[batch, 3, height, width]` in -1..1), `step` (`f32[batch]`, in levels of a
 /// sample), `train_encoder` (`f32[]`, 0 or 1) and `lr`. Outputs: `loss`, and of each crop `bits_per_pixel.I` and `psnr.I` (of
@@ -110,10 +110,10 @@ fn build<'g>(graph: &'g Graph, config: &TransformCodecConfig) -> Step<'g> {
     let size = graph.input("step", DType::F32, [batch]);
     let forward = TransformCodec::new(&config.model).forward(&scope, image, size);
     let figures = rate_distortion(&config.loss, &forward, image, size);
-    let rule = config.optimizer.adamw(graph.scalar("lr"));
+    let rule = config.optimizer.rule(graph.scalar("lr"), "");
     let trained = trained(&scope, &config.train).into_iter();
     let (names, trained): (Vec<String>, Vec<Tensor<'g>>) = trained.unzip();
-    // Multiplied by zero as long as the encoder is not trained: AdamW's state stays zero, too.
+    // Multiplied by zero as long as the encoder is not trained: the optimizer's state stays zero, too.
     let gate = graph.scalar("train_encoder");
     let gated = |(name, gradient): (&String, Tensor<'g>)| match is_of_encoder(name) {
         true => gradient * gate,
@@ -121,7 +121,7 @@ fn build<'g>(graph: &'g Graph, config: &TransformCodecConfig) -> Step<'g> {
     };
     let found = gradients(figures.loss, &trained);
     let found: Vec<_> = names.iter().zip(found).map(gated).collect();
-    let mut step = adamw_with_gradients(&trained, &found, &rule).output("loss", figures.loss);
+    let mut step = minimize_with_gradients(&trained, &found, &*rule).output("loss", figures.loss);
     if config.train.use_ema {
         step = step.with_average(config.train.ema_decay);
     }

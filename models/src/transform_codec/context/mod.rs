@@ -169,10 +169,10 @@ impl ContextModel {
             ..Linear::new(width)
         };
         let step = known.log_step.unsqueeze(-1);
-        let mut x = Linear::new(width).forward(&at("step"), step)
-            + plain.forward(&at("inside"), known.inside);
+        let mut x = Linear::new(width).forward(at("step"), step)
+            + plain.forward(at("inside"), known.inside);
         if let Some(side) = known.side {
-            x = x + plain.forward(&at("side"), side.features);
+            x = x + plain.forward(at("side"), side.features);
         }
         // One of the six is a sixth of the inputs.
         let bound = (1.0 / (NEIGHBOURS.len() * SEEN * k) as f64).sqrt() as f32;

@@ -3,7 +3,7 @@
 use crate::programs::generate::Builder;
 use bsq_ir::{DType, Op, Tensor, Type};
 
-const UNARY: [Op; 12] = [
+const UNARY: [Op; 14] = [
     Op::Neg,
     Op::Abs,
     Op::Exp,
@@ -16,6 +16,8 @@ const UNARY: [Op; 12] = [
     Op::Not,
     Op::StopGradient,
     Op::Neg,
+    Op::Sin,
+    Op::Cos,
 ];
 
 const BINARY: [Op; 14] = [
@@ -70,9 +72,10 @@ pub(super) fn step(builder: &mut Builder) {
 fn operand<'g>(builder: &mut Builder<'g, '_, '_>, op: &Op) -> Tensor<'g> {
     let op = op.clone();
     builder.any_of(move |dtype| match op {
-        Op::Exp | Op::Log | Op::Sqrt | Op::Tanh | Op::Erf | Op::Floor | Op::Div => {
+        Op::Exp | Op::Log | Op::Sqrt | Op::Tanh | Op::Erf | Op::Sin | Op::Cos => {
             dtype == DType::F32
         }
+        Op::Floor | Op::Div => dtype == DType::F32,
         Op::StopGradient => true,
         Op::Not | Op::And | Op::Or | Op::Xor => dtype.is_integer() || dtype == DType::Bool,
         Op::ShiftLeft | Op::ShiftRight => dtype.is_integer(),

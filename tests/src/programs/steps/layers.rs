@@ -37,7 +37,7 @@ fn layer<'g>(builder: &mut Builder<'g, '_, '_>, kind: usize, x: Tensor<'g>) -> O
         0 if width > 0 => x.softmax(),
         1 | 2 => {
             let (w, b) = (builder.of(&row), builder.of(&row));
-            x.layer_norm(w, b, 1e-5)
+            x.layer_norm_with(w, b, 1e-5)
         }
         3 => x.gelu(),
         4 | 5 => return signs(builder, x),

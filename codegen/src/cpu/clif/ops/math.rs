@@ -1,4 +1,4 @@
-//! exp, log, tanh and erf: the operations of [`bsq_ir::math`], written out.
+//! exp, log, tanh, erf, sin and cos: the operations of [`bsq_ir::math`], written out.
 
 use super::super::lanes::GROUP;
 use super::Emitter;
@@ -24,6 +24,8 @@ impl Emitter<'_, '_> {
             Op::Log => math::log(lanes, row),
             Op::Tanh => math::tanh(lanes, row),
             Op::Erf => math::erf(lanes, row),
+            Op::Sin => math::sin(lanes, row),
+            Op::Cos => math::cos(lanes, row),
             _ => unreachable!("{} is no function", op.name()),
         };
         row[..x.len()].to_vec()

@@ -175,5 +175,8 @@ impl Emitter<'_, '_> {
 
 /// True for the ops of [`bsq_ir::math`].
 fn is_function(op: &Op) -> bool {
-    matches!(op, Op::Exp | Op::Log | Op::Tanh | Op::Erf)
+    matches!(
+        op,
+        Op::Exp | Op::Log | Op::Tanh | Op::Erf | Op::Sin | Op::Cos
+    )
 }

@@ -372,8 +372,8 @@ impl Maker {
         let any: fn(DType) -> bool = |_| true;
         match self.random.below(8) {
             0 => {
-                let op = self.random.of(&[0, 1, 2, 3, 4, 5]);
-                let op = [Exp, Log, Sqrt, Tanh, Erf, Floor][op].clone();
+                let op = self.random.of(&[0, 1, 2, 3, 4, 5, 6, 7]);
+                let op = [Exp, Log, Sqrt, Tanh, Erf, Floor, Sin, Cos][op].clone();
                 let (x, dtype) = self.operand(body, &f32);
                 self.define(body, dtype, Inst::Map(op, vec![x]));
             }

@@ -13,7 +13,7 @@ use bsq_nn::layers::{Block, causal};
 use std::collections::BTreeSet;
 
 /// A pre-norm block with a causal mask.
-fn block<'g>(x: Tensor<'g>, scope: &Scope<'g>, heads: usize) -> Tensor<'g> {
+fn block<'g>(x: Tensor<'g>, scope: Scope<'g>, heads: usize) -> Tensor<'g> {
     let block = Block::pre_norm(x.shape()[2], heads);
     let mask = causal(x.graph(), x.shape()[1]);
     block.forward(scope, x, &mut |heads| heads.attend(Some(mask)))
@@ -25,8 +25,8 @@ fn kernels_of_a_training_step_equal_the_interpreter() {
     let model = Scope::root(&graph);
     let tokens = graph.input("tokens", DType::I64, [2, 11]);
     let table = model.parameter("table", [13, 20], Init::Normal(1.0));
-    let x = block(table.gather(0, tokens), &(&model / "block"), 2);
-    let loss = x.linear(&(&model / "head"), 13).cross_entropy(tokens);
+    let x = block(table.gather(0, tokens), &model / "block", 2);
+    let loss = x.linear(&model / "head", 13).cross_entropy(tokens);
     let parameters = model.parameters();
     let mut updates = Vec::new();
     for (parameter, gradient) in parameters.iter().zip(gradients(loss, &parameters)) {
@@ -63,9 +63,9 @@ fn kernels_in_narrow_formats_equal_the_interpreter() {
         let graph = Graph::new();
         let model = Scope::root(&graph);
         let x = graph.input("x", DType::F32, [2, 14, 6]);
-        let x = x.linear(&(&model / "embed"), 24);
-        let x = block(x, &(&model / "block"), 2);
-        let y = x.linear(&(&model / "head"), 13);
+        let x = x.linear(&model / "embed", 24);
+        let x = block(x, &model / "block", 2);
+        let y = x.linear(&model / "head", 13);
         let function = graph.function([("y", y.id())], []);
         let mut found = BTreeSet::new();
         let options = lower::Options {

@@ -70,10 +70,13 @@ impl Maker {
             .random
             .of(&[DType::F32, DType::F32, DType::I32, DType::U32, DType::Bool]);
         let (op, from) = match (dtype, self.random.below(4)) {
-            (DType::F32, 0) => (self.random.of(&[0, 1, 2, 3, 4, 5, 6]), vec![DType::F32]),
+            (DType::F32, 0) => (
+                self.random.of(&[0, 1, 2, 3, 4, 5, 6, 7, 8]),
+                vec![DType::F32],
+            ),
             _ => (usize::MAX, Vec::new()),
         };
-        let unary = [Exp, Log, Tanh, Erf, Sqrt, Neg, Sign];
+        let unary = [Exp, Log, Tanh, Erf, Sqrt, Neg, Sign, Sin, Cos];
         if let Some(op) = unary.get(op) {
             let x = self.any(from[0]);
             self.define(dtype, Inst::Map(op.clone(), vec![x]));

@@ -2,7 +2,7 @@
 
 use super::{BatchMemory, BatchUse, channel_moments, channels_of, per_channel};
 use bsq_ir::tensor::Init;
-use bsq_ir::{Scope, Tensor};
+use bsq_ir::{AsScope, Tensor};
 
 /// `scale (x + loc)` for each channel of `[batch, channels, places..]`.
 ///
@@ -21,10 +21,11 @@ impl ActNorm {
     #[track_caller]
     pub fn forward<'g>(
         &self,
-        scope: &Scope<'g>,
+        scope: impl AsScope<'g>,
         x: Tensor<'g>,
         memory: &mut BatchMemory<'g>,
     ) -> Tensor<'g> {
+        let scope = scope.as_scope();
         let channels = channels_of(x);
         let mut shape = vec![1; x.rank()];
         shape[1] = channels;

@@ -2,7 +2,7 @@
 
 use super::{BatchMemory, BatchUse, channel_moments, channels_of, per_channel};
 use bsq_ir::tensor::Init;
-use bsq_ir::{Scope, Tensor};
+use bsq_ir::{AsScope, Tensor};
 
 /// Batch normalisation of `[batch, channels, places..]`.
 ///
@@ -34,10 +34,11 @@ impl BatchNorm {
     #[track_caller]
     pub fn forward<'g>(
         &self,
-        scope: &Scope<'g>,
+        scope: impl AsScope<'g>,
         x: Tensor<'g>,
         memory: &mut BatchMemory<'g>,
     ) -> Tensor<'g> {
+        let scope = scope.as_scope();
         let channels = channels_of(x);
         let one = |name: &str, start| scope.parameter(name, [channels], Init::Constant(start));
         let weight = one("weight", 1.0);

@@ -2,7 +2,7 @@
 
 use super::{channels_of, per_channel};
 use bsq_ir::tensor::Init;
-use bsq_ir::{Scope, Tensor};
+use bsq_ir::{AsScope, Tensor};
 
 /// Normalises groups of channels of each example of `[batch, channels, places..]`.
 ///
@@ -40,7 +40,8 @@ impl GroupNorm {
     /// # Panics
     /// If the groups do not divide the channels, or the scope has these parameters already.
     #[track_caller]
-    pub fn forward<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+    pub fn forward<'g>(&self, scope: impl AsScope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+        let scope = scope.as_scope();
         let channels = channels_of(x);
         let groups = self.groups.unwrap_or(channels);
         assert!(

@@ -1,7 +1,6 @@
 //! Layer normalisation (Ba, Kiros and Hinton, 2016).
 
-use bsq_ir::tensor::Init;
-use bsq_ir::{Scope, Tensor};
+use bsq_ir::{AsScope, Tensor};
 
 /// Layer normalisation of the last axis, with a gain that starts at 1 and a bias that starts at 0.
 ///
@@ -23,10 +22,7 @@ impl LayerNorm {
     /// # Panics
     /// If `x` has no axes, or the scope has these parameters already.
     #[track_caller]
-    pub fn forward<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
-        let width = x.shape().last().copied().unwrap_or(0);
-        let weight = scope.parameter("weight", [width], Init::Constant(1.0));
-        let bias = scope.parameter("bias", [width], Init::Constant(0.0));
-        x.layer_norm(weight, bias, self.epsilon)
+    pub fn forward<'g>(&self, scope: impl AsScope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+        x.layer_norm(scope, self.epsilon)
     }
 }
