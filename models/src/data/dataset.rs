@@ -16,7 +16,7 @@ use crate::{
 };
 use bsq_nn::{
     BoxError,
-    data::{Batches, DataFingerprint},
+    data::{Batches, DataFingerprint, EpochOrders},
 };
 use std::{
     collections::BTreeSet,
@@ -50,8 +50,7 @@ pub struct Dataset {
     batch_size: usize,
     range: PixelRange,
     seed: u64,
-    /// The shuffled orders of the last two epochs that were asked for.
-    orders: Mutex<Vec<(u64, Arc<Vec<u32>>)>>,
+    orders: EpochOrders,
     findings: Mutex<Findings>,
 }
 
@@ -114,6 +113,7 @@ impl Dataset {
         Ok(Dataset {
             folder: folder.into(),
             fingerprint,
+            orders: EpochOrders::new(usable.paths.len(), seed),
             decoded: usable.decoded,
             paths: usable.paths,
             transform: Transform::new(config, size),
@@ -121,7 +121,6 @@ impl Dataset {
             batch_size: config.batch_size,
             range: config.pixel_range(),
             seed,
-            orders: Mutex::new(Vec::new()),
             findings: Mutex::new(findings),
         })
     }
@@ -149,7 +148,7 @@ impl Dataset {
     /// stands in, so that every other place keeps its own.
     fn sample(&self, sample: u64) -> Result<Picture, DataError> {
         let count = self.paths.len() as u64;
-        let order = self.order(sample / count);
+        let order = self.orders.epoch(sample / count);
         let mut first = None;
         for place in sample..sample + count {
             let index = order[(place % count) as usize] as usize;
@@ -165,24 +164,6 @@ impl Dataset {
             }
         }
         Err(all_broken(&self.folder, self.paths.len(), first))
-    }
-
-    fn order(&self, epoch: u64) -> Arc<Vec<u32>> {
-        // A panic elsewhere cannot leave an order half written: it is pushed when complete.
-        let mut orders = self
-            .orders
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some((_, order)) = orders.iter().find(|(known, _)| *known == epoch) {
-            return order.clone();
-        }
-        let mut draw = Draw::new(self.seed, Purpose::Shuffle, epoch);
-        let order = Arc::new(draw.permutation(self.paths.len()));
-        orders.push((epoch, order.clone()));
-        if orders.len() > 2 {
-            orders.remove(0);
-        }
-        order
     }
 
     fn picture(&self, index: usize) -> Result<Arc<Picture>, ImageError> {

@@ -1,15 +1,12 @@
-//! Random numbers as a function of what they are for: Philox blocks numbered by purpose and index.
+//! What random numbers of trainings and samplers decide.
 
-use bsq_ir::philox::philox4x32_10;
+pub(crate) use bsq_nn::data::Draw;
 
-/// What a stream of random numbers decides. The number is the last word of the counter, where the
-/// blocks of in-graph random numbers have zero, so the two never coincide.
+/// What a stream of random numbers decides: the purpose of a [`Draw`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
-    /// The order of an epoch; the index is the epoch.
-    Shuffle = 1,
     /// The crop of a sample; the index is the sample's place in the sequence.
-    Crop = 2,
+    Crop = bsq_nn::data::SAMPLE as isize,
     /// What a training tile is seen without; the index is the sample's place in the sequence.
     Truncation = 3,
     /// The quantizer step that a crop is coded with; the index is its place in the sequence.
@@ -23,123 +20,8 @@ pub(crate) enum Purpose {
     ClipWindow = 7,
 }
 
-/// The random numbers of one index of one purpose.
-pub(crate) struct Draw {
-    key: [u32; 2],
-    counter: [u32; 4],
-    block: [u32; 4],
-    used: usize,
-}
-
-impl Draw {
-    pub fn new(seed: u64, purpose: Purpose, index: u64) -> Draw {
-        Draw {
-            key: [seed as u32, (seed >> 32) as u32],
-            counter: [0, index as u32, (index >> 32) as u32, purpose as u32],
-            block: [0; 4],
-            used: 4,
-        }
-    }
-
-    fn word(&mut self) -> u32 {
-        if self.used == 4 {
-            self.block = philox4x32_10(self.counter, self.key);
-            self.counter[0] = self.counter[0].wrapping_add(1);
-            self.used = 0;
-        }
-        self.used += 1;
-        self.block[self.used - 1]
-    }
-
-    /// A whole number below `bound`, all equally likely.
-    pub fn below(&mut self, bound: usize) -> usize {
-        let bound = u32::try_from(bound).expect("fewer than 2^32 choices");
-        assert!(bound > 0, "a choice of nothing");
-        // The high word of bound * word is uniform but for the lowest 2^32 mod bound low words.
-        let rejected = bound.wrapping_neg() % bound;
-        loop {
-            let product = u64::from(bound) * u64::from(self.word());
-            if product as u32 >= rejected {
-                return (product >> 32) as usize;
-            }
-        }
-    }
-
-    /// A whole number from `low` to `high`, both included.
-    pub fn between(&mut self, low: usize, high: usize) -> usize {
-        low + self.below(high - low + 1)
-    }
-
-    /// A number at least `low` and below `high`.
-    pub fn uniform(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * f64::from(self.word()) / 4_294_967_296.0
-    }
-
-    /// A number from the standard Gumbel distribution.
-    pub fn gumbel(&mut self) -> f64 {
-        // The middle of one of 2^32 equal parts of 0..1.
-        let uniform = (f64::from(self.word()) + 0.5) / 4_294_967_296.0;
-        -libm::log(-libm::log(uniform))
-    }
-
-    /// The numbers below `count` in a random order (Fisher and Yates).
-    pub fn permutation(&mut self, count: usize) -> Vec<u32> {
-        let count = u32::try_from(count).expect("fewer than 2^32 pictures");
-        let mut order: Vec<u32> = (0..count).collect();
-        for last in (1..order.len()).rev() {
-            order.swap(last, self.below(last + 1));
-        }
-        order
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_depend_on_seed_purpose_and_index_alone() {
-        let draw = |seed, purpose, index| {
-            let mut draw = Draw::new(seed, purpose, index);
-            [(); 6].map(|()| draw.word())
-        };
-        let first = draw(1, Purpose::Crop, 5);
-        assert_eq!(first, draw(1, Purpose::Crop, 5));
-        for other in [
-            draw(2, Purpose::Crop, 5),
-            draw(1 << 32 | 1, Purpose::Crop, 5),
-            draw(1, Purpose::Shuffle, 5),
-            draw(1, Purpose::Crop, 6),
-            draw(1, Purpose::Crop, 5 | 1 << 32),
-        ] {
-            assert!(first.iter().all(|word| !other.contains(word)));
-        }
-    }
-
-    #[test]
-    fn choices_are_equally_likely() {
-        let mut draw = Draw::new(3, Purpose::Crop, 0);
-        let mut counts = [0_u32; 7];
-        for _ in 0..70_000 {
-            counts[draw.below(7)] += 1;
-        }
-        // Standard deviation 93.
-        assert!(
-            counts.iter().all(|count| count.abs_diff(10_000) < 500),
-            "{counts:?}"
-        );
-    }
-
-    #[test]
-    fn a_permutation_has_every_number_once_and_moves_them() {
-        let mut order = Draw::new(0, Purpose::Shuffle, 0).permutation(1000);
-        let fixed = order
-            .iter()
-            .enumerate()
-            .filter(|&(i, &x)| i == x as usize)
-            .count();
-        assert!(fixed < 10, "{fixed} of 1000 stay in place");
-        order.sort_unstable();
-        assert!(order.iter().enumerate().all(|(i, &x)| i == x as usize));
+impl From<Purpose> for u32 {
+    fn from(purpose: Purpose) -> u32 {
+        purpose as u32
     }
 }

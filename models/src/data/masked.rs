@@ -8,8 +8,8 @@ use crate::image_io::{Picture, append_planar, center_crop, pad_with_black};
 use crate::masked_lm::sub_tokens_of;
 use crate::pipeline::{CompileOptions, ModelFile, TokenizerSession};
 use bsq_nn::BoxError;
-use bsq_nn::data::{Batches, DataFingerprint};
-use std::sync::{Arc, Mutex, PoisonError};
+use bsq_nn::data::{Batches, DataFingerprint, EpochOrders};
+use std::sync::{Mutex, PoisonError};
 
 /// The tokens of labelled pictures.
 #[derive(Debug)]
@@ -105,8 +105,7 @@ pub struct MaskedBatch {
 pub struct MaskedDataset {
     tokens: LabelledTokens,
     config: MaskedLmConfig,
-    /// The epoch whose order was asked for last.
-    order: Mutex<Option<(u64, Arc<Vec<u32>>)>>,
+    orders: EpochOrders,
     notices: Mutex<Vec<String>>,
 }
 
@@ -115,36 +114,22 @@ impl MaskedDataset {
     pub fn new(mut tokens: LabelledTokens, config: &MaskedLmConfig) -> MaskedDataset {
         MaskedDataset {
             notices: Mutex::new(std::mem::take(&mut tokens.notices)),
+            orders: EpochOrders::new(tokens.tokens.len(), config.train.seed),
             tokens,
             config: config.clone(),
-            order: Mutex::new(None),
-        }
-    }
-
-    fn order(&self, epoch: u64) -> Arc<Vec<u32>> {
-        let mut known = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*known {
-            Some((of, order)) if *of == epoch => order.clone(),
-            _ => {
-                let mut draw = Draw::new(self.config.train.seed, Purpose::Shuffle, epoch);
-                let order = Arc::new(draw.permutation(self.tokens.tokens.len()));
-                *known = Some((epoch, order.clone()));
-                order
-            }
         }
     }
 
     /// The pictures of a step, what is masked of them, and which classes are dropped.
     pub fn masked(&self, step: u64) -> MaskedBatch {
         let (config, batch) = (&self.config.masked_lm, self.config.data.batch_size as u64);
-        let count = self.tokens.tokens.len() as u64;
         let mut result = MaskedBatch {
             tokens: Vec::new(),
             targets: Vec::new(),
             classes: Vec::new(),
         };
         for sample in step * batch..(step + 1) * batch {
-            let index = self.order(sample / count)[(sample % count) as usize] as usize;
+            let index = self.orders.sample(sample);
             let targets = sub_tokens_of(config, &self.tokens.tokens[index]);
             let mut draw = Draw::new(self.config.train.seed, Purpose::Masking, sample);
             let dropped =

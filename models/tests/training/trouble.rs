@@ -65,7 +65,10 @@ fn a_diverged_training_leaves_the_last_checkpoint() {
             "the checkpoint has changed"
         );
         let files = fs::read_dir(out.path()).unwrap().count();
-        assert_eq!(files, 5, "configuration, checkpoint, lock and two logs");
+        assert_eq!(
+            files, 6,
+            "configuration, checkpoint, lock, two logs and a page"
+        );
     }
     // What the message advises can be done.
     task.config.optimizer.lr = Some(1e-4);
@@ -116,7 +119,7 @@ fn that_nothing_is_evaluated_is_said() {
     let mut task = training(&config, data.path(), &out.path().join("none"));
     let mut heard = Heard::default();
     run(&task, &mut heard).unwrap();
-    let line = "train.eval_freq = 2, but data.val_root is not set";
+    let line = "train.eval_freq = 2, but there are no pictures to evaluate on";
     assert!(
         heard.0.iter().any(|heard| heard.starts_with(line)),
         "{:?}",

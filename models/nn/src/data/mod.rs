@@ -1,10 +1,16 @@
 //! Where batches come from: [`Batches`], a pure function of the step, and ways to be one.
 
+mod draw;
 mod fingerprint;
+mod loader;
+mod order;
 mod read_ahead;
 mod sources;
 
+pub use draw::{Draw, SAMPLE, SHUFFLE};
 pub use fingerprint::DataFingerprint;
+pub use loader::{Loader, Samples, TensorSamples};
+pub use order::EpochOrders;
 pub use read_ahead::ReadAhead;
 pub use sources::{ByStep, FromIterator, by_step, from_iterator};
 
