@@ -108,22 +108,31 @@ pub fn train(
     Ok(training.run(data, &mut Notes)?)
 }
 
-/// Goes on with a text, the likeliest letter each time.
+/// Goes on with a text, letter by letter as likely as the model thinks, a little less daring.
 fn write(folder: &std::path::Path, begun: &str, count: usize) -> Result<String, BoxError> {
+    const TEMPERATURE: f64 = 0.6;
     let g = Graph::new();
     let model = Scope::root(&g);
-    let best = logits(&model, g.input("x", DType::I32, [1, LENGTH])).argmax(-1);
-    let function = g.function([("best", best.id())], []);
+    let logits = logits(&model, g.input("x", DType::I32, [1, LENGTH]));
+    let function = g.function([("logits", logits.id())], []);
     let parameters = weights::load(folder.join(bsq::train::FILE_NAME), &model.specs())?;
     let mut session = compile(&function, &CompileOptions::default())?.bind(parameters)?;
     let mut letters = letters_of(begun);
-    for _ in 0..count {
+    for place in 0..count {
         // The last letters, and behind them what the mask hides.
         let mut window = letters[letters.len().saturating_sub(LENGTH)..].to_vec();
         let last = window.len() - 1;
         window.resize(LENGTH, 0);
         let x = HostTensor::from_slice([1, LENGTH], &window)?;
-        letters.push(session.run(&[("x", &x)])?["best"].as_slice::<i32>()?[last]);
+        let outputs = session.run(&[("x", &x)])?;
+        let logits = &outputs["logits"].as_slice::<f32>()?[last * LETTERS..][..LETTERS];
+        // The largest of logits with Gumbel noise is a sample of their softmax.
+        let mut draw = Draw::new(1, 100_u32, place as u64);
+        let noisy = logits
+            .iter()
+            .map(|&logit| f64::from(logit) / TEMPERATURE + draw.gumbel());
+        let best = noisy.enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
+        letters.push(best.map_or(0, |(letter, _)| letter as i32));
     }
     Ok(letters
         .into_iter()
