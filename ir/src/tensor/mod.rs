@@ -38,6 +38,44 @@ use std::fmt;
 use std::panic::Location;
 
 /// A value in a graph.
+///
+/// | | words |
+/// |---|---|
+/// | made by [`Graph`] | [`input`](Graph::input), [`scalar`](Graph::scalar), [`parameter`](Graph::parameter), [`full`](Graph::full), [`constant_f32`](Graph::constant_f32), [`constant`](Graph::constant), [`iota`](Graph::iota) |
+/// | arithmetic | `+ - * /`, `-x`, [`abs`](Tensor::abs), [`sign`](Tensor::sign), [`square`](Tensor::square), [`sqrt`](Tensor::sqrt), [`rsqrt`](Tensor::rsqrt), [`reciprocal`](Tensor::reciprocal), [`pow`](Tensor::pow), [`powi`](Tensor::powi), [`exp`](Tensor::exp), [`log`](Tensor::log), [`sin`](Tensor::sin), [`cos`](Tensor::cos), [`tanh`](Tensor::tanh), [`erf`](Tensor::erf), [`maximum`](Tensor::maximum), [`minimum`](Tensor::minimum), [`clamp`](Tensor::clamp) |
+/// | rounding, types | [`floor`](Tensor::floor), [`ceil`](Tensor::ceil), [`trunc`](Tensor::trunc), [`round`](Tensor::round), [`cast`](Tensor::cast), [`quantize`](Tensor::quantize), [`dequantize`](Tensor::dequantize) |
+/// | comparison, choice | [`eq`](Tensor::eq), [`ne`](Tensor::ne), [`lt`](Tensor::lt), [`le`](Tensor::le), [`gt`](Tensor::gt), [`ge`](Tensor::ge), [`where_`](Tensor::where_) |
+/// | truths, bits | `& \| ^ ! << >>`, or [`and`](Tensor::and), [`or`](Tensor::or), [`xor`](Tensor::xor), [`logical_not`](Tensor::logical_not), [`shift_left`](Tensor::shift_left), [`shift_right`](Tensor::shift_right) |
+/// | reductions | [`sum`](Tensor::sum), [`mean`](Tensor::mean), [`max`](Tensor::max), [`min`](Tensor::min), [`prod`](Tensor::prod), [`var`](Tensor::var), [`std`](Tensor::std), [`log_sum_exp`](Tensor::log_sum_exp), [`any`](Tensor::any), [`all`](Tensor::all), [`argmax`](Tensor::argmax); over `-1`, `[0, 2]`, `..`, or [`Keep(-1)`](Keep), which leaves extent 1 |
+/// | along an axis | [`cumsum`](Tensor::cumsum), [`sort`](Tensor::sort), [`top_k`](Tensor::top_k), [`tril`](Tensor::tril), [`triu`](Tensor::triu) |
+/// | products | [`matmul`](Tensor::matmul), [`matmul_transposed`](Tensor::matmul_transposed), [`dot_general`](Tensor::dot_general), [`Graph::einsum`] |
+/// | shapes | [`reshape`](Tensor::reshape), [`transpose`](Tensor::transpose), [`swap_axes`](Tensor::swap_axes), [`unsqueeze`](Tensor::unsqueeze), [`squeeze`](Tensor::squeeze), [`broadcast_to`](Tensor::broadcast_to), [`expand_axes`](Tensor::expand_axes) |
+/// | parts, joins | [`slice`](Tensor::slice), [`every`](Tensor::every), [`chunk`](Tensor::chunk), [`pad`](Tensor::pad), [`flip`](Tensor::flip), [`window`](Tensor::window), [`Graph::concat`], [`Graph::stack`] |
+/// | by index | [`gather`](Tensor::gather), [`take_along`](Tensor::take_along), [`one_hot`](Tensor::one_hot), [`scatter_add`](Tensor::scatter_add), [`dynamic_slice`](Tensor::dynamic_slice), [`dynamic_update_slice`](Tensor::dynamic_update_slice) |
+/// | activations | [`relu`](Tensor::relu), [`leaky_relu`](Tensor::leaky_relu), [`gelu`](Tensor::gelu), [`gelu_tanh`](Tensor::gelu_tanh), [`silu`](Tensor::silu), [`sigmoid`](Tensor::sigmoid), [`softplus`](Tensor::softplus), [`softmax`](Tensor::softmax), [`log_softmax`](Tensor::log_softmax) |
+/// | layers, losses | [`linear`](Tensor::linear), [`layer_norm`](Tensor::layer_norm), [`l2_normalize`](Tensor::l2_normalize), [`attention`](Tensor::attention), [`conv2d`](Tensor::conv2d), [`convolution`](Tensor::convolution), [`max_pool`](Tensor::max_pool), [`average_pool`](Tensor::average_pool), [`cross_entropy`](Tensor::cross_entropy) |
+/// | random numbers | [`Graph::uniform`], [`Graph::normal`], [`dropout`](Tensor::dropout), [`Graph::random_bits`] |
+/// | derivatives | [`gradients`](crate::autodiff::gradients), [`stop_gradient`](Tensor::stop_gradient) |
+///
+/// Two tensors of an operation broadcast as in NumPy; a number takes the type of the tensor beside it.
+///
+/// ```
+/// use bsq_ir::tensor::Keep;
+/// use bsq_ir::{DType, Graph, Scope};
+///
+/// let g = Graph::new();
+/// let model = Scope::root(&g);
+/// let x = g.input("x", DType::F32, [4, 8]);
+/// let label = g.input("label", DType::I32, [4]);
+/// let standard = (x - x.mean(Keep(-1))) / (x.std(Keep(-1), 1) + 1e-5);
+/// let hidden = standard.linear(&model / "hidden", 16).silu();
+/// let logits = hidden.layer_norm(&model / "norm", 1e-5).linear(&model / "head", 3);
+/// let hits = logits.argmax(-1).eq(label).cast(DType::F32).mean(..);
+/// let loss = logits.cross_entropy(label);
+/// let slopes = bsq_ir::autodiff::gradients(loss, &model.parameters());
+/// assert_eq!(slopes[0].ty().to_string(), "f32[16,8]");
+/// # let _ = hits;
+/// ```
 #[derive(Clone, Copy)]
 pub struct Tensor<'g> {
     graph: &'g Graph,

@@ -2,7 +2,8 @@
 
 use crate::common::{check, check_output};
 use bsq_ir::DType::{BF16, F16, F32, I32, I64, U8, U64};
-use bsq_ir::{DType, Graph};
+use bsq_ir::tensor::Keep;
+use bsq_ir::{DType, Graph, Tensor};
 
 #[test]
 fn elementwise_chains() {
@@ -141,4 +142,35 @@ fn casts() {
             check_output(|g| g.input("x", from, [41]).cast(to));
         }
     }
+}
+
+/// Sine and cosine, and words that are spelled in primitives.
+#[test]
+fn words() {
+    let words: [for<'g> fn(Tensor<'g>) -> Tensor<'g>; 12] = [
+        |x| (x * 300.0).sin(),
+        |x| (x * 300.0).cos(),
+        |x| (x * 1e7).sin() + (x / 0.0).cos(),
+        |x| x.pow(1.7) + x.abs().pow(x) + x.powi(-3),
+        |x| (x * 8.0).round() + (x * 8.0).trunc(),
+        |x| x.silu().log_softmax(),
+        |x| x - x.log_sum_exp(Keep(0)),
+        |x| x.prod(-1) + x.var(-1, 1) + x.min(-1),
+        |x| x.cumsum(1).tril(2),
+        |x| (x * 4.0).floor().sort(1).0,
+        |x| x.top_k(3, 0).0,
+        |x| x.ne(x.floor()).any(1).cast(F32),
+    ];
+    for word in words {
+        check_output(|g| {
+            let y = word(g.input("x", F32, [6, 37]));
+            // Which NaN it is is left open.
+            y.where_(y.eq(y), 77.0)
+        });
+    }
+    check_output(|g| {
+        let [key, counter] = ["key", "counter"].map(|name| g.input(name, U64, []));
+        let drawn = g.uniform([5, 13], key, counter) + g.normal([5, 13], key, counter);
+        drawn.dropout(0.3, key + 1.0, counter)
+    });
 }
