@@ -22,9 +22,11 @@
 //! ```
 
 mod clip;
+mod halves;
 mod step;
 
 pub use clip::{Clip, clip, global_norm};
+pub use halves::{Halves, MEAN_PREFIX};
 pub use step::{StateSpec, StateStart, Step};
 
 use bsq_ir::autodiff::gradients;
@@ -116,7 +118,7 @@ pub fn adamw_with_gradients<'g>(
         gradients.len(),
         "one gradient for each parameter"
     );
-    let mut step = Step::new(rule.lr.graph());
+    let mut step = Step::new(rule.lr.graph()).with_gradients(parameters, gradients);
     let clipped = match rule.clip {
         Some(limit) => clip(gradients, limit),
         None => gradients.to_vec(),
