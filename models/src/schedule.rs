@@ -10,33 +10,33 @@ use crate::config::{
 use bsq_nn::schedule::WarmupCosine;
 
 impl Config {
-    /// The learning rate of a step, at the configured batch size.
+    /// The learning rate of a step, at the configured batch size and number of micro-batches.
     pub fn learning_rate(&self, step: u64) -> f64 {
-        let batch = self.data.batch_size;
+        let batch = self.data.batch_size * self.train.micro_batches();
         learning_rate(&self.optimizer, self.schedule.as_ref(), batch, step)
     }
 }
 
 impl PriorConfig {
-    /// The learning rate of a step, at the configured batch size.
+    /// The learning rate of a step, at the configured batch size and number of micro-batches.
     pub fn learning_rate(&self, step: u64) -> f64 {
-        let batch = self.data.batch_size;
+        let batch = self.data.batch_size * self.train.micro_batches();
         learning_rate(&self.optimizer, self.schedule.as_ref(), batch, step)
     }
 }
 
 impl MaskedLmConfig {
-    /// The learning rate of a step, at the configured batch size.
+    /// The learning rate of a step, at the configured batch size and number of micro-batches.
     pub fn learning_rate(&self, step: u64) -> f64 {
-        let batch = self.data.batch_size;
+        let batch = self.data.batch_size * self.train.micro_batches();
         learning_rate(&self.optimizer, self.schedule.as_ref(), batch, step)
     }
 }
 
 impl TransformCodecConfig {
-    /// The learning rate of a step, at the configured batch size.
+    /// The learning rate of a step, at the configured batch size and number of micro-batches.
     pub fn learning_rate(&self, step: u64) -> f64 {
-        let batch = self.data.batch_size;
+        let batch = self.data.batch_size * self.train.micro_batches();
         learning_rate(&self.optimizer, self.schedule.as_ref(), batch, step)
     }
 }

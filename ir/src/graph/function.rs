@@ -137,6 +137,35 @@ impl Function {
         )
     }
 
+    /// The updates of this function where its outputs are known: each output is an input of its name
+    /// and type instead, and what only leads to it is left out.
+    pub fn updates_given_outputs(&self) -> Function {
+        let mut given = HashMap::new();
+        for (name, id) in &self.outputs {
+            given.entry(*id).or_insert(name);
+        }
+        let graph = Graph::new();
+        let mut new: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
+        for (id, node) in self.iter() {
+            let op = match given.get(&id) {
+                Some(name) => Op::Input {
+                    name: name.to_string(),
+                    ty: node.ty().clone(),
+                },
+                None => node.op.clone(),
+            };
+            let operands: SmallVec<[NodeId; 3]> = match op {
+                Op::Input { .. } => SmallVec::new(),
+                _ => node.operands.iter().map(|id| new[id.index()]).collect(),
+            };
+            let added = graph.add_like(op, &operands, node);
+            new.push(added.unwrap_or_else(|error| error.raise()));
+        }
+        let at = |id: NodeId| new[id.index()];
+        let updates = self.updates.iter();
+        graph.function([], updates.map(|&(old, value)| (at(old), at(value))))
+    }
+
     /// A function of any parts, well formed or not.
     #[cfg(test)]
     pub(crate) fn from_parts(

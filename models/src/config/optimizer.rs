@@ -43,7 +43,8 @@ section! {
         /// "adamw"; "adam", whose decay is part of the gradient; "sgd", with momentum; "lion", signs of
         /// a momentum; or "muon", orthogonalised momentum for matrices and AdamW for the rest.
         kind: OptimizerKind = OptimizerKind::AdamW,
-        /// Learning rate per picture of the batch; multiplied by data.batch_size.
+        /// Learning rate per picture of the batch; multiplied by data.batch_size and
+        /// train.micro_batches.
         base_lr: f64 = 4e-7,
         /// Learning rate whatever the batch size; goes before base_lr.
         lr: Option<f64> = None,

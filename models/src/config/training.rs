@@ -113,6 +113,9 @@ section! {
         /// Use only rewrites that keep every bit of the spelled-out gradients. It takes more memory
         /// (attention's scores are stored); either way every machine trains to the same bits.
         exact: bool = false,
+        /// Batches of data.batch_size whose mean gradient a step takes, on one rank after another or
+        /// shared by several; by default one for each rank.
+        micro_batches: Option<usize> = None,
         /// Keep a moving average of the parameters.
         use_ema: bool = false,
         /// What the average keeps of itself at each step.
@@ -166,6 +169,11 @@ impl DataConfig {
 }
 
 impl TrainConfig {
+    /// Batches of a step.
+    pub fn micro_batches(&self) -> usize {
+        self.micro_batches.unwrap_or(1)
+    }
+
     /// Whether a parameter keeps its value.
     pub(crate) fn freezes(&self, name: &str) -> bool {
         self.freeze.iter().any(|key| name.starts_with(key.as_str()))
@@ -173,6 +181,7 @@ impl TrainConfig {
 
     /// That its numbers make sense.
     pub(super) fn check(&self) -> Checked {
+        between(self.micro_batches(), 1, 1 << 16, "train.micro_batches")?;
         below_one(self.ema_decay, "train.ema_decay")
     }
 }

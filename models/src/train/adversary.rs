@@ -124,9 +124,14 @@ impl<'a> Adversary<'a> {
 
     /// Its programs, and the scalars that they put out.
     pub fn parts(&self) -> (Vec<Part>, Vec<&'static str>) {
-        let part = |penalised: bool, turn| Part {
-            function: self.step(&Graph::new(), penalised).function(),
-            turn,
+        let part = |penalised: bool, turn| {
+            let graph = Graph::new();
+            let step = self.step(&graph, penalised);
+            Part {
+                function: step.function(),
+                halves: step.halves(),
+                turn,
+            }
         };
         let mut scalars = vec!["discriminator", "logits_real", "logits_fake"];
         let period = self.config.loss.disc_reg_freq;
@@ -154,12 +159,10 @@ impl<'a> Adversary<'a> {
         let mut memory = BatchMemory::new(BatchUse::Starting);
         self.judge
             .logits(place(&Scope::root(&graph)), image, &mut memory);
-        let updates = memory
-            .updates()
-            .iter()
-            .map(|(old, new)| (old.id(), new.id()));
+        let step = Step::new(&graph).replacing(memory.updates());
         Part {
-            function: graph.function([], updates),
+            function: step.function(),
+            halves: step.halves(),
             turn: Turn::First,
         }
     }

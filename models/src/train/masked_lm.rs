@@ -10,7 +10,7 @@ use bsq_ir::{Function, Graph, Scope};
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
 use bsq_nn::optimizer::{Step, minimize};
-use bsq_nn::train::{Advice, Change, Identity, Program, Task, TrainingFolder, train};
+use bsq_nn::train::{Advice, Change, Identity, Program, Task, train};
 use bsq_runtime::HostTensor;
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub fn run_masked_lm(
     pictures: &LabelledPictures,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
-    let folder = TrainingFolder::of(&run.out, run.resume)?;
+    let folder = run.folder(options)?;
     let config = &run.config;
     check_fit(config, tokenizer, pictures)?;
     let own = fingerprint(tokenizer.tokenizer.config(), &tokenizer.parameters);
@@ -125,7 +125,12 @@ impl Task for MaskedLmTask<'_> {
         self.config.learning_rate(step)
     }
 
-    fn inputs(&self, _step: u64, batch: MaskedBatch) -> Result<NamedTensors, BoxError> {
+    fn inputs(
+        &self,
+        _step: u64,
+        _index: u64,
+        batch: MaskedBatch,
+    ) -> Result<NamedTensors, BoxError> {
         let lm = &self.config.masked_lm;
         let shape = [batch.classes.len(), lm.tokens, lm.groups];
         Ok(vec![

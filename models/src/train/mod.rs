@@ -34,7 +34,7 @@ pub use evaluate::{Evaluation, Evaluator, PictureScore};
 pub use masked_lm::{masked_lm_step_function, run_masked_lm};
 pub use prior::{TokenSource, prior_step_function, prior_step_program, run_prior, run_prior_with};
 pub use program::StepProgram;
-pub use run::{TrainOptions, TrainRun};
+pub use run::{TrainOptions, TrainRun, micro_batches};
 pub use tokenizer::{run, run_with};
 pub use transform_codec::{
     RatePoint, TransformCodecEvaluator, run_transform_codec,

@@ -12,7 +12,7 @@ use bsq_ir::{Function, Graph, Scope};
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
 use bsq_nn::optimizer::{Step, minimize};
-use bsq_nn::train::{Advice, Change, Identity, Program, Task, TrainingFolder, train};
+use bsq_nn::train::{Advice, Change, Identity, Program, Task, train};
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
 use std::path::PathBuf;
@@ -52,7 +52,7 @@ pub fn run_prior_with(
     source: &TokenSource,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
-    let folder = TrainingFolder::of(&run.out, run.resume)?;
+    let folder = run.folder(options)?;
     let config = &run.config;
     check_bits(&config.prior, tokenizer)?;
     let dataset = match source {
@@ -74,14 +74,8 @@ pub fn run_prior_with(
     if let (Some(name), false) = (&options.init_from, folder.has_checkpoint()) {
         prior.parameters = start::prior(name, &prior, &specs, progress)?;
     }
-    let (function, start) = prior_step_program(config, prior.parameters)?;
-    let program = Program {
-        function,
-        start,
-        scalars: ["loss", "bits_per_token"].map(String::from).to_vec(),
-        parts: Vec::new(),
-        fixed: Tensors::new(),
-    };
+    let graph = Graph::new();
+    let program = Program::new(&build(&graph, config, &prior.model), prior.parameters)?;
     let task = PriorTask {
         config,
         model: &prior.model,
@@ -151,7 +145,7 @@ impl Task for PriorTask<'_> {
         self.config.learning_rate(step)
     }
 
-    fn inputs(&self, _step: u64, batch: TokenBatch) -> Result<NamedTensors, BoxError> {
+    fn inputs(&self, _step: u64, _index: u64, batch: TokenBatch) -> Result<NamedTensors, BoxError> {
         let TokenBatch { seen, targets } = batch;
         let (known, _) = tile_inputs(self.model, &seen)?;
         let (_, tokens) = tile_inputs(self.model, &targets)?;

@@ -8,7 +8,7 @@ use crate::lpips::Network;
 use crate::tokenizer::Tokenizer;
 use bsq_ir::graph::Function;
 use bsq_ir::{DType, Graph, Scope};
-use bsq_nn::optimizer::{Step, minimize};
+use bsq_nn::optimizer::{Halves, Step, minimize};
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
 
@@ -21,6 +21,8 @@ pub struct StepProgram {
     /// Outputs: `loss`, `codebook_entropy` and each term of the loss by its name, with a
     /// discriminator what it has to judge. Parameters and optimizer state are updated in place.
     pub function: Function,
+    /// The same for a step of several micro-batches.
+    pub halves: Halves,
     /// Parameters and optimizer state before the first step.
     pub start: Tensors,
     /// Names of the scalar outputs, in the order in which they are logged.
@@ -62,6 +64,7 @@ impl StepProgram {
         start.extend(step.initial_state(&start)?);
         Ok(StepProgram {
             function: step.function(),
+            halves: step.halves(),
             start,
             scalars,
             has_codebook_weight: has_codebook_weight(config),

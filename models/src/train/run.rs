@@ -1,7 +1,9 @@
 //! What to train, on what, and where to.
 
+use super::{TrainError, TrainingCheckpoint};
 use crate::config::{Config, TrainConfig};
-use bsq_nn::train::LoopSettings;
+use bsq_collectives::{Order, Ranks};
+use bsq_nn::train::{LoopSettings, TrainingFolder};
 use bsq_runtime::{CompileOptions, Device};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,9 +42,24 @@ pub struct TrainOptions {
     /// Files with the weights of LPIPS's VGG16, for `loss.perceptual_weight`; without them that term
     /// is left out.
     pub lpips: Vec<PathBuf>,
+    /// Who shares the micro-batches of a step. All ranks are told the same; rank 0 logs, evaluates and
+    /// saves.
+    pub ranks: Ranks,
+    /// In which order the sums of ranks are added; in the engine's own the bits depend on how many there
+    /// are.
+    pub order: Order,
 }
 
 impl<C> TrainRun<C> {
+    /// The folder of the training before the work begins.
+    pub(super) fn folder(&self, options: &TrainOptions) -> Result<TrainingFolder, TrainError> {
+        Ok(TrainingFolder::of_ranks(
+            &self.out,
+            self.resume,
+            &options.ranks,
+        )?)
+    }
+
     /// What the loop is told, for a configuration of `steps` steps.
     pub(super) fn loop_settings(
         &self,
@@ -58,6 +75,9 @@ impl<C> TrainRun<C> {
             log_every: train.print_freq,
             save_every: train.save_freq,
             evaluate_every: train.eval_freq,
+            micro_batches: train.micro_batches(),
+            ranks: options.ranks.clone(),
+            order: options.order,
             compile: CompileOptions {
                 exact: train.exact,
                 threads: self.threads,
@@ -68,4 +88,13 @@ impl<C> TrainRun<C> {
             ..LoopSettings::new(&self.out, self.steps.unwrap_or(steps))
         }
     }
+}
+
+/// How many micro-batches a step of a training has had, by its configuration.
+pub fn micro_batches(checkpoint: &TrainingCheckpoint) -> usize {
+    let table: toml::Table = checkpoint.settings.parse().unwrap_or_default();
+    let section = table.get("train");
+    let said = section.and_then(|section| section.get("micro_batches")?.as_integer());
+    said.and_then(|said| usize::try_from(said).ok())
+        .unwrap_or(1)
 }

@@ -13,9 +13,7 @@ use crate::lpips::{Backbone, Network};
 use crate::tokenizer::Tokenizer;
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
-use bsq_nn::train::{
-    Advice, Change, Evaluated, Identity, Program, State, Task, TrainingFolder, train,
-};
+use bsq_nn::train::{Advice, Change, Evaluated, Identity, Program, State, Task, train};
 use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::Weights;
 use bsq_runtime::executor::Tensors;
@@ -41,7 +39,7 @@ pub fn run_with(
 ) -> Result<TrainOutcome, TrainError> {
     let config = &run.config;
     check_supported(config)?;
-    let folder = TrainingFolder::of(&run.out, run.resume)?;
+    let folder = run.folder(options)?;
     let tokenizer = Tokenizer::new(&config.model);
     let specs = tokenizer.parameters();
     let names = specs.iter().map(|spec| spec.name.as_str());
@@ -105,6 +103,7 @@ pub fn run_with(
     };
     let program = Program {
         function: program.function,
+        halves: program.halves,
         start: program.start,
         scalars: program.scalars.into_iter().map(String::from).collect(),
         parts,
@@ -197,7 +196,7 @@ impl Task for TokenizerTask<'_> {
         self.config.learning_rate(step)
     }
 
-    fn inputs(&self, step: u64, batch: Batch) -> Result<NamedTensors, BoxError> {
+    fn inputs(&self, step: u64, _index: u64, batch: Batch) -> Result<NamedTensors, BoxError> {
         let image = HostTensor::from_slice(batch.shape, &batch.images)?;
         let mut inputs = vec![("image", image)];
         if self.has_codebook_weight {

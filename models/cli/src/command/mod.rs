@@ -32,6 +32,7 @@ mod precision;
 mod prior;
 mod progress;
 mod quality;
+mod ranks;
 mod reconstruct;
 mod run_arguments;
 mod shell;

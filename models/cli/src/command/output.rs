@@ -13,6 +13,8 @@ pub struct Output {
     verbose: bool,
     /// Standard output has what the command makes: what it says goes to standard error.
     aside: bool,
+    /// Another rank says it.
+    elsewhere: bool,
 }
 
 impl Output {
@@ -22,6 +24,7 @@ impl Output {
             json: global.json,
             verbose: global.verbose,
             aside: false,
+            elsewhere: false,
         }
     }
 
@@ -29,6 +32,15 @@ impl Output {
     pub fn aside(&self) -> Output {
         Output {
             aside: true,
+            ..*self
+        }
+    }
+
+    /// The same of a rank with `threads` threads, of which only the first says what all have to say.
+    pub fn of_rank(&self, is_first: bool, threads: usize) -> Output {
+        Output {
+            threads,
+            elsewhere: !is_first,
             ..*self
         }
     }
@@ -45,7 +57,7 @@ impl Output {
 
     /// A line of results for people; with `--json` there are none.
     pub fn say(&self, line: impl Display) -> Result<(), CliError> {
-        match (self.json, self.aside) {
+        match (self.json || self.elsewhere, self.aside) {
             (true, _) => Ok(()),
             (false, true) => {
                 to_stderr(&line.to_string());
@@ -57,7 +69,7 @@ impl Output {
 
     /// The results for programs: the one value on standard output, with `--json` only.
     pub fn value(&self, value: &serde_json::Value) -> Result<(), CliError> {
-        match self.json {
+        match self.json && !self.elsewhere {
             true => print(&format!("{value:#}\n")),
             false => Ok(()),
         }
@@ -65,12 +77,14 @@ impl Output {
 
     /// Something the user should know although all is well.
     pub fn note(&self, line: impl Display) {
-        to_stderr(&format!("bsq: {line}"));
+        if !self.elsewhere {
+            to_stderr(&format!("bsq: {line}"));
+        }
     }
 
     /// Something the user asked to know with `-v`.
     pub fn detail(&self, line: impl Display) {
-        if self.verbose {
+        if self.verbose && !self.elsewhere {
             to_stderr(&line.to_string());
         }
     }

@@ -25,6 +25,7 @@
 mod adam;
 mod adamw;
 mod clip;
+mod halves;
 mod lion;
 mod muon;
 mod rule;
@@ -34,6 +35,7 @@ mod step;
 pub use adam::Adam;
 pub use adamw::AdamW;
 pub use clip::{Clip, clip, global_norm};
+pub use halves::{Halves, MEAN_PREFIX};
 pub use lion::Lion;
 pub use muon::Muon;
 pub use rule::{Common, Memory, Rule};
@@ -85,7 +87,7 @@ pub fn minimize_with_gradients<'g>(
         "one gradient for each parameter"
     );
     let common = rule.common();
-    let mut step = Step::new(common.lr.graph());
+    let mut step = Step::new(common.lr.graph()).with_gradients(parameters, gradients);
     let clipped = match common.clip {
         Some(limit) => clip(gradients, limit),
         None => gradients.to_vec(),

@@ -1,5 +1,6 @@
 //! A training step under construction: outputs, updates, and the state that it keeps.
 
+use super::Halves;
 use bsq_ir::graph::Function;
 use bsq_ir::shape::Type;
 use bsq_ir::{DType, Graph, Op, Shape, Tensor};
@@ -16,6 +17,8 @@ pub struct Step<'g> {
     /// Which of the updates are the model's own parameters.
     model: Vec<usize>,
     state: Vec<StateSpec>,
+    /// What a step of several micro-batches takes the mean of, by the parameter that it changes.
+    averaged: Vec<(String, Tensor<'g>)>,
 }
 
 /// A tensor that a step keeps between runs beside the model's parameters.
@@ -37,14 +40,28 @@ pub enum StateStart {
 }
 
 impl<'g> Step<'g> {
-    pub(super) fn new(graph: &'g Graph) -> Self {
+    /// A step without outputs and updates yet.
+    pub fn new(graph: &'g Graph) -> Self {
         Step {
             graph,
             outputs: Vec::new(),
             updates: Vec::new(),
             model: Vec::new(),
             state: Vec::new(),
+            averaged: Vec::new(),
         }
+    }
+
+    /// Says which of the tensors are the gradients: see [`halves`](Step::halves).
+    pub(super) fn with_gradients(
+        mut self,
+        parameters: &[Tensor<'g>],
+        gradients: &[Tensor<'g>],
+    ) -> Self {
+        let pairs = parameters.iter().zip(gradients);
+        let named = pairs.map(|(&parameter, &gradient)| (name_of(parameter), gradient));
+        self.averaged.extend(named);
+        self
     }
 
     /// Adds a result of every run.
@@ -53,9 +70,13 @@ impl<'g> Step<'g> {
         self
     }
 
-    /// Adds new values of parameters that no optimizer changes, such as what batch norms remember.
+    /// Adds new values of parameters that no optimizer changes, such as what batch norms remember. Of
+    /// several micro-batches the new value is the mean of those that each would give.
     pub fn replacing(mut self, updates: &[(Tensor<'g>, Tensor<'g>)]) -> Self {
-        updates.iter().for_each(|&(old, new)| self.update(old, new));
+        for &(old, new) in updates {
+            self.update(old, new);
+            self.averaged.push((name_of(old), new));
+        }
         self
     }
 
@@ -85,6 +106,16 @@ impl<'g> Step<'g> {
             outputs.map(|(name, tensor)| (name.as_str(), tensor.id())),
             updates.map(|(old, new)| (old.id(), new.id())),
         )
+    }
+
+    /// The same in two programs, for a step of several micro-batches: see [`Halves`].
+    ///
+    /// # Panics
+    /// If an update depends on a batch other than by gradients and by what [`replacing`](Step::replacing)
+    /// was told.
+    #[track_caller]
+    pub fn halves(&self) -> Halves {
+        Halves::new(self.graph, &self.outputs, &self.updates, &self.averaged)
     }
 
     /// Names of the outputs, in order.

@@ -68,13 +68,21 @@ pub(super) struct Position {
 /// is worth is still to be seen. Removed if it never comes to [`replace`](Candidate::replace).
 #[derive(Debug)]
 pub(super) struct Candidate {
-    file: PathBuf,
-    takes_the_place_of: PathBuf,
+    /// The file, and which one it takes the place of; none where another rank saves.
+    files: Option<(PathBuf, PathBuf)>,
     /// Steps that are done.
     pub done: u64,
 }
 
 impl Candidate {
+    /// Where another rank saves: nothing on disk, to be judged all the same.
+    pub fn elsewhere(position: Position) -> Candidate {
+        Candidate {
+            files: None,
+            done: position.done,
+        }
+    }
+
     /// Writes the state of a training beside the checkpoint at `path`.
     pub fn write(
         path: &Path,
@@ -100,21 +108,24 @@ impl Candidate {
         }
         let more = identity.metadata.iter();
         metadata.extend(more.map(|(key, value)| (key.to_string(), value.clone())));
+        let file = candidate_of(path);
         let candidate = Candidate {
-            file: candidate_of(path),
-            takes_the_place_of: path.to_path_buf(),
+            files: Some((file.clone(), path.to_path_buf())),
             done: position.done,
         };
-        safetensors::save(&candidate.file, parts.parameters()?, &metadata)?;
+        safetensors::save(&file, parts.parameters()?, &metadata)?;
         Ok(candidate)
     }
 
     /// Makes it the checkpoint; at every moment the file is either the old or the new one.
     pub fn replace(self) -> Result<(), TrainError> {
-        let renamed = fs::rename(&self.file, &self.takes_the_place_of);
-        let renamed = renamed.and_then(|()| sync_folder(&self.takes_the_place_of));
+        let Some((file, takes_the_place_of)) = &self.files else {
+            return Ok(());
+        };
+        let renamed = fs::rename(file, takes_the_place_of);
+        let renamed = renamed.and_then(|()| sync_folder(takes_the_place_of));
         renamed.map_err(|reason| TrainError::Unwritable {
-            path: self.takes_the_place_of.clone(),
+            path: takes_the_place_of.clone(),
             reason,
         })
     }
@@ -122,9 +133,11 @@ impl Candidate {
 
 impl Drop for Candidate {
     fn drop(&mut self) {
-        // There is none where it has taken its place; one that cannot be removed is replaced by
-        // the next.
-        let _ = fs::remove_file(&self.file);
+        if let Some((file, _)) = &self.files {
+            // There is none where it has taken its place; one that cannot be removed is replaced by
+            // the next.
+            let _ = fs::remove_file(file);
+        }
     }
 }
 

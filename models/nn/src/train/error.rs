@@ -4,6 +4,7 @@ use super::Change;
 use super::divergence::{Advice, Message, Sign};
 use crate::BoxError;
 use crate::train_log::LogError;
+use bsq_collectives::CollectiveError;
 use bsq_runtime::ProgramError;
 use bsq_runtime::checkpoint::CheckpointError;
 use bsq_runtime::tensor_data::TensorError;
@@ -56,6 +57,28 @@ pub enum TrainError {
     /// Something to resume was asked for.
     #[error("{path}: no such checkpoint, so there is nothing to resume", path = path.display())]
     NothingToResume { path: PathBuf },
+    /// Micro-batches that ranks cannot share.
+    #[error(
+        "{micro_batches} micro-batches cannot be shared by {ranks} ranks: each takes 1, 2, 4, 8, ... of them"
+    )]
+    Shares { micro_batches: usize, ranks: usize },
+    /// Ranks that do not have what the others have.
+    #[error(
+        "step {step}: {what} of rank {} {} not that of the other ranks: the training stops here",
+        ranks.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
+        if ranks.len() == 1 { "is" } else { "are" }
+    )]
+    RanksDiffer {
+        what: &'static str,
+        step: u64,
+        /// Those that most others differ from.
+        ranks: Vec<usize>,
+    },
+    /// Another rank has no batch for a step.
+    #[error("rank {rank} has no data for step {step}")]
+    NoDataElsewhere { rank: usize, step: u64 },
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
     /// What the training would start from is no start.
     #[error("before the first step {what}: there is nothing to train from")]
     NotFinite { what: String },

@@ -2,6 +2,7 @@
 
 use super::lock::FolderLock;
 use super::{FILE_NAME, TrainError};
+use bsq_collectives::Ranks;
 use std::path::{Path, PathBuf};
 
 /// The configuration's name in the folder of a training.
@@ -16,6 +17,8 @@ pub struct TrainingFolder {
     has_checkpoint: bool,
     /// None yet where there is no folder to hold.
     lock: Option<FolderLock>,
+    /// Another rank holds it.
+    is_elsewhere: bool,
 }
 
 impl TrainingFolder {
@@ -36,8 +39,33 @@ impl TrainingFolder {
                 checkpoint: path,
                 has_checkpoint,
                 lock,
+                is_elsewhere: false,
             }),
         }
+    }
+
+    /// The same for several ranks: rank 0 looks, and the others learn of it what there is. Only rank 0
+    /// holds the folder and writes into it; the others need not see it.
+    ///
+    /// # Errors
+    /// As [`of`](TrainingFolder::of), on rank 0 alone.
+    pub fn of_ranks(
+        folder: &Path,
+        resume: bool,
+        ranks: &Ranks,
+    ) -> Result<TrainingFolder, TrainError> {
+        if ranks.is_first() {
+            let folder = TrainingFolder::of(folder, resume)?;
+            ranks.word_of_first(u64::from(folder.has_checkpoint))?;
+            return Ok(folder);
+        }
+        Ok(TrainingFolder {
+            folder: folder.to_path_buf(),
+            checkpoint: folder.join(FILE_NAME),
+            has_checkpoint: ranks.word_of_first(0)? == 1,
+            lock: None,
+            is_elsewhere: true,
+        })
     }
 
     /// Whether there is a training to go on with.
@@ -45,16 +73,19 @@ impl TrainingFolder {
         self.has_checkpoint
     }
 
-    /// Makes the folder if need be and holds it; the checkpoint's path.
-    pub(super) fn enter(self) -> Result<(PathBuf, FolderLock), TrainError> {
+    /// Makes the folder if need be and holds it, unless another rank does; the checkpoint's path.
+    pub(super) fn enter(self) -> Result<(PathBuf, Option<FolderLock>), TrainError> {
         let path = self.checkpoint;
+        if self.is_elsewhere {
+            return Ok((path, None));
+        }
         let lock = match self.lock {
             Some(lock) => lock,
             None => FolderLock::take(&self.folder)?,
         };
         // Another training may have been here in between.
         match path.exists() == self.has_checkpoint {
-            true => Ok((path, lock)),
+            true => Ok((path, Some(lock))),
             false => Err(TrainError::Busy { path: self.folder }),
         }
     }

@@ -7,6 +7,13 @@
 //! at any moment and resumed ends with the bits of one that was not, as long as neither its settings
 //! nor its data are changed in between.
 //!
+//! The batch of a step may be several micro-batches ([`LoopSettings::micro_batches`]), and several ranks
+//! may share them ([`LoopSettings::ranks`]). The gradient is then the mean over micro-batches, summed in
+//! the order of one binary tree over them whoever has computed which: a training on four ranks has the
+//! bits of one on two, or on one that takes all micro-batches one after another, and goes on on any of
+//! them. What a micro-batch looks at as a whole, such as the statistics of batch norms, is its own; what
+//! batch norms remember is the mean.
+//!
 //! A checkpoint replaces the last one when all its numbers are finite, its parameters are not out
 //! of all proportion, and neither is the loss of the step after it, the first to tell what they are
 //! worth.
@@ -20,6 +27,7 @@
 //! | `log.jsonl`, `events.out.tfevents.bsq` | the log, for scripts and for TensorBoard |
 //! | `.lock` | locked while a training runs, so that there is one at a time |
 
+mod averaged;
 mod change;
 mod checkpoint;
 mod divergence;
@@ -31,8 +39,10 @@ mod progress;
 mod resume;
 mod rising;
 mod run;
+mod share;
 mod steps;
 mod task;
+mod together;
 mod training;
 mod unused;
 
@@ -46,3 +56,6 @@ pub use run::{LoopSettings, TrainOutcome, train};
 pub use task::{Evaluated, LoggedPicture, Part, Program, State, Task, Turn};
 pub use training::Training;
 pub use unused::unused_note;
+
+#[cfg(test)]
+mod ranks_tests;

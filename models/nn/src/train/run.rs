@@ -3,17 +3,20 @@
 use super::checkpoint::Position;
 use super::divergence::{largest, not_finite};
 use super::folder::{CONFIG_NAME, TrainingFolder};
-use super::parts::Parts;
+use super::parts::{Parts, Together};
 use super::resume::{Resumed, resume};
 use super::rising::Rising;
+use super::share::{Share, ShareOf};
 use super::steps::{Interval, Steps};
 use super::task::{Program, Task};
+use super::together::{agree, start_of_first};
 use super::unused::unused_note;
 use super::{Progress, TrainError};
 use crate::data::{Batches, ReadAhead};
 use crate::train_log::TrainLog;
+use bsq_collectives::{Order, Ranks};
 use bsq_runtime::atomic_file::write_atomically;
-use bsq_runtime::{CompileOptions, Device, compile};
+use bsq_runtime::{CompileOptions, Device};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +44,13 @@ pub struct LoopSettings {
     pub log_every: u64,
     pub save_every: u64,
     pub evaluate_every: u64,
+    /// Batches of a step, whose mean gradient it takes.
+    pub micro_batches: usize,
+    /// Who shares them, and in which order the sums of ranks are added.
+    pub ranks: Ranks,
+    pub order: Order,
+    /// Steps between comparisons of the parameters of all ranks; 0 is before checkpoints only.
+    pub compare_every: u64,
     /// How the program is compiled and where it runs. The bits of a training do not depend on
     /// threads or the device.
     pub compile: CompileOptions,
@@ -60,6 +70,10 @@ impl LoopSettings {
             log_every: 100,
             save_every: 0,
             evaluate_every: 0,
+            micro_batches: 1,
+            ranks: Ranks::default(),
+            order: Order::Fixed,
+            compare_every: 100,
             compile: CompileOptions {
                 exact: false,
                 ..CompileOptions::default()
@@ -92,66 +106,68 @@ pub fn train<T: Task>(
     settings: &LoopSettings,
     folder: TrainingFolder,
     task: T,
-    program: Program,
+    mut program: Program,
     data: Arc<T::Data>,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
+    let ranks = &settings.ranks;
+    let share = Share::of(settings.micro_batches, ranks)?;
     let goes_on = folder.has_checkpoint();
     let (path, lock) = folder.enter()?;
-    if !lock.is_held() {
+    if lock.as_ref().is_some_and(|lock| !lock.is_held()) {
         progress.note(
             "nothing keeps another training out of this folder: its file system has no locks",
         );
     }
     let (identity, fingerprint) = (task.identity(), data.fingerprint());
     data.notices().iter().for_each(|line| progress.note(line));
-    let (mut position, state) = match goes_on {
-        true => {
-            let resumed = resume(
-                &path,
-                &task,
-                fingerprint,
-                &program.start,
-                settings.other_data,
-            )?;
+    let settings_sum = || Ok(u64::from(crc32c::crc32c(identity.settings.as_bytes())));
+    agree(ranks, "the configuration", 0, settings_sum)?;
+    agree(ranks, "the data", 0, || Ok(fingerprint.hash))?;
+    let start = std::mem::take(&mut program.start);
+    let (mut position, mut state) = match goes_on {
+        true if ranks.is_first() => {
+            let resumed = resume(&path, &task, fingerprint, &start, settings.other_data)?;
             announce(&resumed, progress);
             (resumed.position, resumed.tensors)
         }
-        false => {
-            if settings.resume {
+        _ => {
+            if settings.resume && !goes_on {
                 progress.note("nothing was saved yet: the training begins at step 0");
             }
-            (Position::default(), program.start)
+            (Position::default(), start)
         }
     };
+    start_of_first(ranks, &mut position, &mut state)?;
     let named = state.iter().map(|(name, tensor)| (name.as_str(), tensor));
     if let Some(what) = not_finite(named.clone()) {
         return Err(TrainError::NotFinite { what });
     }
     position.first_size.get_or_insert_with(|| largest(named));
-    let executable = compile(&program.function, &settings.compile)?;
-    let parts = Parts::new(
-        (&executable, &program.function),
-        &program.parts,
-        &state,
-        &program.fixed,
-        &settings.compile,
-    )?;
+    let together = (!share.is_whole_step()).then(|| Together {
+        ranks: ranks.clone(),
+        micro_batches: share.micro_batches,
+        order: settings.order,
+    });
+    let (parts, report) = Parts::new(&program, &state, together, &settings.compile)?;
     let done = position.done;
     let last = settings.steps.max(done);
-    progress.begin(done, last, &executable.report().to_string());
-    let unused = executable.report().unused_parameters.iter();
+    progress.begin(done, last, &report.to_string());
+    let unused = report.unused_parameters.iter();
     let unused = unused_note(unused.map(String::as_str));
     task.hints(done, last)
         .iter()
         .chain(&unused)
         .for_each(|line| progress.note(line));
-    if !identity.settings.is_empty() {
+    if ranks.is_first() && !identity.settings.is_empty() {
         write_config(&settings.folder, &identity.settings)?;
     }
     let mut steps = Steps {
         settings,
-        log: TrainLog::open(&settings.folder, done + 1)?,
+        log: match ranks.is_first() {
+            true => Some(TrainLog::open(&settings.folder, done + 1)?),
+            false => None,
+        },
         parts,
         scalars: program.scalars,
         task,
@@ -175,9 +191,15 @@ pub fn train<T: Task>(
         steps.save_start()?;
     }
     if done < last {
-        let batches = ReadAhead::start(data.clone(), done..last.saturating_add(1), READ_AHEAD);
+        let batches = ShareOf {
+            share,
+            batches: data.clone(),
+        };
+        let batches = ReadAhead::start(Arc::new(batches), done..last.saturating_add(1), READ_AHEAD);
         steps.run(&data, batches, last, progress)?;
     }
+    // Nobody leaves before everything is saved.
+    ranks.gather_words(0)?;
     progress.end();
     if data.broken() > 0 {
         progress.note(&format!(

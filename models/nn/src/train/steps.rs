@@ -6,6 +6,7 @@ use super::parts::Parts;
 use super::rising::Rising;
 use super::run::LoopSettings;
 use super::task::Task;
+use super::together::{agree, checksum};
 use super::{Progress, TrainError, TrainingCheckpoint};
 use crate::BoxError;
 use crate::data::{Batches, DataFingerprint};
@@ -15,6 +16,12 @@ use bsq_runtime::atomic_file::write_atomically;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+
+/// What ranks compare.
+const PARAMETERS: &str = "the checksum of the parameters";
+
+/// The batches of a step that are a rank's own, with their indices.
+type StepBatches<T> = Vec<(u64, <<T as Task>::Data as Batches>::Batch)>;
 
 /// What the programs of a step have made, by name.
 type Outputs = BTreeMap<String, HostTensor>;
@@ -27,7 +34,8 @@ pub(super) struct Steps<'a, T> {
     pub fingerprint: DataFingerprint,
     pub parts: Parts,
     pub scalars: Vec<String>,
-    pub log: TrainLog,
+    /// None where another rank logs.
+    pub log: Option<TrainLog>,
     pub position: Position,
     /// Steps that the checkpoint has seen.
     pub saved: u64,
@@ -76,7 +84,7 @@ impl<T: Task> Steps<'_, T> {
     pub fn run(
         &mut self,
         data: &T::Data,
-        batches: impl Iterator<Item = (u64, Result<<T::Data as Batches>::Batch, BoxError>)>,
+        batches: impl Iterator<Item = (u64, Result<StepBatches<T>, BoxError>)>,
         last: u64,
         progress: &mut dyn Progress,
     ) -> Result<(), TrainError> {
@@ -86,15 +94,16 @@ impl<T: Task> Steps<'_, T> {
         }
         for (step, batch) in batches {
             data.notices().iter().for_each(|line| progress.note(line));
-            let batch = match batch {
-                Ok(batch) => batch,
-                Err(error) => {
-                    // There will be no next loss, and what is done must not be lost.
-                    self.propose()?;
-                    self.accept()?;
-                    return Err(TrainError::Data(error));
-                }
-            };
+            let without = self.ranks_that(batch.is_err())?;
+            if let Some(&rank) = without.first() {
+                // There will be no next loss, and what is done must not be lost.
+                self.propose()?;
+                self.accept()?;
+                self.settings.ranks.gather_words(0)?;
+                let elsewhere = TrainError::NoDataElsewhere { rank, step };
+                return Err(batch.err().map_or(elsewhere, TrainError::Data));
+            }
+            let batch = batch.map_err(TrainError::Data)?;
             let rate = self.task.learning_rate(step);
             let outputs = self.compute(step, batch, rate)?;
             let loss: f32 = outputs["loss"].item()?;
@@ -104,11 +113,17 @@ impl<T: Task> Steps<'_, T> {
                 break;
             }
             self.finish_step(&outputs, rate, loss, progress)?;
-            if self.settings.stop.load(Ordering::Relaxed) {
+            let is_stopped = self.settings.stop.load(Ordering::Relaxed);
+            if !self.ranks_that(is_stopped)?.is_empty() {
                 last = self.position.done;
             }
             let is_due = due(self.position.done, self.settings.save_every);
-            if is_due || self.position.done == last {
+            let is_last = self.position.done == last;
+            if is_due || is_last || due(self.position.done, self.settings.compare_every) {
+                let own = || Ok(checksum(self.parts.parameters()?.into_iter()));
+                agree(&self.settings.ranks, PARAMETERS, step, own)?;
+            }
+            if is_due || is_last {
                 let advice = self.task.advice();
                 let note = self.rising.note(self.position.done, loss, advice);
                 note.iter().for_each(|line| progress.note(line));
@@ -127,17 +142,33 @@ impl<T: Task> Steps<'_, T> {
     fn compute(
         &mut self,
         step: u64,
-        batch: <T::Data as Batches>::Batch,
+        batches: StepBatches<T>,
         rate: f64,
     ) -> Result<Outputs, TrainError> {
-        let inputs = self.task.inputs(step, batch);
-        let mut inputs = inputs.map_err(TrainError::Task)?;
-        inputs.push(("lr", HostTensor::scalar(rate as f32)?));
-        let inputs: Vec<_> = inputs
+        let mut all = Vec::new();
+        for (index, batch) in batches {
+            let inputs = self.task.inputs(step, index, batch);
+            let mut inputs = inputs.map_err(TrainError::Task)?;
+            inputs.push(("lr", HostTensor::scalar(rate as f32)?));
+            all.push(inputs);
+        }
+        let all: Vec<Vec<_>> = all
             .iter()
-            .map(|(name, tensor)| (*name, tensor))
+            .map(|inputs| {
+                inputs
+                    .iter()
+                    .map(|(name, tensor)| (*name, tensor))
+                    .collect()
+            })
             .collect();
-        self.parts.run(step, &inputs)
+        self.parts.run(step, &all)
+    }
+
+    /// The ranks of which something is true.
+    fn ranks_that(&self, is_true: bool) -> Result<Vec<usize>, TrainError> {
+        let words = self.settings.ranks.gather_words(u64::from(is_true))?;
+        let ranks = words.iter().enumerate().filter(|(_, word)| **word != 0);
+        Ok(ranks.map(|(rank, _)| rank).collect())
     }
 
     /// What a loss says of the updates before it.
@@ -233,6 +264,9 @@ impl<T: Task> Steps<'_, T> {
     }
 
     fn write_candidate(&self) -> Result<Candidate, TrainError> {
+        if !self.settings.ranks.is_first() {
+            return Ok(Candidate::elsewhere(self.position));
+        }
         let path = self.settings.folder.join(FILE_NAME);
         let position = self.position;
         Candidate::write(
@@ -299,15 +333,21 @@ impl<T: Task> Steps<'_, T> {
             .iter()
             .map(|(name, mean)| (name.as_str(), *mean))
             .collect();
-        let images = steps * self.task.batch_size() as u64;
+        let batch = self.task.batch_size() * self.settings.micro_batches;
+        let images = steps * batch as u64;
         line.push(("train/lr", lr));
         line.push(("train/images_per_second", images as f64 / seconds));
         line.push(("train/seconds", seconds));
-        self.log.scalars(self.position.done, &line)?;
+        if let Some(log) = &mut self.log {
+            log.scalars(self.position.done, &line)?;
+        }
         self.write_page()
     }
 
     fn evaluate(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
         let (done, parts) = (self.position.done, &self.parts);
         let state = || {
             let parameters = parts.parameters()?.into_iter();
@@ -324,11 +364,11 @@ impl<T: Task> Steps<'_, T> {
             return Ok(());
         };
         progress.note(&format!("step {done}: {}", evaluated.line));
-        let before = evaluated.score.and_then(|name| self.log.largest(name));
-        self.log.scalars(done, &evaluated.scalars)?;
+        let before = evaluated.score.and_then(|name| log.largest(name));
+        log.scalars(done, &evaluated.scalars)?;
         for picture in &evaluated.pictures {
             let size = (picture.width, picture.height);
-            self.log.image(done, &picture.tag, size, &picture.png)?;
+            log.image(done, &picture.tag, size, &picture.png)?;
         }
         self.write_page()?;
         let mut scalars = evaluated.scalars.iter();
@@ -343,11 +383,15 @@ impl<T: Task> Steps<'_, T> {
     fn write_page(&self) -> Result<(), TrainError> {
         let of_this_run = self.position.done - self.began;
         let seconds = self.started.elapsed().as_secs_f64() / of_this_run.max(1) as f64;
-        Ok(self.log.write_page(Place {
+        let place = Place {
             done: self.position.done,
             last: self.last,
             seconds_per_step: (of_this_run > 0).then_some(seconds),
-        })?)
+        };
+        match &self.log {
+            Some(log) => Ok(log.write_page(place)?),
+            None => Ok(()),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::checkpoint::Identity;
 use super::{Advice, Change, TrainError, TrainingCheckpoint};
 use crate::BoxError;
 use crate::data::{Batches, NamedTensors};
-use crate::optimizer::Step;
+use crate::optimizer::{Halves, Step};
 use bsq_ir::Function;
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
@@ -15,6 +15,8 @@ pub struct Program {
     /// Inputs: `lr` (`f32[]`) and those of [`Task::inputs`]. Outputs: `loss` and the other scalars.
     /// Parameters and optimizer state are updated in place.
     pub function: Function,
+    /// The same for a step of several micro-batches.
+    pub halves: Halves,
     /// Parameters and optimizer state.
     pub start: Tensors,
     /// Names of the scalar outputs (`f32[]`), in the order in which they are logged; those of other
@@ -33,6 +35,8 @@ pub struct Program {
 #[derive(Clone, Debug)]
 pub struct Part {
     pub function: Function,
+    /// The same for a step of several micro-batches.
+    pub halves: Halves,
     pub turn: Turn,
 }
 
@@ -75,6 +79,7 @@ impl Program {
         start.extend(step.initial_state(&start)?);
         Ok(Program {
             function: step.function(),
+            halves: step.halves(),
             start,
             scalars: step.output_names().map(String::from).collect(),
             parts: Vec::new(),
@@ -119,19 +124,21 @@ pub trait Task {
     /// What tells this training from others, but for the data.
     fn identity(&self) -> Identity;
 
-    /// Samples of a step, for the speed in the log.
+    /// Samples of a batch, for the speed in the log.
     fn batch_size(&self) -> usize;
 
     /// The learning rate of a step.
     fn learning_rate(&self, step: u64) -> f64;
 
-    /// The program's inputs at a step, but for the learning rate.
+    /// The program's inputs at a step, but for the learning rate. `index` is which batch of the training
+    /// it is, which is the step unless a step has several. What is `f32[]` is the same for all of a step.
     ///
     /// # Errors
     /// If they cannot be made of the batch.
     fn inputs(
         &self,
         step: u64,
+        index: u64,
         batch: <Self::Data as Batches>::Batch,
     ) -> Result<NamedTensors, BoxError>;
 

@@ -8,6 +8,7 @@ use super::{Progress, TrainError, TrainingCheckpoint};
 use crate::BoxError;
 use crate::data::{Batches, NamedTensors};
 use crate::optimizer::Step;
+use bsq_collectives::Ranks;
 use bsq_runtime::CompileOptions;
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
@@ -127,6 +128,21 @@ impl<'a> Training<'a> {
         self
     }
 
+    /// Takes the mean gradient of so many batches at each step, instead of the gradient of one.
+    #[must_use]
+    pub fn micro_batches(mut self, batches: usize) -> Self {
+        self.settings.micro_batches = batches;
+        self
+    }
+
+    /// Trains together with others, each of which takes its share of the batches of a step. All of them
+    /// are told the same but for the rank. Only rank 0 writes into the folder.
+    #[must_use]
+    pub fn ranks(mut self, ranks: Ranks) -> Self {
+        self.settings.ranks = ranks;
+        self
+    }
+
     /// Samples of a batch, for the speed in the log.
     #[must_use]
     pub fn batch_size(mut self, samples: usize) -> Self {
@@ -142,7 +158,11 @@ impl<'a> Training<'a> {
     where
         B: Batches<Batch = NamedTensors>,
     {
-        let folder = TrainingFolder::of(&self.settings.folder, self.settings.resume)?;
+        let folder = TrainingFolder::of_ranks(
+            &self.settings.folder,
+            self.settings.resume,
+            &self.settings.ranks,
+        )?;
         let task = NamedTask::<B> {
             learning_rate: self.learning_rate,
             text: self.text,
@@ -182,7 +202,12 @@ impl<B: Batches<Batch = NamedTensors>> Task for NamedTask<'_, B> {
         (self.learning_rate)(step)
     }
 
-    fn inputs(&self, _step: u64, batch: NamedTensors) -> Result<NamedTensors, BoxError> {
+    fn inputs(
+        &self,
+        _step: u64,
+        _index: u64,
+        batch: NamedTensors,
+    ) -> Result<NamedTensors, BoxError> {
         Ok(batch)
     }
 

@@ -12,7 +12,7 @@ use crate::pretrained;
 use crate::transform_codec::{TransformCodec, parameter_specs};
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
-use bsq_nn::train::{TrainingFolder, train};
+use bsq_nn::train::train;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) fn run(
 ) -> Result<TrainOutcome, TrainError> {
     let config = &run.config;
     let clips = config.clips.as_ref().expect("a training on clips");
-    let folder = TrainingFolder::of(&run.out, run.resume)?;
+    let folder = run.folder(options)?;
     let specs = parameter_specs(&TransformCodec::new(&config.model));
     check_freeze(&config.train, specs.iter().map(|spec| spec.name.as_str()))?;
     let compile = CompileOptions {
@@ -75,7 +75,12 @@ pub(super) fn run(
 }
 
 impl Crops for PredictedBatch {
-    fn inputs(&self, config: &TransformCodecConfig, step: u64) -> Result<NamedTensors, BoxError> {
+    fn inputs(
+        &self,
+        config: &TransformCodecConfig,
+        step: u64,
+        _index: u64,
+    ) -> Result<NamedTensors, BoxError> {
         step_inputs(config, step, (&self.shape, &self.images), &self.steps)
     }
 }

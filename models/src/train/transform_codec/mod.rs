@@ -21,9 +21,7 @@ use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_nn::BoxError;
 use bsq_nn::data::{Batches, NamedTensors};
 use bsq_nn::optimizer::{Step, minimize_with_gradients};
-use bsq_nn::train::{
-    Advice, Change, Evaluated, Identity, Program, State, Task, TrainingFolder, train,
-};
+use bsq_nn::train::{Advice, Change, Evaluated, Identity, Program, State, Task, train};
 use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::Weights;
 use bsq_runtime::executor::Tensors;
@@ -46,7 +44,7 @@ pub fn run_transform_codec(
         refuse_split(&config.data, "of predicted frames")?;
         return clips::run(run, options, progress);
     }
-    let folder = TrainingFolder::of(&run.out, run.resume)?;
+    let folder = run.folder(options)?;
     let codec = TransformCodec::new(&config.model);
     let dataset = Dataset::open(&run.data, &config.data, config.crop(), config.train.seed)?;
     let dataset = Arc::new(dataset);
@@ -91,16 +89,7 @@ pub fn step_program(
     parameters: Tensors,
 ) -> Result<Program, TensorError> {
     let graph = Graph::new();
-    let step = build(&graph, config);
-    let mut start = parameters;
-    start.extend(step.initial_state(&start)?);
-    Ok(Program {
-        function: step.function(),
-        start,
-        scalars: step.output_names().map(String::from).collect(),
-        parts: Vec::new(),
-        fixed: Tensors::new(),
-    })
+    Program::new(&build(&graph, config), parameters)
 }
 
 fn build<'g>(graph: &'g Graph, config: &TransformCodecConfig) -> Step<'g> {
@@ -163,23 +152,34 @@ fn step_inputs(
 
 /// What a step is made of: crops of pictures, or of what predicted frames lack.
 trait Crops {
-    fn inputs(&self, config: &TransformCodecConfig, step: u64) -> Result<NamedTensors, BoxError>;
+    /// The inputs of a step's batch, which is number `index` of the training.
+    fn inputs(
+        &self,
+        config: &TransformCodecConfig,
+        step: u64,
+        index: u64,
+    ) -> Result<NamedTensors, BoxError>;
 }
 
 impl Crops for Batch {
-    fn inputs(&self, config: &TransformCodecConfig, step: u64) -> Result<NamedTensors, BoxError> {
-        let steps = quantizer_steps(config, step);
+    fn inputs(
+        &self,
+        config: &TransformCodecConfig,
+        step: u64,
+        index: u64,
+    ) -> Result<NamedTensors, BoxError> {
+        let steps = quantizer_steps(config, index);
         step_inputs(config, step, (&self.shape, &self.images), &steps)
     }
 }
 
-/// The quantizer step of each crop: one log-uniformly from each of as many equal parts of the
+/// The quantizer step of each crop of a batch: one log-uniformly from each of as many equal parts of the
 /// range as there are crops.
-fn quantizer_steps(config: &TransformCodecConfig, step: u64) -> Vec<f32> {
+fn quantizer_steps(config: &TransformCodecConfig, index: u64) -> Vec<f32> {
     let (batch, loss) = (config.data.batch_size, &config.loss);
     let ratio = libm::log(loss.step_max / loss.step_min);
     let of_crop = |crop: usize| {
-        let sample = step * batch as u64 + crop as u64;
+        let sample = index * batch as u64 + crop as u64;
         let mut draw = Draw::new(config.train.seed, Purpose::QuantizerStep, sample);
         let place = (crop as f64 + draw.uniform(0.0, 1.0)) / batch as f64;
         (loss.step_min * libm::exp(ratio * place)) as f32
@@ -217,8 +217,8 @@ where
         self.config.learning_rate(step)
     }
 
-    fn inputs(&self, step: u64, batch: D::Batch) -> Result<NamedTensors, BoxError> {
-        batch.inputs(self.config, step)
+    fn inputs(&self, step: u64, index: u64, batch: D::Batch) -> Result<NamedTensors, BoxError> {
+        batch.inputs(self.config, step, index)
     }
 
     fn changes(&self, old: &str) -> Result<Vec<Change>, BoxError> {

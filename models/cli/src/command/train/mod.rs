@@ -11,6 +11,7 @@ use super::error::{CliError, Context};
 use super::interrupt;
 use super::model::ModelArgument;
 use super::output::Output;
+use super::ranks;
 use bar::Bar;
 use bsq::config::{
     Config, DataConfig, MaskedLmConfig, MaskedLmDefaults, PriorConfig, TrainConfig,
@@ -21,8 +22,10 @@ use bsq::pipeline::{ModelFile, fingerprint};
 use bsq::pretrained;
 use bsq::prior::{PriorFile, token_bits};
 use bsq::train::{
-    self, Notes, Progress, TokenSource, TrainError, TrainOptions, TrainOutcome, TrainRun,
+    self, FILE_NAME, Notes, Progress, Silent, TokenSource, TrainError, TrainOptions, TrainOutcome,
+    TrainRun, TrainingCheckpoint,
 };
+use bsq_collectives::{Order, Ranks};
 use bsq_nn::train::TrainError as Loop;
 use bsq_runtime::Device;
 use bsq_runtime::checkpoint::Weights;
@@ -61,6 +64,10 @@ The folder of the training gets the complete configuration, a log (JSON lines, a
 checkpoint.safetensors, which --model reads and --resume goes on from. A training that is killed at any \
 moment and resumed gives the same bits as one that is not; Ctrl-C finishes the step and saves first.
 
+`mpirun -n 4 bsq train ...` trains on four ranks, in a build with MPI (docs/distributed.md): they share \
+train.micro_batches batches a step, one each if nothing is said. The bits do not depend on how many \
+ranks share them. Rank 0 reads and writes the folder of the training; all of them read the data.
+
 --resume takes a configuration whose rates, schedule, clipping, steps, intervals or loss weights \
 have changed, and says what has; so a training that is done goes on with a higher max_iter. Another \
 model, or other data, is refused. --init-from begins a new training with the weights of another.")]
@@ -73,6 +80,7 @@ Examples:
   bsq train bsq36 --data photos --out run --prior prior --val more_photos
   bsq train config.toml --data photos --out trial --steps 100
   bsq train config.toml --data photos --out run --device cuda
+  mpirun -n 4 bsq train config.toml --data photos --out run
   bsq train prior --model bsq18 --data photos --out prior18
   bsq train prior --model my.safetensors --tokens all.safetensors --out run
   bsq train fashion --data /usr/share/datasets/fashion-mnist --out tokenizer
@@ -121,17 +129,34 @@ pub struct Arguments {
     /// schedules stay as they are
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
+    /// Of several ranks: add their gradients in the order of MPI's own all-reduce. The bits of the
+    /// training are then those of this number of ranks
+    #[arg(long)]
+    engine_order: bool,
     #[command(flatten)]
     device: DeviceArgument,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    let ranks = ranks::join()?;
+    let output = ranks::output(&ranks, output);
+    let done = run_rank(arguments, &ranks, &output);
+    done.map_err(|error| ranks::fail(&ranks, error, &output))
+}
+
+/// What one of the ranks does.
+fn run_rank(arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verdict, CliError> {
     let text = config_text(&arguments.config)?;
-    let mut progress: Box<dyn Progress> = match output.is_json() {
-        true => Box::new(Notes),
-        false => Box::new(Bar::default()),
+    let mut progress: Box<dyn Progress> = match (ranks.is_first(), output.is_json()) {
+        (false, _) => Box::new(Silent),
+        (true, true) => Box::new(Notes),
+        (true, false) => Box::new(Bar::default()),
     };
-    let at = (arguments.device.open(output)?, output);
+    let at = At {
+        device: arguments.device.open(output)?,
+        output,
+        ranks,
+    };
     let stop = interrupt::finish_first();
     let is_stopped = || stop.load(std::sync::atomic::Ordering::Relaxed);
     let is_tokenizer = Config::is_tokenizer(&text);
@@ -140,6 +165,11 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             "--prior is for tokenizers, and {} is no configuration of one",
             arguments.config.display()
         )));
+    }
+    if arguments.prior.is_some() && ranks.are_several() {
+        return Err(CliError::new(
+            "--prior is for a training alone: train the prior with a command of its own when the tokenizer is done",
+        ));
     }
     let outcome = if PriorConfig::is_prior(&text) {
         train_prior(&arguments, at, &mut *progress)?
@@ -163,6 +193,14 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         true => Verdict::Interrupted,
         false => Verdict::Good,
     })
+}
+
+/// Where a training runs, and what it is said with.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    device: Device,
+    output: &'a Output,
+    ranks: &'a Ranks,
 }
 
 fn say(outcome: &TrainOutcome, output: &Output) -> Result<(), CliError> {
@@ -215,6 +253,25 @@ impl Arguments {
         }
     }
 
+    /// How many micro-batches the ranks share, where the configuration does not say: one each, or as many
+    /// as the training that goes on has had.
+    fn share(&self, train: &mut TrainConfig, ranks: &Ranks) -> Result<(), CliError> {
+        if train.micro_batches.is_some() {
+            return Ok(());
+        }
+        let mut before = None;
+        let checkpoint = self.out.join(FILE_NAME);
+        if ranks.is_first() && self.resume && checkpoint.exists() {
+            before = Some(train::micro_batches(&TrainingCheckpoint::read(checkpoint)?));
+        }
+        let default = before.unwrap_or(ranks.size());
+        let shared = ranks.word_of_first(default as u64).map_err(CliError::new)?;
+        if shared > 1 {
+            train.micro_batches = Some(shared as usize);
+        }
+        Ok(())
+    }
+
     fn folder(&self, config: &DataConfig) -> Option<PathBuf> {
         self.data.clone().or_else(|| config.train_root.clone())
     }
@@ -222,14 +279,15 @@ impl Arguments {
 
 fn train_tokenizer(
     arguments: &Arguments,
-    at: (Device, &Output),
+    at: At,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
     let (mut config, notices) = tokenizer_config(&arguments.config)?;
     // What makes it impossible is said before what is of no effect.
     train::check_supported(&config)?;
     for notice in notices {
-        at.1.note(format_args!("{}: {notice}", arguments.config.display()));
+        at.output
+            .note(format_args!("{}: {notice}", arguments.config.display()));
     }
     if let Some(name) = arguments.model.given() {
         return Err(CliError::new(format_args!(
@@ -242,19 +300,20 @@ fn train_tokenizer(
         return Err(CliError::new(message));
     }
     let data = arguments.pictures(&mut config.data)?;
-    arguments.evaluate(&mut config.train, at.1);
+    arguments.evaluate(&mut config.train, at.output);
+    arguments.share(&mut config.train, at.ranks)?;
     let (task, options) = task(config, data, arguments, at);
     train::run_with(&task, &options, progress).map_err(with_option)
 }
 
 fn train_prior(
     arguments: &Arguments,
-    at: (Device, &Output),
+    at: At,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
-    let tokenizer = arguments.model.open(at.1)?;
+    let tokenizer = arguments.model.open(at.output)?;
     let bits = token_bits(tokenizer.tokenizer.config());
-    let config = match shipped_here(&arguments.config) {
+    let mut config = match shipped_here(&arguments.config) {
         Some(text) => PriorConfig::from_toml_for(text, bits)?,
         None => PriorConfig::load_for(&arguments.config, bits)?,
     };
@@ -270,6 +329,7 @@ fn train_prior(
             return Err(CliError::new(message));
         }
     };
+    arguments.share(&mut config.train, at.ranks)?;
     let (task, options) = task(config, PathBuf::new(), arguments, at);
     train::run_prior_with(&task, &options, &tokenizer, &source, progress).map_err(with_option)
 }
@@ -278,7 +338,7 @@ fn train_prior(
 fn train_prior_of(
     arguments: &Arguments,
     config: &Path,
-    at: (Device, &Output),
+    at: At,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
     let tokenizer = pretrained::open(&arguments.out.to_string_lossy(), Weights::Ema)?;
@@ -295,11 +355,12 @@ fn train_prior_of(
         .or(tokenizer.config.data.train_root.clone());
     let folder =
         folder.ok_or_else(|| CliError::new("no pictures to train a prior on: give --data"))?;
+    arguments.share(&mut config.train, at.ranks)?;
     let (mut task, mut options) = task(config, PathBuf::new(), arguments, at);
     task.out = pretrained::prior_folder(&arguments.out);
     options.init_from = None;
     if pretrained::weights_file(&task.out).exists() {
-        options.init_from = set_aside(&task.out, &tokenizer, at.1)?;
+        options.init_from = set_aside(&task.out, &tokenizer, at.output)?;
         task.resume &= options.init_from.is_none();
     } else {
         task.resume = false;
@@ -335,7 +396,7 @@ fn set_aside(
 
 fn train_masked_lm(
     arguments: &Arguments,
-    at: (Device, &Output),
+    at: At,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
     let val = arguments.val.is_some() || arguments.val_fraction.is_some();
@@ -343,7 +404,7 @@ fn train_masked_lm(
         let message = "--val and --tokens are not for a masked language model: it learns from pictures with classes (--data), and is not evaluated while it trains";
         return Err(CliError::new(message));
     }
-    let tokenizer = arguments.model.open(at.1)?;
+    let tokenizer = arguments.model.open(at.output)?;
     let folder = arguments.data.clone();
     let folder = folder.ok_or_else(|| CliError::new("no pictures to train on: give --data"))?;
     let pictures = LabelledPictures::open(&folder)?;
@@ -352,17 +413,18 @@ fn train_masked_lm(
         tokens: tokenizer.tokenizer.config().encoder.tokens(),
         classes: pictures.classes.clone(),
     };
-    let config = match shipped_here(&arguments.config) {
+    let mut config = match shipped_here(&arguments.config) {
         Some(text) => MaskedLmConfig::from_toml_for(text, &defaults)?,
         None => MaskedLmConfig::load_for(&arguments.config, &defaults)?,
     };
+    arguments.share(&mut config.train, at.ranks)?;
     let (task, options) = task(config, folder, arguments, at);
     train::run_masked_lm(&task, &options, &tokenizer, &pictures, progress).map_err(with_option)
 }
 
 fn train_transform_codec(
     arguments: &Arguments,
-    at: (Device, &Output),
+    at: At,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
     let mut config = match shipped_here(&arguments.config) {
@@ -374,7 +436,8 @@ fn train_transform_codec(
         return Err(CliError::new(message));
     }
     let data = arguments.pictures(&mut config.data)?;
-    arguments.evaluate(&mut config.train, at.1);
+    arguments.evaluate(&mut config.train, at.output);
+    arguments.share(&mut config.train, at.ranks)?;
     let (task, options) = task(config, data, arguments, at);
     train::run_transform_codec(&task, &options, progress).map_err(with_option)
 }
@@ -390,26 +453,26 @@ fn with_option(error: TrainError) -> CliError {
     CliError::new(format_args!("{error} ({option})"))
 }
 
-fn task<C>(
-    config: C,
-    data: PathBuf,
-    arguments: &Arguments,
-    (device, output): (Device, &Output),
-) -> (TrainRun<C>, TrainOptions) {
+fn task<C>(config: C, data: PathBuf, arguments: &Arguments, at: At) -> (TrainRun<C>, TrainOptions) {
     let run = TrainRun {
         config,
         data,
         out: arguments.out.clone(),
         resume: arguments.resume,
         steps: arguments.steps,
-        threads: output.threads,
-        device,
+        threads: at.output.threads,
+        device: at.device,
         stop: interrupt::finish_first(),
     };
     let options = TrainOptions {
         init_from: arguments.init_from.clone(),
         other_data: arguments.other_data,
         lpips: arguments.lpips.clone(),
+        ranks: at.ranks.clone(),
+        order: match arguments.engine_order {
+            true => Order::Engine,
+            false => Order::Fixed,
+        },
     };
     (run, options)
 }
