@@ -16,7 +16,7 @@ pub const SAMPLE: u32 = 2;
 /// ```
 /// use bsq_nn::data::Draw;
 ///
-/// let (seed, purpose) = (1, 100);
+/// let (seed, purpose) = (1, 100_u32);
 /// let dice = |index| Draw::new(seed, purpose, index).between(1, 6);
 /// assert_eq!(dice(5), dice(5));
 /// ```
