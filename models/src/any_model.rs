@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// A model with its weights.
 pub enum AnyModel {
-    Tokenizer(ModelFile),
+    Tokenizer(Box<ModelFile>),
     TransformCodec(TransformCodecFile),
     Prior(PriorFile),
     MaskedLm(MaskedLmFile),
@@ -51,14 +51,15 @@ impl AnyModel {
             return Ok(AnyModel::TransformCodec(pretrained::open_codec(name)?));
         }
         if pretrained::names().any(|shipped| shipped == name) {
-            return Ok(AnyModel::Tokenizer(pretrained::open(name, selection)?));
+            let model = pretrained::open(name, selection)?;
+            return Ok(AnyModel::Tokenizer(Box::new(model)));
         }
         if pretrained::masked_lm_names().any(|shipped| shipped == name) {
             return Ok(AnyModel::MaskedLm(pretrained::open_masked_lm(name)?));
         }
         if let Some(config) = config {
             let model = pretrained::open_with(name, selection, config)?;
-            return Ok(AnyModel::Tokenizer(model));
+            return Ok(AnyModel::Tokenizer(Box::new(model)));
         }
         let path = &pretrained::weights_file(Path::new(name));
         let checkpoint = checkpoint::load(path, selection)?;
@@ -91,7 +92,7 @@ impl AnyModel {
         }
         let weights = TrainingCheckpoint::weights_of(path, checkpoint.clone(), Weights::Ema);
         let model = ModelFile::from_checkpoint(name, path, &weights)?;
-        Ok(AnyModel::Tokenizer(model))
+        Ok(AnyModel::Tokenizer(Box::new(model)))
     }
 
     /// Whether a model ships under that name.

@@ -61,7 +61,7 @@ section! {
         /// Attention heads; each has width / heads features.
         heads: usize,
         /// Hidden features of a block's MLP, as a multiple of width.
-        mlp_ratio: f64,
+        mlp_ratio: f64 = 4.0,
         /// Frames of a clip; 1 is a picture.
         num_frames: usize = 1,
         /// Tokens attend to tokens of other frames.

@@ -76,10 +76,8 @@ impl OpenModel {
             key: self.key.as_deref(),
         };
         let model = AnyModel::open(&self.model, selection, self.config.read()?)?;
-        if let AnyModel::Tokenizer(ModelFile {
-            notice: Some(notice),
-            ..
-        }) = &model
+        if let AnyModel::Tokenizer(tokenizer) = &model
+            && let Some(notice) = &tokenizer.notice
         {
             output.note(notice);
         }

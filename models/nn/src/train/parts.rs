@@ -146,8 +146,8 @@ impl Parts {
                 Ok(())
             }
         };
-        let turns = order.iter().filter(|(turn, _)| turn.is_at(step));
-        let ran: Result<(), TrainError> = turns.map(|(_, runs)| run(runs)).collect();
+        let mut turns = order.iter().filter(|(turn, _)| turn.is_at(step));
+        let ran = turns.try_for_each(|(_, runs)| run(runs));
         self.order = order;
         ran.map(|()| outputs)
     }
