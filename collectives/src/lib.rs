@@ -8,7 +8,7 @@
 //! | [`Communicator`] | what an engine of collectives offers |
 //! | [`Ranks`] | a handle of one; [`Ranks::default`] is a rank alone |
 //! | [`threads`] | ranks that are threads of one process |
-//! | [`Mpi`] | ranks that are processes of an MPI, with the feature `mpi` |
+//! | `Mpi` | ranks that are processes of an MPI, with the feature `mpi` |
 //! | [`PairwiseSum`], [`mean`] | sums in an order that no number of ranks changes |
 //!
 //! An engine's own all-reduce adds in an order that depends on the number of ranks and often on the size
