@@ -32,7 +32,10 @@ pub use bsq_nn::train::{
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Evaluator, PictureScore};
 pub use masked_lm::{masked_lm_step_function, run_masked_lm};
-pub use prior::{TokenSource, prior_step_function, prior_step_program, run_prior, run_prior_with};
+pub use prior::{
+    TokenSource, prior_step_function, prior_step_halves, prior_step_program, run_prior,
+    run_prior_with,
+};
 pub use program::StepProgram;
 pub use run::{TrainOptions, TrainRun, micro_batches};
 pub use tokenizer::{run, run_with};

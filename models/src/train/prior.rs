@@ -11,7 +11,7 @@ use crate::prior::{
 use bsq_ir::{Function, Graph, Scope};
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
-use bsq_nn::optimizer::{Step, minimize};
+use bsq_nn::optimizer::{Halves, Step, minimize};
 use bsq_nn::train::{Advice, Change, Identity, Program, Task, train};
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
@@ -90,6 +90,12 @@ pub fn run_prior_with(
 pub fn prior_step_function(config: &PriorConfig) -> Function {
     let graph = Graph::new();
     build(&graph, config, &PriorModel::new(&config.prior)).function()
+}
+
+/// [`prior_step_function`] for a step of several micro-batches.
+pub fn prior_step_halves(config: &PriorConfig) -> Halves {
+    let graph = Graph::new();
+    build(&graph, config, &PriorModel::new(&config.prior)).halves()
 }
 
 /// [`prior_step_function`], and its parameters and the optimizer's state before the first step.

@@ -77,6 +77,13 @@ impl StepProgram {
             .0
             .function()
     }
+
+    /// [`function_of`](StepProgram::function_of) for a step of several micro-batches.
+    pub fn halves_of(config: &Config, tokenizer: &Tokenizer) -> Halves {
+        build(&Graph::new(), config, tokenizer, None, None)
+            .0
+            .halves()
+    }
 }
 
 /// A loss of the quantizer whose weight is zero at every step is left out.

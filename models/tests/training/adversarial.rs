@@ -12,12 +12,12 @@ use std::fs;
 use std::path::Path;
 
 /// The tiny model against a discriminator, all else as in `CONFIG`.
-fn against(loss: &str) -> String {
+pub fn against(loss: &str) -> String {
     let config = CONFIG.replace("skip_disc = true\n", loss);
     config.replace("batch_size = 6", "batch_size = 4")
 }
 
-const STYLEGAN: &str = "\
+pub const STYLEGAN: &str = "\
 disc_type = \"stylegan\"
 disc_input_size = 16
 disc_channel_base = 64

@@ -3,6 +3,7 @@
 mod adversarial;
 mod clips;
 mod optimizers;
+mod ranks;
 mod resume;
 mod starts;
 mod transform_codec;

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
 [transform_codec]
 encoder_width = 8
 encoder_blocks = 1

@@ -7,9 +7,10 @@ use bsq::config::{Config, PriorConfig};
 use bsq::pipeline::{ModelFile, decode_function, encode_function};
 use bsq::prior::{PriorFile, PriorModel, sub_token_function, tile_function, wavefront_function};
 use bsq::tokenizer::Tokenizer;
-use bsq::train::{StepProgram, prior_step_function, prior_step_program};
+use bsq::train::{StepProgram, prior_step_function, prior_step_halves, prior_step_program};
 use bsq::weights_file::WeightsFileError;
 use bsq_ir::{DType, Function, Graph, Scope};
+use bsq_nn::optimizer::Halves;
 use bsq_runtime::executor::Tensors;
 use clap::ValueEnum;
 use std::path::Path;
@@ -107,6 +108,22 @@ impl Subject {
                 let mut config = (**config).clone();
                 config.data.batch_size = batch;
                 prior_step_function(&config)
+            }
+        }
+    }
+
+    /// The same in two programs, for a step of several micro-batches.
+    pub fn training_halves(&self, batch: usize) -> Halves {
+        match self {
+            Subject::Tokenizer(config, tokenizer) => {
+                let mut config = (**config).clone();
+                config.data.batch_size = batch;
+                StepProgram::halves_of(&config, tokenizer)
+            }
+            Subject::Prior(config, _) => {
+                let mut config = (**config).clone();
+                config.data.batch_size = batch;
+                prior_step_halves(&config)
             }
         }
     }

@@ -44,11 +44,47 @@ fn join_all(name: &str, size: usize) -> Result<Ranks, CliError> {
 fn join_all(name: &str, size: usize) -> Result<Ranks, CliError> {
     let ranks = Ranks::new(bsq_collectives::Mpi::start().map_err(CliError::new)?);
     match ranks.size() == size {
-        true => Ok(ranks),
+        true => {
+            signals::listen(ranks.is_first())?;
+            Ok(ranks)
+        }
         false => Err(CliError::new(format_args!(
             "{name} says that {size} processes train together, but MPI knows of {}: start them with mpirun -n {size} or srun --mpi=pmix -n {size}",
             ranks.size()
         ))),
+    }
+}
+
+/// What `mpirun` tells its processes.
+#[cfg(feature = "mpi")]
+mod signals {
+    use super::super::interrupt;
+    use signal_hook::consts::{SIGTERM, SIGUSR1};
+    use signal_hook::iterator::Signals;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// This rank ends the others: what comes of that is no news.
+    pub static ENDS_OTHERS: AtomicBool = AtomicBool::new(false);
+
+    /// Ends this process when a rank has ended, which rank 0 says, and finishes the step first when
+    /// that is asked for (`kill -USR1` of `mpirun`, which passes it on).
+    pub fn listen(is_first: bool) -> std::io::Result<()> {
+        let mut signals = Signals::new([SIGTERM, SIGUSR1])?;
+        std::thread::spawn(move || {
+            for signal in &mut signals {
+                if signal == SIGUSR1 {
+                    interrupt::finish_first().store(true, Ordering::Relaxed);
+                    continue;
+                }
+                if is_first && !ENDS_OTHERS.load(Ordering::Relaxed) {
+                    eprintln!(
+                        "bsq: another rank has ended, or mpirun was stopped: so ends the training; --resume goes on from its last checkpoint"
+                    );
+                }
+                std::process::exit(2);
+            }
+        });
+        Ok(())
     }
 }
 
@@ -94,6 +130,8 @@ pub fn fail(ranks: &Ranks, error: CliError, output: &Output) -> CliError {
         std::thread::sleep(std::time::Duration::from_secs(2));
         output.failure(&format!("rank {}: {message}", ranks.rank()));
     }
+    #[cfg(feature = "mpi")]
+    signals::ENDS_OTHERS.store(true, std::sync::atomic::Ordering::Relaxed);
     ranks.abort(2);
     CliError::Reported
 }

@@ -176,6 +176,54 @@ fn an_estimate_adds_up() {
     );
 }
 
+#[test]
+fn a_step_of_several_devices_is_planned() {
+    let bench = Bench::new();
+    let shared = |more: &[&str]| {
+        let own = [
+            "plan",
+            "model.safetensors",
+            "--json",
+            "--batch",
+            "2",
+            "--devices",
+        ];
+        let ran = bench.good(&[&own[..], more].concat());
+        serde_json::from_str::<Value>(&ran.stdout).unwrap()["shared"].clone()
+    };
+    let real = |value: &Value, key: &str| value[key].as_f64().unwrap();
+    let (one, sixteen) = (shared(&["1"]), shared(&["16", "--device", "a5000"]));
+    assert_eq!(
+        (real(&one, "sent_bytes"), real(&one, "exchange_seconds")),
+        (0.0, 0.0)
+    );
+    // Each parameter of the model, but for what is left to its owner: 15 of 16 shares, twice.
+    let parameters = bench.model(1).parameters;
+    let bytes: usize = parameters.values().map(|tensor| tensor.bytes().len()).sum();
+    assert_eq!(
+        real(&sixteen, "sent_bytes"),
+        bytes as f64 * 2.0 * 15.0 / 16.0
+    );
+    assert_eq!(sixteen["servers"], 2);
+    let fast = shared(&["16", "--network", "400G"]);
+    assert!(real(&fast, "efficiency") > real(&sixteen, "efficiency"));
+    assert!(real(&one, "efficiency") > real(&fast, "efficiency"));
+    let refused = [
+        "plan",
+        "model.safetensors",
+        "--devices",
+        "2",
+        "--network",
+        "fast",
+    ];
+    let ran = bench.run(&refused);
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("100G"),
+        "{}",
+        ran.stderr
+    );
+}
+
 /// Where the driver is missing, a device is refused in one line, before anything is written.
 #[test]
 fn a_machine_without_a_driver_says_so() {

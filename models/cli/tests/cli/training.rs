@@ -1,6 +1,6 @@
 //! Training from the command line, and models that ship.
 
-use crate::common::{Bench, repository};
+use crate::common::{Bench, Ran, repository};
 use bsq::train::{FILE_NAME, TrainingCheckpoint};
 use bsq_runtime::checkpoint::Weights;
 use serde_json::Value;
@@ -52,6 +52,30 @@ fn a_training_in_two_parts_gives_a_model_with_the_same_bits() {
     bench.picture("a.png", 20, 20);
     let model = "whole/checkpoint.safetensors";
     bench.good(&["reconstruct", "a.png", "--model", model]);
+}
+
+/// Started as one of several processes, a build without MPI does not train as if it were alone.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn a_build_without_mpi_says_so_where_there_are_several_processes() {
+    let bench = bench();
+    for name in [
+        "OMPI_COMM_WORLD_SIZE",
+        "PMI_SIZE",
+        "SLURM_STEP_NUM_TASKS",
+        "WORLD_SIZE",
+    ] {
+        let mut command = bench.command(&train("run", &[]));
+        let ran = Ran::from(command.env(name, "4").output().unwrap());
+        assert_eq!(ran.code, Some(2));
+        let words = [name, "4 processes", "--features mpi"];
+        let has_all = words.iter().all(|word| ran.stderr.contains(word));
+        assert!(has_all && ran.stderr.lines().count() == 1, "{}", ran.stderr);
+        let mut command = bench.command(&train(name, &["--steps", "1"]));
+        let ran = Ran::from(command.env(name, "1").output().unwrap());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    }
+    assert!(!bench.path("run").exists());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `bsq plan`: how long a model should take on a GPU that is not there.
 
+mod devices;
+
 use super::Verdict;
 use super::device::TargetArgument;
 use super::error::CliError;
@@ -8,8 +10,10 @@ use super::output::Output;
 use super::precision::RoundingArguments;
 use bsq::train::unused_note;
 use bsq_codegen::ptx::cost::{Bottleneck, DEVICES, Device, KernelCost, Unit};
+use bsq_nn::optimizer::{Halves, MEAN_PREFIX};
 use bsq_runtime::cuda::{PtxOptions, PtxProgram, compile_ptx};
 use clap::Args;
+use devices::{DevicesArguments, Programs, Shared};
 use serde_json::{Value, json};
 
 /// Kernels that are listed, unless all are asked for.
@@ -28,13 +32,19 @@ A launch takes the longest of three times: arithmetic at the rate at which the m
 memory at the device's bandwidth, and 2.5 us for starting it. Caches, latencies and clocks are left \
 out: this is what to compare a measurement with, not one.
 
+With --devices a training step is shared by data-parallel devices: what each computes and exchanges, the \
+memory that it takes, and how much of its speed is left. Exchange does not overlap with computing, and \
+gradients go by way of the host, as in training (docs/distributed.md). Links inside a server count as \
+20 GB/s in each direction.
+
 `issue` is the share of the unit's peak that the main loop's instructions leave: the unit is fma (f32) \
 or tf32, bf16, f16 or int8 on the tensor cores. -v lists all kernels, with the instructions of main loops.")]
 #[command(after_long_help = "\
 Examples:
   bsq plan default
   bsq plan models/configs/reference/bsq_256_b36g36.yaml --precision bf16
-  bsq plan config.toml --train --batch 32 --device-spec a100 --json")]
+  bsq plan config.toml --train --batch 32 --device-spec a100 --json
+  bsq plan config.toml --batch 32 --devices 16 --device a5000 --network 100G")]
 pub struct Arguments {
     /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml); of a
     /// tokenizer or a prior
@@ -47,8 +57,15 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     /// The GPU to plan for: a5000, a6000, a100, h100 or rtx4090
-    #[arg(long, value_name = "NAME", default_value = "a5000")]
+    #[arg(
+        long,
+        visible_alias = "device",
+        value_name = "NAME",
+        default_value = "a5000"
+    )]
     device_spec: String,
+    #[command(flatten)]
+    devices: DevicesArguments,
     #[command(flatten)]
     target: TargetArgument,
     #[command(flatten)]
@@ -70,8 +87,25 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let model = Subject::open(&arguments.model, output)?;
     let batch = usize::from(arguments.batch);
     let mut programs = model.inference(batch);
-    if arguments.train {
+    let is_shared = arguments.devices.are_given();
+    if arguments.train || is_shared {
         programs.push(model.training(batch));
+    }
+    let halves = is_shared.then(|| model.training_halves(batch));
+    if let Some(Halves {
+        micro_batch,
+        update,
+    }) = &halves
+    {
+        let exact = model.trains_exactly();
+        for (name, function) in [("gradients", micro_batch), ("update", update)] {
+            let function = function.clone();
+            programs.push(Named {
+                name,
+                function,
+                exact,
+            });
+        }
     }
     let tera = |rate: f64| rate / 1e12;
     output.say(format_args!(
@@ -103,8 +137,22 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         }
         let plan = Plan::new(name, batch, &compiled, device);
         plan.say(device, output)?;
-        planned.push(plan.to_json());
+        planned.push(plan);
     }
+    let shared = match (&halves, &planned[..]) {
+        (Some(halves), [.., whole, micro_batch, update]) => {
+            let programs = Programs {
+                whole,
+                micro_batch,
+                update,
+                exchanged: exchanged_bytes(halves),
+            };
+            let shared = Shared::of(&programs, &arguments.devices);
+            shared.say(device, output)?;
+            shared.to_json()
+        }
+        _ => Value::Null,
+    };
     output.value(&json!({
         "model": arguments.model,
         "device": device.name,
@@ -112,9 +160,25 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         "precision": arguments.rounding.precision.name(),
         "tf32": target.tf32,
         "batch": batch,
-        "programs": planned,
+        "programs": planned.iter().map(Plan::to_json).collect::<Vec<Value>>(),
+        "shared": shared,
     }))?;
     Ok(Verdict::Good)
+}
+
+/// Bytes of what is averaged over micro-batches, but for a few scalars.
+fn exchanged_bytes(halves: &Halves) -> usize {
+    let outputs = halves.micro_batch.outputs().iter();
+    let means = outputs.filter(|(name, _)| name.starts_with(MEAN_PREFIX));
+    let count = |id| {
+        halves
+            .micro_batch
+            .node(id)
+            .shape()
+            .iter()
+            .product::<usize>()
+    };
+    means.map(|(_, id)| 4 * count(*id)).sum()
 }
 
 /// The estimate of one program.
