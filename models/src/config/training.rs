@@ -104,6 +104,9 @@ section! {
         freeze: Vec<String> = Vec::new(),
         /// Steps between evaluations; 0 is never.
         eval_freq: u64 = 20000,
+        /// Evaluations without a better one after which the training ends; 0 is never. The best
+        /// checkpoint is best.safetensors.
+        patience: u64 = 0,
         /// Steps between checkpoints; 0 is at the end only.
         save_freq: u64 = 1000,
         /// Steps between lines of the log.

@@ -75,6 +75,7 @@ impl<C> TrainRun<C> {
             log_every: train.print_freq,
             save_every: train.save_freq,
             evaluate_every: train.eval_freq,
+            patience: train.patience,
             micro_batches: train.micro_batches(),
             ranks: options.ranks.clone(),
             order: options.order,

@@ -1,19 +1,22 @@
-//! Progress bars: on a terminal only, and only for what takes more than a second.
+//! Progress: a bar on a terminal for what takes more than a second; elsewhere a line now and then.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, stderr};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 /// Work that takes less is done without a bar.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Between lines where there is no terminal.
+const LINES: Duration = Duration::from_secs(30);
+
 /// A bar that appears when the work has taken a second, and goes when this is dropped.
 pub struct Progress {
     bar: ProgressBar,
-    /// Dropping it tells the waiting thread that the work is done.
-    _done: Option<Sender<()>>,
+    /// Dropping it tells the thread that shows it that the work is done.
+    _done: Sender<()>,
 }
 
 impl Progress {
@@ -23,21 +26,24 @@ impl Progress {
         let template = format!("{{msg}} {{wide_bar}} {{pos}}/{{len}} {unit}, {{eta}} left");
         bar.set_style(ProgressStyle::with_template(&template).expect("the template is valid"));
         bar.set_message(what.to_string());
-        let done = stderr().is_terminal().then(|| {
-            let (sender, receiver) = channel::<()>();
-            let bar = bar.clone();
-            thread::spawn(move || {
-                // Nothing is ever sent: the wait ends early when the other end is gone.
-                if receiver
-                    .recv_timeout(PATIENCE)
-                    .is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout)
-                {
-                    bar.set_draw_target(ProgressDrawTarget::stderr());
-                    bar.enable_steady_tick(Duration::from_millis(200));
+        let (done, receiver) = channel::<()>();
+        let shown = bar.clone();
+        match stderr().is_terminal() {
+            true => thread::spawn(move || {
+                if is_going_on(&receiver, PATIENCE) {
+                    shown.set_draw_target(ProgressDrawTarget::stderr());
+                    shown.enable_steady_tick(Duration::from_millis(200));
                 }
-            });
-            sender
-        });
+            }),
+            false => {
+                let (what, unit) = (what.to_string(), unit.to_string());
+                thread::spawn(move || {
+                    while is_going_on(&receiver, LINES) {
+                        eprintln!("{what}: {} of {total} {unit}", shown.position());
+                    }
+                })
+            }
+        };
         Progress { bar, _done: done }
     }
 
@@ -45,6 +51,13 @@ impl Progress {
     pub fn set(&self, done: usize) {
         self.bar.set_position(done as u64);
     }
+}
+
+/// Whether work still goes on after some time: nothing is ever sent, and the wait ends early when the
+/// other end is gone.
+fn is_going_on(done: &Receiver<()>, time: Duration) -> bool {
+    let waited = done.recv_timeout(time);
+    waited.is_err_and(|error| error == RecvTimeoutError::Timeout)
 }
 
 impl Drop for Progress {

@@ -44,6 +44,8 @@ pub struct LoopSettings {
     pub log_every: u64,
     pub save_every: u64,
     pub evaluate_every: u64,
+    /// Evaluations without a better one after which the training ends; 0 is never.
+    pub patience: u64,
     /// Batches of a step, whose mean gradient it takes.
     pub micro_batches: usize,
     /// Who shares them, and in which order the sums of ranks are added.
@@ -70,6 +72,7 @@ impl LoopSettings {
             log_every: 100,
             save_every: 0,
             evaluate_every: 0,
+            patience: 0,
             micro_batches: 1,
             ranks: Ranks::default(),
             order: Order::Fixed,
@@ -185,6 +188,8 @@ pub fn train<T: Task>(
         began: done,
         started: Instant::now(),
         last,
+        without_gain: 0,
+        is_satisfied: false,
         keeps: None,
     };
     if settings.save_start && !goes_on {
@@ -209,7 +214,7 @@ pub fn train<T: Task>(
     }
     Ok(TrainOutcome {
         step: steps.position.done,
-        interrupted: steps.position.done < last,
+        interrupted: steps.position.done < last && !steps.is_satisfied,
         loss: steps.loss,
         checkpoint: path,
         broken: data.broken(),

@@ -147,6 +147,24 @@ fn the_best_checkpoint_is_kept_and_a_page_shows_the_training() {
 }
 
 #[test]
+fn a_training_that_gets_no_better_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = || HostTensor::scalar(9.0_f32).unwrap();
+    let ones = from_iterator((0..).map(move |_: i32| vec![("target", target())]));
+    let long = training(folder.path()).steps(100).evaluate_every(1, score);
+    let mut lines = Heard::default();
+    let outcome = long.patience(3).run(ones, &mut lines).unwrap();
+    // The best is the second; three evaluations later it ends, with the step that was begun.
+    assert_eq!((outcome.step, outcome.interrupted), (6, false));
+    let said = "no better in 3 evaluations";
+    assert!(
+        lines.0.iter().any(|line| line.starts_with(said)),
+        "{:?}",
+        lines.0
+    );
+}
+
+#[test]
 fn other_settings_are_said_and_another_model_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let first = training(folder.path()).steps(2).described_by("lr = 1");

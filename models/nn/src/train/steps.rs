@@ -54,6 +54,10 @@ pub(super) struct Steps<'a, T> {
     pub started: Instant,
     /// Steps that it ends with.
     pub last: u64,
+    /// Evaluations since the best one.
+    pub without_gain: u64,
+    /// There were so many that the training ends.
+    pub is_satisfied: bool,
     /// The steps whose checkpoint is to be kept as the best, once it is one.
     pub keeps: Option<u64>,
 }
@@ -113,7 +117,7 @@ impl<T: Task> Steps<'_, T> {
                 break;
             }
             self.finish_step(&outputs, rate, loss, progress)?;
-            let is_stopped = self.settings.stop.load(Ordering::Relaxed);
+            let is_stopped = self.settings.stop.load(Ordering::Relaxed) || self.is_satisfied;
             if !self.ranks_that(is_stopped)?.is_empty() {
                 last = self.position.done;
             }
@@ -376,6 +380,16 @@ impl<T: Task> Steps<'_, T> {
         if score.is_some_and(|(_, score)| before.is_none_or(|before| *score > before)) {
             self.propose()?;
             self.keeps = Some(done);
+            self.without_gain = 0;
+        } else if evaluated.score.is_some() {
+            self.without_gain += 1;
+            let patience = self.settings.patience;
+            if patience > 0 && self.without_gain >= patience && !self.is_satisfied {
+                self.is_satisfied = true;
+                progress.note(&format!(
+                    "no better in {patience} evaluations: the training ends here (train.patience)"
+                ));
+            }
         }
         Ok(())
     }

@@ -106,6 +106,13 @@ impl<'a> Training<'a> {
         self
     }
 
+    /// Ends the training after so many evaluations without a better score.
+    #[must_use]
+    pub fn patience(mut self, evaluations: u64) -> Self {
+        self.settings.patience = evaluations;
+        self
+    }
+
     /// Where and how steps run.
     #[must_use]
     pub fn compile_options(mut self, options: CompileOptions) -> Self {
