@@ -83,3 +83,16 @@ fn a_trace_that_cannot_be_written_is_refused_before_anything_is_measured() {
     let trace = ["--profile", "none/trace.json"];
     Bench::new().refused(&[&arguments[..], &trace].concat(), &["none"]);
 }
+
+#[test]
+fn some_programs_alone_are_measured() {
+    let bench = Bench::new();
+    let value = measured(&bench, &["--only", "encode"]);
+    let names: Vec<&str> = items(&value, "programs")
+        .iter()
+        .map(|program| program["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["encode"]);
+    let arguments = ["bench", "--model", "model.safetensors", "--only", "fly"];
+    bench.refused(&arguments, &["--only fly", "encode, decode, training step"]);
+}

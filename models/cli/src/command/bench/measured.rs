@@ -10,7 +10,7 @@ use bsq_runtime::program::LaunchTime;
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
 use bsq_runtime::{CompileOptions, Executable, Session, compile};
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A program, ready to run, with its samples.
 pub struct Measured {
@@ -18,6 +18,8 @@ pub struct Measured {
     pub executable: Executable,
     session: Session,
     inputs: Tensors,
+    /// What the first sample took, which also does what is done only once.
+    first: Duration,
     /// Seconds of each run as a whole.
     times: Vec<f64>,
     /// The launches of each run in which they were measured.
@@ -46,14 +48,21 @@ impl Measured {
             session: executable.bind(bound)?,
             executable,
             inputs: some_inputs(function)?,
+            first: Duration::ZERO,
             times: Vec::new(),
             profiles: Vec::new(),
         };
-        // The first run also does what is done only once.
+        let start = Instant::now();
         measured.sample()?;
+        measured.first = start.elapsed();
         measured.times.clear();
         measured.profiles.clear();
         Ok(measured)
+    }
+
+    /// What a sample takes at most.
+    pub fn first_run(&self) -> Duration {
+        self.first
     }
 
     /// One run as a whole, and one with each launch measured.

@@ -33,10 +33,15 @@ use bsq_ir::Function;
 use bsq_runtime::threads::available_threads;
 use bsq_runtime::{CompileOptions, Precision};
 use clap::{Args, Subcommand};
+use indicatif::HumanDuration;
 use machine::Machine;
 use measured::Measured;
 use report::Report;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Measurements that take less are not announced.
+const WORTH_SAYING: Duration = Duration::from_secs(15);
 
 /// Windows of a batch, unless the user says otherwise.
 const DEFAULT_WINDOWS: usize = 16;
@@ -72,6 +77,7 @@ Examples:
   bsq bench --threads 1 --json
   bsq bench --model config.toml --batch 4 --samples 5
   bsq bench --precision int8
+  bsq bench --model models/configs/reference/bsq_256_b36g36.yaml --batch 1 --only encode
   bsq bench --device cuda --batch 64
   bsq bench --batch 1 --profile trace.json
   bsq bench codec --data photos")]
@@ -92,6 +98,9 @@ pub struct Arguments {
     precision: PrecisionArgument,
     #[command(flatten)]
     device: DeviceArgument,
+    /// Measure only programs whose names begin so: encode, decode, training
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
     /// List every kernel, and write a Chrome trace
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
@@ -122,9 +131,11 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         (None, Subject::Prior(..)) => 1,
     };
     let precision = arguments.precision;
-    let built = programs(&subject, batch, precision)?;
+    let built = chosen(programs(&subject, batch, precision)?, &arguments.only)?;
     let parameters = subject.init()?;
     let mut programs = Vec::new();
+    let preparing = Progress::new("first runs", "programs", built.len());
+    let mut once = Duration::ZERO;
     for (name, function, exact, precision) in built {
         let options = CompileOptions {
             exact,
@@ -133,9 +144,25 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             device,
             ..CompileOptions::default()
         };
-        programs.push(Measured::new(name, &function, &parameters, &options)?);
+        let program = Measured::new(name, &function, &parameters, &options)?;
+        once += program.first_run();
+        programs.push(program);
+        preparing.set(programs.len());
     }
+    drop(preparing);
     let samples = usize::from(arguments.samples);
+    let all = once * u32::from(arguments.samples);
+    if all >= WORTH_SAYING {
+        let names: Vec<&str> = programs
+            .iter()
+            .map(|program| program.name.as_str())
+            .collect();
+        output.note(format_args!(
+            "{samples} samples of {}: some {} (--samples, --only)",
+            names.join(", "),
+            HumanDuration(all)
+        ));
+    }
     let progress = Progress::new("measuring", "samples", samples);
     let mut machine = Machine::new(device, family, threads)?;
     for sample in 0..samples {
@@ -163,6 +190,22 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     }
     output.value(&report.to_json())?;
     Ok(Verdict::Good)
+}
+
+/// The programs whose names begin as the user says, or all.
+fn chosen(built: Vec<Built>, only: &[String]) -> Result<Vec<Built>, CliError> {
+    let names: Vec<String> = built.iter().map(|built| built.0.clone()).collect();
+    for wanted in only {
+        if !names.iter().any(|name| name.starts_with(wanted.as_str())) {
+            return Err(CliError::new(format_args!(
+                "--only {wanted}: no program's name begins so; there are {}",
+                names.join(", ")
+            )));
+        }
+    }
+    let is_chosen = |name: &str| only.is_empty() || only.iter().any(|only| name.starts_with(only));
+    let chosen = built.into_iter().filter(|built| is_chosen(&built.0));
+    Ok(chosen.collect())
 }
 
 /// A program's name, and whether it keeps every bit.
