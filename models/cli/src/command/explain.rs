@@ -54,7 +54,7 @@ Examples:
   bsq explain prior.toml --program wavefront
   bsq explain default --dot model.dot && dot -Tsvg model.dot > model.svg")]
 pub struct Arguments {
-    /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml); a
+    /// A model that ships (default), a file of weights, the folder of a training, or a configuration; a
     /// tokenizer or a prior
     #[arg(value_name = "MODEL")]
     model: String,

@@ -31,7 +31,7 @@ Examples:
   bsq export default -o folder --batch 16 --precision bf16 --target sm_89
   bsq export config.toml -o folder --train --force")]
 pub struct Arguments {
-    /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml); of a
+    /// A model that ships (default), a file of weights, the folder of a training, or a configuration; of a
     /// tokenizer or a prior
     #[arg(value_name = "MODEL")]
     model: String,

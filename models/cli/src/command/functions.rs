@@ -3,14 +3,17 @@
 use super::error::CliError;
 use super::output::Output;
 use super::prior::prior_config;
-use bsq::config::{Config, PriorConfig};
-use bsq::pipeline::{ModelFile, decode_function, encode_function};
+use super::train::{config_text, tokenizer_config};
+use bsq::any_model::AnyModel;
+use bsq::config::{Config, PriorConfig, TransformCodecConfig, reference, shipped};
+use bsq::pipeline::{decode_function, encode_function};
+use bsq::pretrained;
 use bsq::prior::{PriorFile, PriorModel, sub_token_function, tile_function, wavefront_function};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::{StepProgram, prior_step_function, prior_step_halves, prior_step_program};
-use bsq::weights_file::WeightsFileError;
 use bsq_ir::{DType, Function, Graph, Scope};
 use bsq_nn::optimizer::Halves;
+use bsq_runtime::checkpoint::{Selection, Weights};
 use bsq_runtime::executor::Tensors;
 use clap::ValueEnum;
 use std::path::Path;
@@ -66,34 +69,46 @@ impl PriorProgram {
 }
 
 impl Subject {
-    /// A configuration file's model, or that of weights; both of a tokenizer or of a prior.
+    /// The model of a configuration (a file, or the name of one that ships) or of weights (a name that
+    /// ships, a file, the folder of a training): a tokenizer or a prior.
     pub fn open(name: &str, output: &Output) -> Result<Subject, CliError> {
-        let is_config = is_config(name);
-        // A file that cannot be read is reported by whoever reads it in earnest.
-        let text = || std::fs::read_to_string(name).unwrap_or_default();
-        let prior = |config: PriorConfig| {
-            let model = PriorModel::new(&config.prior);
-            Ok(Subject::Prior(Box::new(config), Box::new(model)))
-        };
-        if is_config && PriorConfig::is_prior(&text()) {
-            return prior(prior_config(Path::new(name), output)?);
+        if has_weights(name) {
+            return match pretrained::names().any(|shipped| shipped == name) {
+                true => Ok(Subject::tokenizer(super::model::open(name, None)?.config)),
+                false => Subject::of_weights(name),
+            };
         }
-        if !is_config && Path::new(name).is_file() {
-            match PriorFile::open(Path::new(name)) {
-                Ok(file) => return prior(file.config),
-                Err(WeightsFileError::Other { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+        let text = config_text(Path::new(name))?;
+        if PriorConfig::is_prior(&text) {
+            return Ok(Subject::prior(prior_config(name, output)?));
         }
-        let config = match is_config {
-            true => Config::load(name)?.0,
-            false => {
-                let ModelFile { config, .. } = super::model::open(name, None)?;
-                config
-            }
-        };
+        if !Config::is_tokenizer(&text) {
+            let kind = match TransformCodecConfig::is_transform_codec(&text) {
+                true => "transform codec",
+                false => "masked language model",
+            };
+            return Err(no_subject(name, kind));
+        }
+        Ok(Subject::tokenizer(tokenizer_config(Path::new(name))?.0))
+    }
+
+    fn of_weights(name: &str) -> Result<Subject, CliError> {
+        let selection = Selection::from(Weights::Ema);
+        match AnyModel::open(name, selection, None)? {
+            AnyModel::Tokenizer(model) => Ok(Subject::tokenizer(model.config)),
+            AnyModel::Prior(prior) => Ok(Subject::prior(prior.config)),
+            other => Err(no_subject(name, other.kind())),
+        }
+    }
+
+    fn tokenizer(config: Config) -> Subject {
         let tokenizer = Tokenizer::new(&config.model);
-        Ok(Subject::Tokenizer(Box::new(config), Box::new(tokenizer)))
+        Subject::Tokenizer(Box::new(config), Box::new(tokenizer))
+    }
+
+    fn prior(config: PriorConfig) -> Subject {
+        let model = PriorModel::new(&config.prior);
+        Subject::Prior(Box::new(config), Box::new(model))
     }
 
     /// A whole training step: forward, loss, backward, AdamW and the moving average.
@@ -204,12 +219,12 @@ impl Subject {
 
     /// The weights of the model of that name; none if it is a configuration.
     pub fn weights(&self, name: &str) -> Result<Option<Tensors>, CliError> {
-        if is_config(name) {
+        if !has_weights(name) {
             return Ok(None);
         }
         Ok(Some(match self {
             Subject::Tokenizer(..) => super::model::open(name, None)?.parameters,
-            Subject::Prior(..) => PriorFile::open(Path::new(name))?.parameters,
+            Subject::Prior(..) => pretrained::open_prior(name)?.parameters,
         }))
     }
 
@@ -224,9 +239,20 @@ impl Subject {
     }
 }
 
-fn is_config(name: &str) -> bool {
+/// Whether a name is that of weights, and not of a configuration.
+fn has_weights(name: &str) -> bool {
     let extension = Path::new(name).extension().map(|e| e.to_ascii_lowercase());
-    extension.is_some_and(|e| ["toml", "yaml", "yml"].iter().any(|x| e == *x))
+    if extension.is_some_and(|e| ["toml", "yaml", "yml"].iter().any(|x| e == *x)) {
+        return false;
+    }
+    let is_config = shipped(name).is_some() || reference(name).is_some();
+    Path::new(name).exists() || AnyModel::ships(name) || !is_config
+}
+
+fn no_subject(name: &str, kind: &str) -> CliError {
+    CliError::new(format_args!(
+        "{name}: a {kind}, and this command is for tokenizers and priors"
+    ))
 }
 
 /// Pictures to indices and to pictures again.

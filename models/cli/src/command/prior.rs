@@ -3,6 +3,7 @@
 use super::error::CliError;
 use super::model::ModelArgument;
 use super::output::Output;
+use super::train::shipped_here;
 use bsq::config::{ConfigError, PriorConfig, Problem};
 use bsq::pipeline::{ModelFile, fingerprint};
 use bsq::pretrained;
@@ -106,10 +107,16 @@ fn detailed(prior: PriorFile, output: &Output) -> PriorFile {
     prior
 }
 
-/// A prior's configuration, of which nothing is trained. Where it leaves out the bits of its tokens,
-/// they are those of the tokenizer that `bsq train` takes unless it is told another.
-pub fn prior_config(path: &Path, output: &Output) -> Result<PriorConfig, CliError> {
-    match PriorConfig::load(path) {
+/// A prior's configuration, a file or one that ships, of which nothing is trained. Where it leaves out
+/// the bits of its tokens, they are those of the tokenizer that `bsq train` takes unless it is told another.
+pub fn prior_config(name: &str, output: &Output) -> Result<PriorConfig, CliError> {
+    let read = |bits: Option<usize>| match (shipped_here(Path::new(name)), bits) {
+        (Some(text), None) => PriorConfig::from_toml(text),
+        (Some(text), Some(bits)) => PriorConfig::from_toml_for(text, bits),
+        (None, None) => PriorConfig::load(name),
+        (None, Some(bits)) => PriorConfig::load_for(name, bits),
+    };
+    match read(None) {
         Err(ConfigError {
             problem: Problem::Missing { key, .. },
             ..
@@ -117,11 +124,10 @@ pub fn prior_config(path: &Path, output: &Output) -> Result<PriorConfig, CliErro
             let tokenizer = super::model::open(DEFAULT, None)?;
             let bits = token_bits(tokenizer.tokenizer.config());
             output.note(format_args!(
-                "{}: prior.bits is left out: {bits}, those of the tokenizer {}; for another, write prior.bits",
-                path.display(),
+                "{name}: prior.bits is left out: {bits}, those of the tokenizer {}; for another, write prior.bits",
                 tokenizer.name
             ));
-            Ok(PriorConfig::load_for(path, bits)?)
+            Ok(read(Some(bits))?)
         }
         other => Ok(other?),
     }

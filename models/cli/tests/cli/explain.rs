@@ -233,3 +233,27 @@ fn spoil(value: &mut Value) -> bool {
         _ => false,
     }
 }
+
+#[test]
+fn configurations_that_ship_are_explained_by_name_and_other_kinds_refused() {
+    let bench = Bench::new();
+    let ran = bench.good(&["explain", "prior", "--stage", "ir"]);
+    assert!(
+        ran.stderr.contains("prior.bits is left out"),
+        "{}",
+        ran.stderr
+    );
+    let ran = bench.good(&["explain", "bsq_128_b18", "--stage", "ir"]);
+    assert!(ran.stdout.contains("768"), "{}", ran.stdout);
+    bench.good(&["init"]);
+    for command in ["explain", "plan"] {
+        bench.refused(
+            &[command, "default.toml"],
+            &["default.toml: a transform codec"],
+        );
+        bench.refused(
+            &[command, "fashion_masked_lm"],
+            &["a masked language model"],
+        );
+    }
+}

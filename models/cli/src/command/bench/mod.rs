@@ -84,7 +84,7 @@ Examples:
 pub struct Arguments {
     #[command(subcommand)]
     what: Option<What>,
-    /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml), of a
+    /// A model that ships (default), a file of weights, the folder of a training, or a configuration, of a
     /// tokenizer or of a prior; the weights are random
     #[arg(long, value_name = "MODEL", default_value = "default")]
     model: String,

@@ -106,7 +106,7 @@ fn inspect_config(path: &Path, output: &Output) -> Result<Value, CliError> {
     // A file that cannot be read is reported by whoever reads it in earnest.
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let (specs, architecture) = if PriorConfig::is_prior(&text) {
-        let config = super::prior::prior_config(path, output)?;
+        let config = super::prior::prior_config(&path.to_string_lossy(), output)?;
         let model = PriorModel::new(&config.prior);
         (
             prior::parameter_specs(&model),

@@ -46,7 +46,7 @@ Examples:
   bsq plan config.toml --train --batch 32 --device-spec a100 --json
   bsq plan config.toml --batch 32 --devices 16 --device a5000 --network 100G")]
 pub struct Arguments {
-    /// A model that ships (default), a file of weights, or a configuration (.toml, .yaml); of a
+    /// A model that ships (default), a file of weights, the folder of a training, or a configuration; of a
     /// tokenizer or a prior
     #[arg(value_name = "MODEL")]
     model: String,

@@ -3,7 +3,7 @@
 mod bar;
 mod configuration;
 
-pub use configuration::config_text;
+pub use configuration::{config_text, shipped_here, tokenizer_config};
 
 use super::Verdict;
 use super::device::DeviceArgument;
@@ -30,7 +30,6 @@ use bsq_nn::train::TrainError as Loop;
 use bsq_runtime::Device;
 use bsq_runtime::checkpoint::Weights;
 use clap::Args;
-use configuration::{shipped_here, tokenizer_config};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
