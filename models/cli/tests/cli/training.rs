@@ -1,6 +1,6 @@
 //! Training from the command line, and models that ship.
 
-use crate::common::{Bench, Ran, repository};
+use crate::common::{Bench, repository};
 use bsq::train::{FILE_NAME, TrainingCheckpoint};
 use bsq_runtime::checkpoint::Weights;
 use serde_json::Value;
@@ -66,13 +66,13 @@ fn a_build_without_mpi_says_so_where_there_are_several_processes() {
         "WORLD_SIZE",
     ] {
         let mut command = bench.command(&train("run", &[]));
-        let ran = Ran::from(command.env(name, "4").output().unwrap());
+        let ran = crate::common::Ran::from(command.env(name, "4").output().unwrap());
         assert_eq!(ran.code, Some(2));
         let words = [name, "4 processes", "--features mpi"];
         let has_all = words.iter().all(|word| ran.stderr.contains(word));
         assert!(has_all && ran.stderr.lines().count() == 1, "{}", ran.stderr);
         let mut command = bench.command(&train(name, &["--steps", "1"]));
-        let ran = Ran::from(command.env(name, "1").output().unwrap());
+        let ran = crate::common::Ran::from(command.env(name, "1").output().unwrap());
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     }
     assert!(!bench.path("run").exists());
