@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::data::DataError;
+use crate::metrics::LpipsError;
 use crate::pipeline::TokenFileError;
 use crate::tokenizer::LoadError;
 use crate::weights_file::WeightsFileError;
@@ -50,6 +51,16 @@ pub enum TrainError {
     /// What the loop found; what it was told by this crate is one of the others.
     #[error(transparent)]
     Loop(bsq_nn::train::TrainError),
+}
+
+impl From<LpipsError> for TrainError {
+    fn from(error: LpipsError) -> TrainError {
+        match error {
+            LpipsError::Weights(error) => error.into(),
+            LpipsError::Program(error) => error.into(),
+            LpipsError::Tensor(error) => error.into(),
+        }
+    }
 }
 
 impl From<bsq_nn::train::TrainError> for TrainError {

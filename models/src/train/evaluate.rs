@@ -5,7 +5,7 @@ use super::samples_shown::{SAMPLES, beside};
 use crate::config::Config;
 use crate::data::Listing;
 use crate::image_io::{ImageSize, Picture, PixelRange, Windows, from_planar, load, to_planar};
-use crate::metrics::{psnr, ssim};
+use crate::metrics::{Lpips, psnr, ssim};
 use crate::tokenizer::Tokenizer;
 use bsq_ir::{DType, Graph, Scope};
 use bsq_runtime::executor::Tensors;
@@ -21,6 +21,7 @@ pub struct Evaluator {
     pictures: Vec<(PathBuf, Picture)>,
     executable: Executable,
     session: Option<Session>,
+    lpips: Option<Lpips>,
     range: PixelRange,
     window: ImageSize,
 }
@@ -33,6 +34,8 @@ pub struct PictureScore {
     pub psnr: f64,
     /// Structural similarity.
     pub ssim: f64,
+    /// Perceptual distance, where there are weights for it and the picture is large enough.
+    pub lpips: Option<f64>,
 }
 
 /// The figures of all pictures.
@@ -46,14 +49,22 @@ pub struct Evaluation {
 impl Evaluation {
     /// The mean of the pictures' PSNR.
     pub fn psnr(&self) -> f64 {
-        let sum: f64 = self.pictures.iter().map(|picture| picture.psnr).sum();
-        sum / self.pictures.len() as f64
+        self.mean(|picture| Some(picture.psnr)).unwrap_or(f64::NAN)
     }
 
     /// The mean of the pictures' SSIM.
     pub fn ssim(&self) -> f64 {
-        let sum: f64 = self.pictures.iter().map(|picture| picture.ssim).sum();
-        sum / self.pictures.len() as f64
+        self.mean(|picture| Some(picture.ssim)).unwrap_or(f64::NAN)
+    }
+
+    /// The mean of the pictures' LPIPS, of those that have one.
+    pub fn lpips(&self) -> Option<f64> {
+        self.mean(|picture| picture.lpips)
+    }
+
+    fn mean(&self, figure: impl Fn(&PictureScore) -> Option<f64>) -> Option<f64> {
+        let figures: Vec<f64> = self.pictures.iter().filter_map(figure).collect();
+        (!figures.is_empty()).then(|| figures.iter().sum::<f64>() / figures.len() as f64)
     }
 }
 
@@ -89,9 +100,19 @@ impl Evaluator {
             pictures,
             executable,
             session: None,
+            lpips: None,
             range: config.data.pixel_range(),
             window: config.model.encoder.image_size,
         })
+    }
+
+    /// Measures LPIPS, too.
+    #[must_use]
+    pub fn with_lpips(self, lpips: Lpips) -> Evaluator {
+        Evaluator {
+            lpips: Some(lpips),
+            ..self
+        }
     }
 
     /// What was left out of the folder, a line each.
@@ -124,6 +145,10 @@ impl Evaluator {
                 path: path.clone(),
                 psnr: psnr(&original, &planes),
                 ssim: ssim(&original, &planes, shape),
+                lpips: match &mut self.lpips {
+                    Some(lpips) => lpips.distance(&original, &planes, [shape[1], shape[2]])?,
+                    None => None,
+                },
             });
             if samples.len() < SAMPLES {
                 let (width, height) = (picture.width, picture.height);

@@ -10,13 +10,14 @@ use super::{
 use crate::config::{Config, ConfigError, Initialisation};
 use crate::data::{Batch, ClipDataset, Dataset, TrainingData};
 use crate::lpips::{Backbone, Network};
+use crate::metrics::Lpips;
 use crate::tokenizer::Tokenizer;
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
 use bsq_nn::train::{Advice, Change, Evaluated, Identity, Program, State, Task, train};
-use bsq_runtime::HostTensor;
 use bsq_runtime::checkpoint::Weights;
 use bsq_runtime::executor::Tensors;
+use bsq_runtime::{CompileOptions, HostTensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -90,8 +91,13 @@ pub fn run_with(
         program.scalars.extend(scalars);
     }
     let evaluator = evaluator((&config.data, &config.train), &run.data, |pictures| {
-        Evaluator::new(config, pictures, run.threads, run.device)
+        let evaluator = Evaluator::new(config, pictures, run.threads, run.device)?;
+        measuring_lpips(evaluator, run, &options.lpips)
     })?;
+    if evaluator.is_none() && lpips.is_none() && !options.lpips.is_empty() {
+        let line = "the weights of LPIPS are of no use: loss.perceptual_weight is 0, and there are no pictures to evaluate on";
+        progress.note(line);
+    }
     let notices = evaluator.iter().flat_map(Evaluator::notices);
     notices.for_each(|line| progress.note(line));
     let task = TokenizerTask {
@@ -129,6 +135,25 @@ struct TokenizerTask<'a> {
     evaluator: Option<Evaluator>,
 }
 
+/// An evaluator that measures LPIPS, too, where there are weights: those of VGG16, as in the loss.
+fn measuring_lpips(
+    evaluator: Evaluator,
+    run: &TrainRun,
+    files: &[PathBuf],
+) -> Result<Evaluator, TrainError> {
+    if files.is_empty() {
+        return Ok(evaluator);
+    }
+    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let options = CompileOptions {
+        threads: run.threads,
+        device: run.device,
+        ..CompileOptions::default()
+    };
+    let lpips = Lpips::with(Network::new(Backbone::Vgg16), &files, &options)?;
+    Ok(evaluator.with_lpips(lpips))
+}
+
 /// The perceptual loss: its network and weights, as `lpips.NAME`.
 struct Perceptual {
     network: Network,
@@ -145,9 +170,6 @@ fn perceptual(
 ) -> Result<Option<Perceptual>, TrainError> {
     let weight = config.loss.perceptual_weight;
     if weight == 0.0 {
-        if !files.is_empty() {
-            progress.note("loss.perceptual_weight = 0: the weights of LPIPS are of no use");
-        }
         return Ok(None);
     }
     if files.is_empty() {
@@ -232,9 +254,15 @@ impl Task for TokenizerTask<'_> {
         };
         let evaluation = evaluator.evaluate(&state()?.parameters(Weights::Ema))?;
         let (psnr, ssim) = (evaluation.psnr(), evaluation.ssim());
+        let mut line = format!("{psnr:.3} dB, SSIM {ssim:.4}");
+        let mut scalars = vec![("eval/psnr", psnr), ("eval/ssim", ssim)];
+        if let Some(lpips) = evaluation.lpips() {
+            line += &format!(", LPIPS {lpips:.4}");
+            scalars.push(("eval/lpips", lpips));
+        }
         Ok(Some(Evaluated {
-            line: format!("{psnr:.3} dB, SSIM {ssim:.4}"),
-            scalars: vec![("eval/psnr", psnr), ("eval/ssim", ssim)],
+            line,
+            scalars,
             pictures: logged(evaluation.samples),
             score: Some("eval/psnr"),
         }))

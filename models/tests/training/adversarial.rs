@@ -172,9 +172,12 @@ fn lpips_is_a_term_with_weights_and_left_out_without() {
         lpips: vec![weights.clone()],
         ..TrainOptions::default()
     };
-    let task = |name: &str, steps: u64| TrainRun {
-        steps: Some(steps),
-        ..training(&config, data.path(), &out.path().join(name))
+    let task = |name: &str, steps: u64| {
+        let mut task = training(&config, data.path(), &out.path().join(name));
+        task.steps = Some(steps);
+        task.config.train.eval_freq = 2;
+        task.config.data.val_root = Some(data.path().into());
+        task
     };
     let mut heard = Heard::default();
     run_with(&task("without", 1), &TrainOptions::default(), &mut heard).unwrap();
@@ -187,6 +190,7 @@ fn lpips_is_a_term_with_weights_and_left_out_without() {
     run_with(&straight, &with, &mut Silent).unwrap();
     let log = fs::read_to_string(straight.out.join("log.jsonl")).unwrap();
     assert!(log.contains("train/perceptual"), "{log}");
+    assert!(log.contains("eval/lpips"), "{log}");
     // Its network is no part of the checkpoint, and has to be the same to go on.
     let names = saved(&straight).tensors.into_keys();
     assert!(names.into_iter().all(|name| !name.contains("lpips")));
