@@ -1,6 +1,7 @@
 //! The bytes of a stream to pixels.
 
 use super::encode::program;
+use super::fill::{Neighbour, filled};
 use super::frames::{damage, read_strip};
 use super::{LevelsCodec, LevelsHeader, Strips};
 use crate::codec::{CodecError, Damage, SymbolDecoder, read_up_to};
@@ -62,6 +63,8 @@ impl LevelsCodec {
         };
         let mut held = HeldLevels::new(&parts, &strips);
         let mut written = 0;
+        // The last row that is good, and lost strips above the first of them.
+        let (mut above, mut waiting) = (None, 0);
         for strip in 0..strips.count() {
             let levels = match read_strip(&mut reader, &strips, strip) {
                 Ok(Some(payload)) => self.strip(&strips, strip, &payload, header.step())?,
@@ -70,15 +73,27 @@ impl LevelsCodec {
                 Err(CodecError::Truncated { .. }) if recover => None,
                 Err(error) => return Err(error.into()),
             };
-            let levels = match levels {
-                Some(levels) => levels,
+            match levels {
+                Some(levels) => {
+                    let below = Neighbour::first_of(&levels);
+                    for lost in strip - waiting..strip {
+                        held.append(filled(&parts, &strips, lost, Some(&below)));
+                    }
+                    (above, waiting) = (Some(Neighbour::last_of(&levels)), 0);
+                    held.append(levels);
+                }
                 None if recover => {
                     report.damage.push(damage(&strips, strip));
-                    empty(&parts, &strips, strip)
+                    if above.is_none() && strip + 1 < strips.count() {
+                        waiting += 1;
+                        continue;
+                    }
+                    for lost in strip - waiting..=strip {
+                        held.append(filled(&parts, &strips, lost, above.as_ref()));
+                    }
                 }
                 None => return Err(CodecError::DamagedTile(damage(&strips, strip)).into()),
-            };
-            held.append(levels);
+            }
             // All strips that this one was waited for.
             while written <= strip
                 && (strip + 1 == strips.count()
@@ -109,7 +124,7 @@ impl LevelsCodec {
             return Ok(None);
         };
         let mut coder = SymbolDecoder::new(coded);
-        let mut levels = empty(&parts, strips, strip);
+        let mut levels = filled(&parts, strips, strip, None);
         let read = self.contexts.read(groups, &mut levels, step, &mut coder);
         let is_good = read.map_err(program)? && coder.is_exhausted();
         Ok(is_good.then_some(levels))
@@ -142,16 +157,6 @@ impl LevelsCodec {
         }
         Ok(())
     }
-}
-
-/// Levels of a strip, all zero: what a damaged one is filled with.
-fn empty(parts: &[Part], strips: &Strips, strip: usize) -> Vec<PartLevels> {
-    let of_part = |part: &Part| {
-        let patch = part.kind.patch();
-        let rows = strips.rows(strip).len() / patch;
-        PartLevels::zeros(rows, strips.padded[1] / patch, part.context.coordinates)
-    };
-    parts.iter().map(of_part).collect()
 }
 
 /// Levels of rows that are still needed.

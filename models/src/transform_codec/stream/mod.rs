@@ -44,6 +44,7 @@
 mod decode;
 mod effort;
 mod encode;
+mod fill;
 mod frames;
 mod header;
 mod search;

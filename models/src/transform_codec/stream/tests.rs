@@ -213,6 +213,37 @@ fn damaged_strips_are_filled_in_where_that_is_asked_for() {
     assert_eq!(rows, picture.height);
 }
 
+/// Whatever strip is lost, what stands for it has the colour of what is beside it.
+#[test]
+fn a_damaged_strip_has_the_colours_of_its_neighbour() {
+    let file = crate::pretrained::open_codec("default").unwrap();
+    let mut codec = LevelsCodec::new(&file, CompileOptions::default()).unwrap();
+    let (width, height) = (64, 2 * STRIP + 64);
+    let pixel = [200, 60, 90];
+    let picture = Picture::new(width, height, pixel.repeat(width * height));
+    let stream = codec.encode(&picture, 20.0).unwrap();
+    let header = LevelsHeader::read(&mut &stream[..]).unwrap();
+    let sizes = strip_frames(&stream[LEVELS_HEADER_BYTES..], &header);
+    let mut end = LEVELS_HEADER_BYTES;
+    for (strip, size) in sizes.enumerate() {
+        end += size.unwrap().unwrap();
+        let mut damaged = stream.clone();
+        damaged[end - 1] ^= 1;
+        let mut rows = Vec::new();
+        let mut write = |row: &[u8]| {
+            rows.push(row[3 * 32..][..3].to_vec());
+            Ok(())
+        };
+        let rest = &damaged[LEVELS_HEADER_BYTES..];
+        let report = codec.decode_rows(&header, rest, true, &mut write, &mut |_| {});
+        assert_eq!(report.unwrap().damage.len(), 1);
+        for (y, row) in rows.iter().enumerate() {
+            let near = row.iter().zip(pixel).all(|(&a, b)| a.abs_diff(b) < 12);
+            assert!(near, "strip {strip}, row {y}: {row:?}");
+        }
+    }
+}
+
 #[test]
 fn another_codec_is_refused_and_one_with_another_encoder_is_not() {
     let own = file(1, true);
