@@ -142,7 +142,7 @@ fn add_all_bytes(kernels: &mut Kernels, path: &Path) {
 }
 
 fn add_prior(kernels: &mut Kernels, path: &Path, train: bool) {
-    let mut config = PriorConfig::load(path).unwrap();
+    let mut config = PriorConfig::load_for(path, 36).unwrap();
     let model = PriorModel::new(&config.prior);
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
     let exact = options(Precision::F32, false, true);
@@ -173,8 +173,8 @@ fn every_kernel_is_assembled_without_spilling() {
         return;
     };
     let mut kernels = Kernels::default();
-    add_tokenizer(&mut kernels, &configs().join("default.toml"));
-    add_all_bytes(&mut kernels, &configs().join("default.toml"));
+    add_tokenizer(&mut kernels, &configs().join("default-1.toml"));
+    add_all_bytes(&mut kernels, &configs().join("default-1.toml"));
     add_prior(&mut kernels, &configs().join("prior.toml"), true);
     add_prior(&mut kernels, &configs().join("prior_paper.toml"), false);
     let mut reference: Vec<PathBuf> = std::fs::read_dir(configs().join("reference"))
@@ -223,7 +223,7 @@ fn the_table_of_kernels_is_as_recorded() {
         "# Kernels on sm_86: threads and registers (predicted) of a thread, bytes of shared memory,\n\
          # and theoretical occupancy on an A5000. Written by BSQ_BLESS=1.\n",
     );
-    for path in ["default.toml", "reference/bsq_128_b18.yaml"] {
+    for path in ["default-1.toml", "reference/bsq_128_b18.yaml"] {
         for (format, precision, tf32) in [FORMATS[0], FORMATS[2], FORMATS[3]] {
             let (config, _) = Config::load(configs().join(path)).unwrap();
             let tokenizer = Tokenizer::new(&config.model);

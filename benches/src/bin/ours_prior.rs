@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn write(folder: &Path, config: &Path, sizes: [usize; 3]) -> Result<(), Box<dyn Error>> {
     let [side, rows, batch] = sizes;
-    let mut config = PriorConfig::load(config)?;
+    let mut config = PriorConfig::load_for(config, 36)?;
     // Raster order: what the peer has.
     (config.prior.side, config.prior.slope) = (side, side);
     let prior = PriorFile::untrained("random", config, "none")?;
