@@ -38,7 +38,7 @@ const SHIPPED_CODECS: [(&str, &[u8]); 1] = [(
 
 /// Names of the priors that ship, and their files. Those that were the default once stay: streams
 /// that were coded with them decode for ever.
-const SHIPPED_PRIORS: [(&str, &[u8]); 3] = [
+const SHIPPED_PRIORS: [(&str, &[u8]); 4] = [
     (
         "default",
         include_bytes!("../pretrained/prior/prior.safetensors"),
@@ -46,6 +46,10 @@ const SHIPPED_PRIORS: [(&str, &[u8]); 3] = [
     (
         "bsq36",
         include_bytes!("../pretrained/bsq36/prior.safetensors"),
+    ),
+    (
+        "bsq18",
+        include_bytes!("../pretrained/bsq18/prior.safetensors"),
     ),
     (
         "default-1",

@@ -167,7 +167,7 @@ fn photos_go_through_the_tokenizers_that_ship() {
     for (model, more, least) in [
         ("bsq36", &[][..], 28.0),
         ("bsq36", &["--raw"], 28.0),
-        ("bsq18", &["--raw"], 24.0),
+        ("bsq18", &[], 24.0),
     ] {
         bench.good(&[&["encode", "a.png", "-o", "x.bsq", "--model", model], more].concat());
         bench.good(&["decode", "x.bsq", "-o", "x.png"]);
