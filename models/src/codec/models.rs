@@ -4,7 +4,6 @@ use super::frames::ReadTile;
 use super::quantized_cdf::{QuantizedCdf, most_probable};
 use super::range_coder::{SymbolDecoder, SymbolEncoder, pack_bits, unpack_bits};
 use super::{CodecError, Coding, Frame, Header, RAW_SIDE, TileArea};
-use crate::config::QuantizerConfig;
 use crate::pipeline::{CompileOptions, ModelFile, fingerprint, fingerprint_number};
 use crate::prior::{PriorFile, PriorSession, SubTokenPosition, TileTokens, check_bits};
 use crate::token_grid::GridShape;
@@ -55,10 +54,7 @@ impl Codec {
     ) -> Result<Codec, CodecError> {
         let config = tokenizer.tokenizer.config();
         let own = fingerprint(config, &tokenizer.parameters);
-        let limit = match &config.quantizer {
-            QuantizerConfig::Bsq(bsq) => 1 << bsq.embed_dim,
-            QuantizerConfig::Vq(vq) => vq.n_embed as u64,
-        };
+        let limit = config.quantizer.codes();
         let bits = (u64::BITS - (limit - 1).leading_zeros()) as u8;
         if let Some(prior) = prior
             && prior.tokenizer == own

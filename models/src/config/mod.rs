@@ -47,8 +47,8 @@ pub use model::{MaskType, TokenizerConfig, VitConfig};
 pub use optimizer::{LrSchedule, OptimizerConfig, OptimizerKind};
 pub use prior::{PositionEncoding, PriorConfig, PriorModelConfig};
 pub use quantizer::{
-    BsqConfig, CodebookEntropy, EntropyMode, PredefinedCodebook, QuantizerConfig, QuantizerKind,
-    VqConfig,
+    BsqConfig, CodebookEntropy, EntropyMode, FsqConfig, PredefinedCodebook, QuantizerConfig,
+    QuantizerKind, VqConfig,
 };
 pub use shipped::{reference, reference_names, shipped, shipped_names};
 pub use training::{DataConfig, EvaluationConfig, Initialisation, TrainConfig};

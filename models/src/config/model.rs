@@ -4,7 +4,7 @@ use super::checks::{Checked, between, require};
 use super::{
     ConfigError,
     field::Field,
-    quantizer::{BsqConfig, QuantizerConfig, QuantizerKind, VqConfig},
+    quantizer::{BsqConfig, FsqConfig, QuantizerConfig, QuantizerKind, VqConfig},
     section::{Section, choices, refuse_unknown, section, take_field, write_field},
     transform_path::TransformPathConfig,
     tree::{Entry, Node, Table, Value, from_json},
@@ -164,6 +164,7 @@ impl TokenizerConfig {
         let quantizer_keys = match kind {
             QuantizerKind::Bsq => BsqConfig::KEYS,
             QuantizerKind::Vq => VqConfig::KEYS,
+            QuantizerKind::Fsq => FsqConfig::KEYS,
         };
         refuse_unknown(&table, path, &[MODEL_KEYS, quantizer_keys])?;
         let encoder = table.take_table("vitconfig", path)?.unwrap_or_default();
@@ -180,6 +181,7 @@ impl TokenizerConfig {
         let quantizer = match kind {
             QuantizerKind::Bsq => QuantizerConfig::Bsq(BsqConfig::take_from(&mut table, path)?),
             QuantizerKind::Vq => QuantizerConfig::Vq(VqConfig::take_from(&mut table, path)?),
+            QuantizerKind::Fsq => QuantizerConfig::Fsq(FsqConfig::take_from(&mut table, path)?),
         };
         let config = TokenizerConfig {
             encoder,
@@ -224,15 +226,14 @@ impl TokenizerConfig {
     /// Appends its sections as documented TOML.
     pub(super) fn write(&self, out: &mut String) {
         out.push_str("[model]\n");
-        let kind = match self.quantizer {
-            QuantizerConfig::Bsq(_) => QuantizerKind::Bsq,
-            QuantizerConfig::Vq(_) => QuantizerKind::Vq,
-        };
-        let documentation = [" \"bsq\", binary spherical, or \"vq\", a table of codes."];
-        write_field(out, "quantizer", &documentation, &kind);
+        let documentation = [
+            " \"bsq\", binary spherical, \"vq\", a table of codes, or \"fsq\", features that are rounded.",
+        ];
+        write_field(out, "quantizer", &documentation, &self.quantizer.kind());
         match &self.quantizer {
             QuantizerConfig::Bsq(bsq) => bsq.write(out),
             QuantizerConfig::Vq(vq) => vq.write(out),
+            QuantizerConfig::Fsq(fsq) => fsq.write(out),
         }
         let documentation =
             [" Predict a distribution of each pixel; needs data.zero_mean = false."];

@@ -83,8 +83,11 @@ section! {
     pub struct VqConfig {
         /// Codes in the table.
         n_embed: usize,
-        /// Features per code.
+        /// Features per token.
         embed_dim: usize,
+        /// Tables side by side, each for its share of the features: product quantization. With more
+        /// than one, n_embed is a power of two.
+        codebooks: usize = 1,
         /// Compare by angle: features and codes are scaled to unit length.
         l2_norm: bool = false,
         /// Weight of the commitment term.
@@ -94,6 +97,33 @@ section! {
         /// The table is not trained.
         freeze_codebook: bool = false,
     }
+}
+
+impl VqConfig {
+    /// Features per code.
+    pub fn code_features(&self) -> usize {
+        self.embed_dim / self.codebooks
+    }
+}
+
+section! {
+    /// Finite scalar quantization: every feature is bounded and rounded.
+    pub struct FsqConfig {
+        /// Values that each feature can have, one number per feature; powers of two.
+        levels: Vec<usize>,
+    }
+}
+
+impl FsqConfig {
+    /// Bits of each feature.
+    pub fn bits(&self) -> impl DoubleEndedIterator<Item = usize> + '_ {
+        self.levels.iter().map(|&levels| bits_of(levels))
+    }
+}
+
+/// Bits that number so many codes.
+fn bits_of(codes: usize) -> usize {
+    codes.next_power_of_two().trailing_zeros() as usize
 }
 
 choices! {
@@ -111,22 +141,47 @@ pub enum QuantizerConfig {
     Bsq(BsqConfig),
     /// Vector quantization.
     Vq(VqConfig),
+    /// Finite scalar quantization.
+    Fsq(FsqConfig),
 }
 
 impl QuantizerConfig {
+    /// Which of the three it is.
+    pub fn kind(&self) -> QuantizerKind {
+        match self {
+            QuantizerConfig::Bsq(_) => QuantizerKind::Bsq,
+            QuantizerConfig::Vq(_) => QuantizerKind::Vq,
+            QuantizerConfig::Fsq(_) => QuantizerKind::Fsq,
+        }
+    }
+
     /// Features per token between the transformers.
     pub fn embed_dim(&self) -> usize {
         match self {
             QuantizerConfig::Bsq(bsq) => bsq.embed_dim,
             QuantizerConfig::Vq(vq) => vq.embed_dim,
+            QuantizerConfig::Fsq(fsq) => fsq.levels.len(),
         }
     }
 
-    /// Bits that a token carries: all of BSQ's, or enough to number VQ's codes.
+    /// Bits that a token carries: enough to number its codes.
     pub fn bits_per_token(&self) -> usize {
         match self {
             QuantizerConfig::Bsq(bsq) => bsq.embed_dim,
-            QuantizerConfig::Vq(vq) => vq.n_embed.next_power_of_two().trailing_zeros() as usize,
+            QuantizerConfig::Vq(vq) => vq.codebooks * bits_of(vq.n_embed),
+            QuantizerConfig::Fsq(fsq) => fsq.bits().sum(),
+        }
+    }
+
+    /// The number of different tokens: indices are below it.
+    pub fn codes(&self) -> u64 {
+        match self {
+            QuantizerConfig::Vq(VqConfig {
+                n_embed,
+                codebooks: 1,
+                ..
+            }) => *n_embed as u64,
+            _ => 1 << self.bits_per_token(),
         }
     }
 }
@@ -138,6 +193,8 @@ choices! {
         Bsq = "bsq",
         /// Vector quantization.
         Vq = "vq",
+        /// Finite scalar quantization.
+        Fsq = "fsq",
     }
 }
 
@@ -182,8 +239,25 @@ impl QuantizerConfig {
                 between(vq.n_embed, 2, 1 << 24, "model.n_embed")?;
                 between(vq.embed_dim, 1, 1 << 12, "model.embed_dim")?;
                 not_negative(vq.beta, "model.beta")?;
+                let books = vq.codebooks;
+                between(books, 1, vq.embed_dim, "model.codebooks")?;
+                let divides = vq.embed_dim.is_multiple_of(books);
+                require(divides, "model.codebooks", || {
+                    format!("{books} does not divide embed_dim {}", vq.embed_dim)
+                })?;
+                require(
+                    books == 1 || vq.n_embed.is_power_of_two(),
+                    "model.n_embed",
+                    || {
+                        format!(
+                            "{} is not a power of two: with several codebooks it must be",
+                            vq.n_embed
+                        )
+                    },
+                )?;
+                between(self.bits_per_token(), 1, 63, "model.codebooks")?;
                 if vq.predefined_codebook == Some(PredefinedCodebook::Leech) {
-                    let fits = (vq.n_embed, vq.embed_dim) == (MINIMAL_VECTORS, 24);
+                    let fits = (vq.n_embed, vq.embed_dim, books) == (MINIMAL_VECTORS, 24, 1);
                     require(fits, "model.predefined_codebook", || {
                         format!(
                             "\"leech\" has {MINIMAL_VECTORS} codes of 24 features, not {} of {}",
@@ -191,6 +265,16 @@ impl QuantizerConfig {
                         )
                     })?;
                 }
+            }
+            QuantizerConfig::Fsq(fsq) => {
+                between(fsq.levels.len(), 1, 63, "model.levels")?;
+                for &levels in &fsq.levels {
+                    between(levels, 2, 256, "model.levels")?;
+                    require(levels.is_power_of_two(), "model.levels", || {
+                        format!("{levels} is not a power of two")
+                    })?;
+                }
+                between(self.bits_per_token(), 1, 63, "model.levels")?;
             }
         }
         Ok(())

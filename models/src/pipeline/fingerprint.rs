@@ -1,7 +1,8 @@
 //! A model's fingerprint: what must be equal for tokens of one to be decodable by another.
 
 use crate::config::{
-    BsqConfig, QuantizerConfig, TokenizerConfig, TransformPathConfig, VitConfig, VqConfig,
+    BsqConfig, FsqConfig, QuantizerConfig, TokenizerConfig, TransformPathConfig, VitConfig,
+    VqConfig,
 };
 use bsq_runtime::tensor_data::HostTensor;
 use std::collections::BTreeMap;
@@ -25,6 +26,10 @@ pub fn fingerprint_number(
     match quantizer {
         QuantizerConfig::Bsq(bsq) => hash.bsq(bsq),
         QuantizerConfig::Vq(vq) => hash.vq(vq),
+        QuantizerConfig::Fsq(FsqConfig { levels }) => {
+            hash.bytes(b"fsq");
+            hash.numbers(levels);
+        }
     }
     if let Some(TransformPathConfig { bits, steepness }) = transform {
         hash.numbers(bits);
@@ -129,6 +134,10 @@ impl Fnv {
         self.bytes(b"vq");
         self.numbers(&[vq.n_embed, vq.embed_dim]);
         self.number(u64::from(vq.l2_norm));
+        // Models of before had one.
+        if vq.codebooks > 1 {
+            self.numbers(&[vq.codebooks]);
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use super::{
     ModelFile, decode_clip_function, decode_function, encode_clip_function, encode_function,
 };
-use crate::config::QuantizerConfig;
 use crate::image_io::{ImageSize, PixelRange};
 use crate::token_grid::GridShape;
 use crate::tokenizer::Tokenizer;
@@ -221,10 +220,7 @@ impl TokenizerSession {
 
     /// The number of different tokens: indices are below it.
     pub fn index_limit(&self) -> u64 {
-        match &self.tokenizer.config().quantizer {
-            QuantizerConfig::Bsq(bsq) => 1 << bsq.embed_dim,
-            QuantizerConfig::Vq(vq) => vq.n_embed as u64,
-        }
+        self.tokenizer.config().quantizer.codes()
     }
 }
 

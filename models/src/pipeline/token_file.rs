@@ -229,7 +229,7 @@ impl Layout {
             grid: config.encoder.grid(),
             binary: match &config.quantizer {
                 QuantizerConfig::Bsq(bsq) => Some((bsq.embed_dim, bsq.embed_group_size)),
-                QuantizerConfig::Vq(_) => None,
+                QuantizerConfig::Vq(_) | QuantizerConfig::Fsq(_) => None,
             },
         }
     }

@@ -1,6 +1,6 @@
 //! Whether a prior and a tokenizer belong together.
 
-use crate::config::{PriorModelConfig, QuantizerConfig, TokenizerConfig};
+use crate::config::PriorModelConfig;
 use crate::pipeline::ModelFile;
 
 /// A prior's tokens are not of the length that the tokenizer's have.
@@ -18,20 +18,12 @@ pub struct OtherBits {
     pub bits: usize,
 }
 
-/// Bits that a token of a tokenizer takes: those of its largest index.
-pub fn token_bits(config: &TokenizerConfig) -> usize {
-    match &config.quantizer {
-        QuantizerConfig::Bsq(bsq) => bsq.embed_dim,
-        QuantizerConfig::Vq(vq) => (usize::BITS - (vq.n_embed - 1).leading_zeros()) as usize,
-    }
-}
-
 /// That a prior's tokens have as many bits as the tokenizer's.
 ///
 /// # Errors
 /// If they do not; nothing that is learned or coded would mean anything.
 pub fn check_bits(prior: &PriorModelConfig, tokenizer: &ModelFile) -> Result<(), OtherBits> {
-    let bits = token_bits(tokenizer.tokenizer.config());
+    let bits = tokenizer.tokenizer.config().quantizer.bits_per_token();
     match prior.bits == bits {
         true => Ok(()),
         false => Err(OtherBits {

@@ -62,7 +62,7 @@ mod tile;
 pub use error::PriorSessionError;
 pub use file::PriorFile;
 pub(crate) use file::TOKENIZER;
-pub use fit::{OtherBits, check_bits, token_bits};
+pub use fit::{OtherBits, check_bits};
 pub(crate) use functions::tile_loss;
 pub use functions::{
     CACHE_PREFIX, cache_specs, parameter_specs, sub_token_function, tile_function,

@@ -46,7 +46,9 @@
 pub mod bits;
 mod bsq;
 mod clips;
+mod digits;
 mod entropy;
+mod fsq;
 pub(crate) mod logit_laplace;
 mod parameters;
 mod transform_path;
@@ -59,7 +61,7 @@ pub use transform_path::TransformPath;
 pub use vit::FrameStep;
 
 use crate::config::{MaskType, QuantizerConfig, TokenizerConfig, VitConfig};
-use bsq_ir::{DType, Scope, Tensor};
+use bsq_ir::{Scope, Tensor};
 use bsq_nn::layers::{patchify, unpatchify};
 
 /// Smallest length that features are divided by.
@@ -85,7 +87,7 @@ pub struct EncoderOutput<'g> {
     pub projected: Tensor<'g>,
     /// With a linear path the companded coordinates, `[batch, tokens, coordinates]`.
     pub companded: Option<Tensor<'g>>,
-    /// The same, of unit length if the model normalises: what is quantized.
+    /// The same, of unit length if the model normalises, or bounded: what is quantized.
     pub u: Tensor<'g>,
     /// The token's index, `u64[batch, tokens]`.
     pub indices: Tensor<'g>,
@@ -185,6 +187,10 @@ impl Tokenizer {
                 let quantized = vq::quantize(config, encoded.u, rows);
                 (quantized, vq::usage_entropy(config, encoded.indices), None)
             }
+            QuantizerConfig::Fsq(config) => {
+                let quantized = fsq::quantize(config, encoded.u);
+                (quantized, fsq::usage_entropy(config, encoded.u), None)
+            }
         };
         let decoded = match (self.transform_path(), encoded.companded) {
             (Some(path), Some(companded)) => {
@@ -271,13 +277,11 @@ impl Tokenizer {
                 (features, Some(y), path.fold(y))
             }
         };
-        let l2_norm = match &self.config.quantizer {
-            QuantizerConfig::Bsq(config) => config.l2_norm,
-            QuantizerConfig::Vq(config) => config.l2_norm,
-        };
-        let u = match l2_norm {
-            true => projected.l2_normalize(SMALLEST_NORM),
-            false => projected,
+        let u = match &self.config.quantizer {
+            QuantizerConfig::Bsq(config) if config.l2_norm => projected.l2_normalize(SMALLEST_NORM),
+            QuantizerConfig::Bsq(_) => projected,
+            QuantizerConfig::Vq(config) => vq::normalised(config, projected),
+            QuantizerConfig::Fsq(config) => fsq::bounded(config, projected),
         };
         let (indices, binary) = match &self.config.quantizer {
             QuantizerConfig::Bsq(config) => {
@@ -290,10 +294,8 @@ impl Tokenizer {
                 };
                 (bsq::pack(u), Some(binary))
             }
-            QuantizerConfig::Vq(config) => {
-                let nearest = vq::nearest(config, vq::table(config, scope), u);
-                (nearest.cast(DType::U64), None)
-            }
+            QuantizerConfig::Vq(config) => (vq::nearest(config, vq::table(config, scope), u), None),
+            QuantizerConfig::Fsq(config) => (fsq::pack(config, u), None),
         };
         EncoderOutput {
             frames,
@@ -439,17 +441,18 @@ impl Tokenizer {
                 bsq::codes_of(config, bsq::unpack(indices, config.embed_dim))
             }
             QuantizerConfig::Vq(config) => vq::rows(config, vq::table(config, scope), indices),
+            QuantizerConfig::Fsq(config) => fsq::codes_of(config, indices),
         }
     }
 
     /// The same of the indices of groups of bits (`u64[batch, tokens, groups]`).
     ///
     /// # Panics
-    /// If the model is a vector quantizer, which has no groups, or the groups are not its.
+    /// If the model is another quantizer, which has no groups, or the groups are not its.
     #[track_caller]
     pub fn codes_of_groups<'g>(&self, group_indices: Tensor<'g>) -> Tensor<'g> {
         let QuantizerConfig::Bsq(config) = &self.config.quantizer else {
-            panic!("a vector quantizer has no groups of bits");
+            panic!("only binary spherical quantization has groups of bits");
         };
         let shape = group_indices.shape();
         let bits = bsq::unpack(group_indices, config.embed_group_size);

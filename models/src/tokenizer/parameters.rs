@@ -56,7 +56,7 @@ impl Tokenizer {
     pub fn is_trained(&self, name: &str) -> bool {
         match &self.config.quantizer {
             QuantizerConfig::Vq(vq) => !(vq.freeze_codebook && name == TABLE),
-            QuantizerConfig::Bsq(_) => true,
+            QuantizerConfig::Bsq(_) | QuantizerConfig::Fsq(_) => true,
         }
     }
 
@@ -138,7 +138,7 @@ impl Tokenizer {
     pub fn buffers(&self) -> Vec<(&'static str, Vec<i64>)> {
         let basis = |bits: usize| (0..bits).rev().map(|bit| 1_i64 << bit).collect();
         match &self.config.quantizer {
-            QuantizerConfig::Vq(_) => Vec::new(),
+            QuantizerConfig::Vq(_) | QuantizerConfig::Fsq(_) => Vec::new(),
             QuantizerConfig::Bsq(bsq) => {
                 let [all, group] = BUFFERS;
                 vec![

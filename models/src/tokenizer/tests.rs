@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::config::{BsqConfig, Config};
-use bsq_ir::Graph;
 use bsq_ir::autodiff::gradients;
+use bsq_ir::{DType, Graph};
 use bsq_runtime::executor::{Evaluator, Executor, Tensors};
 use bsq_runtime::tensor_data::HostTensor;
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ fn bsq_config(bits: usize, group_size: usize, entropy: &str, inv_temperature: f6
     );
     match configuration(&model, SMALL).model.quantizer {
         QuantizerConfig::Bsq(config) => config,
-        QuantizerConfig::Vq(_) => unreachable!("a binary quantizer was written"),
+        _ => unreachable!("a binary quantizer was written"),
     }
 }
 
@@ -29,7 +29,7 @@ const SMALL: &str = "image_size = [8, 16]\npatch_size = 4\nwidth = 16\nlayers = 
                      mlp_ratio = 2\ndim_ffn_output = 8";
 
 /// Runs a graph of one input `u` (`[1, tokens, width]`).
-fn run<const N: usize>(
+pub(super) fn run<const N: usize>(
     u: &[f32],
     width: usize,
     build: impl for<'g> Fn(Tensor<'g>) -> [Tensor<'g>; N],
@@ -306,6 +306,9 @@ fn decoding_tokens_gives_the_bits_of_the_whole_pass() {
         "embed_dim = 12\nembed_group_size = 3",
         vq,
         &format!("{vq}\nl2_norm = true"),
+        "quantizer = \"vq\"\nn_embed = 16\nembed_dim = 6\ncodebooks = 3",
+        "quantizer = \"vq\"\nn_embed = 16\nembed_dim = 6\ncodebooks = 3\nl2_norm = true",
+        "quantizer = \"fsq\"\nlevels = [4, 2, 8, 4]",
     ] {
         let (_, results) = small_forward(model, 2);
         assert_eq!(

@@ -181,6 +181,7 @@ fn is_large(config: &Config) -> bool {
     let quantizer = match &config.model.quantizer {
         QuantizerConfig::Bsq(bsq) => bsq.embed_group_size > 9,
         QuantizerConfig::Vq(vq) => vq.n_embed > 256 || vq.embed_dim > 64,
+        QuantizerConfig::Fsq(_) => false,
     };
     let tokens = config.model.encoder.tokens() * config.data.batch_size;
     quantizer || tokens > 128 || vit(&config.model.encoder) || vit(&config.model.decoder)

@@ -3,9 +3,8 @@
 use crate::adversarial::{STYLEGAN, against};
 use crate::{CONFIG, pictures, training};
 use bsq::config::{Config, MaskedLmConfig, MaskedLmDefaults, TransformCodecConfig};
-use bsq::data::LabelledPictures;
+use bsq::data::{LabelledPictures, LabelledSource};
 use bsq::pipeline::ModelFile;
-use bsq::prior::token_bits;
 use bsq::train::{
     FILE_NAME, Silent, TrainError, TrainOptions, TrainOutcome, TrainRun, run_masked_lm,
     run_transform_codec, run_with,
@@ -115,7 +114,7 @@ fn any_number_of_ranks_trains_a_masked_language_model_to_the_same_bytes() {
     let tokenizer = ModelFile::untrained("t", Config::from_toml(CONFIG).unwrap(), 1).unwrap();
     let config = tokenizer.tokenizer.config();
     let defaults = MaskedLmDefaults {
-        bits: token_bits(config),
+        bits: config.quantizer.bits_per_token(),
         tokens: config.encoder.tokens(),
         classes: pictures.classes.clone(),
     };
@@ -125,7 +124,13 @@ fn any_number_of_ranks_trains_a_masked_language_model_to_the_same_bytes() {
     let of_ranks = |size| {
         together(size, |out, options| {
             let run = of(training(CONFIG, folder.path(), out), config.clone());
-            run_masked_lm(&run, options, &tokenizer, &pictures, &mut Silent)
+            run_masked_lm(
+                &run,
+                options,
+                &tokenizer,
+                LabelledSource::Pictures(&pictures),
+                &mut Silent,
+            )
         })
     };
     let one = of_ranks(1);

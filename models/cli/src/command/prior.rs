@@ -7,7 +7,7 @@ use super::train::shipped_here;
 use bsq::config::{ConfigError, PriorConfig, Problem};
 use bsq::pipeline::{ModelFile, fingerprint};
 use bsq::pretrained;
-use bsq::prior::{PriorFile, token_bits};
+use bsq::prior::PriorFile;
 use clap::Args;
 use std::path::Path;
 
@@ -122,7 +122,7 @@ pub fn prior_config(name: &str, output: &Output) -> Result<PriorConfig, CliError
             ..
         }) if key == "prior.bits" => {
             let tokenizer = super::model::open(DEFAULT, None)?;
-            let bits = token_bits(tokenizer.tokenizer.config());
+            let bits = tokenizer.tokenizer.config().quantizer.bits_per_token();
             output.note(format_args!(
                 "{name}: prior.bits is left out: {bits}, those of the tokenizer {}; for another, write prior.bits",
                 tokenizer.name

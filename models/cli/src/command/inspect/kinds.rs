@@ -184,8 +184,13 @@ pub fn architecture(config: &Config) -> String {
             format!("BSQ of {} bits in {} groups", bsq.embed_dim, bsq.groups())
         }
         QuantizerConfig::Vq(vq) => {
-            format!("VQ of {} codes in {} dimensions", vq.n_embed, vq.embed_dim)
+            let codes = format!("VQ of {} codes in {} dimensions", vq.n_embed, vq.embed_dim);
+            match vq.codebooks {
+                1 => codes,
+                books => format!("{codes}, {books} codebooks"),
+            }
         }
+        QuantizerConfig::Fsq(fsq) => format!("FSQ of levels {:?}", fsq.levels),
     };
     let bits = model.quantizer.bits_per_token() as f64;
     let size = vit.image_size;
