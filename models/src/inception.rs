@@ -3,7 +3,8 @@
 //!
 //! It is torchvision's but for its pools: averages leave padding out, and the last block takes maxima.
 //! Weights are pytorch-fid's file `pt_inception-2015-12-05-6726825d.pth`, which is not part of this
-//! program. Pictures are in -1..1, resized to 299x299 pixels with two neighbours and no filter.
+//! program. Pictures are in -1..1, resized to 299x299 pixels with two neighbours and no filter. The suite of
+//! ADM (Dhariwal and Nichol, 2021) has the same weights in another graph: [`Convention`].
 
 use bsq_ir::tensor::{Init, ParameterSpec, Slide};
 use bsq_ir::{DType, Graph, Scope, Tensor};
@@ -23,7 +24,35 @@ pub const CLASSES: usize = 1008;
 /// The network: builds graphs, holds no weights. Parameters by torchvision's names:
 /// `Mixed_5b.branch1x1.conv.weight`, `Mixed_5b.branch1x1.bn.running_mean`, `fc.weight`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Inception;
+pub struct Inception {
+    pub convention: Convention,
+}
+
+/// How pictures become the network's input. Figures of one convention do not compare with the other's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Convention {
+    /// pytorch-fid's: centres of pixels are resized onto centres, 8 bits are 0 to 255 of -1..1.
+    #[default]
+    PytorchFid,
+    /// That of ADM's suite: pixel i of the result lies at `i * from / 299`, as in TensorFlow 1, and 8 bits
+    /// become `(x - 128) / 128`.
+    Adm,
+}
+
+impl Convention {
+    /// Pictures in -1..1 as the network sees them.
+    fn input(self, pictures: Tensor<'_>) -> Tensor<'_> {
+        let sides = [SIDE, SIDE];
+        match self {
+            Convention::PytorchFid => resize(pictures, &sides, Interpolation::Linear),
+            Convention::Adm => {
+                let bytes = (pictures + 1.0) * 127.5;
+                let resized = resize(bytes, &sides, Interpolation::LinearCorner);
+                (resized - 128.0) * (1.0 / 128.0)
+            }
+        }
+    }
+}
 
 /// What the network sees in pictures.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +88,7 @@ impl Inception {
     /// If the scope has these parameters already.
     #[track_caller]
     pub fn forward<'g>(&self, scope: &Scope<'g>, pictures: Tensor<'g>) -> Seen<'g> {
-        let mut x = resize(pictures, &[SIDE, SIDE], Interpolation::Linear);
+        let mut x = self.convention.input(pictures);
         for (name, layer) in [
             ("Conv2d_1a_3x3", (32, [3, 3], 2, [0, 0])),
             ("Conv2d_2a_3x3", (32, [3, 3], 1, [0, 0])),
@@ -304,7 +333,7 @@ mod tests {
     /// torchvision's 21,785,568 without classes, and the file's last layer.
     #[test]
     fn the_network_has_the_parameters_of_the_file() {
-        let specs = Inception.parameters();
+        let specs = Inception::default().parameters();
         let trained = specs.iter().filter(|spec| !spec.name.contains("running"));
         let count: usize = trained.map(|spec| spec.ty.shape.elements()).sum();
         assert_eq!(count, 21_785_568 + FEATURES * CLASSES + CLASSES);

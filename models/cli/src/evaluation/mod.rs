@@ -4,10 +4,13 @@
 //! cut out. Figures compare the original with the reconstruction as it is, not rounded to 8 bits.
 
 mod page;
+mod samples;
+mod seen;
 mod sets;
 
 pub(crate) use page::columns;
 pub use page::html_page;
+pub use samples::compare_samples;
 pub use sets::{SetFigures, Sets};
 
 use bsq::image_io::resize::{Filter, resize_and_center_crop};

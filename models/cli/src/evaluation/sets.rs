@@ -1,24 +1,20 @@
 //! Figures of all pictures together: FID, inception score, precision and recall.
 
+use super::seen::{InceptionSession, Seen};
 use super::{EvaluationError, Pair};
-use bsq::inception::{FEATURES, Inception};
+use bsq::inception::{CLASSES, Convention, FEATURES};
 use bsq::metrics::sets::{FeatureStatistics, frechet_distance, inception_score, precision_recall};
 use bsq::pipeline::CompileOptions;
-use bsq_ir::{DType, Graph, Scope};
-use bsq_runtime::{HostTensor, Session, compile};
 use std::path::Path;
 
 /// Neighbours that make a ball.
-const NEIGHBOURS: usize = 3;
+pub(super) const NEIGHBOURS: usize = 3;
 
-/// What pytorch-fid's Inception sees in originals and reconstructions.
+/// What Inception sees in originals and reconstructions.
 pub struct Sets {
-    session: Session,
-    side: usize,
-    originals: Vec<f32>,
-    reconstructions: Vec<f32>,
-    probabilities: Vec<f64>,
-    classes: usize,
+    network: InceptionSession,
+    originals: Seen,
+    reconstructions: Seen,
 }
 
 /// Figures of two sets.
@@ -39,71 +35,69 @@ impl Sets {
     /// If the weights cannot be read.
     pub fn new(
         weights: &Path,
+        convention: Convention,
         side: usize,
         options: &CompileOptions,
     ) -> Result<Sets, EvaluationError> {
-        let graph = Graph::new();
-        let pictures = graph.input("pictures", DType::F32, [2, 3, side, side]);
-        let seen = Inception.forward(&Scope::root(&graph), pictures);
-        let outputs = [
-            ("features", seen.features),
-            ("probabilities", seen.probabilities),
-        ];
-        let function = graph.function(outputs.map(|(name, tensor)| (name, tensor.id())), []);
-        let mut parameters = Inception.load(weights)?;
-        let known = |name: &str| function.parameters().any(|(_, own, _)| own == name);
-        parameters.retain(|name, _| known(name));
         Ok(Sets {
-            session: compile(&function, options)?.bind(parameters)?,
-            side,
-            originals: Vec::new(),
-            reconstructions: Vec::new(),
-            probabilities: Vec::new(),
-            classes: bsq::inception::CLASSES,
+            network: InceptionSession::new(weights, convention, [1, side, side], options)?,
+            originals: Seen::default(),
+            reconstructions: Seen::default(),
         })
     }
 
     /// # Errors
     /// If the network cannot be run.
     pub fn add(&mut self, pair: &Pair) -> Result<(), EvaluationError> {
-        let both = pair.planes.concat();
-        let pictures = HostTensor::from_slice([2, 3, self.side, self.side], &both)?;
-        let outputs = self.session.run(&[("pictures", &pictures)])?;
-        let features = outputs["features"].as_slice::<f32>()?;
-        self.originals.extend(&features[..FEATURES]);
-        self.reconstructions.extend(&features[FEATURES..]);
-        let probabilities = outputs["probabilities"].as_slice::<f32>()?;
-        self.probabilities
-            .extend(probabilities[self.classes..].iter().map(|&p| f64::from(p)));
-        Ok(())
+        let [original, reconstruction] = &pair.planes;
+        self.network.look(original, 1, &mut self.originals)?;
+        self.network
+            .look(reconstruction, 1, &mut self.reconstructions)
     }
 
     /// The statistics of the originals; none of fewer than two.
     pub fn statistics(&self) -> Option<FeatureStatistics> {
-        let enough = self.originals.len() >= 2 * FEATURES;
-        enough.then(|| FeatureStatistics::of(&self.originals, FEATURES))
+        statistics_of(&self.originals)
     }
 
     /// Against `reference`, or against the originals.
     pub fn figures(&self, reference: Option<&FeatureStatistics>) -> SetFigures {
-        let count = self.originals.len() / FEATURES;
         let own = self.statistics();
-        let fid = reference
-            .or(own.as_ref())
-            .filter(|_| count >= 2)
-            .map(|reference| {
-                let found = FeatureStatistics::of(&self.reconstructions, FEATURES);
-                frechet_distance(reference, &found)
-            });
-        let shares = (count > NEIGHBOURS).then(|| {
-            precision_recall(&self.originals, &self.reconstructions, FEATURES, NEIGHBOURS)
-        });
+        let found = statistics_of(&self.reconstructions);
+        let fid = reference.or(own.as_ref()).zip(found.as_ref());
         SetFigures {
-            fid,
-            inception_score: (count > 0)
-                .then(|| inception_score(&self.probabilities, self.classes, 1).mean),
-            precision: shares.as_ref().map(|shares| shares.precision),
-            recall: shares.as_ref().map(|shares| shares.recall),
+            fid: fid.map(|(reference, found)| frechet_distance(reference, found)),
+            inception_score: self.reconstructions.score(),
+            ..shares(&self.originals, &self.reconstructions)
         }
+    }
+}
+
+/// Those of pictures that Inception has seen; none of fewer than two.
+pub(super) fn statistics_of(seen: &Seen) -> Option<FeatureStatistics> {
+    let enough = seen.features.len() >= 2 * FEATURES;
+    enough.then(|| FeatureStatistics::of(&seen.features, FEATURES))
+}
+
+/// Precision and recall alone.
+pub(super) fn shares(reference: &Seen, found: &Seen) -> SetFigures {
+    let enough = |seen: &Seen| seen.features.len() / FEATURES > NEIGHBOURS;
+    let shares = (enough(reference) && enough(found)).then(|| {
+        let (reference, found) = (&reference.features, &found.features);
+        precision_recall(reference, found, FEATURES, NEIGHBOURS)
+    });
+    SetFigures {
+        fid: None,
+        inception_score: None,
+        precision: shares.as_ref().map(|shares| shares.precision),
+        recall: shares.as_ref().map(|shares| shares.recall),
+    }
+}
+
+impl Seen {
+    /// The inception score of all pictures as one part; none of no pictures.
+    fn score(&self) -> Option<f64> {
+        let any = !self.probabilities.is_empty();
+        any.then(|| inception_score(&self.probabilities, CLASSES, 1).mean)
     }
 }

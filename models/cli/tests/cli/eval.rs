@@ -1,7 +1,15 @@
 //! `bsq eval`: figures of a folder.
 
-use super::common::Bench;
+use super::common::{Bench, noise};
+use bsq::image_io::{Picture, crop};
+use bsq::inception::Inception;
+use bsq::metrics::sets::write_pictures;
+use bsq_ir::philox::random_word;
+use bsq_runtime::HostTensor;
+use bsq_runtime::checkpoint::safetensors;
+use bsq_runtime::executor::Tensors;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 
 fn bench() -> Bench {
@@ -67,4 +75,74 @@ fn what_needs_weights_says_so() {
         );
     }
     bench.refused(&["eval", "--data", "nowhere"], &["nowhere"]);
+}
+
+/// Weights that mean nothing: figures of equal sets are known without any that do.
+fn random_inception(bench: &Bench) {
+    let mut weights = Tensors::new();
+    for (number, spec) in Inception::default().parameters().into_iter().enumerate() {
+        let count = spec.ty.shape.elements();
+        let fan_in = (count / spec.ty.shape[0]).max(1) as f32;
+        let value = |i| random_word(number as u64, 0, i) as f32 / 2.0_f32.powi(31) - 1.0;
+        let values: Vec<f32> = match spec.name.ends_with("running_var") {
+            true => vec![1.0; count],
+            false => (0..count as u64)
+                .map(|i| value(i) * (3.0 / fan_in).sqrt())
+                .collect(),
+        };
+        let tensor = HostTensor::from_slice(&spec.ty.shape[..], &values).unwrap();
+        weights.insert(spec.name, tensor);
+    }
+    let path = bench.path("inception.safetensors");
+    safetensors::save(&path, &weights, &BTreeMap::new()).unwrap();
+}
+
+#[test]
+fn samples_are_measured_against_a_reference_of_adms_suite() {
+    let bench = Bench::new();
+    random_inception(&bench);
+    let pictures = |first: usize| -> Vec<Picture> {
+        (first..first + 9)
+            .map(|i| noise(24 + i, 30 + i))
+            .map(|p| crop(&p, 0, 0, 20, 16))
+            .collect()
+    };
+    write_pictures(&pictures(0), &bench.path("samples.npz")).unwrap();
+    write_pictures(&pictures(20), &bench.path("others.npz")).unwrap();
+    let eval = |reference: &str, more: &[&str]| -> Value {
+        let own = [
+            "eval",
+            "--samples",
+            "samples.npz",
+            "--inception",
+            "inception.safetensors",
+        ];
+        let own = [&own[..], &["--json", "--reference", reference], more].concat();
+        serde_json::from_str(&bench.good(&own).stdout).unwrap()
+    };
+    let same = eval("samples.npz", &[]);
+    assert_eq!(
+        (&same["pictures"], &same["reference_pictures"]),
+        (&9.into(), &9.into())
+    );
+    let sets = &same["sets"];
+    // Features of weights that mean nothing are small, and so are distances of other sets.
+    assert!(sets["fid"].as_f64().unwrap().abs() < 1e-9, "{sets}");
+    assert_eq!(
+        (&sets["precision"], &sets["recall"]),
+        (&1.0.into(), &1.0.into())
+    );
+    let other = eval("others.npz", &["--convention", "adm"]);
+    assert!(other["sets"]["fid"].as_f64().unwrap() > 1e-8, "{other}");
+
+    fs::write(bench.path("text.npz"), "no archive").unwrap();
+    let own = [
+        "eval",
+        "--samples",
+        "text.npz",
+        "--reference",
+        "samples.npz",
+    ];
+    let own = [&own[..], &["--inception", "inception.safetensors"]].concat();
+    bench.refused(&own, &["text.npz: no .npz file"]);
 }

@@ -17,7 +17,7 @@ mod statistics;
 
 pub use frechet::frechet_distance;
 pub use inception_score::{InceptionScore, inception_score, inception_score_of_parts};
-pub use npz::{NpzError, write_pictures};
+pub use npz::{NpzError, NpzPictures, write_pictures};
 pub use precision_recall::{PrecisionRecall, precision_recall};
 pub use statistics::FeatureStatistics;
 

@@ -25,48 +25,115 @@ pub enum NpzError {
     Content { path: PathBuf, reason: String },
 }
 
+/// The bytes of an array in a file, if it has it.
+fn array(path: &Path, name: &str) -> Result<Option<Vec<u8>>, NpzError> {
+    let io = |error| NpzError::Io {
+        path: path.into(),
+        error,
+    };
+    let zip = |error| NpzError::Zip {
+        path: path.into(),
+        error,
+    };
+    let mut archive = zip::ZipArchive::new(File::open(path).map_err(io)?).map_err(zip)?;
+    let mut entry = match archive.by_name(&format!("{name}.npy")) {
+        Err(ZipError::FileNotFound) => return Ok(None),
+        entry => entry.map_err(zip)?,
+    };
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes).map_err(io)?;
+    Ok(Some(bytes))
+}
+
+fn content(path: &Path, reason: impl Into<String>) -> NpzError {
+    NpzError::Content {
+        path: path.into(),
+        reason: reason.into(),
+    }
+}
+
+/// Pictures of one size in a file of ADM's suite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NpzPictures {
+    /// How many, their height, and their width.
+    pub shape: [usize; 3],
+    /// `u8[count, height, width, 3]`.
+    pub bytes: Vec<u8>,
+}
+
+impl NpzPictures {
+    /// Reads `arr_0`, `u8[count, height, width, 3]`; none if there is no such array.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or the array is of another type or shape.
+    pub fn read(path: &Path) -> Result<Option<NpzPictures>, NpzError> {
+        let Some(bytes) = array(path, "arr_0")? else {
+            return Ok(None);
+        };
+        let wrong = |found: String| {
+            content(
+                path,
+                format!("`arr_0` is {found}, not u8[count, height, width, 3]"),
+            )
+        };
+        let file = npyz::NpyFile::new(&bytes[..])
+            .map_err(|error| content(path, format!("`arr_0`: {error}")))?;
+        let shape = file.shape().to_vec();
+        let dtype = file.dtype().descr();
+        let &[count, height, width, 3] = &shape[..] else {
+            return Err(wrong(format!("{shape:?}")));
+        };
+        if file.order() != npyz::Order::C
+            || dtype.trim_matches(|c: char| "|\'\"".contains(c)) != "u1"
+        {
+            return Err(wrong(dtype));
+        }
+        let bytes = file
+            .into_vec::<u8>()
+            .map_err(|error| content(path, format!("`arr_0`: {error}")))?;
+        let shape = [count, height, width].map(|side| side as usize);
+        Ok(Some(NpzPictures { shape, bytes }))
+    }
+}
+
 impl FeatureStatistics {
     /// Reads `mu` and `sigma`, of `f32` or `f64`, and ignores what is beside them.
     ///
     /// # Errors
     /// If the file cannot be read, or has not these arrays.
     pub fn read(path: &Path) -> Result<FeatureStatistics, NpzError> {
-        let io = |error| NpzError::Io {
-            path: path.into(),
-            error,
+        match FeatureStatistics::read_if_there(path)? {
+            Some(statistics) => Ok(statistics),
+            None => Err(content(
+                path,
+                "has no arrays `mu` and `sigma`, which statistics are",
+            )),
+        }
+    }
+
+    /// The same; none if there are neither.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or the arrays are no statistics.
+    pub fn read_if_there(path: &Path) -> Result<Option<FeatureStatistics>, NpzError> {
+        let (Some(mean), Some(covariance)) = (array(path, "mu")?, array(path, "sigma")?) else {
+            return Ok(None);
         };
-        let zip = |error| NpzError::Zip {
-            path: path.into(),
-            error,
+        let read = |name: &str, bytes: Vec<u8>| {
+            numbers(&bytes).map_err(|reason| content(path, format!("`{name}`: {reason}")))
         };
-        let content = |reason: String| NpzError::Content {
-            path: path.into(),
-            reason,
-        };
-        let mut archive = zip::ZipArchive::new(File::open(path).map_err(io)?).map_err(zip)?;
-        let mut array = |name: &str| {
-            let mut entry =
-                archive
-                    .by_name(&format!("{name}.npy"))
-                    .map_err(|error| match error {
-                        ZipError::FileNotFound => content(format!(
-                            "has no array `{name}`: statistics are `mu` and `sigma`"
-                        )),
-                        error => zip(error),
-                    })?;
-            let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes).map_err(io)?;
-            numbers(&bytes).map_err(|reason| content(format!("`{name}`: {reason}")))
-        };
-        let (mean, mean_shape) = array("mu")?;
-        let (covariance, shape) = array("sigma")?;
+        let (mean, mean_shape) = read("mu", mean)?;
+        let (covariance, shape) = read("sigma", covariance)?;
         let features = mean.len() as u64;
         if mean_shape != [features] || shape != [features; 2] || features == 0 {
-            return Err(content(format!(
-                "`mu` {mean_shape:?} and `sigma` {shape:?} are no mean [n] and covariance [n, n]"
-            )));
+            return Err(content(
+                path,
+                format!(
+                    "`mu` {mean_shape:?} and `sigma` {shape:?} are no mean [n] and covariance [n, n]"
+                ),
+            ));
         }
-        Ok(FeatureStatistics { mean, covariance })
+        Ok(Some(FeatureStatistics { mean, covariance }))
     }
 
     /// Writes `mu` and `sigma` as `f64`.

@@ -1,21 +1,24 @@
-//! `bsq eval`: how well a tokenizer reconstructs the pictures of a folder.
+//! `bsq eval`: how well a tokenizer reconstructs the pictures of a folder, or how good samples are.
 
-use super::Verdict;
-use super::device::DeviceArgument;
-use super::error::CliError;
-use super::failures::Failures;
-use super::model::ModelArgument;
-use super::output::Output;
-use super::progress::Progress;
+mod samples;
+
+use crate::command::Verdict;
+use crate::command::device::DeviceArgument;
+use crate::command::error::CliError;
+use crate::command::failures::Failures;
+use crate::command::model::ModelArgument;
+use crate::command::output::Output;
+use crate::command::progress::Progress;
 use crate::evaluation::{
     Evaluation, Pair, PictureFigures, SetFigures, Sets, columns, html_page, spread,
 };
 use bsq::data::list_folder;
+use bsq::inception::Convention;
 use bsq::metrics::sets::FeatureStatistics;
 use bsq_runtime::CompileOptions;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Pictures of which the page shows original and reconstruction.
 const WORST: usize = 12;
@@ -32,19 +35,27 @@ is, not rounded to 8 bits. PSNR and SSIM are always there, MS-SSIM for models of
 LPIPS (AlexNet) with --lpips; FID, the inception score, precision and recall (k = 3, against the \
 originals) with --inception, the weights of pytorch-fid. Sets of different sizes do not compare.
 
-Statistics of features are read and written as pytorch-fid's .npz files.")]
+Statistics of features are read and written as pytorch-fid's .npz files. --samples measures pictures that \
+were generated instead (`bsq generate --npz`), against a reference of ADM's suite: FID against its `mu` and \
+`sigma`, the inception score in parts of 5,000, precision and recall against its pictures, `arr_0`. \
+Figures of papers in that suite's convention need --convention adm.")]
 #[command(after_long_help = "\
 Examples:
   bsq eval --model default --data photos
   bsq eval --model run --data val --metrics psnr,lpips --lpips alex.pth --html page.html
   bsq eval --model run --data val --inception pt_inception-2015-12-05-6726825d.pth \\
-           --reference val_statistics.npz --json")]
+           --reference val_statistics.npz --json
+  bsq eval --samples samples.npz --reference VIRTUAL_imagenet128_labeled.npz --convention adm \\
+           --inception pt_inception-2015-12-05-6726825d.pth")]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArgument,
     /// Folder of pictures, searched to the bottom
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "samples")]
+    data: Option<PathBuf>,
+    /// Generated pictures to measure instead: `arr_0`, `u8[count, height, width, 3]`
+    #[arg(long, value_name = "FILE.npz", requires = "reference", conflicts_with_all = ["data", "lpips", "html", "save_statistics"])]
+    samples: Option<PathBuf>,
     /// What to measure [default: what the given weights allow]
     #[arg(long, value_name = "METRIC,..", value_delimiter = ',')]
     metrics: Vec<Metric>,
@@ -55,7 +66,15 @@ pub struct Arguments {
     /// Weights of FID's Inception: pytorch-fid's file
     #[arg(long, value_name = "FILE")]
     inception: Option<PathBuf>,
-    /// Statistics to take the distance to, instead of the originals' own
+    /// How Inception is given pictures
+    #[arg(
+        long,
+        value_enum,
+        default_value = "pytorch-fid",
+        requires = "inception"
+    )]
+    convention: ConventionArgument,
+    /// Statistics to take the distance to, instead of the originals' own; with --samples also pictures
     #[arg(long, value_name = "FILE.npz", requires = "inception")]
     reference: Option<PathBuf>,
     /// Write the originals' statistics
@@ -69,6 +88,24 @@ pub struct Arguments {
     html: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgument,
+}
+
+/// How Inception is given pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ConventionArgument {
+    /// As pytorch-fid does
+    PytorchFid,
+    /// As the suite of ADM does, in TensorFlow
+    Adm,
+}
+
+impl ConventionArgument {
+    fn get(self) -> Convention {
+        match self {
+            ConventionArgument::PytorchFid => Convention::PytorchFid,
+            ConventionArgument::Adm => Convention::Adm,
+        }
+    }
 }
 
 /// A figure.
@@ -126,6 +163,9 @@ impl Arguments {
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    if let Some(samples) = &arguments.samples {
+        return samples::run(samples, &arguments, output);
+    }
     arguments.check()?;
     let reference = arguments
         .reference
@@ -155,10 +195,17 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let of_sets = [Metric::Fid, Metric::Is, Metric::PrecisionRecall];
     let wanted = of_sets.into_iter().any(|metric| arguments.wants(metric));
     let weights = arguments.inception.as_deref().filter(|_| wanted);
-    let sets = weights.map(|weights| Sets::new(weights, evaluation.side(), &options));
+    let sets = weights.map(|weights| {
+        Sets::new(
+            weights,
+            arguments.convention.get(),
+            evaluation.side(),
+            &options,
+        )
+    });
     let mut sets = sets.transpose()?;
 
-    let listing = list_folder(&arguments.data)?;
+    let listing = list_folder(arguments.data.as_deref().unwrap_or(Path::new("")))?;
     listing.notices.iter().for_each(|line| output.note(line));
     let progress = Progress::new("measuring", "pictures", listing.paths.len());
     let mut failures = Failures::default();
@@ -259,7 +306,13 @@ fn say(
             ))?;
         }
     }
-    let Some(sets) = sets else { return Ok(()) };
+    match sets {
+        Some(sets) => say_sets(sets, arguments, output),
+        None => Ok(()),
+    }
+}
+
+fn say_sets(sets: &SetFigures, arguments: &Arguments, output: &Output) -> Result<(), CliError> {
     for (metric, name, value) in [
         (Metric::Fid, "FID", sets.fid),
         (Metric::Is, "inception score", sets.inception_score),
