@@ -5,11 +5,12 @@
 //! pass. After a change that is meant, `BSQ_BLESS=1 cargo test -p bsq-tests --test ptx_assembled`
 //! writes the table of kernels anew.
 
-use bsq::config::{Config, PriorConfig};
+use bsq::config::{Config, MaskedLmConfig, PriorConfig};
+use bsq::masked_lm::{MaskedLm, probabilities_function};
 use bsq::pipeline::{decode_function, encode_function};
 use bsq::prior::{PriorModel, sub_token_function, tile_function, wavefront_function};
 use bsq::tokenizer::Tokenizer;
-use bsq::train::{StepProgram, prior_step_function};
+use bsq::train::{StepProgram, masked_lm_step_function, prior_step_function};
 use bsq_codegen::ptx::cost::{Device, KernelCost};
 use bsq_ir::Function;
 use bsq_ptx_interpreter::ptxas::{Assembled, Ptxas};
@@ -167,6 +168,23 @@ fn add_prior(kernels: &mut Kernels, path: &Path, train: bool) {
     }
 }
 
+/// A sampler's step with guidance, in f32 and tf32, and the training step.
+fn add_masked_lm(kernels: &mut Kernels, path: &Path) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut config = MaskedLmConfig::from_toml(&text).unwrap();
+    let name = path.file_name().unwrap().to_string_lossy();
+    let model = MaskedLm::new(&config.masked_lm);
+    config.data.batch_size = 2;
+    for (format, precision, tf32) in &FORMATS[..2] {
+        let sampling = options(*precision, *tf32, true);
+        let function = probabilities_function(&model, 2, true);
+        kernels.add(&format!("{name} sampling {format}"), &function, &sampling);
+        let training = options(*precision, *tf32, config.train.exact);
+        let function = masked_lm_step_function(&config);
+        kernels.add(&format!("{name} training {format}"), &function, &training);
+    }
+}
+
 #[test]
 fn every_kernel_is_assembled_without_spilling() {
     let Some(ptxas) = Ptxas::find_or_skip() else {
@@ -177,6 +195,7 @@ fn every_kernel_is_assembled_without_spilling() {
     add_all_bytes(&mut kernels, &configs().join("default-1.toml"));
     add_prior(&mut kernels, &configs().join("prior.toml"), true);
     add_prior(&mut kernels, &configs().join("prior_paper.toml"), false);
+    add_masked_lm(&mut kernels, &configs().join("masked_lm_paper.toml"));
     let mut reference: Vec<PathBuf> = std::fs::read_dir(configs().join("reference"))
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -7,7 +7,7 @@ use super::{
     optimizer::{LrSchedule, OptimizerConfig},
     section::{Section, choices, refuse_unknown, section},
     training::{DataConfig, Initialisation, TrainConfig},
-    tree::{self, Table},
+    tree::{self, Node, Table, Value},
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -39,8 +39,8 @@ section! {
         bits: usize,
         /// Tokens of a picture.
         tokens: usize,
-        /// Names of the classes, in the order of their numbers. Without any the model is
-        /// unconditional.
+        /// Names of the classes, in the order of their numbers; a number stands for so many, which are
+        /// called 0, 1, 2 and so on. Without any the model is unconditional.
         classes: Vec<String> = Vec::new(),
         /// Sub-tokens of a token, of bits / groups bits each; divides bits.
         groups: usize = 2,
@@ -62,6 +62,9 @@ section! {
         loss_on_known: bool = false,
         /// Share of pictures that are seen without their class, for guidance.
         class_dropout: f64 = 0.2,
+        /// Share of features that training sets to 0: of the embedded tokens, and of what attention and
+        /// MLPs add. What attention is paid to is not dropped.
+        dropout: f64 = 0.0,
     }
 }
 
@@ -122,6 +125,7 @@ impl MaskedLmModelConfig {
         })?;
         between(lm.mlp_width(), 1, 1 << 16, "masked_lm.mlp_ratio")?;
         below_one(lm.label_smoothing, "masked_lm.label_smoothing")?;
+        below_one(lm.dropout, "masked_lm.dropout")?;
         require(
             (0.0..=1.0).contains(&lm.class_dropout),
             "masked_lm.class_dropout",
@@ -226,6 +230,7 @@ impl MaskedLmConfig {
                 }
             }
         }
+        number_classes(&mut section);
         let mut masked_lm = MaskedLmModelConfig::read(section, "masked_lm")?;
         if let (Some(defaults), false) = (defaults, names_classes) {
             masked_lm.classes = defaults.classes.clone();
@@ -272,9 +277,35 @@ impl MaskedLmConfig {
     }
 }
 
+/// `classes = 3` as `classes = ["0", "1", "2"]`.
+fn number_classes(section: &mut Table) {
+    let mut entries = section.entries.iter_mut();
+    let Some(entry) = entries.find(|entry| entry.key == "classes") else {
+        return;
+    };
+    let line = entry.node.line;
+    if let Value::Scalar(text) = &entry.node.value
+        && let Ok(count) = text.parse()
+    {
+        let name = |class: u16| Node {
+            value: Value::Scalar(class.to_string()),
+            line,
+        };
+        entry.node.value = Value::List((0..count).map(name).collect());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn classes_without_names_are_numbered() {
+        let config = MaskedLmConfig::from_toml(&format!("{SIZES}classes = 3\n")).unwrap();
+        assert_eq!(config.masked_lm.classes, ["0", "1", "2"]);
+        let message = MaskedLmConfig::from_toml(&format!("{SIZES}classes = -3\n")).unwrap_err();
+        assert!(message.to_string().contains("classes"), "{message}");
+    }
 
     const SIZES: &str = "[masked_lm]\nbits = 18\ntokens = 4\nlayers = 1\nwidth = 24\nheads = 3\n";
 
@@ -290,6 +321,7 @@ mod tests {
             ("masking = \"pixel\"", "\"sub-token\" or \"token\""),
             ("label_smoothing = 1.0", "masked_lm.label_smoothing"),
             ("class_dropout = 1.5", "masked_lm.class_dropout"),
+            ("dropout = 1.0", "masked_lm.dropout"),
             ("group = 2", "did you mean"),
             ("[data]\nuse_hflip = true", "use_hflip"),
             ("[train]\ninit = \"transform-coder\"", "train.init"),

@@ -1,7 +1,7 @@
 //! The configurations that ship inside the program.
 
 /// Names of the configurations that ship, and their files.
-const SHIPPED: [(&str, &str); 10] = [
+const SHIPPED: [(&str, &str); 11] = [
     ("default", include_str!("../../configs/default.toml")),
     (
         "default_ms_ssim",
@@ -20,6 +20,10 @@ const SHIPPED: [(&str, &str); 10] = [
     (
         "fashion_masked_lm",
         include_str!("../../configs/fashion_masked_lm.toml"),
+    ),
+    (
+        "masked_lm_paper",
+        include_str!("../../configs/masked_lm_paper.toml"),
     ),
 ];
 

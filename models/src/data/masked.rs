@@ -1,93 +1,12 @@
 //! Masked tokens to train a masked language model on, as a pure function of the step.
 
+use super::LabelledTokens;
 use super::draw::{Draw, Purpose};
-use super::{DataError, LabelledPictures};
-use crate::config::{DataConfig, ImageSize, MaskedLmConfig, Masking};
-use crate::image_io::resize::{resize_shorter_side, size_for_shorter_side};
-use crate::image_io::{Picture, append_planar, center_crop, pad_with_black};
+use crate::config::{MaskedLmConfig, Masking};
 use crate::masked_lm::sub_tokens_of;
-use crate::pipeline::{CompileOptions, ModelFile, TokenizerSession};
 use bsq_nn::BoxError;
 use bsq_nn::data::{Batches, DataFingerprint, EpochOrders};
 use std::sync::{Mutex, PoisonError};
-
-/// The tokens of labelled pictures.
-#[derive(Debug)]
-pub struct LabelledTokens {
-    /// Indices, as many for each picture as a window of the tokenizer has.
-    pub tokens: Vec<Vec<u64>>,
-    /// The class of each picture.
-    pub labels: Vec<usize>,
-    pub classes: Vec<String>,
-    fingerprint: DataFingerprint,
-    notices: Vec<String>,
-    broken: usize,
-}
-
-/// A picture as one window of a tokenizer: padded, its shorter side resized, its middle.
-pub fn as_window(picture: &Picture, config: &DataConfig, size: ImageSize) -> Picture {
-    let padded = pad_with_black(picture, config.pad);
-    let whole = |side: usize| {
-        let (width, height) = size_for_shorter_side(padded.width, padded.height, side);
-        width >= size.width && height >= size.height
-    };
-    let shortest = size.width.min(size.height);
-    let side = (shortest..).find(|&side| whole(side)).unwrap_or(shortest);
-    let resized = resize_shorter_side(&padded, side, config.resize_filter);
-    center_crop(&resized, size.width, size.height)
-}
-
-impl LabelledTokens {
-    /// Every picture as one window through a tokenizer. Pictures that cannot be decoded are left
-    /// out with a notice.
-    ///
-    /// # Errors
-    /// If the tokenizer cannot be run.
-    pub fn of(
-        pictures: &LabelledPictures,
-        config: &DataConfig,
-        tokenizer: &ModelFile,
-        threads: usize,
-    ) -> Result<LabelledTokens, DataError> {
-        let options = CompileOptions {
-            threads,
-            ..CompileOptions::default()
-        };
-        let mut session = TokenizerSession::new(tokenizer, options);
-        let (size, range) = (session.window_size(), tokenizer.config.data.pixel_range());
-        let mut result = LabelledTokens {
-            tokens: Vec::new(),
-            labels: Vec::new(),
-            classes: pictures.classes.clone(),
-            fingerprint: pictures.fingerprint(),
-            notices: pictures.notices.clone(),
-            broken: 0,
-        };
-        let all: Vec<usize> = (0..pictures.count()).collect();
-        for some in all.chunks(session.batch_limit()) {
-            let mut windows = Vec::with_capacity(some.len() * session.values_per_window());
-            for &index in some {
-                match pictures.picture(index) {
-                    Ok(picture) => {
-                        append_planar(&as_window(&picture, config, size), range, &mut windows);
-                        result.labels.push(pictures.labels[index]);
-                    }
-                    Err(error) => {
-                        result.notices.push(format!("{error}: left out"));
-                        result.broken += 1;
-                    }
-                }
-            }
-            let indices = session.encode(&windows)?;
-            let each = indices.chunks_exact(session.tokens_per_window());
-            result.tokens.extend(each.map(<[u64]>::to_vec));
-        }
-        match result.tokens.is_empty() {
-            true => Err(DataError::NoTokens),
-            false => Ok(result),
-        }
-    }
-}
 
 /// The pictures of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]

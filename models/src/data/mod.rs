@@ -24,6 +24,7 @@ mod fingerprint;
 mod folder;
 mod idx;
 mod labelled;
+mod labelled_tokens;
 mod masked;
 mod predicted;
 mod split;
@@ -36,7 +37,8 @@ pub use dataset::{Batch, Dataset};
 pub(crate) use draw::{Draw, Purpose};
 pub use folder::{Listing, list_folder, list_images};
 pub use labelled::LabelledPictures;
-pub use masked::{LabelledTokens, MaskedBatch, MaskedDataset, as_window};
+pub use labelled_tokens::{LabelledSource, LabelledTokens, as_window};
+pub use masked::{MaskedBatch, MaskedDataset};
 pub use predicted::{PredictedBatch, PredictedError, PredictedFrames};
 pub use split::held_out_pictures;
 pub use tokens::{TokenBatch, TokenDataset};
@@ -126,6 +128,14 @@ pub enum DataError {
     NoClass {
         /// The picture.
         path: PathBuf,
+    },
+    /// A token file cannot be those of one class.
+    #[error("{path}: {reason}", path = path.display())]
+    TokensOfClass {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// There are no tokens to train on.
     #[error("the token files hold no pictures")]

@@ -127,6 +127,7 @@ impl MaskedLmFile {
             label_smoothing: _,
             loss_on_known: _,
             class_dropout: _,
+            dropout: _,
         } = self.model.config();
         hash.bytes(b"masked lm");
         hash.numbers(&[*bits, *tokens, classes.len(), *groups]);

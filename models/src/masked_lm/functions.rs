@@ -3,6 +3,7 @@
 use super::MaskedLm;
 use bsq_ir::tensor::ParameterSpec;
 use bsq_ir::{DType, Function, Graph, Scope, Shape, Tensor};
+use bsq_nn::layers::Dropout;
 
 /// Inputs `tokens` (`i32[batch, N, G]`) and `classes` (`i32[batch]`) to `probabilities`
 /// (`f32[batch, N, G, V]`).
@@ -52,12 +53,21 @@ fn sampling_logits<'g>(
     without + (with_class - without) * (strength + 1.0)
 }
 
-/// The loss of a batch, `f32[]`, of inputs `tokens`, `classes` and `targets` (`i32[batch, N, G]`).
+/// Inputs of a training with dropout, `u64[]` both: a seed, and a number that is another for each batch.
+pub(crate) const DROPOUT: [&str; 2] = ["dropout_key", "dropout_counter"];
+
+/// The loss of a batch, `f32[]`, of inputs `tokens`, `classes` and `targets` (`i32[batch, N, G]`), and
+/// those of [`DROPOUT`] if the model has any.
 pub(crate) fn batch_loss<'g>(model: &MaskedLm, scope: &Scope<'g>, batch: usize) -> Tensor<'g> {
     let g = scope.graph();
     let [tokens, classes] = inputs(model, g, batch);
     let targets = g.input("targets", DType::I32, sub_token_shape(model, batch));
-    let logits = model.forward(scope, tokens, classes).logits;
+    let dropout = (model.config().dropout > 0.0).then(|| {
+        let [key, counter] = DROPOUT.map(|name| g.input(name, DType::U64, Shape::scalar()));
+        Dropout::new(model.config().dropout, key, counter)
+    });
+    let outputs = model.forward_dropping(scope, tokens, classes, dropout);
+    let logits = outputs.logits;
     let losses = model.loss_per_sequence(&logits, tokens, targets);
     losses.mean(..)
 }

@@ -50,7 +50,7 @@ mod sub_tokens;
 pub use error::MaskedLmError;
 pub use file::MaskedLmFile;
 pub(crate) use file::TOKENIZER;
-pub(crate) use functions::batch_loss;
+pub(crate) use functions::{DROPOUT, batch_loss};
 pub use functions::{guided_logits_function, parameter_specs, probabilities_function};
 pub use generator::{GenerateError, Generator, Inpainting};
 pub use model::{MaskedLm, MaskedLmOutputs};

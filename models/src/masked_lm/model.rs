@@ -6,7 +6,9 @@
 use crate::config::MaskedLmModelConfig;
 use bsq_ir::tensor::Init;
 use bsq_ir::{DType, Scope, Tensor};
-use bsq_nn::layers::{Activation, Attention, Block, Embedding, LayerNorm, Linear, Mlp, gelu_tanh};
+use bsq_nn::layers::{
+    Activation, Attention, Block, Dropout, Embedding, Heads, LayerNorm, Linear, Mlp, gelu_tanh,
+};
 
 /// Weights and embeddings start normal with this deviation.
 const DEVIATION: f32 = 0.02;
@@ -55,6 +57,25 @@ impl MaskedLm {
         sub_tokens: Tensor<'g>,
         classes: Tensor<'g>,
     ) -> MaskedLmOutputs<'g> {
+        self.forward_dropping(scope, sub_tokens, classes, None)
+    }
+
+    /// The same as training computes it, with dropout or without.
+    ///
+    /// # Panics
+    /// If the shapes are others.
+    #[track_caller]
+    pub fn forward_dropping<'g>(
+        &self,
+        scope: &Scope<'g>,
+        sub_tokens: Tensor<'g>,
+        classes: Tensor<'g>,
+        mut dropout: Option<Dropout<'g>>,
+    ) -> MaskedLmOutputs<'g> {
+        let mut drop = |x: Tensor<'g>| match &mut dropout {
+            Some(dropout) => dropout.apply(x),
+            None => x,
+        };
         let config = &self.config;
         let (batch, width) = (classes.shape()[0], config.width);
         let tables = self.tables(scope);
@@ -68,16 +89,17 @@ impl MaskedLm {
         let first = first.reshape([batch, 1, width]);
         let positions = embedding(1 + config.tokens, width).table(scope, "positional_embedding");
         let x = scope.graph().concat(&[first, tokens], 1) + positions;
-        let embedded = NORM.forward(scope / "ln_embed", x);
+        let embedded = drop(NORM.forward(scope / "ln_embed", x));
         let mut blocks = vec![embedded];
         let block_scope = scope / "transformer" / "resblocks";
         let block = self.block();
         for layer in 0..config.layers {
             let (scope, x) = (&block_scope / layer, blocks[layer]);
             // A region for each: blocks are equal, so they are optimised once.
+            let attend = &mut |heads: Heads<'g>| heads.attend(None);
             let next = scope
                 .graph()
-                .in_new_region(|| block.forward(&scope, x, &mut |heads| heads.attend(None)));
+                .in_new_region(|| block.forward_changed(&scope, x, attend, &mut drop));
             blocks.push(next);
         }
         let last = blocks[config.layers].slice(1, 1..1 + config.tokens);

@@ -133,7 +133,10 @@ impl MaskedLmSession {
             let tokens = HostTensor::from_slice([batch, config.tokens, config.groups], &tokens)?;
             let strength = settings.guidance.at(step, settings.steps);
             let strength = HostTensor::scalar(strength as f32)?;
-            let mut inputs = vec![("tokens", &tokens), ("classes", &classes)];
+            let mut inputs = vec![("tokens", &tokens)];
+            if !config.classes.is_empty() {
+                inputs.push(("classes", &classes));
+            }
             if guided {
                 inputs.push(("guidance", &strength));
             }

@@ -3,19 +3,21 @@
 use super::task::{ADVICE, changed, check_freeze, hints, trained};
 use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun, start};
 use crate::config::{ConfigError, MaskedLmConfig};
-use crate::data::{LabelledPictures, LabelledTokens, MaskedBatch, MaskedDataset};
-use crate::masked_lm::{MaskedLm, MaskedLmFile, TOKENIZER, batch_loss};
+use crate::data::{LabelledSource, MaskedBatch, MaskedDataset};
+use crate::masked_lm::{DROPOUT, MaskedLm, MaskedLmFile, TOKENIZER, batch_loss};
 use crate::pipeline::{ModelFile, fingerprint};
 use bsq_ir::{Function, Graph, Scope};
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
-use bsq_nn::optimizer::{Step, minimize};
+use bsq_nn::optimizer::{Halves, Step, minimize};
 use bsq_nn::train::{Advice, Change, Identity, Program, Task, train};
 use bsq_runtime::HostTensor;
+use bsq_runtime::executor::Tensors;
+use bsq_runtime::tensor_data::TensorError;
 use std::sync::Arc;
 
-/// Trains a masked language model on `pictures`, which become tokens of `tokenizer` before the first
-/// step. `run.data` is not read.
+/// Trains a masked language model on tokens of `tokenizer`; pictures become tokens before the first step.
+/// `run.data` is not read.
 ///
 /// # Errors
 /// [`TrainError`]; what was saved before the error stays.
@@ -23,12 +25,12 @@ pub fn run_masked_lm(
     run: &TrainRun<MaskedLmConfig>,
     options: &TrainOptions,
     tokenizer: &ModelFile,
-    pictures: &LabelledPictures,
+    source: LabelledSource<'_>,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, TrainError> {
     let folder = run.folder(options)?;
     let config = &run.config;
-    check_fit(config, tokenizer, pictures)?;
+    check_fit(config, tokenizer, source.classes())?;
     let own = fingerprint(tokenizer.tokenizer.config(), &tokenizer.parameters);
     let mut file = MaskedLmFile::untrained("masked lm", config.clone(), &own)?;
     let names: Vec<String> = file.parameters.keys().cloned().collect();
@@ -36,12 +38,8 @@ pub fn run_masked_lm(
     if let (Some(name), false) = (&options.init_from, folder.has_checkpoint()) {
         file.parameters = start::masked_lm(name, &file, progress)?;
     }
-    progress.note(&format!(
-        "{} pictures of {} classes become tokens",
-        pictures.count(),
-        pictures.classes.len()
-    ));
-    let tokens = LabelledTokens::of(pictures, &config.data, tokenizer, run.threads)?;
+    progress.note(&source.to_string());
+    let tokens = source.tokens(&config.data, tokenizer, run.threads)?;
     let graph = Graph::new();
     let program = Program::new(&build(&graph, config, &file.model), file.parameters)?;
     let task = MaskedLmTask {
@@ -57,7 +55,7 @@ pub fn run_masked_lm(
 fn check_fit(
     config: &MaskedLmConfig,
     tokenizer: &ModelFile,
-    pictures: &LabelledPictures,
+    classes: &[String],
 ) -> Result<(), TrainError> {
     let lm = &config.masked_lm;
     let invalid = |key: &str, reason: String| Err(ConfigError::invalid(key, reason).into());
@@ -74,7 +72,7 @@ fn check_fit(
         );
         return invalid("masked_lm.tokens", reason);
     }
-    let (own, given) = (lm.classes.len(), pictures.classes.len());
+    let (own, given) = (lm.classes.len(), classes.len());
     if own > 0 && own != given {
         let reason = format!("{own} names, but the pictures have {given} classes");
         return invalid("masked_lm.classes", reason);
@@ -86,6 +84,27 @@ fn check_fit(
 pub fn masked_lm_step_function(config: &MaskedLmConfig) -> Function {
     let graph = Graph::new();
     build(&graph, config, &MaskedLm::new(&config.masked_lm)).function()
+}
+
+/// [`masked_lm_step_function`] for a step of several micro-batches.
+pub fn masked_lm_step_halves(config: &MaskedLmConfig) -> Halves {
+    let graph = Graph::new();
+    build(&graph, config, &MaskedLm::new(&config.masked_lm)).halves()
+}
+
+/// [`masked_lm_step_function`], and its parameters and the optimizer's state before the first step.
+///
+/// # Errors
+/// If memory runs out.
+pub fn masked_lm_step_program(
+    config: &MaskedLmConfig,
+    parameters: Tensors,
+) -> Result<(Function, Tensors), TensorError> {
+    let graph = Graph::new();
+    let step = build(&graph, config, &MaskedLm::new(&config.masked_lm));
+    let mut start = parameters;
+    start.extend(step.initial_state(&start)?);
+    Ok((step.function(), start))
 }
 
 fn build<'g>(graph: &'g Graph, config: &MaskedLmConfig, model: &MaskedLm) -> Step<'g> {
@@ -125,22 +144,23 @@ impl Task for MaskedLmTask<'_> {
         self.config.learning_rate(step)
     }
 
-    fn inputs(
-        &self,
-        _step: u64,
-        _index: u64,
-        batch: MaskedBatch,
-    ) -> Result<NamedTensors, BoxError> {
+    fn inputs(&self, _step: u64, index: u64, batch: MaskedBatch) -> Result<NamedTensors, BoxError> {
         let lm = &self.config.masked_lm;
         let shape = [batch.classes.len(), lm.tokens, lm.groups];
-        Ok(vec![
+        let classes = HostTensor::from_slice([shape[0]], &batch.classes)?;
+        let mut inputs = vec![
             ("tokens", HostTensor::from_slice(shape, &batch.tokens)?),
             ("targets", HostTensor::from_slice(shape, &batch.targets)?),
-            (
-                "classes",
-                HostTensor::from_slice([shape[0]], &batch.classes)?,
-            ),
-        ])
+            ("classes", classes),
+        ];
+        if lm.dropout > 0.0 {
+            // No tensor takes as many counters as lie between those of two batches.
+            let numbers = [self.config.train.seed, index << 32];
+            for (name, number) in DROPOUT.into_iter().zip(numbers) {
+                inputs.push((name, HostTensor::from_slice([], &[number])?));
+            }
+        }
+        Ok(inputs)
     }
 
     fn changes(&self, old: &str) -> Result<Vec<Change>, BoxError> {

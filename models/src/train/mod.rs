@@ -31,7 +31,9 @@ pub use bsq_nn::train::{
 };
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Evaluator, PictureScore};
-pub use masked_lm::{masked_lm_step_function, run_masked_lm};
+pub use masked_lm::{
+    masked_lm_step_function, masked_lm_step_halves, masked_lm_step_program, run_masked_lm,
+};
 pub use prior::{
     TokenSource, prior_step_function, prior_step_halves, prior_step_program, run_prior,
     run_prior_with,

@@ -108,12 +108,12 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let subject = Subject::open(&arguments.model, output)?;
     let batch = usize::from(arguments.batch);
     let function = match (&subject, arguments.program) {
-        (Subject::Tokenizer(..), Some(_)) => {
+        (Subject::Tokenizer(..) | Subject::MaskedLm(..), Some(_)) => {
             let message = "--program is for priors: a configuration with a section [prior]";
             return Err(CliError::new(message)).in_(&arguments.model);
         }
         _ if arguments.train => subject.training_step(batch),
-        (Subject::Tokenizer(..), None) => subject.forward(batch).function,
+        (Subject::Tokenizer(..) | Subject::MaskedLm(..), None) => subject.forward(batch).function,
         (Subject::Prior(_, model), program) => {
             program.unwrap_or(PriorProgram::All).function(model, batch)
         }

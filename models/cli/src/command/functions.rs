@@ -1,16 +1,20 @@
 //! The functions of a model that `explain` shows and `bench` measures.
 
-use super::error::CliError;
+use super::error::{CliError, Context};
 use super::output::Output;
 use super::prior::prior_config;
 use super::train::{config_text, tokenizer_config};
 use bsq::any_model::AnyModel;
-use bsq::config::{Config, PriorConfig, TransformCodecConfig, reference, shipped};
+use bsq::config::{Config, MaskedLmConfig, MaskedLmDefaults, PriorConfig, reference, shipped};
+use bsq::masked_lm::{MaskedLm, MaskedLmFile, probabilities_function};
 use bsq::pipeline::{decode_function, encode_function};
 use bsq::pretrained;
 use bsq::prior::{PriorFile, PriorModel, sub_token_function, tile_function, wavefront_function};
 use bsq::tokenizer::Tokenizer;
-use bsq::train::{StepProgram, prior_step_function, prior_step_halves, prior_step_program};
+use bsq::train::{
+    StepProgram, masked_lm_step_function, masked_lm_step_halves, masked_lm_step_program,
+    prior_step_function, prior_step_halves, prior_step_program,
+};
 use bsq_ir::{DType, Function, Graph, Scope};
 use bsq_nn::optimizer::Halves;
 use bsq_runtime::checkpoint::{Selection, Weights};
@@ -22,6 +26,7 @@ use std::path::Path;
 pub enum Subject {
     Tokenizer(Box<Config>, Box<Tokenizer>),
     Prior(Box<PriorConfig>, Box<PriorModel>),
+    MaskedLm(Box<MaskedLmConfig>),
 }
 
 /// A function with its name, and whether rewrites must keep every bit.
@@ -70,7 +75,7 @@ impl PriorProgram {
 
 impl Subject {
     /// The model of a configuration (a file, or the name of one that ships) or of weights (a name that
-    /// ships, a file, the folder of a training): a tokenizer or a prior.
+    /// ships, a file, the folder of a training): a tokenizer, a prior or a masked language model.
     pub fn open(name: &str, output: &Output) -> Result<Subject, CliError> {
         if has_weights(name) {
             return match pretrained::names().any(|shipped| shipped == name) {
@@ -82,12 +87,11 @@ impl Subject {
         if PriorConfig::is_prior(&text) {
             return Ok(Subject::prior(prior_config(name, output)?));
         }
+        if MaskedLmConfig::is_masked_lm(&text) {
+            return Ok(Subject::masked_lm(masked_lm_config(name, &text, output)?));
+        }
         if !Config::is_tokenizer(&text) {
-            let kind = match TransformCodecConfig::is_transform_codec(&text) {
-                true => "transform codec",
-                false => "masked language model",
-            };
-            return Err(no_subject(name, kind));
+            return Err(no_subject(name, "transform codec"));
         }
         Ok(Subject::tokenizer(tokenizer_config(Path::new(name))?.0))
     }
@@ -97,6 +101,7 @@ impl Subject {
         match AnyModel::open(name, selection, None)? {
             AnyModel::Tokenizer(model) => Ok(Subject::tokenizer(model.config)),
             AnyModel::Prior(prior) => Ok(Subject::prior(prior.config)),
+            AnyModel::MaskedLm(model) => Ok(Subject::masked_lm(model.config)),
             other => Err(no_subject(name, other.kind())),
         }
     }
@@ -109,6 +114,10 @@ impl Subject {
     fn prior(config: PriorConfig) -> Subject {
         let model = PriorModel::new(&config.prior);
         Subject::Prior(Box::new(config), Box::new(model))
+    }
+
+    fn masked_lm(config: MaskedLmConfig) -> Subject {
+        Subject::MaskedLm(Box::new(config))
     }
 
     /// A whole training step: forward, loss, backward, AdamW and the moving average.
@@ -124,6 +133,7 @@ impl Subject {
                 config.data.batch_size = batch;
                 prior_step_function(&config)
             }
+            Subject::MaskedLm(config) => masked_lm_step_function(&of_batch(config, batch)),
         }
     }
 
@@ -140,6 +150,7 @@ impl Subject {
                 config.data.batch_size = batch;
                 prior_step_halves(&config)
             }
+            Subject::MaskedLm(config) => masked_lm_step_halves(&of_batch(config, batch)),
         }
     }
 
@@ -148,6 +159,7 @@ impl Subject {
         match self {
             Subject::Tokenizer(config, _) => config.train.exact,
             Subject::Prior(config, _) => config.train.exact,
+            Subject::MaskedLm(config) => config.train.exact,
         }
     }
 
@@ -156,14 +168,17 @@ impl Subject {
         match self {
             Subject::Tokenizer(..) => "windows",
             Subject::Prior(..) => "tiles",
+            Subject::MaskedLm(..) => "pictures",
         }
     }
 
-    /// A tokenizer's pictures to indices and to pictures again; of a prior, all of a tile.
+    /// A tokenizer's pictures to indices and to pictures again; of a prior, all of a tile; of a masked
+    /// language model, a step of a sampler with guidance.
     pub fn forward(&self, batch: usize) -> Named {
         let (name, function) = match self {
             Subject::Tokenizer(_, tokenizer) => ("reconstruct", reconstruct(tokenizer, batch)),
             Subject::Prior(_, model) => ("tile", tile_function(model, batch)),
+            Subject::MaskedLm(config) => ("sampling", sampling(config, batch)),
         };
         Named {
             name,
@@ -189,6 +204,7 @@ impl Subject {
             Subject::Prior(_, model) => PriorProgram::EVERY
                 .map(|program| named((program.title(), program.function(model, batch))))
                 .into(),
+            Subject::MaskedLm(_) => vec![self.forward(batch)],
         }
     }
 
@@ -214,6 +230,9 @@ impl Subject {
                 config.data.batch_size = batch;
                 prior_step_program(&config, weights)?.1
             }
+            Subject::MaskedLm(config) => {
+                masked_lm_step_program(&of_batch(config, batch), weights)?.1
+            }
         })
     }
 
@@ -225,6 +244,7 @@ impl Subject {
         Ok(Some(match self {
             Subject::Tokenizer(..) => super::model::open(name, None)?.parameters,
             Subject::Prior(..) => pretrained::open_prior(name)?.parameters,
+            Subject::MaskedLm(..) => pretrained::open_masked_lm(name)?.parameters,
         }))
     }
 
@@ -234,6 +254,9 @@ impl Subject {
             Subject::Tokenizer(_, tokenizer) => tokenizer.init(0)?,
             Subject::Prior(config, _) => {
                 PriorFile::untrained("", (**config).clone(), "")?.parameters
+            }
+            Subject::MaskedLm(config) => {
+                MaskedLmFile::untrained("", (**config).clone(), "")?.parameters
             }
         })
     }
@@ -251,8 +274,39 @@ fn has_weights(name: &str) -> bool {
 
 fn no_subject(name: &str, kind: &str) -> CliError {
     CliError::new(format_args!(
-        "{name}: a {kind}, and this command is for tokenizers and priors"
+        "{name}: a {kind}, and this command is for tokenizers, priors and masked language models"
     ))
+}
+
+fn of_batch(config: &MaskedLmConfig, batch: usize) -> MaskedLmConfig {
+    let mut config = config.clone();
+    config.data.batch_size = batch;
+    config
+}
+
+/// One step of a sampler, with guidance.
+fn sampling(config: &MaskedLmConfig, batch: usize) -> Function {
+    probabilities_function(&MaskedLm::new(&config.masked_lm), batch, true)
+}
+
+/// The configuration of a masked language model; what it leaves to its tokenizer is that of `fashion`.
+fn masked_lm_config(name: &str, text: &str, output: &Output) -> Result<MaskedLmConfig, CliError> {
+    if let Ok(config) = MaskedLmConfig::from_toml(text) {
+        return Ok(config);
+    }
+    let shipped = pretrained::open_masked_lm("fashion")?.config.masked_lm;
+    let defaults = MaskedLmDefaults {
+        bits: shipped.bits,
+        tokens: shipped.tokens,
+        classes: shipped.classes,
+    };
+    let config = MaskedLmConfig::from_toml_for(text, &defaults).in_(name)?;
+    let lm = &config.masked_lm;
+    output.note(format_args!(
+        "{name}: masked_lm.bits or tokens are left out: {} bits, {} tokens, as those of fashion",
+        lm.bits, lm.tokens
+    ));
+    Ok(config)
 }
 
 /// Pictures to indices and to pictures again.

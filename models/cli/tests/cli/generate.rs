@@ -6,6 +6,8 @@ use bsq::image_io::{Picture, load, save_png};
 use bsq::masked_lm::MaskedLmFile;
 use bsq::pipeline::fingerprint;
 use bsq_ir::DType;
+use bsq_runtime::checkpoint::{self, Weights};
+use bsq_runtime::executor::Tensors;
 use serde_json::Value;
 use std::fs;
 
@@ -300,4 +302,109 @@ fn the_model_that_ships_makes_sneakers() {
         mean(0..12),
         mean(32..44)
     );
+}
+
+/// One token file for each class, called after it, is what pictures in folders are.
+#[test]
+fn tokens_of_classes_train_to_the_bits_of_their_pictures() {
+    let bench = bench();
+    let tokenizer = ["--model", "model.safetensors"];
+    let mut pictures = Vec::new();
+    for class in ["cat", "dog"] {
+        let names = ["a", "b"].map(|name| format!("windows/{class}/{name}.png"));
+        fs::create_dir_all(bench.path(&format!("windows/{class}"))).unwrap();
+        names.iter().for_each(|name| {
+            bench.picture(name, 16, 16);
+        });
+        let file = format!("{class}.safetensors");
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        bench.good(&[&["tokens"], &names[..], &["-o", &file], &tokenizer].concat());
+        pictures.push(file);
+    }
+    let train = |out: &str, data: &[&str]| {
+        bench.good(&[&["train", "lm.toml", "--out", out], data, &tokenizer].concat());
+        weights(&bench, out)
+    };
+    let of_pictures = train("of_pictures", &["--data", "windows"]);
+    let of_tokens = train(
+        "of_tokens",
+        &["--tokens", "cat.safetensors", "dog.safetensors"],
+    );
+    assert!(of_pictures == of_tokens);
+
+    // One file alone is of no class.
+    train("one", &["--tokens", "cat.safetensors"]);
+    bench.good(&[
+        "generate",
+        "--model",
+        "one",
+        "--tokenizer",
+        "model.safetensors",
+        "--grid",
+        "one.png",
+    ]);
+    let from = [
+        "generate",
+        "--model",
+        "one",
+        "--tokenizer",
+        "model.safetensors",
+        "--grid",
+        "x.png",
+    ];
+    bench.refused(&[&from[..], &["--class", "cat"]].concat(), &["cat"]);
+
+    bench.picture("large.png", 40, 16);
+    bench.good(
+        &[
+            &["tokens", "large.png", "-o", "large.safetensors"],
+            &tokenizer[..],
+        ]
+        .concat(),
+    );
+    bench.refused(
+        &[
+            &[
+                "train",
+                "lm.toml",
+                "--out",
+                "y",
+                "--tokens",
+                "large.safetensors",
+            ],
+            &tokenizer[..],
+        ]
+        .concat(),
+        &["large.safetensors: large.png has 6 x 2 tokens", "2 x 2"],
+    );
+}
+
+/// What is dropped is a function of the step, so a training that is resumed drops the same.
+#[test]
+fn dropout_resumes_to_the_same_bits_and_changes_them() {
+    let bench = bench();
+    let train = |config: &str, out: &str, more: &[&str]| {
+        let own = [
+            "train",
+            config,
+            "--data",
+            "photos",
+            "--model",
+            "model.safetensors",
+        ];
+        bench.good(&[&own[..], &["--out", out], more].concat());
+        weights(&bench, out)
+    };
+    let dropping = LM.replace("width = 16", "width = 16\ndropout = 0.2");
+    fs::write(bench.path("dropping.toml"), dropping).unwrap();
+    let whole = train("dropping.toml", "whole", &[]);
+    train("dropping.toml", "parts", &["--steps", "3"]);
+    assert!(whole == train("dropping.toml", "parts", &["--resume"]));
+    assert!(whole != train("lm.toml", "without", &[]));
+}
+
+/// The weights of a training, without what is written beside them.
+fn weights(bench: &Bench, folder: &str) -> Tensors {
+    let path = bench.path(&format!("{folder}/checkpoint.safetensors"));
+    checkpoint::load(&path, Weights::Raw).unwrap().tensors
 }

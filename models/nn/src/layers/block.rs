@@ -64,13 +64,31 @@ impl Block {
         x: Tensor<'g>,
         attend: &mut dyn FnMut(Heads<'g>) -> Tensor<'g>,
     ) -> Tensor<'g> {
+        self.forward_changed(scope, x, attend, &mut |added| added)
+    }
+
+    /// The same, with something done to what attention and the MLP are about to add:
+    /// [`Dropout::apply`](super::Dropout::apply) in training.
+    ///
+    /// # Panics
+    /// As [`Attention::project`].
+    #[track_caller]
+    pub fn forward_changed<'g>(
+        &self,
+        scope: impl AsScope<'g>,
+        x: Tensor<'g>,
+        attend: &mut dyn FnMut(Heads<'g>) -> Tensor<'g>,
+        change: &mut dyn FnMut(Tensor<'g>) -> Tensor<'g>,
+    ) -> Tensor<'g> {
         let scope = scope.as_scope();
         let x = self.residual(&(scope / "ln_1"), x, |x| {
             let scope = scope / "attn";
             let heads = self.attention.project(&scope, x);
-            self.attention.join(&scope, attend(heads))
+            change(self.attention.join(&scope, attend(heads)))
         });
-        self.residual(&(scope / "ln_2"), x, |x| self.mlp.forward(scope / "mlp", x))
+        self.residual(&(scope / "ln_2"), x, |x| {
+            change(self.mlp.forward(scope / "mlp", x))
+        })
     }
 
     fn residual<'g>(

@@ -20,7 +20,7 @@ mod trace;
 use super::Verdict;
 use super::device::DeviceArgument;
 use super::error::CliError;
-use super::functions::{PriorProgram, Subject};
+use super::functions::{Named, PriorProgram, Subject};
 use super::interrupt::uninterrupted;
 use super::output::Output;
 use super::paths::check_folder;
@@ -128,7 +128,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let batch = match (arguments.batch, &subject) {
         (Some(batch), _) => usize::from(batch),
         (None, Subject::Tokenizer(..)) => DEFAULT_WINDOWS,
-        (None, Subject::Prior(..)) => 1,
+        (None, Subject::Prior(..) | Subject::MaskedLm(..)) => 1,
     };
     let precision = arguments.precision;
     let built = chosen(programs(&subject, batch, precision)?, &arguments.only)?;
@@ -238,6 +238,15 @@ fn programs(
             let message = "--precision: a prior runs in f32 only, as both sides of a stream need \
                            the same bits";
             return Err(CliError::new(message));
+        }
+        Subject::MaskedLm(_) if precision.get() != f32 => {
+            let message = "--precision: a masked language model runs in f32 only, as a seed stands \
+                           for the same pictures everywhere";
+            return Err(CliError::new(message));
+        }
+        Subject::MaskedLm(_) => {
+            let Named { name, function, .. } = subject.forward(batch);
+            vec![(name.to_string(), function, true, f32)]
         }
         Subject::Prior(_, model) => PriorProgram::EVERY
             .map(|program| {

@@ -17,10 +17,10 @@ use bsq::config::{
     Config, DataConfig, MaskedLmConfig, MaskedLmDefaults, PriorConfig, TrainConfig,
     TransformCodecConfig,
 };
-use bsq::data::LabelledPictures;
-use bsq::pipeline::{ModelFile, fingerprint};
+use bsq::data::{LabelledPictures, LabelledSource, LabelledTokens};
+use bsq::pipeline::{ModelFile, TokenFile, fingerprint};
 use bsq::pretrained;
-use bsq::prior::{PriorFile, token_bits};
+use bsq::prior::PriorFile;
 use bsq::train::{
     self, FILE_NAME, Notes, Progress, Silent, TokenSource, TrainError, TrainOptions, TrainOutcome,
     TrainRun, TrainingCheckpoint,
@@ -50,6 +50,7 @@ and `bsq decode --model run` take the folder. A configuration is a .toml file (`
   fashion                  a tokenizer of pictures of 32x32 pixels
   fashion_masked_lm        a masked language model, which `bsq generate` makes pictures with; it \
 learns from pictures with classes: a folder for each class, or IDX files
+  masked_lm_paper          the same in the size of the paper
   bsq_256_b36g36, ...      tokenizers of the paper
 
 With --prior a prior over a tokenizer's tokens is trained when the tokenizer is done, into the folder \
@@ -83,7 +84,8 @@ Examples:
   bsq train prior --model bsq18 --data photos --out prior18
   bsq train prior --model my.safetensors --tokens all.safetensors --out run
   bsq train fashion --data /usr/share/datasets/fashion-mnist --out tokenizer
-  bsq train fashion_masked_lm --data pictures_by_class --model tokenizer --out run")]
+  bsq train fashion_masked_lm --data pictures_by_class --model tokenizer --out run
+  bsq train mlm.toml --tokens cat.safetensors dog.safetensors --model tokenizer --out run")]
 pub struct Arguments {
     /// What to train and how: a file, or the name of a configuration that ships
     #[arg(value_name = "CONFIG")]
@@ -92,7 +94,8 @@ pub struct Arguments {
     /// data.train_root]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Files that `bsq tokens` wrote: what a prior learns from instead of pictures
+    /// Files that `bsq tokens` wrote: what a prior learns from instead of pictures, or a masked
+    /// language model, which takes one for each class, called after it
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "data")]
     tokens: Vec<PathBuf>,
     #[command(flatten)]
@@ -311,7 +314,7 @@ fn train_prior(
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
     let tokenizer = arguments.model.open(at.output)?;
-    let bits = token_bits(tokenizer.tokenizer.config());
+    let bits = tokenizer.tokenizer.config().quantizer.bits_per_token();
     let mut config = match shipped_here(&arguments.config) {
         Some(text) => PriorConfig::from_toml_for(text, bits)?,
         None => PriorConfig::load_for(&arguments.config, bits)?,
@@ -341,7 +344,7 @@ fn train_prior_of(
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
     let tokenizer = pretrained::open(&arguments.out.to_string_lossy(), Weights::Ema)?;
-    let bits = token_bits(tokenizer.tokenizer.config());
+    let bits = tokenizer.tokenizer.config().quantizer.bits_per_token();
     let mut config = match shipped_here(config) {
         Some(text) => PriorConfig::from_toml_for(text, bits)?,
         None => PriorConfig::load_for(config, bits)?,
@@ -398,19 +401,33 @@ fn train_masked_lm(
     at: At,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
-    let val = arguments.val.is_some() || arguments.val_fraction.is_some();
-    if val || !arguments.tokens.is_empty() {
-        let message = "--val and --tokens are not for a masked language model: it learns from pictures with classes (--data), and is not evaluated while it trains";
+    if arguments.val.is_some() || arguments.val_fraction.is_some() {
+        let message = "--val and --val-fraction are for codecs and tokenizers: a masked language model is not evaluated while it trains";
         return Err(CliError::new(message));
     }
     let tokenizer = arguments.model.open(at.output)?;
-    let folder = arguments.data.clone();
-    let folder = folder.ok_or_else(|| CliError::new("no pictures to train on: give --data"))?;
-    let pictures = LabelledPictures::open(&folder)?;
+    let folder = arguments.data.clone().unwrap_or_default();
+    let pictures;
+    let source = match (arguments.tokens.is_empty(), arguments.data.is_some()) {
+        (false, _) => {
+            let load = |path: &PathBuf| Ok((path.clone(), TokenFile::load(path, &tokenizer)?));
+            let files: Result<Vec<_>, CliError> = arguments.tokens.iter().map(load).collect();
+            LabelledSource::Tokens(LabelledTokens::of_files(&files?, &tokenizer)?)
+        }
+        (true, true) => {
+            pictures = LabelledPictures::open(&folder)?;
+            LabelledSource::Pictures(&pictures)
+        }
+        (true, false) => {
+            return Err(CliError::new(
+                "nothing to train on: give --data or --tokens",
+            ));
+        }
+    };
     let defaults = MaskedLmDefaults {
-        bits: token_bits(tokenizer.tokenizer.config()),
+        bits: tokenizer.tokenizer.config().quantizer.bits_per_token(),
         tokens: tokenizer.tokenizer.config().encoder.tokens(),
-        classes: pictures.classes.clone(),
+        classes: source.classes().to_vec(),
     };
     let mut config = match shipped_here(&arguments.config) {
         Some(text) => MaskedLmConfig::from_toml_for(text, &defaults)?,
@@ -418,7 +435,7 @@ fn train_masked_lm(
     };
     arguments.share(&mut config.train, at.ranks)?;
     let (task, options) = task(config, folder, arguments, at);
-    train::run_masked_lm(&task, &options, &tokenizer, &pictures, progress).map_err(with_option)
+    train::run_masked_lm(&task, &options, &tokenizer, source, progress).map_err(with_option)
 }
 
 fn train_transform_codec(
