@@ -46,6 +46,10 @@
 //!   b1[i0] = v2
 //! "
 //! );
+//!
+//! // Kernel IR reads back.
+//! let kernel: bsq_codegen::kernel::Kernel = program.kernels[0].to_string().parse()?;
+//! assert_eq!(kernel.to_string(), program.kernels[0].to_string());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -12,6 +12,7 @@
 //! | [`op`] | the closed set of operations, their types and properties |
 //! | [`graph`] | nodes, regions, functions |
 //! | [`autodiff`] | gradients, as nodes of the same graph |
+//! | [`batch`] | where samples lie in a batch's values, and that none depends on another |
 //! | [`rewrite`] | canonical forms, the e-graph, and what fuses |
 //! | [`fused`] | what each fused operation stands for, in primitives |
 //! | [`eval`] | the reference evaluator: what every operation means |
@@ -44,6 +45,7 @@
 //! ```
 
 pub mod autodiff;
+pub mod batch;
 pub mod dtype;
 pub mod eval;
 pub mod fused;

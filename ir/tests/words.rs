@@ -361,6 +361,12 @@ fn einsum_is_its_definition() {
         "abc,cb,bd->dca",
         "a,a,a->a",
         "ab , ba -> b",
+        "aa->a",
+        "aa->",
+        "aba->ba",
+        "beeb->be",
+        "aaa,ab->b",
+        "ad,bb->bad",
     ] {
         let plain: String = formula.chars().filter(|c| !c.is_whitespace()).collect();
         let (left, right) = plain.split_once("->").unwrap();
@@ -415,6 +421,83 @@ fn einsum_is_its_definition() {
                 (got - wanted).abs() < 1e-9,
                 "{formula}: {got}, not {wanted}"
             );
+        }
+    }
+}
+
+/// The elements of a tensor without inputs.
+fn elements(y: Tensor<'_>) -> Vec<f32> {
+    let function = y.graph().function([("y", y.id())], []);
+    let run = evaluate(&function, &Values::new(), &Values::new(), Precision::F32).unwrap();
+    run.outputs["y"].as_f32().to_vec()
+}
+
+/// An ellipsis is the axes that it stands for, broadcast.
+#[test]
+fn an_ellipsis_of_einsum_names_the_other_axes() {
+    type Case = (
+        &'static str,
+        &'static [&'static [usize]],
+        &'static str,
+        &'static [&'static [usize]],
+    );
+    let cases: &[Case] = &[
+        (
+            "...ij,...jk->...ik",
+            &[&[2, 5, 3, 4], &[2, 5, 4, 2]],
+            "abij,abjk->abik",
+            &[],
+        ),
+        (
+            "...ij,jk->...ik",
+            &[&[2, 5, 3, 4], &[4, 2]],
+            "abij,jk->abik",
+            &[],
+        ),
+        ("i...->...i", &[&[3, 2, 4]], "iab->abi", &[]),
+        ("...->...", &[&[3, 2]], "ab->ab", &[]),
+        ("...,...->...", &[&[], &[]], ",->", &[]),
+        ("...ii->...i", &[&[2, 3, 3]], "aii->ai", &[]),
+        ("i...j,...->j...", &[&[3, 2, 4], &[2]], "iaj,a->ja", &[]),
+        // Repeated where an operand has one element.
+        (
+            "...i,...i->...",
+            &[&[2, 1, 3], &[5, 3]],
+            "abi,abi->ab",
+            &[&[2, 5, 3], &[2, 5, 3]],
+        ),
+        (
+            "...ij,...jk->...ik",
+            &[&[1, 3, 4], &[5, 4, 2]],
+            "aij,ajk->aik",
+            &[&[5, 3, 4], &[5, 4, 2]],
+        ),
+        (
+            "...,...,...->...",
+            &[&[2, 1], &[1, 3], &[1]],
+            "ab,ab,ab->ab",
+            &[&[2, 3], &[2, 3], &[2, 3]],
+        ),
+    ];
+    for (short, shapes, long, repeated) in cases {
+        let g = Graph::new();
+        let operand = |(n, shape): (usize, &&[usize])| {
+            let count = shape.iter().product::<usize>();
+            g.constant_f32(&numbers(count + n)[n..], *shape)
+        };
+        let operands: Vec<Tensor> = shapes.iter().enumerate().map(operand).collect();
+        let whole: Vec<Tensor> = match repeated.is_empty() {
+            true => operands.clone(),
+            false => operands
+                .iter()
+                .zip(*repeated)
+                .map(|(x, to)| x.broadcast_to(*to))
+                .collect(),
+        };
+        let (y, wanted) = (g.einsum(short, &operands), g.einsum(long, &whole));
+        assert_eq!(y.shape(), wanted.shape(), "{short}");
+        for (got, wanted) in elements(y).iter().zip(elements(wanted)) {
+            assert!((got - wanted).abs() < 1e-5, "{short}: {got}, not {wanted}");
         }
     }
 }

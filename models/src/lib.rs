@@ -15,6 +15,8 @@
 //! | the lapped transform of tokenizers and codecs | [`lapped`] |
 //! | training tokenizers and priors | [`train`], [`data`], [`losses`], [`discriminator`], [`schedule`] |
 //!
+//! # Compile, run, save, load
+//!
 //! ```
 //! use bsq::prelude::*;
 //!
@@ -28,6 +30,12 @@
 //! let mut session = executable.bind(init(&model.specs(), 7)?)?;
 //! let x = HostTensor::from_slice([4, 3], &[1.0_f32; 12])?;
 //! assert_eq!(session.run(&[("x", &x)])?["y"].shape(), [4, 2]);
+//!
+//! let folder = tempfile::tempdir()?;
+//! let file = folder.path().join("model.safetensors");
+//! weights::save(&file, session.parameters()?, Weights::Raw)?;
+//! let loaded = weights::load(&file, &model.specs())?;
+//! assert_eq!(&loaded["layer.bias"], session.parameter("layer.bias")?);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

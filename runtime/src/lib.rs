@@ -6,7 +6,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`program`] | compiling, binding, running; checked runs; programs kept by key |
+//! | [`program`] | compiling, binding, running; checked runs; programs kept by key; batches of any size |
 //! | [`executor`] | a function run once, compiled or by the reference evaluator |
 //! | [`tensor_data`] | [`HostTensor`]: what goes in and comes out |
 //! | [`checkpoint`] | weights in safetensors and in PyTorch's formats, read without running anything |
@@ -62,6 +62,7 @@ pub mod threads;
 pub use bsq_codegen::lower::Precision;
 pub use device::Device;
 pub use program::{
-    BoundPrograms, CompileOptions, Executable, Outputs, ProgramError, Session, compile,
+    BatchError, BatchedProgram, BoundPrograms, CompileOptions, Executable, Outputs, ProgramError,
+    Session, compile,
 };
 pub use tensor_data::HostTensor;

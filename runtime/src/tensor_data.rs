@@ -8,6 +8,7 @@ use half::{bf16, f16};
 
 use crate::buffer::{AlignedBuffer, OutOfMemory};
 
+mod convert;
 mod element;
 
 pub use element::Element;
@@ -76,11 +77,21 @@ pub enum TensorError {
     },
     /// There is no conversion between the two types.
     #[error(
-        "cannot convert a tensor of {from} to {to}: only f32, f16 and bf16 convert into each other"
+        "cannot convert a tensor of {from} to {to}: only f32, f16 and bf16 convert into each other; `HostTensor::to_exact` keeps the numbers that both types have"
     )]
     Conversion {
         /// What the tensor holds.
         from: DType,
+        /// What was asked for.
+        to: DType,
+    },
+    /// A number has no equal in another type.
+    #[error("element {index} is {value}, which is no {to}")]
+    NoEqual {
+        /// Row-major index of the first such element.
+        index: usize,
+        /// The number.
+        value: String,
         /// What was asked for.
         to: DType,
     },
@@ -251,34 +262,6 @@ impl HostTensor {
         Ok(self)
     }
 
-    /// The tensor in another floating-point format, each element rounded to nearest, ties to even.
-    /// A tensor that has the type already is cloned.
-    ///
-    /// # Errors
-    /// [`TensorError::Conversion`] when either type is not a floating-point format.
-    pub fn to_dtype(&self, to: DType) -> Result<Self, TensorError> {
-        let from = self.dtype;
-        if from == to {
-            return Ok(self.clone());
-        }
-        let mut result = Self::zeros(to, self.shape.clone())?;
-        match (from, to) {
-            (DType::F32, DType::F16) => self.convert(&mut result, f16::from_f32),
-            (DType::F32, DType::BF16) => self.convert(&mut result, bf16::from_f32),
-            (DType::F16, DType::F32) => self.convert(&mut result, f16::to_f32),
-            (DType::BF16, DType::F32) => self.convert(&mut result, bf16::to_f32),
-            // Through f32, which holds every value of both: one rounding.
-            (DType::F16, DType::BF16) => {
-                self.convert(&mut result, |x: f16| bf16::from_f32(x.to_f32()))
-            }
-            (DType::BF16, DType::F16) => {
-                self.convert(&mut result, |x: bf16| f16::from_f32(x.to_f32()))
-            }
-            _ => return Err(TensorError::Conversion { from, to }),
-        }?;
-        Ok(result)
-    }
-
     /// Row-major index of the first element that is infinite or not a number; `None` when there is
     /// none, and for every type but the floating-point formats.
     pub fn first_non_finite(&self) -> Option<usize> {
@@ -293,18 +276,6 @@ impl HostTensor {
     fn position<T: Element>(&self, wanted: impl Fn(T) -> bool) -> Option<usize> {
         let elements = self.as_slice::<T>().ok()?;
         elements.iter().position(|&x| wanted(x))
-    }
-
-    fn convert<A: Element, B: Element>(
-        &self,
-        result: &mut HostTensor,
-        convert: impl Fn(A) -> B,
-    ) -> Result<(), TensorError> {
-        let elements = self.as_slice::<A>()?;
-        for (to, &from) in result.as_mut_slice::<B>()?.iter_mut().zip(elements) {
-            *to = convert(from);
-        }
-        Ok(())
     }
 
     fn expect_dtype(&self, requested: DType) -> Result<(), TensorError> {

@@ -51,6 +51,9 @@ pub fn expand<'g>(graph: &'g Graph, op: &Op, operands: &[Tensor<'g>]) -> Results
 }
 
 /// The function with every fused op replaced by its expansion.
+///
+/// # Panics
+/// If an expansion has another type than its op, which is a mistake in this module.
 pub fn expand_function(function: &Function) -> Function {
     // The results of each node so far, by its place in the old function.
     let mut results: Vec<SmallVec<[NodeId; 3]>> = Vec::with_capacity(function.nodes().len());

@@ -82,9 +82,10 @@ impl Constant {
 
     /// The value that fills the tensor, if it is one `f32`.
     pub fn splat_f32(&self) -> Option<f32> {
-        let element = self.splat_element()?;
-        (self.ty.dtype == DType::F32)
-            .then(|| f32::from_le_bytes(element.try_into().expect("four bytes")))
+        match (self.ty.dtype, self.splat_element()?) {
+            (DType::F32, &[a, b, c, d]) => Some(f32::from_le_bytes([a, b, c, d])),
+            _ => None,
+        }
     }
 
     /// All elements, row-major, little-endian.

@@ -4,6 +4,9 @@ use super::Tensor;
 
 impl<'g> Tensor<'g> {
     /// The rectifier `max(x, 0)`, with derivative 0 at 0. NaN stays NaN.
+    ///
+    /// # Panics
+    /// If the elements are no numbers: `bool`, `f16` or `bf16`.
     #[track_caller]
     pub fn relu(self) -> Tensor<'g> {
         // A maximum gives the derivative of equal values to the first.
@@ -11,18 +14,27 @@ impl<'g> Tensor<'g> {
     }
 
     /// `x` where it is above 0, else `slope x`: the derivative at 0 is the slope, as PyTorch's.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`.
     #[track_caller]
     pub fn leaky_relu(self, slope: f64) -> Tensor<'g> {
         self.where_(self.gt(0.0), self * slope)
     }
 
     /// `x sigmoid(x)`, also called swish. At negative infinity it is NaN, as `-inf * 0` is.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`.
     #[track_caller]
     pub fn silu(self) -> Tensor<'g> {
         self * self.sigmoid()
     }
 
     /// The exact GELU: `x / 2 * (1 + erf(x / sqrt 2))`.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`.
     #[track_caller]
     pub fn gelu(self) -> Tensor<'g> {
         self * 0.5 * ((self * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0)
@@ -30,6 +42,9 @@ impl<'g> Tensor<'g> {
 
     /// GELU's approximation with tanh, BERT's and JAX's default:
     /// `x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))` (Hendrycks and Gimpel, 2016).
+    ///
+    /// # Panics
+    /// If the elements are not `f32`.
     #[track_caller]
     pub fn gelu_tanh(self) -> Tensor<'g> {
         let scale = (2.0 / std::f64::consts::PI).sqrt();
@@ -41,6 +56,9 @@ impl<'g> Tensor<'g> {
     ///
     /// Spelled `m + ln(exp(-m) + exp(x - m))`, which does not depend on m; m = max(x, 0) is held
     /// constant, so that derivatives of every order are right, at 0 too.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`.
     #[track_caller]
     pub fn softplus(self) -> Tensor<'g> {
         let m = self.maximum(0.0).stop_gradient();
@@ -51,6 +69,9 @@ impl<'g> Tensor<'g> {
     ///
     /// Spelled `exp(-m) / (exp(-m) + exp(-x - m))` with m = max(-x, 0) as in
     /// [`softplus`](Tensor::softplus).
+    ///
+    /// # Panics
+    /// If the elements are not `f32`.
     #[track_caller]
     pub fn sigmoid(self) -> Tensor<'g> {
         let m = (-self).maximum(0.0).stop_gradient();

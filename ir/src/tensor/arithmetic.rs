@@ -10,6 +10,10 @@ macro_rules! unary {
     ($($(#[$doc:meta])* $name:ident => $op:expr;)*) => {
         impl<'g> Tensor<'g> {
             $($(#[$doc])*
+            ///
+            /// # Panics
+            /// If the op does not take elements of this type: arithmetic takes `f32` and integers,
+            /// functions of analysis `f32`.
             #[track_caller]
             pub fn $name(self) -> Tensor<'g> {
                 self.apply($op, &[])
@@ -19,11 +23,15 @@ macro_rules! unary {
 }
 
 unary! {
+    /// The magnitude; of the least integer itself.
     abs => Op::Abs;
+    /// e to the power of the elements.
     exp => Op::Exp;
     /// Natural logarithm.
     log => Op::Log;
+    /// The square root; NaN below 0.
     sqrt => Op::Sqrt;
+    /// The hyperbolic tangent.
     tanh => Op::Tanh;
     /// The error function.
     erf => Op::Erf;
@@ -34,6 +42,7 @@ unary! {
     cos => Op::Cos;
     /// -1, 0 or 1.
     sign => Op::Sign;
+    /// The largest whole number that is not above.
     floor => Op::Floor;
     /// Logical for `bool`, bitwise for integers; `!x` is the same.
     logical_not => Op::Not;
@@ -45,6 +54,10 @@ macro_rules! binary {
     ($($(#[$doc:meta])* $name:ident => $op:expr;)*) => {
         impl<'g> Tensor<'g> {
             $($(#[$doc])*
+            ///
+            /// # Panics
+            /// If the types differ or the op does not take them, the shapes do not broadcast, a
+            /// number is none of the type, or the tensors are of different graphs.
             #[track_caller]
             pub fn $name(self, other: impl Operand<'g>) -> Tensor<'g> {
                 let (x, y) = broadcast_pair($op, self, other.tensor(self));
@@ -59,8 +72,11 @@ binary! {
     maximum => Op::Max;
     /// The smaller of two values, elementwise.
     minimum => Op::Min;
+    /// Whether elements are equal; NaN equals nothing.
     eq => Op::Equal;
+    /// Whether elements are less than those of `other`.
     lt => Op::Less;
+    /// Whether elements are less than those of `other`, or equal.
     le => Op::LessEqual;
     /// Logical for `bool`, bitwise for integers; `x & y` is the same.
     and => Op::And;
@@ -75,28 +91,47 @@ binary! {
 }
 
 impl<'g> Tensor<'g> {
+    /// Whether elements are greater than those of `other`.
+    ///
+    /// # Panics
+    /// As [`lt`](Tensor::lt).
     #[track_caller]
     pub fn gt(self, other: impl Operand<'g>) -> Tensor<'g> {
         other.tensor(self).lt(self)
     }
 
+    /// Whether elements are greater than those of `other`, or equal.
+    ///
+    /// # Panics
+    /// As [`le`](Tensor::le).
     #[track_caller]
     pub fn ge(self, other: impl Operand<'g>) -> Tensor<'g> {
         other.tensor(self).le(self)
     }
 
+    /// Whether elements differ from those of `other`; NaN differs from itself.
+    ///
+    /// # Panics
+    /// As [`eq`](Tensor::eq).
     #[track_caller]
     pub fn ne(self, other: impl Operand<'g>) -> Tensor<'g> {
         self.eq(other).logical_not()
     }
 
     /// Limits values to `low..=high`; the gradient is 1 inside and at the limits, else 0.
+    ///
+    /// # Panics
+    /// If the type cannot hold the limits, or its elements are no numbers.
     #[track_caller]
     pub fn clamp(self, low: f64, high: f64) -> Tensor<'g> {
         self.maximum(low).minimum(high)
     }
 
     /// `self` where `condition` holds, else `other`.
+    ///
+    /// # Panics
+    /// If `condition` is not `bool` or does not broadcast to the shape of both, or their types or
+    /// shapes do not fit each other.
     #[track_caller]
     pub fn where_(self, condition: Tensor<'g>, other: impl Operand<'g>) -> Tensor<'g> {
         let (x, y) = broadcast_pair(Op::Select, self, other.tensor(self));
@@ -111,6 +146,11 @@ impl<'g> Tensor<'g> {
         condition.apply(Op::Select, &[x, y])
     }
 
+    /// The elements in another type: floats become integers towards zero and saturate, NaN becomes
+    /// 0.
+    ///
+    /// # Panics
+    /// If there is no conversion between the two types.
     #[track_caller]
     pub fn cast(self, dtype: DType) -> Tensor<'g> {
         if self.dtype() == dtype {
@@ -119,11 +159,19 @@ impl<'g> Tensor<'g> {
         self.apply(Op::Cast(dtype), &[])
     }
 
+    /// `x * x`.
+    ///
+    /// # Panics
+    /// If the elements are no numbers: `bool`, `f16` or `bf16`.
     #[track_caller]
     pub fn square(self) -> Tensor<'g> {
         self * self
     }
 
+    /// `1 / x`.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`.
     #[track_caller]
     pub fn reciprocal(self) -> Tensor<'g> {
         self.full_like(1.0) / self

@@ -130,6 +130,9 @@ impl Reduction {
     }
 
     /// The result of the reduction with the axes that are kept.
+    ///
+    /// # Panics
+    /// If the result does not have the elements of the kept shape.
     #[track_caller]
     pub fn finish<'g>(&self, result: Tensor<'g>) -> Tensor<'g> {
         match &self.kept {

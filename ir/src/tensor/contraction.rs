@@ -5,6 +5,10 @@ use crate::op::{DotAxes, Op, TypeError};
 
 impl<'g> Tensor<'g> {
     /// Result axes: batch, free of `self`, free of `other`. Pairs are (axis of self, axis of other).
+    ///
+    /// # Panics
+    /// If an axis is there twice or not there, paired axes differ in extent, or the elements are
+    /// not `f32`.
     #[track_caller]
     pub fn dot_general(
         self,
@@ -17,6 +21,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// `[batch.., m, k]` times `[batch.., k, n]`, with equal batch axes, or times `[k, n]`.
+    ///
+    /// # Panics
+    /// If the inner extents differ, batch axes do not broadcast, or an operand has no axes.
     #[track_caller]
     pub fn matmul(self, other: Tensor<'g>) -> Tensor<'g> {
         self.beside("matmul", &[other]);

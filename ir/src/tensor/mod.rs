@@ -101,27 +101,46 @@ impl<'g> Tensor<'g> {
         self.id
     }
 
+    /// Element type and shape.
+    ///
+    /// # Panics
+    /// If the node has several results, which `new` does not refuse.
     #[track_caller]
     pub fn ty(self) -> Type {
         self.graph.ty(self.id)
     }
 
+    /// The extents.
+    ///
+    /// # Panics
+    /// As [`ty`](Tensor::ty).
     #[track_caller]
     pub fn shape(self) -> Shape {
         self.ty().shape
     }
 
+    /// The type of the elements.
+    ///
+    /// # Panics
+    /// As [`ty`](Tensor::ty).
     #[track_caller]
     pub fn dtype(self) -> DType {
         self.ty().dtype
     }
 
+    /// The number of axes.
+    ///
+    /// # Panics
+    /// As [`ty`](Tensor::ty).
     #[track_caller]
     pub fn rank(self) -> usize {
         self.shape().rank()
     }
 
     /// A constant of this tensor's shape and element type.
+    ///
+    /// # Panics
+    /// As [`Graph::full`].
     #[track_caller]
     pub fn full_like(self, value: f64) -> Tensor<'g> {
         let ty = self.ty();
@@ -201,6 +220,9 @@ impl Graph {
     /// The name stands for the value: whoever mentions it again, with the same type, gets the same
     /// input. No function has two inputs of one name and of different types: it is refused when
     /// it is compiled, with the lines of both.
+    ///
+    /// # Panics
+    /// If the shape has more than 32 axes or 2^48 elements.
     #[track_caller]
     pub fn input(&self, name: &str, dtype: DType, shape: impl Into<Shape>) -> Tensor<'_> {
         let (name, ty) = (name.to_string(), Type::new(dtype, shape));
@@ -208,6 +230,9 @@ impl Graph {
     }
 
     /// An `f32[]` input: a learning rate, a weight of a loss term.
+    ///
+    /// # Panics
+    /// As [`input`](Graph::input).
     #[track_caller]
     pub fn scalar(&self, name: &str) -> Tensor<'_> {
         self.input(name, DType::F32, Shape::scalar())
@@ -266,6 +291,9 @@ impl Graph {
     }
 
     /// Any constant.
+    ///
+    /// # Panics
+    /// If the shape has more than 32 axes or 2^48 elements.
     #[track_caller]
     pub fn constant(&self, constant: Constant) -> Tensor<'_> {
         build(self, Op::Constant(constant), &[])
@@ -292,6 +320,9 @@ impl Graph {
     }
 
     /// Philox-4x32-10 bits (`u32`), a pure function of key and counter (`u64[]`).
+    ///
+    /// # Panics
+    /// If key or counter is not `u64[]`, or of another graph, or the shape is too large.
     #[track_caller]
     pub fn random_bits<'g>(
         &'g self,

@@ -10,6 +10,9 @@ use std::ops::Range;
 
 impl<'g> Tensor<'g> {
     /// The same elements in row-major order under another shape.
+    ///
+    /// # Panics
+    /// If the shape has another number of elements.
     #[track_caller]
     pub fn reshape(self, shape: impl Into<Shape>) -> Tensor<'g> {
         let shape = shape.into();
@@ -20,6 +23,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// Axis `i` of the result is axis `permutation[i]` of this tensor.
+    ///
+    /// # Panics
+    /// If `permutation` does not name each axis once.
     #[track_caller]
     pub fn transpose(self, permutation: &[usize]) -> Tensor<'g> {
         if permutation.iter().copied().eq(0..self.rank()) {
@@ -29,6 +35,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// Exchanges two axes (negative from the end).
+    ///
+    /// # Panics
+    /// If there is no such axis.
     #[track_caller]
     pub fn swap_axes(self, a: isize, b: isize) -> Tensor<'g> {
         let rank = self.rank();
@@ -54,6 +63,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// Places axis `i` at axis `axes[i]` (ascending) of `shape`; the other axes repeat.
+    ///
+    /// # Panics
+    /// If `axes` does not ascend, is not there in `shape`, or has another extent there.
     #[track_caller]
     pub fn broadcast_in_dim(self, shape: impl Into<Shape>, axes: &[usize]) -> Tensor<'g> {
         let shape = shape.into();
@@ -65,6 +77,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// NumPy broadcasting: trailing axes are aligned, extent 1 repeats.
+    ///
+    /// # Panics
+    /// If an extent is neither 1 nor that of `shape`.
     #[track_caller]
     pub fn broadcast_to(self, shape: impl Into<Shape>) -> Tensor<'g> {
         let (from, to) = (self.ty(), shape.into());
@@ -87,6 +102,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// Inserts an axis of extent 1 before `axis` (negative: after the last is -1).
+    ///
+    /// # Panics
+    /// If there is no such place.
     #[track_caller]
     pub fn unsqueeze(self, axis: isize) -> Tensor<'g> {
         let shape = self.shape();
@@ -96,6 +114,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// Removes an axis of extent 1.
+    ///
+    /// # Panics
+    /// If there is no such axis, or it has another extent than 1.
     #[track_caller]
     pub fn squeeze(self, axis: isize) -> Tensor<'g> {
         let shape = self.shape();
@@ -108,6 +129,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// Elements `range` of one axis.
+    ///
+    /// # Panics
+    /// If there is no such axis, or the range does not lie in it.
     #[track_caller]
     pub fn slice(self, axis: isize, range: Range<usize>) -> Tensor<'g> {
         let shape = self.shape();
@@ -149,6 +173,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// Adds `before` and `after` elements of `value` along one axis.
+    ///
+    /// # Panics
+    /// If there is no such axis, or the type cannot hold the value.
     #[track_caller]
     pub fn pad(self, axis: isize, before: usize, after: usize, value: f64) -> Tensor<'g> {
         let axis = self.axis("pad", axis);
@@ -174,6 +201,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// Reverses axes.
+    ///
+    /// # Panics
+    /// If there is no such axis, or one is named twice.
     #[track_caller]
     pub fn flip(self, axes: impl Axes) -> Tensor<'g> {
         let axes = self.axes("flip", axes);
@@ -182,6 +212,9 @@ impl<'g> Tensor<'g> {
 
     /// Replaces `axis` by `[count, size]`: windows of `size` elements, `dilation` apart, that
     /// start every `stride`.
+    ///
+    /// # Panics
+    /// If there is no such axis, it has not one window, or size, stride or dilation are 0.
     #[track_caller]
     pub fn window(self, axis: isize, size: usize, stride: usize, dilation: usize) -> Tensor<'g> {
         let axis = self.axis("window", axis);
@@ -199,12 +232,19 @@ impl<'g> Tensor<'g> {
 
 impl Graph {
     /// Joins tensors along an axis (negative from the end).
+    ///
+    /// # Panics
+    /// If there is nothing to join, the types differ but for the axis, or the tensors are of
+    /// another graph.
     #[track_caller]
     pub fn concat<'g>(&'g self, tensors: &[Tensor<'g>], axis: isize) -> Tensor<'g> {
         concat(self, tensors, axis)
     }
 
     /// Joins tensors of one shape along a new axis (negative: after the last is -1).
+    ///
+    /// # Panics
+    /// If there is nothing to join, the types differ, or the tensors are of another graph.
     #[track_caller]
     pub fn stack<'g>(&'g self, tensors: &[Tensor<'g>], axis: isize) -> Tensor<'g> {
         one_graph("stack", self, tensors, &[]);

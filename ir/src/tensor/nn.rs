@@ -9,6 +9,9 @@ use crate::shape::Type;
 impl<'g> Tensor<'g> {
     /// `x W^T + b` over the last axis; parameters `weight [outputs, inputs]` and `bias
     /// [outputs]`, both uniform in ±1/√inputs as in PyTorch.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`, there is no axis, or the scope has these parameters already.
     #[track_caller]
     pub fn linear(self, scope: impl AsScope<'g>, outputs: usize) -> Tensor<'g> {
         let scope = scope.as_scope();
@@ -21,6 +24,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// Contracts the last axis with axis 1 of a `[outputs, inputs]` weight.
+    ///
+    /// # Panics
+    /// If the weight is not `f32[outputs, inputs]` with the extent of the last axis.
     #[track_caller]
     pub fn matmul_transposed(self, weight: Tensor<'g>) -> Tensor<'g> {
         self.beside("matmul_transposed", &[weight]);
@@ -36,6 +42,9 @@ impl<'g> Tensor<'g> {
     /// Softmax over the last axis: `exp(x - max)` times the reciprocal of its sum.
     ///
     /// The result does not depend on the maximum, so no derivative of any order passes it.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`, or there is no axis, or it is empty.
     #[track_caller]
     pub fn softmax(self) -> Tensor<'g> {
         let shape = self.shape();
@@ -47,6 +56,9 @@ impl<'g> Tensor<'g> {
 
     /// The logarithm of [`softmax`](Tensor::softmax) over the last axis: `x - max - ln(sum(exp(x -
     /// max)))`. A row of negative infinities is NaN, as its softmax is.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`, or there is no axis, or it is empty.
     #[track_caller]
     pub fn log_softmax(self) -> Tensor<'g> {
         let shape = self.shape();
@@ -57,6 +69,9 @@ impl<'g> Tensor<'g> {
 
     /// Layer normalisation of the last axis with biased variance; parameters `weight [width]`, which
     /// starts at 1, and `bias [width]`, which starts at 0.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`, there is no axis, or the scope has these parameters already.
     #[track_caller]
     pub fn layer_norm(self, scope: impl AsScope<'g>, epsilon: f64) -> Tensor<'g> {
         let scope = scope.as_scope();
@@ -68,6 +83,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// Layer normalisation of the last axis with a gain and a bias that are there already.
+    ///
+    /// # Panics
+    /// If weight and bias are not `f32` of the extent of the last axis.
     #[track_caller]
     pub fn layer_norm_with(self, weight: Tensor<'g>, bias: Tensor<'g>, epsilon: f64) -> Tensor<'g> {
         self.layer_norm_with_statistics(weight, bias, epsilon).0
@@ -99,6 +117,9 @@ impl<'g> Tensor<'g> {
     /// `x / max(|x|, epsilon)` over the last axis.
     ///
     /// The limit is put on the square, so that the gradient at a zero vector is finite.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`, or there is no axis.
     #[track_caller]
     pub fn l2_normalize(self, epsilon: f64) -> Tensor<'g> {
         let shape = self.shape();
@@ -111,6 +132,9 @@ impl<'g> Tensor<'g> {
     /// `softmax(q k^T * scale) v`; `mask` (`bool`, true: may attend) broadcasts to the scores.
     /// q `[batch.., queries, d]`, k `[batch.., keys, d]`, v `[batch.., keys, e]`.
     /// The row of a query that may attend to no key is NaN; the other rows are not touched by it.
+    ///
+    /// # Panics
+    /// If the shapes are not those, or the mask does not broadcast to the scores.
     #[track_caller]
     pub fn attention(
         self,
@@ -143,6 +167,9 @@ impl<'g> Tensor<'g> {
     /// A label that names no class, below 0 or from `classes` on, is no class's: its row
     /// contributes `ln(sum(exp(x - max(x))))`, which is neither refused nor an honest loss. Labels
     /// are values of a run, so that only a checked run can tell.
+    ///
+    /// # Panics
+    /// If the labels are no integers in the shape of the logits without their last axis.
     #[track_caller]
     pub fn cross_entropy(self, labels: Tensor<'g>) -> Tensor<'g> {
         self.beside("cross_entropy", &[labels]);

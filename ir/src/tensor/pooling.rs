@@ -103,6 +103,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// `count` elements of an axis from `first`, `stride` apart: a slice with a step.
+    ///
+    /// # Panics
+    /// If there is no such axis, the elements reach beyond it, or the step is 0.
     #[track_caller]
     pub fn every(self, axis: isize, first: usize, stride: usize, count: usize) -> Tensor<'g> {
         let shape = self.shape();

@@ -26,6 +26,9 @@ impl<'g> Exponent<'g> for Tensor<'g> {
 
 impl<'g> Tensor<'g> {
     /// `1 / sqrt(x)`, rounded twice: infinity at 0, NaN below.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`.
     #[track_caller]
     pub fn rsqrt(self) -> Tensor<'g> {
         self.sqrt().reciprocal()
@@ -73,6 +76,9 @@ impl<'g> Tensor<'g> {
     ///   infinite power is NaN.
     /// - Derivatives through the logarithm are taken as 0 at a base of 0, where some are infinite and
     ///   all are of the form 0/0, and by y as `x^y ln |x|` for negative bases.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`, or the shapes do not broadcast.
     #[track_caller]
     pub fn pow(self, exponent: impl Exponent<'g>) -> Tensor<'g> {
         match exponent.known() {

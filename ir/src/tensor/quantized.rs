@@ -25,6 +25,9 @@ impl<'g> Tensor<'g> {
     /// assert_eq!(bytes.ty().to_string(), "u8[64,32]");
     /// assert_eq!(scales.ty().to_string(), "f32[64]");
     /// ```
+    ///
+    /// # Panics
+    /// If the elements are not `f32`, or an axis is not there or empty.
     #[track_caller]
     pub fn quantize(self, axes: impl Axes) -> (Tensor<'g>, Tensor<'g>) {
         let shape = self.shape();
@@ -39,6 +42,9 @@ impl<'g> Tensor<'g> {
     /// The numbers that bytes stand for: `(cast(bytes) - 128) * scale`, where scales repeat along
     /// `axes`. A contraction whose right side is this, with scales by column, keeps the bytes and
     /// widens them as it goes: a quarter of the memory of `f32`.
+    ///
+    /// # Panics
+    /// If this is not `u8`, or the scales do not have the shape without `axes`.
     #[track_caller]
     pub fn dequantize(self, scales: Tensor<'g>, axes: impl Axes) -> Tensor<'g> {
         let shape = self.shape();

@@ -17,6 +17,9 @@ const FRACTION_BITS: i32 = 24;
 impl Graph {
     /// Numbers from 0 up to but without 1, multiples of 2^-24, from
     /// [`random_bits`](Graph::random_bits). Key and counter are `u64[]`.
+    ///
+    /// # Panics
+    /// As [`Graph::random_bits`].
     #[track_caller]
     pub fn uniform<'g>(
         &'g self,
@@ -30,6 +33,9 @@ impl Graph {
     /// Normal numbers of mean 0 and deviation 1, from [`random_bits`](Graph::random_bits): Box and
     /// Muller's transform, which makes two of two. The largest is 5.77 from 0. Key and counter are
     /// `u64[]`; n numbers take `ceil(n / 4)` counters, two more at most.
+    ///
+    /// # Panics
+    /// As [`Graph::random_bits`].
     #[track_caller]
     pub fn normal<'g>(
         &'g self,

@@ -9,6 +9,9 @@ use crate::shape::Shape;
 
 impl<'g> Tensor<'g> {
     /// Sum over axes.
+    ///
+    /// # Panics
+    /// If there is no such axis, one is named twice, or the elements are no numbers.
     #[track_caller]
     pub fn sum(self, axes: impl ReduceAxes) -> Tensor<'g> {
         let plan = self.reduction("sum", axes);
@@ -20,6 +23,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// Arithmetic mean over axes: the sum times the reciprocal of the count.
+    ///
+    /// # Panics
+    /// If there is no such axis, one is named twice, or the elements are not `f32`.
     #[track_caller]
     pub fn mean(self, axes: impl ReduceAxes) -> Tensor<'g> {
         let plan = self.reduction("mean", axes);
@@ -56,6 +62,9 @@ impl<'g> Tensor<'g> {
 
     /// Product over axes: halves of what is left are multiplied, again and again, so that the order is
     /// fixed and derivatives of every order are right where elements are 0. Of no elements it is 1.
+    ///
+    /// # Panics
+    /// If there is no such axis, one is named twice, or the elements are no numbers.
     #[track_caller]
     pub fn prod(self, axes: impl ReduceAxes) -> Tensor<'g> {
         let plan = self.reduction("prod", axes);
@@ -78,6 +87,9 @@ impl<'g> Tensor<'g> {
     /// Variance over axes: squares of the distances from the mean, divided by the number of elements
     /// less `correction`. 0 is the biased variance, NumPy's; 1 the unbiased one, PyTorch's. NaN where
     /// nothing is left to divide by.
+    ///
+    /// # Panics
+    /// If there is no such axis, one is named twice, or the elements are not `f32`.
     #[track_caller]
     pub fn var(self, axes: impl ReduceAxes, correction: usize) -> Tensor<'g> {
         let plan = self.reduction("var", axes);
@@ -94,6 +106,9 @@ impl<'g> Tensor<'g> {
 
     /// The root of [`var`](Tensor::var). Where all elements are equal its gradient is NaN, 0 times the
     /// infinite derivative of the root.
+    ///
+    /// # Panics
+    /// As [`var`](Tensor::var).
     #[track_caller]
     pub fn std(self, axes: impl ReduceAxes, correction: usize) -> Tensor<'g> {
         self.var(axes, correction).sqrt()
@@ -117,6 +132,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// Whether any element over axes is true, of `bool`; of none it is false.
+    ///
+    /// # Panics
+    /// If there is no such axis, one is named twice, or the elements are not `bool`.
     #[track_caller]
     pub fn any(self, axes: impl ReduceAxes) -> Tensor<'g> {
         let plan = self.reduction("any", axes);
@@ -126,6 +144,9 @@ impl<'g> Tensor<'g> {
     }
 
     /// Whether all elements over axes are true, of `bool`; of none it is true.
+    ///
+    /// # Panics
+    /// As [`any`](Tensor::any).
     #[track_caller]
     pub fn all(self, axes: impl ReduceAxes) -> Tensor<'g> {
         self.needs_bool("all");
@@ -163,6 +184,9 @@ impl<'g> Tensor<'g> {
 
     /// Repeats a reduced tensor over the axes that were reduced from `shape`: the inverse in
     /// shape of `sum` and `max`.
+    ///
+    /// # Panics
+    /// If `shape` does not have the axes, or differs in the others.
     #[track_caller]
     pub fn expand_axes(self, axes: impl Axes, shape: impl Into<Shape>) -> Tensor<'g> {
         let shape = shape.into();

@@ -4,18 +4,27 @@ use super::Tensor;
 
 impl<'g> Tensor<'g> {
     /// The least whole number that is not below.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`.
     #[track_caller]
     pub fn ceil(self) -> Tensor<'g> {
         -(-self).floor()
     }
 
     /// The whole number towards 0.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`.
     #[track_caller]
     pub fn trunc(self) -> Tensor<'g> {
         self.ceil().where_(self.lt(0.0), self.floor())
     }
 
     /// The nearest whole number, of two as near the even one: `f32::round_ties_even`.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`.
     #[track_caller]
     pub fn round(self) -> Tensor<'g> {
         let size = self.abs();

@@ -9,6 +9,9 @@ impl<'g> Tensor<'g> {
     ///
     /// In each of `log2(n)` rounds an element is added to the one 1, 2, 4, .. places behind it, so
     /// that a sum is one of a balanced tree: n log n additions, in a fixed order.
+    ///
+    /// # Panics
+    /// If there is no such axis, or the elements are no numbers.
     #[track_caller]
     pub fn cumsum(self, axis: isize) -> Tensor<'g> {
         let extent = self.shape()[self.axis("cumsum", axis)];
@@ -23,6 +26,9 @@ impl<'g> Tensor<'g> {
 
     /// The lower triangle of the matrices of the last two axes: elements whose column is at most
     /// `row + diagonal`; the others are 0.
+    ///
+    /// # Panics
+    /// If there are fewer than two axes.
     #[track_caller]
     pub fn tril(self, diagonal: isize) -> Tensor<'g> {
         let above = self.above("tril", diagonal);
@@ -31,6 +37,9 @@ impl<'g> Tensor<'g> {
 
     /// The upper triangle of the matrices of the last two axes: elements whose column is at least
     /// `row + diagonal`; the others are 0.
+    ///
+    /// # Panics
+    /// If there are fewer than two axes.
     #[track_caller]
     pub fn triu(self, diagonal: isize) -> Tensor<'g> {
         let above = self.above("triu", diagonal.saturating_sub(1));

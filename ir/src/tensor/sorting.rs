@@ -136,6 +136,9 @@ impl<'g> Tensor<'g> {
 
     /// 1 at the class that an integer names, else 0: `[..]` to `f32[.., classes]`. An integer that
     /// names no class, below 0 or from `classes` on, gives zeros.
+    ///
+    /// # Panics
+    /// If the elements are no integers.
     #[track_caller]
     pub fn one_hot(self, classes: usize) -> Tensor<'g> {
         if !self.dtype().is_integer() {

@@ -2,6 +2,7 @@
 //!
 //! | module | |
 //! |---|---|
+//! | [`prelude`] | all that a model of one's own needs, of this package and of those below |
 //! | [`layers`] | Linear, Embedding, Attention with masks and caches, MLP, Block, Transformer, convolutions, norms, resizing |
 //! | [`init`] | starting values, a pure function of seed and name |
 //! | [`weights`] | a model's weights in a file, and back |
@@ -12,15 +13,13 @@
 //! | [`data`] | batches by step, made ahead on another thread |
 //! | [`train_log`] | JSON lines and TensorBoard events |
 //!
-//! The package knows the compiler (`bsq-ir`) and what runs programs (`bsq-runtime`), and nothing of
-//! images.
+//! The package knows the compiler ([`ir`]) and what runs programs ([`runtime`]), and nothing of
+//! images. It is all that a `Cargo.toml` names.
+//!
+//! # Compile, run, save, load
 //!
 //! ```
-//! use bsq_ir::{DType, Graph, Scope};
-//! use bsq_nn::layers::Mlp;
-//! use bsq_nn::optimizer::{AdamW, minimize};
-//! use bsq_nn::train::{Silent, Training};
-//! use bsq_runtime::HostTensor;
+//! use bsq_nn::prelude::*;
 //!
 //! // y = x1 - x2, learned from batches of four.
 //! let g = Graph::new();
@@ -37,17 +36,17 @@
 //!     Ok(vec![("x", HostTensor::from_slice([4, 2], &x)?), ("y", HostTensor::from_slice([4, 1], &y)?)])
 //! };
 //! let folder = tempfile::tempdir()?;
-//! let parameters = bsq_nn::init::init(&model.specs(), 1)?;
+//! let parameters = init(&model.specs(), 1)?;
 //! let outcome = Training::new(folder.path(), &step, parameters)?
 //!     .steps(200)
 //!     .learning_rate(|_| 0.01)
-//!     .run(bsq_nn::data::by_step(batch), &mut Silent)?;
+//!     .run(by_step(batch), &mut Silent)?;
 //! assert!(outcome.loss.unwrap() < 0.05);
 //!
 //! // Its weights, in another program.
-//! let weights = bsq_nn::weights::load(&outcome.checkpoint, &model.specs())?;
+//! let weights = weights::load(&outcome.checkpoint, &model.specs())?;
 //! let function = g.function([("guess", guess.id())], []);
-//! let executable = bsq_runtime::compile(&function, &Default::default())?;
+//! let executable = compile(&function, &CompileOptions::default())?;
 //! let mut session = executable.bind(weights)?;
 //! let x = HostTensor::from_slice([4, 2], &[0.5f32, 0.25].repeat(4))?;
 //! let guess = session.run(&[("x", &x)])?["guess"].as_slice::<f32>()?[0];
@@ -59,11 +58,15 @@ pub mod data;
 pub mod init;
 pub mod layers;
 pub mod optimizer;
+pub mod prelude;
 pub mod quantizers;
 pub mod schedule;
 pub mod train;
 pub mod train_log;
 pub mod weights;
+
+pub use bsq_ir as ir;
+pub use bsq_runtime as runtime;
 
 /// An error of whatever kind, from code that this package calls but does not know.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

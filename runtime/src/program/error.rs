@@ -49,11 +49,36 @@ pub enum ProgramError {
         location: &'static std::panic::Location<'static>,
     },
     /// Given in another type or shape.
-    #[error("{kind} `{name}` must be {wanted}, got {got}")]
+    #[error(
+        "{kind} `{name}` must be {wanted}, got {got}{}",
+        conversion(wanted, got)
+    )]
     Mismatch {
         kind: &'static str,
         name: String,
         wanted: Type,
         got: Type,
     },
+}
+
+/// What makes a tensor of one type one of another, if a call does.
+pub(super) fn conversion(wanted: &Type, got: &Type) -> String {
+    let to = wanted.dtype;
+    match () {
+        _ if wanted.shape != got.shape => {
+            match wanted.dtype == got.dtype && wanted.shape.elements() == got.shape.elements() {
+                true => format!(
+                    "\n  help: `HostTensor::reshape` has the same elements in the shape {:?}",
+                    &wanted.shape[..]
+                ),
+                false => String::new(),
+            }
+        }
+        _ if to.is_float() && got.dtype.is_float() => {
+            format!("\n  help: `HostTensor::to_dtype(DType::{to:?})` rounds to {to}")
+        }
+        _ => format!(
+            "\n  help: `HostTensor::to_exact(DType::{to:?})` converts numbers that are {to} too"
+        ),
+    }
 }

@@ -19,6 +19,7 @@
 //! ```
 
 mod addresses;
+mod batched;
 mod bound;
 mod checked;
 mod compile;
@@ -29,6 +30,7 @@ mod programs;
 mod session;
 mod timeline;
 
+pub use batched::{BatchError, BatchedProgram, powers_of_two};
 pub(crate) use bound::BoundProgram;
 pub use bsq_codegen::pipeline::Report as CompileReport;
 pub use compile::{CompileOptions, Executable, compile};

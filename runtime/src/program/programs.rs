@@ -97,21 +97,18 @@ impl<K: Clone + PartialEq> BoundPrograms<K> {
         function: impl FnOnce() -> Function,
         state: impl Fn(&str, &Type) -> Result<Option<HostTensor>, ProgramError>,
     ) -> Result<&mut Session, ProgramError> {
-        match self.programs.iter().position(|(known, _)| *known == key) {
-            Some(index) => {
-                let program = self.programs.remove(index);
-                self.programs.push(program);
-            }
+        let program = match self.programs.iter().position(|(known, _)| *known == key) {
+            Some(index) => self.programs.remove(index),
             None => {
                 // The old program's memory is free before the new one's is taken.
                 let surplus = (self.programs.len() + 1).saturating_sub(self.room);
                 self.programs.drain(..surplus);
-                let session = self.bound(&function(), state)?;
-                self.programs.push((key, session));
+                (key, self.bound(&function(), state)?)
             }
-        }
-        let (_, session) = self.programs.last_mut().expect("one was pushed above");
-        Ok(session)
+        };
+        let last = self.programs.len();
+        self.programs.push(program);
+        Ok(&mut self.programs[last].1)
     }
 
     /// The program of a key if it is at hand, without making it the most recently used.

@@ -63,7 +63,8 @@ fn wrong_uses_are_errors() {
     );
     assert_eq!(
         message(tensor.to_dtype(DType::F32).unwrap_err()),
-        "cannot convert a tensor of i32 to f32: only f32, f16 and bf16 convert into each other"
+        "cannot convert a tensor of i32 to f32: only f32, f16 and bf16 convert into each other; \
+         `HostTensor::to_exact` keeps the numbers that both types have"
     );
     assert_eq!(tensor.reshape([4, 1]).unwrap().shape(), [4, 1]);
 }
@@ -104,6 +105,88 @@ fn the_first_bad_number_is_found() {
     }
     let integers = HostTensor::from_slice([1], &[i32::from_ne_bytes([255; 4])]).unwrap();
     assert_eq!(integers.first_non_finite(), None);
+}
+
+#[test]
+fn numbers_keep_their_value_in_another_type_or_are_refused() {
+    let all = [
+        DType::F32,
+        DType::F16,
+        DType::BF16,
+        DType::I32,
+        DType::I64,
+        DType::U8,
+        DType::U32,
+        DType::U64,
+        DType::Bool,
+    ];
+    let bits = HostTensor::from_slice([3], &[true, false, true]).unwrap();
+    for from in all {
+        for to in all {
+            let there = bits.to_exact(from).unwrap().to_exact(to).unwrap();
+            assert_eq!(there.dtype(), to);
+            assert_eq!(there.to_f64().unwrap(), [1.0, 0.0, 1.0]);
+            assert_eq!(there.to_exact(DType::Bool).unwrap(), bits);
+        }
+    }
+    fn refused<T: Element>(value: T, to: DType) -> String {
+        let tensor = HostTensor::from_slice([1], &[value]).unwrap();
+        tensor.to_exact(to).unwrap_err().to_string()
+    }
+    let cases = [
+        (refused(0.5f32, DType::I32), "0.5, which is no i32"),
+        (refused(f32::NAN, DType::I64), "NaN, which is no i64"),
+        (refused(f32::INFINITY, DType::U64), "inf, which is no u64"),
+        (refused(-1i32, DType::U8), "-1, which is no u8"),
+        (refused(256u32, DType::U8), "256, which is no u8"),
+        (refused(2u8, DType::Bool), "2, which is no bool"),
+        (
+            refused(u64::MAX, DType::I64),
+            "18446744073709551615, which is no i64",
+        ),
+        (
+            refused((1i32 << 24) + 1, DType::F32),
+            "16777217, which is no f32",
+        ),
+        (
+            refused(i64::MAX, DType::F32),
+            "9223372036854775807, which is no f32",
+        ),
+        (refused(65536.0f32, DType::F16), "65536.0, which is no f16"),
+        (refused(257i32, DType::BF16), "257, which is no bf16"),
+    ];
+    for (message, wanted) in cases {
+        assert_eq!(message, format!("element 0 is {wanted}"));
+    }
+    let nan = HostTensor::scalar(f32::NAN).unwrap();
+    let nan = nan.to_exact(DType::F16).unwrap();
+    assert!(nan.item::<f16>().unwrap().is_nan());
+}
+
+#[test]
+fn f64_is_rounded_to_f32_and_what_overflows_is_refused() {
+    let given = [
+        0.1f64,
+        f64::NAN,
+        f64::NEG_INFINITY,
+        -0.0,
+        f64::from(f32::MAX),
+    ];
+    let tensor = HostTensor::from_f64([5], &given).unwrap();
+    let wanted = given.map(|x| (x as f32).to_bits());
+    let bits: Vec<u32> = tensor
+        .as_slice::<f32>()
+        .unwrap()
+        .iter()
+        .map(|x| x.to_bits())
+        .collect();
+    assert_eq!(bits, wanted);
+    let error = HostTensor::from_f64([2], &[1.0, 1e300]).unwrap_err();
+    assert_eq!(error.to_string(), "element 1 is 1e300, which is no f32");
+    assert!(matches!(
+        HostTensor::from_f64([2], &[1.0]),
+        Err(TensorError::Length { .. })
+    ));
 }
 
 proptest! {

@@ -1,6 +1,7 @@
 //! Compiled programs give the evaluator's bits, whatever the threads and microkernels.
 
 mod attention;
+mod batches;
 mod block_causal;
 mod checked;
 mod common;

@@ -56,3 +56,29 @@ fn outputs_are_a_map() {
     let left: Vec<(String, HostTensor)> = outputs.into_iter().collect();
     assert_eq!(left, [("b".to_string(), numbers())]);
 }
+
+#[test]
+fn what_is_given_in_another_type_names_the_call_that_converts() {
+    let bound = executable().bind([("weight".to_string(), numbers())].into());
+    let mut session = bound.unwrap();
+    let mut message = |given: HostTensor| {
+        let refused = session.run(&[("image", &given)]).unwrap_err();
+        refused.to_string()
+    };
+    let long = HostTensor::from_slice([2], &[1i64, 2]).unwrap();
+    assert_eq!(
+        message(long.clone()),
+        "input `image` must be f32[2], got i64[2]\n  \
+         help: `HostTensor::to_exact(DType::F32)` converts numbers that are f32 too"
+    );
+    let half = numbers().to_dtype(bsq_ir::DType::F16).unwrap();
+    assert!(message(half.clone()).ends_with("`HostTensor::to_dtype(DType::F32)` rounds to f32"));
+    let row = numbers().reshape([1, 2]).unwrap();
+    assert!(message(row).ends_with("`HostTensor::reshape` has the same elements in the shape [2]"));
+    let more = HostTensor::zeros(F32, [3]).unwrap();
+    assert_eq!(message(more), "input `image` must be f32[2], got f32[3]");
+    // What the messages name does convert.
+    for given in [long.to_exact(F32), half.to_dtype(F32)] {
+        session.run(&[("image", &given.unwrap())]).unwrap();
+    }
+}

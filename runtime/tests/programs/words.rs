@@ -32,6 +32,11 @@ const WORDS: &[(&str, Word)] = &[
     ("cumsum", |x| x.cumsum(1) + x.cumsum(0)),
     ("tril", |x| x.tril(3) + x.triu(-2)),
     ("stack", |x| x.graph().stack(&[x, x * 2.0], -1)),
+    ("einsum of diagonals", |x| {
+        let n = x.shape()[0].min(x.shape()[1]);
+        let square = x.slice(0, 0..n).slice(1, 0..n);
+        x.graph().einsum("...ii,...ab->b...i", &[square, x.unsqueeze(0)])
+    }),
     ("einsum", |x| x.graph().einsum("ab,cb->ca", &[x, x.square()])),
     ("round", |x| (x * 8.0).round() + (x * 8.0).ceil() * (x * 8.0).trunc()),
     ("sort", |x| (x * 4.0).floor().sort(1).0),

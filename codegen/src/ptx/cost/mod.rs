@@ -96,13 +96,16 @@ impl KernelCost {
         let elementwise = 2.0 * self.traffic.operations / device.peak(Unit::Fma);
         let arithmetic = (contraction + elementwise) / self.busy(device);
         let memory = self.traffic.bytes / device.bytes_per_second;
-        let times = [
-            (arithmetic, Bottleneck::Arithmetic),
+        let mut longest = (arithmetic, Bottleneck::Arithmetic);
+        for time in [
             (memory, Bottleneck::Memory),
             (device.launch_seconds, Bottleneck::Launch),
-        ];
-        let longest = times.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
-        let (seconds, bottleneck) = longest.expect("there are three times");
+        ] {
+            if time.0 >= longest.0 {
+                longest = time;
+            }
+        }
+        let (seconds, bottleneck) = longest;
         Prediction {
             seconds,
             bottleneck,

@@ -186,6 +186,14 @@ pub(super) const CASES: &[(&str, Build)] = &[
         let operands = [i.float([a, b, c]), i.float([c, d, a]), i.float([2, d])];
         i.graph.einsum("abc,cda,ed->dba", &operands)
     }),
+    ("einsum of diagonals", |i, [a, b, c, _]| {
+        let operands = [i.float([a, b, a]), i.float([c, c, a])];
+        i.graph.einsum("iji,kki->kj", &operands)
+    }),
+    ("einsum of an ellipsis", |i, [a, b, c, d]| {
+        let operands = [i.float([a, 1, b, c]), i.float([c, d]), i.float([d, b, c])];
+        i.graph.einsum("...ij,jk,...ij->k...i", &operands)
+    }),
     ("dropout", |i, [a, b, ..]| {
         let scalar = |value| i.graph.full(value, U64, Shape::scalar());
         i.float([a, b]).square().dropout(0.4, scalar(3.0), scalar(5.0))

@@ -49,6 +49,9 @@ impl Draw {
     }
 
     /// A whole number below `bound`, all equally likely.
+    ///
+    /// # Panics
+    /// If `bound` is 0, or 2^32 and more.
     pub fn below(&mut self, bound: usize) -> usize {
         let bound = u32::try_from(bound).expect("fewer than 2^32 choices");
         assert!(bound > 0, "a choice of nothing");
@@ -63,6 +66,9 @@ impl Draw {
     }
 
     /// A whole number from `low` to `high`, both included.
+    ///
+    /// # Panics
+    /// If `high` is below `low`, or there are 2^32 numbers and more.
     pub fn between(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high - low + 1)
     }
@@ -80,8 +86,11 @@ impl Draw {
     }
 
     /// The numbers below `count` in a random order (Fisher and Yates).
+    ///
+    /// # Panics
+    /// If there are 2^32 and more.
     pub fn permutation(&mut self, count: usize) -> Vec<u32> {
-        let count = u32::try_from(count).expect("fewer than 2^32 pictures");
+        let count = u32::try_from(count).expect("fewer than 2^32 numbers");
         let mut order: Vec<u32> = (0..count).collect();
         for last in (1..order.len()).rev() {
             order.swap(last, self.below(last + 1));

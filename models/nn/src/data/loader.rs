@@ -108,10 +108,15 @@ pub struct Loader<S> {
 
 impl<S: Samples> Loader<S> {
     /// # Errors
-    /// If there are no samples, or a batch has none.
+    /// If there are no samples, or 2^32 and more, or a batch has none.
     pub fn new(samples: S, batch_size: usize, seed: u64) -> Result<Loader<S>, BoxError> {
         if samples.count() == 0 || batch_size == 0 {
             return Err("batches of no samples".into());
+        }
+        if u32::try_from(samples.count()).is_err() {
+            return Err(
+                format!("{} samples: orders are of fewer than 2^32", samples.count()).into(),
+            );
         }
         Ok(Loader {
             orders: EpochOrders::new(samples.count(), seed),
@@ -217,6 +222,19 @@ mod tests {
         }
     }
 
+    /// More samples than an order has.
+    struct Many;
+
+    impl Samples for Many {
+        fn count(&self) -> usize {
+            1 << 32
+        }
+
+        fn sample(&self, _number: usize, _draw: &mut Draw) -> Result<NamedTensors, BoxError> {
+            Ok(Vec::new())
+        }
+    }
+
     #[test]
     fn random_numbers_belong_to_a_place_and_odd_samples_are_told() {
         let loader = Loader::new(Noise, 1, 0).unwrap();
@@ -237,5 +255,7 @@ mod tests {
         assert!(error.to_string().contains("`y`"), "{error}");
         assert!(TensorSamples::new(vec![("x", HostTensor::scalar(1).unwrap())]).is_err());
         assert!(TensorSamples::new(Vec::new()).is_err());
+        let many = Loader::new(Many, 1, 0).err().unwrap().to_string();
+        assert_eq!(many, "4294967296 samples: orders are of fewer than 2^32");
     }
 }

@@ -3,6 +3,7 @@
 use super::Batches;
 use crate::BoxError;
 use std::{
+    io,
     ops::Range,
     sync::{
         Arc,
@@ -34,7 +35,10 @@ pub struct ReadAhead<B: Batches> {
 
 impl<B: Batches> ReadAhead<B> {
     /// Starts with the first of `steps`; at most `depth` finished batches wait.
-    pub fn start(source: Arc<B>, steps: Range<u64>, depth: usize) -> ReadAhead<B> {
+    ///
+    /// # Errors
+    /// If the system has no room for one more thread.
+    pub fn start(source: Arc<B>, steps: Range<u64>, depth: usize) -> io::Result<ReadAhead<B>> {
         let (sender, batches) = sync_channel(depth);
         let next = steps.start;
         let make_batches = move || {
@@ -49,13 +53,12 @@ impl<B: Batches> ReadAhead<B> {
         };
         let thread = std::thread::Builder::new()
             .name("read-ahead".into())
-            .spawn(make_batches)
-            .expect("the system has room for one more thread");
-        ReadAhead {
+            .spawn(make_batches)?;
+        Ok(ReadAhead {
             batches: Some(batches),
             thread: Some(thread),
             next,
-        }
+        })
     }
 }
 
@@ -114,7 +117,7 @@ mod tests {
     }
 
     fn ahead(steps: Range<u64>, panics: bool) -> ReadAhead<Numbers> {
-        ReadAhead::start(Arc::new(Numbers { panics }), steps, 2)
+        ReadAhead::start(Arc::new(Numbers { panics }), steps, 2).unwrap()
     }
 
     #[test]
@@ -128,7 +131,7 @@ mod tests {
     #[test]
     fn dropping_it_early_ends_the_thread() {
         let source = Arc::new(Numbers { panics: false });
-        let mut ahead = ReadAhead::start(source.clone(), 0..u64::MAX, 1);
+        let mut ahead = ReadAhead::start(source.clone(), 0..u64::MAX, 1).unwrap();
         assert_eq!(ahead.next().unwrap().0, 0);
         drop(ahead);
         assert_eq!(Arc::strong_count(&source), 1);

@@ -13,6 +13,8 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// # Panics
+    /// If the elements are not `f32`.
     #[track_caller]
     pub fn of(self, x: Tensor<'_>) -> Tensor<'_> {
         match self {
@@ -23,18 +25,27 @@ impl Activation {
 }
 
 /// [`Tensor::gelu_tanh`], as a function.
+///
+/// # Panics
+/// If the elements are not `f32`.
 #[track_caller]
 pub fn gelu_tanh(x: Tensor<'_>) -> Tensor<'_> {
     x.gelu_tanh()
 }
 
 /// [`Tensor::leaky_relu`], as a function.
+///
+/// # Panics
+/// If the elements are not `f32`.
 #[track_caller]
 pub fn leaky_relu(x: Tensor<'_>, slope: f64) -> Tensor<'_> {
     x.leaky_relu(slope)
 }
 
 /// [`Tensor::relu`], as a function.
+///
+/// # Panics
+/// If the elements are not `f32`.
 #[track_caller]
 pub fn relu(x: Tensor<'_>) -> Tensor<'_> {
     x.relu()

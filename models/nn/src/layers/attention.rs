@@ -86,6 +86,9 @@ impl Attention {
     }
 
     /// What was attended to, `[batch, heads, tokens, width / heads]`, to `[batch, tokens, width]`.
+    ///
+    /// # Panics
+    /// If there are not four axes, or the scope has these parameters already.
     #[track_caller]
     pub fn join<'g>(&self, scope: impl AsScope<'g>, attended: Tensor<'g>) -> Tensor<'g> {
         let scope = scope.as_scope();
@@ -101,6 +104,9 @@ impl Attention {
 impl<'g> Heads<'g> {
     /// `softmax(q k^T / sqrt(d)) v`; `mask` (`bool`, true: may attend) broadcasts to
     /// `[batch, heads, queries, keys]`.
+    ///
+    /// # Panics
+    /// As [`Tensor::attention`].
     #[track_caller]
     pub fn attend(&self, mask: Option<Tensor<'g>>) -> Tensor<'g> {
         let d = self.queries.shape().last().copied().unwrap_or(1);

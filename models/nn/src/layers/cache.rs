@@ -35,6 +35,9 @@ impl CacheSpec {
 
     /// The cache as parameters of a graph. What they hold at first does not matter, as long as it
     /// is finite: a masked key counts zero times its value.
+    ///
+    /// # Panics
+    /// If the graph has parameters of these names already.
     #[track_caller]
     pub fn parameters<'g>(&self, graph: &'g Graph) -> Cache<'g> {
         let [keys, values] = self
@@ -47,6 +50,9 @@ impl CacheSpec {
 impl<'g> Cache<'g> {
     /// Puts new tokens' keys and values at position `start` (`i32[]`). Returns heads whose keys and
     /// values are those of all positions, and the updates that the function must have: old, new.
+    ///
+    /// # Panics
+    /// If the heads do not fit into the cache, or `start` is no integer scalar.
     #[track_caller]
     pub fn extended(
         &self,

@@ -35,6 +35,9 @@ impl Embedding {
 
     /// The table by itself, `[entries, width]`, by the name `name`: for position embeddings, and
     /// for logits that share it.
+    ///
+    /// # Panics
+    /// If the scope has a parameter of that name already.
     #[track_caller]
     pub fn table<'g>(&self, scope: impl AsScope<'g>, name: &str) -> Tensor<'g> {
         let scope = scope.as_scope();

@@ -76,6 +76,9 @@ impl ResidualBinary {
     }
 
     /// The value of `x` in training: that of its signs, with the gradient of `x`.
+    ///
+    /// # Panics
+    /// As [`encode`](ResidualBinary::encode).
     #[track_caller]
     pub fn quantize<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
         straight_through(self.encode(x).1, x)

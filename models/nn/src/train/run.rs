@@ -200,7 +200,9 @@ pub fn train<T: Task>(
             share,
             batches: data.clone(),
         };
-        let batches = ReadAhead::start(Arc::new(batches), done..last.saturating_add(1), READ_AHEAD);
+        let ahead = done..last.saturating_add(1);
+        let batches = ReadAhead::start(Arc::new(batches), ahead, READ_AHEAD);
+        let batches = batches.map_err(|reason| TrainError::Data(reason.into()))?;
         steps.run(&data, batches, last, progress)?;
     }
     // Nobody leaves before everything is saved.

@@ -1,14 +1,17 @@
 //! Einstein's summation: products of tensors, with axes named by letters.
 
+mod formula;
+
 use super::{Tensor, one_graph};
 use crate::graph::Graph;
-use crate::op::TypeError;
+use crate::op::{Op, TypeError};
 use crate::shape::Type;
+use formula::{Formula, Label};
 
 /// A tensor and the letters of its axes.
 struct Term<'g> {
     tensor: Tensor<'g>,
-    letters: Vec<char>,
+    letters: Vec<Label>,
 }
 
 impl Graph {
@@ -16,9 +19,11 @@ impl Graph {
     /// result does not have: `"bij,bjk->bik"` is a product of matrices in batches.
     ///
     /// The letters of each operand come first, separated by commas, then `->` and those of the
-    /// result. A letter stands for one extent. Operands are contracted from the first to the last, two
+    /// result. A letter stands for one extent; twice in one operand it is the diagonal of both axes.
+    /// `...` stands for any number of axes, which broadcast as in NumPy, and which the result has too if
+    /// an operand has them. Operands are contracted from the first to the last, two
     /// at a time, so that their order says what is large in between. Not understood, and refused: a
-    /// letter twice in one operand, an ellipsis, and a formula without `->`.
+    /// formula without `->`, and a letter twice in the result.
     ///
     /// ```
     /// # use bsq_ir::{DType, Graph};
@@ -27,6 +32,8 @@ impl Graph {
     /// let k = g.input("k", DType::F32, [2, 7, 4, 8]);
     /// let scores = g.einsum("bqhd,bkhd->bhqk", &[q, k]);
     /// assert_eq!(scores.ty().to_string(), "f32[2,4,5,7]");
+    /// let traces = g.einsum("...ii->...", &[g.input("m", DType::F32, [2, 3, 3])]);
+    /// assert_eq!(traces.ty().to_string(), "f32[2]");
     /// ```
     ///
     /// # Panics
@@ -35,39 +42,96 @@ impl Graph {
     pub fn einsum<'g>(&'g self, formula: &str, operands: &[Tensor<'g>]) -> Tensor<'g> {
         one_graph("einsum", self, operands, &[]);
         let types: Vec<Type> = operands.iter().map(|operand| operand.ty()).collect();
-        let (sides, result) = match parse(formula, &types) {
+        let Formula {
+            sides,
+            result,
+            extents,
+        } = match formula::parse(formula, &types) {
             Ok(parsed) => parsed,
             Err(what) => TypeError::of_call("einsum", &types, format!("{formula:?}: {what}"))
-                .help("letters of each operand and of the result, as in \"bij,bjk->bik\"")
+                .help("letters of each operand and of the result, as in \"bij,bjk->bik\" or \"...ij,jk->...ik\"")
                 .raise(),
         };
         let mut terms: Vec<Term<'g>> = Vec::with_capacity(sides.len());
-        for (&tensor, letters) in operands.iter().zip(&sides) {
-            terms.push(Term {
-                tensor,
-                letters: letters.clone(),
-            });
+        for (&tensor, letters) in operands.iter().zip(sides) {
+            let term = Term { tensor, letters };
+            terms.push(term.without_repeated(|label| extents[&label]).diagonal());
         }
+        let letters: Vec<Vec<Label>> = terms.iter().map(|term| term.letters.clone()).collect();
         let mut product: Option<Term<'g>> = None;
         for (at, term) in terms.into_iter().enumerate() {
             // What is still needed behind this term.
-            let needed: Vec<char> = [&result[..], &sides[at + 1..].concat()].concat();
+            let needed: Vec<Label> = [&result[..], &letters[at + 1..].concat()].concat();
             product = Some(match product {
                 None => term.only(|letter| needed.contains(&letter)),
                 Some(product) => product.times(term, &needed),
             });
         }
         let product = product.expect("a formula has an operand");
-        let position = |letter: &char| product.letters.iter().position(|own| own == letter);
+        let position = |letter: &Label| product.letters.iter().position(|own| own == letter);
         let order: Vec<usize> = result.iter().filter_map(position).collect();
         product.tensor.transpose(&order)
     }
 }
 
 impl<'g> Term<'g> {
+    /// Without axes of an ellipsis that have one element where another operand has more: a product
+    /// repeats what it does not have.
+    #[track_caller]
+    fn without_repeated(mut self, extent: impl Fn(Label) -> usize) -> Term<'g> {
+        for axis in (0..self.letters.len()).rev() {
+            if self.tensor.shape()[axis] != extent(self.letters[axis]) {
+                self.letters.remove(axis);
+                self.tensor = self.tensor.squeeze(axis as isize);
+            }
+        }
+        self
+    }
+
+    /// Each letter once: where one is there twice, the elements whose places along both axes are the same.
+    #[track_caller]
+    fn diagonal(mut self) -> Term<'g> {
+        while let Some((one, two)) = self.twice() {
+            let rank = self.letters.len();
+            let mut order: Vec<usize> = (0..rank)
+                .filter(|&axis| axis != one && axis != two)
+                .collect();
+            self.letters = order
+                .iter()
+                .map(|&axis| self.letters[axis])
+                .chain([self.letters[one]])
+                .collect();
+            order.extend([one, two]);
+            let square = self.tensor.transpose(&order);
+            let shape = square.shape();
+            let n = shape[rank - 1];
+            let flat = square.reshape([&shape[..rank - 2], &[n * n]].concat());
+            // Element (i, i) is the one at i n + i.
+            let (start, mut stride) = (vec![0; rank - 1], vec![1; rank - 1]);
+            stride[rank - 2] = n + 1;
+            let stop = flat.shape().to_vec();
+            let op = Op::Slice {
+                start,
+                stop,
+                stride,
+            };
+            self.tensor = flat.apply(op, &[]);
+        }
+        self
+    }
+
+    /// The axes of a letter that is there twice.
+    fn twice(&self) -> Option<(usize, usize)> {
+        let letters = self.letters.iter().enumerate();
+        letters.into_iter().find_map(|(axis, letter)| {
+            let first = self.letters[..axis].iter().position(|own| own == letter);
+            Some((first?, axis))
+        })
+    }
+
     /// Summed over the letters that are not wanted.
     #[track_caller]
-    fn only(self, wanted: impl Fn(char) -> bool) -> Term<'g> {
+    fn only(self, wanted: impl Fn(Label) -> bool) -> Term<'g> {
         let axes = self.letters.iter().enumerate();
         let gone: Vec<isize> = axes
             .filter(|&(_, &letter)| !wanted(letter))
@@ -86,8 +150,8 @@ impl<'g> Term<'g> {
 
     /// The product of two terms, summed over the letters that are not needed any more.
     #[track_caller]
-    fn times(self, other: Term<'g>, needed: &[char]) -> Term<'g> {
-        let is_needed = |letter: char| needed.contains(&letter);
+    fn times(self, other: Term<'g>, needed: &[Label]) -> Term<'g> {
+        let is_needed = |letter: Label| needed.contains(&letter);
         // What one of them has alone is summed before: fewer products.
         let there = other.letters.clone();
         let one = self.only(|letter| is_needed(letter) || there.contains(&letter));
@@ -103,7 +167,7 @@ impl<'g> Term<'g> {
             }
         }
         let shared = batch.iter().map(|&(axis, _)| one.letters[axis]);
-        let free = |term: &Term<'g>, with: &Term<'g>| -> Vec<char> {
+        let free = |term: &Term<'g>, with: &Term<'g>| -> Vec<Label> {
             let letters = term.letters.iter().copied();
             letters
                 .filter(|letter| !with.letters.contains(letter))
@@ -115,63 +179,4 @@ impl<'g> Term<'g> {
             tensor: one.tensor.dot_general(two.tensor, &batch, &contract),
         }
     }
-}
-
-/// The letters of each operand, and of the result.
-fn parse(formula: &str, types: &[Type]) -> Result<(Vec<Vec<char>>, Vec<char>), String> {
-    let formula: String = formula.chars().filter(|c| !c.is_whitespace()).collect();
-    let Some((left, right)) = formula.split_once("->") else {
-        return Err("there is no `->`".to_string());
-    };
-    let sides: Vec<Vec<char>> = left.split(',').map(|side| side.chars().collect()).collect();
-    let result: Vec<char> = right.chars().collect();
-    if sides.len() != types.len() {
-        let (named, given) = (sides.len(), types.len());
-        return Err(format!("it names {named} operands, {given} are given"));
-    }
-    if formula.contains("...") {
-        return Err("an ellipsis is not understood: name every axis".to_string());
-    }
-    let mut extents: Vec<(char, usize)> = Vec::new();
-    for (at, (letters, ty)) in sides.iter().zip(types).enumerate() {
-        check_letters(letters)?;
-        let rank = ty.shape.rank();
-        if letters.len() != rank {
-            return Err(format!(
-                "operand {at} has {rank} axes, {} letters",
-                letters.len()
-            ));
-        }
-        for (&letter, &extent) in letters.iter().zip(ty.shape.iter()) {
-            match extents.iter().find(|(own, _)| *own == letter) {
-                None => extents.push((letter, extent)),
-                Some(&(_, known)) if known == extent => {}
-                Some((_, known)) => {
-                    return Err(format!(
-                        "`{letter}` is {known} and, in operand {at}, {extent}"
-                    ));
-                }
-            }
-        }
-    }
-    check_letters(&result)?;
-    match result
-        .iter()
-        .find(|letter| !extents.iter().any(|(own, _)| own == *letter))
-    {
-        Some(letter) => Err(format!("no operand has the `{letter}` of the result")),
-        None => Ok((sides, result)),
-    }
-}
-
-fn check_letters(letters: &[char]) -> Result<(), String> {
-    for (at, letter) in letters.iter().enumerate() {
-        if !letter.is_ascii_alphabetic() {
-            return Err(format!("`{letter}` is no letter"));
-        }
-        if letters[..at].contains(letter) {
-            return Err(format!("`{letter}` is there twice"));
-        }
-    }
-    Ok(())
 }
