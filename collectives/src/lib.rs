@@ -100,6 +100,11 @@ pub trait Communicator: Debug + Send + Sync {
         sum::in_order_of_ranks(self, values)
     }
 
+    /// A rank that is known to have ended.
+    fn ended(&self) -> Option<usize> {
+        None
+    }
+
     /// Ends the other ranks, wherever they are; a rank that cannot go on calls it. An engine may end this
     /// rank with them.
     fn abort(&self, code: i32);

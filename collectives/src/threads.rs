@@ -139,6 +139,10 @@ impl Communicator for Threads {
         self.exchange(own, |given| bytes.copy_from_slice(&given[0]))
     }
 
+    fn ended(&self) -> Option<usize> {
+        self.state().ended
+    }
+
     fn abort(&self, _code: i32) {
         self.state().ended.get_or_insert(self.rank);
         self.meeting.changed.notify_all();

@@ -6,7 +6,7 @@ mod meeting;
 use super::{CollectiveError, Communicator};
 use std::fmt;
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Which process a rank is, and where rank 0 waits for the others.
@@ -32,6 +32,8 @@ pub struct Tcp {
     links: Vec<Option<TcpStream>>,
     /// One operation at a time.
     turn: Mutex<()>,
+    /// A rank that has ended.
+    ended: OnceLock<usize>,
 }
 
 impl Tcp {
@@ -46,6 +48,7 @@ impl Tcp {
             local,
             links,
             turn: Mutex::default(),
+            ended: OnceLock::new(),
         })
     }
 
@@ -90,6 +93,7 @@ impl Tcp {
     /// Before this rank gives up it tells the others whose fault it is, or they would think it was its own.
     fn tell(&self, result: Result<(), CollectiveError>) -> Result<(), CollectiveError> {
         if let Err(CollectiveError::Ended { rank }) = &result {
+            self.ended.get_or_init(|| *rank);
             self.say_ended(*rank);
         }
         result
@@ -147,6 +151,10 @@ impl Communicator for Tcp {
                 .collect()
         });
         sent.into_iter().try_for_each(|sent| self.tell(sent))
+    }
+
+    fn ended(&self) -> Option<usize> {
+        self.ended.get().copied()
     }
 
     fn abort(&self, _code: i32) {

@@ -81,6 +81,7 @@ fn a_rank_that_has_ended_is_named_to_all() {
         }
         // Nobody is gone before all have heard.
         thread::sleep(Duration::from_millis(300));
+        assert_eq!(rank.ended(), Some(2));
         Some(all)
     });
     for rank in [0, 1, 3] {

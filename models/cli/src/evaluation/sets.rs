@@ -21,6 +21,14 @@ pub struct Sets {
     classes: usize,
 }
 
+/// What the network sees in a picture and its reconstruction: features of both, and the probabilities of
+/// classes of the reconstruction.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Seen {
+    features: Vec<f32>,
+    probabilities: Vec<f32>,
+}
+
 /// Figures of two sets.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct SetFigures {
@@ -63,19 +71,28 @@ impl Sets {
         })
     }
 
+    /// What the network sees in a picture and its reconstruction, to be [added](Sets::add).
+    ///
     /// # Errors
     /// If the network cannot be run.
-    pub fn add(&mut self, pair: &Pair) -> Result<(), EvaluationError> {
+    pub fn see(&mut self, pair: &Pair) -> Result<Seen, EvaluationError> {
         let both = pair.planes.concat();
         let pictures = HostTensor::from_slice([2, 3, self.side, self.side], &both)?;
         let outputs = self.session.run(&[("pictures", &pictures)])?;
-        let features = outputs["features"].as_slice::<f32>()?;
-        self.originals.extend(&features[..FEATURES]);
-        self.reconstructions.extend(&features[FEATURES..]);
         let probabilities = outputs["probabilities"].as_slice::<f32>()?;
+        Ok(Seen {
+            features: outputs["features"].as_slice::<f32>()?.to_vec(),
+            probabilities: probabilities[self.classes..].to_vec(),
+        })
+    }
+
+    /// Takes a picture into the sets.
+    pub fn add(&mut self, seen: &Seen) {
+        self.originals.extend(&seen.features[..FEATURES]);
+        self.reconstructions.extend(&seen.features[FEATURES..]);
+        let probabilities = seen.probabilities.iter();
         self.probabilities
-            .extend(probabilities[self.classes..].iter().map(|&p| f64::from(p)));
-        Ok(())
+            .extend(probabilities.map(|&p| f64::from(p)));
     }
 
     /// The statistics of the originals; none of fewer than two.
