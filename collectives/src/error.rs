@@ -6,7 +6,10 @@ pub enum CollectiveError {
     /// Another rank will not come.
     #[error("rank {rank} has ended")]
     Ended { rank: usize },
-    /// MPI could not be started.
-    #[error("MPI cannot be started: {0}")]
+    /// Another rank does something else.
+    #[error("rank {rank} sends {came} bytes where {wanted} belong: it is at another step")]
+    OutOfStep { rank: usize, wanted: u64, came: u64 },
+    /// The ranks have not come together.
+    #[error("the ranks cannot be joined: {0}")]
     NotStarted(String),
 }

@@ -8,6 +8,7 @@
 //! | [`Communicator`] | what an engine of collectives offers |
 //! | [`Ranks`] | a handle of one; [`Ranks::default`] is a rank alone |
 //! | [`threads`] | ranks that are threads of one process |
+//! | [`Tcp`] | ranks that are processes, joined by TCP |
 //! | `Mpi` | ranks that are processes of an MPI, with the feature `mpi` |
 //! | [`PairwiseSum`], [`mean`] | sums in an order that no number of ranks changes |
 //!
@@ -17,12 +18,15 @@
 //! them itself, and the shares are gathered: as many bytes go over the network as in a ring,
 //! `2 (ranks - 1) / ranks` times the buffer from each rank.
 
+#[cfg(test)]
+mod conformance;
 mod error;
 #[cfg(feature = "mpi")]
 mod mpi_world;
 mod ranks;
 mod single;
 mod sum;
+mod tcp;
 mod threads;
 
 pub use error::CollectiveError;
@@ -31,6 +35,7 @@ pub use mpi_world::Mpi;
 pub use ranks::Ranks;
 pub use single::Single;
 pub use sum::{Order, PairwiseSum, mean};
+pub use tcp::{Meeting, Tcp};
 pub use threads::{Threads, threads};
 
 use std::fmt::Debug;
@@ -62,11 +67,24 @@ pub trait Communicator: Debug + Send + Sync {
     /// If another rank has ended.
     fn all_gather(&self, own: &[f32], all: &mut [f32]) -> Result<(), CollectiveError>;
 
+    /// The same of bytes.
+    ///
+    /// # Errors
+    /// If another rank has ended.
+    fn all_gather_bytes(&self, own: &[u8], all: &mut [u8]) -> Result<(), CollectiveError>;
+
     /// A word of every rank, in the order of ranks. No rank goes on before all have come here.
     ///
     /// # Errors
     /// If another rank has ended.
-    fn gather_words(&self, word: u64) -> Result<Vec<u64>, CollectiveError>;
+    fn gather_words(&self, word: u64) -> Result<Vec<u64>, CollectiveError> {
+        let mut words = vec![0; self.size()];
+        self.all_gather_bytes(
+            bytemuck::bytes_of(&word),
+            bytemuck::cast_slice_mut(&mut words),
+        )?;
+        Ok(words)
+    }
 
     /// Replaces `bytes` by those of rank 0.
     ///
@@ -74,11 +92,18 @@ pub trait Communicator: Debug + Send + Sync {
     /// If another rank has ended.
     fn broadcast(&self, bytes: &mut [u8]) -> Result<(), CollectiveError>;
 
-    /// Replaces `values` by their sum over ranks, in whatever order the engine adds.
+    /// Replaces `values` by their sum over ranks, in whatever order the engine adds: here in that of ranks.
     ///
     /// # Errors
     /// If another rank has ended.
-    fn all_reduce(&self, values: &mut [f32]) -> Result<(), CollectiveError>;
+    fn all_reduce(&self, values: &mut [f32]) -> Result<(), CollectiveError> {
+        sum::in_order_of_ranks(self, values)
+    }
+
+    /// A rank that is known to have ended.
+    fn ended(&self) -> Option<usize> {
+        None
+    }
 
     /// Ends the other ranks, wherever they are; a rank that cannot go on calls it. An engine may end this
     /// rank with them.

@@ -27,9 +27,9 @@ impl Mpi {
     pub fn start() -> Result<Mpi, CollectiveError> {
         let failed = |why: &str| CollectiveError::NotStarted(why.to_string());
         let started = mpi::initialize_with_threading(Threading::Serialized);
-        let (universe, threading) = started.ok_or_else(|| failed("it runs already"))?;
+        let (universe, threading) = started.ok_or_else(|| failed("MPI runs already"))?;
         if threading < Threading::Serialized {
-            return Err(failed("it was built without support of threads"));
+            return Err(failed("MPI was built without support of threads"));
         }
         let world = universe.world();
         let local = world.split_shared(world.rank());
@@ -71,10 +71,9 @@ impl Communicator for Mpi {
         Ok(())
     }
 
-    fn gather_words(&self, word: u64) -> Result<Vec<u64>, CollectiveError> {
-        let mut words = vec![0; self.size];
-        self.in_turn(|world| world.all_gather_into(&word, &mut words[..]));
-        Ok(words)
+    fn all_gather_bytes(&self, own: &[u8], all: &mut [u8]) -> Result<(), CollectiveError> {
+        self.in_turn(|world| world.all_gather_into(own, all));
+        Ok(())
     }
 
     fn broadcast(&self, bytes: &mut [u8]) -> Result<(), CollectiveError> {

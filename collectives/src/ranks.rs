@@ -48,6 +48,22 @@ impl Ranks {
         self.broadcast(&mut bytes)?;
         Ok(bytes)
     }
+
+    /// Bytes of every rank, in the order of ranks, of any lengths: as many pass as if all were as long as
+    /// the longest.
+    ///
+    /// # Errors
+    /// If another rank has ended.
+    pub fn gather_bytes(&self, mut own: Vec<u8>) -> Result<Vec<Vec<u8>>, CollectiveError> {
+        let lengths = self.gather_words(own.len() as u64)?;
+        let longest = lengths.iter().copied().max().unwrap_or(0) as usize;
+        own.resize(longest, 0);
+        let mut all = vec![0; longest * lengths.len()];
+        self.all_gather_bytes(&own, &mut all)?;
+        let part =
+            |(rank, length): (usize, &u64)| all[rank * longest..][..*length as usize].to_vec();
+        Ok(lengths.iter().enumerate().map(part).collect())
+    }
 }
 
 impl Deref for Ranks {
@@ -55,5 +71,24 @@ impl Deref for Ranks {
 
     fn deref(&self) -> &Self::Target {
         &*self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::threads;
+
+    #[test]
+    fn bytes_of_any_length_are_gathered() {
+        let gather = |rank| {
+            let ranks = Ranks::new(rank);
+            let own = vec![ranks.rank() as u8; 2 * ranks.rank()];
+            std::thread::spawn(move || ranks.gather_bytes(own).unwrap())
+        };
+        let running: Vec<_> = threads(3).into_iter().map(gather).collect();
+        for rank in running {
+            assert_eq!(rank.join().unwrap(), [vec![], vec![1; 2], vec![2; 4]]);
+        }
     }
 }

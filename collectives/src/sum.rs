@@ -87,6 +87,28 @@ pub fn mean(
     Ok(sum)
 }
 
+/// Replaces `values` by their sum over ranks, each adding a share in the order of ranks.
+pub(super) fn in_order_of_ranks<C: Communicator + ?Sized>(
+    ranks: &C,
+    values: &mut [f32],
+) -> Result<(), CollectiveError> {
+    let (length, size) = (values.len(), ranks.size());
+    let share = length.div_ceil(size);
+    let mut all = values.to_vec();
+    all.resize(share * size, 0.0);
+    let mut parts = vec![0.0; share * size];
+    ranks.all_to_all(&all, &mut parts)?;
+    let (own, others) = parts.split_at_mut(share);
+    for part in others.chunks(share.max(1)) {
+        own.iter_mut()
+            .zip(part)
+            .for_each(|(sum, value)| *sum += value);
+    }
+    ranks.all_gather(own, &mut all)?;
+    values.copy_from_slice(&all[..length]);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

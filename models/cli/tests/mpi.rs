@@ -68,7 +68,13 @@ fn compare(bench: &Bench, config: &str, more: &[&str]) {
     bench.good(&train(config, "one", more));
     for size in [2, 4] {
         let out = format!("on-{size}");
-        let ran = ranks(bench, size, &train(config, &out, more));
+        // Of four each keeps a share of the optimizer's state.
+        let shards: &[&str] = if size == 4 {
+            &["--shard-optimizer"]
+        } else {
+            &[]
+        };
+        let ran = ranks(bench, size, &train(config, &out, &[more, shards].concat()));
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         // One rank speaks.
         assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
@@ -171,6 +177,23 @@ fn what_is_wrong_is_said_once() {
         "{lines:?}"
     );
     assert!(!bench.path("run").join(FILE_NAME).exists());
+}
+
+#[test]
+fn a_folder_is_measured_as_by_one_process() {
+    let bench = bench();
+    fs::write(bench.path("photos/cat/c.png"), "nonsense").unwrap();
+    let model = ["--model", "model.safetensors"];
+    let arguments = [&["eval", "--data", "photos", "--json"], &model[..]].concat();
+    let one = bench.good(&arguments);
+    let ran = ranks(&bench, 3, &arguments);
+    assert_eq!(
+        (ran.code, &ran.stdout),
+        (Some(0), &one.stdout),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains(one.stderr.trim()), "{}", ran.stderr);
 }
 
 /// A rank is killed: the others end within seconds, the checkpoint is whole, and the training goes on

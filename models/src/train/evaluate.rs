@@ -1,12 +1,14 @@
 //! How well a model reconstructs the pictures of a folder, at their own size.
 
 use super::TrainError;
-use super::samples_shown::{SAMPLES, beside};
+use super::samples_shown::{SAMPLES, Sample, beside};
+use super::shared::{gathered, is_own};
 use crate::config::Config;
 use crate::data::Listing;
 use crate::image_io::{ImageSize, Picture, PixelRange, Windows, from_planar, load, to_planar};
 use crate::metrics::{Lpips, psnr, ssim};
 use crate::tokenizer::Tokenizer;
+use bsq_collectives::Ranks;
 use bsq_ir::{DType, Graph, Scope};
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::{CompileOptions, Device, Executable, HostTensor, Session, compile};
@@ -18,7 +20,10 @@ const BATCH: usize = 64;
 /// Reconstructs the pictures of a folder, cut into windows of the model's size.
 pub struct Evaluator {
     notices: Vec<String>,
-    pictures: Vec<(PathBuf, Picture)>,
+    paths: Vec<PathBuf>,
+    /// This rank's own.
+    pictures: Vec<(usize, Picture)>,
+    ranks: Ranks,
     executable: Executable,
     session: Option<Session>,
     lpips: Option<Lpips>,
@@ -69,15 +74,16 @@ impl Evaluation {
 }
 
 impl Evaluator {
-    /// Compiles the model, and reads the pictures of a listing.
+    /// Compiles the model, and reads the pictures of a listing; of several ranks each reads its own, and
+    /// all evaluate together.
     ///
     /// # Errors
     /// If a picture is broken.
     pub fn new(
         config: &Config,
         Listing { paths, notices }: Listing,
-        threads: usize,
-        device: Device,
+        (threads, device): (usize, Device),
+        ranks: &Ranks,
     ) -> Result<Evaluator, TrainError> {
         let tokenizer = Tokenizer::new(&config.model);
         let graph = Graph::new();
@@ -91,13 +97,17 @@ impl Evaluator {
         };
         let executable = compile(&graph.function(outputs, []), &options)?;
         let mut pictures = Vec::new();
-        for path in paths {
-            let picture = load(&path).map_err(crate::data::DataError::from)?.picture;
-            pictures.push((path, picture));
+        for (index, path) in paths.iter().enumerate() {
+            if is_own(ranks, index) {
+                let picture = load(path).map_err(crate::data::DataError::from)?.picture;
+                pictures.push((index, picture));
+            }
         }
         Ok(Evaluator {
             notices,
+            paths,
             pictures,
+            ranks: ranks.clone(),
             executable,
             session: None,
             lpips: None,
@@ -120,7 +130,7 @@ impl Evaluator {
         &self.notices
     }
 
-    /// The figures of a model with these parameters.
+    /// The figures of a model with these parameters, of all pictures; all ranks call it together.
     ///
     /// # Errors
     /// If the parameters are not the model's.
@@ -136,30 +146,39 @@ impl Evaluator {
                 session
             }
         };
-        let (mut scores, mut samples) = (Vec::new(), Vec::new());
-        for (path, picture) in &self.pictures {
+        let mut own = Vec::new();
+        for (index, picture) in &self.pictures {
             let planes = reconstruct(session, picture, self.window, self.range)?;
             let original = to_planar(picture, PixelRange::MinusOneToOne);
             let shape = [3, picture.height, picture.width];
-            scores.push(PictureScore {
-                path: path.clone(),
-                psnr: psnr(&original, &planes),
-                ssim: ssim(&original, &planes, shape),
-                lpips: match &mut self.lpips {
-                    Some(lpips) => lpips.distance(&original, &planes, [shape[1], shape[2]])?,
-                    None => None,
-                },
-            });
-            if samples.len() < SAMPLES {
+            let lpips = match &mut self.lpips {
+                Some(lpips) => lpips.distance(&original, &planes, [shape[1], shape[2]])?,
+                None => None,
+            };
+            let figures = (
+                psnr(&original, &planes),
+                ssim(&original, &planes, shape),
+                lpips,
+            );
+            let sample = (*index < SAMPLES).then(|| {
                 let (width, height) = (picture.width, picture.height);
                 let found = from_planar(&planes, width, height, PixelRange::MinusOneToOne);
-                samples.push(beside(picture, &found));
-            }
+                Sample::from(beside(picture, &found))
+            });
+            own.push((figures, sample));
         }
-        Ok(Evaluation {
-            pictures: scores,
-            samples,
-        })
+        let (mut pictures, mut samples) = (Vec::new(), Vec::new());
+        let all = gathered(&self.ranks, own)?;
+        for (path, ((psnr, ssim, lpips), sample)) in self.paths.iter().zip(all) {
+            pictures.push(PictureScore {
+                path: path.clone(),
+                psnr,
+                ssim,
+                lpips,
+            });
+            samples.extend(sample.map(Picture::from));
+        }
+        Ok(Evaluation { pictures, samples })
     }
 }
 
@@ -239,8 +258,8 @@ mod tests {
             let mut evaluator = Evaluator::new(
                 &model.config,
                 list_folder(folder.path()).unwrap(),
-                1,
-                Device::Cpu,
+                (1, Device::Cpu),
+                &Ranks::default(),
             )
             .unwrap();
             let found = evaluator.evaluate(&model.parameters).unwrap().psnr();

@@ -17,6 +17,7 @@ mod program;
 mod run;
 mod samples;
 mod samples_shown;
+mod shared;
 mod start;
 mod task;
 mod tokenizer;

@@ -48,6 +48,9 @@ pub struct TrainOptions {
     /// In which order the sums of ranks are added; in the engine's own the bits depend on how many there
     /// are.
     pub order: Order,
+    /// Whether each of several ranks keeps a share of the optimizer's state instead of all of it; bits and
+    /// checkpoints are the same.
+    pub shard_optimizer: bool,
 }
 
 impl<C> TrainRun<C> {
@@ -79,6 +82,7 @@ impl<C> TrainRun<C> {
             micro_batches: train.micro_batches(),
             ranks: options.ranks.clone(),
             order: options.order,
+            shard_optimizer: options.shard_optimizer,
             compile: CompileOptions {
                 exact: train.exact,
                 threads: self.threads,

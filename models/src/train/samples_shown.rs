@@ -9,6 +9,30 @@ pub(super) const SAMPLES: usize = 4;
 /// The most pixels of a side that are shown.
 const SIDE: usize = 192;
 
+/// A picture as ranks send it.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct Sample {
+    width: usize,
+    height: usize,
+    rgb: Vec<u8>,
+}
+
+impl From<Picture> for Sample {
+    fn from(picture: Picture) -> Sample {
+        Sample {
+            width: picture.width,
+            height: picture.height,
+            rgb: picture.rgb,
+        }
+    }
+}
+
+impl From<Sample> for Picture {
+    fn from(Sample { width, height, rgb }: Sample) -> Picture {
+        Picture::new(width, height, rgb)
+    }
+}
+
 /// The middles of a picture and of its reconstruction, side by side.
 pub(super) fn beside(original: &Picture, found: &Picture) -> Picture {
     let (width, height) = (original.width.min(SIDE), original.height.min(SIDE));

@@ -91,7 +91,8 @@ pub fn run_with(
         program.scalars.extend(scalars);
     }
     let evaluator = evaluator((&config.data, &config.train), &run.data, |pictures| {
-        let evaluator = Evaluator::new(config, pictures, run.threads, run.device)?;
+        let evaluator =
+            Evaluator::new(config, pictures, (run.threads, run.device), &options.ranks)?;
         measuring_lpips(evaluator, run, &options.lpips)
     })?;
     if evaluator.is_none() && lpips.is_none() && !options.lpips.is_empty() {

@@ -13,7 +13,7 @@ use bsq_collectives::{Ranks, threads};
 use std::fs;
 use std::path::Path;
 
-/// The checkpoint that so many ranks leave together.
+/// The checkpoint that so many ranks leave together. Of four each keeps a share of the optimizer's state.
 fn together(
     size: usize,
     run: impl Fn(&Path, &TrainOptions) -> Result<TrainOutcome, TrainError> + Sync,
@@ -26,6 +26,7 @@ fn together(
             scope.spawn(move || {
                 let options = TrainOptions {
                     ranks: Ranks::new(rank),
+                    shard_optimizer: size == 4,
                     ..TrainOptions::default()
                 };
                 run(out, &options).unwrap()

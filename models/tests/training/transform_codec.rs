@@ -8,6 +8,7 @@ use bsq::train::{
     FILE_NAME, Silent, TrainError, TrainOptions, TrainOutcome, TrainRun, TrainingCheckpoint,
     TransformCodecEvaluator, run_transform_codec,
 };
+use bsq_collectives::Ranks;
 use bsq_ir::DType;
 use bsq_runtime::checkpoint::{self, Checkpoint, Weights, safetensors};
 use bsq_runtime::{Device, HostTensor};
@@ -125,6 +126,7 @@ fn it_begins_as_a_codec_and_another_model_is_refused() {
         &task.config,
         list_folder(data.path()).unwrap(),
         (1, Device::Cpu),
+        &Ranks::default(),
     );
     let parameters = saved.parameters(Weights::Ema);
     let points = evaluator.unwrap().evaluate(&parameters).unwrap();

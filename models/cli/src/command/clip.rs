@@ -184,7 +184,7 @@ pub struct FrameProgress {
 impl FrameProgress {
     /// `total` is how many there are, if that is known.
     pub fn new(what: &str, total: Option<usize>) -> FrameProgress {
-        let target = match stderr().is_terminal() {
+        let target = match stderr().is_terminal() && !super::progress::is_hidden() {
             true => ProgressDrawTarget::stderr(),
             false => ProgressDrawTarget::hidden(),
         };

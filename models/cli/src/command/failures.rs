@@ -39,6 +39,12 @@ impl Failures {
         }
     }
 
+    /// The first of them, with its reason.
+    #[cfg(test)]
+    pub fn first(&self) -> Option<&str> {
+        self.failed.first().map(|(_, message)| message.as_str())
+    }
+
     /// Says at the end of a command what failed, each file with its reason; `value` is what the
     /// others came to.
     ///

@@ -29,15 +29,27 @@ pub fn install() {
             return;
         }
         let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = partial_file().take() {
-            // It is on its way out: there is nobody to tell.
-            let _ = std::fs::remove_file(path);
-        }
+        remove_partial();
         eprintln!("bsq: interrupted");
         exit(i32::from(INTERRUPTED));
     };
     // Without a handler Ctrl-C still ends the program, and files are renamed when complete.
     let _ = ctrlc::set_handler(handler);
+}
+
+/// Ends the program as Ctrl-C does, without a word.
+#[cfg(unix)]
+pub fn leave(code: i32) -> ! {
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    remove_partial();
+    exit(code)
+}
+
+fn remove_partial() {
+    if let Some(path) = partial_file().take() {
+        // It is on its way out: there is nobody to tell.
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 /// From now on the first Ctrl-C only sets what is returned.

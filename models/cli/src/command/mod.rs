@@ -17,6 +17,7 @@ mod explain;
 mod export;
 mod export_model;
 mod failures;
+mod files;
 mod functions;
 mod generate;
 mod init;

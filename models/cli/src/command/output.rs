@@ -2,6 +2,8 @@
 
 use super::Global;
 use super::error::CliError;
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 
@@ -15,6 +17,16 @@ pub struct Output {
     aside: bool,
     /// Another rank says it.
     elsewhere: bool,
+    /// What is said is kept for another rank to say.
+    recorded: Option<RefCell<Vec<Line>>>,
+}
+
+/// What was said, and as what.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Line {
+    Result(String),
+    Note(String),
+    Detail(String),
 }
 
 impl Output {
@@ -25,6 +37,7 @@ impl Output {
             verbose: global.verbose,
             aside: false,
             elsewhere: false,
+            recorded: None,
         }
     }
 
@@ -32,6 +45,7 @@ impl Output {
     pub fn aside(&self) -> Output {
         Output {
             aside: true,
+            recorded: None,
             ..*self
         }
     }
@@ -41,8 +55,40 @@ impl Output {
         Output {
             threads,
             elsewhere: !is_first,
+            recorded: None,
             ..*self
         }
+    }
+
+    /// The same, but lines are kept.
+    pub fn recording(&self) -> Output {
+        Output {
+            recorded: Some(RefCell::default()),
+            ..*self
+        }
+    }
+
+    /// The lines that were kept.
+    pub fn recorded(self) -> Vec<Line> {
+        self.recorded.map(RefCell::into_inner).unwrap_or_default()
+    }
+
+    /// Says lines that another rank has kept.
+    pub fn replay(&self, lines: Vec<Line>) -> Result<(), CliError> {
+        for line in lines {
+            match line {
+                Line::Result(line) => self.say(line)?,
+                Line::Note(line) => self.note(line),
+                Line::Detail(line) => self.detail(line),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a line was kept.
+    fn records(&self, line: impl FnOnce() -> Line) -> bool {
+        let lines = self.recorded.as_ref();
+        lines.map(|lines| lines.borrow_mut().push(line())).is_some()
     }
 
     /// Whether results are for a program.
@@ -58,6 +104,7 @@ impl Output {
     /// A line of results for people; with `--json` there are none.
     pub fn say(&self, line: impl Display) -> Result<(), CliError> {
         match (self.json || self.elsewhere, self.aside) {
+            _ if self.records(|| Line::Result(line.to_string())) => Ok(()),
             (true, _) => Ok(()),
             (false, true) => {
                 to_stderr(&line.to_string());
@@ -77,14 +124,15 @@ impl Output {
 
     /// Something the user should know although all is well.
     pub fn note(&self, line: impl Display) {
-        if !self.elsewhere {
+        if !self.records(|| Line::Note(line.to_string())) && !self.elsewhere {
             to_stderr(&format!("bsq: {line}"));
         }
     }
 
     /// Something the user asked to know with `-v`.
     pub fn detail(&self, line: impl Display) {
-        if self.verbose && !self.elsewhere {
+        let is_kept = self.records(|| Line::Detail(line.to_string()));
+        if self.verbose && !is_kept && !self.elsewhere {
             to_stderr(&line.to_string());
         }
     }

@@ -1,29 +1,27 @@
 //! Picture files in and out, row by row.
 
 use super::error::CliError;
-use super::failures::Failures;
+use super::files::Files;
 use super::interrupt::{Partial, partial, uninterrupted};
 use super::limits::LimitArgument;
 use super::output::Output;
 use super::paths::make_folder;
 use bsq::image_io::{ImageError, ImageSize, PictureReader, PngWriter, check_picture};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The files that begin as pictures within the limits, each with what belongs to it: found before a
 /// model is read. What is wrong further on is found when their turn comes.
-pub fn readable<'a>(
-    files: impl IntoIterator<Item = (&'a PathBuf, &'a PathBuf)>,
+pub fn readable<'p>(
+    files: &mut Files,
+    pairs: &[(&'p Path, &'p Path)],
     limits: LimitArgument,
-    failures: &mut Failures,
-) -> Result<Vec<(&'a Path, &'a Path)>, CliError> {
-    let mut good = Vec::new();
-    for (image, output) in files {
-        let checked = check_picture(image, limits.load()).map_err(explain);
-        if failures.keep(image, checked)?.is_some() {
-            good.push((image.as_path(), output.as_path()));
-        }
-    }
-    Ok(good)
+) -> Result<Vec<(&'p Path, &'p Path)>, CliError> {
+    let numbered = pairs.iter().map(|pair| pair.0).zip(0..);
+    let good = files.each(numbered, |number: usize, _| {
+        let checked = check_picture(pairs[number].0, limits.load());
+        checked.map(|()| number).map_err(explain)
+    })?;
+    Ok(good.into_iter().map(|(_, number)| pairs[number]).collect())
 }
 
 /// Opens a picture.

@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, stderr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -11,6 +12,19 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Between lines where there is no terminal.
 const LINES: Duration = Duration::from_secs(30);
+
+/// Whether another rank shows how far the work is.
+static HIDDEN: AtomicBool = AtomicBool::new(false);
+
+/// Shows no progress from now on: another rank does.
+pub fn hide() {
+    HIDDEN.store(true, Ordering::Relaxed);
+}
+
+/// Whether a bar may be shown on standard error.
+pub fn is_hidden() -> bool {
+    HIDDEN.load(Ordering::Relaxed)
+}
 
 /// A bar that appears when the work has taken a second, and goes when this is dropped.
 pub struct Progress {
@@ -29,6 +43,7 @@ impl Progress {
         let (done, receiver) = channel::<()>();
         let shown = bar.clone();
         match stderr().is_terminal() {
+            _ if is_hidden() => return Progress { bar, _done: done },
             true => thread::spawn(move || {
                 if is_going_on(&receiver, PATIENCE) {
                     shown.set_draw_target(ProgressDrawTarget::stderr());

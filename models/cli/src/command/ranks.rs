@@ -1,96 +1,195 @@
-//! Several processes that do one command's work together: found in the environment, joined by MPI.
+//! Several processes that do one command's work together: found in the environment, joined by MPI or by TCP.
 
 use super::error::CliError;
 use super::output::Output;
-use bsq_collectives::Ranks;
+use super::{Verdict, interrupt, progress};
+use bsq_collectives::{Meeting, Ranks, Tcp};
+use std::time::Duration;
 
-/// What tells a process how many of it there are: of Open MPI, of MPICH and Intel MPI, of Slurm, and of
-/// torchrun.
-const SIZES: [&str; 4] = [
-    "OMPI_COMM_WORLD_SIZE",
-    "PMI_SIZE",
-    "SLURM_STEP_NUM_TASKS",
-    "WORLD_SIZE",
+/// What tells a process how many of it there are, and which one it is: of Open MPI, of MPICH and Intel
+/// MPI, of Slurm, and of torchrun.
+const VARIABLES: [[&str; 2]; 4] = [
+    ["OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"],
+    ["PMI_SIZE", "PMI_RANK"],
+    ["SLURM_STEP_NUM_TASKS", "SLURM_PROCID"],
+    ["WORLD_SIZE", "RANK"],
 ];
 
-/// Processes that whoever started this one says there are, and the variable that says so.
-fn announced() -> Option<(&'static str, usize)> {
-    let found = |name: &&'static str| {
-        let size = std::env::var(name).ok()?.trim().parse().ok()?;
-        Some((*name, size))
-    };
-    SIZES.iter().filter_map(found).find(|&(_, size)| size > 1)
+/// Where rank 0 waits for the others, as torchrun says it and as scripts for Slurm do.
+const MASTER: [&str; 2] = ["MASTER_ADDR", "MASTER_PORT"];
+
+/// How long ranks wait for one another at the start: machines of a cluster do not start together.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What ranks do together, for what is said when they cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A training, which can go on.
+    Training,
+    Files,
 }
 
-/// The ranks of this command: a rank alone unless it was started as one of several.
+/// Processes that whoever started this one says there are.
+struct Announced {
+    /// The variables that say so.
+    names: [&'static str; 2],
+    size: usize,
+    /// None where only the size is said.
+    rank: Option<usize>,
+}
+
+fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.trim().parse().ok()
+}
+
+fn announced() -> Option<Announced> {
+    let found = |names: &[&'static str; 2]| {
+        Some(Announced {
+            names: *names,
+            size: number(names[0])?,
+            rank: number(names[1]),
+        })
+    };
+    let mut found = VARIABLES.iter().filter_map(found);
+    found.find(|announced| announced.size > 1)
+}
+
+/// Does a command's work on all its ranks: on a rank alone unless it was started as one of several. A rank
+/// that cannot go on ends the others.
 ///
 /// # Errors
-/// If there should be several, and they cannot be joined.
-pub fn join() -> Result<Ranks, CliError> {
-    match announced() {
-        None => Ok(Ranks::default()),
-        Some((name, size)) => join_all(name, size),
+/// If there should be several, and they cannot be joined; otherwise those of `run`.
+pub fn together(
+    work: Work,
+    output: &Output,
+    run: impl FnOnce(&Ranks, &Output) -> Result<Verdict, CliError>,
+) -> Result<Verdict, CliError> {
+    let ranks = join(work)?;
+    if !ranks.is_first() {
+        progress::hide();
     }
+    let output = self::output(&ranks, output);
+    run(&ranks, &output).map_err(|error| fail(&ranks, work, error, &output))
+}
+
+fn join(work: Work) -> Result<Ranks, CliError> {
+    let Some(announced) = announced() else {
+        return Ok(Ranks::default());
+    };
+    let ranks = match meeting(&announced)? {
+        Some(meeting) => Ranks::new(Tcp::join(&meeting)?),
+        None => of_mpi(&announced)?,
+    };
+    signals::listen(work, ranks.is_first())?;
+    Ok(ranks)
+}
+
+/// Where the ranks meet over TCP; none where MPI joins them.
+fn meeting(announced: &Announced) -> Result<Option<Meeting>, CliError> {
+    let [host, port] = MASTER.map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()));
+    let is_of_mpi = cfg!(feature = "mpi") && announced.names[0] != "WORLD_SIZE";
+    let (Some(host), Some(port), false) = (host, port, is_of_mpi) else {
+        return Ok(None);
+    };
+    let (size, [size_name, rank_name]) = (announced.size, announced.names);
+    let rank = announced.rank.filter(|&rank| rank < size).ok_or_else(|| {
+        CliError::new(format_args!(
+            "{size_name} says that there are {size} processes, and {rank_name} does not say which of them this is"
+        ))
+    })?;
+    let port: u16 = port
+        .trim()
+        .parse()
+        .map_err(|_| CliError::new(format_args!("MASTER_PORT is \"{port}\", which is no port")))?;
+    // The agent of torchrun listens at the port itself.
+    let is_taken = std::env::var("TORCHELASTIC_USE_AGENT_STORE").is_ok_and(|said| said == "True");
+    Ok(Some(Meeting {
+        rank,
+        size,
+        host,
+        port: port.wrapping_add(u16::from(is_taken)),
+        patience: PATIENCE,
+    }))
 }
 
 #[cfg(not(feature = "mpi"))]
-fn join_all(name: &str, size: usize) -> Result<Ranks, CliError> {
+fn of_mpi(Announced { names, size, .. }: &Announced) -> Result<Ranks, CliError> {
+    let name = names[0];
     Err(CliError::new(format_args!(
-        "{name} says that {size} processes train together, and this build has no MPI: build it with --features mpi, or unset {name}"
+        "{name} says that {size} processes work together, and this build has no MPI: set MASTER_ADDR and MASTER_PORT to where rank 0 can be reached, or build it with --features mpi, or unset {name}"
     )))
 }
 
 #[cfg(feature = "mpi")]
-fn join_all(name: &str, size: usize) -> Result<Ranks, CliError> {
-    let ranks = Ranks::new(bsq_collectives::Mpi::start().map_err(CliError::new)?);
-    match ranks.size() == size {
-        true => {
-            signals::listen(ranks.is_first())?;
-            Ok(ranks)
-        }
+fn of_mpi(Announced { names, size, .. }: &Announced) -> Result<Ranks, CliError> {
+    let name = names[0];
+    let ranks = Ranks::new(bsq_collectives::Mpi::start()?);
+    match ranks.size() == *size {
+        true => Ok(ranks),
         false => Err(CliError::new(format_args!(
-            "{name} says that {size} processes train together, but MPI knows of {}: start them with mpirun -n {size} or srun --mpi=pmix -n {size}",
+            "{name} says that {size} processes work together, but MPI knows of {}: start them with mpirun -n {size} or srun --mpi=pmix -n {size}, or set MASTER_ADDR and MASTER_PORT",
             ranks.size()
         ))),
     }
 }
 
-/// What `mpirun` tells its processes.
-#[cfg(feature = "mpi")]
+/// What whoever has started the ranks tells them.
+#[cfg(unix)]
 mod signals {
-    use super::super::interrupt;
+    use super::{Work, interrupt};
     use signal_hook::consts::{SIGTERM, SIGUSR1};
     use signal_hook::iterator::Signals;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     /// This rank ends the others: what comes of that is no news.
-    pub static ENDS_OTHERS: AtomicBool = AtomicBool::new(false);
+    static ENDS_OTHERS: AtomicBool = AtomicBool::new(false);
 
-    /// Ends this process when a rank has ended, which rank 0 says, and finishes the step first when
+    /// Ends this process when a rank has ended, which rank 0 says; a training finishes the step first when
     /// that is asked for (`kill -USR1` of `mpirun`, which passes it on).
-    pub fn listen(is_first: bool) -> std::io::Result<()> {
+    pub fn listen(work: Work, is_first: bool) -> std::io::Result<()> {
         let mut signals = Signals::new([SIGTERM, SIGUSR1])?;
         std::thread::spawn(move || {
             for signal in &mut signals {
                 if signal == SIGUSR1 {
-                    interrupt::finish_first().store(true, Ordering::Relaxed);
+                    if work == Work::Training {
+                        interrupt::finish_first().store(true, Ordering::Relaxed);
+                    }
                     continue;
                 }
                 if is_first && !ENDS_OTHERS.load(Ordering::Relaxed) {
-                    eprintln!(
-                        "bsq: another rank has ended, or mpirun was stopped: so ends the training; --resume goes on from its last checkpoint"
-                    );
+                    let so = super::so_ends(work);
+                    eprintln!("bsq: another rank has ended, or all were stopped: {so}");
                 }
-                std::process::exit(2);
+                interrupt::leave(2);
             }
         });
         Ok(())
+    }
+
+    pub fn ends_others() {
+        ENDS_OTHERS.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(not(unix))]
+mod signals {
+    pub fn listen(_work: super::Work, _is_first: bool) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    pub fn ends_others() {}
+}
+
+fn so_ends(work: Work) -> &'static str {
+    match work {
+        Work::Training => "so ends the training; --resume goes on from its last checkpoint",
+        Work::Files => "so ends the work; what is written is whole",
     }
 }
 
 /// The output of a rank. Unless the user says how many, its threads are its share of the CPUs that it may
 /// run on: with ranks bound to CPUs of their own all of those.
-pub fn output(ranks: &Ranks, output: &Output) -> Output {
+fn output(ranks: &Ranks, output: &Output) -> Output {
     let threads = match (output.threads, ranks.local_size()) {
         (0, local) if local > 1 => {
             let own = std::thread::available_parallelism().map_or(1, usize::from);
@@ -114,24 +213,30 @@ fn online() -> usize {
 }
 
 /// Says why this rank cannot go on, and ends the others. What all ranks run into alike is said once, by
-/// rank 0.
-pub fn fail(ranks: &Ranks, error: CliError, output: &Output) -> CliError {
+/// rank 0; that a rank has ended is said by the first that is left.
+fn fail(ranks: &Ranks, work: Work, error: CliError, output: &Output) -> CliError {
     if !ranks.are_several() {
         return error;
     }
-    let message = match &error {
-        CliError::Message(message) | CliError::Output(message) => message.clone(),
-        CliError::BrokenPipe | CliError::Reported => String::new(),
+    let lost = ranks.ended();
+    let message = match (error, lost) {
+        (CliError::Message(_), Some(rank)) => format!("rank {rank} has ended: {}", so_ends(work)),
+        (CliError::Message(message) | CliError::Output(message), _) => message,
+        (CliError::BrokenPipe | CliError::Reported, _) => String::new(),
     };
-    if ranks.is_first() {
-        output.error(&message);
-    } else {
-        // If rank 0 has the same to say, it ends this one meanwhile.
-        std::thread::sleep(std::time::Duration::from_secs(2));
-        output.failure(&format!("rank {}: {message}", ranks.rank()));
+    let speaks_first = ranks.is_first() || lost == Some(0) && ranks.rank() == 1;
+    if !speaks_first {
+        // If another rank has the same to say, it ends this one meanwhile.
+        std::thread::sleep(Duration::from_secs(2));
     }
-    #[cfg(feature = "mpi")]
-    signals::ENDS_OTHERS.store(true, std::sync::atomic::Ordering::Relaxed);
+    match ranks.is_first() {
+        _ if message.is_empty() => {}
+        true => output.error(&message),
+        // Whoever waits for a rank that has ended has nothing to add.
+        false if lost.is_some() && !speaks_first => {}
+        false => output.failure(&format!("rank {}: {message}", ranks.rank())),
+    }
+    signals::ends_others();
     ranks.abort(2);
     CliError::Reported
 }

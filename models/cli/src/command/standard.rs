@@ -2,6 +2,7 @@
 
 use super::error::{CliError, Context};
 use super::output::Output;
+use bsq_collectives::Ranks;
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub fn take(
     inputs: &mut [PathBuf],
     given: &mut Option<PathBuf>,
     result: &str,
+    ranks: &Ranks,
     output: &Output,
 ) -> Result<Option<Standard>, CliError> {
     let is_standard = |path: &Path| path.as_os_str() == "-";
@@ -31,6 +33,10 @@ pub fn take(
     };
     if of_input == 0 && !is_output {
         return Ok(None);
+    }
+    if ranks.are_several() {
+        let message = "standard input and output (-) are for a process alone: name files";
+        return Err(CliError::new(message));
     }
     let several = "standard input or output (-) is one file: give it alone";
     if inputs.len() > 1 {

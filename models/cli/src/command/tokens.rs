@@ -1,13 +1,14 @@
 //! `bsq tokens`: photos to a file of tokens.
 
 use super::error::CliError;
-use super::failures::Failures;
+use super::files::Files;
 use super::interrupt::uninterrupted;
 use super::limits::LimitArgument;
 use super::output::Output;
 use super::picture::{note, open, readable};
 use super::precision::RoundingArguments;
 use super::progress::Progress;
+use super::ranks::{self, Work};
 use super::run_arguments::RunArguments;
 use super::{Verdict, paths};
 use bsq::image_io::{ImageSize, PixelRows};
@@ -15,6 +16,7 @@ use bsq::metrics::bits_per_pixel;
 use bsq::photo::PhotoError;
 use bsq::pipeline::{NamedTokens, PictureTokens, TokenFile, TokenizerSession};
 use bsq::token_grid::TokenGrid;
+use bsq_collectives::Ranks;
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -49,24 +51,27 @@ pub struct Arguments {
     limits: LimitArgument,
 }
 
-pub fn run(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    ranks::together(Work::Files, output, |ranks, output| {
+        run_rank(arguments, ranks, output)
+    })
+}
+
+fn run_rank(mut arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verdict, CliError> {
     paths::without_results(&mut arguments.images, output);
     paths::check_folder(&arguments.output)?;
-    let mut failures = Failures::default();
-    let images = readable(
-        arguments.images.iter().zip(&arguments.images),
-        arguments.limits,
-        &mut failures,
-    )?;
+    let mut files = Files::new(ranks, output);
+    let images = arguments.images.iter().map(|path| (&**path, &**path));
+    let images: Vec<_> = images.collect();
+    let images = readable(&mut files, &images, arguments.limits)?;
     if images.is_empty() {
-        return failures.finish(output, json!({}), Verdict::Good);
+        return files.finish(json!({}), Verdict::Good);
     }
     let options = arguments.run.options_in(arguments.rounding, output)?;
     let model = arguments.run.model.open(output)?;
     let bits = model.config.model.quantizer.bits_per_token();
     let mut session = TokenizerSession::new(&model, options);
-    let (mut pictures, mut results) = (Vec::new(), Vec::new());
-    let mut one = |input: &Path| {
+    let one = |input: &Path, output: &Output| {
         let mut picture = open(input, arguments.limits)?;
         let size = picture.size();
         let (windows, shape) = (session.windows(size).count(), session.grid_shape(size));
@@ -81,7 +86,6 @@ pub fn run(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliErro
         session.encode_rows::<PhotoError>(size, &mut read, &mut keep, &mut done)?;
         drop(progress);
         note(&picture, input, output);
-        let grid = TokenGrid::new(shape, indices);
         let count = shape.tokens();
         let ImageSize { height, width } = size;
         let rate = bits_per_pixel((count * bits) as u64, width, height);
@@ -98,23 +102,26 @@ pub fn run(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliErro
             "bits_per_token": bits,
             "bits_per_pixel": rate,
         });
+        Ok(([height, width], indices, result))
+    };
+    let encoded = files.each(images, one)?;
+    if encoded.is_empty() {
+        return files.finish(json!({}), Verdict::Good);
+    }
+    let (mut pictures, mut results) = (Vec::new(), Vec::new());
+    for (input, ([height, width], indices, result)) in encoded {
+        let size = ImageSize { height, width };
+        let grid = TokenGrid::new(session.grid_shape(size), indices);
         let name = input.file_name().unwrap_or(input.as_os_str());
         let name = name.to_string_lossy().into_owned();
         let tokens = PictureTokens { size, grid };
-        Ok((NamedTokens { name, tokens }, result))
-    };
-    for (input, _) in images {
-        let result = one(input);
-        if let Some((tokens, result)) = failures.keep(input, result)? {
-            pictures.push(tokens);
-            results.push(result);
-        }
-    }
-    if pictures.is_empty() {
-        return failures.finish(output, json!({}), Verdict::Good);
+        pictures.push(NamedTokens { name, tokens });
+        results.push(result);
     }
     let file = TokenFile::new(&model, pictures);
-    uninterrupted(|| file.save(&model, &arguments.output))?;
+    if ranks.is_first() {
+        uninterrupted(|| file.save(&model, &arguments.output))?;
+    }
     output.say(format_args!("wrote {}", arguments.output.display()))?;
     let value = json!({
         "output": arguments.output.display().to_string(),
@@ -122,5 +129,5 @@ pub fn run(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliErro
         "model_fingerprint": file.model,
         "images": results,
     });
-    failures.finish(output, value, Verdict::Good)
+    files.finish(value, Verdict::Good)
 }

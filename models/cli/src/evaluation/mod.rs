@@ -7,14 +7,17 @@ mod page;
 mod samples;
 mod seen;
 mod sets;
+mod worst;
 
 pub(crate) use page::columns;
 pub use page::html_page;
 pub use samples::compare_samples;
+pub use seen::Seen;
 pub use sets::{SetFigures, Sets};
+pub use worst::Worst;
 
 use bsq::image_io::resize::{Filter, resize_and_center_crop};
-use bsq::image_io::{Picture, PixelRange, from_planar, load, to_planar};
+use bsq::image_io::{Picture, PixelRange, encode_png, from_planar, load, to_planar};
 use bsq::lpips::{Backbone, Network};
 use bsq::metrics::{Lpips, LpipsError, ms_ssim, psnr, ssim};
 use bsq::pipeline::{CompileOptions, ModelFile, PipelineError, TokenizerSession};
@@ -40,7 +43,7 @@ pub enum EvaluationError {
 }
 
 /// The figures of a picture.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct PictureFigures {
     pub path: PathBuf,
     pub psnr: f64,
@@ -57,6 +60,13 @@ pub struct Pair {
     pub reconstruction: Picture,
     /// `[3, side, side]` in -1..1.
     pub planes: [Vec<f32>; 2],
+}
+
+impl Pair {
+    /// Both as PNG files, the original first.
+    pub fn to_png(&self) -> [Vec<u8>; 2] {
+        [&self.original, &self.reconstruction].map(encode_png)
+    }
 }
 
 /// A tokenizer and what it is measured with.

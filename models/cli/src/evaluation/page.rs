@@ -1,8 +1,7 @@
 //! A page that needs nothing but itself: means, every picture's figures, the worst side by side.
 
-use super::{Pair, PictureFigures, SetFigures, spread};
+use super::{PictureFigures, SetFigures, spread};
 use crate::html::{base64, escaped};
-use bsq::image_io::{Picture, encode_png};
 use std::fmt::Write;
 
 const STYLE: &str = "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}\
@@ -10,12 +9,12 @@ td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}\
 td:first-child,th:first-child{text-align:left}.row{display:flex;gap:8px}figure{margin:0 0 1em}\
 figcaption{font-size:.8em}";
 
-/// A complete HTML file. `worst` are shown, the worst first.
+/// A complete HTML file. `worst` are shown, the worst first: each original and reconstruction as PNG.
 pub fn html_page(
     model: &str,
     figures: &[PictureFigures],
     sets: Option<&SetFigures>,
-    worst: &[(PictureFigures, Pair)],
+    worst: &[(PictureFigures, [Vec<u8>; 2])],
 ) -> String {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>bsq eval</title>\
@@ -48,13 +47,13 @@ pub fn html_page(
         page += "</table>\n";
     }
     page += "<h2>The worst</h2>\n";
-    for (figures, pair) in worst {
+    for (figures, [original, reconstruction]) in worst {
         let name = figures.path.display().to_string();
         let _ = writeln!(
             page,
             "<figure><div class=\"row\">{}{}</div><figcaption>{}: {:.2} dB</figcaption></figure>",
-            shown(&pair.original),
-            shown(&pair.reconstruction),
+            shown(original),
+            shown(reconstruction),
             escaped(&name),
             figures.psnr
         );
@@ -91,7 +90,7 @@ pub(crate) fn columns(figures: &[PictureFigures]) -> Vec<(&'static str, Vec<Opti
     ]
 }
 
-fn shown(picture: &Picture) -> String {
-    let png = base64(&encode_png(picture));
+fn shown(png: &[u8]) -> String {
+    let png = base64(png);
     format!("<img src=\"data:image/png;base64,{png}\" alt=\"\">")
 }

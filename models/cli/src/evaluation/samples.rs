@@ -3,10 +3,8 @@
 use super::EvaluationError;
 use super::seen::{InceptionSession, Seen};
 use super::sets::{SetFigures, shares, statistics_of};
-use bsq::inception::{CLASSES, Convention};
-use bsq::metrics::sets::{
-    FeatureStatistics, NpzError, NpzPictures, frechet_distance, inception_score_of_parts,
-};
+use bsq::inception::Convention;
+use bsq::metrics::sets::{FeatureStatistics, NpzError, NpzPictures, frechet_distance};
 use bsq::pipeline::CompileOptions;
 use std::path::Path;
 
@@ -76,8 +74,7 @@ pub fn compare_samples(
     let fid = statistics.as_ref().zip(own.as_ref());
     let figures = SetFigures {
         fid: fid.map(|(reference, own)| frechet_distance(reference, own)),
-        inception_score: (counts[0] > 0)
-            .then(|| inception_score_of_parts(&found.probabilities, CLASSES, PART).mean),
+        inception_score: found.score(PART),
         ..shares(&of_reference, &found)
     };
     Ok((figures, counts))

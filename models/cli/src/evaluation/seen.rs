@@ -1,7 +1,8 @@
 //! What Inception sees in pictures of one size.
 
 use super::EvaluationError;
-use bsq::inception::{Convention, Inception};
+use bsq::inception::{CLASSES, Convention, Inception};
+use bsq::metrics::sets::inception_score_of_parts;
 use bsq::pipeline::CompileOptions;
 use bsq_ir::{DType, Graph, Scope};
 use bsq_runtime::{HostTensor, Session, compile};
@@ -14,12 +15,12 @@ pub struct InceptionSession {
 }
 
 /// What it sees, picture by picture.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Seen {
     /// `[pictures, FEATURES]`.
     pub features: Vec<f32>,
     /// `[pictures, CLASSES]`.
-    pub probabilities: Vec<f64>,
+    pub probabilities: Vec<f32>,
 }
 
 impl InceptionSession {
@@ -66,8 +67,24 @@ impl InceptionSession {
             Ok(&values[..values.len() / self.shape[0] * count])
         };
         seen.features.extend_from_slice(first("features")?);
-        let probabilities = first("probabilities")?.iter().map(|&p| f64::from(p));
-        seen.probabilities.extend(probabilities);
+        seen.probabilities
+            .extend_from_slice(first("probabilities")?);
         Ok(())
+    }
+}
+
+impl Seen {
+    /// Other pictures behind these.
+    pub fn extend(&mut self, other: &Seen) {
+        self.features.extend_from_slice(&other.features);
+        self.probabilities.extend_from_slice(&other.probabilities);
+    }
+
+    /// The inception score, the mean over parts of so many pictures; none of no pictures.
+    pub fn score(&self, part: usize) -> Option<f64> {
+        let probabilities: Vec<f64> = self.probabilities.iter().map(|&p| f64::from(p)).collect();
+        let pictures = probabilities.len() / CLASSES;
+        let part = part.min(pictures);
+        (part > 0).then(|| inception_score_of_parts(&probabilities, CLASSES, part).mean)
     }
 }

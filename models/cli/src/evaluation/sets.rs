@@ -2,8 +2,8 @@
 
 use super::seen::{InceptionSession, Seen};
 use super::{EvaluationError, Pair};
-use bsq::inception::{CLASSES, Convention, FEATURES};
-use bsq::metrics::sets::{FeatureStatistics, frechet_distance, inception_score, precision_recall};
+use bsq::inception::{Convention, FEATURES};
+use bsq::metrics::sets::{FeatureStatistics, frechet_distance, precision_recall};
 use bsq::pipeline::CompileOptions;
 use std::path::Path;
 
@@ -46,13 +46,22 @@ impl Sets {
         })
     }
 
+    /// What the network sees in a picture and its reconstruction, to be [added](Sets::add).
+    ///
     /// # Errors
     /// If the network cannot be run.
-    pub fn add(&mut self, pair: &Pair) -> Result<(), EvaluationError> {
-        let [original, reconstruction] = &pair.planes;
-        self.network.look(original, 1, &mut self.originals)?;
-        self.network
-            .look(reconstruction, 1, &mut self.reconstructions)
+    pub fn see(&mut self, pair: &Pair) -> Result<[Seen; 2], EvaluationError> {
+        let mut seen = [Seen::default(), Seen::default()];
+        for (planes, seen) in pair.planes.iter().zip(&mut seen) {
+            self.network.look(planes, 1, seen)?;
+        }
+        Ok(seen)
+    }
+
+    /// Takes a picture into the sets.
+    pub fn add(&mut self, [original, reconstruction]: &[Seen; 2]) {
+        self.originals.extend(original);
+        self.reconstructions.extend(reconstruction);
     }
 
     /// The statistics of the originals; none of fewer than two.
@@ -67,7 +76,7 @@ impl Sets {
         let fid = reference.or(own.as_ref()).zip(found.as_ref());
         SetFigures {
             fid: fid.map(|(reference, found)| frechet_distance(reference, found)),
-            inception_score: self.reconstructions.score(),
+            inception_score: self.reconstructions.score(usize::MAX),
             ..shares(&self.originals, &self.reconstructions)
         }
     }
@@ -91,13 +100,5 @@ pub(super) fn shares(reference: &Seen, found: &Seen) -> SetFigures {
         inception_score: None,
         precision: shares.as_ref().map(|shares| shares.precision),
         recall: shares.as_ref().map(|shares| shares.recall),
-    }
-}
-
-impl Seen {
-    /// The inception score of all pictures as one part; none of no pictures.
-    fn score(&self) -> Option<f64> {
-        let any = !self.probabilities.is_empty();
-        any.then(|| inception_score(&self.probabilities, CLASSES, 1).mean)
     }
 }

@@ -205,6 +205,10 @@ fn a_step_of_several_devices_is_planned() {
         bytes as f64 * 2.0 * 15.0 / 16.0
     );
     assert_eq!(sixteen["servers"], 2);
+    // Each owns less than all have.
+    let memory = |of: &Value| (real(of, "memory_bytes"), real(of, "sharded_memory_bytes"));
+    assert_eq!(memory(&one).0, memory(&one).1);
+    assert!(memory(&sixteen).0 > memory(&sixteen).1);
     let fast = shared(&["16", "--network", "400G"]);
     assert!(real(&fast, "efficiency") > real(&sixteen, "efficiency"));
     assert!(real(&one, "efficiency") > real(&fast, "efficiency"));

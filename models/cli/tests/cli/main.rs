@@ -13,6 +13,7 @@ mod gpu;
 mod levels;
 mod own_codec;
 mod pictures;
+mod ranks;
 mod rows;
 mod several;
 mod training;

@@ -2,6 +2,7 @@
 
 use bsq_ir::graph::Function;
 use bsq_ir::{DType, Graph, NodeId, Op, Tensor};
+use std::collections::BTreeMap;
 
 /// What the names begin with of outputs that are averaged, and of the inputs that have the mean.
 pub const MEAN_PREFIX: &str = "mean.";
@@ -18,11 +19,15 @@ pub struct Halves {
     pub micro_batch: Function,
     /// Inputs: `mean.NAME`, and `f32[]` of the step. No outputs, all updates.
     pub update: Function,
+    /// Which parameter of the model each updated tensor belongs to: itself, its average, the optimizer's
+    /// state of it. What all parameters share is not here.
+    pub serves: BTreeMap<String, String>,
 }
 
 impl Halves {
     /// The halves of what computes `outputs` and replaces the first of each of `updates` by the second.
-    /// `averaged` are the tensors that the mean is taken of, by the parameter that each is for.
+    /// `averaged` are the tensors that the mean is taken of, by the parameter that each is for; `serves` is the
+    /// field.
     ///
     /// # Panics
     /// If one of `averaged` is not `f32`, or an update depends on an input that is not `f32[]` other than
@@ -33,6 +38,7 @@ impl Halves {
         outputs: &[(String, Tensor<'g>)],
         updates: &[(Tensor<'g>, Tensor<'g>)],
         averaged: &[(String, Tensor<'g>)],
+        serves: BTreeMap<String, String>,
     ) -> Halves {
         let named =
             |(name, tensor): &(String, Tensor<'g>)| (format!("{MEAN_PREFIX}{name}"), tensor.id());
@@ -76,6 +82,7 @@ impl Halves {
         Halves {
             micro_batch: graph.function(own.chain(means), []),
             update,
+            serves,
         }
     }
 }

@@ -30,6 +30,7 @@ mod lion;
 mod muon;
 mod rule;
 mod sgd;
+mod shards;
 mod step;
 
 pub use adam::Adam;
@@ -40,6 +41,7 @@ pub use lion::Lion;
 pub use muon::Muon;
 pub use rule::{Common, Memory, Rule};
 pub use sgd::Sgd;
+pub use shards::Shard;
 pub use step::{StateSpec, StateStart, Step};
 
 use bsq_ir::Tensor;

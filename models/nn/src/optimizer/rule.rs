@@ -129,6 +129,6 @@ impl<'s, 'g> Memory<'s, 'g> {
 
     /// What state becomes after the step.
     pub fn keep(&mut self, state: Tensor<'g>, next: Tensor<'g>) {
-        self.step.update(state, next);
+        self.step.update_for(self.name, state, next);
     }
 }

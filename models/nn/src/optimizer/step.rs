@@ -5,7 +5,7 @@ use bsq_ir::graph::Function;
 use bsq_ir::shape::Type;
 use bsq_ir::{DType, Graph, Op, Shape, Tensor};
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What one run of a training step computes and what it replaces.
 #[derive(Clone)]
@@ -19,6 +19,8 @@ pub struct Step<'g> {
     state: Vec<StateSpec>,
     /// What a step of several micro-batches takes the mean of, by the parameter that it changes.
     averaged: Vec<(String, Tensor<'g>)>,
+    /// What updated tensors belong to, by name: a parameter or, of what all share, an owner.
+    serves: BTreeMap<String, String>,
 }
 
 /// A tensor that a step keeps between runs beside the model's parameters.
@@ -49,6 +51,7 @@ impl<'g> Step<'g> {
             model: Vec::new(),
             state: Vec::new(),
             averaged: Vec::new(),
+            serves: BTreeMap::new(),
         }
     }
 
@@ -93,7 +96,7 @@ impl<'g> Step<'g> {
             let average = self.state(&format!("ema.{name}"), DType::F32, new.shape(), start);
             let moved = || average + (new - average) * (1.0 - decay);
             let moved = self.graph.in_new_region(moved);
-            self.update(average, moved);
+            self.update_for(&name, average, moved);
         }
         self
     }
@@ -115,7 +118,20 @@ impl<'g> Step<'g> {
     /// was told.
     #[track_caller]
     pub fn halves(&self) -> Halves {
-        Halves::new(self.graph, &self.outputs, &self.updates, &self.averaged)
+        let of_model = self
+            .model
+            .iter()
+            .map(|&index| name_of(self.updates[index].0));
+        let of_model: BTreeSet<String> = of_model.collect();
+        let mut serves = self.serves.clone();
+        serves.retain(|_, parameter| of_model.contains(parameter));
+        Halves::new(
+            self.graph,
+            &self.outputs,
+            &self.updates,
+            &self.averaged,
+            serves,
+        )
     }
 
     /// Names of the outputs, in order.
@@ -166,9 +182,15 @@ impl<'g> Step<'g> {
         self.updates.push((old, new));
     }
 
+    /// An update of what belongs to a parameter, or to an owner of what all share.
+    pub(super) fn update_for(&mut self, parameter: &str, old: Tensor<'g>, new: Tensor<'g>) {
+        self.serves.insert(name_of(old), parameter.to_string());
+        self.update(old, new);
+    }
+
     pub(super) fn update_parameter(&mut self, old: Tensor<'g>, new: Tensor<'g>) {
         self.model.push(self.updates.len());
-        self.update(old, new);
+        self.update_for(&name_of(old), old, new);
     }
 }
 

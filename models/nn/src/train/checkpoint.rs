@@ -1,7 +1,6 @@
 //! The file that a training goes on from: parameters, optimizer state, averages, and the step.
 
 use super::TrainError;
-use super::parts::Parts;
 use crate::data::DataFingerprint;
 use crate::optimizer::{ADVERSARY_PREFIX, AVERAGE_PREFIX, is_state};
 use bsq_runtime::HostTensor;
@@ -89,7 +88,7 @@ impl Candidate {
         position: Position,
         identity: &Identity,
         fingerprint: DataFingerprint,
-        parts: &Parts,
+        tensors: &BTreeMap<&str, &HostTensor>,
     ) -> Result<Candidate, TrainError> {
         let mut metadata = BTreeMap::from([
             ("format".to_string(), FORMAT.to_string()),
@@ -113,7 +112,8 @@ impl Candidate {
             files: Some((file.clone(), path.to_path_buf())),
             done: position.done,
         };
-        safetensors::save(&file, parts.parameters()?, &metadata)?;
+        let tensors = tensors.iter().map(|(name, tensor)| (*name, *tensor));
+        safetensors::save(&file, tensors, &metadata)?;
         Ok(candidate)
     }
 

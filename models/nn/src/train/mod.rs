@@ -39,6 +39,7 @@ mod progress;
 mod resume;
 mod rising;
 mod run;
+mod sharded;
 mod share;
 mod steps;
 mod task;

@@ -7,8 +7,9 @@
 
 use super::TrainError;
 use super::averaged::Averaged;
+use super::sharded::{Sharded, Spread};
 use super::task::{Program, Turn};
-use crate::optimizer::MEAN_PREFIX;
+use crate::optimizer::{Halves, MEAN_PREFIX};
 use bsq_collectives::{Order, PairwiseSum, Ranks, mean};
 use bsq_ir::{Function, Op};
 use bsq_runtime::executor::Tensors;
@@ -26,6 +27,8 @@ pub(super) struct Parts {
     fixed: BTreeSet<String>,
     /// Who shares the micro-batches, and how their sum is made.
     together: Option<Together>,
+    /// Tensors that one rank each has.
+    sharded: Sharded,
 }
 
 /// Ranks that share the micro-batches of a step.
@@ -34,6 +37,8 @@ pub(super) struct Together {
     /// Of all ranks.
     pub micro_batches: usize,
     pub order: Order,
+    /// Whether each rank keeps a share of the optimizer's state.
+    pub shards_state: bool,
 }
 
 /// Which members a part is.
@@ -45,6 +50,8 @@ enum Runs {
         micro_batch: usize,
         update: usize,
         averaged: Averaged,
+        /// What ranks have computed for one another, where they share the update.
+        spread: Option<Spread>,
     },
 }
 
@@ -73,6 +80,7 @@ impl Parts {
         let others = program.parts.iter();
         let others = others.map(|part| (&part.function, &part.halves, part.turn));
         let (mut members, mut order, mut report) = (Vec::new(), Vec::new(), None);
+        let mut sharded = Sharded::default();
         let mut add = |function: &Function| -> Result<usize, TrainError> {
             let executable = compile(function, options)?;
             report.get_or_insert_with(|| executable.report().clone());
@@ -80,13 +88,29 @@ impl Parts {
             Ok(members.len() - 1)
         };
         for (function, halves, turn) in first.into_iter().chain(others) {
-            let runs = match together {
+            let runs = match &together {
                 None => Runs::Whole(add(function)?),
-                Some(_) => Runs::Halves {
-                    micro_batch: add(&halves.micro_batch)?,
-                    update: add(&halves.update)?,
-                    averaged: Averaged::of(halves, &program.scalars),
-                },
+                Some(together) => {
+                    let micro_batch = add(&halves.micro_batch)?;
+                    let shared = together.shards_state.then(|| shared(halves, together));
+                    let (update, spread) = match shared {
+                        None => (add(&halves.update)?, None),
+                        Some(Shared {
+                            update,
+                            spread,
+                            sharded: own,
+                        }) => {
+                            sharded.add(own.iter().map(|(name, rank)| (&**name, *rank)), state);
+                            (add(&update)?, Some(spread))
+                        }
+                    };
+                    Runs::Halves {
+                        micro_batch,
+                        update,
+                        averaged: Averaged::of(halves, &program.scalars),
+                        spread,
+                    }
+                }
             };
             order.push((turn, runs));
         }
@@ -104,6 +128,7 @@ impl Parts {
             newest,
             fixed: program.fixed.keys().cloned().collect(),
             together,
+            sharded,
         };
         Ok((parts, report.expect("a step has a program")))
     }
@@ -128,6 +153,7 @@ impl Parts {
                 micro_batch,
                 update,
                 averaged,
+                spread,
             } => {
                 let mut sum = PairwiseSum::default();
                 for (inputs, own) in batches.iter().zip(&mut of_batch) {
@@ -141,6 +167,9 @@ impl Parts {
                 let mean = mean(&**ranks, sum.finish(), count, together.order)?;
                 let mut means = averaged.unpack(&mean)?;
                 self.run_member(*update, &batches[0], &means)?;
+                if let Some(spread) = spread {
+                    self.spread(spread, *update, *micro_batch)?;
+                }
                 means.retain(|name, _| !name.starts_with(MEAN_PREFIX));
                 outputs.extend(means);
                 Ok(())
@@ -178,6 +207,31 @@ impl Parts {
         Ok(found)
     }
 
+    /// Has what each rank has updated brought to the micro-batches' program on all, which has it newest.
+    fn spread(
+        &mut self,
+        spread: &Spread,
+        update: usize,
+        micro_batch: usize,
+    ) -> Result<(), TrainError> {
+        let together = self.together.as_ref().expect("halves are of several");
+        let own = &self.members[update].session;
+        let values = spread.exchange(&together.ranks, |name| Ok(own.parameter(name)?))?;
+        for (name, value) in values {
+            self.members[micro_batch]
+                .session
+                .set_parameter(name, &value)?;
+            self.members[micro_batch].stale.remove(name);
+            for (other, member) in self.members.iter_mut().enumerate() {
+                if ![update, micro_batch].contains(&other) && member.parameters.contains(name) {
+                    member.stale.insert(name.to_string());
+                }
+            }
+            self.newest.insert(name.to_string(), micro_batch);
+        }
+        Ok(())
+    }
+
     /// Takes over what others have updated.
     fn refresh(&mut self, own: usize) -> Result<(), TrainError> {
         for name in std::mem::take(&mut self.members[own].stale) {
@@ -188,7 +242,35 @@ impl Parts {
         Ok(())
     }
 
-    /// The state as it is now, by name.
+    /// Of the state as it is now what every rank has.
+    pub fn common(&self) -> Result<Vec<(&str, &HostTensor)>, TrainError> {
+        let mut state = self.parameters()?;
+        state.retain(|(name, _)| !self.sharded.has(name));
+        Ok(state)
+    }
+
+    /// Whether some of the state is one rank's each.
+    pub fn are_sharded(&self) -> bool {
+        !self.sharded.is_empty()
+    }
+
+    /// Of the state what other ranks have and `wanted` names, if `keeps`; nothing where all have all. All
+    /// ranks call it together.
+    pub fn elsewhere(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+        keeps: bool,
+    ) -> Result<Tensors, TrainError> {
+        match &self.together {
+            Some(together) if self.are_sharded() => {
+                let own = self.parameters()?.into_iter().collect();
+                self.sharded.gather(&together.ranks, &own, wanted, keeps)
+            }
+            _ => Ok(Tensors::new()),
+        }
+    }
+
+    /// The state as it is now, by name, as far as this rank has it.
     pub fn parameters(&self) -> Result<Vec<(&str, &HostTensor)>, TrainError> {
         if let ([member], true) = (&self.members[..], self.fixed.is_empty()) {
             return Ok(member.session.parameters()?);
@@ -204,6 +286,36 @@ impl Parts {
             state.push((entry.0.as_str(), value(entry)?));
         }
         Ok(state)
+    }
+}
+
+/// A rank's share of an update.
+struct Shared {
+    update: Function,
+    spread: Spread,
+    /// Who has what nobody else has.
+    sharded: Vec<(String, usize)>,
+}
+
+/// The share of this rank. What a micro-batch looks at all have; the rest is its owner's alone.
+fn shared(halves: &Halves, together: &Together) -> Shared {
+    let (rank, size) = (together.ranks.rank(), together.ranks.size());
+    let shard = halves.shard(rank, size);
+    let seen = halves.micro_batch.parameters();
+    let seen: BTreeMap<&str, Vec<usize>> = seen
+        .map(|(_, name, ty)| (name, ty.shape.to_vec()))
+        .collect();
+    let (mut spread, mut sharded) = (Vec::new(), Vec::new());
+    for (name, owner) in shard.owners {
+        match seen.get(name.as_str()) {
+            Some(shape) => spread.push((name, shape.clone(), owner)),
+            None => sharded.push((name, owner)),
+        }
+    }
+    Shared {
+        update: shard.update,
+        spread: Spread::of(spread, size),
+        sharded,
     }
 }
 

@@ -257,6 +257,95 @@ fn one_rank_that_is_told_to_stop_stops_all_at_the_same_step() {
     assert!(outcomes.iter().all(|end| end.interrupted && end.step == 3));
 }
 
+/// Each rank has a share of the optimizer's state; nothing else changes, and a checkpoint has all of it.
+#[test]
+fn a_training_with_shared_state_has_the_bits_of_one_without() {
+    let straight = trained(1, 4);
+    let folder = tempfile::tempdir().unwrap();
+    for (size, steps) in [(2, 2), (1, 3), (4, 6)] {
+        let outcomes = together(size, |ranks| {
+            let training = training(folder.path(), 4, ranks).shard_optimizer(true);
+            // The average is asked for, and one rank each has it.
+            let training = training.steps(steps).resume(steps > 2);
+            let averages = |at: &TrainingCheckpoint| {
+                let names = at.tensors.keys().filter(|name| name.starts_with("ema."));
+                assert_eq!(names.count(), 4);
+                Ok(Evaluated::default())
+            };
+            let training = training.evaluate_every(2, averages);
+            training.run(batches(), &mut Silent).unwrap().step
+        });
+        assert!(outcomes.iter().all(|&step| step == steps));
+    }
+    assert!(straight == fs::read(folder.path().join(FILE_NAME)).unwrap());
+}
+
+/// What only one rank holds becomes infinite: all say the same.
+#[test]
+fn what_one_rank_finds_of_its_share_all_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let errors = together(4, |ranks| {
+        let training = training(folder.path(), 4, ranks).shard_optimizer(true);
+        let training = training.learning_rate(|step| if step == 2 { f64::INFINITY } else { 0.01 });
+        training
+            .run(batches(), &mut Silent)
+            .unwrap_err()
+            .to_string()
+    });
+    assert!(errors[0].contains("holds"), "{}", errors[0]);
+    assert!(errors.iter().all(|error| *error == errors[0]), "{errors:?}");
+}
+
+/// What an evaluation brings about is the same on all ranks.
+fn evaluating(folder: &Path, ranks: Ranks, rate: f64) -> Training<'static> {
+    let score = |at: &TrainingCheckpoint| {
+        Ok(Evaluated {
+            scalars: vec![(
+                "score",
+                if at.step == 4 {
+                    5.0
+                } else {
+                    1.0 / (1.0 + at.step as f64)
+                },
+            )],
+            score: Some("score"),
+            ..Evaluated::default()
+        })
+    };
+    let training = training(folder, 4, ranks)
+        .save_every(0)
+        .evaluate_every(2, score);
+    training.learning_rate(move |_| rate)
+}
+
+#[test]
+fn the_best_checkpoint_is_that_of_one_rank() {
+    let best = |size| {
+        let folder = tempfile::tempdir().unwrap();
+        together(size, |ranks| {
+            let training = evaluating(folder.path(), ranks, 0.01);
+            training.run(batches(), &mut Silent).unwrap()
+        });
+        let best = TrainingCheckpoint::read(folder.path().join(BEST_NAME)).unwrap();
+        assert_eq!(best.step, 4);
+        fs::read(folder.path().join(BEST_NAME)).unwrap()
+    };
+    assert!(best(1) == best(2));
+}
+
+/// A checkpoint that an evaluation has proposed is judged by all.
+#[test]
+fn all_ranks_find_a_loss_hopeless() {
+    let folder = tempfile::tempdir().unwrap();
+    let errors = together(2, |ranks| {
+        let training = evaluating(folder.path(), ranks, 30.0);
+        training.run(batches(), &mut Silent).unwrap_err()
+    });
+    let is_divergence = |error: &TrainError| matches!(error, TrainError::Diverged { .. });
+    assert!(errors.iter().all(is_divergence), "{errors:?}");
+    assert_eq!(errors[0].to_string(), errors[1].to_string());
+}
+
 /// A rank that is gone: the others end instead of waiting.
 #[test]
 fn a_rank_that_ends_ends_the_others() {

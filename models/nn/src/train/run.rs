@@ -51,6 +51,9 @@ pub struct LoopSettings {
     /// Who shares them, and in which order the sums of ranks are added.
     pub ranks: Ranks,
     pub order: Order,
+    /// Whether each rank keeps a share of the optimizer's state and of averages instead of all of it: the
+    /// bits and the checkpoint are the same.
+    pub shard_optimizer: bool,
     /// Steps between comparisons of the parameters of all ranks; 0 is before checkpoints only.
     pub compare_every: u64,
     /// How the program is compiled and where it runs. The bits of a training do not depend on
@@ -76,6 +79,7 @@ impl LoopSettings {
             micro_batches: 1,
             ranks: Ranks::default(),
             order: Order::Fixed,
+            shard_optimizer: false,
             compare_every: 100,
             compile: CompileOptions {
                 exact: false,
@@ -151,8 +155,11 @@ pub fn train<T: Task>(
         ranks: ranks.clone(),
         micro_batches: share.micro_batches,
         order: settings.order,
+        shards_state: settings.shard_optimizer && ranks.are_several(),
     });
     let (parts, report) = Parts::new(&program, &state, together, &settings.compile)?;
+    // Programs have their own.
+    drop(state);
     let done = position.done;
     let last = settings.steps.max(done);
     progress.begin(done, last, &report.to_string());

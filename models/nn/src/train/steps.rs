@@ -5,11 +5,12 @@ use super::divergence::{Sign, are_too_large, is_hopeless, largest, not_finite};
 use super::parts::Parts;
 use super::rising::Rising;
 use super::run::LoopSettings;
-use super::task::Task;
+use super::task::{Evaluated, Task};
 use super::together::{agree, checksum};
 use super::{Progress, TrainError, TrainingCheckpoint};
 use crate::BoxError;
 use crate::data::{Batches, DataFingerprint};
+use crate::optimizer::is_state;
 use crate::train_log::{Place, TrainLog};
 use bsq_runtime::HostTensor;
 use bsq_runtime::atomic_file::write_atomically;
@@ -60,6 +61,15 @@ pub(super) struct Steps<'a, T> {
     pub is_satisfied: bool,
     /// The steps whose checkpoint is to be kept as the best, once it is one.
     pub keeps: Option<u64>,
+}
+
+/// What an evaluation says of those before it.
+#[derive(Clone, Copy)]
+enum Gain {
+    /// There was none, or it has no score.
+    Unknown,
+    None,
+    Better,
 }
 
 /// What has happened since the last line of the log.
@@ -124,7 +134,7 @@ impl<T: Task> Steps<'_, T> {
             let is_due = due(self.position.done, self.settings.save_every);
             let is_last = self.position.done == last;
             if is_due || is_last || due(self.position.done, self.settings.compare_every) {
-                let own = || Ok(checksum(self.parts.parameters()?.into_iter()));
+                let own = || Ok(checksum(self.parts.common()?.into_iter()));
                 agree(&self.settings.ranks, PARAMETERS, step, own)?;
             }
             if is_due || is_last {
@@ -234,7 +244,15 @@ impl<T: Task> Steps<'_, T> {
 
     /// That the update of a step has left nothing that is not finite.
     fn check_update(&self, step: u64) -> Result<(), TrainError> {
-        match not_finite(self.parts.parameters()?.into_iter()) {
+        let mut what = not_finite(self.parts.parameters()?.into_iter());
+        if self.parts.are_sharded() {
+            // Only its owner sees it, and all are to say it.
+            let own = what.unwrap_or_default().into_bytes();
+            let all = self.settings.ranks.gather_bytes(own)?;
+            let found = all.iter().find(|found| !found.is_empty());
+            what = found.map(|found| String::from_utf8_lossy(found).into_owned());
+        }
+        match what {
             None => Ok(()),
             Some(what) => Err(self.diverged(step, Sign::Update(what))),
         }
@@ -268,18 +286,20 @@ impl<T: Task> Steps<'_, T> {
     }
 
     fn write_candidate(&self) -> Result<Candidate, TrainError> {
-        if !self.settings.ranks.is_first() {
+        let is_first = self.settings.ranks.is_first();
+        let elsewhere = self.parts.elsewhere(|_| true, is_first)?;
+        if !is_first {
             return Ok(Candidate::elsewhere(self.position));
         }
+        let mut tensors: BTreeMap<_, _> = self.parts.parameters()?.into_iter().collect();
+        tensors.extend(
+            elsewhere
+                .iter()
+                .map(|(name, tensor)| (name.as_str(), tensor)),
+        );
         let path = self.settings.folder.join(FILE_NAME);
         let position = self.position;
-        Candidate::write(
-            &path,
-            position,
-            &self.identity,
-            self.fingerprint,
-            &self.parts,
-        )
+        Candidate::write(&path, position, &self.identity, self.fingerprint, &tensors)
     }
 
     /// Makes a checkpoint of what the first step begins with.
@@ -301,8 +321,11 @@ impl<T: Task> Steps<'_, T> {
         Ok(())
     }
 
-    /// Copies the checkpoint to where the best one is kept.
+    /// Copies the checkpoint to where the best one is kept, where this rank saves.
     fn keep_best(&self) -> Result<(), TrainError> {
+        if !self.settings.ranks.is_first() {
+            return Ok(());
+        }
         let folder = &self.settings.folder;
         let (path, best) = (folder.join(FILE_NAME), folder.join(BEST_NAME));
         let copied = std::fs::File::open(&path).and_then(|mut checkpoint| {
@@ -349,25 +372,54 @@ impl<T: Task> Steps<'_, T> {
     }
 
     fn evaluate(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
-        let Some(log) = &mut self.log else {
-            return Ok(());
-        };
         let (done, parts) = (self.position.done, &self.parts);
         let state = || {
-            let parameters = parts.parameters()?.into_iter();
+            // No evaluation looks at the optimizer.
+            let mut tensors = parts.elsewhere(|name| !is_state(name), true)?;
+            let own = parts.parameters()?.into_iter();
+            tensors.extend(own.map(|(name, tensor)| (name.to_string(), tensor.clone())));
             Ok(TrainingCheckpoint {
                 step: done,
                 settings: String::new(),
-                tensors: parameters
-                    .map(|(name, tensor)| (name.to_string(), tensor.clone()))
-                    .collect(),
+                tensors,
             })
         };
         let evaluated = self.task.evaluate(&state).map_err(TrainError::Task)?;
-        let Some(evaluated) = evaluated else {
-            return Ok(());
+        let own = match evaluated {
+            Some(evaluated) => {
+                progress.note(&format!("step {done}: {}", evaluated.line));
+                self.log_evaluation(&evaluated)?
+            }
+            None => Gain::Unknown,
         };
-        progress.note(&format!("step {done}: {}", evaluated.line));
+        // A best checkpoint is one that all judge, and save.
+        match self.settings.ranks.word_of_first(own as u64)? {
+            gain if gain == Gain::Better as u64 => {
+                self.propose()?;
+                self.keeps = Some(done);
+                self.without_gain = 0;
+            }
+            gain if gain == Gain::None as u64 => {
+                self.without_gain += 1;
+                let patience = self.settings.patience;
+                if patience > 0 && self.without_gain >= patience && !self.is_satisfied {
+                    self.is_satisfied = true;
+                    progress.note(&format!(
+                        "no better in {patience} evaluations: the training ends here (train.patience)"
+                    ));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Logs an evaluation, where this rank logs; what it says of those before it.
+    fn log_evaluation(&mut self, evaluated: &Evaluated) -> Result<Gain, TrainError> {
+        let done = self.position.done;
+        let Some(log) = &mut self.log else {
+            return Ok(Gain::Unknown);
+        };
         let before = evaluated.score.and_then(|name| log.largest(name));
         log.scalars(done, &evaluated.scalars)?;
         for picture in &evaluated.pictures {
@@ -377,21 +429,12 @@ impl<T: Task> Steps<'_, T> {
         self.write_page()?;
         let mut scalars = evaluated.scalars.iter();
         let score = scalars.find(|(name, _)| Some(*name) == evaluated.score);
-        if score.is_some_and(|(_, score)| before.is_none_or(|before| *score > before)) {
-            self.propose()?;
-            self.keeps = Some(done);
-            self.without_gain = 0;
-        } else if evaluated.score.is_some() {
-            self.without_gain += 1;
-            let patience = self.settings.patience;
-            if patience > 0 && self.without_gain >= patience && !self.is_satisfied {
-                self.is_satisfied = true;
-                progress.note(&format!(
-                    "no better in {patience} evaluations: the training ends here (train.patience)"
-                ));
-            }
-        }
-        Ok(())
+        let is_better = score.is_some_and(|(_, score)| before.is_none_or(|before| *score > before));
+        Ok(match evaluated.score {
+            _ if is_better => Gain::Better,
+            Some(_) => Gain::None,
+            None => Gain::Unknown,
+        })
     }
 
     fn write_page(&self) -> Result<(), TrainError> {

@@ -170,7 +170,9 @@ pub trait Task {
         Advice::default()
     }
 
-    /// How good the model is now; nothing where there is nothing to evaluate on.
+    /// How good the model is now; nothing where there is nothing to evaluate on. Ranks that train together
+    /// all evaluate, and may share the work; what rank 0 finds counts. All of
+    /// them or none ask for the state.
     ///
     /// # Errors
     /// If the model cannot be run.

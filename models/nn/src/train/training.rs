@@ -95,6 +95,7 @@ impl<'a> Training<'a> {
 
     /// Asks how good the model is before the first step, after each so many, and at the end. What
     /// [`Evaluated::score`] names is the largest so far: that checkpoint is kept as `best.safetensors`.
+    /// Of several ranks all are asked, and rank 0's answer counts.
     #[must_use]
     pub fn evaluate_every(
         mut self,
@@ -147,6 +148,14 @@ impl<'a> Training<'a> {
     #[must_use]
     pub fn ranks(mut self, ranks: Ranks) -> Self {
         self.settings.ranks = ranks;
+        self
+    }
+
+    /// Has each of several ranks keep a share of the optimizer's state instead of all of it. The bits are
+    /// the same.
+    #[must_use]
+    pub fn shard_optimizer(mut self, shards: bool) -> Self {
+        self.settings.shard_optimizer = shards;
         self
     }
 

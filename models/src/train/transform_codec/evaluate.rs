@@ -1,12 +1,14 @@
 //! Rate and distortion of a transform codec on whole pictures.
 
 use super::super::TrainError;
-use super::super::samples_shown::{SAMPLES, beside, logged};
+use super::super::samples_shown::{SAMPLES, Sample, beside, logged};
+use super::super::shared::{gathered, is_own};
 use crate::config::TransformCodecConfig;
 use crate::data::{DataError, Listing};
 use crate::image_io::{Picture, PixelRange, from_planar, load, pad_by_replication, to_planar};
 use crate::metrics::{ms_ssim, psnr};
 use crate::transform_codec::{PIXEL_SCALE, TransformCodec};
+use bsq_collectives::Ranks;
 use bsq_ir::{DType, Function, Graph, Scope};
 use bsq_nn::train::Evaluated;
 use bsq_runtime::executor::Tensors;
@@ -29,7 +31,7 @@ const STEPS: [(f32, &str, &str, &str); 5] =
     [step!(42), step!(60), step!(85), step!(120), step!(170)];
 
 /// Means over pictures at one step of the quantizer.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RatePoint {
     pub step: f32,
     /// The context model's cross-entropy; a file has a header beside it.
@@ -44,7 +46,10 @@ pub struct RatePoint {
 pub struct TransformCodecEvaluator {
     codec: TransformCodec,
     notices: Vec<String>,
-    pictures: Vec<Picture>,
+    /// How many there are, and this rank's own.
+    count: usize,
+    pictures: Vec<(usize, Picture)>,
+    ranks: Ranks,
     options: CompileOptions,
     /// By rows and columns of the padded picture.
     executables: BTreeMap<[usize; 2], Executable>,
@@ -54,7 +59,7 @@ pub struct TransformCodecEvaluator {
 }
 
 impl TransformCodecEvaluator {
-    /// Reads the pictures of a listing.
+    /// Reads the pictures of a listing; of several ranks each its own, and all evaluate together.
     ///
     /// # Errors
     /// If a picture is broken.
@@ -62,13 +67,17 @@ impl TransformCodecEvaluator {
         config: &TransformCodecConfig,
         Listing { paths, notices }: Listing,
         (threads, device): (usize, Device),
+        ranks: &Ranks,
     ) -> Result<TransformCodecEvaluator, TrainError> {
-        let load = |path| Ok(load(path).map_err(DataError::from)?.picture);
-        let pictures = paths.iter().map(load);
+        let load = |(index, path)| Ok((index, load(path).map_err(DataError::from)?.picture));
+        let own = paths.iter().enumerate();
+        let own = own.filter(|(index, _)| is_own(ranks, *index));
         Ok(TransformCodecEvaluator {
             codec: TransformCodec::new(&config.model),
             notices,
-            pictures: pictures.collect::<Result<_, TrainError>>()?,
+            count: paths.len(),
+            pictures: own.map(load).collect::<Result<_, TrainError>>()?,
+            ranks: ranks.clone(),
             options: CompileOptions {
                 threads,
                 device,
@@ -89,7 +98,7 @@ impl TransformCodecEvaluator {
         &self.notices
     }
 
-    /// The figures of a model with these parameters.
+    /// The figures of a model with these parameters, of all pictures; all ranks call it together.
     ///
     /// # Errors
     /// If the parameters are not the model's.
@@ -100,10 +109,10 @@ impl TransformCodecEvaluator {
             psnr: 0.0,
             ms_ssim: Some(0.0),
         });
-        let count = self.pictures.len() as f64;
+        let count = self.count as f64;
         let alignment = self.codec.config().alignment();
-        self.samples.clear();
-        for picture in &self.pictures {
+        let mut own = Vec::new();
+        for (index, picture) in &self.pictures {
             let [height, width] =
                 [picture.height, picture.width].map(|side| side.next_multiple_of(alignment));
             if !self.executables.contains_key(&[height, width]) {
@@ -112,13 +121,22 @@ impl TransformCodecEvaluator {
                 self.executables.insert([height, width], executable);
             }
             let mut session = self.executables[&[height, width]].bind(parameters.clone())?;
-            for (number, point) in points.iter_mut().enumerate() {
-                let (found, planes) = code(&mut session, picture, [height, width], point.step)?;
-                if number == STEPS.len() / 2 && self.samples.len() < SAMPLES {
+            let (mut of_picture, mut sample) = (Vec::new(), None);
+            for (number, (step, ..)) in STEPS.iter().enumerate() {
+                let (found, planes) = code(&mut session, picture, [height, width], *step)?;
+                of_picture.push(found);
+                if number == STEPS.len() / 2 && *index < SAMPLES {
                     let (width, height) = (picture.width, picture.height);
                     let back = from_planar(&planes, width, height, PixelRange::MinusOneToOne);
-                    self.samples.push(beside(picture, &back));
+                    sample = Some(Sample::from(beside(picture, &back)));
                 }
+            }
+            own.push((of_picture, sample));
+        }
+        self.samples.clear();
+        for (of_picture, sample) in gathered(&self.ranks, own)? {
+            self.samples.extend(sample.map(Picture::from));
+            for (point, found) in points.iter_mut().zip(of_picture) {
                 point.bits_per_pixel += found.bits_per_pixel / count;
                 point.psnr += found.psnr / count;
                 let sum = point.ms_ssim.zip(found.ms_ssim);

@@ -59,7 +59,7 @@ pub fn run_transform_codec(
     }
     let program = step_program(config, parameters)?;
     let evaluator = evaluator((&config.data, &config.train), &run.data, |pictures| {
-        TransformCodecEvaluator::new(config, pictures, (run.threads, run.device))
+        TransformCodecEvaluator::new(config, pictures, (run.threads, run.device), &options.ranks)
     })?;
     let notices = evaluator.iter().flat_map(TransformCodecEvaluator::notices);
     notices.for_each(|line| progress.note(line));

@@ -3,7 +3,7 @@
 use super::{Arguments, open};
 use crate::command::clip::{FrameProgress, create_clip, open_codec, output_path, write};
 use crate::command::error::{CliError, Context};
-use crate::command::failures::Failures;
+use crate::command::files::Files;
 use crate::command::output::Output;
 use bsq::clip_codec::{ClipCodec, ClipDecoder};
 use bsq::image_io::ImageSize;
@@ -54,7 +54,7 @@ pub fn run<'a>(
     arguments: &Arguments,
     files: &[(&'a Path, PathBuf)],
     options: CompileOptions,
-    failures: &mut Failures,
+    under_way: &mut Files,
     output: &Output,
 ) -> Result<Outcome<'a>, CliError> {
     let codec = open_codec(
@@ -73,12 +73,15 @@ pub fn run<'a>(
         is_damaged: false,
         results: Vec::new(),
     };
-    for (input, path) in files {
-        let decoded = decode(&mut codec, (input, path), arguments, output);
-        if let Some((value, is_damaged)) = failures.keep(input, decoded)? {
-            outcome.is_damaged |= is_damaged;
-            outcome.results.push((input, value));
-        }
+    let files = files
+        .iter()
+        .map(|(input, path)| (*input, (*input, &**path)));
+    let decoded = under_way.each(files, |pair, output| {
+        decode(&mut codec, pair, arguments, output)
+    })?;
+    for (input, (value, is_damaged)) in decoded {
+        outcome.is_damaged |= is_damaged;
+        outcome.results.push((input, value));
     }
     Ok(outcome)
 }

@@ -17,23 +17,20 @@ use std::path::Path;
 use std::time::Instant;
 
 /// The codec of streams of levels.
-pub struct Levels<'o> {
+pub struct Levels {
     codec: LevelsCodec,
     pub name: String,
     recover: bool,
     limits: LimitArgument,
-    output: &'o Output,
-    /// Whether any stream was damaged.
-    pub is_damaged: bool,
 }
 
-impl<'o> Levels<'o> {
+impl Levels {
     pub fn new(
         model: &ModelArgument,
         options: CompileOptions,
         (recover, limits): (bool, LimitArgument),
-        output: &'o Output,
-    ) -> Result<Levels<'o>, CliError> {
+        output: &Output,
+    ) -> Result<Levels, CliError> {
         let Some(file) = model.open_codec(output)? else {
             return Err(CliError::new(format_args!(
                 "{}: a tokenizer, and these files are a transform codec's: leave out --model, or name their codec",
@@ -45,13 +42,15 @@ impl<'o> Levels<'o> {
             name: file.name,
             recover,
             limits,
-            output,
-            is_damaged: false,
         })
     }
 
-    /// Decodes a stream, and writes its picture.
-    pub fn decode(&mut self, input: &Path, path: &Path) -> Result<Value, CliError> {
+    /// Decodes a stream, and writes its picture; whether any of it was damaged.
+    pub fn decode(
+        &mut self,
+        (input, path): (&Path, &Path),
+        output: &Output,
+    ) -> Result<(Value, bool), CliError> {
         let (start, name) = (Instant::now(), input.display().to_string());
         let mut reader = BufReader::new(open(input)?);
         let read = LevelsHeader::read(&mut reader).and_then(|header| {
@@ -74,12 +73,10 @@ impl<'o> Levels<'o> {
         drop(progress);
         let report = report.in_(input.display())?;
         file.finish()?;
-        self.is_damaged |= !report.damage.is_empty();
         let seconds = start.elapsed().as_secs_f64();
-        written((&name, path), header.size, &report.damage, self.output)?;
-        self.output
-            .detail(format_args!("step {:.1}, {seconds:.2} s", report.step));
-        Ok(json!({
+        written((&name, path), header.size, &report.damage, output)?;
+        output.detail(format_args!("step {:.1}, {seconds:.2} s", report.step));
+        let value = json!({
             "input": name,
             "output": path.display().to_string(),
             "width": width,
@@ -87,6 +84,7 @@ impl<'o> Levels<'o> {
             "step": report.step,
             "damaged_strips": report.damage.iter().map(|damage| damage.tile).collect::<Vec<_>>(),
             "seconds": seconds,
-        }))
+        });
+        Ok((value, !report.damage.is_empty()))
     }
 }

@@ -6,19 +6,21 @@ mod tokens;
 
 use super::clip::PredictedArgument;
 use super::error::CliError;
-use super::failures::Failures;
+use super::files::{Files, values};
 use super::limits::LimitArgument;
 use super::output::Output;
 use super::prior::PriorArgument;
+use super::ranks::{self, Work};
 use super::run_arguments::RunArguments;
 use super::{Verdict, paths, standard};
 use bsq::clip_codec::is_clip_stream;
 use bsq::codec::Damage;
 use bsq::image_io::ImageSize;
 use bsq::transform_codec::stream::{LEVELS_HEADER_BYTES, is_levels};
+use bsq_collectives::Ranks;
 use clap::Args;
 use levels::Levels;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -72,20 +74,26 @@ pub struct Arguments {
 /// Damaged tiles that are named one by one.
 const NAMED: usize = 8;
 
-pub fn run(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    ranks::together(Work::Files, output, |ranks, output| {
+        run_rank(arguments, ranks, output)
+    })
+}
+
+fn run_rank(mut arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verdict, CliError> {
     let (files, given) = (&mut arguments.files, &mut arguments.output);
-    let Some(standard) = standard::take(files, given, "standard output.png", output)? else {
-        return run_files(arguments, output);
+    let Some(standard) = standard::take(files, given, "standard output.png", ranks, output)? else {
+        return run_files(arguments, ranks, output);
     };
     let verdict = match standard.prints() {
-        true => run_files(arguments, &output.aside())?,
-        false => run_files(arguments, output)?,
+        true => run_files(arguments, ranks, &output.aside())?,
+        false => run_files(arguments, ranks, output)?,
     };
     standard.finish()?;
     Ok(verdict)
 }
 
-fn run_files(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+fn run_files(arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verdict, CliError> {
     let given = arguments.output.as_deref();
     let begins = |file: &&PathBuf| begins_as(file, is_clip_stream);
     let (clips, photos): (Vec<_>, Vec<_>) = arguments.files.iter().partition(begins);
@@ -96,7 +104,7 @@ fn run_files(arguments: Arguments, output: &Output) -> Result<Verdict, CliError>
         true => Vec::new(),
         false => paths::outputs(&photos, given, paths::Kind::Picture)?,
     };
-    let mut failures = Failures::default();
+    let mut under_way = Files::new(ranks, output);
     let files = photos.iter().zip(&outputs);
     let files = files.map(|(input, path)| (input.as_path(), path.as_path()));
     let (levels, tokens): (Vec<_>, Vec<_>) =
@@ -104,7 +112,7 @@ fn run_files(arguments: Arguments, output: &Output) -> Result<Verdict, CliError>
     let options = arguments.run.options(output)?;
     let mut value = json!({});
     let (mut results, mut is_damaged) = (Vec::new(), false);
-    if let Some(done) = tokens::run(&arguments, &tokens, options.clone(), &mut failures, output)? {
+    if let Some(done) = tokens::run(&arguments, &tokens, options.clone(), &mut under_way, output)? {
         value["model"] = done.model.into();
         value["token_seconds"] = done.token_seconds.into();
         is_damaged |= done.is_damaged;
@@ -113,31 +121,29 @@ fn run_files(arguments: Arguments, output: &Output) -> Result<Verdict, CliError>
     if !levels.is_empty() {
         let how = (arguments.recover, arguments.limits);
         let mut codec = Levels::new(&arguments.run.model, options.clone(), how, output)?;
-        for (input, path) in levels {
-            let result = codec.decode(input, path);
-            let kept = failures.keep(input, result)?;
-            results.extend(kept.map(|value| (input, value)));
+        let levels = levels.into_iter().map(|pair| (pair.0, pair));
+        let decoded = under_way.each(levels, |pair, output| codec.decode(pair, output))?;
+        for (input, (value, was_damaged)) in decoded {
+            is_damaged |= was_damaged;
+            results.push((input, value));
         }
-        is_damaged |= codec.is_damaged;
         value["model"] = codec.name.into();
     }
     if !clips.is_empty() {
-        let done = clip::run(&arguments, &clips, options, &mut failures, output)?;
+        let done = clip::run(&arguments, &clips, options, &mut under_way, output)?;
         value["clip_model"] = done.model.into();
         is_damaged |= done.is_damaged;
-        let of_clips: Vec<Value> = done.results.into_iter().map(|(_, value)| value).collect();
-        value["clips"] = of_clips.into();
+        value["clips"] = values(done.results);
     }
     // In the order of the command line.
     let place = |input: &Path| arguments.files.iter().position(|file| file == input);
     results.sort_by_key(|(input, _)| place(input));
-    let results: Vec<Value> = results.into_iter().map(|(_, value)| value).collect();
-    value["images"] = results.into();
+    value["images"] = values(results);
     let verdict = match is_damaged {
         true => Verdict::CheckFailed,
         false => Verdict::Good,
     };
-    failures.finish(output, value, verdict)
+    under_way.finish(value, verdict)
 }
 
 /// Whether a file is a stream of some kind; what cannot be read is whoever reads it to tell.

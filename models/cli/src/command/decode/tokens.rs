@@ -2,7 +2,7 @@
 
 use super::{Arguments, open, written};
 use crate::command::error::{CliError, Context};
-use crate::command::failures::Failures;
+use crate::command::files::{Files, reason};
 use crate::command::limits::LimitArgument;
 use crate::command::output::Output;
 use crate::command::picture::PictureFile;
@@ -37,7 +37,7 @@ pub fn run<'a>(
     arguments: &Arguments,
     files: &[(&'a Path, &'a Path)],
     options: CompileOptions,
-    failures: &mut Failures,
+    under_way: &mut Files,
     output: &Output,
 ) -> Result<Option<Outcome<'a>>, CliError> {
     // Headers first: a file that is none of ours is found before any model is read.
@@ -50,7 +50,7 @@ pub fn run<'a>(
             header,
             frames,
         };
-        jobs.extend(failures.keep(input, read)?.map(job));
+        jobs.extend(under_way.keep(input, read)?.map(job));
     }
     if jobs.is_empty() {
         return Ok(None);
@@ -64,29 +64,36 @@ pub fn run<'a>(
     let mut ready = Vec::new();
     for job in jobs {
         let added = add_prior(&mut codec, &job.header, arguments, output);
-        ready.extend(failures.keep(job.input, added)?.map(|()| job));
+        ready.extend(under_way.keep(job.input, added)?.map(|()| job));
     }
     let mut work = Work {
         codec,
         recover: arguments.recover,
         limits: arguments.limits,
-        output,
+    };
+    let mut outcome = Outcome {
+        model: tokenizer.name,
         token_seconds: 0.0,
         is_damaged: false,
+        results: Vec::new(),
     };
-    let mut results = Vec::new();
-    for group in groups(ready) {
-        for (input, result) in work.group(group) {
-            let kept = failures.keep(input, result)?;
-            results.extend(kept.map(|value| (input, value)));
+    // A group is called by its first file.
+    let groups = groups(ready);
+    let inputs = |group: &Vec<Job<'a>>| group.iter().map(|job| job.input).collect::<Vec<_>>();
+    let inputs: Vec<Vec<&Path>> = groups.iter().map(inputs).collect();
+    let groups = groups.into_iter().map(|group| (group[0].input, group));
+    let decoded = under_way.each(groups, |group, output| work.group(group, output))?;
+    for (inputs, (_, (seconds, results))) in inputs.into_iter().zip(decoded) {
+        outcome.token_seconds += seconds;
+        for (input, result) in inputs.into_iter().zip(results) {
+            let result = result.map_err(CliError::Message);
+            if let Some((value, is_damaged)) = under_way.keep(input, result)? {
+                outcome.is_damaged |= is_damaged;
+                outcome.results.push((input, value));
+            }
         }
     }
-    Ok(Some(Outcome {
-        model: tokenizer.name,
-        token_seconds: work.token_seconds,
-        is_damaged: work.is_damaged,
-        results,
-    }))
+    Ok(Some(outcome))
 }
 
 /// A stream that is to become a picture.
@@ -140,24 +147,28 @@ fn groups(jobs: Vec<Job<'_>>) -> Vec<Vec<Job<'_>>> {
     groups
 }
 
-/// The decoding of the streams, and what it has come to.
-struct Work<'o> {
+/// The decoding of the streams.
+struct Work {
     codec: TokensCodec,
     recover: bool,
     limits: LimitArgument,
-    output: &'o Output,
-    /// Time for tokens that were decoded apart from their pictures.
-    token_seconds: f64,
-    is_damaged: bool,
 }
 
-impl Work<'_> {
-    /// Decodes streams of one prior, and writes their pictures.
-    fn group<'a>(&mut self, group: Vec<Job<'a>>) -> Vec<(&'a Path, Result<Value, CliError>)> {
+/// A picture that was written, and whether any of it was damaged; or why there is none.
+type Written = Result<(Value, bool), String>;
+
+impl Work {
+    /// Decodes streams of one prior, and writes their pictures; and the seconds for tokens that were
+    /// decoded apart from these.
+    fn group(
+        &mut self,
+        group: Vec<Job<'_>>,
+        output: &Output,
+    ) -> Result<(f64, Vec<Written>), CliError> {
         if let [job] = &group[..]
             && job.frames.is_none()
         {
-            return vec![(job.input, self.large(job))];
+            return Ok((0.0, vec![reason(self.large(job, output))?]));
         }
         let start = Instant::now();
         let label = match &group[..] {
@@ -169,18 +180,14 @@ impl Work<'_> {
             stream.as_ref().map_or(0, |s| s.tokens.shape.tokens())
         };
         let seconds = start.elapsed().as_secs_f64();
-        self.token_seconds += seconds;
-        self.output.detail(format_args!(
+        output.detail(format_args!(
             "{label}: {} tokens in {seconds:.2} s",
             decoded.iter().map(|(_, _, s)| count(s)).sum::<usize>(),
         ));
-        decoded
-            .into_iter()
-            .map(|(input, path, stream)| {
-                let written = stream.and_then(|stream| self.picture(stream, input, path));
-                (input, written)
-            })
-            .collect()
+        let written = decoded.into_iter().map(|(input, path, stream)| {
+            reason(stream.and_then(|stream| self.picture(stream, (input, path), output)))
+        });
+        Ok((seconds, written.collect::<Result<_, CliError>>()?))
     }
 
     /// The tokens of streams of one prior. Should they fail together, they are decoded one by one, so
@@ -217,19 +224,20 @@ impl Work<'_> {
     fn picture(
         &mut self,
         stream: DecodedStream,
-        input: &Path,
-        path: &Path,
-    ) -> Result<Value, CliError> {
-        self.write(input, path, stream.header.size(), |codec, write, done| {
+        files: (&Path, &Path),
+        output: &Output,
+    ) -> Result<(Value, bool), CliError> {
+        let size = stream.header.size();
+        self.write(files, size, output, |codec, write, done| {
             codec.write_rows(stream, write, done)
         })
     }
 
     /// Reads, decodes and writes a large stream, none of which is in memory as a whole.
-    fn large(&mut self, job: &Job) -> Result<Value, CliError> {
+    fn large(&mut self, job: &Job, output: &Output) -> Result<(Value, bool), CliError> {
         let frames = open_frames(job.input, self.recover, self.limits)?;
-        let size = job.header.size();
-        self.write(job.input, job.path, size, |codec, write, done| {
+        let (files, size) = ((job.input, job.path), job.header.size());
+        self.write(files, size, output, |codec, write, done| {
             codec.decode_rows(frames, write, done)
         })
     }
@@ -237,15 +245,15 @@ impl Work<'_> {
     /// Writes a picture, and says what became of it.
     fn write(
         &mut self,
-        input: &Path,
-        path: &Path,
+        (input, path): (&Path, &Path),
         size: ImageSize,
+        output: &Output,
         decode: impl FnOnce(
             &mut TokensCodec,
             &mut WriteRow,
             &mut dyn FnMut(usize),
         ) -> Result<TokensDecodeReport, PhotoError>,
-    ) -> Result<Value, CliError> {
+    ) -> Result<(Value, bool), CliError> {
         let (start, name) = (Instant::now(), input.display().to_string());
         let progress = Progress::new(&name, "windows", self.codec.windows(size));
         let mut file = PictureFile::create(path, size)?;
@@ -253,12 +261,11 @@ impl Work<'_> {
         let report = decode(&mut self.codec, &mut write, &mut |done| progress.set(done))?;
         drop(progress);
         file.finish()?;
-        let (seconds, output) = (start.elapsed().as_secs_f64(), self.output);
+        let seconds = start.elapsed().as_secs_f64();
         let (ImageSize { height, width }, damage) = (size, &report.damage);
-        self.is_damaged |= !damage.is_empty();
         written((&name, path), size, damage, output)?;
         output.detail(format_args!("the picture in {seconds:.2} s"));
-        Ok(json!({
+        let value = json!({
             "input": name,
             "output": path.display().to_string(),
             "width": width,
@@ -266,7 +273,8 @@ impl Work<'_> {
             "tokens": report.tokens,
             "damaged_tiles": damage.iter().map(|damage| damage.tile).collect::<Vec<_>>(),
             "picture_seconds": seconds,
-        }))
+        });
+        Ok((value, !damage.is_empty()))
     }
 }
 

@@ -5,7 +5,7 @@ mod said;
 
 use super::clip::{ClipArguments, GroupArgument, PredictedArgument};
 use super::error::{CliError, Context};
-use super::failures::Failures;
+use super::files::{Files, values};
 use super::interrupt::{partial, uninterrupted};
 use super::limits::LimitArgument;
 use super::output::Output;
@@ -13,6 +13,7 @@ use super::picture::{note, open, readable};
 use super::prior::PriorArgument;
 use super::progress::Progress;
 use super::quality::QualityArguments;
+use super::ranks::{self, Work};
 use super::run_arguments::RunArguments;
 use super::{Verdict, paths, standard};
 use bsq::codec::CodecError;
@@ -21,6 +22,7 @@ use bsq::photo::tokens::TokensCodec;
 use bsq::photo::{EncodeOptions, PhotoCodec, PhotoError};
 use bsq::transform_codec::stream::LevelsCodec;
 use bsq::video_io::is_clip;
+use bsq_collectives::Ranks;
 use bsq_runtime::atomic_file::AtomicFile;
 use clap::Args;
 use said::Said;
@@ -102,51 +104,61 @@ struct Encoder {
     models: Value,
 }
 
-pub fn run(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    ranks::together(Work::Files, output, |ranks, output| {
+        run_rank(arguments, ranks, output)
+    })
+}
+
+fn run_rank(mut arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verdict, CliError> {
     let (files, given) = (&mut arguments.images, &mut arguments.output);
-    let Some(standard) = standard::take(files, given, "standard output", output)? else {
-        return run_files(arguments, output);
+    let Some(standard) = standard::take(files, given, "standard output", ranks, output)? else {
+        return run_files(arguments, ranks, output);
     };
     let verdict = match standard.prints() {
-        true => run_files(arguments, &output.aside())?,
-        false => run_files(arguments, output)?,
+        true => run_files(arguments, ranks, &output.aside())?,
+        false => run_files(arguments, ranks, output)?,
     };
     standard.finish()?;
     Ok(verdict)
 }
 
-fn run_files(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+fn run_files(
+    mut arguments: Arguments,
+    ranks: &Ranks,
+    output: &Output,
+) -> Result<Verdict, CliError> {
     paths::without_results(&mut arguments.images, output);
     let given = arguments.output.as_deref();
     let outputs = paths::outputs(&arguments.images, given, paths::Kind::Stream)?;
-    let mut failures = Failures::default();
+    let mut files = Files::new(ranks, output);
     let all = arguments.images.iter().zip(&outputs);
+    let all = all.map(|(input, path)| (input.as_path(), path.as_path()));
     let (clips, images): (Vec<_>, Vec<_>) = all.partition(|(input, _)| is_clip(input));
-    let pairs = readable(images, arguments.limits, &mut failures)?;
+    // Before a model is read.
+    let pairs = readable(&mut files, &images, arguments.limits)?;
     let mut value = json!({});
     if !pairs.is_empty() {
         let mut encoder = arguments.encoder(output)?;
         // What is wrong with --keep is wrong for every picture.
         encoder.codec.check(&encoder.options)?;
-        let mut results = Vec::new();
-        for (input, path) in pairs {
-            let result = one(&mut encoder, (input, path), arguments.limits, output);
-            results.extend(failures.keep(input, result)?);
-        }
+        let pairs = pairs.into_iter().map(|pair| (pair.0, pair));
+        let results = files.each(pairs, |pair, output| {
+            one(&mut encoder, pair, arguments.limits, output)
+        })?;
         value = encoder.models;
-        value["images"] = results.into();
+        value["images"] = values(results);
     }
     if !clips.is_empty() {
         let mut codec = clip::codec(&arguments, output)?;
-        let mut results = Vec::new();
-        for (input, path) in clips {
-            let result = clip::encode(&mut codec, (input, path), &arguments, output);
-            results.extend(failures.keep(input, result)?);
-        }
+        let clips = clips.into_iter().map(|pair| (pair.0, pair));
+        let results = files.each(clips, |pair, output| {
+            clip::encode(&mut codec, pair, &arguments, output)
+        })?;
         value["clip_model"] = codec.name().into();
-        value["clips"] = results.into();
+        value["clips"] = values(results);
     }
-    failures.finish(output, value, Verdict::Good)
+    files.finish(value, Verdict::Good)
 }
 
 impl Arguments {

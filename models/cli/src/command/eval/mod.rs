@@ -5,23 +5,22 @@ mod samples;
 use crate::command::Verdict;
 use crate::command::device::DeviceArgument;
 use crate::command::error::CliError;
-use crate::command::failures::Failures;
+use crate::command::files::Files;
 use crate::command::model::ModelArgument;
 use crate::command::output::Output;
 use crate::command::progress::Progress;
+use crate::command::ranks::{self, Work};
 use crate::evaluation::{
-    Evaluation, Pair, PictureFigures, SetFigures, Sets, columns, html_page, spread,
+    Evaluation, PictureFigures, SetFigures, Sets, Worst, columns, html_page, spread,
 };
 use bsq::data::list_folder;
 use bsq::inception::Convention;
 use bsq::metrics::sets::FeatureStatistics;
+use bsq_collectives::Ranks;
 use bsq_runtime::CompileOptions;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-
-/// Pictures of which the page shows original and reconstruction.
-const WORST: usize = 12;
 
 /// How well a tokenizer reconstructs the pictures of a folder.
 #[derive(Args)]
@@ -166,6 +165,12 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     if let Some(samples) = &arguments.samples {
         return samples::run(samples, &arguments, output);
     }
+    ranks::together(Work::Files, output, |ranks, output| {
+        run_rank(arguments, ranks, output)
+    })
+}
+
+fn run_rank(arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verdict, CliError> {
     arguments.check()?;
     let reference = arguments
         .reference
@@ -186,12 +191,12 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         device: arguments.device.open(output)?,
         ..CompileOptions::default()
     };
-    let files: &[PathBuf] = if arguments.wants(Metric::Lpips) {
+    let of_lpips: &[PathBuf] = if arguments.wants(Metric::Lpips) {
         &arguments.lpips
     } else {
         &[]
     };
-    let mut evaluation = Evaluation::new(&model, files, options.clone())?;
+    let mut evaluation = Evaluation::new(&model, of_lpips, options.clone())?;
     let of_sets = [Metric::Fid, Metric::Is, Metric::PrecisionRecall];
     let wanted = of_sets.into_iter().any(|metric| arguments.wants(metric));
     let weights = arguments.inception.as_deref().filter(|_| wanted);
@@ -208,34 +213,45 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let listing = list_folder(arguments.data.as_deref().unwrap_or(Path::new("")))?;
     listing.notices.iter().for_each(|line| output.note(line));
     let progress = Progress::new("measuring", "pictures", listing.paths.len());
-    let mut failures = Failures::default();
-    let mut broken: Vec<PathBuf> = Vec::new();
-    let mut figures: Vec<PictureFigures> = Vec::new();
-    let mut worst: Vec<(PictureFigures, Pair)> = Vec::new();
-    for (number, path) in listing.paths.iter().enumerate() {
+    let mut files = Files::new(ranks, output);
+    let (mut number, mut own_worst) = (0, Worst::default());
+    let one = |path: &Path, output: &Output| {
         progress.set(number);
-        let measured = match evaluation.measure(path) {
+        number += ranks.size();
+        let (figures, pair) = match evaluation.measure(path) {
             Err(error) if !arguments.strict => {
                 output.note(format_args!("left out: {error}"));
-                broken.push(path.clone());
-                continue;
+                return Ok(None);
             }
-            measured => measured.map_err(CliError::from),
+            measured => measured?,
         };
-        let Some((own, pair)) = failures.keep(path, measured)? else {
+        let seen = sets.as_mut().map(|sets| sets.see(&pair)).transpose()?;
+        let is_shown = arguments.html.is_some() && own_worst.add(figures.psnr, ());
+        let shown = is_shown.then(|| pair.to_png());
+        Ok(Some((figures, seen, shown)))
+    };
+    let paths = listing.paths.iter().map(|path| (&**path, &**path));
+    let measured = files.each(paths, one)?;
+    drop(progress);
+    let mut broken: Vec<&Path> = Vec::new();
+    let mut figures: Vec<PictureFigures> = Vec::new();
+    let mut worst = Worst::default();
+    for (path, measured) in measured {
+        let Some((own, seen, shown)) = measured else {
+            broken.push(path);
             continue;
         };
-        if let Some(sets) = &mut sets {
-            sets.add(&pair)?;
+        if let (Some(sets), Some(seen)) = (&mut sets, &seen) {
+            sets.add(seen);
         }
-        figures.push(own.clone());
-        if arguments.html.is_some() {
-            worst.push((own, pair));
-            worst.sort_by(|(a, _), (b, _)| a.psnr.total_cmp(&b.psnr));
-            worst.truncate(WORST);
+        if let Some(shown) = shown {
+            worst.add(own.psnr, (own.clone(), shown));
         }
+        figures.push(own);
     }
-    drop(progress);
+    if !ranks.is_first() {
+        return Ok(Verdict::Good);
+    }
     let of_sets = sets.as_ref().map(|sets| sets.figures(reference.as_ref()));
     if let (Some(path), Some(sets)) = (&arguments.save_statistics, &sets) {
         match sets.statistics() {
@@ -244,6 +260,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         }
     }
     if let Some(path) = &arguments.html {
+        let worst = worst.into_pictures();
         let page = html_page(&model.name, &figures, of_sets.as_ref(), &worst);
         bsq::image_io::write_atomically(path, page.as_bytes())?;
     }
@@ -256,7 +273,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         "means": means(&figures),
         "sets": of_sets,
     });
-    failures.finish(output, value, Verdict::Good)
+    files.finish(value, Verdict::Good)
 }
 
 /// Means and deviations by name.

@@ -23,6 +23,11 @@ pub struct DevicesArguments {
 }
 
 impl DevicesArguments {
+    /// How many share a step.
+    pub fn count(&self) -> usize {
+        usize::from(self.devices.unwrap_or(1))
+    }
+
     /// Whether devices are asked for.
     pub fn are_given(&self) -> bool {
         self.devices.is_some()
@@ -49,6 +54,8 @@ pub struct Programs<'a> {
     pub whole: &'a Plan,
     pub micro_batch: &'a Plan,
     pub update: &'a Plan,
+    /// The update of what one of the devices owns, with `--shard-optimizer`.
+    pub share: &'a Plan,
     /// Bytes of what is averaged: the gradients, and a few scalars.
     pub exchanged: usize,
 }
@@ -59,6 +66,8 @@ pub struct Shared {
     servers: usize,
     batch: usize,
     memory: f64,
+    /// With a share of the optimizer's state on each device.
+    sharded_memory: f64,
     bytes: f64,
     gradients: f64,
     update: f64,
@@ -74,7 +83,7 @@ pub struct Shared {
 impl Shared {
     /// The step of devices that each take a micro-batch, exchange after it, and update.
     pub fn of(programs: &Programs<'_>, arguments: &DevicesArguments) -> Shared {
-        let devices = usize::from(arguments.devices.unwrap_or(1));
+        let devices = arguments.count();
         let local = usize::from(arguments.per_server).min(devices);
         let (count, bytes) = (devices as f64, programs.exchanged as f64);
         let network = arguments.network / 8.0;
@@ -93,6 +102,7 @@ impl Shared {
             servers: devices.div_ceil(local),
             batch: programs.micro_batch.batch,
             memory: (programs.micro_batch.peak_bytes + programs.update.peak_bytes) as f64,
+            sharded_memory: (programs.micro_batch.peak_bytes + programs.share.peak_bytes) as f64,
             bytes: 2.0 * bytes * (count - 1.0) / count,
             gradients: programs.micro_batch.seconds,
             update: programs.update.seconds,
@@ -135,10 +145,11 @@ impl Shared {
             self.fixed * 1e3,
         ))?;
         output.say(format_args!(
-            "  each sends {:.1} MB a step; {:.2} of {:.0} GB of memory",
+            "  each sends {:.1} MB a step; {:.2} of {:.0} GB of memory, {:.2} with --shard-optimizer",
             self.bytes / 1e6,
             self.memory / 1e9,
             device.memory_bytes / 1e9,
+            self.sharded_memory / 1e9,
         ))?;
         output.say(format_args!(
             "  in the order of a ring, whose bits depend on the number of devices: {:.1} ms, {:.0}%",
@@ -152,6 +163,7 @@ impl Shared {
             "devices": self.devices,
             "servers": self.servers,
             "memory_bytes": self.memory,
+            "sharded_memory_bytes": self.sharded_memory,
             "sent_bytes": self.bytes,
             "gradient_seconds": self.gradients,
             "update_seconds": self.update,

@@ -92,14 +92,14 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         programs.push(model.training(batch));
     }
     let halves = is_shared.then(|| model.training_halves(batch));
-    if let Some(Halves {
-        micro_batch,
-        update,
-    }) = &halves
-    {
+    if let Some(halves) = &halves {
         let exact = model.trains_exactly();
-        for (name, function) in [("gradients", micro_batch), ("update", update)] {
-            let function = function.clone();
+        let share = halves.shard(0, arguments.devices.count()).update;
+        for (name, function) in [
+            ("gradients", halves.micro_batch.clone()),
+            ("update", halves.update.clone()),
+            ("share of the update", share),
+        ] {
             programs.push(Named {
                 name,
                 function,
@@ -140,11 +140,12 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         planned.push(plan);
     }
     let shared = match (&halves, &planned[..]) {
-        (Some(halves), [.., whole, micro_batch, update]) => {
+        (Some(halves), [.., whole, micro_batch, update, share]) => {
             let programs = Programs {
                 whole,
                 micro_batch,
                 update,
+                share,
                 exchanged: exchanged_bytes(halves),
             };
             let shared = Shared::of(&programs, &arguments.devices);

@@ -4,7 +4,7 @@ use super::Arguments;
 use crate::command::Verdict;
 use crate::command::clip::{FrameProgress, create_clip, note, output_path, write};
 use crate::command::error::CliError;
-use crate::command::failures::Failures;
+use crate::command::files::{Files, values};
 use crate::command::output::Output;
 use bsq::clip_codec::{ClipCodec, ClipEncoder, ClipSettings};
 use bsq::image_io::{ImageSize, Picture};
@@ -26,16 +26,14 @@ pub fn run(
     mut model: Model,
     inputs: &[&Path],
     arguments: &Arguments,
-    mut failures: Failures,
-    output: &Output,
+    mut files: Files,
 ) -> Result<Verdict, CliError> {
-    let mut results = Vec::new();
-    for input in inputs {
+    let clips = inputs.iter().map(|&input| (input, input));
+    let results = files.each(clips, |input, output| {
         let path = output_path(input, arguments.output.as_deref(), inputs.len());
-        let result = one(&mut model, (input, &path), arguments, output);
-        results.extend(failures.keep(input, result)?);
-    }
-    failures.finish(output, json!({ "clips": results }), Verdict::Good)
+        one(&mut model, (input, &path), arguments, output)
+    })?;
+    files.finish(json!({ "clips": values(results) }), Verdict::Good)
 }
 
 /// A clip on its way through a model.

@@ -4,7 +4,7 @@ use super::figures::{Figures, PictureMetrics};
 use super::{Arguments, append_side_by_side};
 use crate::command::Verdict;
 use crate::command::error::CliError;
-use crate::command::failures::Failures;
+use crate::command::files::{Files, values};
 use crate::command::output::Output;
 use crate::command::picture::{PictureFile, note, open};
 use crate::command::progress::Progress;
@@ -19,23 +19,22 @@ use std::time::Instant;
 pub fn run(
     mut codec: LevelsCodec,
     pairs: &[(&Path, &Path)],
-    mut failures: Failures,
+    mut files: Files,
     arguments: &Arguments,
     output: &Output,
 ) -> Result<Verdict, CliError> {
-    let mut results = Vec::new();
-    for &(input, path) in pairs {
-        let result = one(&mut codec, (input, path), arguments, output);
-        results.extend(failures.keep(input, result)?);
-    }
+    let pairs = pairs.iter().map(|pair| (pair.0, *pair));
+    let results = files.each(pairs, |pair, output| {
+        one(&mut codec, pair, arguments, output)
+    })?;
     let seconds = codec.compile_time().as_secs_f64();
     output.detail(format_args!("compiled in {seconds:.2} s"));
     let value = json!({
         "model": codec.name(),
         "compile_seconds": seconds,
-        "images": results,
+        "images": values(results),
     });
-    failures.finish(output, value, Verdict::Good)
+    files.finish(value, Verdict::Good)
 }
 
 /// The stream is in memory; the picture is read once to be encoded and once to be compared.

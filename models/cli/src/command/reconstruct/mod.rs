@@ -6,13 +6,14 @@ mod levels;
 
 use super::clip::{ClipArguments, GroupArgument, PredictedArgument};
 use super::error::CliError;
-use super::failures::Failures;
+use super::files::{Files, values};
 use super::limits::LimitArgument;
 use super::output::Output;
 use super::picture::{PictureFile, note, open, readable};
 use super::precision::RoundingArguments;
 use super::progress::Progress;
 use super::quality::QualityArguments;
+use super::ranks::{self, Work};
 use super::run_arguments::RunArguments;
 use super::{Verdict, paths, standard};
 use bsq::image_io::{ImageSize, PixelRows, to_eight_bits};
@@ -20,6 +21,7 @@ use bsq::photo::PhotoError;
 use bsq::pipeline::{CompileOptions, RunTimes, TokenizerSession};
 use bsq::transform_codec::stream::LevelsCodec;
 use bsq::video_io::is_clip;
+use bsq_collectives::Ranks;
 use bsq_runtime::Precision;
 use clap::Args;
 use figures::{Figures, PictureMetrics};
@@ -86,6 +88,7 @@ pub struct Arguments {
 fn reconstruct_clips(
     arguments: &Arguments,
     clips: &[&Path],
+    files: Files,
     output: &Output,
 ) -> Result<Verdict, CliError> {
     let options = arguments.run.options_in(arguments.rounding, output)?;
@@ -105,23 +108,34 @@ fn reconstruct_clips(
             clip::Model::Tokenizer(Box::new(TokenizerSession::new(&model, options)), bits)
         }
     };
-    clip::run(model, clips, arguments, Failures::default(), output)
+    clip::run(model, clips, arguments, files)
 }
 
-pub fn run(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    ranks::together(Work::Files, output, |ranks, output| {
+        run_rank(arguments, ranks, output)
+    })
+}
+
+fn run_rank(mut arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verdict, CliError> {
     let (files, given) = (&mut arguments.images, &mut arguments.output);
-    let Some(standard) = standard::take(files, given, "standard output.png", output)? else {
-        return run_files(arguments, output);
+    let Some(standard) = standard::take(files, given, "standard output.png", ranks, output)? else {
+        return run_files(arguments, ranks, output);
     };
     let verdict = match standard.prints() {
-        true => run_files(arguments, &output.aside())?,
-        false => run_files(arguments, output)?,
+        true => run_files(arguments, ranks, &output.aside())?,
+        false => run_files(arguments, ranks, output)?,
     };
     standard.finish()?;
     Ok(verdict)
 }
 
-fn run_files(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+fn run_files(
+    mut arguments: Arguments,
+    ranks: &Ranks,
+    output: &Output,
+) -> Result<Verdict, CliError> {
+    let mut files = Files::new(ranks, output);
     paths::without_results(&mut arguments.images, output);
     let kind = match arguments.side_by_side {
         true => paths::Kind::SideBySide,
@@ -135,23 +149,20 @@ fn run_files(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliEr
             return Err(CliError::new(message));
         }
         let clips: Vec<&Path> = clips.into_iter().map(PathBuf::as_path).collect();
-        return reconstruct_clips(&arguments, &clips, output);
+        return reconstruct_clips(&arguments, &clips, files, output);
     }
     let outputs = paths::outputs(&arguments.images, arguments.output.as_deref(), kind)?;
-    let mut failures = Failures::default();
-    let pairs = readable(
-        arguments.images.iter().zip(&outputs),
-        arguments.limits,
-        &mut failures,
-    )?;
+    let pairs = arguments.images.iter().zip(&outputs);
+    let pairs: Vec<_> = pairs.map(|(input, path)| (&**input, &**path)).collect();
+    let pairs = readable(&mut files, &pairs, arguments.limits)?;
     if pairs.is_empty() {
-        return failures.finish(output, json!({}), Verdict::Good);
+        return files.finish(json!({}), Verdict::Good);
     }
     let options = arguments.run.options_in(arguments.rounding, output)?;
     if let Some(file) = arguments.run.model.open_codec(output)? {
         let mut codec = LevelsCodec::new(&file, options)?;
         codec.set_effort(arguments.quality.effort());
-        return levels::run(codec, &pairs, failures, &arguments, output);
+        return levels::run(codec, &pairs, files, &arguments, output);
     }
     let model = arguments.run.model.open(output)?;
     arguments.quality.refuse_for(&model.name)?;
@@ -167,12 +178,11 @@ fn run_files(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliEr
         TokenizerSession::new(&model, exact)
     });
     let mut session = TokenizerSession::new(&model, options);
-    let mut results = Vec::new();
     let (side, patch) = (
         arguments.side_by_side,
         model.config.model.encoder.patch_size,
     );
-    let mut one = |input: &Path, path: &Path| {
+    let one = |(input, path): (&Path, &Path), output: &Output| {
         let run = round_trip(
             &mut session,
             input,
@@ -212,10 +222,7 @@ fn run_files(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliEr
         }
         Ok(result)
     };
-    for (input, path) in pairs {
-        let result = one(input, path);
-        results.extend(failures.keep(input, result)?);
-    }
+    let results = files.each(pairs.into_iter().map(|pair| (pair.0, pair)), one)?;
     output.detail(format_args!(
         "compiled in {:.2} s",
         session.compile_time().as_secs_f64()
@@ -226,9 +233,9 @@ fn run_files(mut arguments: Arguments, output: &Output) -> Result<Verdict, CliEr
         "tf32": tf32,
         "device": device.to_string(),
         "compile_seconds": session.compile_time().as_secs_f64(),
-        "images": results,
+        "images": values(results),
     });
-    failures.finish(output, value, Verdict::Good)
+    files.finish(value, Verdict::Good)
 }
 
 /// A picture that has been encoded and decoded.

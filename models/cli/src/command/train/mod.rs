@@ -11,7 +11,7 @@ use super::error::{CliError, Context};
 use super::interrupt;
 use super::model::ModelArgument;
 use super::output::Output;
-use super::ranks;
+use super::ranks::{self, Work};
 use bar::Bar;
 use bsq::config::{
     Config, DataConfig, MaskedLmConfig, MaskedLmDefaults, PriorConfig, TrainConfig,
@@ -135,15 +135,18 @@ pub struct Arguments {
     /// training are then those of this number of ranks
     #[arg(long)]
     engine_order: bool,
+    /// Of several ranks: each keeps a share of the optimizer's state and of averages instead of all of it.
+    /// Bits and checkpoints are the same
+    #[arg(long)]
+    shard_optimizer: bool,
     #[command(flatten)]
     device: DeviceArgument,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
-    let ranks = ranks::join()?;
-    let output = ranks::output(&ranks, output);
-    let done = run_rank(arguments, &ranks, &output);
-    done.map_err(|error| ranks::fail(&ranks, error, &output))
+    ranks::together(Work::Training, output, |ranks, output| {
+        run_rank(arguments, ranks, output)
+    })
 }
 
 /// What one of the ranks does.
@@ -160,18 +163,18 @@ fn run_rank(arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verd
         ranks,
     };
     let stop = interrupt::finish_first();
-    let is_stopped = || stop.load(std::sync::atomic::Ordering::Relaxed);
+    // Of any rank, and all are told.
+    let is_stopped = || {
+        let own = stop.load(std::sync::atomic::Ordering::Relaxed);
+        let words = ranks.gather_words(u64::from(own))?;
+        Ok::<_, CliError>(words.contains(&1))
+    };
     let is_tokenizer = Config::is_tokenizer(&text);
     if arguments.prior.is_some() && !is_tokenizer {
         return Err(CliError::new(format_args!(
             "--prior is for tokenizers, and {} is no configuration of one",
             arguments.config.display()
         )));
-    }
-    if arguments.prior.is_some() && ranks.are_several() {
-        return Err(CliError::new(
-            "--prior is for a training alone: train the prior with a command of its own when the tokenizer is done",
-        ));
     }
     let outcome = if PriorConfig::is_prior(&text) {
         train_prior(&arguments, at, &mut *progress)?
@@ -184,14 +187,16 @@ fn run_rank(arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verd
     };
     say(&outcome, output)?;
     let mut value = value_of(&outcome);
-    if let Some(prior) = arguments.prior.as_ref().filter(|_| !is_stopped()) {
+    let mut is_interrupted = is_stopped()?;
+    if let Some(prior) = arguments.prior.as_ref().filter(|_| !is_interrupted) {
         let outcome = train_prior_of(&arguments, prior, at, &mut *progress)?;
         say(&outcome, output)?;
         value["prior"] = value_of(&outcome);
+        is_interrupted = is_stopped()?;
     }
-    value["interrupted"] = is_stopped().into();
+    value["interrupted"] = is_interrupted.into();
     output.value(&value)?;
-    Ok(match is_stopped() {
+    Ok(match is_interrupted {
         true => Verdict::Interrupted,
         false => Verdict::Good,
     })
@@ -257,12 +262,12 @@ impl Arguments {
 
     /// How many micro-batches the ranks share, where the configuration does not say: one each, or as many
     /// as the training that goes on has had.
-    fn share(&self, train: &mut TrainConfig, ranks: &Ranks) -> Result<(), CliError> {
+    fn share(&self, train: &mut TrainConfig, out: &Path, ranks: &Ranks) -> Result<(), CliError> {
         if train.micro_batches.is_some() {
             return Ok(());
         }
         let mut before = None;
-        let checkpoint = self.out.join(FILE_NAME);
+        let checkpoint = out.join(FILE_NAME);
         if ranks.is_first() && self.resume && checkpoint.exists() {
             before = Some(train::micro_batches(&TrainingCheckpoint::read(checkpoint)?));
         }
@@ -303,7 +308,7 @@ fn train_tokenizer(
     }
     let data = arguments.pictures(&mut config.data)?;
     arguments.evaluate(&mut config.train, at.output);
-    arguments.share(&mut config.train, at.ranks)?;
+    arguments.share(&mut config.train, &arguments.out, at.ranks)?;
     let (task, options) = task(config, data, arguments, at);
     train::run_with(&task, &options, progress).map_err(with_option)
 }
@@ -331,7 +336,7 @@ fn train_prior(
             return Err(CliError::new(message));
         }
     };
-    arguments.share(&mut config.train, at.ranks)?;
+    arguments.share(&mut config.train, &arguments.out, at.ranks)?;
     let (task, options) = task(config, PathBuf::new(), arguments, at);
     train::run_prior_with(&task, &options, &tokenizer, &source, progress).map_err(with_option)
 }
@@ -357,16 +362,20 @@ fn train_prior_of(
         .or(tokenizer.config.data.train_root.clone());
     let folder =
         folder.ok_or_else(|| CliError::new("no pictures to train a prior on: give --data"))?;
-    arguments.share(&mut config.train, at.ranks)?;
-    let (mut task, mut options) = task(config, PathBuf::new(), arguments, at);
-    task.out = pretrained::prior_folder(&arguments.out);
-    options.init_from = None;
-    if pretrained::weights_file(&task.out).exists() {
-        options.init_from = set_aside(&task.out, &tokenizer, at.output)?;
-        task.resume &= options.init_from.is_none();
-    } else {
-        task.resume = false;
+    let out = pretrained::prior_folder(&arguments.out);
+    // Rank 0 looks what is there: after the answer it may be moved.
+    let exists = pretrained::weights_file(&out).exists();
+    let exists = at.ranks.word_of_first(u64::from(exists))? == 1;
+    let mut before = String::new();
+    if exists && at.ranks.is_first() {
+        before = set_aside(&out, &tokenizer, at.output)?.unwrap_or_default();
     }
+    let before = at.ranks.bytes_of_first(before.into_bytes())?;
+    let before = String::from_utf8(before)?;
+    arguments.share(&mut config.train, &out, at.ranks)?;
+    let (mut task, mut options) = task(config, PathBuf::new(), arguments, at);
+    (task.out, task.resume) = (out, task.resume && exists && before.is_empty());
+    options.init_from = Some(before).filter(|before| !before.is_empty());
     let source = TokenSource::Pictures(folder);
     train::run_prior_with(&task, &options, &tokenizer, &source, progress).map_err(with_option)
 }
@@ -433,7 +442,7 @@ fn train_masked_lm(
         Some(text) => MaskedLmConfig::from_toml_for(text, &defaults)?,
         None => MaskedLmConfig::load_for(&arguments.config, &defaults)?,
     };
-    arguments.share(&mut config.train, at.ranks)?;
+    arguments.share(&mut config.train, &arguments.out, at.ranks)?;
     let (task, options) = task(config, folder, arguments, at);
     train::run_masked_lm(&task, &options, &tokenizer, source, progress).map_err(with_option)
 }
@@ -453,7 +462,7 @@ fn train_transform_codec(
     }
     let data = arguments.pictures(&mut config.data)?;
     arguments.evaluate(&mut config.train, at.output);
-    arguments.share(&mut config.train, at.ranks)?;
+    arguments.share(&mut config.train, &arguments.out, at.ranks)?;
     let (task, options) = task(config, data, arguments, at);
     train::run_transform_codec(&task, &options, progress).map_err(with_option)
 }
@@ -489,6 +498,7 @@ fn task<C>(config: C, data: PathBuf, arguments: &Arguments, at: At) -> (TrainRun
             true => Order::Engine,
             false => Order::Fixed,
         },
+        shard_optimizer: arguments.shard_optimizer,
     };
     (run, options)
 }
