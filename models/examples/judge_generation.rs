@@ -72,13 +72,14 @@ fn main() -> Result<()> {
         &all[..count * FEATURES],
     );
     println!("| pictures | accuracy % | FID | precision | recall |\n|---|---|---|---|---|");
-    let mut row = |name: &str, pictures: &[Picture], asked: &[usize]| -> Result<()> {
+    let mut row = |name: &str, pictures: &[Picture], asked: Option<&[usize]>| -> Result<()> {
         let (features, guesses) = judge.look_at(pictures)?;
         let distance = frechet_distance(&FeatureStatistics::of(&features, FEATURES), &reference);
         let shares = precision_recall(subset, &features, FEATURES, 3);
+        let accuracy = asked.map(|asked| format!("{:.2}", percent(&guesses, asked)));
         println!(
-            "| {name} | {:.2} | {distance:.2} | {:.3} | {:.3} |",
-            percent(&guesses, asked),
+            "| {name} | {} | {distance:.2} | {:.3} | {:.3} |",
+            accuracy.as_deref().unwrap_or("-"),
             shares.precision,
             shares.recall
         );
@@ -88,7 +89,7 @@ fn main() -> Result<()> {
     row(
         "reconstructions of test pictures",
         &reconstructed,
-        &labels[..count],
+        Some(&labels[..count]),
     )?;
     let asked: Vec<usize> = (0..count).map(|i| i % classes).collect();
     let starts = asked
@@ -113,9 +114,19 @@ fn main() -> Result<()> {
         };
         let tokens = generator.tokens(&starts, 0, &settings, &mut |_, _| {})?;
         let name = format!("{steps} steps, temperature {temperature}, guidance {guidance}");
-        row(&name, &generator.pictures(&tokens)?, &asked)?;
+        row(&name, &generator.pictures(&tokens)?, Some(&asked))?;
     }
-    Ok(())
+    let starts = vec![Start::empty(&file.model, None); count];
+    let settings = SampleSettings {
+        guidance: Guidance::Constant(0.0),
+        ..SampleSettings::default()
+    };
+    let tokens = generator.tokens(&starts, 0, &settings, &mut |_, _| {})?;
+    let name = format!(
+        "12 steps, temperature {}, without a class",
+        settings.temperature
+    );
+    row(&name, &generator.pictures(&tokens)?, None)
 }
 
 /// Logits `[B, classes]` and the features before them, `[B, FEATURES]`.

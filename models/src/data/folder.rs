@@ -1,6 +1,7 @@
 //! The picture files of a folder, each once, in an order that every machine agrees on.
 
 use super::DataError;
+use crate::video_io::has_clip_name;
 use std::{
     collections::BTreeSet,
     fs,
@@ -39,21 +40,48 @@ pub fn list_images(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, DataError> 
 /// If a folder cannot be read, or there are no pictures.
 pub fn list_folder(folder: impl AsRef<Path>) -> Result<Listing, DataError> {
     let folder = folder.as_ref();
+    let found = list(folder, has_image_name)?;
+    match found.paths.is_empty() {
+        true => Err(DataError::NoImages {
+            path: folder.into(),
+        }),
+        false => Ok(found),
+    }
+}
+
+/// The same of files that are clips.
+///
+/// # Errors
+/// If a folder cannot be read, or there are no clips.
+pub fn list_clips(folder: impl AsRef<Path>) -> Result<Listing, DataError> {
+    let folder = folder.as_ref();
+    let found = list(folder, has_clip_name)?;
+    match found.paths.is_empty() {
+        true => Err(DataError::NoClipFiles {
+            path: folder.into(),
+        }),
+        false => Ok(found),
+    }
+}
+
+/// All files of a folder with names that are wanted.
+fn list(folder: &Path, is_wanted: fn(&Path) -> bool) -> Result<Listing, DataError> {
     if folder.is_file() {
         return Err(DataError::NotAFolder {
             path: folder.into(),
         });
     }
-    let mut walk = Walk::default();
+    let mut walk = Walk {
+        is_wanted,
+        found: Listing::default(),
+        taken: BTreeSet::new(),
+        folder_links: BTreeSet::new(),
+        file_links: BTreeSet::new(),
+    };
     walk.folder(folder)?;
     walk.linked_folders()?;
     walk.linked_files();
     let Walk { mut found, .. } = walk;
-    if found.paths.is_empty() {
-        return Err(DataError::NoImages {
-            path: folder.into(),
-        });
-    }
     // The order of a directory is the file system's; paths compare part by part, as bytes.
     found.paths.sort();
     found.notices.sort();
@@ -61,8 +89,9 @@ pub fn list_folder(folder: impl AsRef<Path>) -> Result<Listing, DataError> {
 }
 
 /// A folder being searched: first what is really in it, then what links lead to.
-#[derive(Default)]
 struct Walk {
+    /// Which files are taken, by their names.
+    is_wanted: fn(&Path) -> bool,
     found: Listing,
     /// The real paths of the folders and files that were taken.
     taken: BTreeSet<PathBuf>,
@@ -95,7 +124,7 @@ impl Walk {
                     self.link(path);
                 } else if kind.is_dir() {
                     open.push(path);
-                } else if has_image_name(&path) {
+                } else if (self.is_wanted)(&path) {
                     match kind.is_file() {
                         true => {
                             self.taken.insert(real.join(&name));
@@ -120,7 +149,7 @@ impl Walk {
         };
         if target.is_dir() {
             self.folder_links.insert(path);
-        } else if has_image_name(&path) {
+        } else if (self.is_wanted)(&path) {
             match target.is_file() {
                 true => _ = self.file_links.insert(path),
                 false => self.leave_out(&path, "a link to no regular file"),

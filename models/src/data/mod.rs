@@ -35,7 +35,7 @@ mod usable;
 pub use clips::{ClipDataset, TrainingData};
 pub use dataset::{Batch, Dataset};
 pub(crate) use draw::{Draw, Purpose};
-pub use folder::{Listing, list_folder, list_images};
+pub use folder::{Listing, list_clips, list_folder, list_images};
 pub use labelled::LabelledPictures;
 pub use labelled_tokens::{LabelledSource, LabelledTokens, as_window};
 pub use masked::{MaskedBatch, MaskedDataset};
@@ -70,6 +70,12 @@ pub enum DataError {
         path = path.display(),
         endings = folder::ENDINGS.join(", "))]
     NoImages {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is nothing to measure on.
+    #[error("{path}: no clips in this folder or below it", path = path.display())]
+    NoClipFiles {
         /// The folder.
         path: PathBuf,
     },

@@ -95,7 +95,12 @@ const ENDINGS: [&str; 16] = [
 
 /// Whether a path is that of a clip: a folder, or a file with the ending of one.
 pub fn is_clip(path: &Path) -> bool {
-    path.is_dir() || ENDINGS.iter().any(|ending| has_ending(path, ending))
+    path.is_dir() || has_clip_name(path)
+}
+
+/// Whether a name ends as those of clips do.
+pub fn has_clip_name(path: &Path) -> bool {
+    ENDINGS.iter().any(|ending| has_ending(path, ending))
 }
 
 /// Opens a clip.

@@ -111,6 +111,11 @@ fn tokenizers_with_a_table_of_codes() {
 }
 
 #[test]
+fn tokenizers_with_rounded_features() {
+    every_configuration(&Base::fsq());
+}
+
+#[test]
 fn priors() {
     every_configuration(&Base::prior());
 }

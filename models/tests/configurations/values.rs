@@ -59,6 +59,12 @@ impl Base {
         Base::of("vq", &Config::from_toml(&text).unwrap().to_toml())
     }
 
+    pub fn fsq() -> Base {
+        let text =
+            format!("[model]\nquantizer = \"fsq\"\nlevels = [4, 2, 4]\n{TRANSFORMER}{TRAINING}");
+        Base::of("fsq", &Config::from_toml(&text).unwrap().to_toml())
+    }
+
     pub fn prior() -> Base {
         let model = "[prior]\nbits = 4\nsub_token_bits = 2\nside = 3\nneighbours = 2\nwidth = 8\n\
                      layers = 1\nheads = 2\nmlp_ratio = 2\nhead_width = 4\n";
@@ -128,7 +134,7 @@ const NUMBERS: [&str; 30] = [
     "1e300",
     "nan",
 ];
-const WORDS: [&str; 27] = [
+const WORDS: [&str; 28] = [
     "\"l1\"",
     "\"mse\"",
     "\"group\"",
@@ -139,6 +145,7 @@ const WORDS: [&str; 27] = [
     "\"block-causal\"",
     "\"bsq\"",
     "\"vq\"",
+    "\"fsq\"",
     "\"leech\"",
     "\"stylegan\"",
     "\"patchgan\"",

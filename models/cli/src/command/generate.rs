@@ -46,6 +46,7 @@ Examples:
   bsq generate --class sneaker --count 16 --grid out.png
   bsq generate --class 3 --count 1 --grid dress.png --steps 32 --seed 7
   bsq generate --class bag --grid bags.png --animate bags.gif
+  bsq generate --no-class --count 64 --grid any.png      whatever comes
   bsq generate --inpaint shirt.png --mask sleeves.png --class dress --count 4 --grid out.png
   bsq generate --model run --tokenizer tokenizer --grid out.png")]
 pub struct Arguments {
@@ -59,6 +60,9 @@ pub struct Arguments {
     /// --inpaint]
     #[arg(long, value_name = "NAME|N")]
     class: Option<String>,
+    /// Pictures of whatever the model likes: it is not told a class
+    #[arg(long, conflicts_with = "class")]
+    no_class: bool,
     /// How many pictures, of each class if none is named
     #[arg(long, value_name = "K", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     count: u32,
@@ -123,6 +127,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         match (class, &inpainting, file.config.masked_lm.classes.len()) {
             (Some(class), ..) => vec![Some(class)],
             (None, Some(_), _) | (None, None, 0) => vec![None],
+            (None, None, _) if arguments.no_class => vec![None],
             (None, None, all) => (0..all).map(Some).collect(),
         };
     let starts: Vec<Start> = classes

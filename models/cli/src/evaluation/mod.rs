@@ -3,12 +3,14 @@
 //! Pictures are prepared as the reference does: the shorter side resized to the model's, the middle
 //! cut out. Figures compare the original with the reconstruction as it is, not rounded to 8 bits.
 
+mod clips;
 mod page;
 mod samples;
 mod seen;
 mod sets;
 mod worst;
 
+pub use clips::{ClipEvaluation, ClipFigures, Logits, fvd};
 pub(crate) use page::columns;
 pub use page::html_page;
 pub use samples::compare_samples;
@@ -28,6 +30,16 @@ use std::path::{Path, PathBuf};
 pub enum EvaluationError {
     #[error(transparent)]
     Image(#[from] bsq::image_io::ImageError),
+    #[error(transparent)]
+    Video(#[from] bsq::video_io::VideoError),
+    #[error("{path}: has {found} frames, and {wanted} are measured (--frames)", path = path.display())]
+    ShortClip {
+        path: PathBuf,
+        found: usize,
+        wanted: usize,
+    },
+    #[error(transparent)]
+    I3d(#[from] bsq::i3d::I3dError),
     #[error(transparent)]
     Model(#[from] PipelineError),
     #[error(transparent)]

@@ -159,3 +159,78 @@ fn what_clips_cannot_be_is_refused_in_a_line() {
         &["at most 100"],
     );
 }
+
+/// In the layout of UCF-101: a folder for each class, and lists of what belongs to a split.
+#[test]
+fn clips_are_measured_whole_or_in_their_middle() {
+    let bench = bench();
+    for (folder, name) in [
+        ("Biking", "v_Biking_g01_c01"),
+        ("Diving", "v_Diving_g02_c03"),
+    ] {
+        fs::create_dir_all(bench.path(&format!("ucf/{folder}"))).unwrap();
+        let to = bench.path(&format!("ucf/{folder}/{name}.y4m"));
+        fs::copy(bench.path("a.y4m"), to).unwrap();
+    }
+    let eval = |more: &[&str]| {
+        let own = [
+            "eval",
+            "--model",
+            "model.safetensors",
+            "--data",
+            "ucf",
+            "--json",
+        ];
+        json(&bench.good(&[&own[..], more].concat()).stdout)
+    };
+    let middle = eval(&["--frames", "3"]);
+    let clips = middle["clips"].as_array().unwrap();
+    assert_eq!(clips.len(), 2);
+    assert_eq!(clips[0]["start"], 1);
+    assert_eq!(clips[0]["psnr"], clips[1]["psnr"]);
+    assert!(middle["means"]["SSIM"]["mean"].as_f64().unwrap() > 0.0);
+    let starts = eval(&["--frames", "2", "--every-window"]);
+    let starts: Vec<_> = starts["clips"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|clip| clip["start"].clone())
+        .collect();
+    assert_eq!(starts, [0, 2, 0, 2]);
+
+    let list = "Diving/v_Diving_g02_c03.y4m 2\nDiving/v_Diving_g09_c01.y4m 2\n";
+    fs::write(bench.path("testlist01.txt"), list).unwrap();
+    let own = [
+        "eval",
+        "--model",
+        "model.safetensors",
+        "--data",
+        "ucf",
+        "--frames",
+        "5",
+    ];
+    let ran = bench.good(&[&own[..], &["--list", "testlist01.txt"]].concat());
+    assert!(
+        ran.stderr.contains("left out: 1 of the list"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stdout.starts_with("ucf/Diving"), "{}", ran.stdout);
+
+    let ran = bench.good(&[
+        "eval",
+        "--model",
+        "model.safetensors",
+        "--data",
+        "ucf",
+        "--frames",
+        "6",
+    ]);
+    assert!(
+        ran.stderr.contains("has 5 frames, and 6 are measured"),
+        "{}",
+        ran.stderr
+    );
+    bench.refused(&[&own[..], &["--metrics", "fvd"]].concat(), &["--i3d"]);
+    bench.refused(&[&own[..5], &["--every-window"]].concat(), &["--frames"]);
+}

@@ -379,6 +379,18 @@ fn tokens_of_classes_train_to_the_bits_of_their_pictures() {
     );
 }
 
+#[test]
+fn a_model_of_classes_makes_pictures_without_one() {
+    let bench = bench();
+    let value = bench
+        .good(&generate(&["--no-class", "--count", "3", "--json"]))
+        .stdout;
+    let value: Value = serde_json::from_str(&value).unwrap();
+    assert_eq!(value["classes"], serde_json::json!([null]));
+    assert_eq!(value["pictures"], 3);
+    bench.refused(&generate(&["--no-class", "--guidance", "1"]), &["class"]);
+}
+
 /// What is dropped is a function of the step, so a training that is resumed drops the same.
 #[test]
 fn dropout_resumes_to_the_same_bits_and_changes_them() {

@@ -1,5 +1,6 @@
 //! `bsq eval`: how well a tokenizer reconstructs the pictures of a folder, or how good samples are.
 
+mod clips;
 mod samples;
 
 use crate::command::Verdict;
@@ -34,6 +35,11 @@ is, not rounded to 8 bits. PSNR and SSIM are always there, MS-SSIM for models of
 LPIPS (AlexNet) with --lpips; FID, the inception score, precision and recall (k = 3, against the \
 originals) with --inception, the weights of pytorch-fid. Sets of different sizes do not compare.
 
+With --frames, or a model of clips, clips are measured: the middle frames of each file, or with \
+--every-window all of it in such pieces; FVD with --i3d, weights of I3D by the names of its PyTorch port, \
+logits of clips of 224 pixels resized without a filter, against the originals. --list takes those that a \
+file names, as UCF-101's lists do.
+
 Statistics of features are read and written as pytorch-fid's .npz files. --samples measures pictures that \
 were generated instead (`bsq generate --npz`), against a reference of ADM's suite: FID against its `mu` and \
 `sigma`, the inception score in parts of 5,000, precision and recall against its pictures, `arr_0`. \
@@ -44,12 +50,14 @@ Examples:
   bsq eval --model run --data val --metrics psnr,lpips --lpips alex.pth --html page.html
   bsq eval --model run --data val --inception pt_inception-2015-12-05-6726825d.pth \\
            --reference val_statistics.npz --json
+  bsq eval --model video36 --data UCF-101 --list testlist01.txt --i3d i3d.safetensors
+  bsq eval --model bsq36 --data clips --frames 16 --every-window
   bsq eval --samples samples.npz --reference VIRTUAL_imagenet128_labeled.npz --convention adm \\
            --inception pt_inception-2015-12-05-6726825d.pth")]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArgument,
-    /// Folder of pictures, searched to the bottom
+    /// Folder of pictures or clips, searched to the bottom
     #[arg(long, value_name = "DIR", required_unless_present = "samples")]
     data: Option<PathBuf>,
     /// Generated pictures to measure instead: `arr_0`, `u8[count, height, width, 3]`
@@ -62,6 +70,18 @@ pub struct Arguments {
     /// the heads
     #[arg(long, value_name = "FILE", num_args = 1..)]
     lpips: Vec<PathBuf>,
+    /// Measure clips, so many frames of each [default: 16 if the model is one of clips]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), conflicts_with_all = ["samples", "html", "inception"])]
+    frames: Option<u16>,
+    /// Measure all of each clip, in pieces of --frames frames, instead of its middle
+    #[arg(long, conflicts_with = "samples")]
+    every_window: bool,
+    /// Measure the clips that a file names, a path within --data on each line
+    #[arg(long, value_name = "FILE", conflicts_with = "samples")]
+    list: Option<PathBuf>,
+    /// Weights of FVD's I3D
+    #[arg(long, value_name = "FILE", conflicts_with = "samples")]
+    i3d: Option<PathBuf>,
     /// Weights of FID's Inception: pytorch-fid's file
     #[arg(long, value_name = "FILE")]
     inception: Option<PathBuf>,
@@ -117,6 +137,7 @@ enum Metric {
     Fid,
     Is,
     PrecisionRecall,
+    Fvd,
 }
 
 impl Metric {
@@ -130,6 +151,7 @@ impl Metric {
             Metric::Fid => "FID",
             Metric::Is => "inception score",
             Metric::PrecisionRecall => "precision and recall",
+            Metric::Fvd => "FVD",
         }
     }
 
@@ -153,6 +175,9 @@ impl Arguments {
         let asked = |metric: &Metric| self.metrics.contains(metric);
         if asked(&Metric::Lpips) && self.lpips.is_empty() {
             return needs("--metrics lpips", "--lpips FILE");
+        }
+        if asked(&Metric::Fvd) && self.i3d.is_none() {
+            return needs("--metrics fvd", "--i3d FILE");
         }
         match self.metrics.iter().find(|metric| metric.is_of_sets()) {
             Some(metric) if self.inception.is_none() => needs(metric.title(), "--inception FILE"),
@@ -191,6 +216,21 @@ fn run_rank(arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verd
         device: arguments.device.open(output)?,
         ..CompileOptions::default()
     };
+    if model.tokenizer.frames() > 1 || arguments.frames.is_some() {
+        return clips::run(&model, &arguments, &options, ranks, output);
+    }
+    for (is_given, option) in [
+        (arguments.i3d.is_some(), "--i3d"),
+        (arguments.list.is_some(), "--list"),
+        (arguments.every_window, "--every-window"),
+    ] {
+        if is_given {
+            let name = &model.name;
+            return Err(CliError::new(format_args!(
+                "{option} is for clips, and {name} is a model of pictures: give --frames too"
+            )));
+        }
+    }
     let of_lpips: &[PathBuf] = if arguments.wants(Metric::Lpips) {
         &arguments.lpips
     } else {
