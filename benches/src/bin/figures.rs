@@ -1,9 +1,12 @@
 //! The README's table of rates: what `bsq bench codec` measures of a folder of photos, in short.
 //!
-//! `cargo run --release -p bsq-benches --bin figures -- FOLDER` prints Markdown; with `--readme` it
-//! also replaces what stands between the markers in README.md.
+//! `cargo run --release -p bsq-benches --bin figures -- FOLDER` prints Markdown; with `--lpips FILE` (AlexNet,
+//! which is no part of this program) LPIPS, too, and with `--readme` it also replaces what stands between the
+//! markers in README.md.
 
 use bsq::data::list_images;
+use bsq::lpips::{Backbone, Network};
+use bsq::metrics::Lpips;
 use bsq::pipeline::CompileOptions;
 use bsq::pretrained;
 use bsq::transform_codec::stream::Effort;
@@ -27,10 +30,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(position) = readme {
         arguments.remove(position);
     }
-    let [folder] = &arguments[..] else {
-        return Err("usage: figures FOLDER [--readme]".into());
+    let (folder, lpips) = match &arguments[..] {
+        [folder] => (folder, None),
+        [folder, option, file] if option == "--lpips" => (folder, Some(Path::new(file))),
+        _ => return Err("usage: figures FOLDER [--lpips FILE] [--readme]".into()),
     };
-    let text = figures(Path::new(folder))?;
+    let text = figures(Path::new(folder), lpips)?;
     print!("{text}");
     if readme.is_some() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
@@ -46,15 +51,26 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The tables of means, without a search and with one, and below each who was measured.
-fn figures(folder: &Path) -> Result<String, Box<dyn Error>> {
-    let plain = table(folder, Effort::default(), &CODECS)?;
-    let searched = table(folder, Effort::new(5).expect("there is"), &SLOW_CODECS)?;
+fn figures(folder: &Path, lpips: Option<&Path>) -> Result<String, Box<dyn Error>> {
+    let open = |file| {
+        let network = Network::new(Backbone::AlexNet);
+        Lpips::with(network, &[file], &CompileOptions::default())
+    };
+    let mut lpips = lpips.map(open).transpose()?;
+    let plain = table(folder, Effort::default(), &CODECS, lpips.as_mut())?;
+    let effort = Effort::new(5).expect("there is");
+    let searched = table(folder, effort, &SLOW_CODECS, lpips.as_mut())?;
     Ok(wrapped(&format!(
         "{plain}\n\nWith `--effort 5`:\n\n{searched}"
     )))
 }
 
-fn table(folder: &Path, effort: Effort, codecs: &[Choice]) -> Result<String, Box<dyn Error>> {
+fn table(
+    folder: &Path,
+    effort: Effort,
+    codecs: &[Choice],
+    lpips: Option<&mut Lpips>,
+) -> Result<String, Box<dyn Error>> {
     let file = pretrained::open_codec("default")?;
     let mut ours = Ours::levels(&file, effort, &CompileOptions::default())?;
     let pictures = list_images(folder)?;
@@ -62,7 +78,7 @@ fn table(folder: &Path, effort: Effort, codecs: &[Choice]) -> Result<String, Box
         eprint!("\r{done} of {total} files");
         ControlFlow::Continue(())
     };
-    let comparison = compare(&mut ours, &RUNGS, &pictures, codecs, None, &mut progress)?;
+    let comparison = compare(&mut ours, &RUNGS, &pictures, codecs, lpips, &mut progress)?;
     eprintln!();
     // Times are the machine's affair: `bsq bench codec` prints them.
     let mut text = markdown_table(&comparison, &[0, 1, 2], false);
