@@ -3,7 +3,7 @@
 //! In the snapshot a line number is replaced by the text of that line, so that it shows the
 //! author's call, and moving a test does not change it.
 
-use bsq_ir::tensor::{Init, Keep};
+use bsq_ir::tensor::{Init, Keep, Layout, Slide};
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -92,6 +92,11 @@ const MISTAKES: &[Mistake] = &[
     ("stack", |g| { g.stack(&[f32(g, &[2]), f32(g, &[3])], 0); }),
     ("stack of nothing", |g| { g.stack(&[], 0); }),
     ("one_hot", |g| { f32(g, &[3]).one_hot(4); }),
+    ("conv2d channels", |g| { f32(g, &[1, 3, 8, 8]).conv2d(f32(g, &[4, 5, 3, 3]), 1, 0); }),
+    ("convolution channels of groups", |g| {
+        let slides = [Slide::default(); 2];
+        f32(g, &[1, 6, 8, 8]).convolution(f32(g, &[4, 6, 3, 3]), &slides, 2, Layout::ChannelsFirst);
+    }),
     ("einsum without a result", |g| { g.einsum("ij,jk", &[f32(g, &[2, 3]), f32(g, &[3, 4])]); }),
     ("einsum operands", |g| { g.einsum("ij,jk->ik", &[f32(g, &[2, 3])]); }),
     ("einsum extents", |g| { g.einsum("ij,jk->ik", &[f32(g, &[2, 3]), f32(g, &[4, 5])]); }),

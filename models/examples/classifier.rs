@@ -10,33 +10,19 @@ const SIZE: usize = 16;
 const WIDTH: usize = 32;
 const HEADS: usize = 2;
 const CLASSES: usize = 3;
+pub const LEARNING_RATE: f32 = 2e-3;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // The model: patches, two blocks, the mean over tokens, one logit for each class.
     let g = Graph::new();
-    let image = g.input("image", DType::F32, [BATCH, 3, SIZE, SIZE]);
-    let label = g.input("label", DType::I32, [BATCH]);
-    let model = Scope::root(&g);
-    let tokens = Linear::new(WIDTH).forward(&model / "embed", patchify(image, 4));
-    let block = Block::pre_norm(WIDTH, HEADS);
-    let blocks = Transformer { layers: 2, block };
-    let hidden = blocks.forward(&model / "blocks", tokens, &mut |_, heads| {
-        heads.attend(None)
-    });
-    let logits = Linear::new(CLASSES).forward(&model / "head", hidden.mean(1));
-    let hits = logits.argmax(-1).eq(label).cast(DType::F32).mean(..);
-    let loss = logits.cross_entropy(label);
-
-    // One program: forward, backward and AdamW, parameters updated in place.
-    let step = adamw(loss, &model.parameters(), &AdamW::new(g.scalar("lr"))).output("hits", hits);
+    let (model, step) = step(&g);
     let executable = compile(&step.function(), &CompileOptions::default())?;
     println!("{}", executable.report());
     let mut parameters = init(&model.specs(), 1)?;
     parameters.extend(step.initial_state(&parameters)?);
     let mut train = executable.bind(parameters)?;
 
-    let lr = HostTensor::scalar(2e-3f32)?;
-    for round in 0..=300u32 {
+    let lr = HostTensor::scalar(LEARNING_RATE)?;
+    for round in 0..=300 {
         let (images, labels) = draw(round)?;
         let results = train.run(&[("image", &images), ("label", &labels), ("lr", &lr)])?;
         if round % 50 == 0 {
@@ -53,8 +39,31 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// The model and a step of its training.
+pub fn step(g: &Graph) -> (Scope<'_>, Step<'_>) {
+    // The model: patches, two blocks, the mean over tokens, one logit for each class.
+    let image = g.input("image", DType::F32, [BATCH, 3, SIZE, SIZE]);
+    let label = g.input("label", DType::I32, [BATCH]);
+    let model = Scope::root(g);
+    let tokens = Linear::new(WIDTH).forward(&model / "embed", patchify(image, 4));
+    let block = Block::pre_norm(WIDTH, HEADS);
+    let blocks = Transformer { layers: 2, block };
+    let hidden = blocks.forward(&model / "blocks", tokens, &mut |_, heads| {
+        heads.attend(None)
+    });
+    let logits = Linear::new(CLASSES).forward(&model / "head", hidden.mean(1));
+    let hits = logits.argmax(-1).eq(label).cast(DType::F32).mean(..);
+    let loss = logits.cross_entropy(label);
+
+    // One program: forward, backward and AdamW, parameters updated in place.
+    let step = adamw(loss, &model.parameters(), &AdamW::new(g.scalar("lr"))).output("hits", hits);
+    (model, step)
+}
+
 /// Pictures `[BATCH, 3, SIZE, SIZE]` of one shape each, in any place and colour, and its class.
-fn draw(round: u32) -> Result<(HostTensor, HostTensor), Box<dyn std::error::Error>> {
+pub fn draw(
+    round: u32,
+) -> Result<(HostTensor, HostTensor), bsq::runtime::tensor_data::TensorError> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for index in 0..BATCH as u32 {
         let random = bsq::ir::philox::philox4x32_10([round, index, 0, 0], [42, 0]);

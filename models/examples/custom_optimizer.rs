@@ -47,24 +47,39 @@ fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Fits a sine; the loss of the last step.
-pub fn train(steps: u64, own: bool) -> Result<f32, BoxError> {
-    let g = Graph::new();
+/// The model, a step of its training, and the learning rate.
+pub fn step(g: &Graph, own: bool) -> (Scope<'_>, Step<'_>, f32) {
     let x = g.input("x", DType::F32, [POINTS, 1]);
-    let model = Scope::root(&g);
+    let model = Scope::root(g);
     let y = x
         .linear(&model / "hidden", 32)
         .tanh()
         .linear(&model / "out", 1);
     let loss = (y - (x * 3.0).sin()).square().mean(..);
     let lr = g.scalar("lr");
-    let step = match own {
-        true => minimize(loss, &model.parameters(), &Adagrad { lr }),
-        false => adamw(loss, &model.parameters(), &AdamW::new(lr)),
-    };
+    match own {
+        true => {
+            let step = minimize(loss, &model.parameters(), &Adagrad { lr });
+            (model, step, 0.1)
+        }
+        false => {
+            let step = adamw(loss, &model.parameters(), &AdamW::new(lr));
+            (model, step, 0.01)
+        }
+    }
+}
+
+/// Points between -1 and 1.
+pub fn points() -> Result<HostTensor, BoxError> {
     let points: Vec<f32> = (0..POINTS).map(|i| i as f32 / 64.0 - 1.0).collect();
-    let points = HostTensor::from_slice([POINTS, 1], &points)?;
-    let rate = HostTensor::scalar(if own { 0.1_f32 } else { 0.01 })?;
+    Ok(HostTensor::from_slice([POINTS, 1], &points)?)
+}
+
+/// Fits a sine; the loss of the last step.
+pub fn train(steps: u64, own: bool) -> Result<f32, BoxError> {
+    let g = Graph::new();
+    let (model, step, rate) = step(&g, own);
+    let (points, rate) = (points()?, HostTensor::scalar(rate)?);
     let mut parameters = init(&model.specs(), 1)?;
     parameters.extend(step.initial_state(&parameters)?);
     let mut session = compile(&step.function(), &CompileOptions::default())?.bind(parameters)?;

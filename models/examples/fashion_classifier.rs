@@ -11,8 +11,9 @@ use bsq::nn::layers::Conv;
 use bsq::prelude::*;
 use std::path::Path;
 
-const BATCH: usize = 64;
+pub const BATCH: usize = 64;
 const SIDE: usize = 28;
+pub const LEARNING_RATE: f64 = 1e-3;
 
 fn main() -> Result<(), BoxError> {
     let mut arguments = std::env::args().skip(1);
@@ -27,7 +28,7 @@ fn main() -> Result<(), BoxError> {
 }
 
 /// Three hundred training pictures and a hundred others.
-const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/fashion-mnist");
+pub const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/fashion-mnist");
 
 /// Logits `[batch, 10]` of grey pictures `[batch, 1, 28, 28]`.
 fn logits<'g>(model: &Scope<'g>, image: Tensor<'g>) -> Tensor<'g> {
@@ -47,7 +48,7 @@ fn logits<'g>(model: &Scope<'g>, image: Tensor<'g>) -> Tensor<'g> {
 }
 
 /// Grey values in -1..1 and labels of a folder's training set.
-fn samples(folder: &Path) -> Result<TensorSamples, BoxError> {
+pub fn samples(folder: &Path) -> Result<TensorSamples, BoxError> {
     let pictures = LabelledPictures::open(folder)?;
     let (mut grey, mut labels) = (Vec::new(), Vec::new());
     for number in 0..pictures.count() {
@@ -71,21 +72,27 @@ fn samples(folder: &Path) -> Result<TensorSamples, BoxError> {
     ])
 }
 
-/// Trains; the last loss, and which share of the first pictures is right afterwards.
-pub fn train(folder: &Path, steps: u64) -> Result<(f32, f32), BoxError> {
-    let g = Graph::new();
+/// The model, a step of its training, and the share of pictures that are right.
+pub fn step(g: &Graph) -> (Scope<'_>, Step<'_>, Tensor<'_>) {
     let image = g.input("image", DType::F32, [BATCH, 1, SIDE, SIDE]);
     let label = g.input("label", DType::I32, [BATCH]);
-    let model = Scope::root(&g);
+    let model = Scope::root(g);
     let logits = logits(&model, image);
     let hits = logits.argmax(-1).eq(label).cast(DType::F32).mean(..);
     let loss = logits.cross_entropy(label);
     let step = adamw(loss, &model.parameters(), &AdamW::new(g.scalar("lr"))).output("hits", hits);
+    (model, step, hits)
+}
+
+/// Trains; the last loss, and which share of the first pictures is right afterwards.
+pub fn train(folder: &Path, steps: u64) -> Result<(f32, f32), BoxError> {
+    let g = Graph::new();
+    let (model, step, hits) = step(&g);
     let out = std::env::temp_dir().join(format!("fashion-classifier-{}", std::process::id()));
     let training = Training::new(&out, &step, init(&model.specs(), 1)?)?;
     let training = training
         .steps(steps)
-        .learning_rate(|_| 1e-3)
+        .learning_rate(|_| LEARNING_RATE)
         .log_every(20)
         .batch_size(BATCH);
     let data = samples(folder)?;

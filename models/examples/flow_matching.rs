@@ -10,6 +10,7 @@ use bsq::prelude::*;
 use std::path::Path;
 
 const BATCH: usize = 256;
+pub const LEARNING_RATE: f64 = 3e-3;
 /// Steps from noise to a sample.
 const EULER: usize = 40;
 
@@ -50,30 +51,41 @@ fn normal(draw: &mut Draw) -> f32 {
     (libm::sqrt(-2.0 * libm::log(u)) * libm::cos(2.0 * std::f64::consts::PI * v)) as f32
 }
 
-/// Trains in a folder: the network is to point from noise to the moon at every time between.
-pub fn train(folder: &Path, steps: u64) -> Result<TrainOutcome, BoxError> {
-    let g = Graph::new();
+/// The network and a step of its training: it is to point from noise to the moon at every time between.
+pub fn step(g: &Graph) -> (Scope<'_>, Step<'_>) {
     let [moons, noise] = ["moons", "noise"].map(|name| g.input(name, DType::F32, [BATCH, 2]));
     let time = g.input("time", DType::F32, [BATCH, 1]);
-    let model = Scope::root(&g);
+    let model = Scope::root(g);
     let point = noise * (1.0 - time) + moons * time;
     let loss = (velocity(&model, point, time) - (moons - noise))
         .square()
         .mean(..);
     let step = adamw(loss, &model.parameters(), &AdamW::new(g.scalar("lr"))).with_average(0.99);
-    let batch = |step: u64| {
-        let mut draw = Draw::new(1, 100_u32, step);
-        let moons: Vec<f32> = (0..BATCH).flat_map(|_| moon(&mut draw)).collect();
-        let noise: Vec<f32> = (0..2 * BATCH).map(|_| normal(&mut draw)).collect();
-        let times: Vec<f32> = (0..BATCH).map(|_| draw.uniform(0.0, 1.0) as f32).collect();
-        Ok(vec![
-            ("moons", HostTensor::from_slice([BATCH, 2], &moons)?),
-            ("noise", HostTensor::from_slice([BATCH, 2], &noise)?),
-            ("time", HostTensor::from_slice([BATCH, 1], &times)?),
-        ])
-    };
+    (model, step)
+}
+
+/// Moons, noise and times of a step.
+pub fn batch(step: u64) -> Result<NamedTensors, BoxError> {
+    let mut draw = Draw::new(1, 100_u32, step);
+    let moons: Vec<f32> = (0..BATCH).flat_map(|_| moon(&mut draw)).collect();
+    let noise: Vec<f32> = (0..2 * BATCH).map(|_| normal(&mut draw)).collect();
+    let times: Vec<f32> = (0..BATCH).map(|_| draw.uniform(0.0, 1.0) as f32).collect();
+    Ok(vec![
+        ("moons", HostTensor::from_slice([BATCH, 2], &moons)?),
+        ("noise", HostTensor::from_slice([BATCH, 2], &noise)?),
+        ("time", HostTensor::from_slice([BATCH, 1], &times)?),
+    ])
+}
+
+/// Trains in a folder.
+pub fn train(folder: &Path, steps: u64) -> Result<TrainOutcome, BoxError> {
+    let g = Graph::new();
+    let (model, step) = step(&g);
     let training = Training::new(folder, &step, init(&model.specs(), 1)?)?;
-    let training = training.steps(steps).learning_rate(|_| 3e-3).log_every(50);
+    let training = training
+        .steps(steps)
+        .learning_rate(|_| LEARNING_RATE)
+        .log_every(50);
     Ok(training.run(by_step(batch), &mut Silent)?)
 }
 

@@ -57,7 +57,7 @@ fn logits<'g>(model: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
 }
 
 /// Windows of a text, each with the letters that follow.
-struct Windows(Vec<i32>);
+pub struct Windows(Vec<i32>);
 
 impl Samples for Windows {
     fn count(&self) -> usize {
@@ -76,22 +76,27 @@ fn letters_of(text: &str) -> Vec<i32> {
     text.bytes().filter(u8::is_ascii).map(i32::from).collect()
 }
 
-/// Trains in a folder; the log says how it goes.
-pub fn train(
-    folder: &std::path::Path,
-    text: String,
-    steps: u64,
-) -> Result<bsq::train::TrainOutcome, BoxError> {
-    let g = Graph::new();
+/// Windows of a text in batches.
+pub fn data(text: &str) -> Result<Loader<Windows>, BoxError> {
+    Loader::new(Windows(letters_of(text)), BATCH, 1)
+}
+
+/// The model and a step of its training.
+pub fn step(g: &Graph) -> (Scope<'_>, Step<'_>) {
     let x = g.input("x", DType::I32, [BATCH, LENGTH]);
     let next = g.input("next", DType::I32, [BATCH, LENGTH]);
-    let model = Scope::root(&g);
+    let model = Scope::root(g);
     let loss = logits(&model, x).cross_entropy(next);
     let rule = AdamW {
         clip: Some(Clip::Global(1.0)),
         ..AdamW::new(g.scalar("lr"))
     };
     let step = adamw(loss, &model.parameters(), &rule);
+    (model, step)
+}
+
+/// The learning rate of each of so many steps.
+pub fn learning_rate(steps: u64) -> impl Fn(u64) -> f64 {
     let schedule = WarmupCosine {
         warmup_steps: 20,
         last_step: steps.max(21),
@@ -99,13 +104,23 @@ pub fn train(
         peak: 1.0,
         end: 0.1,
     };
+    move |step| 3e-3 * schedule.multiplier(step)
+}
+
+/// Trains in a folder; the log says how it goes.
+pub fn train(
+    folder: &std::path::Path,
+    text: String,
+    steps: u64,
+) -> Result<bsq::train::TrainOutcome, BoxError> {
+    let g = Graph::new();
+    let (model, step) = step(&g);
     let training = Training::new(folder, &step, init(&model.specs(), 1)?)?
         .steps(steps)
-        .learning_rate(move |step| 3e-3 * schedule.multiplier(step))
+        .learning_rate(learning_rate(steps))
         .log_every(10)
         .batch_size(BATCH);
-    let data = Loader::new(Windows(letters_of(&text)), BATCH, 1)?;
-    Ok(training.run(data, &mut Notes)?)
+    Ok(training.run(data(&text)?, &mut Notes)?)
 }
 
 /// Goes on with a text, letter by letter as likely as the model thinks, a little less daring.

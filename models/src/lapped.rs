@@ -57,6 +57,9 @@ impl LappedTransform {
 
     /// The picture of filtered patches: the inverse of
     /// [`filtered_patches`](LappedTransform::filtered_patches).
+    ///
+    /// # Panics
+    /// If the patches are not `[batch, rows, columns, features]` of this transform.
     #[track_caller]
     pub fn picture<'g>(&self, patches: Tensor<'g>) -> Tensor<'g> {
         let shape = patches.shape();
@@ -72,6 +75,9 @@ impl LappedTransform {
     }
 
     /// Coordinates of patches `[.., features]`; parameter `analysis [features, coordinates]`.
+    ///
+    /// # Panics
+    /// If the last axis is not of this transform's features.
     #[track_caller]
     pub fn analysis<'g>(&self, scope: &Scope<'g>, patches: Tensor<'g>) -> Tensor<'g> {
         let shape = [self.features(), self.coordinates];
@@ -79,6 +85,9 @@ impl LappedTransform {
     }
 
     /// Patches of coordinates; parameter `synthesis [coordinates, features]`.
+    ///
+    /// # Panics
+    /// If the last axis is not of this transform's coordinates.
     #[track_caller]
     pub fn synthesis<'g>(&self, scope: &Scope<'g>, coordinates: Tensor<'g>) -> Tensor<'g> {
         let shape = [self.coordinates, self.features()];

@@ -61,6 +61,9 @@ impl TokenGrid {
     }
 
     /// One row of one frame.
+    ///
+    /// # Panics
+    /// If the grid has no such row.
     #[track_caller]
     pub fn row(&self, frame: usize, row: usize) -> &[u64] {
         let GridShape { rows, columns, .. } = self.shape;

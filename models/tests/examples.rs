@@ -1,18 +1,11 @@
 //! The programs in `examples/` that train, for a few steps each: their losses fall.
 
-#[path = "../examples/custom_optimizer.rs"]
+#[path = "../examples/record_losses.rs"]
 #[allow(dead_code)]
-mod custom_optimizer;
-#[path = "../examples/fashion_classifier.rs"]
-#[allow(dead_code)]
-mod fashion_classifier;
-#[path = "../examples/flow_matching.rs"]
-#[allow(dead_code)]
-mod flow_matching;
-#[path = "../examples/language_model.rs"]
-#[allow(dead_code)]
-mod language_model;
+mod record_losses;
 
+use bsq::runtime::checkpoint::{self, Weights};
+use record_losses::{custom_optimizer, fashion_classifier, flow_matching, language_model};
 use std::path::Path;
 
 #[test]
@@ -55,4 +48,24 @@ fn clothes_are_told_apart() {
 fn an_optimizer_of_ones_own_fits_a_sine() {
     let [own, adamw] = [true, false].map(|own| custom_optimizer::train(200, own).unwrap());
     assert!(own < 0.05 && adamw < 0.05, "{own} {adamw}");
+}
+
+#[test]
+fn what_a_training_beside_pytorch_needs_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    record_losses::record_all(folder.path(), 2).unwrap();
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    let files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 8);
+    for file in files {
+        let tensors = checkpoint::load(&file, Weights::Raw).unwrap().tensors;
+        let losses = tensors["loss"].as_slice::<f32>().unwrap();
+        assert!(losses.len() == 2 && losses.iter().all(|loss| loss.is_finite()));
+        for start in ["parameter.", "batch.0.", "batch.1."] {
+            assert!(
+                tensors.keys().any(|name| name.starts_with(start)),
+                "{start}"
+            );
+        }
+    }
 }

@@ -8,6 +8,7 @@
 
 mod rows;
 mod rules;
+mod taken;
 
 use crate::fused::expand_function;
 use crate::graph::{Function, Node};

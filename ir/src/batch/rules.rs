@@ -2,6 +2,7 @@
 
 use super::BatchAxis;
 use super::rows::Rows;
+use super::taken::length_of_rows;
 use crate::graph::Node;
 use crate::op::{DotAxes, Op, Padding};
 use crate::shape::Shape;
@@ -207,6 +208,16 @@ impl Site<'_, '_> {
                 Ok(at.at(place))
             }
             (None, Some(at)) => Ok(at.at(axis + at.axis)),
+            (Some(from), Some(at)) if axis == 0 && at.axis == 0 => {
+                // Rows of one axis, of which each takes elements of its own.
+                let length = length_of_rows(self.rows.function(), self.node.operands[1]);
+                let own = length.is_some_and(|length| from.each == at.each * length);
+                kept(
+                    at,
+                    own && self.shape(0).rank() == 1,
+                    "reads what may be another sample's",
+                )
+            }
             _ => Err("what a sample reads by its own index may be another's".to_string()),
         }
     }

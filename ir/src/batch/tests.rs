@@ -108,6 +108,23 @@ fn samples_are_followed_through_every_kind_of_op() {
             },
             at(0, 1),
         ),
+        ("sort", |x| x.sort(1).0, at(0, 1)),
+        ("places", |x| x.top_k(2, 1).1, at(0, 1)),
+        (
+            "largest of parts",
+            |x| x.reshape([4, 3, 2]).top_k(2, 1).0,
+            at(0, 1),
+        ),
+        (
+            "taken",
+            |x| x.take_along(1, (x * 3.0).cast(DType::I32)),
+            at(0, 1),
+        ),
+        (
+            "taken of one",
+            |x| x.slice(1, 0..1).take_along(1, x.cast(DType::I32)),
+            at(0, 1),
+        ),
     ];
     for (name, of, wanted) in cases {
         assert_eq!(place(of).as_ref(), Ok(wanted), "{name}");
@@ -134,7 +151,11 @@ fn what_mixes_samples_is_refused_with_its_name_and_line() {
         ("gather", |x| {
             x.gather(0, x.graph().iota(DType::I32, [2], 0))
         }),
-        ("gather", |x| x.sort(1).0),
+        ("less", |x| x.sort(0).0),
+        ("gather", |x| {
+            let places = (x * 3.0).cast(DType::I64) + x.graph().iota(DType::I64, [4, 6], 0) * 6.0;
+            x.reshape([24]).gather(0, places)
+        }),
         ("add", |x| x + weights(x, &[4, 6])),
         ("add", |x| {
             x.slice(1, 0..4) + x.slice(1, 0..4).transpose(&[1, 0])

@@ -95,9 +95,13 @@ impl<'g> Tensor<'g> {
             .raise();
         }
         if w.shape[channels] * groups != inputs {
-            let each = inputs / groups;
+            let reads = w.shape[channels];
+            let each = match groups {
+                1 => String::new(),
+                groups => format!(", {} in each of {groups} groups", inputs / groups),
+            };
             fail(format!(
-                "a weight for {inputs} channels in {groups} groups has {each}"
+                "there are {inputs} channels{each}; the weight reads {reads}"
             ))
             .raise();
         }

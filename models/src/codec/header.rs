@@ -154,7 +154,9 @@ impl Header {
         bytes.extend(self.tokenizer.to_le_bytes());
         bytes.extend(prior.to_le_bytes());
         bytes.extend(crc32c(&bytes).to_le_bytes());
-        bytes.try_into().expect("the fields add up")
+        let mut header = [0; HEADER_BYTES];
+        header.copy_from_slice(&bytes);
+        header
     }
 
     /// Reads a header and checks all of it.

@@ -33,7 +33,7 @@ impl SymbolEncoder {
 
     /// The bytes of all values.
     pub fn finish(self) -> Vec<u8> {
-        let words = self.0.into_compressed().expect("memory takes everything");
+        let Ok(words) = self.0.into_compressed();
         let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
         let used = bytes.iter().rposition(|&byte| byte != 0);
         bytes.truncate(used.map_or(0, |last| last + 1));
@@ -53,8 +53,8 @@ impl SymbolDecoder {
             u32::from_be_bytes(four)
         };
         let words: Vec<u32> = bytes.chunks(4).map(word).collect();
-        let decoder = DefaultRangeDecoder::from_compressed(words);
-        SymbolDecoder(decoder.expect("memory gives everything"))
+        let Ok(decoder) = DefaultRangeDecoder::from_compressed(words);
+        SymbolDecoder(decoder)
     }
 
     /// The next symbol; `None` if no encoder has written these bytes.

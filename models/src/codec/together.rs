@@ -78,10 +78,8 @@ pub fn decode_together<R: Read>(
             results[stream.number] = Some(decoded);
         }
     }
-    let all = results
-        .into_iter()
-        .map(|result| result.expect("each stream is in a group"));
-    Ok(all.collect())
+    // Each stream is in a group, so that none is missing.
+    Ok(results.into_iter().flatten().collect())
 }
 
 /// All tiles of a stream, and nothing behind them.

@@ -43,14 +43,14 @@ impl PredictedFrames {
     /// many.
     ///
     /// # Errors
-    /// If the folder cannot be read, or has neither.
+    /// If the configuration is not one of clips, or the folder cannot be read, or has neither.
     pub fn open(
         folder: &Path,
         config: &TransformCodecConfig,
         codec: &mut ClipCodec,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<PredictedFrames, PredictedError> {
-        let clips_config = config.clips.as_ref().expect("a training on clips");
+        let clips_config = config.clips.as_ref().ok_or(PredictedError::NoClips)?;
         let seed = config.train.seed;
         let sources = Sources {
             side: clips_config.side,
@@ -184,6 +184,9 @@ pub enum PredictedError {
     /// The folder cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The configuration is that of a codec of pictures.
+    #[error("the configuration has no section [clips]: it is not one of predicted frames")]
+    NoClips,
     /// Clips cannot be coded.
     #[error(transparent)]
     Codec(#[from] PhotoError),

@@ -90,6 +90,9 @@ impl Picture {
     }
 
     /// The red, green and blue samples of the pixel in column `x` of row `y`.
+    ///
+    /// # Panics
+    /// If the picture has no such pixel.
     #[track_caller]
     pub fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
         assert!(x < self.width && y < self.height);
@@ -118,6 +121,9 @@ impl Picture {
     }
 
     /// One row of samples, `3 * width` bytes.
+    ///
+    /// # Panics
+    /// If the picture has no such row.
     #[track_caller]
     pub fn row(&self, y: usize) -> &[u8] {
         &self.rgb[3 * self.width * y..3 * self.width * (y + 1)]

@@ -244,6 +244,9 @@ pub fn size_for_shorter_side(width: usize, height: usize, side: usize) -> (usize
 }
 
 /// The picture resized so that its shorter side is `side`.
+///
+/// # Panics
+/// As [`resize`]: if a side is 0.
 #[track_caller]
 pub fn resize_shorter_side(picture: &Picture, side: usize, filter: Filter) -> Picture {
     let (width, height) = size_for_shorter_side(picture.width, picture.height, side);
@@ -251,6 +254,9 @@ pub fn resize_shorter_side(picture: &Picture, side: usize, filter: Filter) -> Pi
 }
 
 /// How evaluation sees a picture: the shorter side resized to `side`, then the middle square.
+///
+/// # Panics
+/// As [`resize`]: if a side is 0.
 #[track_caller]
 pub fn resize_and_center_crop(picture: &Picture, side: usize, filter: Filter) -> Picture {
     center_crop(&resize_shorter_side(picture, side, filter), side, side)

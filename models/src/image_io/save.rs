@@ -17,6 +17,9 @@ pub fn save_png(picture: &Picture, path: impl AsRef<Path>) -> Result<(), ImageEr
 }
 
 /// The bytes of a picture's PNG file (RGB, 8 bits).
+///
+/// # Panics
+/// If the picture does not have the samples of its size.
 pub fn encode_png(picture: &Picture) -> Vec<u8> {
     let encode = || {
         let mut encoder = PngEncoder::new(Vec::new(), picture.size())?;

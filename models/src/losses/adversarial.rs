@@ -19,6 +19,9 @@ const LARGEST_WEIGHT: f64 = 1e4;
 
 impl AdversarialLoss {
     /// What the discriminator minimises, `f32[]`.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`.
     #[track_caller]
     pub fn of_discriminator<'g>(self, real: Tensor<'g>, fake: Tensor<'g>) -> Tensor<'g> {
         let sum = match self {
@@ -29,6 +32,9 @@ impl AdversarialLoss {
     }
 
     /// What the generator minimises, `f32[]`.
+    ///
+    /// # Panics
+    /// If the elements are not `f32`.
     #[track_caller]
     pub fn of_generator<'g>(self, fake: Tensor<'g>) -> Tensor<'g> {
         match self {
@@ -43,6 +49,9 @@ impl AdversarialLoss {
 ///
 /// It has derivatives by the discriminator's parameters. The reference's has none: there it is
 /// wrapped in `stop_gradient`.
+///
+/// # Panics
+/// If `real` has no axis, or both are of different graphs.
 #[track_caller]
 pub fn r1_penalty<'g>(logits: Tensor<'g>, real: Tensor<'g>) -> Tensor<'g> {
     let slope = gradients(logits.sum(..), &[real])[0];
@@ -52,6 +61,9 @@ pub fn r1_penalty<'g>(logits: Tensor<'g>, real: Tensor<'g>) -> Tensor<'g> {
 
 /// The factor that makes the gradient of the `adversarial` loss as long as that of the
 /// `reconstruction`, both by the decoder's `last` weight: `f32[]` in 0..10,000, held constant.
+///
+/// # Panics
+/// If a loss is no scalar, or they are of different graphs.
 #[track_caller]
 pub fn adaptive_weight<'g>(
     reconstruction: Tensor<'g>,

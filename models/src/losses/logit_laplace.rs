@@ -6,6 +6,9 @@ use bsq_ir::Tensor;
 /// The mean over pixel values of `|logit(x) - centre| / width + ln width + ln(x (1 - x))`, where
 /// x are the pixels of `image` (in 0..1) squeezed into 0.1..0.9 and the decoder's planes `raw`
 /// (`[batch, 6, height, width]`) hold centres and log-widths. The constant ln 2 is left out.
+///
+/// # Panics
+/// If `raw` does not have twice the planes of `image`.
 #[track_caller]
 pub fn logit_laplace<'g>(raw: Tensor<'g>, image: Tensor<'g>) -> Tensor<'g> {
     let x = squeeze(image);

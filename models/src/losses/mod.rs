@@ -104,6 +104,9 @@ impl<'g> TokenizerLoss<'g> {
 
     /// The terms for the pictures `image` that `forward` was built on. Terms whose fixed weight
     /// is zero are left out.
+    ///
+    /// # Panics
+    /// If `image` is not that of `forward`.
     #[track_caller]
     pub fn terms(&self, forward: &Forward<'g>, image: Tensor<'g>) -> Vec<Term<'g>> {
         let difference = image - forward.decoded.reconstruction;

@@ -172,6 +172,9 @@ impl MaskedLm {
 
     /// Nats of each sequence, `[B]`: the mean over its masked sub-tokens, or over all with
     /// `loss_on_known`, of the cross-entropy against smoothed targets `i32[B, N, G]`.
+    ///
+    /// # Panics
+    /// If shapes are not those, or there are no logits.
     #[track_caller]
     pub fn loss_per_sequence<'g>(
         &self,

@@ -88,9 +88,11 @@ impl TokenizerSession {
             let given = tokens.grid.shape;
             return Err(PipelineError::Grid { given, expected }.into());
         }
-        let mut rows = tokens.grid.rows();
+        let mut rest = &tokens.grid.indices[..];
         let mut read = |row: &mut [u64]| {
-            row.copy_from_slice(rows.next().expect("as many rows as the grid has"));
+            let (next, behind) = rest.split_at(row.len());
+            row.copy_from_slice(next);
+            rest = behind;
             Ok(())
         };
         self.decode_rows(tokens.size, &mut read, write, progress)

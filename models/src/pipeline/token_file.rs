@@ -19,7 +19,8 @@ use crate::token_grid::GridShape;
 use crate::tokenizer::bits::{bits_of, index_of, join_index, split_index};
 use bsq_runtime::checkpoint::{self, Checkpoint, CheckpointError, Weights};
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -83,7 +84,7 @@ pub enum TokenFileError {
 }
 
 /// The entry of a picture in the metadata.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     name: String,
@@ -134,12 +135,8 @@ impl TokenFile {
         let mut tensors = Vec::new();
         for (number, picture) in self.pictures.iter().enumerate() {
             let NamedTokens { name, tokens } = picture;
-            let entry = Entry {
-                name: name.clone(),
-                width: tokens.size.width,
-                height: tokens.size.height,
-            };
-            let entry = serde_json::to_string(&entry).expect("text and numbers are JSON");
+            let (width, height) = (tokens.size.width, tokens.size.height);
+            let entry = json!({ "name": name, "width": width, "height": height }).to_string();
             metadata.insert(format!("pictures.{number}"), entry);
             for (kind, tensor) in layout.tensors(&to_windows(&tokens.grid, layout.grid))? {
                 tensors.push((format!("pictures.{number}.{kind}"), tensor));

@@ -434,6 +434,9 @@ impl Tokenizer {
 
     /// The codes `[batch, tokens, embed_dim]` of tokens' indices (`u64[batch, tokens]`), for
     /// [`decode`](Tokenizer::decode): exactly those of the pass that made the indices.
+    ///
+    /// # Panics
+    /// If the indices are not `u64[batch, tokens]`.
     #[track_caller]
     pub fn codes<'g>(&self, scope: &Scope<'g>, indices: Tensor<'g>) -> Tensor<'g> {
         match &self.config.quantizer {

@@ -88,6 +88,9 @@ pub fn pixels_function(codec: &TransformCodec, height: usize, width: usize) -> F
 
 /// What the part before part `index`, which is not the first, says of this one's patches:
 /// its `levels` (`[1, rows, columns, coordinates]`) to `features` and `raw` (`[R * C, ..]`).
+///
+/// # Panics
+/// If the codec has no part of this index, or it is the first.
 pub fn side_function(
     codec: &TransformCodec,
     index: usize,

@@ -149,6 +149,9 @@ impl TransformCodec {
     }
 
     /// The same from levels on. `known` are the same levels, as context of others.
+    ///
+    /// # Panics
+    /// If shapes are not those of this codec, or tensors of another graph than the scope's.
     #[track_caller]
     pub fn forward_of<'g>(
         &self,
@@ -177,6 +180,9 @@ impl TransformCodec {
 
     /// Levels of each part, `[B, rows, columns, coordinates]`, of images `[B, 3, height, width]` in
     /// -1..1. The gradient goes straight through the quantizer.
+    ///
+    /// # Panics
+    /// If shapes are not those of this codec, or tensors of another graph than the scope's.
     #[track_caller]
     pub fn levels<'g>(
         &self,
@@ -189,6 +195,9 @@ impl TransformCodec {
     }
 
     /// What [`levels`](TransformCodec::levels) rounds, in steps.
+    ///
+    /// # Panics
+    /// If shapes are not those of this codec, or tensors of another graph than the scope's.
     #[track_caller]
     pub fn features<'g>(
         &self,
@@ -219,6 +228,9 @@ impl TransformCodec {
 
     /// The first transform's first coordinates, `[B, R, C, 3]`, of the second's levels, if it has
     /// one.
+    ///
+    /// # Panics
+    /// If shapes are not those of this codec, or tensors of another graph than the scope's.
     #[track_caller]
     pub fn coarse_picture<'g>(
         &self,
@@ -238,6 +250,9 @@ impl TransformCodec {
 
     /// Pixels `[B, 3, height, width]`, not rounded, of all levels; `picture` is their
     /// [`coarse_picture`](TransformCodec::coarse_picture).
+    ///
+    /// # Panics
+    /// If shapes are not those of this codec, or tensors of another graph than the scope's.
     #[track_caller]
     pub fn pixels<'g>(
         &self,

@@ -16,6 +16,9 @@ pub(super) struct Network {
 
 impl Network {
     /// `log_step` is `[B]`.
+    ///
+    /// # Panics
+    /// If `x` does not have four axes, or `log_step` is not `[B]`.
     #[track_caller]
     pub fn forward<'g>(
         &self,

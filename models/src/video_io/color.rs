@@ -86,6 +86,9 @@ fn fixed(x: f64) -> i32 {
 
 impl Yuv420 {
     /// All samples, row by row: luma, then Cb, then Cr.
+    ///
+    /// # Panics
+    /// If there are not as many as the planes of this size have.
     pub fn from_planes(size: ImageSize, samples: &[u8]) -> Yuv420 {
         let chroma = chroma_size(size);
         let (luma, chroma) = (size.height * size.width, chroma.height * chroma.width);

@@ -43,7 +43,9 @@ impl ClipHeader {
         bytes.extend(self.rate.denominator().to_le_bytes());
         bytes.extend(self.frame.fields());
         bytes.extend(crc32c(&bytes).to_le_bytes());
-        bytes.try_into().expect("the fields add up")
+        let mut header = [0; CLIP_HEADER_BYTES];
+        header.copy_from_slice(&bytes);
+        header
     }
 
     /// Reads a header and checks all of it.

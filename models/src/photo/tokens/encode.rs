@@ -67,13 +67,12 @@ impl TokensCodec {
         progress: &mut dyn FnMut(usize),
     ) -> Result<(W, TokensEncodeReport), PhotoError> {
         let size = rows.size();
-        let codec = self.codecs.get_mut(&self.main).expect("it is there");
+        let (session, codec) = self.main();
         let mut encoder = Encoder::new(codec, writer, size.width, size.height, keep)?;
         let (grid, bits) = (encoder.header().grid(), encoder.header().bits);
         let mut read = |row: &mut [u16]| Ok(rows.read_row(row)?);
         let mut write = |tokens: &[u64]| Ok(encoder.write(tokens)?);
-        self.session
-            .encode_rows::<PhotoError>(size, &mut read, &mut write, progress)?;
+        session.encode_rows::<PhotoError>(size, &mut read, &mut write, progress)?;
         let (writer, stream) = encoder.finish()?;
         let report = TokensEncodeReport {
             size,

@@ -102,7 +102,17 @@ impl TokensCodec {
             true => its,
             false => self.main,
         };
-        let codec = self.codecs.get_mut(&known);
+        self.codec_with(known)
+    }
+
+    /// The codec that pictures are coded with.
+    fn main(&mut self) -> (&mut TokenizerSession, &mut Codec) {
+        self.codec_with(self.main)
+    }
+
+    /// That with a prior that is there.
+    fn codec_with(&mut self, prior: Option<u64>) -> (&mut TokenizerSession, &mut Codec) {
+        let codec = self.codecs.get_mut(&prior);
         (
             &mut self.session,
             codec.expect("one of those that are there"),

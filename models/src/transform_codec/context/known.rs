@@ -34,6 +34,9 @@ pub struct Side<'g> {
 
 impl<'g> Known<'g> {
     /// Of all patches of a grid of levels `[B, R, C, K]`; `log_step` is `[B]`.
+    ///
+    /// # Panics
+    /// If the levels do not have four axes, or `log_step` is not `[B]`.
     #[track_caller]
     pub fn of_grid(levels: Tensor<'g>, log_step: Tensor<'g>, side: Option<Side<'g>>) -> Known<'g> {
         let shape = levels.shape();

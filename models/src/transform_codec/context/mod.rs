@@ -104,6 +104,10 @@ impl ContextModel {
     }
 
     /// What can be evaluated before a patch's own levels are known.
+    ///
+    /// # Panics
+    /// If what is known is not of this context model's shapes, or the scope has other parameters of
+    /// these names.
     #[track_caller]
     pub fn prepared<'g>(&self, scope: &Scope<'g>, known: &Known<'g>) -> Prepared<'g> {
         Prepared {

@@ -54,7 +54,9 @@ impl LevelsHeader {
         bytes.extend(LEVELS_NUMERICS_VERSION.to_le_bytes());
         bytes.extend(self.fields());
         bytes.extend(crc32c(&bytes).to_le_bytes());
-        bytes.try_into().expect("the fields add up")
+        let mut header = [0; LEVELS_HEADER_BYTES];
+        header.copy_from_slice(&bytes);
+        header
     }
 
     /// Width, height, step and codec, as they are in a stream.
