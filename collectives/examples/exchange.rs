@@ -1,16 +1,33 @@
-//! What the fixed order costs beside the engine's own all-reduce:
+//! What the fixed order costs beside the engine's own all-reduce, over MPI or, with torchrun's variables, TCP:
 //!
 //!     cargo build --release -p bsq-collectives --features mpi --example exchange
 //!     mpirun -n 4 target/release/examples/exchange
 
-use bsq_collectives::{Mpi, Order, Ranks, mean};
-use std::time::Instant;
+use bsq_collectives::{Meeting, Order, Ranks, Tcp, mean};
+use std::env::var;
+use std::time::{Duration, Instant};
 
 /// The best of so many.
 const REPEATS: usize = 20;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let ranks = Ranks::new(Mpi::start()?);
+type Failure = Box<dyn std::error::Error>;
+
+fn join() -> Result<Ranks, Failure> {
+    #[cfg(feature = "mpi")]
+    if var("MASTER_PORT").is_err() {
+        return Ok(Ranks::new(bsq_collectives::Mpi::start()?));
+    }
+    Ok(Ranks::new(Tcp::join(&Meeting {
+        rank: var("RANK")?.parse()?,
+        size: var("WORLD_SIZE")?.parse()?,
+        host: var("MASTER_ADDR")?,
+        port: var("MASTER_PORT")?.parse()?,
+        patience: Duration::from_secs(60),
+    })?))
+}
+
+fn main() -> Result<(), Failure> {
+    let ranks = join()?;
     for length in [1 << 10, 1 << 16, 1 << 20, 1 << 24] {
         let mut best = [f64::INFINITY; 2];
         for _ in 0..REPEATS {

@@ -27,6 +27,11 @@ pub fn check(ranks: &dyn Communicator) {
     );
     ranks.all_gather_bytes(&[], &mut []).unwrap();
 
+    let mut nothing = [0_f32; 0];
+    ranks.all_gather(&[], &mut nothing).unwrap();
+    ranks.all_to_all(&[], &mut nothing).unwrap();
+    ranks.all_reduce(&mut nothing).unwrap();
+
     let words = ranks.gather_words(own as u64 | 1 << 60).unwrap();
     assert_eq!(
         words,

@@ -9,6 +9,9 @@ pub enum CollectiveError {
     /// Another rank does something else.
     #[error("rank {rank} sends {came} bytes where {wanted} belong: it is at another step")]
     OutOfStep { rank: usize, wanted: u64, came: u64 },
+    /// An engine's call failed.
+    #[error("{0}")]
+    Failed(String),
     /// The ranks have not come together.
     #[error("the ranks cannot be joined: {0}")]
     NotStarted(String),

@@ -9,6 +9,7 @@
 //! | [`Ranks`] | a handle of one; [`Ranks::default`] is a rank alone |
 //! | [`threads`] | ranks that are threads of one process |
 //! | [`Tcp`] | ranks that are processes, joined by TCP |
+//! | `Nccl` | ranks with a GPU each, with the feature `nccl` |
 //! | `Mpi` | ranks that are processes of an MPI, with the feature `mpi` |
 //! | [`PairwiseSum`], [`mean`] | sums in an order that no number of ranks changes |
 //!
@@ -18,11 +19,13 @@
 //! them itself, and the shares are gathered: as many bytes go over the network as in a ring,
 //! `2 (ranks - 1) / ranks` times the buffer from each rank.
 
-#[cfg(test)]
-mod conformance;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod error;
 #[cfg(feature = "mpi")]
 mod mpi_world;
+#[cfg(feature = "nccl")]
+mod nccl;
 mod ranks;
 mod single;
 mod sum;
@@ -32,6 +35,8 @@ mod threads;
 pub use error::CollectiveError;
 #[cfg(feature = "mpi")]
 pub use mpi_world::Mpi;
+#[cfg(feature = "nccl")]
+pub use nccl::Nccl;
 pub use ranks::Ranks;
 pub use single::Single;
 pub use sum::{Order, PairwiseSum, mean};

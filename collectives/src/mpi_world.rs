@@ -41,6 +41,17 @@ impl Mpi {
         })
     }
 
+    /// Open MPI refuses buffers of nothing, of which all have the same address.
+    fn unless_empty<T>(
+        &self,
+        received: &mut [T],
+        call: impl FnOnce(&SimpleCommunicator, &mut [T]),
+    ) {
+        if !received.is_empty() {
+            self.in_turn(|world| call(world, received));
+        }
+    }
+
     fn in_turn<T>(&self, call: impl FnOnce(&SimpleCommunicator) -> T) -> T {
         let universe = self.universe.lock().unwrap_or_else(PoisonError::into_inner);
         call(&universe.world())
@@ -62,17 +73,19 @@ impl Communicator for Mpi {
     }
 
     fn all_to_all(&self, send: &[f32], receive: &mut [f32]) -> Result<(), CollectiveError> {
-        self.in_turn(|world| world.all_to_all_into(send, receive));
+        self.unless_empty(receive, |world, receive| {
+            world.all_to_all_into(send, receive)
+        });
         Ok(())
     }
 
     fn all_gather(&self, own: &[f32], all: &mut [f32]) -> Result<(), CollectiveError> {
-        self.in_turn(|world| world.all_gather_into(own, all));
+        self.unless_empty(all, |world, all| world.all_gather_into(own, all));
         Ok(())
     }
 
     fn all_gather_bytes(&self, own: &[u8], all: &mut [u8]) -> Result<(), CollectiveError> {
-        self.in_turn(|world| world.all_gather_into(own, all));
+        self.unless_empty(all, |world, all| world.all_gather_into(own, all));
         Ok(())
     }
 
@@ -86,7 +99,9 @@ impl Communicator for Mpi {
 
     fn all_reduce(&self, values: &mut [f32]) -> Result<(), CollectiveError> {
         let own = values.to_vec();
-        self.in_turn(|world| world.all_reduce_into(&own[..], values, SystemOperation::sum()));
+        self.unless_empty(values, |world, values| {
+            world.all_reduce_into(&own[..], values, SystemOperation::sum());
+        });
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::{TrainError, TrainingCheckpoint};
 use crate::config::{Config, TrainConfig};
 use bsq_collectives::{Order, Ranks};
-use bsq_nn::train::{LoopSettings, TrainingFolder};
+use bsq_nn::train::{BUCKET_BYTES, LoopSettings, TrainingFolder};
 use bsq_runtime::{CompileOptions, Device};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,6 +51,11 @@ pub struct TrainOptions {
     /// Whether each of several ranks keeps a share of the optimizer's state instead of all of it; bits and
     /// checkpoints are the same.
     pub shard_optimizer: bool,
+    /// Bytes of gradients that ranks exchange together, if not as many as usual; 0 exchanges all at once. Bits
+    /// are the same.
+    pub bucket_bytes: Option<usize>,
+    /// Where a Chrome trace of the first steps of all ranks is written.
+    pub timeline: Option<PathBuf>,
 }
 
 impl<C> TrainRun<C> {
@@ -83,6 +88,8 @@ impl<C> TrainRun<C> {
             ranks: options.ranks.clone(),
             order: options.order,
             shard_optimizer: options.shard_optimizer,
+            bucket_bytes: options.bucket_bytes.unwrap_or(BUCKET_BYTES),
+            timeline: options.timeline.clone(),
             compile: CompileOptions {
                 exact: train.exact,
                 threads: self.threads,

@@ -8,7 +8,7 @@
 use super::code::CudaCode;
 use super::driver::{Event, Graph, Launch, Memory, Pinned, Stream};
 use super::error::CudaError;
-use crate::program::{BoundProgram, LaunchTime, Outputs, ProgramError, Span};
+use crate::program::{BoundProgram, LaunchTime, ProgramError, Span};
 use crate::tensor_data::HostTensor;
 use bsq_codegen::program::{BufferId, BufferKind, Program};
 use std::cell::OnceCell;
@@ -247,7 +247,8 @@ impl BoundProgram for CudaBound {
         inputs: &[(usize, &HostTensor)],
         stale: bool,
         profile: Option<&mut Vec<LaunchTime>>,
-    ) -> Result<Outputs, ProgramError> {
+        ready: &mut dyn FnMut(usize, HostTensor),
+    ) -> Result<(), ProgramError> {
         for &(buffer, value) in inputs {
             let bytes = value.bytes();
             self.inputs[self.places[buffer]..][..bytes.len()].copy_from_slice(bytes);
@@ -280,14 +281,16 @@ impl BoundProgram for CudaBound {
                 });
             }
         }
-        let mut outputs = Outputs::new();
-        for (range, (name, id)) in self.output_ranges.iter().zip(&self.program.outputs) {
+        let outputs = self.output_ranges.iter().zip(&self.program.outputs);
+        for (output, (range, (_, id))) in outputs.enumerate() {
             let ty = &self.program.buffer(*id).ty;
             let bytes = &self.outputs[range.clone()];
-            let tensor = HostTensor::from_bytes(ty.dtype, ty.shape.to_vec(), bytes)?;
-            outputs.insert(name.clone(), tensor);
+            ready(
+                output,
+                HostTensor::from_bytes(ty.dtype, ty.shape.to_vec(), bytes)?,
+            );
         }
-        Ok(outputs)
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a session asks of a device: a program bound to parameters.
 
-use super::{LaunchTime, Outputs, ProgramError};
+use super::{LaunchTime, ProgramError};
 use crate::tensor_data::HostTensor;
 
 /// A program with its parameters and memory on a device. Buffers are given by their position in
@@ -12,11 +12,13 @@ pub(crate) trait BoundProgram: Send {
     fn parameter(&self, buffer: usize) -> Result<&HostTensor, ProgramError>;
 
     /// Runs once with all inputs; invariant launches too if parameters have changed since they last ran. With a
-    /// profile, each launch is measured and added to it.
+    /// profile, each launch is measured and added to it. Each output is given to `ready`, by its position in
+    /// the program, once: as soon as it is there, or at the end.
     fn run(
         &mut self,
         inputs: &[(usize, &HostTensor)],
         stale: bool,
         profile: Option<&mut Vec<LaunchTime>>,
-    ) -> Result<Outputs, ProgramError>;
+        ready: &mut dyn FnMut(usize, HostTensor),
+    ) -> Result<(), ProgramError>;
 }

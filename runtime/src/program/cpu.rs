@@ -2,7 +2,7 @@
 
 use super::addresses::Addresses;
 use super::timeline::Timeline;
-use super::{BoundProgram, LaunchTime, Outputs, ProgramError};
+use super::{BoundProgram, LaunchTime, ProgramError};
 use crate::buffer::AlignedBuffer;
 use crate::tensor_data::{HostTensor, TensorError};
 use crate::threads::WorkerPool;
@@ -20,6 +20,8 @@ pub(super) struct CpuBound {
     owned: Vec<Option<HostTensor>>,
     /// Parameters that runs write to.
     updated: Vec<usize>,
+    /// Outputs by the launch that is the last to write to them; by none where no launch of every run is.
+    finished: BTreeMap<Option<usize>, Vec<usize>>,
     /// Memory of temporaries, which launches know by address too.
     _arena: AlignedBuffer,
     /// Scratch of each thread, one after the other.
@@ -63,6 +65,7 @@ impl CpuBound {
         let addresses = Addresses::new(&program, located.collect());
         Ok(CpuBound {
             updated: updated(&program),
+            finished: finished(&program),
             program,
             code,
             pool,
@@ -84,6 +87,15 @@ impl CpuBound {
             }
         }
         Ok(())
+    }
+
+    /// An output that no launch writes to any more.
+    fn output(&self, output: usize) -> Result<HostTensor, ProgramError> {
+        let (_, id) = &self.program.outputs[output];
+        let (ty, at) = (&self.program.buffer(*id).ty, self.addresses.buffer(*id));
+        // SAFETY: the buffer has the bytes of its type, and nothing writes to it now.
+        let bytes = unsafe { std::slice::from_raw_parts(at, ty.bytes()) };
+        Ok(HostTensor::from_bytes(ty.dtype, ty.shape.to_vec(), bytes)?)
     }
 
     /// Runs one launch. Every input is bound.
@@ -120,7 +132,8 @@ impl BoundProgram for CpuBound {
         inputs: &[(usize, &HostTensor)],
         stale: bool,
         profile: Option<&mut Vec<LaunchTime>>,
-    ) -> Result<Outputs, ProgramError> {
+        ready: &mut dyn FnMut(usize, HostTensor),
+    ) -> Result<(), ProgramError> {
         // Every input is bound to a tensor that lives until this returns.
         for &(buffer, value) in inputs {
             self.addresses.place(buffer, value.address());
@@ -141,6 +154,9 @@ impl BoundProgram for CpuBound {
                     timeline.end(index, launch);
                 }
             }
+            for &output in self.finished.get(&Some(index)).into_iter().flatten() {
+                ready(output, self.output(output)?);
+            }
         }
         if let (Some(profile), Some(timeline)) = (profile, timeline) {
             profile.extend(timeline.into_launches());
@@ -151,16 +167,31 @@ impl BoundProgram for CpuBound {
             // SAFETY: both buffers have `bytes` bytes and differ; this value may write to `to`.
             unsafe { std::ptr::copy_nonoverlapping(from, to, bytes) };
         }
-        let mut outputs = Outputs::new();
-        for (name, id) in &self.program.outputs {
-            let (ty, at) = (&self.program.buffer(*id).ty, self.addresses.buffer(*id));
-            // SAFETY: the buffer has the bytes of its type, and nothing writes to it now.
-            let bytes = unsafe { std::slice::from_raw_parts(at, ty.bytes()) };
-            let tensor = HostTensor::from_bytes(ty.dtype, ty.shape.to_vec(), bytes)?;
-            outputs.insert(name.clone(), tensor);
+        for &output in self.finished.get(&None).into_iter().flatten() {
+            ready(output, self.output(output)?);
         }
-        Ok(outputs)
+        Ok(())
     }
+}
+
+/// Outputs by the last launch that writes to their buffers. What parameters, inputs and constants hold, and
+/// what is kept between runs, is there at the end.
+fn finished(program: &Program) -> BTreeMap<Option<usize>, Vec<usize>> {
+    let mut last_writers = BTreeMap::new();
+    for (index, launch) in program.launches.iter().enumerate() {
+        let arrays = &program.kernels[launch.kernel].buffers;
+        let arguments = launch.arguments.iter().zip(arrays);
+        for (id, _) in arguments.filter(|(_, array)| array.written) {
+            last_writers.insert(*id, index);
+        }
+    }
+    let mut finished: BTreeMap<Option<usize>, Vec<usize>> = BTreeMap::new();
+    for (output, (_, id)) in program.outputs.iter().enumerate() {
+        let is_temporary = matches!(program.buffer(*id).kind, BufferKind::Temporary { .. });
+        let writer = last_writers.get(id).copied().filter(|_| is_temporary);
+        finished.entry(writer).or_default().push(output);
+    }
+    finished
 }
 
 /// Parameters that a program's launches or copies write to.
@@ -175,4 +206,46 @@ fn updated(program: &Program) -> Vec<usize> {
     let is_parameter =
         |&index: &usize| matches!(program.buffers[index].kind, BufferKind::Parameter(_));
     written.into_iter().filter(is_parameter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{CompileOptions, HostTensor, Outputs, compile};
+    use bsq_ir::{DType, Graph};
+
+    #[test]
+    fn outputs_are_given_as_they_are_computed_and_all_of_them() {
+        let g = Graph::new();
+        let x = g.input("x", DType::F32, [8, 64]);
+        let w = g.parameter("w", DType::F32, [64, 64]);
+        let first = x.matmul(w);
+        let last = first.exp().matmul(w);
+        let outputs = [("last", last), ("first", first), ("x", x), ("w", w)];
+        let outputs = outputs.map(|(name, tensor)| (name, tensor.id()));
+        let function = g.function(outputs, [(w.id(), (w * 0.5).id())]);
+        let executable = compile(&function, &CompileOptions::default()).unwrap();
+        let value = |shape: [usize; 2], scale: f32| {
+            let values: Vec<f32> = (0..shape[0] * shape[1])
+                .map(|i| (i % 7) as f32 * scale)
+                .collect();
+            HostTensor::from_slice(shape, &values).unwrap()
+        };
+        let bind = || {
+            executable
+                .bind([("w".to_string(), value([64, 64], 0.01))].into())
+                .unwrap()
+        };
+        let (mut whole, mut each, x) = (bind(), bind(), value([8, 64], 0.1));
+        for _ in 0..2 {
+            let (mut names, mut found) = (Vec::new(), Outputs::new());
+            each.run_each(&[("x", &x)], |name, tensor| {
+                names.push(name.to_string());
+                found.insert(name.to_string(), tensor);
+            })
+            .unwrap();
+            assert_eq!(found, whole.run(&[("x", &x)]).unwrap());
+            assert_eq!(names[..2], ["first", "last"]);
+            assert_eq!(names.len(), 4);
+        }
+    }
 }

@@ -117,7 +117,21 @@ impl Session {
 
     /// Runs once. All inputs must be given, each by its name.
     pub fn run(&mut self, inputs: &[(&str, &HostTensor)]) -> Result<Outputs, ProgramError> {
-        self.run_with(inputs, None)
+        self.collect(inputs, None)
+    }
+
+    /// Runs once and gives each output to `ready` by its name as soon as it is there, while the rest still
+    /// runs: of a program on a CPU in the order in which they are computed, which is the same in every run;
+    /// of one on a GPU at the end.
+    pub fn run_each(
+        &mut self,
+        inputs: &[(&str, &HostTensor)],
+        mut ready: impl FnMut(&str, HostTensor),
+    ) -> Result<(), ProgramError> {
+        let program = self.program.clone();
+        self.run_with(inputs, None, &mut |output, tensor| {
+            ready(&program.outputs[output].0, tensor);
+        })
     }
 
     /// Runs once and measures each launch, and on a CPU in it each thread.
@@ -126,15 +140,28 @@ impl Session {
         inputs: &[(&str, &HostTensor)],
     ) -> Result<(Outputs, Vec<LaunchTime>), ProgramError> {
         let mut launches = Vec::new();
-        let outputs = self.run_with(inputs, Some(&mut launches))?;
+        let outputs = self.collect(inputs, Some(&mut launches))?;
         Ok((outputs, launches))
+    }
+
+    fn collect(
+        &mut self,
+        inputs: &[(&str, &HostTensor)],
+        profile: Option<&mut Vec<LaunchTime>>,
+    ) -> Result<Outputs, ProgramError> {
+        let (program, mut outputs) = (self.program.clone(), Outputs::new());
+        self.run_with(inputs, profile, &mut |output, tensor| {
+            outputs.insert(program.outputs[output].0.clone(), tensor);
+        })?;
+        Ok(outputs)
     }
 
     fn run_with(
         &mut self,
         inputs: &[(&str, &HostTensor)],
         profile: Option<&mut Vec<LaunchTime>>,
-    ) -> Result<Outputs, ProgramError> {
+        ready: &mut dyn FnMut(usize, HostTensor),
+    ) -> Result<(), ProgramError> {
         let mut given = Vec::with_capacity(inputs.len());
         for &(name, value) in inputs {
             let Some(&index) = self.names.inputs.get(name) else {
@@ -156,9 +183,9 @@ impl Session {
             let parameters = self.parameters()?.into_iter().collect();
             check_values(function, &inputs.iter().copied().collect(), &parameters)?;
         }
-        let outputs = self.bound.run(&given, self.stale, profile)?;
+        self.bound.run(&given, self.stale, profile, ready)?;
         self.stale = false;
-        Ok(outputs)
+        Ok(())
     }
 }
 

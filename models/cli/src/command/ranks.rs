@@ -4,6 +4,7 @@ use super::error::CliError;
 use super::output::Output;
 use super::{Verdict, interrupt, progress};
 use bsq_collectives::{Meeting, Ranks, Tcp};
+use bsq_runtime::Device;
 use std::time::Duration;
 
 /// What tells a process how many of it there are, and which one it is: of Open MPI, of MPICH and Intel
@@ -50,8 +51,13 @@ fn announced() -> Option<Announced> {
             rank: number(names[1]),
         })
     };
-    let mut found = VARIABLES.iter().filter_map(found);
-    found.find(|announced| announced.size > 1)
+    let found = VARIABLES.iter().filter_map(found);
+    let mut found = found.filter(|announced| announced.size > 1);
+    // torchrun may itself be one of several, started by one of the others.
+    match std::env::var_os("TORCHELASTIC_RUN_ID") {
+        Some(_) => found.next_back(),
+        None => found.next(),
+    }
 }
 
 /// Does a command's work on all its ranks: on a rank alone unless it was started as one of several. A rank
@@ -131,6 +137,32 @@ fn of_mpi(Announced { names, size, .. }: &Announced) -> Result<Ranks, CliError> 
             ranks.size()
         ))),
     }
+}
+
+/// The same ranks, with NCCL between their GPUs where this build has it and programs run on GPUs.
+#[cfg(feature = "nccl")]
+pub fn on_device(ranks: &Ranks, device: Device, output: &Output) -> Ranks {
+    let Device::Cuda { ordinal } = device else {
+        return ranks.clone();
+    };
+    if !ranks.are_several() {
+        return ranks.clone();
+    }
+    // All ranks join, or none.
+    match bsq_collectives::Nccl::join(ranks.clone(), ordinal) {
+        Ok(joined) => Ranks::new(joined),
+        Err(error) => {
+            output.note(format_args!(
+                "without NCCL, gradients go by way of the host: {error}"
+            ));
+            ranks.clone()
+        }
+    }
+}
+
+#[cfg(not(feature = "nccl"))]
+pub fn on_device(ranks: &Ranks, _device: Device, _output: &Output) -> Ranks {
+    ranks.clone()
 }
 
 /// What whoever has started the ranks tells them.

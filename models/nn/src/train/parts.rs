@@ -7,10 +7,12 @@
 
 use super::TrainError;
 use super::averaged::Averaged;
+use super::exchange::averages;
 use super::sharded::{Sharded, Spread};
 use super::task::{Program, Turn};
+use super::timeline::{Lane, Timeline};
 use crate::optimizer::{Halves, MEAN_PREFIX};
-use bsq_collectives::{Order, PairwiseSum, Ranks, mean};
+use bsq_collectives::{Order, Ranks};
 use bsq_ir::{Function, Op};
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::program::CompileReport;
@@ -29,6 +31,8 @@ pub(super) struct Parts {
     together: Option<Together>,
     /// Tensors that one rank each has.
     sharded: Sharded,
+    /// What happens when, while that is recorded.
+    pub timeline: Option<Timeline>,
 }
 
 /// Ranks that share the micro-batches of a step.
@@ -39,6 +43,8 @@ pub(super) struct Together {
     pub order: Order,
     /// Whether each rank keeps a share of the optimizer's state.
     pub shards_state: bool,
+    /// Elements of a bucket, which is exchanged when it is full.
+    pub bucket: usize,
 }
 
 /// Which members a part is.
@@ -107,7 +113,7 @@ impl Parts {
                     Runs::Halves {
                         micro_batch,
                         update,
-                        averaged: Averaged::of(halves, &program.scalars),
+                        averaged: Averaged::of(halves, &program.scalars, together.bucket),
                         spread,
                     }
                 }
@@ -129,6 +135,7 @@ impl Parts {
             fixed: program.fixed.keys().cloned().collect(),
             together,
             sharded,
+            timeline: None,
         };
         Ok((parts, report.expect("a step has a program")))
     }
@@ -155,21 +162,33 @@ impl Parts {
                 averaged,
                 spread,
             } => {
-                let mut sum = PairwiseSum::default();
-                for (inputs, own) in batches.iter().zip(&mut of_batch) {
-                    let mut found = self.run_member(*micro_batch, inputs, own)?;
-                    sum.push(averaged.pack(&found)?);
-                    found.retain(|name, _| !averaged.has(name));
-                    own.extend(found);
-                }
-                let together = self.together.as_ref().expect("halves are of several");
-                let (ranks, count) = (&together.ranks, together.micro_batches);
-                let mean = mean(&**ranks, sum.finish(), count, together.order)?;
-                let mut means = averaged.unpack(&mean)?;
-                self.run_member(*update, &batches[0], &means)?;
-                if let Some(spread) = spread {
-                    self.spread(spread, *update, *micro_batch)?;
-                }
+                let together = self.together.take().expect("halves are of several");
+                let timeline = self.timeline.take();
+                let at = timeline.as_ref();
+                let found = averages(averaged, &together, at, |sums| {
+                    let last = batches.len() - 1;
+                    for (number, (inputs, own)) in batches.iter().zip(&mut of_batch).enumerate() {
+                        let made = sums.take(number == last, |ready| {
+                            let name = || format!("micro-batch {number}");
+                            let run = || self.run_each(*micro_batch, inputs, own, ready);
+                            Timeline::measure(at, Lane::Compute, name, run)
+                        })?;
+                        own.extend(made);
+                    }
+                    Ok(())
+                });
+                self.together = Some(together);
+                let means = found.and_then(|means| {
+                    let run = || self.run_member(*update, &batches[0], &means);
+                    Timeline::measure(at, Lane::Compute, || "update".to_string(), run)?;
+                    if let Some(spread) = spread {
+                        let run = || self.spread(spread, *update, *micro_batch);
+                        Timeline::measure(at, Lane::Exchange, || "parameters".to_string(), run)?;
+                    }
+                    Ok(means)
+                });
+                self.timeline = timeline;
+                let mut means = means?;
                 means.retain(|name, _| !name.starts_with(MEAN_PREFIX));
                 outputs.extend(means);
                 Ok(())
@@ -188,14 +207,28 @@ impl Parts {
         inputs: &[(&str, &HostTensor)],
         made: &Outputs,
     ) -> Result<Outputs, TrainError> {
+        let mut found = Outputs::new();
+        self.run_each(own, inputs, made, &mut |name, tensor| {
+            found.insert(name.to_string(), tensor);
+        })?;
+        Ok(found)
+    }
+
+    /// The same, and gives each output away as soon as it is there.
+    fn run_each(
+        &mut self,
+        own: usize,
+        inputs: &[(&str, &HostTensor)],
+        made: &Outputs,
+        ready: &mut dyn FnMut(&str, HostTensor),
+    ) -> Result<(), TrainError> {
         self.refresh(own)?;
         let member = &mut self.members[own];
         let made = made.iter().map(|(name, tensor)| (name.as_str(), tensor));
         let wanted = |(name, _): &(&str, &HostTensor)| member.inputs.iter().any(|own| own == name);
         let given = inputs.iter().copied().chain(made);
         let given: Vec<_> = given.filter(wanted).collect();
-        let found = member.session.run(&given)?;
-        let found = found.into_iter().collect();
+        member.session.run_each(&given, ready)?;
         for name in self.members[own].updated.clone() {
             for (other, member) in self.members.iter_mut().enumerate() {
                 if other != own && member.parameters.contains(&name) {
@@ -204,7 +237,7 @@ impl Parts {
             }
             self.newest.insert(name, own);
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Has what each rank has updated brought to the micro-batches' program on all, which has it newest.

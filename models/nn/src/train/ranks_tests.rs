@@ -257,6 +257,47 @@ fn one_rank_that_is_told_to_stop_stops_all_at_the_same_step() {
     assert!(outcomes.iter().all(|end| end.interrupted && end.step == 3));
 }
 
+/// Buckets of one tensor each, of a few, and of all: they go on their way in one order, whatever they hold.
+#[test]
+fn buckets_change_no_bit_and_are_seen_on_a_timeline() {
+    let straight = trained(1, 4);
+    for (size, bytes) in [(1, 1), (2, 1), (2, 64), (4, 0), (2, 1 << 20)] {
+        let folder = tempfile::tempdir().unwrap();
+        let trace = folder.path().join("trace.json");
+        together(size, |ranks| {
+            let training = training(folder.path(), 4, ranks).bucket_bytes(bytes);
+            let training = training.timeline(trace.clone());
+            training.run(batches(), &mut Silent).unwrap()
+        });
+        let found = fs::read(folder.path().join(FILE_NAME)).unwrap();
+        assert!(straight == found, "{size} ranks, {bytes} bytes");
+        let trace: serde_json::Value = serde_json::from_slice(&fs::read(trace).unwrap()).unwrap();
+        let count = |rank: usize, name: &str| {
+            let events = trace["traceEvents"].as_array().unwrap().iter();
+            let of = |event: &&serde_json::Value| {
+                event["pid"] == rank && event["name"].as_str().unwrap().starts_with(name)
+            };
+            events.filter(of).count()
+        };
+        // Four weights and biases, what is remembered, the guess, and the loss; seven steps, of which the
+        // last only judges.
+        let buckets = match bytes {
+            1 => 7,
+            64 => 3,
+            _ => 1,
+        };
+        for rank in 0..size {
+            assert_eq!(
+                count(rank, "bucket"),
+                7 * buckets,
+                "{size} ranks, {bytes} bytes"
+            );
+            assert_eq!(count(rank, "micro-batch"), 7 * 4 / size);
+            assert_eq!(count(rank, "update"), 7);
+        }
+    }
+}
+
 /// Each rank has a share of the optimizer's state; nothing else changes, and a checkpoint has all of it.
 #[test]
 fn a_training_with_shared_state_has_the_bits_of_one_without() {

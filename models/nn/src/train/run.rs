@@ -9,6 +9,7 @@ use super::rising::Rising;
 use super::share::{Share, ShareOf};
 use super::steps::{Interval, Steps};
 use super::task::{Program, Task};
+use super::timeline::Timeline;
 use super::together::{agree, start_of_first};
 use super::unused::unused_note;
 use super::{Progress, TrainError};
@@ -25,6 +26,9 @@ use std::time::Instant;
 
 /// Batches that wait for the optimizer.
 const READ_AHEAD: usize = 3;
+
+/// Gradients that are exchanged together.
+pub const BUCKET_BYTES: usize = 4 << 20;
 
 /// Where a training is, how long it takes, and what it does beside its steps.
 #[derive(Clone, Debug)]
@@ -54,6 +58,11 @@ pub struct LoopSettings {
     /// Whether each rank keeps a share of the optimizer's state and of averages instead of all of it: the
     /// bits and the checkpoint are the same.
     pub shard_optimizer: bool,
+    /// Bytes of gradients that are exchanged together, as soon as they are there and while the rest of the
+    /// backward pass still runs; 0 exchanges all at its end. The bits are the same.
+    pub bucket_bytes: usize,
+    /// Where a Chrome trace of the first steps of all ranks is written.
+    pub timeline: Option<PathBuf>,
     /// Steps between comparisons of the parameters of all ranks; 0 is before checkpoints only.
     pub compare_every: u64,
     /// How the program is compiled and where it runs. The bits of a training do not depend on
@@ -80,6 +89,8 @@ impl LoopSettings {
             ranks: Ranks::default(),
             order: Order::Fixed,
             shard_optimizer: false,
+            bucket_bytes: BUCKET_BYTES,
+            timeline: None,
             compare_every: 100,
             compile: CompileOptions {
                 exact: false,
@@ -156,10 +167,15 @@ pub fn train<T: Task>(
         micro_batches: share.micro_batches,
         order: settings.order,
         shards_state: settings.shard_optimizer && ranks.are_several(),
+        bucket: match settings.bucket_bytes.div_ceil(4) {
+            0 => usize::MAX,
+            elements => elements,
+        },
     });
-    let (parts, report) = Parts::new(&program, &state, together, &settings.compile)?;
+    let (mut parts, report) = Parts::new(&program, &state, together, &settings.compile)?;
     // Programs have their own.
     drop(state);
+    parts.timeline = settings.timeline.as_ref().map(|_| Timeline::begin());
     let done = position.done;
     let last = settings.steps.max(done);
     progress.begin(done, last, &report.to_string());

@@ -6,6 +6,7 @@ use super::parts::Parts;
 use super::rising::Rising;
 use super::run::LoopSettings;
 use super::task::{Evaluated, Task};
+use super::timeline;
 use super::together::{agree, checksum};
 use super::{Progress, TrainError, TrainingCheckpoint};
 use crate::BoxError;
@@ -127,6 +128,9 @@ impl<T: Task> Steps<'_, T> {
                 break;
             }
             self.finish_step(&outputs, rate, loss, progress)?;
+            if self.position.done == self.began + timeline::STEPS {
+                self.write_timeline()?;
+            }
             let is_stopped = self.settings.stop.load(Ordering::Relaxed) || self.is_satisfied;
             if !self.ranks_that(is_stopped)?.is_empty() {
                 last = self.position.done;
@@ -149,7 +153,16 @@ impl<T: Task> Steps<'_, T> {
                 self.evaluate(progress)?;
             }
         }
+        self.write_timeline()?;
         self.write_page()
+    }
+
+    /// Writes what was recorded of the first steps, once.
+    fn write_timeline(&mut self) -> Result<(), TrainError> {
+        match (self.parts.timeline.take(), &self.settings.timeline) {
+            (Some(timeline), Some(path)) => timeline.write(&self.settings.ranks, path),
+            _ => Ok(()),
+        }
     }
 
     /// Runs the program of a step. Its loss is that of the parameters before the update.

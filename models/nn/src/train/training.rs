@@ -13,7 +13,7 @@ use bsq_runtime::CompileOptions;
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::tensor_data::TensorError;
 use std::marker::PhantomData;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -156,6 +156,20 @@ impl<'a> Training<'a> {
     #[must_use]
     pub fn shard_optimizer(mut self, shards: bool) -> Self {
         self.settings.shard_optimizer = shards;
+        self
+    }
+
+    /// Bytes of gradients that ranks exchange together: see [`LoopSettings::bucket_bytes`].
+    #[must_use]
+    pub fn bucket_bytes(mut self, bytes: usize) -> Self {
+        self.settings.bucket_bytes = bytes;
+        self
+    }
+
+    /// Writes a Chrome trace of the first steps of all ranks.
+    #[must_use]
+    pub fn timeline(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.timeline = Some(path.into());
         self
     }
 

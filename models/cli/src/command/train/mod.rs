@@ -139,6 +139,13 @@ pub struct Arguments {
     /// Bits and checkpoints are the same
     #[arg(long)]
     shard_optimizer: bool,
+    /// Of several ranks: megabytes of gradients that are exchanged together, while the rest of the
+    /// backward pass still runs; 0 exchanges all at its end [default: 4]
+    #[arg(long, value_name = "MB")]
+    bucket: Option<usize>,
+    /// Write a Chrome trace of the first steps of all ranks, for ui.perfetto.dev
+    #[arg(long, value_name = "FILE.json")]
+    profile: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgument,
 }
@@ -157,8 +164,10 @@ fn run_rank(arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verd
         (true, true) => Box::new(Notes),
         (true, false) => Box::new(Bar::default()),
     };
+    let device = arguments.device.open(output)?;
+    let ranks = &ranks::on_device(ranks, device, output);
     let at = At {
-        device: arguments.device.open(output)?,
+        device,
         output,
         ranks,
     };
@@ -499,6 +508,8 @@ fn task<C>(config: C, data: PathBuf, arguments: &Arguments, at: At) -> (TrainRun
             false => Order::Fixed,
         },
         shard_optimizer: arguments.shard_optimizer,
+        bucket_bytes: arguments.bucket.map(|megabytes| megabytes << 20),
+        timeline: arguments.profile.clone(),
     };
     (run, options)
 }
