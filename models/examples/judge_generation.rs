@@ -1,8 +1,9 @@
 //! How good the pictures of a masked language model are, judged by a classifier that is trained here.
 //!
-//! `cargo run --release --example judge_generation -- DATA OUT [COUNT] [LM TOKENIZER]`, where DATA is a
+//! `cargo run --release --example judge_generation -- DATA OUT [COUNT] [LM TOKENIZER] [ROWS]`, where DATA is a
 //! folder with the IDX files of Fashion-MNIST, training and test set, OUT keeps the classifier between
-//! calls, and COUNT is how many pictures of each class each row of the table is made of (200).
+//! calls, COUNT is how many pictures of each class each row of the table is made of (200), and ROWS how many
+//! settings are tried (all).
 //!
 //! The table: the share of pictures that the classifier takes for what was asked; the distance of
 //! Fréchet between the classifier's features of the pictures and of all test pictures; precision and
@@ -28,6 +29,17 @@ const SIDE: usize = 32;
 const FEATURES: usize = 128;
 const BATCH: usize = 100;
 const EPOCHS: usize = 4;
+/// Steps, temperature and guidance of each row.
+const SETTINGS: [(usize, f64, f64); 8] = [
+    (12, 15.0, 0.5),
+    (12, 4.5, 0.5),
+    (32, 15.0, 0.5),
+    (32, 4.5, 0.5),
+    (12, 1.0, 0.5),
+    (12, 4.5, 0.0),
+    (12, 4.5, 1.0),
+    (12, 4.5, 2.0),
+];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -96,16 +108,8 @@ fn main() -> Result<()> {
         .iter()
         .map(|&class| Start::empty(&file.model, Some(class)));
     let starts: Vec<Start> = starts.collect();
-    for (steps, temperature, guidance) in [
-        (12, 15.0, 0.5),
-        (12, 4.5, 0.5),
-        (12, 1.0, 0.5),
-        (32, 15.0, 0.5),
-        (32, 4.5, 0.5),
-        (12, 4.5, 0.0),
-        (12, 4.5, 1.0),
-        (12, 4.5, 2.0),
-    ] {
+    let rows: usize = argument(5).map_or(Ok(SETTINGS.len()), str::parse)?;
+    for (steps, temperature, guidance) in SETTINGS.into_iter().take(rows) {
         let settings = SampleSettings {
             steps,
             temperature,
