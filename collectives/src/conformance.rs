@@ -3,6 +3,9 @@
 use crate::{Communicator, Order, PairwiseSum, mean};
 
 /// Calls every operation; all ranks call this.
+///
+/// # Panics
+/// If an operation fails or gives something else.
 pub fn check(ranks: &dyn Communicator) {
     let (own, size) = (ranks.rank(), ranks.size());
     let numbers = |from: usize, count: usize| (0..count).map(move |i| (100 * from + i) as f32);
