@@ -30,4 +30,5 @@ for kind in bsq vq fsq; do
   "$judge" "$data" "$out" "$count" "$out/$kind-lm" "$out/$kind" 3
 done
 echo "## bsq, a classifier for each bit"
-"$judge" "$data" "$out" "$count" "$out/bitwise-lm" "$out/bsq" 3
+# A token is drawn at once there: 16 of them allow no 32 steps.
+"$judge" "$data" "$out" "$count" "$out/bitwise-lm" "$out/bsq" 2
