@@ -244,8 +244,10 @@ mod tests {
             })
             .unwrap();
             assert_eq!(found, whole.run(&[("x", &x)]).unwrap());
-            assert_eq!(names[..2], ["first", "last"]);
             assert_eq!(names.len(), 4);
+            // Copies of inputs and parameters may come at any time.
+            names.retain(|name| name.ends_with("st"));
+            assert_eq!(names, ["first", "last"]);
         }
     }
 }

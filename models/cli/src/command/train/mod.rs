@@ -64,8 +64,8 @@ The folder of the training gets the complete configuration, a log (JSON lines, a
 checkpoint.safetensors, which --model reads and --resume goes on from. A training that is killed at any \
 moment and resumed gives the same bits as one that is not; Ctrl-C finishes the step and saves first.
 
-`mpirun -n 4 bsq train ...` trains on four ranks, in a build with MPI (docs/distributed.md): they share \
-train.micro_batches batches a step, one each if nothing is said. The bits do not depend on how many \
+`mpirun -n 4 bsq train ...` trains on four ranks, in a build with MPI, and torchrun or Slurm start them in \
+any build (docs/distributed.md): they share train.micro_batches batches a step, one each if nothing is said. The bits do not depend on how many \
 ranks share them. Rank 0 reads and writes the folder of the training; all of them read the data.
 
 --resume takes a configuration whose rates, schedule, clipping, steps, intervals or loss weights \
