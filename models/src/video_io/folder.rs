@@ -93,7 +93,8 @@ impl ReadFrames for FolderReader {
             false => Err(VideoError::of(
                 &path,
                 format!(
-                    "{}x{} pixels, and the first frame has {}x{}",
+                    "{}x{} pixels, and the first frame has {}x{}: a folder is a clip of frames of one size; \
+                     photos are named one by one (FOLDER/*)",
                     size.width, size.height, first.width, first.height
                 ),
             )),

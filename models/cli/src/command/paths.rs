@@ -2,6 +2,7 @@
 
 use super::error::{CliError, Context};
 use super::output::Output;
+use bsq::data::list_images;
 use std::collections::BTreeMap;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
@@ -46,6 +47,20 @@ pub fn without_results(images: &mut Vec<PathBuf>, output: &Output) {
         }
         !is_result(path)
     });
+}
+
+/// Puts the pictures of folders in their place.
+///
+/// # Errors
+/// If a folder cannot be read, or has none.
+pub fn with_pictures_of_folders(images: &mut Vec<PathBuf>) -> Result<(), CliError> {
+    for path in std::mem::take(images) {
+        match path.is_dir() {
+            true => images.extend(list_images(&path)?),
+            false => images.push(path),
+        }
+    }
+    Ok(())
 }
 
 /// One output path for each of `inputs`, all different and none an input.

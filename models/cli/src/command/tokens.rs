@@ -34,10 +34,11 @@ makes pictures of it again, with the same model.")]
 Examples:
   bsq tokens photo.jpg -o photo.safetensors
   bsq tokens *.jpg -o all.safetensors --model my.safetensors
+  bsq tokens photos -o all.safetensors            all pictures of a folder
   bsq inspect photo.safetensors                   what is in it
   bsq detokenize photo.safetensors -o photo.png   and back")]
 pub struct Arguments {
-    /// PNG, JPEG, WebP, TIFF, GIF or JPEG XL pictures
+    /// PNG, JPEG, WebP, TIFF, GIF or JPEG XL pictures, or folders of them
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// The token file to write
@@ -58,6 +59,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
 }
 
 fn run_rank(mut arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verdict, CliError> {
+    paths::with_pictures_of_folders(&mut arguments.images)?;
     paths::without_results(&mut arguments.images, output);
     paths::check_folder(&arguments.output)?;
     let mut files = Files::new(ranks, output);

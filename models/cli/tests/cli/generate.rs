@@ -317,8 +317,8 @@ fn tokens_of_classes_train_to_the_bits_of_their_pictures() {
             bench.picture(name, 16, 16);
         });
         let file = format!("{class}.safetensors");
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        bench.good(&[&["tokens"], &names[..], &["-o", &file], &tokenizer].concat());
+        let folder = format!("windows/{class}");
+        bench.good(&[&["tokens", &folder, "-o", &file], &tokenizer[..]].concat());
         pictures.push(file);
     }
     let train = |out: &str, data: &[&str]| {

@@ -22,7 +22,8 @@ pub fn codec(arguments: &Arguments, output: &Output) -> Result<ClipCodec, CliErr
     )?;
     codec.ok_or_else(|| {
         CliError::new(format_args!(
-            "{}: a tokenizer, and clips are coded by transform codecs, such as default",
+            "{}: a tokenizer, and clips, which folders are too, are coded by transform codecs, such as default; \
+             the photos of a folder are named one by one (FOLDER/*)",
             arguments.run.model.given().unwrap_or_default()
         ))
     })
