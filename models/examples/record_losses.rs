@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release --example record_losses FOLDER [STEPS]`, for `benches/peers/examples.py`.
 
+// Each has a `main` and what it prints with, which are not called here.
 #[path = "classifier.rs"]
 #[allow(dead_code)]
 pub mod classifier;
