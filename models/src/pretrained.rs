@@ -242,6 +242,20 @@ pub fn open_codec(name: &str) -> Result<TransformCodecFile, WeightsFileError> {
     }
 }
 
+/// The codec for predicted frames of a path: the folder of a training with a section `[clips]`, or a file of
+/// its weights. What a file leaves out is that of `first`, which codes the frames that are not predicted.
+///
+/// # Errors
+/// [`WeightsFileError`], naming the file.
+pub fn open_predicted(
+    path: &Path,
+    first: &TransformCodecFile,
+) -> Result<TransformCodecFile, WeightsFileError> {
+    let path = weights_file(path);
+    let checkpoint = checkpoint::load(&path, Weights::Ema)?;
+    TransformCodecFile::beside(first, (&name_of(&path), &path), checkpoint)
+}
+
 /// The codec for predicted frames that belongs to a picture codec, if one ships.
 ///
 /// # Errors
@@ -253,8 +267,8 @@ pub fn predicted_for(
     for (name, fingerprint, bytes) in SHIPPED_PREDICTED {
         if fingerprint == its {
             let checkpoint = checkpoint::read(Cursor::new(bytes), Path::new(name), Weights::Ema)?;
-            return TransformCodecFile::from_checkpoint(name, Path::new(name), &checkpoint)
-                .map(Some);
+            let its = (name, Path::new(name));
+            return TransformCodecFile::beside(codec, its, checkpoint).map(Some);
         }
     }
     Ok(None)

@@ -1,7 +1,8 @@
 //! One frame to the bytes of its payload, and back.
 
-use super::levels::{Differences, Levels};
+use super::levels::{Differences, Expected, Levels, NOTHING};
 use super::motion::{MotionCoder, MotionField, predict, search};
+use super::stream::steps::{step_byte, step_of_byte};
 use crate::codec::{CodecError, SymbolDecoder};
 use crate::image_io::{ImageSize, Picture};
 use crate::photo::PhotoError;
@@ -13,9 +14,7 @@ use bsq_runtime::{Precision, ProgramError};
 use std::time::Duration;
 
 /// What a bit of motion is worth: so many times the step, in absolute differences of luma.
-const MOTION_BIT: f32 = 0.35;
-/// The step of predicted frames, times: what a group begins with is seen in all its frames.
-const PREDICTED_STEP: f32 = 1.15;
+const MOTION_BIT: f32 = 0.3;
 
 /// Transform codecs ready to code clips: one for the first frames of groups, and one for what predicted
 /// frames lack.
@@ -41,14 +40,30 @@ pub struct FrameReport {
     pub level_bits: f64,
 }
 
+/// A predicted frame with what is expected of it: what a codec for predicted frames is trained on.
+#[derive(Clone, Debug)]
+pub struct PredictedFrame {
+    pub frame: Picture,
+    /// What motion makes of the frame before.
+    pub expected: Picture,
+    /// What the frame before lacked, moved likewise: differences of samples, and 128.
+    pub lacked: Picture,
+    /// The step that it is coded at.
+    pub step: f32,
+}
+
 /// What coding a frame depends on, and leaves for the next.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FrameState {
     /// The frame before, as a decoder has it; none at the beginning of a group.
     before: Option<Picture>,
+    /// What that frame lacked of what was expected, as [`Expected::lacked`]; none where nothing was.
+    lacked: Option<Picture>,
     coder: MotionCoder,
     /// Where an encoder's search begins.
     last: Option<MotionField>,
+    /// Frames before in the group.
+    index: usize,
 }
 
 impl ClipCodec {
@@ -105,7 +120,7 @@ impl ClipCodec {
         self.uses_predicted || fingerprint == self.first_fingerprint
     }
 
-    /// The payload of a frame, which the state then has as the frame before.
+    /// The payload of a frame of a step, which the state then has as the frame before.
     pub(super) fn encode(
         &mut self,
         frame: &Picture,
@@ -114,19 +129,22 @@ impl ClipCodec {
     ) -> Result<(Vec<u8>, FrameReport), PhotoError> {
         let mut coder = LevelEncoder::default();
         let mut report = FrameReport::default();
-        let expected = Expected::search(frame, step, state);
-        if let Some(Expected { motion, .. }) = &expected {
+        let moved = state.search(frame, step);
+        if let Some((motion, _)) = &moved {
             let coded = state.coder.code(&mut coder, frame.size(), motion);
             coded.expect("any field can be coded");
             report.motion_bits = coder.bits;
         }
-        let (levels, step) = self.levels_of(expected.is_some(), step);
-        let lacking = Differences::of(frame, expected.as_ref().map(|its| &its.picture));
-        let (groups, found) = levels.write(&lacking, step, &mut coder).map_err(program)?;
+        let expected = moved.as_ref().map(|(_, expected)| expected);
+        let levels = self.levels_of(state.index);
+        let lacking = Differences::of(frame, expected.map(|expected| &expected.picture));
+        let (groups, found) = levels
+            .write(&lacking, expected, step, &mut coder)
+            .map_err(program)?;
         report.level_bits = coder.bits - report.motion_bits;
         let mut payload = groups;
         payload.extend(coder.coder.finish());
-        state.follow(&found, expected);
+        state.follow(&found, moved);
         Ok((payload, report))
     }
 
@@ -137,79 +155,69 @@ impl ClipCodec {
         (size, step): (ImageSize, f32),
         state: &mut FrameState,
     ) -> Result<Option<Picture>, PhotoError> {
-        let (levels, step) = self.levels_of(state.before.is_some(), step);
+        let levels = self.levels_of(state.index);
         let Some((groups, coded)) = payload.split_at_checked(levels.parts()) else {
             return Ok(None);
         };
         let mut coder = SymbolDecoder::new(coded);
-        let expected = match &state.before {
+        let motion = match state.before {
             None => None,
-            Some(before) => {
+            Some(_) => {
                 let still = MotionField::still(size);
                 let Some(motion) = state.coder.code(&mut coder, size, &still) else {
                     return Ok(None);
                 };
-                let picture = predict(before, &motion);
-                Some(Expected { picture, motion })
+                Some(motion)
             }
         };
+        let moved = motion.and_then(|motion| state.moved(motion));
+        let expected = moved.as_ref().map(|(_, expected)| expected);
         let found = levels
-            .read(groups, size, step, &mut coder)
+            .read(groups, (size, step), expected, &mut coder)
             .map_err(program)?;
         let Some(found) = found.filter(|_| coder.is_exhausted()) else {
             return Ok(None);
         };
-        let picture = state.follow(&found, expected);
+        let picture = state.follow(&found, moved);
         Ok(Some(picture.clone()))
     }
 
-    /// What frames lack that are predicted from those before, as this codec has them at a step:
-    /// differences `[height, width, 3]` of all frames but the first.
+    /// All frames but the first as this codec codes them in a clip of a step, each with what it is expected
+    /// to be.
     ///
     /// # Errors
     /// If a program cannot be compiled or run.
-    pub fn lacking(&mut self, frames: &[Picture], step: f32) -> Result<Vec<Vec<i16>>, PhotoError> {
+    pub fn predicted(
+        &mut self,
+        frames: &[Picture],
+        step: f32,
+    ) -> Result<Vec<PredictedFrame>, PhotoError> {
         let (mut state, mut all) = (FrameState::default(), Vec::new());
         for frame in frames {
-            let expected = Expected::search(frame, step, &state);
-            let lacking = Differences::of(frame, expected.as_ref().map(|its| &its.picture));
-            if expected.is_some() {
-                all.push(lacking.values.iter().map(|&x| x as i16).collect());
-            }
-            let (levels, step) = self.levels_of(expected.is_some(), step);
-            let found = levels.decoded(&lacking, step).map_err(program)?;
-            state.follow(&found, expected);
+            let step = step_of_byte(step_byte(state.index), step);
+            let moved = state.search(frame, step);
+            let expected = moved.as_ref().map(|(_, expected)| expected);
+            let levels = self.levels_of(state.index);
+            let lacking = Differences::of(frame, expected.map(|expected| &expected.picture));
+            let found = levels.decoded(&lacking, expected, step).map_err(program)?;
+            all.extend(expected.map(|expected| PredictedFrame {
+                frame: frame.clone(),
+                expected: expected.picture.clone(),
+                lacked: expected.lacked.clone(),
+                step,
+            }));
+            state.follow(&found, moved);
         }
         Ok(all)
     }
 
-    /// What codes a frame's levels, and the step that they have.
-    fn levels_of(&mut self, is_predicted: bool, step: f32) -> (&mut Levels, f32) {
+    /// What codes the levels of frame `index` of a group.
+    fn levels_of(&mut self, index: usize) -> &mut Levels {
         let predicted = self.predicted.as_mut().filter(|_| self.uses_predicted);
-        match (is_predicted, predicted) {
-            (false, _) => (&mut self.first, step),
-            (true, None) => (&mut self.first, PREDICTED_STEP * step),
-            (true, Some(levels)) => (levels, PREDICTED_STEP * step),
+        match predicted {
+            Some(levels) if index > 0 => levels,
+            _ => &mut self.first,
         }
-    }
-}
-
-/// What a frame is expected to be.
-struct Expected {
-    picture: Picture,
-    motion: MotionField,
-}
-
-impl Expected {
-    /// By the motion that an encoder finds; nothing is expected of the first frame of a group.
-    fn search(frame: &Picture, step: f32, state: &FrameState) -> Option<Expected> {
-        let before = state.before.as_ref()?;
-        let still = MotionField::still(frame.size());
-        let last = state.last.as_ref().unwrap_or(&still);
-        let bit = (MOTION_BIT * step).round().max(1.0) as i64;
-        let motion = search(before, frame, last, bit);
-        let picture = predict(before, &motion);
-        Some(Expected { picture, motion })
     }
 }
 
@@ -218,17 +226,60 @@ impl FrameState {
         self.before.as_ref()
     }
 
+    /// Frames before in the group.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
     pub fn into_frame(self) -> Option<Picture> {
         self.before
     }
 
+    /// The motion that an encoder finds, and what it makes a frame expected to be; nothing is expected of
+    /// the first frame of a group.
+    fn search(&self, frame: &Picture, step: f32) -> Option<(MotionField, Expected)> {
+        let before = self.before.as_ref()?;
+        let still = MotionField::still(frame.size());
+        let last = self.last.as_ref().unwrap_or(&still);
+        let bit = (MOTION_BIT * step).round().max(1.0) as i64;
+        self.moved(search(before, frame, last, bit))
+    }
+
+    /// What is expected of a frame, by its motion.
+    fn moved(&self, motion: MotionField) -> Option<(MotionField, Expected)> {
+        let before = self.before.as_ref()?;
+        let expected = Expected {
+            picture: predict(before, &motion),
+            lacked: match &self.lacked {
+                Some(lacked) => predict(lacked, &motion),
+                None => {
+                    let nothing = vec![NOTHING; before.rgb.len()];
+                    Picture::new(before.width, before.height, nothing)
+                }
+            },
+        };
+        Some((motion, expected))
+    }
+
     /// The frame that differs by `found` from what was expected: the one before the next.
-    fn follow(&mut self, found: &Differences, expected: Option<Expected>) -> &Picture {
-        let picture = expected.as_ref().map(|expected| &expected.picture);
+    fn follow(&mut self, found: &Differences, moved: Option<(MotionField, Expected)>) -> &Picture {
+        let picture = moved.as_ref().map(|(_, expected)| &expected.picture);
         let frame = found.frame(picture);
-        self.last = expected.map(|expected| expected.motion);
+        self.lacked = picture.map(|picture| differences(&frame, picture));
+        self.last = moved.map(|(motion, _)| motion);
+        self.index += 1;
         self.before.insert(frame)
     }
+}
+
+/// What a frame lacked of what was expected, as [`Expected::lacked`].
+fn differences(frame: &Picture, expected: &Picture) -> Picture {
+    let difference = |(&a, &b): (&u8, &u8)| {
+        let difference = i16::from(a) - i16::from(b) + i16::from(NOTHING);
+        difference.clamp(0, 255) as u8
+    };
+    let samples = frame.rgb.iter().zip(&expected.rgb).map(difference);
+    Picture::new(frame.width, frame.height, samples.collect())
 }
 
 /// What streams name a codec by: the picture codec's own fingerprint, or one of both.

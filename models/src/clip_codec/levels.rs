@@ -5,8 +5,8 @@ use crate::image_io::{ImageSize, Picture};
 use crate::pipeline::CompileOptions;
 use crate::transform_codec::level_coder::LevelEncoder;
 use crate::transform_codec::{
-    ContextCoder, PIXEL_SCALE, Part, PartLevels, TransformCodec, TransformCodecFile,
-    TransformCodecSession,
+    ContextCoder, ExpectedFeatures, PIXEL_SCALE, Part, PartLevels, TransformCodec,
+    TransformCodecFile, TransformCodecSession,
 };
 use bsq_runtime::ProgramError;
 use std::time::Duration;
@@ -17,6 +17,17 @@ pub(super) struct Levels {
     session: TransformCodecSession,
     contexts: ContextCoder,
 }
+
+/// What is expected of a frame.
+#[derive(Clone, Debug)]
+pub(super) struct Expected {
+    pub picture: Picture,
+    /// What the frame before lacked, moved likewise: differences of samples and [`NOTHING`].
+    pub lacked: Picture,
+}
+
+/// The sample of a picture of differences where there is none.
+pub(super) const NOTHING: u8 = 128;
 
 /// What a frame lacks of what was expected: differences of samples, or of the middle of their range
 /// where nothing was expected. `[height, width, 3]`.
@@ -97,26 +108,30 @@ impl Levels {
         self.codec.parts().len()
     }
 
-    /// Writes what a frame lacks. Returns the byte of each part, and the differences as a decoder
-    /// has them.
+    /// Writes what a frame lacks of what was expected. Returns the byte of each part, and the differences
+    /// as a decoder has them.
     pub fn write(
         &mut self,
         lacking: &Differences,
+        expected: Option<&Expected>,
         step: f32,
         coder: &mut LevelEncoder,
     ) -> Result<(Vec<u8>, Differences), ProgramError> {
         let mut levels = self.of(lacking, step)?;
-        let parts = self.contexts.write(&mut levels, step, coder)?;
+        let features = self.features(expected, step)?;
+        let features = features.as_ref();
+        let parts = self.contexts.write((&mut levels, step), features, coder)?;
         let groups = parts.iter().map(|(groups, _)| *groups).collect();
-        Ok((groups, self.differences(&levels, lacking.size, step)?))
+        let found = self.differences(&levels, features, lacking.size, step)?;
+        Ok((groups, found))
     }
 
     /// Reads what a frame lacks. `None` if no encoder has written it.
     pub fn read(
         &mut self,
         groups: &[u8],
-        size: ImageSize,
-        step: f32,
+        (size, step): (ImageSize, f32),
+        expected: Option<&Expected>,
         coder: &mut SymbolDecoder,
     ) -> Result<Option<Differences>, ProgramError> {
         let padded = self.padded(size);
@@ -125,8 +140,13 @@ impl Levels {
             PartLevels::zeros(rows, columns, part.context.coordinates)
         };
         let mut levels: Vec<PartLevels> = self.codec.parts().iter().map(empty).collect();
-        match self.contexts.read(groups, &mut levels, step, coder)? {
-            true => Ok(Some(self.differences(&levels, size, step)?)),
+        let features = self.features(expected, step)?;
+        let features = features.as_ref();
+        let read = self
+            .contexts
+            .read(groups, (&mut levels, step), features, coder)?;
+        match read {
+            true => Ok(Some(self.differences(&levels, features, size, step)?)),
             false => Ok(None),
         }
     }
@@ -135,10 +155,35 @@ impl Levels {
     pub fn decoded(
         &mut self,
         lacking: &Differences,
+        expected: Option<&Expected>,
         step: f32,
     ) -> Result<Differences, ProgramError> {
         let levels = self.of(lacking, step)?;
-        self.differences(&levels, lacking.size, step)
+        let features = self.features(expected, step)?;
+        self.differences(&levels, features.as_ref(), lacking.size, step)
+    }
+
+    /// What the codec is told of what is expected, if it is one that is told.
+    fn features(
+        &mut self,
+        expected: Option<&Expected>,
+        step: f32,
+    ) -> Result<Option<ExpectedFeatures>, ProgramError> {
+        let is_told = self.codec.config().expected_features > 0;
+        let Some(expected) = expected.filter(|_| is_told) else {
+            return Ok(None);
+        };
+        let size = expected.picture.size();
+        let padded = self.padded(size);
+        let picture = Differences::of(&expected.picture, None).planes(padded);
+        let lacked = &expected.lacked.rgb;
+        let values = lacked.iter().map(|&x| f32::from(x) - f32::from(NOTHING));
+        let lacked = Differences {
+            size,
+            values: values.collect(),
+        };
+        let planes = [&picture[..], &lacked.planes(padded)];
+        Ok(Some(self.session.expected(planes, padded, step)?))
     }
 
     fn of(&mut self, lacking: &Differences, step: f32) -> Result<Vec<PartLevels>, ProgramError> {
@@ -149,10 +194,11 @@ impl Levels {
     fn differences(
         &mut self,
         levels: &[PartLevels],
+        features: Option<&ExpectedFeatures>,
         size: ImageSize,
         step: f32,
     ) -> Result<Differences, ProgramError> {
-        let pixels = self.session.pixels(levels, step)?;
+        let pixels = self.session.pixels(levels, step, features)?;
         let padded = self.padded(size);
         let (plane, ImageSize { height, width }) = (padded[0] * padded[1], size);
         let mut values = Vec::with_capacity(3 * height * width);

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! P = predict(frame before, motion)     [`motion`]: blocks of 16x16, quarters of a pixel, overlapping
-//! q = levels((x - P) / 127.5)           a transform codec's encoder, at 1.15 times the clip's step
+//! q = levels((x - P) / 127.5)           a transform codec's encoder, at the frame's step
 //! frame = P + pixels(q)                 rounded to 8 bits: what the next frame is predicted from
 //! ```
 //!
@@ -48,7 +48,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use frame::{ClipCodec, FrameReport};
+pub use frame::{ClipCodec, FrameReport, PredictedFrame};
 pub use stream::{
     CLIP_FORMAT_VERSION, CLIP_HEADER_BYTES, ClipDecoder, ClipEncoder, ClipHeader, ClipReport,
     ClipSettings, DamagedGroup, Section, Sections, is_clip_stream,

@@ -17,6 +17,30 @@ const SIZE: ImageSize = ImageSize {
 const FRAMES: usize = 7;
 
 fn file(seed: u64) -> TransformCodecFile {
+    file_with(seed, "")
+}
+
+/// A codec for predicted frames that is told what is expected of them.
+fn told(seed: u64) -> TransformCodecFile {
+    let mut file = file_with(
+        seed,
+        "expected_features = 4\nexpected_width = 8\n[clips]\nside = 32",
+    );
+    // Networks that start at zero would tell nothing.
+    let output = |name: &str| name.starts_with("expected.") || name.starts_with("correction.");
+    for (name, tensor) in file.parameters.iter_mut() {
+        if output(name) && name.contains("output") {
+            let shape = tensor.shape().to_vec();
+            let count = shape.iter().product::<usize>();
+            let word = |i: usize| random_word(seed, 1, i as u64) as f32 / u32::MAX as f32 - 0.5;
+            let values: Vec<f32> = (0..count).map(word).collect();
+            *tensor = bsq_runtime::HostTensor::from_slice(shape, &values).unwrap();
+        }
+    }
+    file
+}
+
+fn file_with(seed: u64, more: &str) -> TransformCodecFile {
     let config = "
         [transform_codec]
         coordinates = 16
@@ -27,10 +51,8 @@ fn file(seed: u64) -> TransformCodecFile {
         context_width = 8
         coarse_context_width = 8
         detail_context_width = 8
-        [data]
-        image_size = 32
     ";
-    let config = format!("{config}\n[train]\nseed = {seed}\n");
+    let config = format!("{config}\n{more}\n[data]\nimage_size = 32\n[train]\nseed = {seed}\n");
     let config = TransformCodecConfig::from_toml(&config).unwrap();
     TransformCodecFile::untrained("tiny", config).unwrap()
 }
@@ -189,4 +211,66 @@ fn a_codec_for_predicted_frames_codes_them_and_older_streams_decode_without_it()
     // Encoding after decoding goes on with both.
     decoded(&mut both, &alone, false).unwrap();
     assert_eq!(stream(&mut both, &frames).0, with);
+}
+
+#[test]
+fn a_codec_that_is_told_what_is_expected_uses_it_and_comes_back() {
+    let frames = frames();
+    let codec = |threads: usize| {
+        let options = CompileOptions {
+            threads,
+            ..CompileOptions::default()
+        };
+        ClipCodec::new(&file(0), Some(&told(1)), options).unwrap()
+    };
+    let (bytes, _) = stream(&mut codec(1), &frames);
+    assert_eq!(bytes, stream(&mut codec(2), &frames).0);
+    let mut encoder_side = codec(1);
+    let whole: Vec<Picture> = {
+        let settings = ClipSettings {
+            target: Target::Step(60.0),
+            group: 3,
+        };
+        let format = ClipFormat {
+            size: SIZE,
+            rate: FrameRate::default(),
+            frames: None,
+        };
+        let mut encoder =
+            ClipEncoder::new(&mut encoder_side, Vec::new(), &format, settings).unwrap();
+        let shown = frames.iter().map(|frame| {
+            encoder.write(frame).unwrap();
+            encoder.reconstruction().unwrap().clone()
+        });
+        shown.collect()
+    };
+    // What the encoder has is what a decoder shows: features, and the step of each frame, are the same.
+    assert_eq!(decoded(&mut codec(2), &bytes, false).unwrap().0, whole);
+    // The same weights without what is expected give other bytes.
+    let (alone, _) = stream(
+        &mut ClipCodec::new(&file(0), Some(&file(1)), CompileOptions::default()).unwrap(),
+        &frames,
+    );
+    assert_ne!(bytes, alone);
+}
+
+#[test]
+fn what_a_training_kept_is_left_out_of_its_file() {
+    let folder = std::env::temp_dir().join(format!("bsq_beside_{}", std::process::id()));
+    let (whole, path) = (told(1), folder.join("predicted.safetensors"));
+    let first = file(0);
+    let mut file = whole.clone();
+    file.config.train.freeze = vec!["decoder.".to_string()];
+    for (name, tensor) in file.parameters.iter_mut() {
+        if name.starts_with("decoder.") {
+            *tensor = first.parameters[name.as_str()].clone();
+        }
+    }
+    std::fs::create_dir_all(&folder).unwrap();
+    file.save(&path, bsq_ir::DType::F32).unwrap();
+    assert!(TransformCodecFile::open(&path).is_err());
+    let back = crate::pretrained::open_predicted(&path, &first).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(back.fingerprint(), file.fingerprint());
+    assert_ne!(back.fingerprint(), whole.fingerprint());
 }

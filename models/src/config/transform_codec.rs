@@ -10,7 +10,7 @@ use super::{
     tree::{self, Table},
 };
 use crate::losses::MS_SSIM_SMALLEST_CROP;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 section! {
     /// The codec: a lapped transform, networks beside it, and a model of its levels.
@@ -45,6 +45,14 @@ section! {
         detail_context_width: usize = 96,
         /// Hidden features from which one of their levels is predicted.
         detail_level_width: usize = 2,
+        /// Features of a patch that a codec of predicted frames has of what motion makes of the frame
+        /// before, and of what that one lacked; 0 is a codec that is not told.
+        expected_features: usize = 0,
+        /// Features of a cell in the network that makes them, and in the one that corrects patches by
+        /// them.
+        expected_width: usize = 96,
+        /// Residual blocks of these networks.
+        expected_blocks: usize = 2,
     }
 }
 
@@ -99,6 +107,12 @@ impl TransformCodecModelConfig {
             "transform_codec.decoder_blocks",
         )?;
         between(model.level_width, 1, 64, "transform_codec.level_width")?;
+        let expected = "transform_codec.expected_features";
+        between(model.expected_features, 0, 1 << 10, expected)?;
+        let expected = "transform_codec.expected_width";
+        between(model.expected_width, 1, 1 << 14, expected)?;
+        let expected = "transform_codec.expected_blocks";
+        between(model.expected_blocks, 0, 64, expected)?;
         let detail = "transform_codec.detail_level_width";
         between(model.detail_level_width, 1, 64, detail)
     }
@@ -148,6 +162,9 @@ section! {
         /// The codec that codes the training's clips, and whose weights it begins with: a name that
         /// ships, or a path.
         codec: String = "default".to_string(),
+        /// A codec for predicted frames that codes those of the training's clips, and whose weights it
+        /// begins with: the folder of an earlier training, or a file of weights. Without one `codec` codes them.
+        predicted: Option<PathBuf> = None,
         /// At how many steps each clip is coded.
         steps: usize = 4,
         /// Side of a window in pixels.
@@ -289,6 +306,12 @@ impl TransformCodecConfig {
         require(own, "train.init", || {
             "a transform codec has one start, its transform: leave it out".into()
         })?;
+        let told = config.model.expected_features > 0;
+        require(
+            !told || config.clips.is_some(),
+            "transform_codec.expected_features",
+            || "is for predicted frames, which a section [clips] asks for".into(),
+        )?;
         if let Some(clips) = &config.clips {
             clips.check(side)?;
             require(

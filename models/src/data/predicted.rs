@@ -7,18 +7,26 @@
 
 use super::clip_windows::{Sources, Window, clips_of, picture_of};
 use super::{DataError, Draw, Purpose, list_folder};
-use crate::clip_codec::ClipCodec;
+use crate::clip_codec::{ClipCodec, PredictedFrame};
 use crate::config::TransformCodecConfig;
+use crate::image_io::Picture;
 use crate::photo::PhotoError;
 use bsq_nn::BoxError;
 use bsq_nn::data::{Batches, DataFingerprint};
 use std::path::Path;
+
+/// How far a crop's step may be from that of its frame: the logarithm of their quotient.
+const NEAR: f64 = 0.2;
 
 /// Crops for one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PredictedBatch {
     /// What predictions lack, `[batch, 3, height, width]`: differences of samples over 127.5.
     pub images: Vec<f32>,
+    /// What the frames are expected to be, in -1..1, of the same shape.
+    pub expected: Vec<f32>,
+    /// What the frames before lacked, moved likewise, as `images`.
+    pub lacked: Vec<f32>,
     pub shape: [usize; 4],
     /// The step of each crop, in levels of a sample.
     pub steps: Vec<f32>,
@@ -26,8 +34,8 @@ pub struct PredictedBatch {
 
 /// What frames lack, at each of some steps.
 pub struct PredictedFrames {
-    /// By step, ascending: differences `[height, width, 3]` of frames of `side` squared.
-    frames: Vec<Vec<Vec<i16>>>,
+    /// By step, ascending: of `side` squared.
+    frames: Vec<Vec<PredictedFrame>>,
     side: usize,
     crop: usize,
     batch_size: usize,
@@ -112,8 +120,7 @@ impl PredictedFrames {
     fn add(&mut self, window: &Window, codec: &mut ClipCodec) -> Result<(), PhotoError> {
         for part in 0..self.frames.len() {
             let step = self.step((part as f64 + 0.5) / self.frames.len() as f64);
-            let lacking = codec.lacking(window, step)?;
-            self.frames[part].extend(lacking);
+            self.frames[part].extend(codec.predicted(window, step)?);
         }
         Ok(())
     }
@@ -131,7 +138,7 @@ impl PredictedFrames {
 
     /// A crop: a part of the range of steps in turn, then one of its frames, a place in it, and a
     /// step near the one that it was coded at.
-    fn crop(&self, sample: u64, images: &mut Vec<f32>) -> f32 {
+    fn crop(&self, sample: u64, batch: &mut PredictedBatch) {
         let mut draw = Draw::new(self.seed, Purpose::Crop, sample);
         let parts = self.frames.len();
         let part = (sample % parts as u64) as usize;
@@ -144,11 +151,16 @@ impl PredictedFrames {
                 for x in 0..self.crop {
                     let x = if flips { self.crop - 1 - x } else { x };
                     let at = 3 * ((top + y) * self.side + left + x) + channel;
-                    images.push(f32::from(frame[at]) / 127.5);
+                    let of = |picture: &Picture| f32::from(picture.rgb[at]);
+                    let expected = of(&frame.expected);
+                    batch.images.push((of(&frame.frame) - expected) / 127.5);
+                    batch.expected.push(expected / 127.5 - 1.0);
+                    batch.lacked.push((of(&frame.lacked) - 128.0) / 127.5);
                 }
             }
         }
-        self.step((part as f64 + draw.uniform(0.0, 1.0)) / parts as f64)
+        let near = libm::exp(draw.uniform(-NEAR, NEAR));
+        batch.steps.push(frame.step * near as f32);
     }
 }
 
@@ -156,17 +168,18 @@ impl Batches for PredictedFrames {
     type Batch = PredictedBatch;
 
     fn batch(&self, step: u64) -> Result<PredictedBatch, BoxError> {
-        let mut images = Vec::with_capacity(3 * self.batch_size * self.crop * self.crop);
+        let shape = [self.batch_size, 3, self.crop, self.crop];
+        let pixels = || Vec::with_capacity(shape.iter().product());
+        let mut batch = PredictedBatch {
+            images: pixels(),
+            expected: pixels(),
+            lacked: pixels(),
+            shape,
+            steps: Vec::new(),
+        };
         let first = step * self.batch_size as u64;
-        let samples = first..first + self.batch_size as u64;
-        let steps = samples
-            .map(|sample| self.crop(sample, &mut images))
-            .collect();
-        Ok(PredictedBatch {
-            images,
-            shape: [self.batch_size, 3, self.crop, self.crop],
-            steps,
-        })
+        (first..first + self.batch_size as u64).for_each(|sample| self.crop(sample, &mut batch));
+        Ok(batch)
     }
 
     fn fingerprint(&self) -> DataFingerprint {

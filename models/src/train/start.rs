@@ -7,6 +7,7 @@ use crate::masked_lm::MaskedLmFile;
 use crate::pretrained;
 use crate::prior::{PriorFile, Storage};
 use crate::tokenizer::Tokenizer;
+use crate::transform_codec::TransformCodecFile;
 use crate::weights_file::WeightsFileError;
 use bsq_ir::tensor::ParameterSpec;
 use bsq_nn::train::Change;
@@ -136,6 +137,40 @@ pub(super) fn transform_codec(
         None => Ok(other.parameters),
         Some(change) => Err(unfit(format!("{change}: this makes another model"))),
     }
+}
+
+/// The weights that a codec of predicted frames begins with: those of another codec that fit, and fresh
+/// ones where it has none of the shape. The transforms must be the same.
+pub(super) fn predicted(
+    other: &TransformCodecFile,
+    config: &TransformCodecConfig,
+    specs: &[ParameterSpec],
+    progress: &mut dyn Progress,
+) -> Result<Tensors, TrainError> {
+    let name = &other.name;
+    let mut parameters = bsq_nn::init::init(specs, config.train.seed)?;
+    let mut fresh = 0;
+    for ParameterSpec { name: key, ty, .. } in specs {
+        match other.parameters.get(key) {
+            Some(tensor) if tensor.shape() == &ty.shape[..] => {
+                parameters.insert(key.clone(), tensor.clone());
+            }
+            _ if key.contains("transform.") => {
+                return Err(TrainError::StartFile {
+                    path: file_of(name),
+                    reason: format!("`{key}` is missing or has another shape"),
+                });
+            }
+            _ => fresh += 1,
+        }
+    }
+    if fresh > 0 {
+        progress.note(&format!(
+            "{name}: {fresh} of {} parameters are fresh, since it has none of their names and shapes",
+            specs.len()
+        ));
+    }
+    Ok(parameters)
 }
 
 /// The weights that a masked language model begins with. Its tokenizer may be another, which is said.

@@ -8,7 +8,7 @@ use super::context::{NEIGHBOURS, neighbour};
 use super::functions::{group_function, patches_function, side_function};
 use super::level_coder::{Decide, Distribution, LevelEncoder};
 use super::logistic::TABLE;
-use super::{PartLevels, TransformCodec};
+use super::{ExpectedFeatures, PartKind, PartLevels, TransformCodec};
 use crate::codec::SymbolDecoder;
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::{BoundPrograms, CompileOptions, HostTensor, ProgramError};
@@ -46,15 +46,15 @@ impl ContextCoder {
         self.programs.compile_time()
     }
 
-    /// Writes the levels of all parts of a strip. Returns, for [`read`](ContextCoder::read), how many
-    /// groups of each part are coded, and the bits of each.
+    /// Writes the levels of all parts of a strip, or of a predicted frame. Returns, for
+    /// [`read`](ContextCoder::read), how many groups of each part are coded, and the bits of each.
     ///
     /// # Errors
     /// If a program cannot be compiled or run.
     pub fn write(
         &mut self,
-        levels: &mut [PartLevels],
-        step: f32,
+        (levels, step): (&mut [PartLevels], f32),
+        expected: Option<&ExpectedFeatures>,
         coder: &mut LevelEncoder,
     ) -> Result<Vec<(u8, f64)>, ProgramError> {
         let mut written = Vec::new();
@@ -63,7 +63,7 @@ impl ContextCoder {
             let groups = part.context.groups();
             let groups = groups.iter().filter(|group| group.start < used).count();
             let before = coder.bits;
-            self.code(index, groups, levels, step, coder)?;
+            self.code((index, groups), (levels, step), expected, coder)?;
             written.push((groups as u8, coder.bits - before));
         }
         Ok(written)
@@ -77,14 +77,14 @@ impl ContextCoder {
     pub fn read(
         &mut self,
         groups: &[u8],
-        levels: &mut [PartLevels],
-        step: f32,
+        (levels, step): (&mut [PartLevels], f32),
+        expected: Option<&ExpectedFeatures>,
         coder: &mut SymbolDecoder,
     ) -> Result<bool, ProgramError> {
         for (index, part) in self.codec.parts().iter().enumerate() {
             let groups = usize::from(groups[index]);
             let is_known = groups <= part.context.groups().len();
-            if !is_known || !self.code(index, groups, levels, step, coder)? {
+            if !is_known || !self.code((index, groups), (levels, step), expected, coder)? {
                 return Ok(false);
             }
         }
@@ -99,10 +99,9 @@ impl ContextCoder {
     /// If a program cannot be compiled or run.
     fn code(
         &mut self,
-        index: usize,
-        groups: usize,
-        levels: &mut [PartLevels],
-        step: f32,
+        (index, groups): (usize, usize),
+        (levels, step): (&mut [PartLevels], f32),
+        expected: Option<&ExpectedFeatures>,
         coder: &mut impl Decide,
     ) -> Result<bool, ProgramError> {
         let part = self.codec.parts().swap_remove(index);
@@ -110,13 +109,19 @@ impl ContextCoder {
         if groups.is_empty() {
             return Ok(true);
         }
-        let side = self.side(index, levels)?;
+        let before = Before {
+            side: self.side(index, levels)?,
+            expected: expected.map(|features| match part.kind {
+                PartKind::Coarse => &features.coarse,
+                PartKind::Base | PartKind::Detail => &features.patches,
+            }),
+        };
         let step = HostTensor::from_slice([1], &[step])?;
         let own = &mut levels[index];
         let lanes = own.rows.min(own.columns.div_ceil(SLOPE));
         for wavefront in 0..own.columns + SLOPE * (own.rows - 1) {
             let patches = patches_of(wavefront, own.rows, own.columns);
-            let known = KnownPatches::of(own, side.as_ref(), &patches, lanes)?;
+            let known = KnownPatches::of(own, &before, &patches, lanes)?;
             let prepared = self.prepared(index, known, &step)?;
             for group in groups {
                 let key = (index, group.clone(), lanes);
@@ -168,6 +173,7 @@ impl ContextCoder {
         if let Some(side) = &known.side {
             inputs.extend([("features", &side.features), ("raw", &side.raw)]);
         }
+        inputs.extend(known.expected.iter().map(|features| ("expected", features)));
         let mut outputs = session.run(&inputs)?;
         Ok(Prepared {
             hidden: outputs.take("hidden"),
@@ -216,6 +222,13 @@ struct Side {
     raw: HostTensor,
 }
 
+/// What was coded before a part.
+struct Before<'a> {
+    side: Option<Side>,
+    /// Of predicted frames, features of each patch: the last axis.
+    expected: Option<&'a HostTensor>,
+}
+
 /// What `patches_function` gives.
 struct Prepared {
     hidden: HostTensor,
@@ -228,12 +241,13 @@ struct KnownPatches {
     neighbours: HostTensor,
     inside: HostTensor,
     side: Option<Side>,
+    expected: Option<HostTensor>,
 }
 
 impl KnownPatches {
     fn of(
         own: &PartLevels,
-        side: Option<&Side>,
+        before: &Before<'_>,
         patches: &[[usize; 2]],
         lanes: usize,
     ) -> Result<KnownPatches, ProgramError> {
@@ -251,7 +265,7 @@ impl KnownPatches {
             }
         }
         let gathered = |all: &HostTensor| {
-            let width = all.shape()[1];
+            let width = all.shape()[all.shape().len() - 1];
             let (values, mut some) = (all.as_slice::<f32>()?, vec![0.0_f32; lanes * width]);
             for (&[row, column], lane) in patches.iter().zip(some.chunks_exact_mut(width)) {
                 let start = (row * own.columns + column) * width;
@@ -259,7 +273,7 @@ impl KnownPatches {
             }
             HostTensor::from_slice([lanes, width], &some)
         };
-        let side = match side {
+        let side = match &before.side {
             None => None,
             Some(side) => Some(Side {
                 features: gathered(&side.features)?,
@@ -271,6 +285,7 @@ impl KnownPatches {
             neighbours: HostTensor::from_slice([lanes, count, k], &neighbours)?,
             inside: HostTensor::from_slice([lanes, count], &inside)?,
             side,
+            expected: before.expected.map(gathered).transpose()?,
         })
     }
 }

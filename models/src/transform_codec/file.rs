@@ -75,6 +75,24 @@ impl TransformCodecFile {
         })
     }
 
+    /// A codec for what frames lack that are predicted, of a checkpoint that has been read from `path`.
+    /// Parameters that it does not have are those of `first`, the codec that it was trained beside.
+    ///
+    /// # Errors
+    /// [`WeightsFileError`], naming the file.
+    pub fn beside(
+        first: &TransformCodecFile,
+        (name, path): (&str, &Path),
+        mut checkpoint: Checkpoint,
+    ) -> Result<TransformCodecFile, WeightsFileError> {
+        for (name, tensor) in &first.parameters {
+            if !checkpoint.tensors.contains_key(name) {
+                checkpoint.tensors.insert(name.clone(), tensor.clone());
+            }
+        }
+        TransformCodecFile::from_checkpoint(name, path, &checkpoint)
+    }
+
     /// A codec with random weights.
     ///
     /// # Errors
@@ -93,7 +111,8 @@ impl TransformCodecFile {
     }
 
     /// Writes a safetensors file that [`open`](TransformCodecFile::open) reads, whole or not at all,
-    /// with matrices rounded to `dtype`: another codec, unless that is `f32`.
+    /// with matrices rounded to `dtype`: another codec, unless that is `f32`. What the training on predicted
+    /// frames kept as it was (`train.freeze`) is left out: see [`beside`](TransformCodecFile::beside).
     ///
     /// # Errors
     /// If `dtype` is no floating-point format, or the file cannot be written.
@@ -105,7 +124,11 @@ impl TransformCodecFile {
             (CONFIG.to_string(), config.to_toml()),
         ]);
         let mut rounded = Tensors::new();
-        for (name, tensor) in &self.parameters {
+        let is_kept = |name: &String| {
+            let mut frozen = self.config.train.freeze.iter();
+            config.clips.is_none() || !frozen.any(|start| name.starts_with(start.as_str()))
+        };
+        for (name, tensor) in self.parameters.iter().filter(|(name, _)| is_kept(name)) {
             let written = match tensor.shape().len() {
                 // Biases are few, and transforms sharp.
                 0 | 1 => tensor.clone(),
@@ -136,6 +159,9 @@ impl TransformCodecFile {
             coarse_context_width,
             detail_context_width,
             detail_level_width,
+            expected_features,
+            expected_width,
+            expected_blocks,
         } = self.codec.config();
         hash.bytes(b"transform codec");
         hash.numbers(&[*coordinates, *base_coordinates]);
@@ -144,6 +170,9 @@ impl TransformCodecFile {
         hash.numbers(&[*decoder_width, *decoder_blocks]);
         hash.numbers(&[*context_width, *level_width, *coarse_context_width]);
         hash.numbers(&[*detail_context_width, *detail_level_width]);
+        if *expected_features > 0 {
+            hash.numbers(&[*expected_features, *expected_width, *expected_blocks]);
+        }
         let decoder = self.parameters.iter();
         let decoder = decoder.filter(|(name, _)| !is_of_encoder(name));
         hash.parameters(&decoder.map(|(name, x)| (name.clone(), x.clone())).collect());

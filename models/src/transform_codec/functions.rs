@@ -2,8 +2,8 @@
 //!
 //! Shapes as in the [module](super); everything is `f32`, levels are integers.
 
-use super::context::{Known, NEIGHBOURS, Prepared, Side};
-use super::{Part, PartKind, TransformCodec, log_step, rate_distortion};
+use super::context::{Before, Known, NEIGHBOURS, Prepared, Side};
+use super::{Expected, Part, PartKind, TransformCodec, log_step, rate_distortion};
 use crate::config::RateDistortionConfig;
 use bsq_ir::autodiff::gradients;
 use bsq_ir::tensor::ParameterSpec;
@@ -60,7 +60,7 @@ pub fn refine_function(
         .iter()
         .map(|&y| codec.quantizer().levels(y).stop_gradient())
         .collect();
-    let forward = codec.forward_of(&Scope::root(&graph), levels.clone(), &levels, step);
+    let forward = codec.forward_of(&Scope::root(&graph), levels.clone(), &levels, step, None);
     let figures = rate_distortion(loss, &forward, image, step);
     let pixels = (height * width) as f64;
     let slopes = gradients(figures.loss, &levels);
@@ -75,14 +75,37 @@ pub fn refine_function(
     graph.function([("loss", figures.loss.id())], updates)
 }
 
+/// Of a predicted frame `expected` and `lacked` (`[1, 3, height, width]`: see [`Expected`]) and `step` to
+/// `features` of patches (`[1, R, C, F]`) and `coarse_features` of 4x4 of them
+/// (`[1, R / 4, C / 4, F]`).
+pub fn expected_function(codec: &TransformCodec, [height, width]: [usize; 2]) -> Function {
+    let graph = Graph::new();
+    let image = |name| graph.input(name, DType::F32, [1, 3, height, width]);
+    let expected = Expected {
+        picture: image("expected"),
+        lacked: image("lacked"),
+    };
+    let scope = Scope::root(&graph);
+    let features = codec.expected_features(&scope, expected, step(&graph));
+    let coarse = PartKind::Coarse.expected(features);
+    let outputs = [
+        ("features", features.id()),
+        ("coarse_features", coarse.id()),
+    ];
+    graph.function(outputs, [])
+}
+
 /// `levels.I` of all parts and `step` to `pixels` (`[3, height, width]`, from -127.5 to 127.5 and a
-/// little beyond).
+/// little beyond); of predicted frames with `expected`, the `features` of [`expected_function`].
 pub fn pixels_function(codec: &TransformCodec, height: usize, width: usize) -> Function {
     let graph = Graph::new();
     let scope = Scope::root(&graph);
     let levels = levels_inputs(codec, &graph, height, width);
     let picture = codec.coarse_picture(&scope, &levels);
-    let pixels = codec.pixels(&scope, &levels, picture, step(&graph));
+    let features = codec.config().expected_features;
+    let patches = [1, height / 8, width / 8, features];
+    let expected = (features > 0).then(|| graph.input("expected", DType::F32, patches));
+    let pixels = codec.pixels(&scope, &levels, picture, step(&graph), expected);
     graph.function([("pixels", pixels.squeeze(0).id())], [])
 }
 
@@ -117,7 +140,7 @@ pub fn side_function(
 
 /// What is known of `lanes` patches of part `index` before their own levels: `neighbours`
 /// (`[lanes, 6, K]`), `inside` (`[lanes, 6]`), `step`, `features` and `raw` (`[lanes, ..]`, of
-/// [`side_function`]) to `hidden` (`[K, H * lanes]`) and `mean` (`[K, lanes]`).
+/// [`side_function`]), and of predicted frames `expected` (`[lanes, F]`, of [`expected_function`]) to `hidden` (`[K, H * lanes]`) and `mean` (`[K, lanes]`).
 pub fn patches_function(
     codec: &TransformCodec,
     index: usize,
@@ -127,17 +150,21 @@ pub fn patches_function(
     let graph = Graph::new();
     let Part { kind, context, .. } = &codec.parts()[index];
     let k = context.coordinates;
-    let count = NEIGHBOURS.len();
+    let (count, expected) = (NEIGHBOURS.len(), codec.config().expected_features);
     let neighbours = graph.input("neighbours", DType::F32, [lanes, count, k]);
     let neighbour = |i: usize| neighbours.slice(1, i..i + 1).squeeze(1);
     let known = Known {
         neighbours: (0..count).map(neighbour).collect(),
         inside: graph.input("inside", DType::F32, [lanes, count]),
         log_step: log_step(step(&graph)),
-        side: side.map(|[features, raw]| Side {
-            features: graph.input("features", DType::F32, [lanes, features]),
-            raw: graph.input("raw", DType::F32, [lanes, raw]),
-        }),
+        before: Before {
+            side: side.map(|[features, raw]| Side {
+                features: graph.input("features", DType::F32, [lanes, features]),
+                raw: graph.input("raw", DType::F32, [lanes, raw]),
+            }),
+            expected: (expected > 0)
+                .then(|| graph.input("expected", DType::F32, [lanes, expected])),
+        },
     };
     let scope = Scope::root(&graph) / kind.scope();
     let Prepared { hidden, mean } = context.prepared(&scope, &known);
@@ -175,7 +202,11 @@ pub fn parameter_specs(codec: &TransformCodec) -> Vec<ParameterSpec> {
     let scope = Scope::root(&graph);
     let side = codec.config().alignment();
     let image = graph.input("image", DType::F32, [1, 3, side, side]);
-    codec.forward(&scope, image, step(&graph));
+    let expected = (codec.config().expected_features > 0).then_some(Expected {
+        picture: image,
+        lacked: image,
+    });
+    codec.forward(&scope, image, step(&graph), expected);
     scope.specs()
 }
 

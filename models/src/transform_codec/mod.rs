@@ -39,6 +39,7 @@
 
 pub mod context;
 mod context_coder;
+mod expected;
 mod file;
 pub mod functions;
 pub mod level_coder;
@@ -52,14 +53,16 @@ pub mod stream;
 
 pub use crate::lapped::LappedTransform;
 pub use context::ContextModel;
-use context::{compressed, surroundings};
+use context::{Before, compressed, surroundings};
 pub use context_coder::ContextCoder;
+pub use expected::Expected;
+use expected::coarse_features;
 pub use file::TransformCodecFile;
 pub use functions::parameter_specs;
 pub use part_levels::PartLevels;
 pub use parts::{Part, PartKind};
 pub use refine::Refinement;
-pub use session::TransformCodecSession;
+pub use session::{ExpectedFeatures, TransformCodecSession};
 
 use crate::config::{RateDistortionConfig, TransformCodecModelConfig};
 use crate::losses::{MS_SSIM_SCALE, ms_ssim};
@@ -130,25 +133,30 @@ impl TransformCodec {
         }
     }
 
-    /// A whole pass over images `[B, 3, height, width]` in -1..1 with steps `[B]`.
+    /// A whole pass over images `[B, 3, height, width]` in -1..1 with steps `[B]`; of predicted frames
+    /// the images are what they lack of what was `expected`.
     ///
     /// # Panics
     /// If a side is no multiple of
-    /// [`alignment`](TransformCodecModelConfig::alignment).
+    /// [`alignment`](TransformCodecModelConfig::alignment), or something is expected by a codec of
+    /// pictures, or nothing by one of predicted frames.
     #[track_caller]
     pub fn forward<'g>(
         &self,
         scope: &Scope<'g>,
         image: Tensor<'g>,
         step: Tensor<'g>,
+        expected: Option<Expected<'g>>,
     ) -> Forward<'g> {
         let levels = self.levels(scope, image, step);
         // Gradients reach levels through their own bits alone.
         let known: Vec<_> = levels.iter().map(|q| q.stop_gradient()).collect();
-        self.forward_of(scope, levels, &known, step)
+        let features = expected.map(|expected| self.expected_features(scope, expected, step));
+        self.forward_of(scope, levels, &known, step, features)
     }
 
-    /// The same from levels on. `known` are the same levels, as context of others.
+    /// The same from levels on. `known` are the same levels, as context of others; `expected` are
+    /// [`expected_features`](TransformCodec::expected_features).
     ///
     /// # Panics
     /// If shapes are not those of this codec, or tensors of another graph than the scope's.
@@ -159,20 +167,23 @@ impl TransformCodec {
         levels: Vec<Tensor<'g>>,
         known: &[Tensor<'g>],
         step: Tensor<'g>,
+        expected: Option<Tensor<'g>>,
     ) -> Forward<'g> {
         let picture = self.coarse_picture(scope, &levels);
         let log_step = log_step(step);
         let mut bits = step.full_like(0.0);
         for (index, part) in self.parts().iter().enumerate() {
             let side = part.kind.side(picture, &levels[..index]);
+            let before = Before {
+                side,
+                expected: expected.map(|features| part.kind.expected(features)),
+            };
             let place = scope / part.kind.scope();
-            bits = bits
-                + part
-                    .context
-                    .bits(&place, (levels[index], known[index]), log_step, side);
+            let pair = (levels[index], known[index]);
+            bits = bits + part.context.bits(&place, pair, log_step, before);
         }
         Forward {
-            pixels: self.pixels(scope, &levels, picture, step),
+            pixels: self.pixels(scope, &levels, picture, step, expected),
             levels,
             bits,
         }
@@ -249,7 +260,8 @@ impl TransformCodec {
     }
 
     /// Pixels `[B, 3, height, width]`, not rounded, of all levels; `picture` is their
-    /// [`coarse_picture`](TransformCodec::coarse_picture).
+    /// [`coarse_picture`](TransformCodec::coarse_picture), `expected` are
+    /// [`expected_features`](TransformCodec::expected_features).
     ///
     /// # Panics
     /// If shapes are not those of this codec, or tensors of another graph than the scope's.
@@ -260,6 +272,7 @@ impl TransformCodec {
         levels: &[Tensor<'g>],
         picture: Option<Tensor<'g>>,
         step: Tensor<'g>,
+        expected: Option<Tensor<'g>>,
     ) -> Tensor<'g> {
         let graph = scope.graph();
         let fine = &levels[usize::from(picture.is_some())..];
@@ -280,7 +293,10 @@ impl TransformCodec {
         let around = surroundings(z.slice(-1, 0..COARSE)).features;
         let seen = [base.clamp(-2.0, 2.0), compressed(base), around];
         let seen = graph.concat(&seen, -1);
-        let residual = decoder.forward(&(scope / "decoder"), seen, log_step(step));
+        let mut residual = decoder.forward(&(scope / "decoder"), seen, log_step(step));
+        if let Some(features) = expected {
+            residual = residual + self.correction(scope, (seen, features), step);
+        }
         let patches = self.fine.synthesis(&(scope / "transform"), z) + residual * 0.25;
         self.fine.picture(patches * size(step))
     }

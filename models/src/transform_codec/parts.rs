@@ -1,7 +1,7 @@
 //! The parts of a picture's levels: coded one after another, with a context model each.
 
 use super::context::{ContextModel, Side, of_levels, surroundings};
-use super::{COARSE, TransformCodec};
+use super::{COARSE, TransformCodec, coarse_features};
 use bsq_ir::Tensor;
 use std::fmt;
 use std::ops::Range;
@@ -108,6 +108,16 @@ impl PartKind {
         match self {
             PartKind::Coarse => 32,
             PartKind::Base | PartKind::Detail => 8,
+        }
+    }
+
+    /// What is known of each of its patches, `[B, rows, columns, F]`, of features of those of the first
+    /// transform.
+    #[track_caller]
+    pub(super) fn expected(self, features: Tensor<'_>) -> Tensor<'_> {
+        match self {
+            PartKind::Coarse => coarse_features(features),
+            PartKind::Base | PartKind::Detail => features,
         }
     }
 

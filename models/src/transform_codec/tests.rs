@@ -113,7 +113,11 @@ fn distributions(levels: &HostTensor, coarse: &HostTensor) -> Vec<f32> {
     let picture = graph.input("coarse", DType::F32, [1, rows, columns, 3]);
     let step = graph.full(0.3, DType::F32, [1]);
     let side = context::surroundings(picture);
-    let mixture = CONTEXT.mixture(&scope, known, step, Some(side));
+    let before = context::Before {
+        side: Some(side),
+        expected: None,
+    };
+    let mixture = CONTEXT.mixture(&scope, known, step, before);
     let [first, second] = mixture.log_scales;
     let all = [mixture.mean, first, second, mixture.share].map(|x| x.unsqueeze(0));
     let all = graph.concat(&all, 0);
@@ -265,7 +269,7 @@ fn every_parameter_has_a_gradient() {
         let scope = Scope::root(&graph);
         let image = graph.input("image", DType::F32, [1, 3, 96, 96]);
         let step = graph.input("step", DType::F32, [1]);
-        let forward = codec.forward(&scope, image, step);
+        let forward = codec.forward(&scope, image, step, None);
         let loss = rate_distortion(&config.loss, &forward, image, step).loss;
         let found = gradients(loss, &scope.parameters());
         let specs = scope.specs();

@@ -1,6 +1,7 @@
-//! A clip's stream that must decode for ever, on every machine: `tests/streams/clip.bsq`.
+//! Clips' streams that must decode for ever, on every machine: `tests/streams/clip.bsq`, and `clip_3.bsq`
+//! of the format before, whose frames do not say their steps.
 //!
-//! Beside it stands the CRC-32C of its frames' samples. `BSQ_BLESS=1` writes both anew.
+//! Beside each stands the CRC-32C of its frames' samples. `BSQ_BLESS=1` writes those of the first anew.
 
 use bsq::clip_codec::{ClipCodec, ClipDecoder, ClipEncoder, ClipSettings};
 use bsq::codec::crc32c;
@@ -73,4 +74,12 @@ fn golden_stream_of_a_clip() {
     assert!(golden == stream, "encoding gives other bytes");
     assert_eq!(sum(&mut one, &golden), expected);
     assert_eq!(sum(&mut codec(2), &golden), expected);
+}
+
+#[test]
+fn a_stream_of_the_format_before_decodes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams");
+    let stream = std::fs::read(folder.join("clip_3.bsq")).unwrap();
+    let expected = std::fs::read_to_string(folder.join("clip_3.bsq.crc32c")).unwrap();
+    assert_eq!(sum(&mut codec(1), &stream), expected);
 }

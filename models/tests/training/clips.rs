@@ -138,6 +138,25 @@ print_freq = 1
 save_freq = 2
 "#;
 
+/// Trains so many steps, and on to so many, and so on: the bytes of the last checkpoint.
+fn trained(config: &str, data: &Path, out: &Path, parts: &[u64]) -> Vec<u8> {
+    let mut task = TrainRun {
+        config: TransformCodecConfig::from_toml(config).unwrap(),
+        data: data.into(),
+        out: out.into(),
+        resume: false,
+        steps: None,
+        threads: 1,
+        device: Device::Cpu,
+        stop: Arc::new(AtomicBool::new(false)),
+    };
+    for (number, &steps) in parts.iter().enumerate() {
+        (task.steps, task.resume) = (Some(steps), number > 0);
+        run_transform_codec(&task, &TrainOptions::default(), &mut Notes).unwrap();
+    }
+    fs::read(task.out.join(FILE_NAME)).unwrap()
+}
+
 #[test]
 fn a_codec_for_predicted_frames_begins_with_that_of_pictures() {
     let (data, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -151,25 +170,32 @@ fn a_codec_for_predicted_frames_begins_with_that_of_pictures() {
     let file = TransformCodecFile::untrained("pictures", config).unwrap();
     file.save(&pictures, bsq_ir::DType::F32).unwrap();
     let config = CODEC.replace("CODEC", pictures.to_str().unwrap());
-    let run = |name: &str, parts: &[u64]| {
-        let mut task = TrainRun {
-            config: TransformCodecConfig::from_toml(&config).unwrap(),
-            data: data.path().into(),
-            out: out.path().join(name),
-            resume: false,
-            steps: None,
-            threads: 1,
-            device: Device::Cpu,
-            stop: Arc::new(AtomicBool::new(false)),
-        };
-        for (number, &steps) in parts.iter().enumerate() {
-            (task.steps, task.resume) = (Some(steps), number > 0);
-            run_transform_codec(&task, &TrainOptions::default(), &mut Notes).unwrap();
-        }
-        fs::read(task.out.join(FILE_NAME)).unwrap()
-    };
+    let run =
+        |name: &str, parts: &[u64]| trained(&config, data.path(), &out.path().join(name), parts);
     assert!(run("whole", &[4]) == run("resumed", &[2, 4]));
-    let trained = pretrained::open_codec(out.path().join("whole").to_str().unwrap()).unwrap();
-    assert!(trained.config.clips.is_some());
-    assert_ne!(trained.fingerprint(), file.fingerprint());
+    let first = pretrained::open_codec(out.path().join("whole").to_str().unwrap()).unwrap();
+    assert!(first.config.clips.is_some());
+    assert_ne!(first.fingerprint(), file.fingerprint());
+    // One that is told what is expected goes on from there, and clips are coded by what it goes on from.
+    let told = config
+        .replace(
+            "[transform_codec]",
+            "[transform_codec]\nexpected_features = 4\nexpected_width = 8",
+        )
+        .replace(
+            "[clips]",
+            &format!("[clips]\npredicted = {:?}", out.path().join("whole")),
+        )
+        .replace("[train]", "[train]\nfreeze = [\"decoder\"]");
+    let run =
+        |name: &str, parts: &[u64]| trained(&told, data.path(), &out.path().join(name), parts);
+    assert!(run("told", &[4]) == run("told_resumed", &[2, 4]));
+    let told = pretrained::open_predicted(&out.path().join("told"), &file).unwrap();
+    let kept = |name: &str| {
+        let shape = told.parameters[name].as_slice::<f32>().unwrap();
+        shape == first.parameters[name].as_slice::<f32>().unwrap()
+    };
+    assert!(kept("decoder.0.linear.weight") && !kept("context.layers.0.weight"));
+    let moved = told.parameters["expected.output.weight"].as_slice::<f32>();
+    assert!(moved.unwrap().iter().any(|&x| x != 0.0));
 }

@@ -94,6 +94,12 @@ pub struct GroupArgument {
     group: u16,
 }
 
+impl GroupArgument {
+    pub fn group(self) -> u16 {
+        self.group
+    }
+}
+
 /// Which codec codes predicted frames.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Clips")]
@@ -101,7 +107,13 @@ pub struct PredictedArgument {
     /// The codec for frames that are predicted from the one before: a training with a section [clips]
     /// [default: what ships with --model, or --model itself]
     #[arg(long, value_name = "PATH")]
-    predicted: Option<String>,
+    predicted: Option<PathBuf>,
+}
+
+impl PredictedArgument {
+    pub fn is_given(&self) -> bool {
+        self.predicted.is_some()
+    }
 }
 
 /// How clips are encoded.
@@ -133,7 +145,7 @@ pub fn open_codec(
         return Ok(None);
     };
     let predicted = match &predicted.predicted {
-        Some(path) => Some(pretrained::open_codec(path)?),
+        Some(path) => Some(pretrained::open_predicted(path, &file)?),
         None => pretrained::predicted_for(&file)?,
     };
     Ok(Some(ClipCodec::new(&file, predicted.as_ref(), options)?))

@@ -96,7 +96,12 @@ pub struct Figures {
 pub type Rung = Vec<Option<Measured>>;
 
 impl Figures {
-    fn new(id: &'static str, name: &'static str, description: String, rungs: usize) -> Figures {
+    pub(super) fn new(
+        id: &'static str,
+        name: &'static str,
+        description: String,
+        rungs: usize,
+    ) -> Figures {
         Figures {
             id,
             name,
@@ -109,7 +114,7 @@ impl Figures {
     }
 
     /// Leaves out all but the first pictures.
-    fn keep(&mut self, pictures: usize) {
+    pub(super) fn keep(&mut self, pictures: usize) {
         self.rungs
             .iter_mut()
             .for_each(|rung| rung.truncate(pictures));
@@ -268,7 +273,7 @@ fn view(picture: &Picture) -> Picture {
     center_crop(picture, width, height)
 }
 
-fn name(path: &Path) -> String {
+pub(super) fn name(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()
 }

@@ -9,6 +9,7 @@
 //! | Which file is the largest that is not too large? | `search` |
 //! | In which order is all of it measured? | `compare` |
 //! | How many bits fewer at equal quality? | `bd_rate` |
+//! | How are clips measured, beside H.264 and HEVC? | `clips` |
 //! | What is written? | `json`, `table`, `plot`, `page` |
 //!
 //! Whole files are counted, headers included. Quality is that of the decoded 8-bit RGB picture:
@@ -22,6 +23,7 @@
 //! files that are not compressed (of AVIF, PNG files).
 
 mod bd_rate;
+mod clips;
 mod compare;
 mod jpeg;
 mod json;
@@ -36,6 +38,9 @@ mod tests;
 mod tool;
 
 pub use bd_rate::{BdRate, bd_rate_table};
+pub use clips::{
+    ClipBench, ClipPeer, QUALITIES as CLIP_QUALITIES, clip_table, clips_page, ffmpeg_is_there,
+};
 pub use compare::{Choice, Comparison, Figures, Rung, compare};
 pub use json::{same_size_json, sweep_json};
 pub use ours::Ours;
@@ -47,6 +52,7 @@ use bsq::data::DataError;
 use bsq::image_io::{ImageError, Picture, PixelRange, to_planar};
 use bsq::metrics::{LpipsError, bits_per_pixel, ms_ssim, psnr};
 use bsq::photo::PhotoError;
+use bsq::video_io::VideoError;
 
 /// Why a comparison stopped. A codec that is not there is no error.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +63,8 @@ pub enum RateDistortionError {
     Image(#[from] ImageError),
     #[error(transparent)]
     Photo(#[from] PhotoError),
+    #[error(transparent)]
+    Video(#[from] VideoError),
     #[error(transparent)]
     Lpips(#[from] LpipsError),
     /// The JPEG encoder refuses.

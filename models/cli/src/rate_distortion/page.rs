@@ -5,7 +5,7 @@ use crate::html::{base64, escaped};
 use bsq::image_io::{Picture, encode_png};
 use std::fmt::Write;
 
-const STYLE: &str = "body{font-family:sans-serif;margin:2em;max-width:120em}\
+pub(super) const STYLE: &str = "body{font-family:sans-serif;margin:2em;max-width:120em}\
 table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}\
 td:first-child,th:first-child,td:nth-child(2),th:nth-child(2){text-align:left}\
 .row{display:flex;flex-wrap:wrap;gap:8px}figure{margin:0}figcaption{font-size:.8em;padding:.3em 0}\
@@ -16,21 +16,13 @@ pub fn html_page(comparison: &Comparison) -> String {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <title>bsq beside other codecs</title><style>{STYLE}</style></head><body>\n\
-         <h1>bsq beside other codecs at the same file sizes</h1>\n<ul>\n"
+         <h1>bsq beside other codecs at the same file sizes</h1>\n"
     );
     let mut add = |line: &str| {
         page += line;
         page.push('\n');
     };
-    for codec in &comparison.codecs {
-        let missing = if codec.missing { "not measured: " } else { "" };
-        let description = escaped(&codec.description);
-        add(&format!(
-            "<li><b>{}</b>: {missing}{description}</li>",
-            codec.name
-        ));
-    }
-    add("</ul>");
+    add(&codecs_list(comparison));
     add(
         "<p>Whole files are counted. The others' files are the largest that are not larger than \
          ours. PSNR is that of 8-bit RGB; MS-SSIM has five scales, per channel. Times are single \
@@ -60,8 +52,19 @@ pub fn html_page(comparison: &Comparison) -> String {
     page
 }
 
+/// What each codec is, and why it is missing.
+pub(super) fn codecs_list(comparison: &Comparison) -> String {
+    let line = |codec: &Figures| {
+        let missing = if codec.missing { "not measured: " } else { "" };
+        let description = escaped(&codec.description);
+        format!("<li><b>{}</b>: {missing}{description}</li>\n", codec.name)
+    };
+    let lines: String = comparison.codecs.iter().map(line).collect();
+    format!("<ul>\n{lines}</ul>")
+}
+
 /// Rates at equal quality.
-fn rates(comparison: &Comparison) -> String {
+pub(super) fn rates(comparison: &Comparison) -> String {
     let mut table = "<table><tr><th>bits of bsq at equal quality</th><th>beside</th><th>PSNR</th>\
                      <th>MS-SSIM</th></tr>\n"
         .to_string();

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod bench_clips;
 mod bench_codec;
 mod clips;
 mod codec;

@@ -3,6 +3,7 @@
 use super::super::frame::{ClipCodec, FrameState};
 use super::header::ClipHeader;
 use super::sections::{Section, Sections};
+use super::steps::{step_of_byte, unsaid_step};
 use crate::codec::CodecError;
 use crate::image_io::Picture;
 use crate::photo::{DecodeOptions, PhotoError};
@@ -146,9 +147,21 @@ impl<'c, R: Read> ClipDecoder<'c, R> {
         let Some(payload) = rest.get(..u32::from_le_bytes(*length) as usize) else {
             return Ok(None);
         };
-        let of = (self.header.frame.size, self.header.frame.step());
-        let frame = self.codec.decode(payload, of, &mut self.state)?;
         let used = length.len() + payload.len();
+        let ClipHeader {
+            says_steps, frame, ..
+        } = &self.header;
+        let (step, coded) = match says_steps {
+            false => (unsaid_step(self.state.index(), frame.step()), payload),
+            true => {
+                let Some((&byte, coded)) = payload.split_first() else {
+                    return Ok(None);
+                };
+                (step_of_byte(byte, frame.step()), coded)
+            }
+        };
+        let of = (frame.size, step);
+        let frame = self.codec.decode(coded, of, &mut self.state)?;
         self.payload.nth(used - 1);
         Ok(frame)
     }

@@ -3,6 +3,7 @@
 use super::super::frame::{ClipCodec, FrameReport, FrameState};
 use super::header::{CLIP_HEADER_BYTES, ClipHeader};
 use super::sections::{INDEX, SECTION_BYTES, write_section};
+use super::steps::{step_byte, step_of_byte};
 use crate::image_io::Picture;
 use crate::photo::PhotoError;
 use crate::transform_codec::stream::Target;
@@ -12,7 +13,8 @@ use std::io::Write;
 /// How to encode a clip.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClipSettings {
-    /// The quantizer's step of the first frame of each group, or the quality that says it.
+    /// The quantizer's step of the first frame of each group and of every fourth behind it, or the
+    /// quality that says it; those between are coarser.
     pub target: Target,
     /// Frames of a group at most: how far apart a player can begin, and what damage costs.
     pub group: u16,
@@ -117,11 +119,13 @@ impl<'c, W: Write> ClipEncoder<'c, W> {
     pub fn write(&mut self, frame: &Picture) -> Result<FrameReport, PhotoError> {
         assert_eq!(frame.size(), self.header.frame.size, "frames of one size");
         self.last = None;
-        let step = self.header.frame.step();
+        let byte = step_byte(usize::from(self.frames));
+        let step = step_of_byte(byte, self.header.frame.step());
         let (payload, report) = self.codec.encode(frame, step, &mut self.state)?;
-        let length =
-            u32::try_from(payload.len()).map_err(|_| io(std::io::ErrorKind::InvalidData.into()))?;
+        let length = u32::try_from(1 + payload.len())
+            .map_err(|_| io(std::io::ErrorKind::InvalidData.into()))?;
         self.group.extend(length.to_le_bytes());
+        self.group.push(byte);
         self.group.extend(payload);
         self.frames += 1;
         self.report.add(report);

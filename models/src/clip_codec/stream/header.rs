@@ -7,7 +7,9 @@ use crate::video_io::FrameRate;
 use std::io::Read;
 
 /// The layout of header, groups and index.
-pub const CLIP_FORMAT_VERSION: u16 = 3;
+pub const CLIP_FORMAT_VERSION: u16 = 4;
+/// The version before, whose frames do not say their steps.
+const UNSAID_STEPS: u16 = 3;
 /// The arithmetic of prediction, and that between weights and decisions.
 const CLIP_NUMERICS_VERSION: u16 = 1;
 /// Bytes of a header.
@@ -17,6 +19,8 @@ pub const CLIP_HEADER_BYTES: usize = 42;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClipHeader {
     pub rate: FrameRate,
+    /// Whether each frame says its step.
+    pub says_steps: bool,
     /// Size, step and codec, as a picture's stream has them.
     pub frame: LevelsHeader,
 }
@@ -31,13 +35,21 @@ impl ClipHeader {
         codec: u64,
     ) -> Result<ClipHeader, CodecError> {
         let frame = LevelsHeader::new(size, step, codec)?;
-        Ok(ClipHeader { rate, frame })
+        Ok(ClipHeader {
+            rate,
+            says_steps: true,
+            frame,
+        })
     }
 
     pub fn to_bytes(&self) -> [u8; CLIP_HEADER_BYTES] {
         let mut bytes = Vec::with_capacity(CLIP_HEADER_BYTES);
         bytes.extend(MAGIC);
-        bytes.extend(CLIP_FORMAT_VERSION.to_le_bytes());
+        let version = match self.says_steps {
+            true => CLIP_FORMAT_VERSION,
+            false => UNSAID_STEPS,
+        };
+        bytes.extend(version.to_le_bytes());
         bytes.extend(CLIP_NUMERICS_VERSION.to_le_bytes());
         bytes.extend(self.rate.numerator().to_le_bytes());
         bytes.extend(self.rate.denominator().to_le_bytes());
@@ -68,7 +80,7 @@ impl ClipHeader {
             return newer("format", half(8), CLIP_FORMAT_VERSION);
         }
         let sum = CLIP_HEADER_BYTES - 4;
-        if word(sum) != crc32c(&bytes[..sum]) || half(8) < CLIP_FORMAT_VERSION {
+        if word(sum) != crc32c(&bytes[..sum]) || half(8) < UNSAID_STEPS {
             return Err(CodecError::DamagedHeader);
         }
         if half(10) > CLIP_NUMERICS_VERSION {
@@ -79,12 +91,18 @@ impl ClipHeader {
             CodecError::Header(format!("{}/{} frames a second", word(12), word(16)))
         })?;
         let frame = LevelsHeader::of_fields(&bytes[20..sum])?;
-        Ok(ClipHeader { rate, frame })
+        Ok(ClipHeader {
+            rate,
+            says_steps: half(8) > UNSAID_STEPS,
+            frame,
+        })
     }
 }
 
 /// Whether the first bytes of a file are those of a clip's stream.
 pub fn is_clip_stream(start: &[u8]) -> bool {
     let version = start.get(MAGIC.len()..MAGIC.len() + 2);
-    start.starts_with(&MAGIC) && version == Some(&CLIP_FORMAT_VERSION.to_le_bytes())
+    let versions = [UNSAID_STEPS, CLIP_FORMAT_VERSION].map(u16::to_le_bytes);
+    let is_clips = |version: &[u8]| versions.iter().any(|its| its == version);
+    start.starts_with(&MAGIC) && version.is_some_and(is_clips)
 }

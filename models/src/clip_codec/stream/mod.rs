@@ -5,6 +5,7 @@ mod decode;
 mod encode;
 mod header;
 mod sections;
+pub(super) mod steps;
 
 pub use decode::{ClipDecoder, DamagedGroup};
 pub use encode::{ClipEncoder, ClipReport, ClipSettings};

@@ -159,7 +159,7 @@ fn loss_of_codec(
     let forward = Forward {
         pixels,
         bits,
-        ..codec.forward(&Scope::root(&graph), image, step)
+        ..codec.forward(&Scope::root(&graph), image, step, None)
     };
     let loss = match loss {
         Some(loss) => loss([image, pixels, step, bits]),

@@ -13,11 +13,14 @@ use crate::transform_codec::{TransformCodec, parameter_specs};
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
 use bsq_nn::train::train;
+use bsq_runtime::HostTensor;
 use std::marker::PhantomData;
+use std::path::Path;
 use std::sync::Arc;
 
-/// Trains on the clips and pictures of a folder. It begins with the weights of the codec that codes
-/// them, or with those of another training.
+/// Trains on the clips and pictures of a folder. It begins with the weights of the codec for pictures that
+/// codes them; with those of the one that codes their predicted frames, if there is one; or with those of
+/// another training.
 ///
 /// # Errors
 /// [`TrainError`]; what was saved before the error stays.
@@ -35,10 +38,12 @@ pub(super) fn run(
         threads: run.threads,
         ..CompileOptions::default()
     };
-    let codec = pretrained::open_codec(&clips.codec);
-    let codec = codec.map_err(|error| TrainError::WeightsFile(Box::new(error)))?;
+    let weights = |error| TrainError::WeightsFile(Box::new(error));
+    let first = pretrained::open_codec(&clips.codec).map_err(weights)?;
     let predicted = |error: PredictedError| TrainError::Predicted(Box::new(error));
-    let codec = ClipCodec::new(&codec, None, compile);
+    let open = |path: &Path| pretrained::open_predicted(path, &first).map_err(weights);
+    let earlier = clips.predicted.as_deref().map(open).transpose()?;
+    let codec = ClipCodec::new(&first, earlier.as_ref(), compile);
     let mut codec = codec.map_err(|error| predicted(PhotoError::from(error).into()))?;
     progress.note(&format!(
         "coding the clips of {} to predict their frames",
@@ -51,10 +56,16 @@ pub(super) fn run(
         dataset.count(),
         clips.steps
     ));
-    let start = options.init_from.as_deref().unwrap_or(&clips.codec);
+    let start = options.init_from.as_deref().map(Path::new);
+    let start = start.map(open).transpose()?.or(earlier);
     let parameters = match folder.has_checkpoint() {
         true => bsq_nn::init::init(&specs, config.train.seed)?,
-        false => super::super::start::transform_codec(start, config)?,
+        false => super::super::start::predicted(
+            start.as_ref().unwrap_or(&first),
+            config,
+            &specs,
+            progress,
+        )?,
     };
     let program = step_program(config, parameters)?;
     let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
@@ -81,6 +92,13 @@ impl Crops for PredictedBatch {
         step: u64,
         _index: u64,
     ) -> Result<NamedTensors, BoxError> {
-        step_inputs(config, step, (&self.shape, &self.images), &self.steps)
+        let mut inputs = step_inputs(config, step, (&self.shape, &self.images), &self.steps)?;
+        if config.model.expected_features > 0 {
+            let expected = [("expected", &self.expected), ("lacked", &self.lacked)];
+            for (name, values) in expected {
+                inputs.push((name, HostTensor::from_slice(self.shape, values)?));
+            }
+        }
+        Ok(inputs)
     }
 }

@@ -152,7 +152,7 @@ fn function(codec: &TransformCodec, height: usize, width: usize) -> Function {
     let graph = Graph::new();
     let image = graph.input("image", DType::F32, [1, 3, height, width]);
     let step = graph.input("step", DType::F32, [1]);
-    let forward = codec.forward(&Scope::root(&graph), image, step);
+    let forward = codec.forward(&Scope::root(&graph), image, step, None);
     let outputs = [("pixels", forward.pixels.id()), ("bits", forward.bits.id())];
     graph.function(outputs, [])
 }

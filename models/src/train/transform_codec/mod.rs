@@ -15,7 +15,9 @@ use super::task::{ADVICE, changed, check_freeze, evaluator, hints, refuse_split,
 use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun};
 use crate::config::TransformCodecConfig;
 use crate::data::{Batch, Dataset, Draw, Purpose};
-use crate::transform_codec::{TransformCodec, is_of_encoder, parameter_specs, rate_distortion};
+use crate::transform_codec::{
+    Expected, TransformCodec, is_of_encoder, parameter_specs, rate_distortion,
+};
 use bsq_ir::autodiff::gradients;
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_nn::BoxError;
@@ -76,7 +78,8 @@ pub fn run_transform_codec(
 /// A whole training step: forward, loss, backward, optimizer and the moving average.
 ///
 /// Inputs: `image` (`f32[batch, 3, height, width]` in -1..1), `step` (`f32[batch]`, in levels of a
-/// sample), `train_encoder` (`f32[]`, 0 or 1) and `lr`. Outputs: `loss`, and of each crop `bits_per_pixel.I` and `psnr.I` (of
+/// sample), `train_encoder` (`f32[]`, 0 or 1) and `lr`; of predicted frames also `expected` and `lacked`, as
+/// [`Expected`] has them. Outputs: `loss`, and of each crop `bits_per_pixel.I` and `psnr.I` (of
 /// unrounded pixels); crop I's step is from part I of the range of steps.
 ///
 /// # Errors
@@ -95,9 +98,14 @@ pub fn step_program(
 fn build<'g>(graph: &'g Graph, config: &TransformCodecConfig) -> Step<'g> {
     let scope = Scope::root(graph);
     let (crop, batch) = (config.crop(), config.data.batch_size);
-    let image = graph.input("image", DType::F32, [batch, 3, crop.height, crop.width]);
+    let picture = |name| graph.input(name, DType::F32, [batch, 3, crop.height, crop.width]);
+    let image = picture("image");
     let size = graph.input("step", DType::F32, [batch]);
-    let forward = TransformCodec::new(&config.model).forward(&scope, image, size);
+    let expected = (config.model.expected_features > 0).then(|| Expected {
+        picture: picture("expected"),
+        lacked: picture("lacked"),
+    });
+    let forward = TransformCodec::new(&config.model).forward(&scope, image, size, expected);
     let figures = rate_distortion(&config.loss, &forward, image, size);
     let rule = config.optimizer.rule(graph.scalar("lr"), "");
     let trained = trained(&scope, &config.train).into_iter();

@@ -19,8 +19,17 @@ pub struct Known<'g> {
     pub inside: Tensor<'g>,
     /// The logarithm of the step, `[..]` with extents of 1 where it is the same.
     pub log_step: Tensor<'g>,
-    /// What was coded before this part.
+    /// What else was coded before this part.
+    pub before: Before<'g>,
+}
+
+/// What was coded before a part of a picture's levels.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Before<'g> {
+    /// Other parts; none before the first.
     pub side: Option<Side<'g>>,
+    /// Of predicted frames, features of what is expected, `[.., F]`.
+    pub expected: Option<Tensor<'g>>,
 }
 
 /// What other parts say of a patch.
@@ -38,13 +47,13 @@ impl<'g> Known<'g> {
     /// # Panics
     /// If the levels do not have four axes, or `log_step` is not `[B]`.
     #[track_caller]
-    pub fn of_grid(levels: Tensor<'g>, log_step: Tensor<'g>, side: Option<Side<'g>>) -> Known<'g> {
+    pub fn of_grid(levels: Tensor<'g>, log_step: Tensor<'g>, before: Before<'g>) -> Known<'g> {
         let shape = levels.shape();
         Known {
             neighbours: NEIGHBOURS.map(|place| shifted(levels, place)).to_vec(),
             inside: inside(levels.graph(), shape[1], shape[2]),
             log_step: log_step.reshape([shape[0], 1, 1]),
-            side,
+            before,
         }
     }
 }
@@ -87,7 +96,7 @@ pub fn of_levels(levels: Tensor<'_>) -> Side<'_> {
 }
 
 /// What networks see of levels, `[.., SEEN * coordinates]`.
-pub(super) fn seen(levels: Tensor<'_>) -> Tensor<'_> {
+pub(in super::super) fn seen(levels: Tensor<'_>) -> Tensor<'_> {
     let size = (levels.abs() + 1.0).log();
     levels.graph().concat(&[compressed(levels), size], -1)
 }

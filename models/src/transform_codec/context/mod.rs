@@ -9,7 +9,8 @@
 //! - the same patch's levels of earlier groups, which join that hidden layer through a masked map;
 //! - the step, and which neighbours are outside of the picture;
 //! - what was coded before this part ([`Side`]): of a coarse picture the surroundings on all sides, of
-//!   other levels those of the same patch.
+//!   other levels those of the same patch;
+//! - of a predicted frame, features of what it is expected to be.
 //!
 //! Networks see a level q as `sign(q) log(1 + |q|)` and `log(1 + |q|)`. The mean
 //! also has a linear map of raw levels, without which the first coordinates, whose levels are large
@@ -22,9 +23,9 @@
 
 mod known;
 
-pub(super) use known::compressed;
-pub use known::{Known, NEIGHBOURS, Side, neighbour, of_levels, surroundings};
-use known::{LINEAR, SEEN, seen};
+pub use known::{Before, Known, NEIGHBOURS, Side, neighbour, of_levels, surroundings};
+use known::{LINEAR, SEEN};
+pub(super) use known::{compressed, seen};
 
 use super::logistic::Mixture;
 use bsq_ir::tensor::Init;
@@ -81,9 +82,9 @@ impl ContextModel {
         scope: &Scope<'g>,
         (levels, known): (Tensor<'g>, Tensor<'g>),
         log_step: Tensor<'g>,
-        side: Option<Side<'g>>,
+        before: Before<'g>,
     ) -> Tensor<'g> {
-        let mixture = self.mixture(scope, known, log_step, side);
+        let mixture = self.mixture(scope, known, log_step, before);
         let bits = mixture.bits(levels.transpose(&[3, 0, 1, 2]));
         bits.sum(&[0, 2, 3][..])
     }
@@ -95,9 +96,9 @@ impl ContextModel {
         scope: &Scope<'g>,
         levels: Tensor<'g>,
         log_step: Tensor<'g>,
-        side: Option<Side<'g>>,
+        before: Before<'g>,
     ) -> Mixture<'g> {
-        let known = Known::of_grid(levels, log_step, side);
+        let known = Known::of_grid(levels, log_step, before);
         let prepared = self.prepared(scope, &known);
         let all = 0..self.coordinates;
         self.mixture_of_group(scope, all, prepared, levels, known.log_step)
@@ -175,8 +176,11 @@ impl ContextModel {
         let step = known.log_step.unsqueeze(-1);
         let mut x = Linear::new(width).forward(at("step"), step)
             + plain.forward(at("inside"), known.inside);
-        if let Some(side) = known.side {
+        if let Some(side) = known.before.side {
             x = x + plain.forward(at("side"), side.features);
+        }
+        if let Some(features) = known.before.expected {
+            x = x + plain.forward(at("expected"), features);
         }
         // One of the six is a sixth of the inputs.
         let bound = (1.0 / (NEIGHBOURS.len() * SEEN * k) as f64).sqrt() as f32;
@@ -206,7 +210,7 @@ impl ContextModel {
         let (mean, zero) = (scope / "mean", Init::Constant(0.0));
         let firsts = known.neighbours.iter().map(|x| x.slice(-1, 0..first));
         let mut inputs: Vec<Tensor<'g>> = firsts.collect();
-        inputs.extend(known.side.map(|side| side.raw));
+        inputs.extend(known.before.side.map(|side| side.raw));
         let inputs = scope.graph().concat(&inputs, -1);
         let last = inputs.shape().len() - 1;
         let weight = mean.parameter("first", [k, inputs.shape()[last]], zero);

@@ -125,7 +125,9 @@ impl LevelsCodec {
         };
         let mut coder = SymbolDecoder::new(coded);
         let mut levels = filled(&parts, strips, strip, None);
-        let read = self.contexts.read(groups, &mut levels, step, &mut coder);
+        let read = self
+            .contexts
+            .read(groups, (&mut levels, step), None, &mut coder);
         let is_good = read.map_err(program)? && coder.is_exhausted();
         Ok(is_good.then_some(levels))
     }
@@ -140,7 +142,7 @@ impl LevelsCodec {
     ) -> Result<(), PhotoError> {
         let window = strips.seen_by_pixels(strip);
         let levels = held.rows(window.clone());
-        let pixels = self.session.pixels(&levels, step).map_err(program)?;
+        let pixels = self.session.pixels(&levels, step, None).map_err(program)?;
         let (columns, width) = (strips.padded[1], strips.size.width);
         let plane = window.len() * columns;
         let mut row = vec![0; 3 * width];

@@ -119,7 +119,7 @@ impl LevelsCodec {
         report: &mut LevelsEncodeReport,
     ) -> Result<Vec<u8>, PhotoError> {
         let mut coder = LevelEncoder::default();
-        let parts = self.contexts.write(&mut levels, step, &mut coder);
+        let parts = self.contexts.write((&mut levels, step), None, &mut coder);
         let parts = parts.map_err(program)?;
         let mut payload: Vec<u8> = parts.iter().map(|(groups, _)| *groups).collect();
         for ((its, levels), (_, bits)) in report.parts.iter_mut().zip(&levels).zip(parts) {

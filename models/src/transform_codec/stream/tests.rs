@@ -55,7 +55,7 @@ fn whole(file: &TransformCodecFile, picture: &Picture, step: f32) -> (Vec<u8>, f
     let graph = Graph::new();
     let image = graph.input("image", DType::F32, [1, 3, height, width]);
     let size = graph.input("step", DType::F32, [1]);
-    let forward = file.codec.forward(&Scope::root(&graph), image, size);
+    let forward = file.codec.forward(&Scope::root(&graph), image, size, None);
     let outputs = [("pixels", forward.pixels.id()), ("bits", forward.bits.id())];
     let function = graph.function(outputs, []);
     let mut planes = Vec::new();

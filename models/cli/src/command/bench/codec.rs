@@ -1,5 +1,7 @@
 //! `bsq bench codec`: our streams beside other codecs at the same file sizes.
 
+mod clips;
+
 use super::super::error::CliError;
 use super::super::interrupt::{finish_first, uninterrupted};
 use super::super::model::ModelArgument;
@@ -9,10 +11,10 @@ use super::super::progress::Progress;
 use super::super::quality::EffortArgument;
 use super::super::{Verdict, paths};
 use crate::rate_distortion::{
-    BdRate, Choice, Comparison, Ours, bd_rate_table, compare, html_page, markdown_table,
-    same_size_json, svg_plot, sweep_json,
+    BdRate, Choice, ClipPeer, Comparison, Figures, Ours, bd_rate_table, compare, html_page,
+    markdown_table, same_size_json, svg_plot, sweep_json,
 };
-use bsq::data::list_images;
+use bsq::data::{DataError, list_clips, list_images};
 use bsq::image_io::write_atomically;
 use bsq::metrics::Lpips;
 use bsq::pipeline::CompileOptions;
@@ -39,6 +41,10 @@ Written to the folder:
   plot.svg              PSNR and MS-SSIM over bits per pixel
   index.html            the pictures side by side, and every figure; needs no other file
 
+A folder of clips without pictures is measured beside H.264 and HEVC: libx264 and libx265 of the program \
+ffmpeg, preset medium, no B-frames, constant rate factors from 17 to 47, whose raw streams are counted. \
+Figures are means over frames, then over clips. On the page clips play side by side, frame for frame.
+
 Whole files are counted. PSNR is that of 8-bit RGB; MS-SSIM has five scales, an 11-tap Gaussian \
 window and the weights of Wang et al. (2003), per RGB channel; pictures with a side below 256 \
 pixels have none. LPIPS (AlexNet) needs its weights, which are not part of this program: with Python, \
@@ -49,28 +55,17 @@ Examples:
   bsq bench codec --data photos
   bsq bench codec --data photos --out figures --codecs jpeg,webp
   bsq bench codec --data photos --lpips lpips.pt
+  bsq bench codec --data clips --frames 100
   bsq bench codec --data photos --keep 9,7,5 --model tokenizer.safetensors --prior prior.safetensors")]
 pub struct Arguments {
-    /// Folder of pictures, searched to the bottom
+    /// Folder of pictures, or of clips, searched to the bottom
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Folder to write to, made if need be
     #[arg(long, value_name = "DIR", default_value = "bench-codec")]
     out: PathBuf,
-    /// Codecs to measure beside ours
-    #[arg(
-        long,
-        value_enum,
-        value_delimiter = ',',
-        value_name = "CODEC,...",
-        default_values_t = [
-            CodecName::Jpeg,
-            CodecName::Webp,
-            CodecName::Jpeg2000,
-            CodecName::Avif,
-            CodecName::JpegXl
-        ]
-    )]
+    /// Codecs to measure beside ours [default: all for pictures, or all for clips]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "CODEC,...")]
     codecs: Vec<CodecName>,
     /// Qualities of our files [default: 9 from 100 to 0]
     #[arg(
@@ -92,6 +87,8 @@ pub struct Arguments {
     model: ModelArgument,
     #[command(flatten)]
     prior: PriorArgument,
+    #[command(flatten)]
+    clips: clips::ClipsArguments,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -101,16 +98,29 @@ enum CodecName {
     Jpeg2000,
     Avif,
     JpegXl,
+    H264,
+    Hevc,
 }
 
 impl CodecName {
-    fn choice(self) -> Choice {
-        match self {
+    /// If it is one of pictures.
+    fn choice(self) -> Option<Choice> {
+        Some(match self {
             CodecName::Jpeg => Choice::Jpeg,
             CodecName::Webp => Choice::WebP,
             CodecName::Jpeg2000 => Choice::Jpeg2000,
             CodecName::Avif => Choice::Avif,
             CodecName::JpegXl => Choice::JpegXl,
+            CodecName::H264 | CodecName::Hevc => return None,
+        })
+    }
+
+    /// If it is one of clips.
+    fn clip_peer(self) -> Option<ClipPeer> {
+        match self {
+            CodecName::H264 => Some(ClipPeer::H264),
+            CodecName::Hevc => Some(ClipPeer::Hevc),
+            _ => None,
         }
     }
 }
@@ -124,13 +134,25 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             out.display()
         )));
     }
-    let pictures = list_images(&arguments.data)?;
     let options = CompileOptions {
         threads: output.threads,
         ..CompileOptions::default()
     };
     let lpips = arguments.lpips.as_deref();
     let mut lpips = lpips.map(|path| Lpips::open(path, &options)).transpose()?;
+    let pictures = match list_images(&arguments.data) {
+        // Clips, where there are no pictures.
+        Err(DataError::NoImages { .. }) if has_clips(&arguments.data) => {
+            return clips::run(&arguments, options, lpips, output);
+        }
+        found => found?,
+    };
+    if let Some(option) = arguments.clips.given() {
+        return Err(CliError::new(format_args!(
+            "{option} is for clips, and {} has pictures",
+            arguments.data.display()
+        )));
+    }
     let mut ours = match arguments.model.open_codec(output)? {
         Some(file) => Ours::levels(&file, arguments.effort.effort, &options)?,
         None => {
@@ -143,22 +165,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         }
     };
     let rungs = rungs(&arguments, &ours)?;
-    let mut choices = Vec::new();
-    for choice in arguments.codecs.iter().map(|name| name.choice()) {
-        if !choices.contains(&choice) {
-            choices.push(choice);
-        }
-    }
-    let stop = finish_first();
-    let mut bar: Option<Progress> = None;
-    let mut progress = |done: usize, total: usize| {
-        let bar = bar.get_or_insert_with(|| Progress::new("measuring", "files", total));
-        bar.set(done);
-        match stop.load(Ordering::Relaxed) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
-    };
+    let choices = codecs(&arguments.codecs, &Choice::ALL, CodecName::choice)?;
+    let mut progress = progress();
     let comparison = compare(
         &mut ours,
         &rungs,
@@ -167,47 +175,145 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         lpips.as_mut(),
         &mut progress,
     )?;
-    drop(bar);
-    let (done, all) = (comparison.pictures.len(), pictures.len());
-    if done < all {
-        output.note(format_args!("stopped after {done} of {all} pictures"));
-    }
-    if done == 0 {
-        return Ok(Verdict::Interrupted);
-    }
-    report(&comparison, output)?;
-    std::fs::create_dir_all(out)
-        .map_err(|error| CliError::new(format_args!("{}: {error}", out.display())))?;
-    let mut results = Map::new();
-    for codec in &comparison.codecs {
-        let own = [
+    drop(progress);
+    let files = |codec: &Figures| {
+        vec![
             (codec.id.to_string(), sweep_json(&comparison, codec)),
             (
                 format!("{}-same-size", codec.id),
                 same_size_json(&comparison, codec),
             ),
-        ];
-        for (name, value) in own {
+        ]
+    };
+    let table = |comparison: &Comparison| {
+        let rungs: Vec<usize> = (0..comparison.rungs.len()).collect();
+        markdown_table(comparison, &rungs, true)
+    };
+    let told = Told {
+        what: "pictures",
+        all: pictures.len(),
+        table: &table,
+        files: &files,
+    };
+    told.of(&comparison, &html_page, out, output)
+}
+
+/// What is made of figures: lines, files and values.
+struct Told<'a> {
+    /// What was measured, in the plural, and how many there are.
+    what: &'static str,
+    all: usize,
+    table: &'a dyn Fn(&Comparison) -> String,
+    /// Of each codec, names of files and what is in them.
+    files: &'a dyn Fn(&Figures) -> Vec<(String, Value)>,
+}
+
+impl Told<'_> {
+    fn of(
+        &self,
+        comparison: &Comparison,
+        page: &dyn Fn(&Comparison) -> String,
+        out: &Path,
+        output: &Output,
+    ) -> Result<Verdict, CliError> {
+        let (done, all, what) = (comparison.pictures.len(), self.all, self.what);
+        if done < all {
+            output.note(format_args!("stopped after {done} of {all} {what}"));
+        }
+        if done == 0 {
+            return Ok(Verdict::Interrupted);
+        }
+        self.report(comparison, output)?;
+        make(out)?;
+        let mut results = Map::new();
+        for (name, value) in comparison.codecs.iter().flat_map(self.files) {
             write(out, &format!("{name}.json"), &format!("{value:#}\n"))?;
             results.insert(name, value);
         }
+        write(out, "plot.svg", &svg_plot(comparison))?;
+        write(out, "index.html", &page(comparison))?;
+        output.note(format_args!("wrote {}", out.join("index.html").display()));
+        let names: Vec<&String> = comparison.pictures.iter().map(|(name, _)| name).collect();
+        output.value(&json!({
+            what: names,
+            "knob": comparison.knob,
+            "settings": comparison.rungs,
+            "out": out.display().to_string(),
+            "codecs": Value::Object(results),
+            "bd_rates": Value::Object(bd_rates(comparison)),
+        }))?;
+        Ok(match done < all {
+            true => Verdict::Interrupted,
+            false => Verdict::Good,
+        })
     }
-    write(out, "plot.svg", &svg_plot(&comparison))?;
-    write(out, "index.html", &html_page(&comparison))?;
-    output.note(format_args!("wrote {}", out.join("index.html").display()));
-    let names: Vec<&String> = comparison.pictures.iter().map(|(name, _)| name).collect();
-    output.value(&json!({
-        "pictures": names,
-        "knob": comparison.knob,
-        "settings": comparison.rungs,
-        "out": out.display().to_string(),
-        "codecs": Value::Object(results),
-        "bd_rates": Value::Object(bd_rates(&comparison)),
-    }))?;
-    Ok(match done < all {
-        true => Verdict::Interrupted,
-        false => Verdict::Good,
-    })
+
+    fn report(&self, comparison: &Comparison, output: &Output) -> Result<(), CliError> {
+        for codec in &comparison.codecs {
+            let missing = if codec.missing { "not measured: " } else { "" };
+            output.say(format_args!(
+                "{}: {missing}{}",
+                codec.name, codec.description
+            ))?;
+        }
+        output.say(format_args!(
+            "\nmeans over {} {}\n\n{}",
+            comparison.pictures.len(),
+            self.what,
+            (self.table)(comparison).trim_end()
+        ))?;
+        match comparison.codecs.len() {
+            1 => Ok(()),
+            _ => output.say(format_args!("\n{}", bd_rate_table(comparison).trim_end())),
+        }
+    }
+}
+
+fn make(folder: &Path) -> Result<(), CliError> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| CliError::new(format_args!("{}: {error}", folder.display())))
+}
+
+fn has_clips(folder: &Path) -> bool {
+    list_clips(folder).is_ok()
+}
+
+/// The codecs that were asked for, each once, or all of a kind.
+fn codecs<T: Copy + PartialEq>(
+    asked: &[CodecName],
+    all: &[T],
+    of: fn(CodecName) -> Option<T>,
+) -> Result<Vec<T>, CliError> {
+    let mut chosen = match asked.is_empty() {
+        true => all.to_vec(),
+        false => Vec::new(),
+    };
+    for &name in asked {
+        let codec = of(name).ok_or_else(|| {
+            let name = name.to_possible_value();
+            let name = name.as_ref().map_or("", |value| value.get_name());
+            CliError::new(format_args!(
+                "--codecs {name}: jpeg, webp, jpeg2000, avif and jpeg-xl are for pictures, h264 and hevc for clips"
+            ))
+        })?;
+        if !chosen.contains(&codec) {
+            chosen.push(codec);
+        }
+    }
+    Ok(chosen)
+}
+
+/// Shows how much is measured, and breaks off where the user does.
+fn progress() -> impl FnMut(usize, usize) -> ControlFlow<()> {
+    let (stop, mut bar) = (finish_first(), None);
+    move |done, total| {
+        let bar = bar.get_or_insert_with(|| Progress::new("measuring", "files", total));
+        bar.set(done);
+        match stop.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
 }
 
 /// The rungs that were asked for, the largest files first.
@@ -236,26 +342,6 @@ fn rungs(arguments: &Arguments, ours: &Ours) -> Result<Vec<usize>, CliError> {
     rungs.dedup();
     rungs.reverse();
     Ok(rungs)
-}
-
-fn report(comparison: &Comparison, output: &Output) -> Result<(), CliError> {
-    for codec in &comparison.codecs {
-        let missing = if codec.missing { "not measured: " } else { "" };
-        output.say(format_args!(
-            "{}: {missing}{}",
-            codec.name, codec.description
-        ))?;
-    }
-    let rungs: Vec<usize> = (0..comparison.rungs.len()).collect();
-    output.say(format_args!(
-        "\nmeans over {} pictures\n\n{}",
-        comparison.pictures.len(),
-        markdown_table(comparison, &rungs, true).trim_end()
-    ))?;
-    match comparison.codecs.len() {
-        1 => Ok(()),
-        _ => output.say(format_args!("\n{}", bd_rate_table(comparison).trim_end())),
-    }
 }
 
 /// BD-rates beside each of the other codecs.

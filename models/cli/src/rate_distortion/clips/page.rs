@@ -1,0 +1,180 @@
+//! A page on which clips are watched side by side, frame for frame.
+
+use super::super::page::{STYLE, codecs_list, rates};
+use super::super::{Comparison, Measured, svg_plot};
+use crate::html::escaped;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Plays the clips of a row together.
+const PLAYER: &str = include_str!("player.js");
+
+/// A clip to be watched.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub name: String,
+    pub path: PathBuf,
+    /// Of what it was decoded from; none of the original.
+    pub figures: Option<Measured>,
+}
+
+impl View {
+    pub(super) fn new(name: &str, path: PathBuf, figures: Option<Measured>) -> View {
+        View {
+            name: name.to_string(),
+            path,
+            figures,
+        }
+    }
+}
+
+/// What there is to watch of a clip.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    pub views: Vec<View>,
+    pub frames: usize,
+    /// Frames per second.
+    pub rate: f64,
+}
+
+/// A complete HTML file beside a folder of clips: what there is to watch of each of the comparison's.
+pub fn clips_page(comparison: &Comparison, clips: &[Watched]) -> String {
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <title>bsq beside video codecs</title><style>{STYLE}\
+         video{{display:block;max-width:46vw}}.bar{{padding:.5em 0}}.bar input{{width:30em}}</style></head><body>\n\
+         <h1>bsq beside video codecs</h1>\n{}\n\
+         <p>Our files are whole, the others raw streams. PSNR and MS-SSIM are those of 8-bit RGB, means over \
+         frames. What is shown is decoded and coded again, near-lossless, for the browser. Keys: space plays and \
+         pauses, arrows go a frame back and on, Home and End to the first and the last.</p>\n{}\n",
+        codecs_list(comparison),
+        svg_plot(comparison)
+    );
+    if comparison.codecs.len() > 1 {
+        page += &rates(comparison);
+    }
+    for (number, (name, _)) in comparison.pictures.iter().enumerate() {
+        page += &format!("\n<h2>{}</h2>\n", escaped(name));
+        if let Some(clip) = clips.get(number).filter(|clip| !clip.views.is_empty()) {
+            page += &row(clip);
+        }
+        page += &table(comparison, number);
+    }
+    page + &format!("<script>\n{PLAYER}</script>\n</body></html>\n")
+}
+
+fn row(clip: &Watched) -> String {
+    let Watched {
+        views,
+        frames,
+        rate,
+    } = clip;
+    let mut row = format!(
+        "<div class=\"clips\" tabindex=\"0\" data-frames=\"{frames}\" data-rate=\"{rate}\">\
+         <div class=\"bar\"><button>play</button> <input type=\"range\" aria-label=\"frame\" min=\"0\" max=\"{}\" \
+         value=\"0\"> <output></output></div><div class=\"row\">\n",
+        frames.saturating_sub(1)
+    );
+    for view in views {
+        let caption = match view.figures {
+            None => "original".to_string(),
+            Some(one) => format!("{}: {}", escaped(&view.name), caption(one)),
+        };
+        let file = view.path.file_name().unwrap_or_default().to_string_lossy();
+        writeln!(
+            row,
+            "<figure><video muted playsinline preload=\"auto\" src=\"clips/{}\"></video>\
+             <figcaption>{caption}</figcaption></figure>",
+            escaped(&file)
+        )
+        .expect("a String takes all");
+    }
+    row + "</div></div>\n"
+}
+
+fn caption(one: Measured) -> String {
+    let share = |name: &str, value: Option<f64>| {
+        value.map_or(String::new(), |x| format!(", {name} {x:.4}"))
+    };
+    format!(
+        "{:.4} bits per pixel, {:.2} dB{}{}",
+        one.bits_per_pixel,
+        one.psnr,
+        share("MS-SSIM", one.ms_ssim),
+        share("LPIPS", one.lpips)
+    )
+}
+
+/// Every setting of one clip.
+fn table(comparison: &Comparison, number: usize) -> String {
+    let mut table = "<details open><summary>all rates</summary><table><tr><th>codec</th><th>setting</th>\
+                     <th>bytes</th><th>bits per pixel</th><th>PSNR, dB</th><th>MS-SSIM</th><th>LPIPS</th>\
+                     <th>encoding, s</th><th>decoding, s</th></tr>\n"
+        .to_string();
+    for (codec, setting, one) in settings(comparison, number) {
+        let share = |value: Option<f64>| value.map_or("-".to_string(), |x| format!("{x:.4}"));
+        writeln!(
+            table,
+            "<tr><td>{codec}</td><td>{setting}</td><td>{}</td><td>{:.4}</td><td>{:.2}</td><td>{}</td><td>{}</td>\
+             <td>{:.2}</td><td>{:.2}</td></tr>",
+            one.bytes,
+            one.bits_per_pixel,
+            one.psnr,
+            share(one.ms_ssim),
+            share(one.lpips),
+            one.encoding_seconds,
+            one.decoding_seconds
+        )
+        .expect("a String takes all");
+    }
+    table + "</table></details>\n"
+}
+
+/// Means over clips as a Markdown table.
+pub fn clip_table(comparison: &Comparison) -> String {
+    let mut text = "| codec | setting | bits per pixel | PSNR, dB | MS-SSIM | LPIPS | encoding, s | decoding, s |\n\
+                    |---|---|---|---|---|---|---|---|\n"
+        .to_string();
+    let mut line = |codec: &str, setting: String, mean: Option<Measured>| {
+        let Some(mean) = mean else { return };
+        let share = |value: Option<f64>| value.map_or("-".to_string(), |x| format!("{x:.4}"));
+        writeln!(
+            text,
+            "| {codec} | {setting} | {:.4} | {:.2} | {} | {} | {:.2} | {:.2} |",
+            mean.bits_per_pixel,
+            mean.psnr,
+            share(mean.ms_ssim),
+            share(mean.lpips),
+            mean.encoding_seconds,
+            mean.decoding_seconds
+        )
+        .expect("a String takes all");
+    };
+    for codec in &comparison.codecs {
+        for (rung, quality) in comparison.rungs.iter().enumerate() {
+            line(codec.name, format!("quality {quality}"), codec.mean(rung));
+        }
+        for (rate, all) in codec.sweep.iter().rev() {
+            line(codec.name, format!("CRF {rate}"), Measured::mean(all));
+        }
+    }
+    text
+}
+
+/// Codec, setting and figures of a clip, by ascending rate.
+fn settings(
+    comparison: &Comparison,
+    number: usize,
+) -> impl Iterator<Item = (&'static str, String, Measured)> {
+    let qualities = comparison.rungs.iter().zip(&comparison.codecs[0].rungs);
+    let ours = qualities.rev().filter_map(move |(quality, rung)| {
+        Some(("bsq", format!("quality {quality}"), rung[number]?))
+    });
+    let others = comparison.codecs[1..].iter().flat_map(move |codec| {
+        let point = move |(rate, all): &(f64, Vec<Measured>)| {
+            (codec.name, format!("CRF {rate}"), all[number])
+        };
+        codec.sweep.iter().map(point)
+    });
+    ours.chain(others)
+}
