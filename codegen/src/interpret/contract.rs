@@ -24,7 +24,7 @@ impl Item<'_, '_> {
                     for number in 0..terms {
                         let term = c.format.term(number);
                         let at = c.a_term(step * terms + term);
-                        let a = c.a.shifted(row * c.a_row_stride + at);
+                        let a = c.a.shifted(c.a_row(row as usize) + at);
                         let at = (step * PANEL + lane) * terms + term;
                         let b = c.b.shifted(panel + at as i64);
                         let a = self.load(&a, c.format.a()) as u32;

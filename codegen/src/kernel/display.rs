@@ -1,6 +1,8 @@
 //! Kernel IR as indented text; [`parse`](mod@super::parse) reads it.
 
-use super::{Array, Combine, Contract, Element, Format, Inst, Kernel, Place, Reduce, Stmt, Value};
+use super::{
+    Array, Combine, Contract, Element, Format, Groups, Inst, Kernel, Place, Reduce, Stmt, Value,
+};
 use std::fmt::{self, Formatter, Result};
 
 impl fmt::Display for Kernel {
@@ -104,8 +106,10 @@ impl fmt::Display for Contract {
             self.b,
             self.b_panel_stride,
         )?;
-        if let Some(groups) = &self.a_groups {
-            write!(f, " groups {} by {}", groups.terms, groups.stride)?;
+        for (name, groups) in [("groups", &self.a_groups), ("rows", &self.a_row_groups)] {
+            for Groups { terms, stride } in groups {
+                write!(f, " {name} {terms} by {stride}")?;
+            }
         }
         if let Some(columns) = &self.columns {
             write!(f, " columns {columns}")?;

@@ -237,9 +237,11 @@ pub struct Contract {
     pub a: Element,
     pub a_row_stride: i64,
     pub a_k_stride: i64,
-    /// Terms of A come in groups: `a_k_stride` is the distance inside one. For targets that
-    /// ask for it: see [`lower::TilingPolicy`](crate::lower::TilingPolicy).
-    pub a_groups: Option<Groups>,
+    /// Terms of A come in groups, innermost first: `a_k_stride` is the distance inside one of the
+    /// first. For targets that ask for it: see [`lower::TilingPolicy`](crate::lower::TilingPolicy).
+    pub a_groups: Vec<Groups>,
+    /// The same of rows of A.
+    pub a_row_groups: Vec<Groups>,
     pub b: Element,
     pub b_panel_stride: i64,
     /// The first column's value, where the format has per-column values; one element per column.
@@ -253,13 +255,29 @@ pub struct Contract {
     pub accumulate: bool,
 }
 
-/// Contracted indices whose elements do not step evenly, such as heads and their channels.
+/// Indices whose elements do not step evenly, such as heads and their channels, or the channels,
+/// rows and columns of a convolution's window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Groups {
-    /// Terms of a group; the number of terms is a multiple.
+    /// Indices of a group; the number of indices, and that of a group of groups, is a multiple.
     pub terms: usize,
-    /// Elements from the first term of one to the first of the next.
+    /// Elements from the first index of one to the first of the next.
     pub stride: i64,
+}
+
+impl Groups {
+    /// Elements from index 0 to an index of those that step by `stride` inside of these groups,
+    /// innermost first.
+    pub fn offset(groups: &[Groups], stride: i64, index: usize) -> i64 {
+        let mut rest = index;
+        let outer = groups.iter().rev().map(|group| {
+            let number = rest / group.terms;
+            rest %= group.terms;
+            number as i64 * group.stride
+        });
+        let outer: i64 = outer.sum();
+        outer + rest as i64 * stride
+    }
 }
 
 /// Columns of a packed panel of B.
@@ -268,13 +286,12 @@ pub const PANEL: usize = 16;
 impl Contract {
     /// Elements from the first term of a row of A to the one of this number.
     pub fn a_term(&self, k: usize) -> i64 {
-        match self.a_groups {
-            None => k as i64 * self.a_k_stride,
-            Some(groups) => {
-                let (group, within) = (k / groups.terms, k % groups.terms);
-                group as i64 * groups.stride + within as i64 * self.a_k_stride
-            }
-        }
+        Groups::offset(&self.a_groups, self.a_k_stride, k)
+    }
+
+    /// Elements from the first row of A to the one of this number.
+    pub fn a_row(&self, row: usize) -> i64 {
+        Groups::offset(&self.a_row_groups, self.a_row_stride, row)
     }
 
     /// What is read: A, B, and per-column values.

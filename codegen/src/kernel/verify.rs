@@ -1,6 +1,7 @@
 //! Checks the invariants of Kernel IR.
 
 mod blocks;
+mod groups;
 
 use super::bounds::Ranges;
 use super::{Affine, Combine, Element, Extent, Inst, Kernel, Stmt, Value};

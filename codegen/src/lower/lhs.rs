@@ -53,38 +53,42 @@ impl Lhs {
         }
     }
 
-    /// How the lhs can be read in place, if it can: upwards; contracted variables in groups only
-    /// where the target's policy allows it.
-    pub fn strides(&self, b: &KernelBuilder, row: Var, tiling: &TilingPolicy) -> Option<Strides> {
+    /// How the lhs can be read in place, if it can: contracted variables in groups only where the
+    /// target's policy allows it, and upwards unless it has groups of rows, too.
+    pub fn strides(
+        &self,
+        b: &KernelBuilder,
+        row: Var,
+        row_groups: &[Groups],
+        tiling: &TilingPolicy,
+    ) -> Option<Strides> {
+        let [most, row_levels] = (tiling.lhs_groups)(self.format);
         let mut strides = Strides {
             row: self.at.coefficient(row),
+            row_groups: row_groups.to_vec(),
             k: 1,
-            groups: None,
+            groups: Vec::new(),
         };
         let mut inner: usize = 1;
         for &var in self.contracted.iter().rev() {
             let coefficient = self.at.coefficient(var);
-            let even = match &strides.groups {
-                None => coefficient == strides.k * inner as i64,
-                Some(groups) => coefficient == groups.stride * (inner / groups.terms) as i64,
-            };
-            match strides.groups {
-                _ if inner == 1 => strides.k = coefficient,
-                _ if even => {}
-                None if tiling.groups_uneven_lhs => {
-                    strides.groups = Some(Groups {
-                        terms: inner,
-                        stride: coefficient,
-                    });
-                }
+            match inner {
+                1 => strides.k = coefficient,
+                _ if continues(&strides.groups, strides.k, inner, coefficient) => {}
+                _ if strides.groups.len() < most => strides.groups.push(Groups {
+                    terms: inner,
+                    stride: coefficient,
+                }),
                 _ => return None,
             }
             inner *= b.axes.extent(var);
         }
         // Targets that copy ahead go upwards.
-        let group = strides.groups.map_or(0, |groups| groups.stride);
-        let upwards = strides.row >= 0 && strides.k >= 0 && group >= 0;
-        upwards.then_some(strides)
+        let outer = strides.groups.iter().map(|groups| groups.stride);
+        let upwards = outer
+            .chain([strides.row, strides.k])
+            .all(|stride| stride >= 0);
+        (upwards || row_levels > 0).then_some(strides)
     }
 
     /// Where the block contraction reads the lhs, and what runs before it.
@@ -101,9 +105,11 @@ impl Lhs {
         (block_rows, copies_far): (usize, bool),
     ) -> LhsBlock {
         let together = self.format.terms() > 1;
-        let far = |strides: Strides| copies_far && strides.row == 1 && strides.k > FAR;
-        let transposed = !together && strides.is_some_and(far);
-        let apart = together && strides.is_some_and(|strides| strides.k != 1);
+        let far = |strides: &Strides| {
+            copies_far && strides.row == 1 && strides.k > FAR && strides.is_even()
+        };
+        let transposed = !together && strides.as_ref().is_some_and(far);
+        let apart = together && strides.as_ref().is_some_and(|strides| strides.k != 1);
         let in_place = !transposed && !apart;
         if let (Some(strides), true) = (strides, in_place) {
             let zero = Affine::default();
@@ -156,8 +162,9 @@ impl Lhs {
             from,
             strides: Strides {
                 row: row_stride,
+                row_groups: Vec::new(),
                 k: k_stride,
-                groups: None,
+                groups: Vec::new(),
             },
             prologue,
         }
@@ -174,12 +181,29 @@ impl Lhs {
     }
 }
 
-/// Elements from one row to the next, and from one contracted index to the next.
-#[derive(Clone, Copy, Debug)]
+/// Whether indices that step by `stride` inside of groups, `inner` of them so far, go on as evenly
+/// with `next` elements to those that follow.
+pub(super) fn continues(groups: &[Groups], stride: i64, inner: usize, next: i64) -> bool {
+    let (stride, terms) = match groups.last() {
+        None => (stride, 1),
+        Some(outermost) => (outermost.stride, outermost.terms),
+    };
+    next == stride * (inner / terms) as i64
+}
+
+/// Elements from one row to the next, and from one contracted index to the next, inside of groups.
+#[derive(Clone, Debug)]
 pub(super) struct Strides {
     pub row: i64,
+    pub row_groups: Vec<Groups>,
     pub k: i64,
-    pub groups: Option<Groups>,
+    pub groups: Vec<Groups>,
+}
+
+impl Strides {
+    fn is_even(&self) -> bool {
+        self.groups.is_empty() && self.row_groups.is_empty()
+    }
 }
 
 /// A block of the lhs.

@@ -1,5 +1,6 @@
 //! What lowering does not want to see, spelled in other primitives: exact, graph to graph.
 
+use super::tiling::TilingPolicy;
 use crate::schedule::{Role, role};
 use bsq_ir::fused::expand;
 use bsq_ir::op::Family;
@@ -15,7 +16,7 @@ const FAR: usize = 64;
 
 /// Expands fused ops but attention, random bits, and reductions that have no single index.
 /// Leaves that are results, or that need to be in memory, stand behind a view.
-pub(crate) fn prepare(function: &Function) -> Function {
+pub(crate) fn prepare(function: &Function, tiling: &TilingPolicy) -> Function {
     let graph = Graph::new();
     let mut several: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
     let mut new: Vec<NodeId> = Vec::with_capacity(function.nodes().len());
@@ -42,7 +43,7 @@ pub(crate) fn prepare(function: &Function) -> Function {
             }
             _ => operands.collect(),
         };
-        let build = || rebuild(&graph, node, &operands, &mut several);
+        let build = || rebuild(&graph, node, &operands, &mut several, tiling);
         new.push(graph.in_place_of(node, build));
     }
     let result = |id: NodeId| viewed(&graph, new[id.index()]);
@@ -126,6 +127,7 @@ fn rebuild(
     node: &Node,
     operands: &[NodeId],
     several: &mut HashMap<NodeId, Vec<NodeId>>,
+    tiling: &TilingPolicy,
 ) -> NodeId {
     let mut tensors: Vec<Tensor> = operands.iter().map(|&id| Tensor::new(graph, id)).collect();
     // Behind views, what these compute is no node that another part of the program computes too: a
@@ -163,6 +165,11 @@ fn rebuild(
         Op::Sum(axes) | Op::ReduceMax(axes) => {
             reduction(tensors[0], axes, matches!(node.op, Op::Sum(_))).id()
         }
+        Op::DotGeneral(axes)
+            if tiling.windows_as_lhs && are_windows(tensors[1]) && !are_windows(tensors[0]) =>
+        {
+            exchanged(tensors[0], tensors[1], axes).id()
+        }
         Op::DotGeneral(axes) => dot_general(tensors[0], tensors[1], axes).id(),
         _ => keep(graph, node, operands),
     }
@@ -170,6 +177,36 @@ fn rebuild(
 
 fn any_empty(tensors: &[Tensor]) -> bool {
     tensors.iter().any(|x| x.shape().elements() == 0)
+}
+
+/// Whether a tensor of f32 is a view of windows.
+fn are_windows(x: Tensor) -> bool {
+    let graph = x.graph();
+    let mut node = graph.node(x.id());
+    while role(&node.op) == Role::View {
+        if matches!(node.op, Op::Window { .. }) {
+            return x.dtype() == DType::F32;
+        }
+        node = graph.node(node.operands[0]);
+    }
+    false
+}
+
+/// A contraction with its sides exchanged: the same products in the same order.
+fn exchanged<'g>(lhs: Tensor<'g>, rhs: Tensor<'g>, axes: &DotAxes) -> Tensor<'g> {
+    let turned = |pairs: &[(usize, usize)]| pairs.iter().map(|&(l, r)| (r, l)).collect();
+    let turned = DotAxes {
+        batch: turned(&axes.batch),
+        contract: turned(&axes.contract),
+    };
+    let batch = axes.batch.len();
+    let rows = axes.free(lhs.rank(), true).len();
+    let columns = axes.free(rhs.rank(), false).len();
+    let order: Vec<usize> = (0..batch)
+        .chain(batch + columns..batch + columns + rows)
+        .chain(batch..batch + columns)
+        .collect();
+    dot_general(rhs, lhs, &turned).transpose(&order)
 }
 
 /// A contraction whose result has one axis for the columns of the rhs.

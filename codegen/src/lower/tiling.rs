@@ -27,9 +27,14 @@ pub struct TilingPolicy {
     /// Whether an lhs whose rows lie side by side is copied block by block, because each
     /// step along a row would touch another cache line.
     pub copies_far_lhs: bool,
-    /// Whether an lhs whose contracted axes do not step evenly is read where it is; otherwise
-    /// it is copied too.
-    pub groups_uneven_lhs: bool,
+    /// Levels of groups of terms, and of rows, in which an lhs that does not step evenly is read where
+    /// it is, in a format; one that would need more is copied, or has fewer rows in a block.
+    pub lhs_groups: fn(Format) -> [usize; 2],
+    /// Whether windows are the lhs of a contraction, also where they are written as the rhs: because
+    /// an lhs is read where it is, and a rhs is packed.
+    pub windows_as_lhs: bool,
+    /// Whether lanes of an epilogue lie along rows where its results do.
+    pub lanes_along_rows: bool,
     /// Queries of attention that takes keys block by block and stores no scores, by the format of
     /// its products; `None` for attention by tiles of scores.
     pub online_queries: fn(Format) -> Option<usize>,
@@ -56,20 +61,26 @@ impl TilingPolicy {
         least_queries: 8,
         most_queries: 64,
         copies_far_lhs: true,
-        groups_uneven_lhs: false,
+        lhs_groups: |format| match format {
+            Format::F32 => [5; 2],
+            _ => [0; 2],
+        },
+        windows_as_lhs: true,
+        lanes_along_rows: true,
         online_queries: |_| None,
         columns: |_| 64,
         backward_block: None,
         backward_tiles: None,
     };
 
-    /// Rows and columns of a contraction's block: of about equal work.
-    pub(super) fn balanced(&self, extents: &Extents) -> (usize, usize) {
-        let (rows, columns) = (self.of_contraction)(extents);
-        (
-            balanced(extents.m, rows, self.row_unit),
-            balanced(extents.n, columns, PANEL),
-        )
+    /// Rows and columns of a contraction's block: of about equal work, whole groups of so many rows.
+    pub(super) fn balanced(&self, extents: &Extents, group: usize) -> (usize, usize) {
+        let (most, columns) = (self.of_contraction)(extents);
+        let rows = match group {
+            1 => balanced(extents.m, most, self.row_unit),
+            _ => group * balanced(extents.m / group, (most / group).max(1), 1),
+        };
+        (rows, balanced(extents.n, columns, PANEL))
     }
 }
 

@@ -126,7 +126,9 @@ impl<W: Watch> Pipeline<W> {
     ) -> Result<Program, PipelineError> {
         let function = &rewritten.function;
         self.check(Pass::Verify, function, well_formed)?;
-        let function = self.pass(Pass::Prepare, function, lower::prepare);
+        let tiling = &options.tiling;
+        let prepare = |function: &_| lower::prepare(function, tiling);
+        let function = self.pass(Pass::Prepare, function, prepare);
         let function = self.pass(Pass::Empty, function, lower::without_empty_operands);
         let function = self.pass(Pass::Precision, function, |f| options.precision.apply(f));
 

@@ -98,7 +98,9 @@ impl Options {
             least_queries: 4,
             most_queries: 16,
             copies_far_lhs: false,
-            groups_uneven_lhs: true,
+            lhs_groups: |_| [1, 0],
+            windows_as_lhs: false,
+            lanes_along_rows: false,
             online_queries: match self.tf32 {
                 true => |_| Some(attend::QUERIES),
                 // In f32 the order of sums is that of other targets.

@@ -1,4 +1,4 @@
-//! Convolutions are not unfolded in memory: not forward, and not in the gradient by what they read.
+//! Convolutions are not unfolded in memory: not forward, and not in their gradients.
 
 use bsq_ir::autodiff::gradients;
 use bsq_ir::{DType, Graph, Scope, Tensor};
@@ -28,8 +28,11 @@ fn no_program_of_a_convolution_holds_its_windows() {
     let conv = Conv::new(CHANNELS, [3, 3]).padding(1).without_bias();
     let y = conv.forward(&scope, x);
     let cotangent = g.input("g", DType::F32, y.shape());
-    let by_x = gradients((y * cotangent).sum(..), &[x])[0];
-    for (what, output) in [("forward", y), ("by the input", by_x)] {
+    let weight = g.known_parameter("weight").expect("a convolution has one");
+    let [by_x, by_w] = gradients((y * cotangent).sum(..), &[x, weight])[..] else {
+        panic!("two gradients")
+    };
+    for (what, output) in [("forward", y), ("by the input", by_x), ("by the weight", by_w)] {
         let bytes = temporaries(&g, output);
         // Two copies of features at most, padded, and packed weights.
         assert!(

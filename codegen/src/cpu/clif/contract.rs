@@ -1,18 +1,33 @@
 //! Block contractions: a call of the family's microkernel.
 
 use super::emit::{ACCESS, Emitter};
-use crate::cpu::microkernel::ContractArgs;
-use crate::kernel::{Contract, Element};
+use crate::cpu::microkernel::{ContractArgs, GatheredArgs, LEVELS, Level};
+use crate::kernel::{Contract, Element, Format, Groups};
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, StackSlotData, StackSlotKind, types};
 use std::mem::offset_of;
 
+/// Groups, inside of which indices step by `stride`, as levels.
+fn levels(stride: i64, groups: &[Groups]) -> [Level; LEVELS] {
+    assert!(groups.len() < LEVELS, "what the policy says of targets");
+    let mut levels = [Level::last(0); LEVELS];
+    let (mut inner, mut stride) = (1, stride);
+    for (level, group) in levels.iter_mut().zip(groups) {
+        let count = group.terms / inner;
+        let own = std::mem::replace(&mut stride, group.stride) as isize;
+        *level = Level { count, stride: own };
+        inner = group.terms;
+    }
+    levels[groups.len()] = Level::last(stride as isize);
+    levels
+}
+
 impl Emitter<'_, '_> {
     pub fn contract(&mut self, c: &Contract) {
-        assert!(
-            c.a_groups.is_none(),
-            "groups are for targets that like them"
-        );
-        let bytes = size_of::<ContractArgs>() as u32;
+        let gathered = !(c.a_groups.is_empty() && c.a_row_groups.is_empty());
+        let bytes = match gathered {
+            true => size_of::<GatheredArgs>() as u32,
+            false => size_of::<ContractArgs>() as u32,
+        };
         let data = StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 4);
         let slot = self.b.create_sized_stack_slot(data);
         let record = self.b.ins().stack_addr(types::I64, slot, 0);
@@ -52,10 +67,37 @@ impl Emitter<'_, '_> {
         for (offset, value) in fields {
             self.b.ins().store(ACCESS, value, record, offset as i32);
         }
+        if gathered {
+            assert_eq!(c.format, Format::F32, "what the policy says of targets");
+            let rows = levels(c.a_row_stride, &c.a_row_groups);
+            let terms = levels(c.a_k_stride, &c.a_groups);
+            for (start, levels) in [
+                (offset_of!(GatheredArgs, rows), rows),
+                (offset_of!(GatheredArgs, terms), terms),
+            ] {
+                for (number, level) in levels.into_iter().enumerate() {
+                    let at = start + number * size_of::<Level>();
+                    let count = self.index(level.count as i64);
+                    let stride = self.index(level.stride as i64);
+                    let places = [
+                        (offset_of!(Level, count), count),
+                        (offset_of!(Level, stride), stride),
+                    ];
+                    for (offset, value) in places {
+                        let at = (at + offset) as i32;
+                        self.b.ins().store(ACCESS, value, record, at);
+                    }
+                }
+            }
+        }
+        let microkernel = match gathered {
+            true => self.family.gathered() as usize,
+            false => self.family.contract(c.format) as usize,
+        };
         let mut signature = ir::Signature::new(self.b.func.signature.call_conv);
         signature.params.push(AbiParam::new(types::I64));
         let signature = self.b.import_signature(signature);
-        let microkernel = self.index(self.family.contract(c.format) as usize as i64);
+        let microkernel = self.index(microkernel as i64);
         self.b
             .ins()
             .call_indirect(signature, microkernel, &[record]);

@@ -119,7 +119,7 @@ impl Emitter<'_, '_> {
         let divisor = extent.divisor();
         let mut done = (self.index(0), 0);
         let mut steps = &[GROUP * GROUPS, GROUP, 1][..];
-        if let Some(end) = self.simd_loop(var, count, body) {
+        if let Some(end) = self.simd_loop(var, count, extent, body) {
             done = end;
             steps = &steps[1..];
             if divisor.is_multiple_of(GROUP * GROUPS) {

@@ -4,7 +4,7 @@ use super::emit::{ACCESS, Count, Emitter, Repr};
 use super::lanes::GROUP;
 use super::min_max::is_min_max;
 use crate::cpu::simd::{self, Layout, SimdBody, SimdLoop, Uniform, Width};
-use crate::kernel::{Affine, Element, Reduce, Stmt, Value, Var};
+use crate::kernel::{Affine, Element, Extent, Reduce, Stmt, Value, Var};
 use bsq_ir::DType;
 use bsq_ir::order::LANES;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -48,6 +48,7 @@ impl Emitter<'_, '_> {
         &mut self,
         var: Var,
         count: Count,
+        extent: &Extent,
         body: &[Stmt],
     ) -> Option<(ir::Value, usize)> {
         let most = match count {
@@ -57,7 +58,7 @@ impl Emitter<'_, '_> {
         if most == 0 {
             return None;
         }
-        let made = self.simd(var, body, &[])?;
+        let made = self.simd((var, extent.largest()), body, &[])?;
         let groups = most / LANES;
         if matches!(count, Count::Static(_)) && made.length * groups < WORTH_A_CALL {
             return None;
@@ -86,7 +87,8 @@ impl Emitter<'_, '_> {
         end: ir::Value,
         runs: bool,
     ) -> Option<Vec<Vec<ir::Value>>> {
-        let made = self.simd(reduce.var, &reduce.body, &reduce.results)?;
+        let range = (reduce.var, reduce.extent.largest());
+        let made = self.simd(range, &reduce.body, &reduce.results)?;
         if made.length * (reduce.extent.largest() / LANES) < WORTH_A_CALL {
             return None;
         }
@@ -144,7 +146,7 @@ impl Emitter<'_, '_> {
 
     fn simd(
         &mut self,
-        var: Var,
+        (var, extent): (Var, usize),
         statements: &[Stmt],
         results: &[crate::kernel::Reduction],
     ) -> Option<SimdLoop> {
@@ -152,6 +154,7 @@ impl Emitter<'_, '_> {
         let outer = |value: Value| self.value(value).0;
         let body = SimdBody {
             var,
+            extent,
             statements,
             results,
             outer: &outer,

@@ -14,10 +14,10 @@ use std::array::from_fn;
 use std::hint::black_box;
 
 use super::blocks::{self, Layout, Tile, TileFn, Tiles};
-use super::{BF16_WEIGHTS, ContractArgs, F32, PANEL_WIDTH, U8_WEIGHTS, one_term};
+use super::{BF16_WEIGHTS, ContractArgs, F32, GatheredArgs, PANEL_WIDTH, U8_WEIGHTS, one_term};
 
-/// Tiles that share each panel with others.
-struct Avx2<const FORMAT: u8>;
+/// Tiles that share each panel with others, of an A that is gathered or not.
+struct Avx2<const FORMAT: u8, const GATHERED: bool>;
 
 /// Tiles without hints. Those of few rows are the only ones of their columns, and read each panel
 /// once, and from memory: several panels at a time are streams that the hardware fetches ahead side
@@ -32,14 +32,14 @@ pub(super) const LANES: usize = 8;
 /// 0.83 of peak without, 0.91 with, at k = 3072).
 const PREFETCH: usize = 2048;
 
-impl<const FORMAT: u8> Avx2<FORMAT> {
+impl<const FORMAT: u8, const GATHERED: bool> Avx2<FORMAT, GATHERED> {
     const TABLE: [TileFn; ROWS] = [
-        tile::<FORMAT, 1, 1, true>,
-        tile::<FORMAT, 2, 1, true>,
-        tile::<FORMAT, 3, 1, true>,
-        tile::<FORMAT, 4, 1, true>,
-        tile::<FORMAT, 5, 1, true>,
-        tile::<FORMAT, 6, 1, true>,
+        tile::<FORMAT, 1, 1, true, GATHERED>,
+        tile::<FORMAT, 2, 1, true, GATHERED>,
+        tile::<FORMAT, 3, 1, true, GATHERED>,
+        tile::<FORMAT, 4, 1, true, GATHERED>,
+        tile::<FORMAT, 5, 1, true, GATHERED>,
+        tile::<FORMAT, 6, 1, true, GATHERED>,
     ];
 }
 
@@ -60,23 +60,23 @@ impl<const FORMAT: u8> Tiles for Plain<FORMAT> {
 
     fn tile(rows: usize, panels: usize) -> TileFn {
         match (rows, panels) {
-            (1, 1) => tile::<FORMAT, 1, 1, false>,
-            (1, 2) => tile::<FORMAT, 1, 2, false>,
-            (1, 3) => tile::<FORMAT, 1, 3, false>,
-            (1, 4) => tile::<FORMAT, 1, 4, false>,
-            (2, 1) => tile::<FORMAT, 2, 1, false>,
-            (2, 2) => tile::<FORMAT, 2, 2, false>,
-            (2, 3) => tile::<FORMAT, 2, 3, false>,
-            (3, 1) => tile::<FORMAT, 3, 1, false>,
-            (3, 2) => tile::<FORMAT, 3, 2, false>,
-            (4, 1) => tile::<FORMAT, 4, 1, false>,
-            (5, 1) => tile::<FORMAT, 5, 1, false>,
-            _ => tile::<FORMAT, 6, 1, false>,
+            (1, 1) => tile::<FORMAT, 1, 1, false, false>,
+            (1, 2) => tile::<FORMAT, 1, 2, false, false>,
+            (1, 3) => tile::<FORMAT, 1, 3, false, false>,
+            (1, 4) => tile::<FORMAT, 1, 4, false, false>,
+            (2, 1) => tile::<FORMAT, 2, 1, false, false>,
+            (2, 2) => tile::<FORMAT, 2, 2, false, false>,
+            (2, 3) => tile::<FORMAT, 2, 3, false, false>,
+            (3, 1) => tile::<FORMAT, 3, 1, false, false>,
+            (3, 2) => tile::<FORMAT, 3, 2, false, false>,
+            (4, 1) => tile::<FORMAT, 4, 1, false, false>,
+            (5, 1) => tile::<FORMAT, 5, 1, false, false>,
+            _ => tile::<FORMAT, 6, 1, false, false>,
         }
     }
 }
 
-impl<const FORMAT: u8> Tiles for Avx2<FORMAT> {
+impl<const FORMAT: u8, const GATHERED: bool> Tiles for Avx2<FORMAT, GATHERED> {
     const LAYOUT: Layout = Layout::of(one_term(FORMAT));
     const ROWS: usize = ROWS;
     const K_BLOCK: usize = K_BLOCK;
@@ -97,7 +97,7 @@ pub(super) unsafe extern "C" fn contract<const FORMAT: u8>(args: *const Contract
     unsafe {
         match (*args).m <= ROWS {
             true => blocks::contract::<Plain<FORMAT>>(&*args),
-            false => blocks::contract::<Avx2<FORMAT>>(&*args),
+            false => blocks::contract::<Avx2<FORMAT, false>>(&*args),
         }
     }
 }
@@ -113,10 +113,23 @@ pub(super) unsafe extern "C" fn contract_near(args: *const ContractArgs) {
 }
 
 /// # Safety
-/// Those of [`super::ContractFn`] for a tile of `ROWS` rows and `PANELS` panels; the CPU has AVX2
-/// and FMA.
+/// Those of [`super::GatheredFn`]; the CPU has AVX2 and FMA.
+pub(super) unsafe extern "C" fn gathered(args: *const GatheredArgs) {
+    // SAFETY: the caller vouches for the pointer and for what it describes.
+    unsafe { blocks::gathered::<Avx2<F32, true>>(&*args) }
+}
+
+/// # Safety
+/// Those of [`super::ContractFn`], or [`super::GatheredFn`], for a tile of `ROWS` rows and `PANELS`
+/// panels; the CPU has AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize, const HINTS: bool>(
+unsafe fn tile<
+    const FORMAT: u8,
+    const ROWS: usize,
+    const PANELS: usize,
+    const HINTS: bool,
+    const GATHERED: bool,
+>(
     tile: &Tile,
 ) {
     // Columns of each panel.
@@ -141,11 +154,19 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize, const H
 
     // Opaque to the compiler, which would otherwise step from row to row by adding the stride: a
     // chain of additions as long as the step's multiply-adds.
-    let rows: [isize; ROWS] = black_box(from_fn(|row| row as isize * tile.a_row_stride));
+    let rows: [isize; ROWS] = black_box(from_fn(|row| match GATHERED {
+        // SAFETY: gathered rows have offsets.
+        true => unsafe { *tile.a_rows.add(row) },
+        false => row as isize * tile.a_row_stride,
+    }));
     let panels: [isize; PANELS] = from_fn(|panel| panel as isize * tile.b_panel_stride);
     let size = one_term(FORMAT).b().size();
     let (mut a, mut b) = (tile.a, tile.b);
-    for _ in 0..tile.steps {
+    for step in 0..tile.steps {
+        if GATHERED {
+            // SAFETY: gathered steps have offsets.
+            a = tile.a.wrapping_offset(unsafe { *tile.a_steps.add(step) });
+        }
         if HINTS {
             // Hints, which may well point beyond the panel.
             _mm_prefetch::<_MM_HINT_T1>(b.wrapping_offset(tile.ahead).cast());
@@ -164,7 +185,9 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize, const PANELS: usize, const H
                 }
             }
         }
-        a = a.wrapping_offset(tile.a_step_stride);
+        if !GATHERED {
+            a = a.wrapping_offset(tile.a_step_stride);
+        }
         b = b.wrapping_add(PANEL_WIDTH * size);
     }
 

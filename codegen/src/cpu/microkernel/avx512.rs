@@ -1,5 +1,6 @@
 //! The AVX-512 tile: 8 rows x 3 panels in 24 of the 32 registers, on f32 and on widened weights.
 
+use std::arch::asm;
 use std::arch::x86_64::{
     __m512, __mmask16, _MM_HINT_T0, _MM_HINT_T1, _mm_loadu_si128, _mm_prefetch, _mm_set1_epi8,
     _mm_xor_si128, _mm256_loadu_si256, _mm512_castsi512_ps, _mm512_cvtepi8_epi32,
@@ -7,9 +8,10 @@ use std::arch::x86_64::{
     _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps,
     _mm512_slli_epi32, _mm512_storeu_ps,
 };
+use std::array::from_fn;
 
 use super::blocks::{self, Layout, Tile, TileFn, Tiles};
-use super::{BF16_WEIGHTS, ContractArgs, F32, PANEL_WIDTH, U8_WEIGHTS, one_term};
+use super::{BF16_WEIGHTS, ContractArgs, F32, GatheredArgs, PANEL_WIDTH, U8_WEIGHTS, one_term};
 
 /// Rows up to which a tile is bound by memory, not by arithmetic: those fetch ahead.
 const FEW_ROWS: usize = 4;
@@ -17,8 +19,8 @@ const FEW_ROWS: usize = 4;
 /// Bytes of a panel to fetch ahead.
 const PREFETCH: usize = 2048;
 
-/// Tiles with or without hints about what is read next.
-struct Avx512<const FORMAT: u8, const HINTS: bool>;
+/// Tiles with or without hints about what is read next, of an A that is gathered or not.
+struct Avx512<const FORMAT: u8, const HINTS: bool, const GATHERED: bool>;
 
 /// Every size of a tile up to 8 x 3, by rows and panels.
 macro_rules! sizes {
@@ -38,11 +40,13 @@ macro_rules! sizes {
 }
 pub(super) use sizes;
 
-impl<const FORMAT: u8, const HINTS: bool> Avx512<FORMAT, HINTS> {
-    const TABLE: [[TileFn; 3]; 8] = sizes!(tile, FORMAT, HINTS);
+impl<const FORMAT: u8, const HINTS: bool, const GATHERED: bool> Avx512<FORMAT, HINTS, GATHERED> {
+    const TABLE: [[TileFn; 3]; 8] = sizes!(tile, FORMAT, HINTS, GATHERED);
 }
 
-impl<const FORMAT: u8, const HINTS: bool> Tiles for Avx512<FORMAT, HINTS> {
+impl<const FORMAT: u8, const HINTS: bool, const GATHERED: bool> Tiles
+    for Avx512<FORMAT, HINTS, GATHERED>
+{
     const LAYOUT: Layout = Layout::of(one_term(FORMAT));
     const ROWS: usize = 8;
     const K_BLOCK: usize = 1024;
@@ -60,7 +64,7 @@ impl<const FORMAT: u8, const HINTS: bool> Tiles for Avx512<FORMAT, HINTS> {
 /// Those of [`super::ContractFn`]; the CPU has AVX-512F.
 pub(super) unsafe extern "C" fn contract<const FORMAT: u8>(args: *const ContractArgs) {
     // SAFETY: the caller vouches for the pointer and for what it describes.
-    unsafe { blocks::contract::<Avx512<FORMAT, true>>(&*args) }
+    unsafe { blocks::contract::<Avx512<FORMAT, true, false>>(&*args) }
 }
 
 /// B lies in a near cache, and nothing behind it: there may not even be memory, and hints that lead
@@ -70,14 +74,27 @@ pub(super) unsafe extern "C" fn contract<const FORMAT: u8>(args: *const Contract
 /// Those of [`super::ContractFn`]; the CPU has AVX-512F.
 pub(super) unsafe extern "C" fn contract_near(args: *const ContractArgs) {
     // SAFETY: the caller vouches for the pointer and for what it describes.
-    unsafe { blocks::contract::<Avx512<F32, false>>(&*args) }
+    unsafe { blocks::contract::<Avx512<F32, false, false>>(&*args) }
 }
 
 /// # Safety
-/// Those of [`super::ContractFn`] for a tile of `ROWS` rows and `PANELS` panels; the CPU has
-/// AVX-512F.
+/// Those of [`super::GatheredFn`]; the CPU has AVX-512F.
+pub(super) unsafe extern "C" fn gathered(args: *const GatheredArgs) {
+    // SAFETY: the caller vouches for the pointer and for what it describes.
+    unsafe { blocks::gathered::<Avx512<F32, true, true>>(&*args) }
+}
+
+/// # Safety
+/// Those of [`super::ContractFn`], or [`super::GatheredFn`], for a tile of `ROWS` rows and `PANELS`
+/// panels; the CPU has AVX-512F.
 #[target_feature(enable = "avx512f")]
-unsafe fn tile<const FORMAT: u8, const HINTS: bool, const ROWS: usize, const PANELS: usize>(
+unsafe fn tile<
+    const FORMAT: u8,
+    const HINTS: bool,
+    const GATHERED: bool,
+    const ROWS: usize,
+    const PANELS: usize,
+>(
     tile: &Tile,
 ) {
     let mut sums = [[_mm512_setzero_ps(); PANELS]; ROWS];
@@ -103,6 +120,12 @@ unsafe fn tile<const FORMAT: u8, const HINTS: bool, const ROWS: usize, const PAN
     // panel of the next tile is fetched instead.
     let last = (PREFETCH / step).min(tile.steps);
     let next = PREFETCH as isize + (PANELS as isize - 1) * tile.b_panel_stride;
+    let rows: [isize; ROWS] = from_fn(|row| match GATHERED {
+        // SAFETY: gathered rows have offsets.
+        true => unsafe { *tile.a_rows.add(row) },
+        false => row as isize * tile.a_row_stride,
+    });
+    let mut steps_of_a = tile.a_steps;
     let (mut a, mut b) = (tile.a, tile.b);
     for (steps, ahead) in [(tile.steps - last, PREFETCH as isize), (last, next)] {
         for _ in 0..steps {
@@ -116,18 +139,36 @@ unsafe fn tile<const FORMAT: u8, const HINTS: bool, const ROWS: usize, const PAN
                 // SAFETY: panels are readable over their full width for every k.
                 *b_row = unsafe { widen::<FORMAT>(b, scales[panel]) };
             }
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let a = a.wrapping_offset(row as isize * tile.a_row_stride);
+            let mut of_step = match GATHERED {
+                // SAFETY: gathered steps have offsets.
+                true => a.wrapping_offset(unsafe { *steps_of_a }),
+                false => a,
+            };
+            for (&row, sums) in rows.iter().zip(&mut sums) {
+                let a = of_step.wrapping_offset(row);
                 // SAFETY: row < ROWS, and k is in range.
                 let a = _mm512_set1_ps(unsafe { a.cast::<f32>().read_unaligned() });
                 for (sum, &b) in sums.iter_mut().zip(&b_row) {
                     *sum = _mm512_fmadd_ps(a, b, *sum);
                 }
+                if GATHERED {
+                    let last = &mut sums[PANELS - 1];
+                    // SAFETY: no instruction. The next row's address waits for this row's sums, as
+                    // the compiler sees it: it would load all rows' elements first, and have too few
+                    // registers.
+                    unsafe {
+                        asm!("/* {0} {1} */", inout(reg) of_step, inout(zmm_reg) *last,
+                            options(pure, nomem, nostack, preserves_flags));
+                    }
+                }
             }
             if HINTS && ROWS > FEW_ROWS {
                 _mm_prefetch::<_MM_HINT_T1>(b.wrapping_offset(tile.ahead).cast());
             }
-            a = a.wrapping_offset(tile.a_step_stride);
+            match GATHERED {
+                true => steps_of_a = steps_of_a.wrapping_add(1),
+                false => a = a.wrapping_offset(tile.a_step_stride),
+            }
             b = b.wrapping_add(step);
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! k is counted in steps here: a step is as many terms as lie side by side in a panel.
 
+use super::gathered::{GatheredArgs, LEVELS, Level, offsets};
 use super::{ContractArgs, PANEL_WIDTH};
 use crate::kernel::Format;
 
@@ -16,6 +17,10 @@ pub(super) struct Tile {
     pub a: *const u8,
     pub a_row_stride: isize,
     pub a_step_stride: isize,
+    /// Where A is gathered: bytes to each of the tile's rows, and to each of its steps, instead of
+    /// strides.
+    pub a_rows: *const isize,
+    pub a_steps: *const isize,
     pub b: *const u8,
     pub b_panel_stride: isize,
     /// The first column's own value, where columns have one: `f32` or `i32`.
@@ -75,6 +80,51 @@ pub(super) trait Tiles {
 /// # Safety
 /// Those of [`super::ContractFn`].
 pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
+    // SAFETY: passed on from the caller.
+    unsafe { tiles::<T>(args, None) }
+}
+
+/// Rows and steps of A whose offsets are made at a time.
+const GATHERED_ROWS: usize = 96;
+const GATHERED_STEPS: usize = 1024;
+
+/// The whole contraction, tile by tile, of an A that steps by levels.
+///
+/// # Safety
+/// Those of [`super::GatheredFn`].
+pub(super) unsafe fn gathered<T: Tiles>(gather: &GatheredArgs) {
+    let size = T::LAYOUT.a_size;
+    let (mut rows, mut steps) = ([0; GATHERED_ROWS], [0; GATHERED_STEPS]);
+    for (row, count) in pieces(gather.args.m, GATHERED_ROWS) {
+        offsets(&gather.rows, size, row, &mut rows[..count]);
+        let down = row as isize * gather.args.c_row_stride * size_of::<f32>() as isize;
+        let part = ContractArgs {
+            c: gather.args.c.wrapping_offset(down),
+            m: count,
+            ..gather.args
+        };
+        let found = Found {
+            rows: &rows[..count],
+            levels: &gather.terms,
+            steps: &mut steps,
+        };
+        // SAFETY: passed on from the caller for these rows.
+        unsafe { tiles::<T>(&part, Some(found)) };
+    }
+}
+
+/// Where A is gathered: offsets of rows in bytes, the levels of terms, and a place for offsets of steps.
+struct Found<'t> {
+    rows: &'t [isize],
+    levels: &'t [Level; LEVELS],
+    steps: &'t mut [isize; GATHERED_STEPS],
+}
+
+/// # Safety
+/// Those of [`super::ContractFn`] or, with the offsets of rows and the levels of terms, of
+/// [`super::GatheredFn`].
+#[inline]
+unsafe fn tiles<T: Tiles>(args: &ContractArgs, mut gather: Option<Found<'_>>) {
     let Layout {
         terms,
         a_size,
@@ -87,6 +137,7 @@ pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
     let steps = args.k.div_ceil(terms);
     // With one tile of rows nothing of B is read twice.
     let k_block = match args.m <= T::ROWS {
+        _ if gather.is_some() => T::K_BLOCK.min(GATHERED_STEPS),
         true => steps.max(1),
         false => T::K_BLOCK,
     };
@@ -96,6 +147,9 @@ pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
     // Runs once for k = 0, which has to set C.
     loop {
         let count = piece(steps - done, k_block);
+        if let Some(found) = &mut gather {
+            offsets(found.levels, a_size, done, &mut found.steps[..count]);
+        }
         for (panel, panels) in pieces(all_panels, full) {
             let column = panel * PANEL_WIDTH;
             let columns = (panels * PANEL_WIDTH).min(args.n - column);
@@ -114,13 +168,24 @@ pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
             };
             for (row, rows) in pieces(args.m, T::ROWS) {
                 let number = row / T::ROWS;
+                let none = std::ptr::null();
+                let (a, a_rows, a_steps) = match &gather {
+                    Some(found) => (args.a, found.rows[row..].as_ptr(), found.steps.as_ptr()),
+                    None => {
+                        let down = args.a.wrapping_offset(row as isize * a_row_stride);
+                        (
+                            down.wrapping_offset(done as isize * a_step_stride),
+                            none,
+                            none,
+                        )
+                    }
+                };
                 let tile = Tile {
-                    a: args
-                        .a
-                        .wrapping_offset(row as isize * a_row_stride)
-                        .wrapping_offset(done as isize * a_step_stride),
+                    a,
                     a_row_stride,
                     a_step_stride,
+                    a_rows,
+                    a_steps,
                     b,
                     b_panel_stride,
                     own: args.columns.cast::<f32>().wrapping_add(column),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{BF16, BF16_WEIGHTS, ContractFn, F16, F32, INT8, U8_WEIGHTS, portable};
+use super::{BF16, BF16_WEIGHTS, ContractFn, F16, F32, GatheredFn, INT8, U8_WEIGHTS, portable};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512, avx512_pairs, widened};
 use crate::kernel::Format;
@@ -117,6 +117,23 @@ impl Family {
                 Format::F16 => portable::contract::<F16>,
                 Format::Int8 => widened::contract::<INT8, true>,
             },
+            #[cfg(not(target_arch = "x86_64"))]
+            Family::Avx2 | Family::Avx512 => unreachable!("supported on x86-64 only"),
+        }
+    }
+
+    /// The family's contraction of f32 whose A does not step evenly.
+    ///
+    /// # Panics
+    /// As [`contract`](Family::contract).
+    pub fn gathered(self) -> GatheredFn {
+        assert!(self.is_supported(), "this CPU cannot run the family {self}");
+        match self {
+            Family::Portable => portable::gathered,
+            #[cfg(target_arch = "x86_64")]
+            Family::Avx2 => avx2::gathered,
+            #[cfg(target_arch = "x86_64")]
+            Family::Avx512 => avx512::gathered,
             #[cfg(not(target_arch = "x86_64"))]
             Family::Avx2 | Family::Avx512 => unreachable!("supported on x86-64 only"),
         }

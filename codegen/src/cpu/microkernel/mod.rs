@@ -20,6 +20,7 @@
 //! | `family` | which families there are, which one this CPU gets, `BSQ_CPU` |
 //! | `blocks` | the loops over cache blocks and tiles, shared by all families |
 //! | `avx512`, `avx2`, `portable` | one register tile each, on f32 and on widened weights |
+//! | `gathered` | A whose rows and terms do not step evenly: a convolution's windows |
 //! | `fused`, `doubles` | multiply-adds of `portable`, also where the build has no instruction for them |
 //! | `avx512_pairs` | the tiles of `bf16` and `int8` |
 //! | `widened`, `avx2_pairs` | blocks of narrow sides, widened once; the tile for widened bytes |
@@ -38,6 +39,7 @@ mod blocks;
 mod doubles;
 mod family;
 mod fused;
+mod gathered;
 mod peak;
 mod portable;
 #[cfg(test)]
@@ -46,6 +48,7 @@ mod tests;
 mod widened;
 
 pub use family::{Family, FamilyError, detect, selected};
+pub use gathered::{GatheredArgs, GatheredFn, LEVELS, Level};
 pub use peak::fma_peak;
 
 use crate::kernel::Format;

@@ -2,11 +2,13 @@
 
 use super::blocks::{self, Layout, Tile, TileFn, Tiles};
 use super::fused::{self, Factor};
-use super::{BF16, BF16_WEIGHTS, ContractArgs, F16, F32, INT8, PANEL_WIDTH, U8_WEIGHTS, format};
+use super::{
+    BF16, BF16_WEIGHTS, ContractArgs, F16, F32, GatheredArgs, INT8, PANEL_WIDTH, U8_WEIGHTS, format,
+};
 
-struct Portable<const FORMAT: u8>;
+struct Portable<const FORMAT: u8, const GATHERED: bool>;
 
-impl<const FORMAT: u8> Portable<FORMAT> {
+impl<const FORMAT: u8, const GATHERED: bool> Portable<FORMAT, GATHERED> {
     const TABLE: [TileFn; 4] = match FORMAT {
         INT8 => [
             tile_int8::<1>,
@@ -15,15 +17,15 @@ impl<const FORMAT: u8> Portable<FORMAT> {
             tile_int8::<4>,
         ],
         _ => [
-            tile::<FORMAT, 1>,
-            tile::<FORMAT, 2>,
-            tile::<FORMAT, 3>,
-            tile::<FORMAT, 4>,
+            tile::<FORMAT, GATHERED, 1>,
+            tile::<FORMAT, GATHERED, 2>,
+            tile::<FORMAT, GATHERED, 3>,
+            tile::<FORMAT, GATHERED, 4>,
         ],
     };
 }
 
-impl<const FORMAT: u8> Tiles for Portable<FORMAT> {
+impl<const FORMAT: u8, const GATHERED: bool> Tiles for Portable<FORMAT, GATHERED> {
     const LAYOUT: Layout = Layout::of(format(FORMAT));
     const ROWS: usize = 4;
     const K_BLOCK: usize = 256;
@@ -41,12 +43,19 @@ impl<const FORMAT: u8> Tiles for Portable<FORMAT> {
 /// Those of [`super::ContractFn`].
 pub(super) unsafe extern "C" fn contract<const FORMAT: u8>(args: *const ContractArgs) {
     // SAFETY: the caller vouches for the pointer and for what it describes.
-    unsafe { blocks::contract::<Portable<FORMAT>>(&*args) }
+    unsafe { blocks::contract::<Portable<FORMAT, false>>(&*args) }
 }
 
 /// # Safety
-/// Those of [`super::ContractFn`] for a tile of `ROWS` rows and one panel.
-unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
+/// Those of [`super::GatheredFn`].
+pub(super) unsafe extern "C" fn gathered(args: *const GatheredArgs) {
+    // SAFETY: the caller vouches for the pointer and for what it describes.
+    unsafe { blocks::gathered::<Portable<F32, true>>(&*args) }
+}
+
+/// # Safety
+/// Those of [`super::ContractFn`], or [`super::GatheredFn`], for a tile of `ROWS` rows and one panel.
+unsafe fn tile<const FORMAT: u8, const GATHERED: bool, const ROWS: usize>(tile: &Tile) {
     let mut sums = [[0.0_f32; PANEL_WIDTH]; ROWS];
     if tile.reload {
         for (row, sums) in sums.iter_mut().enumerate() {
@@ -63,7 +72,11 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
 
     let (terms, size) = (format(FORMAT).terms(), format(FORMAT).b().size());
     let (mut a, mut b) = (tile.a, tile.b);
-    for _ in 0..tile.steps {
+    for step in 0..tile.steps {
+        if GATHERED {
+            // SAFETY: gathered steps have offsets.
+            a = tile.a.wrapping_offset(unsafe { *tile.a_steps.add(step) });
+        }
         for number in 0..terms {
             let term = format(FORMAT).term(number);
             // SAFETY: a panel is readable over its full width for every k.
@@ -72,7 +85,12 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
                 Factor::from(widen::<FORMAT>(b, scales[column]))
             });
             for (row, sums) in sums.iter_mut().enumerate() {
-                let a = a.wrapping_offset(row as isize * tile.a_row_stride);
+                let down = match GATHERED {
+                    // SAFETY: gathered rows have offsets.
+                    true => unsafe { *tile.a_rows.add(row) },
+                    false => row as isize * tile.a_row_stride,
+                };
+                let a = a.wrapping_offset(down);
                 // SAFETY: row < ROWS, and k is in range.
                 let a = unsafe {
                     match FORMAT {
@@ -84,7 +102,9 @@ unsafe fn tile<const FORMAT: u8, const ROWS: usize>(tile: &Tile) {
                 fused::multiply_add(a, &b_row, sums);
             }
         }
-        a = a.wrapping_offset(tile.a_step_stride);
+        if !GATHERED {
+            a = a.wrapping_offset(tile.a_step_stride);
+        }
         b = b.wrapping_add(PANEL_WIDTH * terms * size);
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Displacements always have 32 bits, so that EVEX's compressed form of 8 bits never occurs.
 
-use super::instructions::Encoding;
+use super::instructions::{Encoding, GATHER};
 use std::collections::HashMap;
 
 /// The vectors of a family.
@@ -182,6 +182,38 @@ impl Assembler {
             .push(0b10 << 5 | u8::from(broadcast) << 4 | inverted(second >> 4, 3));
         self.bytes.push(encoding.opcode);
         self.tail(register, last, constant);
+    }
+
+    /// Gathers elements of 32 bits at `base + 4 index + offset` where `mask` says so, and clears it. The
+    /// registers differ; the mask is a mask register with AVX-512, a vector with AVX2.
+    pub fn gather(&mut self, to: u8, (base, index): (General, u8), offset: i32, mask: u8) {
+        const WITH_INDEX: u8 = 4;
+        const SCALE: u8 = 2;
+        let encoding = GATHER;
+        let inverted = |bit: u8, at: u8| (!bit & 1) << at;
+        let extensions = inverted(to >> 3, 7) | inverted(index >> 3, 6) | inverted(base.0 >> 3, 5);
+        match self.width {
+            Width::Ymm => {
+                let mask = (!mask & 15) << 3;
+                self.bytes.extend([
+                    0xc4,
+                    extensions | encoding.map as u8,
+                    mask | 0b100 | encoding.prefix as u8,
+                ]);
+            }
+            Width::Zmm => self.bytes.extend([
+                0x62,
+                extensions | inverted(to >> 4, 4) | encoding.map as u8,
+                15 << 3 | 0b100 | encoding.prefix as u8,
+                0b10 << 5 | inverted(index >> 4, 3) | mask,
+            ]),
+        }
+        self.bytes.extend([
+            encoding.opcode,
+            0b10 << 6 | (to & 7) << 3 | WITH_INDEX,
+            SCALE << 6 | (index & 7) << 3 | base.0 & 7,
+        ]);
+        self.bytes.extend(offset.to_le_bytes());
     }
 
     /// The operand's bytes, and the constant behind it.

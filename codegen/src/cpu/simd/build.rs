@@ -32,6 +32,8 @@ pub(super) struct CodeBuilder<'k> {
     pub hoisted: Vec<Stmt>,
     values: HashMap<Value, (DType, Known)>,
     invariants: HashMap<Invariant, Name>,
+    /// Iterations of the part that is being written, times a step.
+    steps: HashMap<i64, Name>,
     stored: BTreeSet<Place>,
     pub width: Width,
     /// The first lane of the part that is being written.
@@ -55,6 +57,7 @@ impl<'k> CodeBuilder<'k> {
             hoisted: Vec::new(),
             values: HashMap::new(),
             invariants: HashMap::new(),
+            steps: HashMap::new(),
             stored,
             width,
             first: 0,
@@ -65,6 +68,7 @@ impl<'k> CodeBuilder<'k> {
     pub fn write(&mut self) -> Result<(), Unsupported> {
         for first in (0..LANES).step_by(self.width.lanes()) {
             self.first = first;
+            self.steps.clear();
             // What is uniform needs to be found and hoisted once only.
             self.values
                 .retain(|_, (_, known)| !matches!(known, Known::Lanes(_)));
@@ -144,8 +148,10 @@ impl<'k> CodeBuilder<'k> {
                 if self.is_uniform(from) {
                     return Ok(Known::Uniform);
                 }
-                let at = self.access(from).ok_or(Unsupported)?;
-                let load = self.line(Inst::Load(at));
+                let load = match self.access(from) {
+                    Some(at) => self.line(Inst::Load(at)),
+                    None => self.gather(from)?,
+                };
                 Ok(Known::Lanes(match dtype {
                     DType::F32 | DType::I32 | DType::U32 | DType::F16 | DType::BF16 | DType::U8 => {
                         load
@@ -217,17 +223,53 @@ impl<'k> CodeBuilder<'k> {
         let size = dtype.size();
         let constant = element.at.constant * size as i64 + (self.first * size) as i64;
         let offset = i32::try_from(constant).ok()?;
-        let mut base = element.clone();
-        base.at.constant = 0;
-        let found = self.streams.iter().position(|stream| *stream == base);
-        let stream = found.unwrap_or_else(|| {
-            self.streams.push(base);
-            self.streams.len() - 1
-        });
         Some(Access {
+            stream: self.stream(element),
+            dtype,
+            offset,
+        })
+    }
+
+    /// Elements of 32 bits that lie apart, at a position that is the same in all lanes.
+    fn gather(&mut self, from: &Element) -> Result<Name, Unsupported> {
+        let step = from.at.coefficient(self.body.var);
+        let reach = step.unsigned_abs() as usize * self.body.extent;
+        let dtype = self.kernel.array(from.place).dtype;
+        let is_near = step != 0 && i32::try_from(reach).is_ok();
+        let position = from.dynamic.map(|value| self.known(value).1);
+        if dtype.size() != 4 || !is_near || matches!(position, Some(Known::Lanes(_))) {
+            return Err(Unsupported);
+        }
+        let offset = i32::try_from(from.at.constant * dtype.size() as i64);
+        let offset = offset.map_err(|_| Unsupported)?;
+        let stream = self.stream(from);
+        let index = match self.steps.get(&step) {
+            Some(&index) => index,
+            None => {
+                let first = self.first as u32;
+                let lanes = self.line(Inst::Iteration { first });
+                let factor = self.bits(step as u32);
+                let index = self.binary(Binary::MulInt, lanes, factor);
+                self.steps.insert(step, index);
+                index
+            }
+        };
+        let at = Access {
             stream,
             dtype,
             offset,
+        };
+        Ok(self.line(Inst::Gather { at, index }))
+    }
+
+    /// The number of the stream that an element belongs to: of all that differ by a constant.
+    fn stream(&mut self, element: &Element) -> usize {
+        let mut base = element.clone();
+        base.at.constant = 0;
+        let found = self.streams.iter().position(|stream| *stream == base);
+        found.unwrap_or_else(|| {
+            self.streams.push(base);
+            self.streams.len() - 1
         })
     }
 

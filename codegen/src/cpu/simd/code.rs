@@ -43,6 +43,11 @@ pub(super) enum Inst {
     },
     /// Elements of a stream, zero-extended to 32 bits.
     Load(Access),
+    /// Elements of 32 bits of a stream: lane `i` is `index[i]` elements behind its start and offset.
+    Gather {
+        at: Access,
+        index: Name,
+    },
     /// The low bits of each lane to a stream.
     Store(Access, Name),
     /// The iteration of each lane, the first of which is `first`.
@@ -164,6 +169,7 @@ impl Inst {
         let operands = match *self {
             Inst::Binary { x, y, .. } | Inst::Compare { x, y, .. } => [Some(x), Some(y), None],
             Inst::Unary { x, .. } | Inst::Shift { x, .. } => [Some(x), None, None],
+            Inst::Gather { index, .. } => [Some(index), None, None],
             Inst::Fma { x, y, z } => [Some(x), Some(y), Some(z)],
             Inst::Select { mask, x, y } => [Some(mask), Some(x), Some(y)],
             Inst::Store(_, x) => [Some(x), None, None],
@@ -201,6 +207,7 @@ impl fmt::Display for Code {
                 Inst::Compare { is, .. } => writeln!(f, "{is:?} {operands}")?,
                 Inst::Select { .. } => writeln!(f, "Select {operands}")?,
                 Inst::Load(at) => writeln!(f, "Load {at}")?,
+                Inst::Gather { at, .. } => writeln!(f, "Gather {at} {operands}")?,
                 Inst::Store(at, _) => writeln!(f, "Store {at} {operands}")?,
                 Inst::Iteration { first } => writeln!(f, "Iteration + {first}")?,
             }

@@ -24,6 +24,9 @@ const BASES: [General; 12] = [
 ];
 const FREE_BASES: usize = 6;
 
+/// The mask register of an instruction that needs one.
+const MASK: u8 = 1;
+
 /// The most streams that a loop can have.
 pub(super) const STREAMS: usize = BASES.len();
 
@@ -178,6 +181,13 @@ impl<'c> Writer<'c> {
                 let to = self.result(to, &line);
                 self.load(at, to);
             }
+            (Inst::Gather { at, index }, Some(to)) => {
+                let index = self.register(index);
+                // While the index has its register: it must be another.
+                let to = self.take(to);
+                self.gather(at, index, to);
+                self.registers.release(line.inst.operands(), self.position);
+            }
             (Inst::Iteration { first }, Some(to)) => {
                 let to = self.result(to, &line);
                 self.iteration(first, to);
@@ -316,9 +326,25 @@ impl<'c> Writer<'c> {
         self.registers.release(line.inst.operands(), self.position);
     }
 
+    fn gather(&mut self, at: Access, index: u8, to: u8) {
+        let base = BASES[at.stream];
+        let mask = match self.a.width {
+            Width::Ymm => {
+                let mask = Width::SCRATCH;
+                let all = Operand::Register(mask);
+                self.a.vector(x86::COMPARE_EQUAL_INT, mask, mask, all, None);
+                mask
+            }
+            Width::Zmm => {
+                let all = Operand::Register(MASK);
+                self.a.vex(x86::MASKS_EQUAL, true, MASK, MASK, all, None);
+                MASK
+            }
+        };
+        self.a.gather(to, (base, index), at.offset, mask);
+    }
+
     fn compare(&mut self, is: Predicate, first: u8, last: Operand, to: u8) {
-        /// The mask register of comparisons.
-        const MASK: u8 = 1;
         let (encoding, constant) = is.encoding();
         match self.a.width {
             Width::Ymm => self.a.vector(encoding, to, first, last, constant),

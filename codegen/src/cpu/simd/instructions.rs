@@ -64,6 +64,10 @@ pub(super) const MASK_TO_LANES: Encoding = row(M0F38, PF3, 0x38);
 pub(super) const TERNARY_LOGIC: Encoding = row(M0F3A, P66, 0x25);
 /// AVX-512: a general register to all lanes.
 pub(super) const BROADCAST_FROM_GENERAL: Encoding = row(M0F38, P66, 0x7c);
+/// 32-bit elements at 32-bit indices; a mask says which.
+pub(super) const GATHER: Encoding = row(M0F38, P66, 0x90);
+/// AVX-512: of two masks, where they are equal. In VEX form, on 256 bits.
+pub(super) const MASKS_EQUAL: Encoding = row(M0F, None, 0x46);
 /// AVX2: the sign of each lane chooses.
 pub(super) const BLEND: Encoding = row(M0F3A, P66, 0x4a);
 /// AVX2: a general register to the first lane.

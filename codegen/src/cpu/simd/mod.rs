@@ -3,7 +3,7 @@
 //! Cranelift's vectors are 128 bits wide on x86-64. The main part of most vector loops and
 //! reductions, straight code over elements side by side, is therefore written here: with AVX2 or
 //! AVX-512 by family. [`compile`] gives the bytes of a function and says what it is called with;
-//! whatever it does not know (64-bit elements, strides, loops in loops) it leaves to Cranelift, so
+//! whatever it does not know (64-bit elements, strided stores, loops in loops) it leaves to Cranelift, so
 //! this path decides speed only. One iteration is 16 lanes for every family: the 16 partial results
 //! of a reduction in the fixed order *are* the lanes of one 512-bit or two 256-bit registers.
 //!
@@ -43,6 +43,8 @@ const LANES_BYTES: usize = 4 * LANES;
 #[derive(Clone, Copy)]
 pub(super) struct SimdBody<'k> {
     pub var: Var,
+    /// Iterations at most.
+    pub extent: usize,
     pub statements: &'k [Stmt],
     /// Reductions of terms of the body.
     pub results: &'k [Reduction],

@@ -17,10 +17,8 @@ pub(super) fn contract(cursor: &mut Cursor) -> Result<Contract, ParseError> {
     }
     let a = strided_rows(cursor)?;
     let b = cursor.after("* panels", panels)?;
-    let a_groups = match cursor.accept("groups") {
-        true => Some(groups(cursor)?),
-        false => None,
-    };
+    let a_groups = groups(cursor, "groups")?;
+    let a_row_groups = groups(cursor, "rows")?;
     let columns = match cursor.accept("columns") {
         true => Some(element(cursor)?),
         false => None,
@@ -34,6 +32,7 @@ pub(super) fn contract(cursor: &mut Cursor) -> Result<Contract, ParseError> {
         a_row_stride: a.row_stride,
         a_k_stride: a.column_stride,
         a_groups,
+        a_row_groups,
         b: b.first,
         b_panel_stride: b.stride,
         columns,
@@ -160,10 +159,15 @@ fn panels(cursor: &mut Cursor) -> Result<Panels, ParseError> {
     Ok(Panels { first, stride })
 }
 
-fn groups(cursor: &mut Cursor) -> Result<Groups, ParseError> {
-    let terms = cursor.number()?;
-    let stride = cursor.after("by", Cursor::number)?;
-    Ok(Groups { terms, stride })
+/// `groups 3 by 10 groups 9 by 100`, with that name.
+fn groups(cursor: &mut Cursor, name: &str) -> Result<Vec<Groups>, ParseError> {
+    let mut groups = Vec::new();
+    while cursor.accept(name) {
+        let terms = cursor.number()?;
+        let stride = cursor.after("by", Cursor::number)?;
+        groups.push(Groups { terms, stride });
+    }
+    Ok(groups)
 }
 
 fn causal(cursor: &mut Cursor) -> Result<Option<usize>, ParseError> {

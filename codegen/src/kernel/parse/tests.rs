@@ -57,17 +57,28 @@ fn format() -> impl Strategy<Value = Format> {
 }
 
 fn contract() -> impl Strategy<Value = Stmt> {
-    let groups = proptest::option::of((any::<usize>(), number()));
-    let more = (groups, proptest::option::of(element()), any::<bool>());
+    let all = |pairs: Vec<(usize, i64)>| -> Vec<Groups> {
+        let pairs = pairs.into_iter();
+        pairs
+            .map(|(terms, stride)| Groups { terms, stride })
+            .collect()
+    };
+    let groups = || proptest::collection::vec((any::<usize>(), number()), 0..3);
+    let more = (
+        (groups(), groups()),
+        proptest::option::of(element()),
+        any::<bool>(),
+    );
     let extents = [extent(), extent(), extent()];
     (format(), strided_rows(), panels(), panels(), more, extents).prop_map(
-        |(format, a, b, c, (groups, columns, accumulate), [m, n, k])| {
+        move |(format, a, b, c, ((groups, row_groups), columns, accumulate), [m, n, k])| {
             Stmt::Contract(Box::new(Contract {
                 format,
                 a: a.first,
                 a_row_stride: a.row_stride,
                 a_k_stride: a.column_stride,
-                a_groups: groups.map(|(terms, stride)| Groups { terms, stride }),
+                a_groups: all(groups),
+                a_row_groups: all(row_groups),
                 b: b.first,
                 b_panel_stride: b.stride,
                 columns,

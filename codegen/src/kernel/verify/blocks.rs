@@ -1,6 +1,7 @@
 //! Checks of statements that touch blocks: contractions and attention.
 
 use super::super::{Affine, Attend, AttendBackward, Contract, Element, Extent, PANEL, Var};
+use super::groups::Levels;
 use super::{Outcome, Verifier};
 use bsq_ir::DType;
 
@@ -42,8 +43,8 @@ impl Verifier<'_> {
             return Err(format!("{} is not marked as written", c.c.place));
         }
         // The elements touched are those of loops over row, column and term.
-        let [row, column, panel, step, within, term, group, member] =
-            [0, 1, 2, 3, 4, 5, 6, 7].map(|i| Var(u32::MAX - i));
+        let [row, column, panel, step, within, term] =
+            [0, 1, 2, 3, 4, 5].map(|i| Var(u32::MAX - i));
         let extents = [
             (row, c.m.clone()),
             (column, c.n.clone()),
@@ -60,28 +61,21 @@ impl Verifier<'_> {
             at: parts.iter().fold(element.at.clone(), |at, p| at.add(p)),
             ..element.clone()
         };
-        let a = match c.a_groups {
-            None => vec![
-                along(row, c.a_row_stride),
+        let mut levels = Levels::default();
+        let mut a = match &c.a_row_groups[..] {
+            [] => vec![along(row, c.a_row_stride)],
+            groups => levels.split(&c.m, c.a_row_stride, groups)?,
+        };
+        a.extend(match &c.a_groups[..] {
+            [] => vec![
                 along(step, c.a_k_stride * terms as i64),
                 along(term, c.a_k_stride),
             ],
-            Some(groups) => {
-                let (Extent::Static(k), true) = (&c.k, groups.terms > 0) else {
-                    return Err("groups of a number of terms that is not known".into());
-                };
-                if !k.is_multiple_of(groups.terms) {
-                    return Err(format!("{k} terms in groups of {}", groups.terms));
-                }
-                self.ranges.bind(group, Extent::Static(k / groups.terms))?;
-                self.ranges.bind(member, Extent::Static(groups.terms))?;
-                vec![
-                    along(row, c.a_row_stride),
-                    along(group, groups.stride),
-                    along(member, c.a_k_stride),
-                ]
-            }
-        };
+            groups => levels.split(&c.k, c.a_k_stride, groups)?,
+        });
+        for (var, extent) in levels.extents.clone() {
+            self.ranges.bind(var, extent)?;
+        }
         let b = [
             along(panel, c.b_panel_stride),
             along(step, (PANEL * terms) as i64),
@@ -94,11 +88,9 @@ impl Verifier<'_> {
         if let Some(columns) = &c.columns {
             self.element(&shifted(columns, &[along(column, 1)]))?;
         }
-        for (var, _) in extents {
+        for (var, _) in extents.into_iter().chain(levels.extents) {
             self.ranges.unbind(var);
         }
-        self.ranges.unbind(group);
-        self.ranges.unbind(member);
         Ok(())
     }
 
@@ -242,7 +234,7 @@ fn panels(n: &Extent) -> Extent {
 }
 
 /// Steps of `terms` terms each.
-fn steps(k: &Extent, terms: usize) -> Result<Extent, String> {
+pub(super) fn steps(k: &Extent, terms: usize) -> Result<Extent, String> {
     match k {
         k if terms == 1 => Ok(k.clone()),
         Extent::Static(k) => Ok(Extent::Static(k.div_ceil(terms))),

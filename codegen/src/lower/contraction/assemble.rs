@@ -73,23 +73,42 @@ impl Plan<'_> {
         let column = nest
             .merge_columns(&self.columns, local, &mut factor_at(&mut factor), b)
             .ok_or(Obstacle::Materialize(self.anchor))?;
-        let (row, outer) = match self.rows.split_last() {
-            Some((&row, outer)) => nest.merge_rows(row, outer.to_vec(), local, &mut lhs.at, b),
-            None => (b.axes.var(1), Vec::new()),
-        };
         let column = column.unwrap_or_else(|| b.axes.var(1));
         let n = b.axes.extent(column);
-        let mut c_at = self.result_offset(b, &outer, row, column);
-        let lhs_strides = lhs.strides(b, row, self.tiling);
-        let counted = |vars: &[Var]| -> usize { vars.iter().map(|&v| b.axes.extent(v)).product() };
-        let (rows, columns) = self.tiling.balanced(&Extents {
-            batch: counted(&self.batch) * counted(&outer),
+        let mut outer = self.rows.clone();
+        let row = outer.pop().unwrap_or_else(|| b.axes.var(1));
+        let counted = |b: &KernelBuilder, vars: &[Var]| -> usize {
+            vars.iter().map(|&v| b.axes.extent(v)).product()
+        };
+        let extents = |b: &KernelBuilder, outer: &[Var]| Extents {
+            batch: counted(b, &self.batch) * counted(b, outer),
             m: b.axes.extent(row),
             n,
             format,
-        });
-        let mut moved: [&mut Affine; 2] = [&mut lhs.at, &mut c_at];
+        };
+        let (most_rows, _) = (self.tiling.of_contraction)(&extents(b, &outer));
+        // A copied lhs has no groups.
+        let levels = match lhs.strides(b, row, &[], self.tiling) {
+            Some(_) => (self.tiling.lhs_groups)(format)[1],
+            None => 0,
+        };
+        let groups = (levels, most_rows);
+        let row_groups = nest.merge_rows(row, &mut outer, local, &mut lhs.at, groups, b);
+        let group = row_groups.last().map_or(1, |groups| groups.terms);
+        let mut c_at = self.result_offset(b, &outer, row, column);
+        let lhs_strides = lhs.strides(b, row, &row_groups, self.tiling);
+        let (rows, columns) = self.tiling.balanced(&extents(b, &outer), group);
+        let mut moved = vec![&mut c_at];
+        if row_groups.is_empty() {
+            moved.push(&mut lhs.at);
+        }
         let (row_block, m_extent) = block_of(&mut nest, row, rows, b, &mut moved);
+        if let Some(outermost) = row_groups.last() {
+            // Blocks begin where groups do.
+            let groups = (b.axes.extent(row) / group) as i64;
+            let start = Affine::var(row_block).scale(groups * outermost.stride);
+            lhs.at = lhs.at.add(&start);
+        }
         let mut moved = factor_at(&mut factor);
         moved.push(&mut c_at);
         let (column_block, n_extent) = block_of(&mut nest, column, columns, b, &mut moved);
@@ -127,7 +146,8 @@ impl Plan<'_> {
             a: block.from.clone(),
             a_row_stride: block.strides.row,
             a_k_stride: block.strides.k,
-            a_groups: block.strides.groups,
+            a_groups: block.strides.groups.clone(),
+            a_row_groups: block.strides.row_groups.clone(),
             b: Element::new(packed, b_at),
             b_panel_stride: panels.stride as i64,
             columns,
@@ -143,7 +163,14 @@ impl Plan<'_> {
             .chain(outer)
             .chain([row_block, column_block])
             .collect();
-        let body = body(block, contract, nest, epilogue.sums.map(|_| blocking));
+        let epilogue = epilogue.sums.map(|_| blocking);
+        let body = body(
+            block,
+            contract,
+            nest,
+            epilogue,
+            self.tiling.lanes_along_rows,
+        );
         let kernel = Kernel {
             buffers: std::mem::take(&mut b.buffers),
             scratch: std::mem::take(&mut b.scratch),
@@ -209,16 +236,36 @@ fn body(
     contract: Contract,
     nest: EpilogueNest,
     epilogue: Option<Blocking>,
+    lanes_along_rows: bool,
 ) -> Vec<Stmt> {
     let mut body = block.prologue;
     body.extend(nest.item);
     body.push(Stmt::Contract(Box::new(contract)));
     if let Some(blocking) = epilogue {
-        let mut row_body = nest.rows;
-        row_body.push(Stmt::vector_loop(blocking.column, blocking.n, nest.columns));
-        body.push(Stmt::serial_loop(blocking.row, blocking.m, row_body));
+        let Blocking {
+            row, column, m, n, ..
+        } = blocking;
+        if lanes_along_rows && stores_along(&nest.columns, row, column) {
+            let all = [nest.rows, nest.columns].concat();
+            let rows = vec![Stmt::vector_loop(row, m, all)];
+            body.push(Stmt::serial_loop(column, n, rows));
+        } else {
+            let mut row_body = nest.rows;
+            row_body.push(Stmt::vector_loop(column, n, nest.columns));
+            body.push(Stmt::serial_loop(row, m, row_body));
+        }
     }
     body
+}
+
+/// Whether results lie side by side along `row`, and not along `column`.
+fn stores_along(stmts: &[Stmt], row: Var, column: Var) -> bool {
+    let stores = stmts.iter().filter_map(|stmt| match stmt {
+        Stmt::Store { to, .. } => Some(&to.at),
+        _ => None,
+    });
+    let along = |at: &Affine| at.coefficient(row) == 1 && at.coefficient(column) != 1;
+    stores.clone().next().is_some() && stores.clone().all(along)
 }
 
 /// Where the factor of columns is, if there is one.

@@ -1,8 +1,9 @@
 //! A contraction's epilogue: statements by loop, and changes of variables in all of them.
 
 use super::super::builder::KernelBuilder;
+use super::super::lhs::continues;
 use super::super::loops;
-use crate::kernel::{Affine, Extent, Stmt, Var};
+use crate::kernel::{Affine, Extent, Groups, Stmt, Var};
 
 /// Statements by the loop that they are in.
 pub(super) struct EpilogueNest {
@@ -63,22 +64,36 @@ impl EpilogueNest {
         merged.then_some(Some(last))
     }
 
-    /// As many row variables as possible as one; the others, outermost first.
+    /// As many of the `outer` row variables as possible as one with `row`. Where the lhs does not step
+    /// evenly, rows are in groups, of which `most` levels are allowed, and a block of `rows` has several
+    /// groups.
     pub fn merge_rows(
         &mut self,
         row: Var,
-        mut outer: Vec<Var>,
+        outer: &mut Vec<Var>,
         local: Var,
         lhs: &mut Affine,
+        (most, rows): (usize, usize),
         b: &mut KernelBuilder,
-    ) -> (Var, Vec<Var>) {
+    ) -> Vec<Groups> {
+        let mut groups: Vec<Groups> = Vec::new();
         while let Some(&next) = outer.last() {
-            if !self.merge(next, row, local, &mut [&mut *lhs], b) {
+            let (inner, stride) = (b.axes.extent(row), lhs.coefficient(next));
+            let even = continues(&groups, lhs.coefficient(row), inner, stride);
+            let fits = even || groups.len() < most && 2 * inner <= rows;
+            if !fits || !self.merge(next, row, local, &mut [], b) {
                 break;
+            }
+            lhs.terms.retain(|term| term.0 != next);
+            if !even {
+                groups.push(Groups {
+                    terms: inner,
+                    stride,
+                });
             }
             outer.pop();
         }
-        (row, outer)
+        groups
     }
 
     pub fn replace_local(&mut self, local: Var, at: &Affine) {

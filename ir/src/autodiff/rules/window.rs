@@ -157,6 +157,66 @@ impl<'g> Dot<'g> {
     }
 }
 
+/// Elements `start..stop` of a cotangent, one after the other along each axis, where it is a contraction
+/// of windows: of those, only the ones that are asked for. The cotangent of what padding added is not
+/// computed so.
+pub(super) fn part<'g>(g: Tensor<'g>, start: &[usize], stop: &[usize]) -> Option<Tensor<'g>> {
+    let mut moved = Moved::read(g)?;
+    let whole = g.shape();
+    let mut is_narrower = false;
+    for axis in 0..whole.len() {
+        let (from, to) = (start[axis], stop[axis]);
+        if from >= to || moved.slice[2][axis] != 1 {
+            return None;
+        }
+        let begin = moved.slice[0][axis];
+        (moved.slice[0][axis], moved.slice[1][axis]) = (begin + from, begin + to);
+        if to - from < whole[axis] {
+            is_narrower |= moved.narrow(axis);
+        }
+    }
+    is_narrower.then(|| moved.again())
+}
+
+/// Indices `from..to` of an axis, taken below the windows and the padding of other axes, so that what is
+/// left out is not padded.
+fn narrowed(x: Tensor<'_>, axis: usize, from: usize, to: usize) -> Tensor<'_> {
+    let graph = x.graph();
+    let node = graph.node(x.id());
+    let operand = |position: usize| Tensor::new(graph, node.operands[position]);
+    match &node.op {
+        &Op::Window {
+            axis: own,
+            size,
+            stride,
+            dilation,
+        } if axis != own + 1 => {
+            let below = match axis == own {
+                true => {
+                    let end = (to - 1) * stride + (size - 1) * dilation + 1;
+                    narrowed(operand(0), own, from * stride, end)
+                }
+                false => narrowed(operand(0), axis - usize::from(axis > own), from, to),
+            };
+            below.window(own as isize, size, stride, dilation)
+        }
+        Op::Pad(padding) if padding[axis].between == 0 => {
+            let (before, extent) = (padding[axis].before, operand(0).shape()[axis]);
+            let taken = [from, to].map(|at| at.saturating_sub(before).min(extent));
+            if taken[0] >= taken[1] {
+                return x.slice(axis as isize, from..to);
+            }
+            let inner = narrowed(operand(0), axis, taken[0], taken[1]);
+            let mut padding = padding.clone();
+            padding[axis].before = before.saturating_sub(from);
+            padding[axis].after = to.saturating_sub(before + extent);
+            apply(Op::Pad(padding), &[inner, operand(1)])
+        }
+        _ if (from, to) == (0, x.shape()[axis]) => x,
+        _ => x.slice(axis as isize, from..to),
+    }
+}
+
 /// Zeros before and after, put below windows of other axes and joined with zeros that are there: they
 /// are stored once, and not once for each window.
 fn padded<'g>(y: Tensor<'g>, axis: usize, [before, after]: [usize; 2]) -> Tensor<'g> {
@@ -259,26 +319,69 @@ impl<'g> Moved<'g> {
         (self.joined[axis] == 1 && is_whole).then_some(inner)
     }
 
+    /// Lets the contraction have no more of an axis than the slice takes, if the axis is one of positions;
+    /// whether it did.
+    fn narrow(&mut self, axis: usize) -> bool {
+        let first = self.start(axis);
+        let shape = |moved: &Self, (operand, own): (usize, usize)| -> usize {
+            moved.dot.operands[operand].shape()[own]
+        };
+        let inner = self.permutation[first];
+        let Some((operand, own)) = self.dot.source(inner) else {
+            return false;
+        };
+        let rest = self.permutation[first + 1..first + self.joined[axis]].iter();
+        let rest: Option<usize> = rest
+            .map(|&inner| Some(shape(self, self.dot.source(inner)?)))
+            .product();
+        let x = self.dot.operands[operand];
+        let (Some(rest), true) = (rest, is_windows(x)) else {
+            return false;
+        };
+        let [start, stop, _] = &mut self.slice;
+        let (from, to) = (start[axis] / rest, stop[axis].div_ceil(rest));
+        if (from, to) == (0, x.shape()[own]) {
+            return false;
+        }
+        start[axis] -= from * rest;
+        stop[axis] -= from * rest;
+        self.dot.operands[operand] = narrowed(x, own, from, to);
+        true
+    }
+
+    /// The contraction of the operands that there are now, moved as it was.
+    fn again(&self) -> Tensor<'g> {
+        let [lhs, rhs] = self.dot.operands;
+        let dot = lhs.dot_general(rhs, &self.dot.axes.batch, &self.dot.axes.contract);
+        self.sliced(dot.transpose(&self.permutation), &self.joined, &self.slice)
+    }
+
     /// `dot` moved as the contraction was; `axis` and the one behind it have become one.
     fn around(&self, dot: Tensor<'g>, axis: usize, split: &Split) -> Tensor<'g> {
         // Free axes stay where they were: the new one of a stride's rest is where sizes were.
-        let mut y = dot.transpose(&self.permutation);
+        let y = dot.transpose(&self.permutation);
         let mut joined = self.joined.clone();
         joined.remove(axis + 1);
         joined[axis] = 2;
+        let mut slice = self.slice.clone();
+        for part in &mut slice {
+            part.remove(axis + 1);
+        }
+        slice[1][axis] = split.length;
+        self.sliced(y, &joined, &slice)
+    }
+
+    /// What was transposed, with its axes joined, and a slice of it.
+    fn sliced(&self, y: Tensor<'g>, joined: &[usize], slice: &[Vec<usize>; 3]) -> Tensor<'g> {
         let extents = y.shape();
         let mut first = 0;
         let mut shape = Vec::with_capacity(joined.len());
-        for count in joined {
+        for &count in joined {
             shape.push(extents[first..first + count].iter().product::<usize>());
             first += count;
         }
-        y = y.reshape(shape);
-        let [mut start, mut stop, mut stride] = self.slice.clone();
-        for part in [&mut start, &mut stop, &mut stride] {
-            part.remove(axis + 1);
-        }
-        stop[axis] = split.length;
+        let y = y.reshape(shape);
+        let [start, stop, stride] = slice.clone();
         let shape = y.shape();
         match stop[..] == shape[..]
             && start.iter().all(|&start| start == 0)
@@ -295,6 +398,11 @@ impl<'g> Moved<'g> {
             ),
         }
     }
+}
+
+/// Whether a tensor is windows of another.
+fn is_windows(x: Tensor<'_>) -> bool {
+    matches!(x.graph().node(x.id()).op, Op::Window { .. })
 }
 
 /// How many neighbouring axes of `inner` make each axis of `outer`.

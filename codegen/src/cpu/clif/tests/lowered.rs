@@ -105,3 +105,50 @@ fn rows_of_functions_and_sums_run_in_simd_loops_where_there_are_wide_vectors() {
         check(kernel, 5).unwrap();
     }
 }
+
+/// How many levels of groups the rows and the terms of contractions have at most.
+fn levels(body: &[Stmt]) -> [usize; 2] {
+    let mut most = [0; 2];
+    for stmt in body {
+        if let Stmt::Contract(contract) = stmt {
+            let found = [contract.a_row_groups.len(), contract.a_groups.len()];
+            most = [0, 1].map(|side| most[side].max(found[side]));
+        }
+    }
+    most
+}
+
+/// Windows are read where they are: rows of several lines and pictures, blocks that are cut short, and
+/// more terms than offsets are made for at a time.
+#[test]
+fn kernels_of_convolutions_equal_the_interpreter() {
+    let mut seen = BTreeSet::new();
+    for ([batch, channels, outputs], [height, width], stride) in [
+        ([3, 2, 20], [5, 4], 1),
+        ([2, 3, 5], [23, 25], 1),
+        ([2, 3, 17], [9, 11], 2),
+        ([1, 1, 1], [6, 100], 1),
+    ] {
+        let graph = Graph::new();
+        let x = graph.input("x", DType::F32, [batch, channels, height, width]);
+        let w = graph.parameter("w", DType::F32, [outputs, channels, 3, 3]);
+        let y = x.conv2d(w, stride, 1);
+        let cotangent = graph.input("g", DType::F32, y.shape());
+        let [by_x, by_w] = gradients((y * cotangent).sum(..), &[x, w])[..] else {
+            panic!("two gradients")
+        };
+        let results = [("y", y), ("by x", by_x), ("by w", by_w)].map(|(name, y)| (name, y.id()));
+        let function = graph.function(results, []);
+        for kernel in pipeline::lower(&function, &Default::default())
+            .unwrap()
+            .kernels
+        {
+            seen.insert(levels(&kernel.body));
+            check(&kernel, 5).unwrap();
+        }
+    }
+    assert!(
+        seen.iter().any(|levels| levels[0] > 1) && seen.iter().any(|levels| levels[1] > 1),
+        "{seen:?}"
+    );
+}

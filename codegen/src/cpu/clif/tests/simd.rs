@@ -57,9 +57,13 @@ impl Maker {
 
     fn load(&mut self, dtype: DType, extent: usize) {
         let offset = self.random.below(4);
-        let place = self.buffer(dtype, extent + offset, false);
-        let steps = self.random.chance(80);
-        let at = Affine::var(VAR).scale(steps.into()).offset(offset as i64);
+        let step = match self.random.chance(80) {
+            // Of 32 bits, elements may lie apart.
+            true if dtype.size() == 4 && self.random.chance(30) => 1 + self.random.below(5),
+            steps => steps.into(),
+        };
+        let place = self.buffer(dtype, extent * step.max(1) + offset, false);
+        let at = Affine::var(VAR).scale(step as i64).offset(offset as i64);
         let dynamic = None;
         self.define(dtype, Inst::Load(Element { place, at, dynamic }));
     }

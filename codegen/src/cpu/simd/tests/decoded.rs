@@ -19,6 +19,13 @@ pub enum Location {
         offset: i64,
         broadcast: bool,
     },
+    /// Elements at the indices in a vector.
+    Gathered {
+        base: u8,
+        index: u8,
+        scale: u32,
+        offset: i64,
+    },
     /// Relative to the instruction.
     Relative,
 }
@@ -107,6 +114,14 @@ fn memory(instruction: &Instruction) -> Location {
     };
     let index = instruction.memory_index();
     let scale = instruction.memory_index_scale();
+    if index.is_vector_register() {
+        return Location::Gathered {
+            base: general(instruction.memory_base()),
+            index: index.number() as u8,
+            scale,
+            offset: instruction.memory_displacement64() as i64,
+        };
+    }
     Location::Memory {
         base: general(instruction.memory_base()),
         index: (index != Register::None).then(|| (general(index), scale)),

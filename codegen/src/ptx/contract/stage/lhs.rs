@@ -17,9 +17,10 @@ pub(super) fn rows(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
             && contract.a.dynamic.is_none()
             && contract.a.at.terms.iter().all(|term| whole(term.1))
             && (slab * size).is_multiple_of(bytes)
-            && contract.a_groups.is_none_or(|groups| {
-                whole(groups.stride) && (groups.terms * size).is_multiple_of(bytes)
-            })
+            && contract
+                .a_groups
+                .iter()
+                .all(|groups| whole(groups.stride) && (groups.terms * size).is_multiple_of(bytes))
     };
     let bytes = [16, 8, 4, 2]
         .into_iter()
@@ -103,8 +104,10 @@ fn step_of(plan: &Plan, piece: usize) -> Step {
     let (contract, slab) = (plan.contract, plan.tiling.slab());
     let size = contract.format.a().size() as i64;
     let term = contract.a_k_stride * size;
-    let Some(groups) = contract.a_groups else {
-        return Step::Even(slab as i64 * term);
+    let groups = match contract.a_groups[..] {
+        [] => return Step::Even(slab as i64 * term),
+        [groups] => groups,
+        _ => unreachable!("the policy asks for groups of terms, not of groups"),
     };
     let (terms, group) = (groups.terms, groups.stride * size);
     debug_assert!(terms.is_multiple_of(piece));
