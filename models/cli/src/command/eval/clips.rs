@@ -151,10 +151,7 @@ fn say(
             .map_or(String::new(), |lpips| format!("  LPIPS {lpips:.4}"));
         output.say(format_args!(
             "{} from frame {}: PSNR {:.4}  SSIM {:.4}{lpips}",
-            own.path.display(),
-            own.start,
-            own.psnr,
-            own.ssim
+            own.path, own.start, own.psnr, own.ssim
         ))?;
     }
     let mut means = serde_json::Map::new();

@@ -349,7 +349,7 @@ fn say(
         .filter(|(name, values)| wanted(name) && has_any(values))
         .collect();
     for (row, own) in figures.iter().enumerate() {
-        let mut line = own.path.display().to_string();
+        let mut line = own.path.clone();
         for (name, values) in &shown {
             let value = values[row].map_or("-".to_string(), |value| format!("{value:.4}"));
             line += &format!("  {name} {value}");

@@ -101,7 +101,7 @@ fn say(outcome: &TrainOutcome, output: &Output) -> Result<(), CliError> {
 
 fn value_of(outcome: &TrainOutcome) -> Value {
     json!({
-        "checkpoint": outcome.checkpoint,
+        "checkpoint": outcome.checkpoint.display().to_string(),
         "step": outcome.step,
         "loss": outcome.loss,
         "broken_pictures": outcome.broken,
