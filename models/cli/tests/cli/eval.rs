@@ -69,6 +69,8 @@ fn names_that_are_not_utf_8_are_shown_in_json() {
     let bench = bench();
     let name = std::ffi::OsStr::from_bytes(b"caf\xe9.png");
     fs::copy(bench.path("photos/a.png"), bench.path("photos").join(name)).unwrap();
+    let broken = std::ffi::OsStr::from_bytes(b"br\xf8ken.png");
+    fs::write(bench.path("photos").join(broken), "no picture").unwrap();
     let page = std::ffi::OsStr::from_bytes(b"p\xe9ge.html");
     let mut command = bench.command(&["eval", "--data", "photos", "--json", "--html"]);
     let ran: super::common::Ran = command.arg(page).output().unwrap().into();
@@ -78,6 +80,7 @@ fn names_that_are_not_utf_8_are_shown_in_json() {
     let of = |picture: &Value| picture["path"].as_str().unwrap().to_string();
     let shown = pictures.iter().map(of).filter(|path| path.contains("caf"));
     assert_eq!(shown.collect::<Vec<_>>(), ["photos/caf\u{fffd}.png"]);
+    assert_eq!(value["broken_pictures"][0], "photos/br\u{fffd}ken.png");
     assert!(bench.path("").join(page).exists());
 }
 

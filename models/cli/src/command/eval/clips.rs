@@ -78,7 +78,7 @@ pub fn run(
     let (mut broken, mut figures, mut logits) = (Vec::new(), Vec::new(), Vec::<Logits>::new());
     for (path, measured) in measured {
         let Some(parts) = measured else {
-            broken.push(path);
+            broken.push(path.display().to_string());
             continue;
         };
         for (own, seen) in parts {

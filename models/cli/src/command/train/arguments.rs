@@ -33,7 +33,7 @@ learns from pictures with classes: a folder for each class, or IDX files
 With --prior a prior over a tokenizer's tokens is trained when the tokenizer is done, into the folder \
 `prior` of the training's; `bsq encode --model run` finds it there.
 
-Pictures that cannot be read are left out and named. Links in the folder are followed, and every \
+Pictures that cannot be read are left out and named, or with --strict stop the training. Links in the folder are followed, and every \
 picture is taken once, whatever leads to it. --val names a folder of other pictures to evaluate on, and \
 --val-fraction keeps a part of the folder for that.
 
@@ -100,6 +100,9 @@ pub struct Arguments {
     /// Share of the pictures to keep apart and evaluate on while training, from 0 to 1
     #[arg(long, value_name = "SHARE", conflicts_with = "val", value_parser = share)]
     pub(super) val_fraction: Option<f64>,
+    /// Stop where a picture cannot be read, instead of leaving it out
+    #[arg(long)]
+    pub(super) strict: bool,
     /// When a tokenizer is done, train a prior over its tokens: a configuration, or the name of one
     /// that ships (prior)
     #[arg(long, value_name = "CONFIG", conflicts_with = "tokens")]

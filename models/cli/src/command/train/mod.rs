@@ -133,6 +133,7 @@ fn task<C>(config: C, data: PathBuf, arguments: &Arguments, at: At) -> (TrainRun
     let options = TrainOptions {
         init_from: arguments.init_from.clone(),
         other_data: arguments.other_data,
+        strict: arguments.strict,
         lpips: arguments.lpips.clone(),
         ranks: at.ranks.clone(),
         order: match arguments.engine_order {
