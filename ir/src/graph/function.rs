@@ -137,11 +137,11 @@ impl Function {
         )
     }
 
-    /// The updates of this function where its outputs are known: each output is an input of its name
-    /// and type instead, and what only leads to it is left out.
-    pub fn updates_given_outputs(&self) -> Function {
+    /// This function where some of its outputs are known: each that `is_given` names is an input of its
+    /// name and type instead, wherever its value is read, and what only leads to it is left out.
+    pub fn given_outputs(&self, is_given: impl Fn(&str) -> bool) -> Function {
         let mut given = HashMap::new();
-        for (name, id) in &self.outputs {
+        for (name, id) in self.outputs.iter().filter(|(name, _)| is_given(name)) {
             given.entry(*id).or_insert(name);
         }
         let graph = Graph::new();
@@ -162,8 +162,12 @@ impl Function {
             new.push(added.unwrap_or_else(|error| error.raise()));
         }
         let at = |id: NodeId| new[id.index()];
+        let others = self.outputs.iter().filter(|(name, _)| !is_given(name));
         let updates = self.updates.iter();
-        graph.function([], updates.map(|&(old, value)| (at(old), at(value))))
+        graph.function(
+            others.map(|(name, id)| (name.as_str(), at(*id))),
+            updates.map(|&(old, value)| (at(old), at(value))),
+        )
     }
 
     /// A function of any parts, well formed or not.

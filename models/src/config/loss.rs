@@ -33,6 +33,16 @@ choices! {
     }
 }
 
+choices! {
+    /// Over which samples code probabilities are averaged, of whose mean the codebook's entropy is taken.
+    pub enum EntropyOver {
+        /// Those of a micro-batch.
+        MicroBatch = "micro_batch",
+        /// Those of all micro-batches of a step, on all ranks.
+        Step = "step",
+    }
+}
+
 section! {
     /// What training minimises.
     pub struct LossConfig {
@@ -46,6 +56,9 @@ section! {
         codebook_rampup_multiplier: f64 = 1.0,
         /// Steps in which the multiplier goes to 1, linearly; 0 is no ramp.
         codebook_rampup_steps: u64 = 0,
+        /// The codebook's entropy is that of the mean code probabilities of each "micro_batch", or of the
+        /// whole "step", for which encoders run once more (docs/distributed.md).
+        entropy_over: EntropyOver = EntropyOver::MicroBatch,
         /// Weight of the logit-Laplace likelihood, for a model that has it.
         logit_laplace_weight: f64 = 0.0,
         /// Weight of 1 - MS-SSIM, for pictures of 176 pixels and more; 0 leaves it out.

@@ -41,7 +41,7 @@ mod tree;
 
 pub use crate::image_io::ImageSize;
 pub use error::{ConfigError, Problem};
-pub use loss::{AdversarialLoss, DiscriminatorType, LossConfig, ReconstructionLoss};
+pub use loss::{AdversarialLoss, DiscriminatorType, EntropyOver, LossConfig, ReconstructionLoss};
 pub use masked_lm::{MaskSchedule, MaskedLmConfig, MaskedLmDefaults, MaskedLmModelConfig, Masking};
 pub use model::{MaskType, TokenizerConfig, VitConfig};
 pub use optimizer::{LrSchedule, OptimizerConfig, OptimizerKind};

@@ -111,6 +111,8 @@ section! {
         save_freq: u64 = 1000,
         /// Steps between lines of the log.
         print_freq: u64 = 100,
+        /// The log has the length of all gradients as one vector, before it is limited.
+        gradient_norm: bool = true,
         /// Steps between pictures in the log; 0 is never.
         vis_freq: u64 = 0,
         /// Use only rewrites that keep every bit of the spelled-out gradients. It takes more memory

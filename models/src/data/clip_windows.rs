@@ -1,8 +1,9 @@
 //! Short clips to train on: windows of real clips, and pans and zooms over pictures.
 
-use super::{DataError, Draw, Purpose};
+use super::{DataError, Draw, Listing, Purpose, list_clips, list_folder};
 use crate::image_io::{ImageError, Picture};
-use crate::video_io::{ClipOptions, VideoError, is_clip, open};
+use crate::video_io::{ClipOptions, VideoError, open};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A few frames of equal size.
@@ -158,21 +159,25 @@ fn between(picture: &Picture, y: f64, x: f64) -> [f64; 3] {
     })
 }
 
-/// The clips of a folder, sorted by name.
-pub(super) fn clips_of(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let unreadable = |reason| DataError::Unreadable {
-        path: folder.into(),
-        reason,
+/// The clip files and the picture files of a folder and of those below it, as UCF-101's are in a folder for
+/// each class; and what was left out, a line each.
+///
+/// # Errors
+/// If a folder cannot be read, or has neither.
+pub(super) fn files_of(folder: &Path) -> Result<([Vec<PathBuf>; 2], Vec<String>), DataError> {
+    let clips = match list_clips(folder) {
+        Err(DataError::NoClipFiles { .. }) => Listing::default(),
+        clips => clips?,
     };
-    let mut clips = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.is_file() && is_clip(&path) {
-            clips.push(path);
-        }
-    }
-    clips.sort();
-    Ok(clips)
+    let pictures = match list_folder(folder) {
+        Err(DataError::NoImages { .. }) if !clips.paths.is_empty() => Listing::default(),
+        pictures => pictures?,
+    };
+    // Links that lead nowhere are in both.
+    let notices = clips.notices.into_iter().chain(pictures.notices);
+    let notices: BTreeSet<String> = notices.collect();
+    let paths = [clips.paths, pictures.paths];
+    Ok((paths, notices.into_iter().collect()))
 }
 
 /// A picture of a path, or why there is none.

@@ -3,8 +3,9 @@
 //! Batch number `step` is a pure function of the files, the configuration, the seed and `step`, as that
 //! of pictures is. Of clips and pictures both, half the samples are of either.
 
-use super::clip_windows::{Sources, Window, clips_of, picture_of};
-use super::{Batch, DataError, Dataset, Draw, Purpose, fingerprint, list_folder};
+use super::clip_windows::{Sources, Window, files_of, picture_of};
+use super::left_out::LeftOut;
+use super::{Batch, DataError, Dataset, Draw, Purpose, fingerprint};
 use crate::config::{DataConfig, ImageSize};
 use crate::image_io::{Picture, PixelRange, append_planar};
 use bsq_nn::BoxError;
@@ -21,7 +22,7 @@ pub struct ClipDataset {
     range: PixelRange,
     uses_flips: bool,
     fingerprint: DataFingerprint,
-    notices: Vec<String>,
+    left_out: LeftOut,
 }
 
 impl ClipDataset {
@@ -42,12 +43,7 @@ impl ClipDataset {
             motion: config.clip_motion,
             seed,
         };
-        let clips = clips_of(folder)?;
-        let paths = match list_folder(folder) {
-            Ok(listing) => listing.paths,
-            Err(DataError::NoImages { .. }) if !clips.is_empty() => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let ([clips, paths], notices) = files_of(folder)?;
         let names = clips.iter().chain(&paths).map(|path| {
             let length = std::fs::metadata(path).map_or(0, |file| file.len());
             (path.strip_prefix(folder).unwrap_or(path), length)
@@ -60,20 +56,20 @@ impl ClipDataset {
             batch_size: config.batch_size,
             range: config.pixel_range(),
             uses_flips: config.use_hflip,
-            notices: Vec::new(),
+            left_out: LeftOut::of_listing(notices),
             sources,
         };
         for (number, path) in clips.iter().enumerate() {
             match data.sources.of_clip(path, number as u64) {
                 Ok(windows) => data.windows.extend(windows),
-                Err(error) => data.notices.push(format!("left out: {error}")),
+                Err(error) => data.left_out.add(&error),
             }
         }
         for path in paths {
             match picture_of(&path) {
                 Ok(picture) if data.sources.suits(&picture) => data.pictures.push(picture),
                 Ok(_) => {}
-                Err(error) => data.notices.push(format!("left out: {error}")),
+                Err(error) => data.left_out.add(&error),
             }
         }
         match data.windows.is_empty() && data.pictures.is_empty() {
@@ -145,7 +141,11 @@ impl Batches for ClipDataset {
     }
 
     fn notices(&self) -> Vec<String> {
-        self.notices.clone()
+        self.left_out.take_lines()
+    }
+
+    fn broken(&self) -> usize {
+        self.left_out.broken()
     }
 }
 
@@ -182,7 +182,7 @@ impl Batches for TrainingData {
     fn broken(&self) -> usize {
         match self {
             TrainingData::Pictures(data) => data.broken(),
-            TrainingData::Clips(_) => 0,
+            TrainingData::Clips(data) => data.broken(),
         }
     }
 }

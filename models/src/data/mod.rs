@@ -25,6 +25,7 @@ mod folder;
 mod idx;
 mod labelled;
 mod labelled_tokens;
+mod left_out;
 mod masked;
 mod predicted;
 mod split;

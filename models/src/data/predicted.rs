@@ -5,8 +5,9 @@
 //! is predicted from what a decoder has, with its errors, and by motion that was searched. A crop is
 //! trained at steps near the one that its clip was coded at.
 
-use super::clip_windows::{Sources, Window, clips_of, picture_of};
-use super::{DataError, Draw, Purpose, list_folder};
+use super::clip_windows::{Sources, Window, files_of, picture_of};
+use super::left_out::LeftOut;
+use super::{DataError, Draw, Purpose};
 use crate::clip_codec::{ClipCodec, PredictedFrame};
 use crate::config::TransformCodecConfig;
 use crate::image_io::Picture;
@@ -43,7 +44,7 @@ pub struct PredictedFrames {
     range: [f64; 2],
     seed: u64,
     fingerprint: DataFingerprint,
-    notices: Vec<String>,
+    left_out: LeftOut,
 }
 
 impl PredictedFrames {
@@ -67,12 +68,7 @@ impl PredictedFrames {
             motion: config.data.clip_motion,
             seed,
         };
-        let clips = clips_of(folder)?;
-        let pictures = match list_folder(folder) {
-            Ok(listing) => listing.paths,
-            Err(DataError::NoImages { .. }) if !clips.is_empty() => Vec::new(),
-            Err(error) => return Err(error.into()),
-        };
+        let ([clips, pictures], notices) = files_of(folder)?;
         let range = [config.loss.step_min, config.loss.step_max];
         let mut data = PredictedFrames {
             frames: vec![Vec::new(); clips_config.steps],
@@ -85,7 +81,7 @@ impl PredictedFrames {
                 let length = std::fs::metadata(path).map_or(0, |file| file.len());
                 (path.strip_prefix(folder).unwrap_or(path), length)
             })),
-            notices: Vec::new(),
+            left_out: LeftOut::of_listing(notices),
         };
         let all = clips.len() + pictures.len();
         for (number, path) in clips.iter().chain(&pictures).enumerate() {
@@ -106,7 +102,7 @@ impl PredictedFrames {
                 Ok(windows) => windows
                     .iter()
                     .try_for_each(|window| data.add(window, codec))?,
-                Err(error) => data.notices.push(format!("left out: {error}")),
+                Err(error) => data.left_out.add(&error),
             }
             progress(number + 1, all);
         }
@@ -187,7 +183,11 @@ impl Batches for PredictedFrames {
     }
 
     fn notices(&self) -> Vec<String> {
-        self.notices.clone()
+        self.left_out.take_lines()
+    }
+
+    fn broken(&self) -> usize {
+        self.left_out.broken()
     }
 }
 

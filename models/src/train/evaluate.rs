@@ -1,11 +1,12 @@
 //! How well a model reconstructs the pictures of a folder, at their own size.
 
 use super::TrainError;
+use super::code_use::CodeUse;
+use super::held_out::HeldOut;
 use super::samples_shown::{SAMPLES, Sample, beside};
-use super::shared::{gathered, is_own};
 use crate::config::Config;
 use crate::data::Listing;
-use crate::image_io::{ImageSize, Picture, PixelRange, Windows, from_planar, load, to_planar};
+use crate::image_io::{ImageSize, Picture, PixelRange, Windows, from_planar, to_planar};
 use crate::metrics::{Lpips, psnr, ssim};
 use crate::tokenizer::Tokenizer;
 use bsq_collectives::Ranks;
@@ -19,16 +20,15 @@ const BATCH: usize = 64;
 
 /// Reconstructs the pictures of a folder, cut into windows of the model's size.
 pub struct Evaluator {
-    notices: Vec<String>,
-    paths: Vec<PathBuf>,
-    /// This rank's own.
-    pictures: Vec<(usize, Picture)>,
+    pictures: HeldOut,
     ranks: Ranks,
     executable: Executable,
     session: Option<Session>,
     lpips: Option<Lpips>,
     range: PixelRange,
     window: ImageSize,
+    /// Without any that were seen.
+    code_use: Option<CodeUse>,
 }
 
 /// One picture's figures.
@@ -49,6 +49,9 @@ pub struct Evaluation {
     pub pictures: Vec<PictureScore>,
     /// The middles of the first pictures, each beside its reconstruction, to look at.
     pub samples: Vec<Picture>,
+    /// The share of codes that occur, from 0 to 1: the mean over groups of bits, or over tables. None of a
+    /// quantizer with more than 2^20 codes.
+    pub codes_used: Option<f64>,
 }
 
 impl Evaluation {
@@ -75,13 +78,13 @@ impl Evaluation {
 
 impl Evaluator {
     /// Compiles the model, and reads the pictures of a listing; of several ranks each reads its own, and
-    /// all evaluate together.
+    /// all evaluate together. Those that cannot be read are left out and named.
     ///
     /// # Errors
-    /// If a picture is broken.
+    /// If no picture can be read.
     pub fn new(
         config: &Config,
-        Listing { paths, notices }: Listing,
+        pictures: Listing,
         (threads, device): (usize, Device),
         ranks: &Ranks,
     ) -> Result<Evaluator, TrainError> {
@@ -89,30 +92,25 @@ impl Evaluator {
         let graph = Graph::new();
         let image = graph.input("image", DType::F32, tokenizer.image_shape(BATCH));
         let forward = tokenizer.forward(&Scope::root(&graph), image);
-        let outputs = [("reconstruction", forward.decoded.reconstruction.id())];
+        let outputs = [
+            ("reconstruction", forward.decoded.reconstruction.id()),
+            ("indices", forward.encoded.indices.id()),
+        ];
         let options = CompileOptions {
             threads,
             device,
             ..CompileOptions::default()
         };
         let executable = compile(&graph.function(outputs, []), &options)?;
-        let mut pictures = Vec::new();
-        for (index, path) in paths.iter().enumerate() {
-            if is_own(ranks, index) {
-                let picture = load(path).map_err(crate::data::DataError::from)?.picture;
-                pictures.push((index, picture));
-            }
-        }
         Ok(Evaluator {
-            notices,
-            paths,
-            pictures,
+            pictures: HeldOut::read(pictures, ranks)?,
             ranks: ranks.clone(),
             executable,
             session: None,
             lpips: None,
             range: config.data.pixel_range(),
             window: config.model.encoder.image_size,
+            code_use: CodeUse::of(&config.model.quantizer),
         })
     }
 
@@ -127,7 +125,12 @@ impl Evaluator {
 
     /// What was left out of the folder, a line each.
     pub fn notices(&self) -> &[String] {
-        &self.notices
+        self.pictures.notices()
+    }
+
+    /// Pictures that could not be read.
+    pub fn broken(&self) -> usize {
+        self.pictures.broken()
     }
 
     /// The figures of a model with these parameters, of all pictures; all ranks call it together.
@@ -146,30 +149,31 @@ impl Evaluator {
                 session
             }
         };
-        let mut own = Vec::new();
-        for (index, picture) in &self.pictures {
-            let planes = reconstruct(session, picture, self.window, self.range)?;
+        let (lpips, mut code_use) = (&mut self.lpips, self.code_use.clone());
+        let (window, range) = (self.window, self.range);
+        let measured = self.pictures.each(|index, picture| {
+            let mut see = |indices: &[u64]| {
+                code_use
+                    .iter_mut()
+                    .for_each(|code_use| code_use.see(indices));
+            };
+            let planes = reconstruct(session, picture, (window, range), &mut see)?;
             let original = to_planar(picture, PixelRange::MinusOneToOne);
             let shape = [3, picture.height, picture.width];
-            let lpips = match &mut self.lpips {
+            let lpips = match lpips {
                 Some(lpips) => lpips.distance(&original, &planes, [shape[1], shape[2]])?,
                 None => None,
             };
-            let figures = (
-                psnr(&original, &planes),
-                ssim(&original, &planes, shape),
-                lpips,
-            );
-            let sample = (*index < SAMPLES).then(|| {
+            let (psnr, ssim) = (psnr(&original, &planes), ssim(&original, &planes, shape));
+            let sample = (index < SAMPLES).then(|| {
                 let (width, height) = (picture.width, picture.height);
                 let found = from_planar(&planes, width, height, PixelRange::MinusOneToOne);
                 Sample::from(beside(picture, &found))
             });
-            own.push((figures, sample));
-        }
+            Ok(((psnr, ssim, lpips), sample))
+        })?;
         let (mut pictures, mut samples) = (Vec::new(), Vec::new());
-        let all = gathered(&self.ranks, own)?;
-        for (path, ((psnr, ssim, lpips), sample)) in self.paths.iter().zip(all) {
+        for (path, ((psnr, ssim, lpips), sample)) in measured {
             pictures.push(PictureScore {
                 path: path.clone(),
                 psnr,
@@ -178,17 +182,22 @@ impl Evaluator {
             });
             samples.extend(sample.map(Picture::from));
         }
-        Ok(Evaluation { pictures, samples })
+        let codes_used = code_use.map(|code_use| code_use.share(&self.ranks));
+        Ok(Evaluation {
+            pictures,
+            samples,
+            codes_used: codes_used.transpose()?,
+        })
     }
 }
 
 /// The unrounded planes `[3, height, width]` of a picture's reconstruction, in -1..1 as metrics take
-/// them, whatever the model's range.
+/// them, whatever the model's range. Tells of the indices of its tokens.
 fn reconstruct(
     session: &mut Session,
     picture: &Picture,
-    window: ImageSize,
-    range: PixelRange,
+    (window, range): (ImageSize, PixelRange),
+    see: &mut dyn FnMut(&[u64]),
 ) -> Result<Vec<f32>, TrainError> {
     let windows = Windows::over(picture.size(), window);
     let ImageSize { height, width } = window;
@@ -198,10 +207,13 @@ fn reconstruct(
     // The last batch is filled up with grey.
     cut.resize(kept.next_multiple_of(BATCH * values), 0.0);
     let mut planes = Vec::with_capacity(cut.len());
-    for batch in cut.chunks_exact(BATCH * values) {
+    for (number, batch) in cut.chunks_exact(BATCH * values).enumerate() {
+        let own = (kept / values - number * BATCH).min(BATCH);
         let image = HostTensor::from_slice([BATCH, 3, height, width], batch)?;
         let outputs = session.run(&[("image", &image)])?;
         planes.extend_from_slice(outputs["reconstruction"].as_slice::<f32>()?);
+        let indices = outputs["indices"].as_slice::<u64>()?;
+        see(&indices[..own * indices.len() / BATCH]);
     }
     planes.truncate(kept);
     let mut planes = windows.assemble_planes(&planes);

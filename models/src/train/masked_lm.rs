@@ -114,6 +114,9 @@ fn build<'g>(graph: &'g Graph, config: &MaskedLmConfig, model: &MaskedLm) -> Ste
     let trained = trained(&scope, &config.train).into_iter();
     let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
     let mut step = minimize(loss, &trained, &*rule);
+    if config.train.gradient_norm {
+        step = step.with_gradient_norm();
+    }
     if config.train.use_ema {
         step = step.with_average(config.train.ema_decay);
     }

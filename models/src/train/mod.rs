@@ -9,8 +9,10 @@
 
 mod adversary;
 mod changes;
+mod code_use;
 mod error;
 mod evaluate;
+mod held_out;
 mod masked_lm;
 mod prior;
 mod program;

@@ -120,6 +120,9 @@ fn build<'g>(graph: &'g Graph, config: &PriorConfig, model: &PriorModel) -> Step
     let trained = trained(&scope, &config.train).into_iter();
     let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
     let mut step = minimize(loss, &trained, &*rule);
+    if config.train.gradient_norm {
+        step = step.with_gradient_norm();
+    }
     if config.train.use_ema {
         step = step.with_average(config.train.ema_decay);
     }

@@ -2,7 +2,7 @@
 
 use super::adversary::Adversary;
 use super::task::trained;
-use crate::config::Config;
+use crate::config::{Config, EntropyOver};
 use crate::losses::{Term, TokenizerLoss, Weight, total};
 use crate::lpips::Network;
 use crate::tokenizer::Tokenizer;
@@ -132,6 +132,9 @@ fn build<'g>(
     terms.extend(against.iter().map(|(term, _)| *term));
     let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
     let mut step = minimize(total(&terms), &trained, &*rule);
+    if config.train.gradient_norm {
+        step = step.with_gradient_norm();
+    }
     if config.train.use_ema {
         step = step.with_average(config.train.ema_decay);
     }
@@ -139,11 +142,17 @@ fn build<'g>(
         step = step.replacing(memory.updates());
         step = step.output(super::adversary::JUDGED, picture);
     }
+    if let (EntropyOver::Step, Some(bsq)) = (config.loss.entropy_over, forward.terms) {
+        step = step.over_step("code_probabilities", bsq.average);
+    }
     step = step.output("codebook_entropy", forward.codebook_entropy);
     let mut scalars = vec!["loss", "codebook_entropy"];
     for &Term { name, value, .. } in &terms {
         step = step.output(name, value);
         scalars.push(name);
+    }
+    if config.train.gradient_norm {
+        scalars.push("gradient_norm");
     }
     (step, scalars)
 }

@@ -39,6 +39,8 @@ pub struct TrainOptions {
     pub init_from: Option<String>,
     /// Go on although the data is not what it was.
     pub other_data: bool,
+    /// Stop where a picture cannot be read, instead of leaving it out.
+    pub strict: bool,
     /// Files with the weights of LPIPS's VGG16, for `loss.perceptual_weight`; without them that term
     /// is left out.
     pub lpips: Vec<PathBuf>,
@@ -78,6 +80,7 @@ impl<C> TrainRun<C> {
         LoopSettings {
             resume: self.resume,
             other_data: options.other_data,
+            strict: options.strict,
             // What it began with is not to be had again from the configuration.
             save_start: options.init_from.is_some(),
             log_every: train.print_freq,

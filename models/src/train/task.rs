@@ -1,7 +1,7 @@
 //! What tokenizers and priors tell the loop alike, in the words of their configuration.
 
-use super::TrainError;
 use super::changes::changes;
+use super::{TrainError, TrainOptions};
 use crate::config::{ConfigError, DataConfig, TrainConfig};
 use crate::data::{Listing, held_out_pictures};
 use bsq_ir::{Scope, Tensor};
@@ -61,6 +61,17 @@ pub(super) fn evaluator<E>(
         }
         error => error,
     })
+}
+
+/// That pictures to evaluate on could be read, where all have to be.
+pub(super) fn check_readable(options: &TrainOptions, broken: usize) -> Result<(), TrainError> {
+    match options.strict && broken > 0 {
+        true => {
+            let reason = format!("pictures to evaluate on that cannot be read: {broken}");
+            Err(ConfigError::invalid("data.val_root", reason).into())
+        }
+        false => Ok(()),
+    }
 }
 
 /// That no part of the data is to be kept apart, where `of` what they are does not allow it.

@@ -2,7 +2,7 @@
 
 use super::adversary::{Adversary, FACTOR, check_supported};
 use super::samples_shown::logged;
-use super::task::{ADVICE, changed, check_freeze, evaluator, hints, refuse_split};
+use super::task::{ADVICE, changed, check_freeze, check_readable, evaluator, hints, refuse_split};
 use super::{
     Evaluator, Progress, StepProgram, TrainError, TrainOptions, TrainOutcome, TrainRun, start,
     transform_coding, transform_path,
@@ -101,6 +101,7 @@ pub fn run_with(
     }
     let notices = evaluator.iter().flat_map(Evaluator::notices);
     notices.for_each(|line| progress.note(line));
+    check_readable(options, evaluator.as_ref().map_or(0, Evaluator::broken))?;
     let task = TokenizerTask {
         config,
         has_codebook_weight: program.has_codebook_weight,
@@ -260,6 +261,10 @@ impl Task for TokenizerTask<'_> {
         if let Some(lpips) = evaluation.lpips() {
             line += &format!(", LPIPS {lpips:.4}");
             scalars.push(("eval/lpips", lpips));
+        }
+        if let Some(share) = evaluation.codes_used {
+            line += &format!(", {:.1}% of codes used", 100.0 * share);
+            scalars.push(("eval/codes_used", share));
         }
         Ok(Some(Evaluated {
             line,

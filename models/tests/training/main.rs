@@ -2,6 +2,7 @@
 
 mod adversarial;
 mod clips;
+mod entropy;
 mod optimizers;
 mod ranks;
 mod resume;

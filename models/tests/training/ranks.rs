@@ -14,7 +14,7 @@ use std::fs;
 use std::path::Path;
 
 /// The checkpoint that so many ranks leave together. Of four each keeps a share of the optimizer's state.
-fn together(
+pub fn together(
     size: usize,
     run: impl Fn(&Path, &TrainOptions) -> Result<TrainOutcome, TrainError> + Sync,
 ) -> Vec<u8> {
@@ -54,7 +54,7 @@ fn of<C>(run: TrainRun, config: C) -> TrainRun<C> {
     }
 }
 
-fn with(config: &str, train: &str) -> String {
+pub fn with(config: &str, train: &str) -> String {
     config.replace("[train]\n", &format!("[train]\n{train}\n"))
 }
 

@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 /// The figures of a clip: means over its frames.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct ClipFigures {
-    pub path: PathBuf,
+    /// Its file, as it is shown: not every path is UTF-8.
+    pub path: String,
     /// The first frame that was measured.
     pub start: usize,
     pub psnr: f64,
@@ -152,7 +153,7 @@ impl ClipEvaluation {
         }
         let count = wanted.len() as f64;
         let figures = ClipFigures {
-            path: path.into(),
+            path: path.display().to_string(),
             start,
             psnr: of_psnr / count,
             ssim: of_ssim / count,

@@ -57,7 +57,8 @@ pub enum EvaluationError {
 /// The figures of a picture.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct PictureFigures {
-    pub path: PathBuf,
+    /// Its file, as it is shown: not every path is UTF-8.
+    pub path: String,
     pub psnr: f64,
     pub ssim: f64,
     /// None of pictures below 256 pixels.
@@ -134,7 +135,7 @@ impl Evaluation {
             None => None,
         };
         let figures = PictureFigures {
-            path: path.into(),
+            path: path.display().to_string(),
             psnr: psnr(&wanted, &planes),
             ssim: ssim(&wanted, &planes, shape),
             ms_ssim: ms_ssim(&wanted, &planes, shape),

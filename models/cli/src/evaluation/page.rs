@@ -48,13 +48,12 @@ pub fn html_page(
     }
     page += "<h2>The worst</h2>\n";
     for (figures, [original, reconstruction]) in worst {
-        let name = figures.path.display().to_string();
         let _ = writeln!(
             page,
             "<figure><div class=\"row\">{}{}</div><figcaption>{}: {:.2} dB</figcaption></figure>",
             shown(original),
             shown(reconstruction),
-            escaped(&name),
+            escaped(&figures.path),
             figures.psnr
         );
     }
@@ -65,11 +64,7 @@ pub fn html_page(
     page += "</tr>\n";
     let columns = columns(figures);
     for (row, figures) in figures.iter().enumerate() {
-        let _ = write!(
-            page,
-            "<tr><td>{}</td>",
-            escaped(&figures.path.display().to_string())
-        );
+        let _ = write!(page, "<tr><td>{}</td>", escaped(&figures.path));
         for (_, values) in &columns {
             let value = values[row].map_or("-".to_string(), |value| format!("{value:.4}"));
             let _ = write!(page, "<td>{value}</td>");

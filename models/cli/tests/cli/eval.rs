@@ -61,6 +61,29 @@ fn a_broken_picture_is_left_out_unless_all_are_to_be_read() {
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
 }
 
+/// Paths are bytes to the system, and JSON is text.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_utf_8_are_shown_in_json() {
+    use std::os::unix::ffi::OsStrExt;
+    let bench = bench();
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9.png");
+    fs::copy(bench.path("photos/a.png"), bench.path("photos").join(name)).unwrap();
+    let broken = std::ffi::OsStr::from_bytes(b"br\xf8ken.png");
+    fs::write(bench.path("photos").join(broken), "no picture").unwrap();
+    let page = std::ffi::OsStr::from_bytes(b"p\xe9ge.html");
+    let mut command = bench.command(&["eval", "--data", "photos", "--json", "--html"]);
+    let ran: super::common::Ran = command.arg(page).output().unwrap().into();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let pictures = value["pictures"].as_array().unwrap();
+    let of = |picture: &Value| picture["path"].as_str().unwrap().to_string();
+    let shown = pictures.iter().map(of).filter(|path| path.contains("caf"));
+    assert_eq!(shown.collect::<Vec<_>>(), ["photos/caf\u{fffd}.png"]);
+    assert_eq!(value["broken_pictures"][0], "photos/br\u{fffd}ken.png");
+    assert!(bench.path("").join(page).exists());
+}
+
 #[test]
 fn what_needs_weights_says_so() {
     let bench = bench();

@@ -11,6 +11,7 @@ mod eval;
 mod explain;
 mod generate;
 mod gpu;
+mod layouts;
 mod levels;
 mod own_codec;
 mod pictures;

@@ -266,6 +266,24 @@ fn broken_pictures_are_named_and_counted() {
     );
 }
 
+/// Paths are bytes to the system, and JSON is text.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_whose_name_is_not_utf_8_is_shown_in_json() {
+    use std::os::unix::ffi::OsStrExt;
+    let bench = bench();
+    let out = std::ffi::OsStr::from_bytes(b"l\xe4uft");
+    let arguments = ["train", "c.toml", "--data", "photos", "--steps", "1"];
+    let mut command = bench.command(&arguments);
+    command.args(["--json", "--out"]).arg(out);
+    let ran: crate::common::Ran = command.output().unwrap().into();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let shown = "l\u{fffd}uft/checkpoint.safetensors";
+    assert!(value["checkpoint"].as_str().unwrap().ends_with(shown));
+    assert!(bench.path("").join(out).join(FILE_NAME).exists());
+}
+
 #[test]
 fn configurations_that_ship_are_trained_by_name() {
     let bench = bench();

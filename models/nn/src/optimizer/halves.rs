@@ -1,4 +1,4 @@
-//! A step in two programs: what each micro-batch computes, and what the mean over them changes.
+//! A step in two programs, or three: what each micro-batch computes, and what the mean over them changes.
 
 use bsq_ir::graph::Function;
 use bsq_ir::{DType, Graph, NodeId, Op, Tensor};
@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 
 /// What the names begin with of outputs that are averaged, and of the inputs that have the mean.
 pub const MEAN_PREFIX: &str = "mean.";
+
+/// What the names begin with of those that the micro-batches' program is given: means over the batch that
+/// are taken over the whole step.
+const STATISTICS_PREFIX: &str = "mean.step/";
 
 /// A step in two programs. The first is run for each micro-batch; the mean over all of them of its
 /// outputs `mean.NAME` (a gradient of the parameter NAME, or its new value) is an input of the second,
@@ -15,9 +19,13 @@ pub const MEAN_PREFIX: &str = "mean.";
 /// such as `lr`, is part of the second whole.
 #[derive(Clone, Debug)]
 pub struct Halves {
-    /// Outputs: those of the step, and `mean.NAME` (`f32`). No updates.
+    /// Outputs: those of the step, and `mean.NAME` (`f32`). No updates. With `statistics` their means are
+    /// inputs.
     pub micro_batch: Function,
-    /// Inputs: `mean.NAME`, and `f32[]` of the step. No outputs, all updates.
+    /// What is run for each micro-batch before the first of the two, where a step has means over all of its
+    /// batches: outputs `mean.step/NAME` (`f32`), nothing else.
+    pub statistics: Option<Function>,
+    /// Inputs: `mean.NAME`, and `f32[]` of the step. Outputs: those that are of the gradients. All updates.
     pub update: Function,
     /// Which parameter of the model each updated tensor belongs to: itself, its average, the optimizer's
     /// state of it. What all parameters share is not here.
@@ -25,19 +33,21 @@ pub struct Halves {
 }
 
 impl Halves {
-    /// The halves of what computes `outputs` and replaces the first of each of `updates` by the second.
-    /// `averaged` are the tensors that the mean is taken of, by the parameter that each is for; `serves` is the
-    /// field.
+    /// The halves of what computes outputs, those of a batch and those of the gradients, and replaces the
+    /// first of each of `updates` by the second. `averaged` are the tensors that the mean is taken of, by the
+    /// parameter that each is for; `over_step` those whose mean the micro-batches are given, by any name;
+    /// `serves` is the field.
     ///
     /// # Panics
-    /// If one of `averaged` is not `f32`, or an update depends on an input that is not `f32[]` other than
-    /// through them.
+    /// If one of `averaged` or `over_step` is not `f32`, or an update depends on an input that is not `f32[]`
+    /// other than through them.
     #[track_caller]
     pub fn new<'g>(
         graph: &'g Graph,
-        outputs: &[(String, Tensor<'g>)],
+        [outputs, of_gradients]: [&[(String, Tensor<'g>)]; 2],
         updates: &[(Tensor<'g>, Tensor<'g>)],
         averaged: &[(String, Tensor<'g>)],
+        over_step: &[(String, Tensor<'g>)],
         serves: BTreeMap<String, String>,
     ) -> Halves {
         let named =
@@ -60,7 +70,11 @@ impl Halves {
         let pairs = all.iter().zip(whole.outputs());
         let cut = pairs.filter(|(_, (_, id))| depends[id.index()]);
         let cut: Vec<(String, NodeId)> = cut.map(|(named, _)| named.clone()).collect();
-        for (name, id) in &cut {
+        let statistics = over_step.iter();
+        let statistics =
+            statistics.map(|(name, tensor)| (format!("{STATISTICS_PREFIX}{name}"), tensor.id()));
+        let statistics: Vec<(String, NodeId)> = statistics.collect();
+        for (name, id) in cut.iter().chain(&statistics) {
             let ty = graph.ty(*id);
             assert_eq!(
                 ty.dtype,
@@ -68,7 +82,10 @@ impl Halves {
                 "{name}: a mean is taken of f32, not of {ty}"
             );
         }
-        let update = of(&cut).updates_given_outputs();
+        let of_gradients = of_gradients.iter();
+        let of_gradients = of_gradients.map(|(name, tensor)| (name.clone(), tensor.id()));
+        let known: Vec<(String, NodeId)> = cut.iter().cloned().chain(of_gradients).collect();
+        let update = of(&known).given_outputs(|name| name.starts_with(MEAN_PREFIX));
         for (_, name, ty) in update.inputs() {
             assert!(
                 name.starts_with(MEAN_PREFIX) || ty.shape.is_empty(),
@@ -79,8 +96,11 @@ impl Halves {
             .iter()
             .map(|(name, tensor)| (name.as_str(), tensor.id()));
         let means = cut.iter().map(|(name, id)| (name.as_str(), *id));
+        let of_step = || statistics.iter().map(|(name, id)| (name.as_str(), *id));
+        let micro_batch = graph.function(own.chain(means).chain(of_step()), []);
         Halves {
-            micro_batch: graph.function(own.chain(means), []),
+            micro_batch: micro_batch.given_outputs(|name| name.starts_with(STATISTICS_PREFIX)),
+            statistics: (!statistics.is_empty()).then(|| graph.function(of_step(), [])),
             update,
             serves,
         }

@@ -59,7 +59,7 @@ fn owners(elements: BTreeMap<&str, usize>, size: usize) -> BTreeMap<&str, usize>
     largest_first.into_iter().map(give).collect()
 }
 
-/// The function with those of its updates that are of chosen parameters.
+/// The function with its outputs and those of its updates that are of chosen parameters.
 fn some_updates(function: &Function, is_chosen: impl Fn(&str) -> bool) -> Function {
     let graph = Graph::new();
     let mut new: Vec<NodeId> = Vec::with_capacity(function.nodes().len());
@@ -73,7 +73,11 @@ fn some_updates(function: &Function, is_chosen: impl Fn(&str) -> bool) -> Functi
     let chosen: Vec<_> = chosen
         .map(|&(old, value)| (new[old.index()], new[value.index()]))
         .collect();
-    graph.function([], chosen)
+    let outputs = function.outputs().iter();
+    graph.function(
+        outputs.map(|(name, id)| (name.as_str(), new[id.index()])),
+        chosen,
+    )
 }
 
 fn parameter_name(function: &Function, id: NodeId) -> &str {

@@ -1,6 +1,6 @@
 //! A training step under construction: outputs, updates, and the state that it keeps.
 
-use super::Halves;
+use super::{Halves, global_norm};
 use bsq_ir::graph::Function;
 use bsq_ir::shape::Type;
 use bsq_ir::{DType, Graph, Op, Shape, Tensor};
@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Step<'g> {
     graph: &'g Graph,
     outputs: Vec<(String, Tensor<'g>)>,
+    /// Results of the gradients, of several micro-batches of their means.
+    of_gradients: Vec<(String, Tensor<'g>)>,
     /// Parameters and state with their new values.
     updates: Vec<(Tensor<'g>, Tensor<'g>)>,
     /// Which of the updates are the model's own parameters.
@@ -19,6 +21,8 @@ pub struct Step<'g> {
     state: Vec<StateSpec>,
     /// What a step of several micro-batches takes the mean of, by the parameter that it changes.
     averaged: Vec<(String, Tensor<'g>)>,
+    /// Means over the batch that are taken over all micro-batches before any of them goes on, by name.
+    over_step: Vec<(String, Tensor<'g>)>,
     /// What updated tensors belong to, by name: a parameter or, of what all share, an owner.
     serves: BTreeMap<String, String>,
 }
@@ -47,10 +51,12 @@ impl<'g> Step<'g> {
         Step {
             graph,
             outputs: Vec::new(),
+            of_gradients: Vec::new(),
             updates: Vec::new(),
             model: Vec::new(),
             state: Vec::new(),
             averaged: Vec::new(),
+            over_step: Vec::new(),
             serves: BTreeMap::new(),
         }
     }
@@ -73,6 +79,20 @@ impl<'g> Step<'g> {
         self
     }
 
+    /// Adds the Euclidean norm of all gradients as one vector, before it is limited: an output
+    /// `gradient_norm` (`f32[]`). Of several micro-batches it is that of the mean gradient.
+    #[must_use]
+    pub fn with_gradient_norm(mut self) -> Self {
+        let of_parameters = self.averaged.iter();
+        let of_parameters = of_parameters.filter(|(name, _)| self.serves.contains_key(name));
+        let gradients: Vec<Tensor<'g>> = of_parameters.map(|(_, g)| *g).collect();
+        if !gradients.is_empty() {
+            let norm = ("gradient_norm".to_string(), global_norm(&gradients));
+            self.of_gradients.push(norm);
+        }
+        self
+    }
+
     /// Adds new values of parameters that no optimizer changes, such as what batch norms remember. Of
     /// several micro-batches the new value is the mean of those that each would give.
     pub fn replacing(mut self, updates: &[(Tensor<'g>, Tensor<'g>)]) -> Self {
@@ -80,6 +100,18 @@ impl<'g> Step<'g> {
             self.update(old, new);
             self.averaged.push((name_of(old), new));
         }
+        self
+    }
+
+    /// Has `mean`, a mean over the batch, be that over all samples of a step: of several micro-batches each
+    /// sees the mean of all, which a pass before the others finds. With one nothing changes.
+    ///
+    /// Gradients go through the micro-batch's own samples, so the step's gradient is that of one large batch
+    /// where the loss depends on the mean alike for all micro-batches (an entropy of it), and not where it
+    /// meets their samples again (a normalisation).
+    #[must_use]
+    pub fn over_step(mut self, name: &str, mean: Tensor<'g>) -> Self {
+        self.over_step.push((name.to_string(), mean));
         self
     }
 
@@ -103,7 +135,7 @@ impl<'g> Step<'g> {
 
     /// The function to compile: the outputs, and all updates.
     pub fn function(&self) -> Function {
-        let outputs = self.outputs.iter();
+        let outputs = self.outputs.iter().chain(&self.of_gradients);
         let updates = self.updates.iter();
         self.graph.function(
             outputs.map(|(name, tensor)| (name.as_str(), tensor.id())),
@@ -127,16 +159,18 @@ impl<'g> Step<'g> {
         serves.retain(|_, parameter| of_model.contains(parameter));
         Halves::new(
             self.graph,
-            &self.outputs,
+            [&self.outputs, &self.of_gradients],
             &self.updates,
             &self.averaged,
+            &self.over_step,
             serves,
         )
     }
 
     /// Names of the outputs, in order.
     pub fn output_names(&self) -> impl Iterator<Item = &str> {
-        self.outputs.iter().map(|(name, _)| name.as_str())
+        let all = self.outputs.iter().chain(&self.of_gradients);
+        all.map(|(name, _)| name.as_str())
     }
 
     /// The state before the first step, given the model's parameters.

@@ -5,7 +5,8 @@
 //! on: the same on all ranks, whatever their programs look like.
 
 use super::TrainError;
-use crate::optimizer::{Halves, MEAN_PREFIX};
+use crate::optimizer::MEAN_PREFIX;
+use bsq_ir::Function;
 use bsq_runtime::HostTensor;
 use std::collections::BTreeMap;
 
@@ -23,10 +24,9 @@ struct Member {
 }
 
 impl Averaged {
-    /// Gradients, new values of parameters, and `scalars`, of those that a micro-batch has. A bucket with
+    /// Gradients, new values of parameters, and `scalars`, of those that a micro-batch's program has. A bucket with
     /// `elements` or more takes no further tensor.
-    pub fn of(halves: &Halves, scalars: &[String], elements: usize) -> Averaged {
-        let function = &halves.micro_batch;
+    pub fn of(function: &Function, scalars: &[String], elements: usize) -> Averaged {
         let is_averaged = |name: &String| name.starts_with(MEAN_PREFIX) || scalars.contains(name);
         let (mut buckets, mut places): (Vec<Vec<Member>>, _) = (Vec::new(), BTreeMap::new());
         let (mut full, outputs) = (true, function.outputs().iter().rev());

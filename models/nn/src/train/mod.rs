@@ -61,4 +61,6 @@ pub use training::Training;
 pub use unused::unused_note;
 
 #[cfg(test)]
+mod over_step_tests;
+#[cfg(test)]
 mod ranks_tests;

@@ -53,6 +53,8 @@ enum Runs {
     Whole(usize),
     /// One on each micro-batch, and one on the mean.
     Halves {
+        /// One on each micro-batch before the others, whose means they take.
+        statistics: Option<(usize, Averaged)>,
         micro_batch: usize,
         update: usize,
         averaged: Averaged,
@@ -97,6 +99,12 @@ impl Parts {
             let runs = match &together {
                 None => Runs::Whole(add(function)?),
                 Some(together) => {
+                    let bucket = together.bucket;
+                    let statistics = halves.statistics.as_ref();
+                    let statistics = statistics.map(|function| {
+                        Ok::<_, TrainError>((add(function)?, Averaged::of(function, &[], bucket)))
+                    });
+                    let statistics = statistics.transpose()?;
                     let micro_batch = add(&halves.micro_batch)?;
                     let shared = together.shards_state.then(|| shared(halves, together));
                     let (update, spread) = match shared {
@@ -110,10 +118,12 @@ impl Parts {
                             (add(&update)?, Some(spread))
                         }
                     };
+                    let function = &halves.micro_batch;
                     Runs::Halves {
+                        statistics,
                         micro_batch,
                         update,
-                        averaged: Averaged::of(halves, &program.scalars, together.bucket),
+                        averaged: Averaged::of(function, &program.scalars, bucket),
                         spread,
                     }
                 }
@@ -157,40 +167,36 @@ impl Parts {
                 Ok(())
             }
             Runs::Halves {
+                statistics,
                 micro_batch,
                 update,
                 averaged,
                 spread,
             } => {
-                let together = self.together.take().expect("halves are of several");
+                if let Some((member, averaged)) = statistics {
+                    let (name, batches) = ("statistics", (batches, &mut of_batch[..]));
+                    let means = self.run_batches(*member, name, averaged, batches)?;
+                    for own in &mut of_batch {
+                        own.extend(means.clone());
+                    }
+                }
+                let (name, own) = ("micro-batch", (batches, &mut of_batch[..]));
+                let mut means = self.run_batches(*micro_batch, name, averaged, own)?;
                 let timeline = self.timeline.take();
                 let at = timeline.as_ref();
-                let found = averages(averaged, &together, at, |sums| {
-                    let last = batches.len() - 1;
-                    for (number, (inputs, own)) in batches.iter().zip(&mut of_batch).enumerate() {
-                        let made = sums.take(number == last, |ready| {
-                            let name = || format!("micro-batch {number}");
-                            let run = || self.run_each(*micro_batch, inputs, own, ready);
-                            Timeline::measure(at, Lane::Compute, name, run)
-                        })?;
-                        own.extend(made);
-                    }
-                    Ok(())
-                });
-                self.together = Some(together);
-                let means = found.and_then(|means| {
-                    let run = || self.run_member(*update, &batches[0], &means);
-                    Timeline::measure(at, Lane::Compute, || "update".to_string(), run)?;
+                let run = || self.run_member(*update, &batches[0], &means);
+                let ran = Timeline::measure(at, Lane::Compute, || "update".to_string(), run);
+                let ran = ran.and_then(|made| {
                     if let Some(spread) = spread {
                         let run = || self.spread(spread, *update, *micro_batch);
                         Timeline::measure(at, Lane::Exchange, || "parameters".to_string(), run)?;
                     }
-                    Ok(means)
+                    Ok(made)
                 });
                 self.timeline = timeline;
-                let mut means = means?;
                 means.retain(|name, _| !name.starts_with(MEAN_PREFIX));
                 outputs.extend(means);
+                outputs.extend(ran?);
                 Ok(())
             }
         };
@@ -198,6 +204,35 @@ impl Parts {
         let ran = turns.try_for_each(|(_, runs)| run(runs));
         self.order = order;
         ran.map(|()| outputs)
+    }
+
+    /// Runs one program on each of a rank's batches, with what others have made of each, to which it adds;
+    /// the means over all ranks of what is `averaged`. A timeline shows it as `name`.
+    fn run_batches(
+        &mut self,
+        member: usize,
+        name: &str,
+        averaged: &Averaged,
+        (batches, of_batch): (&[Vec<(&str, &HostTensor)>], &mut [Outputs]),
+    ) -> Result<Outputs, TrainError> {
+        let together = self.together.take().expect("halves are of several");
+        let timeline = self.timeline.take();
+        let at = timeline.as_ref();
+        let means = averages(averaged, &together, at, |sums| {
+            let last = batches.len() - 1;
+            for (number, (inputs, own)) in batches.iter().zip(of_batch).enumerate() {
+                let made = sums.take(number == last, |ready| {
+                    let name = || format!("{name} {number}");
+                    let run = || self.run_each(member, inputs, own, ready);
+                    Timeline::measure(at, Lane::Compute, name, run)
+                })?;
+                own.extend(made);
+            }
+            Ok(())
+        });
+        self.together = Some(together);
+        self.timeline = timeline;
+        means
     }
 
     /// Runs one program on what it takes of `inputs` and of what others have made.

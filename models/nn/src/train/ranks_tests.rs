@@ -58,7 +58,7 @@ fn training(folder: &Path, micro_batches: usize, ranks: Ranks) -> Training<'stat
 }
 
 /// What each of several ranks finds that train together.
-fn together<T: Send>(size: usize, run: impl Fn(Ranks) -> T + Sync) -> Vec<T> {
+pub(super) fn together<T: Send>(size: usize, run: impl Fn(Ranks) -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let run = &run;
         let start = |rank| scope.spawn(move || run(Ranks::new(rank)));

@@ -41,6 +41,8 @@ pub struct LoopSettings {
     pub resume: bool,
     /// Go on although the data is not what it was.
     pub other_data: bool,
+    /// Stop where a sample cannot be read, instead of leaving it out.
+    pub strict: bool,
     /// Save before the first step: for a start that is not to be had again.
     pub save_start: bool,
     /// Steps between lines of the log, checkpoints (0: at the end only), and evaluations; 0 is
@@ -80,6 +82,7 @@ impl LoopSettings {
             steps,
             resume: false,
             other_data: false,
+            strict: false,
             save_start: false,
             log_every: 100,
             save_every: 0,

@@ -17,7 +17,7 @@ use bsq_runtime::HostTensor;
 use bsq_runtime::atomic_file::write_atomically;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What ranks compare.
 const PARAMETERS: &str = "the checksum of the parameters";
@@ -79,6 +79,8 @@ pub(super) struct Interval {
     /// Sums and counts of the scalars.
     sums: Vec<(f64, u64)>,
     start: Instant,
+    /// What went to evaluations.
+    aside: Duration,
 }
 
 impl Default for Interval {
@@ -87,6 +89,7 @@ impl Default for Interval {
             steps: 0,
             sums: Vec::new(),
             start: Instant::now(),
+            aside: Duration::ZERO,
         }
     }
 }
@@ -109,6 +112,12 @@ impl<T: Task> Steps<'_, T> {
         }
         for (step, batch) in batches {
             data.notices().iter().for_each(|line| progress.note(line));
+            let batch = match data.broken() {
+                broken if self.settings.strict && broken > 0 => {
+                    Err(format!("samples that cannot be read: {broken}").into())
+                }
+                _ => batch,
+            };
             let without = self.ranks_that(batch.is_err())?;
             if let Some(&rank) = without.first() {
                 // There will be no next loss, and what is done must not be lost.
@@ -360,10 +369,13 @@ impl<T: Task> Steps<'_, T> {
         Ok(())
     }
 
-    /// One line: means over the interval, the learning rate, and the speed.
+    /// One line: means over the interval, the learning rate, and the speed of training without evaluations.
     fn write_log(&mut self, lr: f64) -> Result<(), TrainError> {
-        let Interval { steps, sums, start } = std::mem::take(&mut self.interval);
-        let seconds = start.elapsed().as_secs_f64();
+        let interval = std::mem::take(&mut self.interval);
+        let Interval { steps, sums, .. } = interval;
+        let seconds = interval.start.elapsed();
+        let training = seconds.saturating_sub(interval.aside).as_secs_f64();
+        let seconds = seconds.as_secs_f64();
         let names: Vec<String> = self.scalars.iter().map(|s| format!("train/{s}")).collect();
         let known = names.iter().zip(&sums).filter(|(_, (_, count))| *count > 0);
         let mean =
@@ -376,7 +388,7 @@ impl<T: Task> Steps<'_, T> {
         let batch = self.task.batch_size() * self.settings.micro_batches;
         let images = steps * batch as u64;
         line.push(("train/lr", lr));
-        line.push(("train/images_per_second", images as f64 / seconds));
+        line.push(("train/images_per_second", images as f64 / training));
         line.push(("train/seconds", seconds));
         if let Some(log) = &mut self.log {
             log.scalars(self.position.done, &line)?;
@@ -385,7 +397,7 @@ impl<T: Task> Steps<'_, T> {
     }
 
     fn evaluate(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
-        let (done, parts) = (self.position.done, &self.parts);
+        let (start, done, parts) = (Instant::now(), self.position.done, &self.parts);
         let state = || {
             // No evaluation looks at the optimizer.
             let mut tensors = parts.elsewhere(|name| !is_state(name), true)?;
@@ -424,6 +436,7 @@ impl<T: Task> Steps<'_, T> {
             }
             _ => {}
         }
+        self.interval.aside += start.elapsed();
         Ok(())
     }
 

@@ -1,11 +1,11 @@
 //! Rate and distortion of a transform codec on whole pictures.
 
 use super::super::TrainError;
+use super::super::held_out::HeldOut;
 use super::super::samples_shown::{SAMPLES, Sample, beside, logged};
-use super::super::shared::{gathered, is_own};
 use crate::config::TransformCodecConfig;
-use crate::data::{DataError, Listing};
-use crate::image_io::{Picture, PixelRange, from_planar, load, pad_by_replication, to_planar};
+use crate::data::Listing;
+use crate::image_io::{Picture, PixelRange, from_planar, pad_by_replication, to_planar};
 use crate::metrics::{ms_ssim, psnr};
 use crate::transform_codec::{PIXEL_SCALE, TransformCodec};
 use bsq_collectives::Ranks;
@@ -45,11 +45,7 @@ pub struct RatePoint {
 /// Codes the pictures of a folder at several steps.
 pub struct TransformCodecEvaluator {
     codec: TransformCodec,
-    notices: Vec<String>,
-    /// How many there are, and this rank's own.
-    count: usize,
-    pictures: Vec<(usize, Picture)>,
-    ranks: Ranks,
+    pictures: HeldOut,
     options: CompileOptions,
     /// By rows and columns of the padded picture.
     executables: BTreeMap<[usize; 2], Executable>,
@@ -60,24 +56,19 @@ pub struct TransformCodecEvaluator {
 
 impl TransformCodecEvaluator {
     /// Reads the pictures of a listing; of several ranks each its own, and all evaluate together.
+    /// Those that cannot be read are left out and named.
     ///
     /// # Errors
-    /// If a picture is broken.
+    /// If no picture can be read.
     pub fn new(
         config: &TransformCodecConfig,
-        Listing { paths, notices }: Listing,
+        pictures: Listing,
         (threads, device): (usize, Device),
         ranks: &Ranks,
     ) -> Result<TransformCodecEvaluator, TrainError> {
-        let load = |(index, path)| Ok((index, load(path).map_err(DataError::from)?.picture));
-        let own = paths.iter().enumerate();
-        let own = own.filter(|(index, _)| is_own(ranks, *index));
         Ok(TransformCodecEvaluator {
             codec: TransformCodec::new(&config.model),
-            notices,
-            count: paths.len(),
-            pictures: own.map(load).collect::<Result<_, TrainError>>()?,
-            ranks: ranks.clone(),
+            pictures: HeldOut::read(pictures, ranks)?,
             options: CompileOptions {
                 threads,
                 device,
@@ -95,7 +86,12 @@ impl TransformCodecEvaluator {
 
     /// What was left out of the folder, a line each.
     pub fn notices(&self) -> &[String] {
-        &self.notices
+        self.pictures.notices()
+    }
+
+    /// Pictures that could not be read.
+    pub fn broken(&self) -> usize {
+        self.pictures.broken()
     }
 
     /// The figures of a model with these parameters, of all pictures; all ranks call it together.
@@ -109,32 +105,31 @@ impl TransformCodecEvaluator {
             psnr: 0.0,
             ms_ssim: Some(0.0),
         });
-        let count = self.count as f64;
         let alignment = self.codec.config().alignment();
-        let mut own = Vec::new();
-        for (index, picture) in &self.pictures {
+        let (codec, options, executables) = (&self.codec, &self.options, &mut self.executables);
+        let coded = self.pictures.each(|index, picture| {
             let [height, width] =
                 [picture.height, picture.width].map(|side| side.next_multiple_of(alignment));
-            if !self.executables.contains_key(&[height, width]) {
-                let function = function(&self.codec, height, width);
-                let executable = compile(&function, &self.options)?;
-                self.executables.insert([height, width], executable);
+            if !executables.contains_key(&[height, width]) {
+                let function = function(codec, height, width);
+                executables.insert([height, width], compile(&function, options)?);
             }
-            let mut session = self.executables[&[height, width]].bind(parameters.clone())?;
+            let mut session = executables[&[height, width]].bind(parameters.clone())?;
             let (mut of_picture, mut sample) = (Vec::new(), None);
             for (number, (step, ..)) in STEPS.iter().enumerate() {
                 let (found, planes) = code(&mut session, picture, [height, width], *step)?;
                 of_picture.push(found);
-                if number == STEPS.len() / 2 && *index < SAMPLES {
+                if number == STEPS.len() / 2 && index < SAMPLES {
                     let (width, height) = (picture.width, picture.height);
                     let back = from_planar(&planes, width, height, PixelRange::MinusOneToOne);
                     sample = Some(Sample::from(beside(picture, &back)));
                 }
             }
-            own.push((of_picture, sample));
-        }
+            Ok((of_picture, sample))
+        })?;
+        let count = coded.len() as f64;
         self.samples.clear();
-        for (of_picture, sample) in gathered(&self.ranks, own)? {
+        for (_, (of_picture, sample)) in coded {
             self.samples.extend(sample.map(Picture::from));
             for (point, found) in points.iter_mut().zip(of_picture) {
                 point.bits_per_pixel += found.bits_per_pixel / count;

@@ -11,7 +11,9 @@ mod start;
 
 pub use evaluate::{RatePoint, TransformCodecEvaluator};
 
-use super::task::{ADVICE, changed, check_freeze, evaluator, hints, refuse_split, trained};
+use super::task::{
+    ADVICE, changed, check_freeze, check_readable, evaluator, hints, refuse_split, trained,
+};
 use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun};
 use crate::config::TransformCodecConfig;
 use crate::data::{Batch, Dataset, Draw, Purpose};
@@ -65,6 +67,12 @@ pub fn run_transform_codec(
     })?;
     let notices = evaluator.iter().flat_map(TransformCodecEvaluator::notices);
     notices.for_each(|line| progress.note(line));
+    check_readable(
+        options,
+        evaluator
+            .as_ref()
+            .map_or(0, TransformCodecEvaluator::broken),
+    )?;
     let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
     let task = TransformCodecTask {
         config,
@@ -119,6 +127,9 @@ fn build<'g>(graph: &'g Graph, config: &TransformCodecConfig) -> Step<'g> {
     let found = gradients(figures.loss, &trained);
     let found: Vec<_> = names.iter().zip(found).map(gated).collect();
     let mut step = minimize_with_gradients(&trained, &found, &*rule).output("loss", figures.loss);
+    if config.train.gradient_norm {
+        step = step.with_gradient_norm();
+    }
     if config.train.use_ema {
         step = step.with_average(config.train.ema_decay);
     }

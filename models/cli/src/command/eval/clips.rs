@@ -78,7 +78,7 @@ pub fn run(
     let (mut broken, mut figures, mut logits) = (Vec::new(), Vec::new(), Vec::<Logits>::new());
     for (path, measured) in measured {
         let Some(parts) = measured else {
-            broken.push(path);
+            broken.push(path.display().to_string());
             continue;
         };
         for (own, seen) in parts {
@@ -151,10 +151,7 @@ fn say(
             .map_or(String::new(), |lpips| format!("  LPIPS {lpips:.4}"));
         output.say(format_args!(
             "{} from frame {}: PSNR {:.4}  SSIM {:.4}{lpips}",
-            own.path.display(),
-            own.start,
-            own.psnr,
-            own.ssim
+            own.path, own.start, own.psnr, own.ssim
         ))?;
     }
     let mut means = serde_json::Map::new();

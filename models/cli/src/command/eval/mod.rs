@@ -273,12 +273,12 @@ fn run_rank(arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verd
     let paths = listing.paths.iter().map(|path| (&**path, &**path));
     let measured = files.each(paths, one)?;
     drop(progress);
-    let mut broken: Vec<&Path> = Vec::new();
+    let mut broken: Vec<String> = Vec::new();
     let mut figures: Vec<PictureFigures> = Vec::new();
     let mut worst = Worst::default();
     for (path, measured) in measured {
         let Some((own, seen, shown)) = measured else {
-            broken.push(path);
+            broken.push(path.display().to_string());
             continue;
         };
         if let (Some(sets), Some(seen)) = (&mut sets, &seen) {
@@ -349,7 +349,7 @@ fn say(
         .filter(|(name, values)| wanted(name) && has_any(values))
         .collect();
     for (row, own) in figures.iter().enumerate() {
-        let mut line = own.path.display().to_string();
+        let mut line = own.path.clone();
         for (name, values) in &shown {
             let value = values[row].map_or("-".to_string(), |value| format!("{value:.4}"));
             line += &format!("  {name} {value}");

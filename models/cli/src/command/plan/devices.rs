@@ -52,6 +52,8 @@ fn bits_per_second(text: &str) -> Result<f64, String> {
 /// What is planned of one device: the whole step alone, and the halves of a shared one.
 pub struct Programs<'a> {
     pub whole: &'a Plan,
+    /// What is run first, where a step has means over all of its batches.
+    pub statistics: Option<&'a Plan>,
     pub micro_batch: &'a Plan,
     pub update: &'a Plan,
     /// The update of what one of the devices owns, with `--shard-optimizer`.
@@ -69,6 +71,7 @@ pub struct Shared {
     /// With a share of the optimizer's state on each device.
     sharded_memory: f64,
     bytes: f64,
+    statistics: f64,
     gradients: f64,
     update: f64,
     /// From a device to its host and back.
@@ -97,13 +100,18 @@ impl Shared {
             false => HOST_BYTES_PER_SECOND,
         };
         let is_alone = devices == 1;
+        let of_statistics = programs.statistics;
+        // The programs of a step keep parameters and memory of their own.
+        let peak =
+            programs.micro_batch.peak_bytes + of_statistics.map_or(0, |plan| plan.peak_bytes);
         Shared {
             devices,
             servers: devices.div_ceil(local),
             batch: programs.micro_batch.batch,
-            memory: (programs.micro_batch.peak_bytes + programs.update.peak_bytes) as f64,
-            sharded_memory: (programs.micro_batch.peak_bytes + programs.share.peak_bytes) as f64,
+            memory: (peak + programs.update.peak_bytes) as f64,
+            sharded_memory: (peak + programs.share.peak_bytes) as f64,
             bytes: 2.0 * bytes * (count - 1.0) / count,
+            statistics: of_statistics.map_or(0.0, |plan| plan.seconds),
             gradients: programs.micro_batch.seconds,
             update: programs.update.seconds,
             host: if is_alone {
@@ -118,7 +126,7 @@ impl Shared {
     }
 
     fn step(&self, exchange: f64) -> f64 {
-        self.gradients + self.update + self.host + exchange
+        self.statistics + self.gradients + self.update + self.host + exchange
     }
 
     /// How much of `devices` times one device's speed is left.
@@ -137,8 +145,12 @@ impl Shared {
             (self.devices * self.batch) as f64 / fixed,
             100.0 * self.efficiency(self.fixed),
         ))?;
+        let statistics = match self.statistics {
+            0.0 => String::new(),
+            seconds => format!("{:.1} ms means over the step, ", seconds * 1e3),
+        };
         output.say(format_args!(
-            "  {:.1} ms gradients, {:.1} update, {:.1} to the host and back, {:.1} between devices",
+            "  {statistics}{:.1} ms gradients, {:.1} update, {:.1} to the host and back, {:.1} between devices",
             self.gradients * 1e3,
             self.update * 1e3,
             self.host * 1e3,
@@ -165,6 +177,7 @@ impl Shared {
             "memory_bytes": self.memory,
             "sharded_memory_bytes": self.sharded_memory,
             "sent_bytes": self.bytes,
+            "statistics_seconds": self.statistics,
             "gradient_seconds": self.gradients,
             "update_seconds": self.update,
             "host_seconds": self.host,

@@ -95,11 +95,13 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     if let Some(halves) = &halves {
         let exact = model.trains_exactly();
         let share = halves.shard(0, arguments.devices.count()).update;
-        for (name, function) in [
+        let statistics = halves.statistics.clone();
+        let statistics = statistics.map(|function| ("means over the step", function));
+        for (name, function) in statistics.into_iter().chain([
             ("gradients", halves.micro_batch.clone()),
             ("update", halves.update.clone()),
             ("share of the update", share),
-        ] {
+        ]) {
             programs.push(Named {
                 name,
                 function,
@@ -140,9 +142,15 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         planned.push(plan);
     }
     let shared = match (&halves, &planned[..]) {
-        (Some(halves), [.., whole, micro_batch, update, share]) => {
+        (Some(halves), [.., micro_batch, update, share]) => {
+            let before = &planned[..planned.len() - 3];
+            let (statistics, before) = match (&halves.statistics, before) {
+                (Some(_), [before @ .., statistics]) => (Some(statistics), before),
+                (_, before) => (None, before),
+            };
             let programs = Programs {
-                whole,
+                whole: before.last().expect("a step alone is planned, too"),
+                statistics,
                 micro_batch,
                 update,
                 share,
