@@ -58,7 +58,11 @@ const SHIPPED_PRIORS: [(&str, &[u8]); 4] = [
 ];
 
 /// Codecs for predicted frames that ship, each with the fingerprint of the picture codec that it belongs to.
-const SHIPPED_PREDICTED: [(&str, u64, &[u8]); 0] = [];
+const SHIPPED_PREDICTED: [(&str, u64, &[u8]); 1] = [(
+    "default",
+    0x406d_ac78_1a85_804d,
+    include_bytes!("../pretrained/clips/predicted.safetensors"),
+)];
 /// Names of the masked language models that ship, and their files.
 const SHIPPED_MASKED_LMS: [(&str, &[u8]); 1] = [(
     "fashion",
@@ -296,6 +300,16 @@ mod tests {
             assert!(is_codec(name) && file.parameter_count() > 100_000);
         }
         assert!(!is_codec("default-1") && !is_codec("nowhere"));
+    }
+
+    /// Clips' streams name both codecs by this number.
+    #[test]
+    fn the_default_codec_has_one_for_predicted_frames() {
+        let first = open_codec("default").unwrap();
+        let predicted = predicted_for(&first).unwrap().unwrap();
+        assert_eq!(predicted.fingerprint(), 0x0e57_cb61_b214_fa3d);
+        assert!(predicted.codec.config().expected_features > 0);
+        assert!(predicted_for(&predicted).unwrap().is_none());
     }
 
     #[test]

@@ -32,7 +32,11 @@ fn no_program_of_a_convolution_holds_its_windows() {
     let [by_x, by_w] = gradients((y * cotangent).sum(..), &[x, weight])[..] else {
         panic!("two gradients")
     };
-    for (what, output) in [("forward", y), ("by the input", by_x), ("by the weight", by_w)] {
+    for (what, output) in [
+        ("forward", y),
+        ("by the input", by_x),
+        ("by the weight", by_w),
+    ] {
         let bytes = temporaries(&g, output);
         // Two copies of features at most, padded, and packed weights.
         assert!(

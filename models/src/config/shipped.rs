@@ -1,11 +1,15 @@
 //! The configurations that ship inside the program.
 
 /// Names of the configurations that ship, and their files.
-const SHIPPED: [(&str, &str); 11] = [
+const SHIPPED: [(&str, &str); 12] = [
     ("default", include_str!("../../configs/default.toml")),
     (
         "default_ms_ssim",
         include_str!("../../configs/default_ms_ssim.toml"),
+    ),
+    (
+        "default_clips",
+        include_str!("../../configs/default_clips.toml"),
     ),
     ("default-1", include_str!("../../configs/default-1.toml")),
     ("bsq36", include_str!("../../configs/bsq36.toml")),

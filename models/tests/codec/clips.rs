@@ -1,7 +1,8 @@
-//! Clips' streams that must decode for ever, on every machine: `tests/streams/clip.bsq`, and `clip_3.bsq`
-//! of the format before, whose frames do not say their steps.
+//! Clips' streams that must decode for ever, on every machine, in `tests/streams`: `clip.bsq` of the codecs that
+//! ship, `clip_alone.bsq` of that of pictures alone, and `clip_3.bsq` of the format before, whose frames do not
+//! say their steps.
 //!
-//! Beside each stands the CRC-32C of its frames' samples. `BSQ_BLESS=1` writes those of the first anew.
+//! Beside each stands the CRC-32C of its frames' samples. `BSQ_BLESS=1` writes those of the first two anew.
 
 use bsq::clip_codec::{ClipCodec, ClipDecoder, ClipEncoder, ClipSettings};
 use bsq::codec::crc32c;
@@ -22,14 +23,15 @@ fn frames() -> Vec<Picture> {
         .collect()
 }
 
-fn codec(threads: usize) -> ClipCodec {
+/// The codec for pictures, alone or with the one for predicted frames that ships beside it.
+fn codec(threads: usize, is_alone: bool) -> ClipCodec {
     let file = pretrained::open_codec("default").unwrap();
     let options = CompileOptions {
         threads,
         ..CompileOptions::default()
     };
-    // Without a codec for predicted frames, whatever ships.
-    ClipCodec::new(&file, None, options).unwrap()
+    let predicted = pretrained::predicted_for(&file).unwrap();
+    ClipCodec::new(&file, predicted.as_ref().filter(|_| !is_alone), options).unwrap()
 }
 
 fn encoded(codec: &mut ClipCodec) -> Vec<u8> {
@@ -59,11 +61,12 @@ fn sum(codec: &mut ClipCodec, stream: &[u8]) -> String {
     format!("{:08x}\n", crc32c(&samples))
 }
 
-#[test]
-fn golden_stream_of_a_clip() {
+/// Encodes to a stream that is kept, and decodes it on any number of threads.
+fn golden(name: &str, is_alone: bool) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams");
-    let (path, sums) = (folder.join("clip.bsq"), folder.join("clip.bsq.crc32c"));
-    let mut one = codec(1);
+    let path = folder.join(format!("{name}.bsq"));
+    let sums = folder.join(format!("{name}.bsq.crc32c"));
+    let mut one = codec(1, is_alone);
     let stream = encoded(&mut one);
     if std::env::var_os("BSQ_BLESS").is_some() {
         std::fs::write(&path, &stream).unwrap();
@@ -73,7 +76,18 @@ fn golden_stream_of_a_clip() {
     let expected = std::fs::read_to_string(&sums).unwrap();
     assert!(golden == stream, "encoding gives other bytes");
     assert_eq!(sum(&mut one, &golden), expected);
-    assert_eq!(sum(&mut codec(2), &golden), expected);
+    // Those that ship decode what was coded without the second.
+    assert_eq!(sum(&mut codec(2, false), &golden), expected);
+}
+
+#[test]
+fn golden_stream_of_a_clip() {
+    golden("clip", false);
+}
+
+#[test]
+fn golden_stream_of_a_clip_of_the_picture_codec_alone() {
+    golden("clip_alone", true);
 }
 
 #[test]
@@ -81,5 +95,5 @@ fn a_stream_of_the_format_before_decodes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams");
     let stream = std::fs::read(folder.join("clip_3.bsq")).unwrap();
     let expected = std::fs::read_to_string(folder.join("clip_3.bsq.crc32c")).unwrap();
-    assert_eq!(sum(&mut codec(1), &stream), expected);
+    assert_eq!(sum(&mut codec(1, false), &stream), expected);
 }

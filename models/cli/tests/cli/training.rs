@@ -291,7 +291,7 @@ fn configurations_that_ship_are_trained_by_name() {
         &["train", "nothing", "--data", "photos", "--out", "run"],
         &[
             "nothing: neither a file",
-            "default, default_ms_ssim, default-1, bsq36",
+            "default, default_ms_ssim, default_clips, default-1, bsq36",
         ],
     );
     fs::create_dir(bench.path("empty")).unwrap();

@@ -31,3 +31,22 @@ pub(in super::super) fn unsaid_step(index: usize, step: f32) -> f32 {
         _ => UNSAID * step,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fourth_frame_is_as_fine_as_the_first() {
+        let step = |index| step_of_byte(step_byte(index), 40.0);
+        let found = [0, 1, 2, 3, 4].map(step);
+        let expected = [40.0, 56.568_542, 47.568_283, 56.568_542, 40.0];
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-4, "{found}");
+        }
+        assert_eq!(
+            [0, 1, 5].map(|index| unsaid_step(index, 40.0)),
+            [40.0, 46.0, 46.0]
+        );
+    }
+}

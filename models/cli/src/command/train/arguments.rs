@@ -21,6 +21,8 @@ and `bsq decode --model run` take the folder. A configuration is a .toml file (`
 
   default                  the transform codec: transform and probabilities in one model
   default_ms_ssim          its second stage: --init-from the first
+  default_clips            what codes predicted frames of clips beside it, of a folder of clips and pictures: \
+--predicted of `bsq encode` takes it
   bsq36, bsq18, default-1  tokenizers of 36, 18 and 36 bits a patch
   video36                  a tokenizer of clips: --init-from bsq36
   prior, prior_paper       priors, which tokens are coded with: --model says whose
