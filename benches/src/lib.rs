@@ -14,6 +14,7 @@
 //! ```
 
 mod compare;
+pub mod convolutions;
 pub mod data;
 mod implementation;
 #[cfg(feature = "peers")]

@@ -158,7 +158,7 @@ unsafe fn tile<
                     // registers.
                     unsafe {
                         asm!("/* {0} {1} */", inout(reg) of_step, inout(zmm_reg) *last,
-                            options(pure, nomem, nostack, preserves_flags));
+                            options(pure, readonly, nostack, preserves_flags));
                     }
                 }
             }
