@@ -1,5 +1,6 @@
 //! Data, evaluation and the training loop.
 
+use super::OptimizerConfig;
 use super::checks::{Checked, below_one, between, not_negative, require};
 use super::section::{choices, section, words};
 use crate::image_io::{ImageSize, PixelRange, resize::Filter};
@@ -111,8 +112,9 @@ section! {
         save_freq: u64 = 1000,
         /// Steps between lines of the log.
         print_freq: u64 = 100,
-        /// The log has the length of all gradients as one vector, before it is limited.
-        gradient_norm: bool = true,
+        /// The log has the length of all gradients as one vector, before it is limited; by default where it
+        /// costs nothing: where gradients are clipped, or a step has several micro-batches.
+        gradient_norm: Option<bool> = None,
         /// Steps between pictures in the log; 0 is never.
         vis_freq: u64 = 0,
         /// Use only rewrites that keep every bit of the spelled-out gradients. It takes more memory
@@ -177,6 +179,12 @@ impl TrainConfig {
     /// Batches of a step.
     pub fn micro_batches(&self) -> usize {
         self.micro_batches.unwrap_or(1)
+    }
+
+    /// Whether the length of the gradients is logged.
+    pub(crate) fn logs_gradient_norm(&self, optimizer: &OptimizerConfig) -> bool {
+        let is_free = optimizer.grad_clip_norm.is_some() || self.micro_batches() > 1;
+        self.gradient_norm.unwrap_or(is_free)
     }
 
     /// Whether a parameter keeps its value.

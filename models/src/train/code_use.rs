@@ -113,7 +113,7 @@ mod tests {
         );
         // Six levels have three bits.
         let levels = "quantizer = \"fsq\"\nlevels = [6, 4]";
-        assert_eq!(share(levels, &[0b000_00, 0b101_11, 0b101_11]), 2.0 / 24.0);
+        assert_eq!(share(levels, &[0, 0b1_0111, 0b1_0111]), 2.0 / 24.0);
         assert!(CodeUse::of(&quantizer("embed_dim = 36\nembed_group_size = 36")).is_none());
     }
 

@@ -120,7 +120,7 @@ fn build<'g>(graph: &'g Graph, config: &PriorConfig, model: &PriorModel) -> Step
     let trained = trained(&scope, &config.train).into_iter();
     let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
     let mut step = minimize(loss, &trained, &*rule);
-    if config.train.gradient_norm {
+    if config.train.logs_gradient_norm(&config.optimizer) {
         step = step.with_gradient_norm();
     }
     if config.train.use_ema {

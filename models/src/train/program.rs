@@ -132,7 +132,7 @@ fn build<'g>(
     terms.extend(against.iter().map(|(term, _)| *term));
     let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
     let mut step = minimize(total(&terms), &trained, &*rule);
-    if config.train.gradient_norm {
+    if config.train.logs_gradient_norm(&config.optimizer) {
         step = step.with_gradient_norm();
     }
     if config.train.use_ema {
@@ -151,7 +151,7 @@ fn build<'g>(
         step = step.output(name, value);
         scalars.push(name);
     }
-    if config.train.gradient_norm {
+    if config.train.logs_gradient_norm(&config.optimizer) {
         scalars.push("gradient_norm");
     }
     (step, scalars)

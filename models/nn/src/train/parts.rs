@@ -72,6 +72,9 @@ struct Member {
     parameters: BTreeSet<String>,
 }
 
+/// What a program is given of a batch, by name.
+type Inputs<'a> = Vec<(&'a str, &'a HostTensor)>;
+
 /// What programs have made, by name.
 type Outputs = BTreeMap<String, HostTensor>;
 
@@ -213,7 +216,7 @@ impl Parts {
         member: usize,
         name: &str,
         averaged: &Averaged,
-        (batches, of_batch): (&[Vec<(&str, &HostTensor)>], &mut [Outputs]),
+        (batches, of_batch): (&[Inputs<'_>], &mut [Outputs]),
     ) -> Result<Outputs, TrainError> {
         let together = self.together.take().expect("halves are of several");
         let timeline = self.timeline.take();

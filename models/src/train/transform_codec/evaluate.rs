@@ -14,6 +14,7 @@ use bsq_nn::train::Evaluated;
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::{CompileOptions, Device, Executable, HostTensor, Session, compile};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// A quantizer step that is evaluated, and the names of its figures in the log.
 macro_rules! step {
@@ -110,9 +111,8 @@ impl TransformCodecEvaluator {
         let coded = self.pictures.each(|index, picture| {
             let [height, width] =
                 [picture.height, picture.width].map(|side| side.next_multiple_of(alignment));
-            if !executables.contains_key(&[height, width]) {
-                let function = function(codec, height, width);
-                executables.insert([height, width], compile(&function, options)?);
+            if let Entry::Vacant(entry) = executables.entry([height, width]) {
+                entry.insert(compile(&function(codec, height, width), options)?);
             }
             let mut session = executables[&[height, width]].bind(parameters.clone())?;
             let (mut of_picture, mut sample) = (Vec::new(), None);

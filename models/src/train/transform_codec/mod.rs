@@ -127,7 +127,7 @@ fn build<'g>(graph: &'g Graph, config: &TransformCodecConfig) -> Step<'g> {
     let found = gradients(figures.loss, &trained);
     let found: Vec<_> = names.iter().zip(found).map(gated).collect();
     let mut step = minimize_with_gradients(&trained, &found, &*rule).output("loss", figures.loss);
-    if config.train.gradient_norm {
+    if config.train.logs_gradient_norm(&config.optimizer) {
         step = step.with_gradient_norm();
     }
     if config.train.use_ema {
