@@ -274,3 +274,39 @@ fn what_a_training_kept_is_left_out_of_its_file() {
     assert_eq!(back.fingerprint(), file.fingerprint());
     assert_ne!(back.fingerprint(), whole.fingerprint());
 }
+
+#[test]
+fn a_payload_with_a_good_checksum_is_not_trusted() {
+    use crate::codec::crc32c;
+    let frames = frames();
+    let mut codec = ClipCodec::new(&file(0), Some(&told(1)), CompileOptions::default()).unwrap();
+    let (bytes, _) = stream(&mut codec, &frames[..3]);
+    // One group: its section stands behind the header.
+    let (head, payload) = (CLIP_HEADER_BYTES, CLIP_HEADER_BYTES + 18);
+    let length = u32::from_le_bytes(bytes[head + 6..head + 10].try_into().unwrap()) as usize;
+    let (mut refused, mut shown) = (0, 0);
+    for round in 0..60 {
+        let mut bad = bytes.clone();
+        for change in 0..1 + round % 3 {
+            let at = random_word(7, change, round) as usize % length;
+            bad[payload + at] = random_word(8, change, round) as u8;
+        }
+        let sum = crc32c(&bad[payload..payload + length]);
+        bad[head + 10..head + 14].copy_from_slice(&sum.to_le_bytes());
+        let sum = crc32c(&bad[head..head + 14]);
+        bad[head + 14..head + 18].copy_from_slice(&sum.to_le_bytes());
+        // Either is fine, but not a panic, and what is recovered has all frames.
+        match decoded(&mut codec, &bad, false) {
+            Ok((found, _)) => {
+                assert_eq!(found.len(), 3);
+                shown += 1;
+            }
+            Err(error) => {
+                assert!(!error.contains('\n'), "{error}");
+                refused += 1;
+            }
+        }
+        assert_eq!(decoded(&mut codec, &bad, true).unwrap().0.len(), 3);
+    }
+    assert!(refused > 0 && refused + shown == 60);
+}

@@ -111,10 +111,11 @@ mod tests {
             share(tables, &[0b111_000, 0b111_001, 0b110_010]),
             5.0 / 16.0
         );
-        // Six levels have three bits.
-        let levels = "quantizer = \"fsq\"\nlevels = [6, 4]";
-        assert_eq!(share(levels, &[0, 0b1_0111, 0b1_0111]), 2.0 / 24.0);
-        assert!(CodeUse::of(&quantizer("embed_dim = 36\nembed_group_size = 36")).is_none());
+        let levels = "quantizer = \"fsq\"\nlevels = [8, 4]";
+        assert_eq!(share(levels, &[0, 0b1_0111, 0b1_0111]), 2.0 / 32.0);
+        let many =
+            "embed_dim = 36\nembed_group_size = 36\npersample_entropy_compute = \"analytical\"";
+        assert!(CodeUse::of(&quantizer(many)).is_none());
     }
 
     #[test]
