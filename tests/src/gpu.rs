@@ -44,6 +44,7 @@ impl Gpu {
         let lowering = lower::Options {
             precision: target.precision,
             tiling: options.tiling(),
+            memory: None,
         };
         let mut pipeline = Pipeline::from_environment().expect("names of passes");
         // In tf32 bits differ anyway; training allows it too.

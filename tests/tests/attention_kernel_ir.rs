@@ -61,7 +61,16 @@ fn attention_and_its_gradients_by_blocks_are_those_by_query_tiles() {
         let function = g.function(outputs.chain([("y", y.id())]), []);
         let [tiles, blocks] = [TilingPolicy::CPU, options.tiling()].map(|tiling| {
             let precision = Default::default();
-            pipeline::program(&function, false, &Options { precision, tiling }).unwrap()
+            pipeline::program(
+                &function,
+                false,
+                &Options {
+                    precision,
+                    tiling,
+                    memory: None,
+                },
+            )
+            .unwrap()
         });
         let text = |program: &Program| -> String {
             program

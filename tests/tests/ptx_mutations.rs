@@ -43,6 +43,7 @@ fn run(
     let options = Options {
         precision: target.precision,
         tiling: generation.tiling(),
+        memory: None,
     };
     let parameters = gpu::parameters(function);
     let program = pipeline::program(function, false, &options).unwrap();

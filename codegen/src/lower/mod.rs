@@ -17,6 +17,7 @@ mod operand_formats;
 mod pack;
 mod precision;
 mod prepare;
+mod recompute;
 mod tiling;
 
 use crate::kernel::Kernel;
@@ -31,6 +32,7 @@ pub use error::LowerError;
 pub(crate) use in_place::{Apart, in_place};
 pub use precision::Precision;
 pub(crate) use prepare::{prepare, rematerialized};
+pub(crate) use recompute::{Part, parts, recompute};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 pub use tiling::{Extents, TilingPolicy};
@@ -84,6 +86,9 @@ pub struct Options {
     /// The format of contractions and attention.
     pub precision: Precision,
     pub tiling: TilingPolicy,
+    /// The most bytes that the program may need: activations are computed again instead of being kept where
+    /// it would need more.
+    pub memory: Option<usize>,
 }
 
 impl Default for Options {
@@ -92,6 +97,7 @@ impl Default for Options {
         Options {
             precision: Precision::F32,
             tiling: TilingPolicy::CPU,
+            memory: None,
         }
     }
 }

@@ -12,7 +12,7 @@ const CHUNK: usize = bsq_ir::order::CHUNK;
 
 /// Nodes between a result and a reader from which on it may be computed again: more than between two
 /// ops of one block that follow each other, so that all but a backward pass reads what is there.
-const FAR: usize = 64;
+pub(super) const FAR: usize = 64;
 
 /// Expands fused ops but attention, random bits, and reductions that have no single index.
 /// Leaves that are results, or that need to be in memory, stand behind a view.

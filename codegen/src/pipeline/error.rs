@@ -16,4 +16,13 @@ pub enum PipelineError {
     Code(#[from] CodegenError),
     #[error(transparent)]
     Ptx(#[from] PtxError),
+    /// No choice of what is computed again fits the budget.
+    #[error("the program needs more memory than {:.1} MB: the smallest budget that can be met is {:.1} MB",
+        *budget as f64 / 1e6, (*smallest as f64 / 1e5).ceil() / 10.0)]
+    Memory {
+        /// In bytes, as the next.
+        budget: usize,
+        /// What it needs where most is computed again.
+        smallest: usize,
+    },
 }

@@ -3,7 +3,8 @@
 //! | stage | passes | from what to what |
 //! |---|---|---|
 //! | rewrite | `verify`, `rewrite` | a function, to an equal one that costs less |
-//! | lower | `verify`, `prepare`, `empty`, `precision` | to the primitives that kernels are made of |
+//! | lower | `recompute`, with a budget of memory | to a function that keeps less of its forward pass |
+//! | | `verify`, `prepare`, `empty`, `precision` | to the primitives that kernels are made of |
 //! | | `schedule`, `order`, `lower`, `in-place` | to groups of nodes, to Kernel IR |
 //! | | `assemble`, `memory`, `check` | to launches over planned memory |
 //! | code | `code` or `ptx` | to machine code or PTX |
@@ -17,13 +18,16 @@
 //! | `pass` | the passes by name, and the time of each |
 //! | `watch` | who sees what goes in and comes out; `BSQ_DUMP` |
 //! | `report` | what a compilation did |
+//! | `budget` | what is computed again to keep within a budget of memory |
 //! | `error` | why there is no program or no code |
 
+mod budget;
 mod error;
 mod pass;
 mod report;
 mod watch;
 
+pub use budget::Recomputed;
 pub use error::PipelineError;
 pub use pass::{Pass, Stage, Times};
 pub use report::Report;
@@ -44,6 +48,7 @@ use std::fmt::{self, Display, Formatter};
 pub struct Pipeline<W> {
     watch: W,
     times: Times,
+    recomputed: Option<Recomputed>,
 }
 
 /// A function as it is to be lowered, and as it was given.
@@ -94,6 +99,7 @@ impl<W: Watch> Pipeline<W> {
         Pipeline {
             watch,
             times: Times::default(),
+            recomputed: None,
         }
     }
 
@@ -114,17 +120,34 @@ impl<W: Watch> Pipeline<W> {
     /// Lowers to kernels, launches and a memory plan.
     ///
     /// Nodes are fused where their loops suit. Where they turn out not to, nodes get buffers of
-    /// their own, and scheduling starts over with them.
+    /// their own, and scheduling starts over with them. With a budget of memory activations are computed
+    /// again, if need be.
     ///
     /// # Errors
-    /// If the function is not well formed; or if there is no loop for a node after all, a mistake
-    /// of this crate.
+    /// If the function is not well formed, or the budget is too small; or if there is no loop for a node
+    /// after all, a mistake of this crate.
     pub fn lower(
         &mut self,
         rewritten: &Rewritten,
         options: &Options,
     ) -> Result<Program, PipelineError> {
-        let function = &rewritten.function;
+        self.recomputed = None;
+        let program = self.lower_function(rewritten, &rewritten.function, options)?;
+        match options.memory {
+            Some(budget) if program.peak_bytes() > budget => {
+                self.within(budget, rewritten, options, &program)
+            }
+            _ => Ok(program),
+        }
+    }
+
+    /// Lowers a function that is the rewritten one but for what it computes again.
+    fn lower_function(
+        &mut self,
+        rewritten: &Rewritten,
+        function: &Function,
+        options: &Options,
+    ) -> Result<Program, PipelineError> {
         self.check(Pass::Verify, function, well_formed)?;
         let tiling = &options.tiling;
         let prepare = |function: &_| lower::prepare(function, tiling);
@@ -216,7 +239,10 @@ impl<W: Watch> Pipeline<W> {
 
     /// What has been done so far, and how long it took.
     pub fn report(&self, rewritten: &Rewritten, program: &Program) -> Report {
-        Report::new(rewritten, program, self.times.clone())
+        Report {
+            recomputed: self.recomputed,
+            ..Report::new(rewritten, program, self.times.clone())
+        }
     }
 
     fn pass<I: Display, O: Display>(

@@ -44,6 +44,8 @@ passes! {
     Verify "verify" Rewrite;
     /// Canonical form, e-graph, extraction: [`bsq_ir::rewrite`].
     Rewrite "rewrite" Rewrite;
+    /// Activations that do not fit a budget of memory are computed again.
+    Recompute "recompute" Lower;
     /// Fused ops but attention become primitives again, and what a backward pass computes again
     /// becomes separate nodes.
     Prepare "prepare" Lower;

@@ -1,6 +1,6 @@
 //! What a compilation did, and how long each pass took.
 
-use super::{Pass, Rewritten, Stage, Times};
+use super::{Pass, Recomputed, Rewritten, Stage, Times};
 use crate::program::Program;
 use bsq_ir::rewrite;
 use std::fmt;
@@ -22,6 +22,8 @@ pub struct Report {
     /// The most memory that the program needs at any time, in bytes; for GPUs, the workspace
     /// included.
     pub peak_bytes: usize,
+    /// What is computed again to keep within a budget of memory.
+    pub recomputed: Option<Recomputed>,
 }
 
 impl Report {
@@ -34,6 +36,7 @@ impl Report {
             kernels: program.kernels.len(),
             launches: program.launches.len(),
             peak_bytes: program.peak_bytes(),
+            recomputed: None,
         }
     }
 
@@ -93,6 +96,16 @@ impl fmt::Display for Report {
             self.kernels,
             self.launches,
             self.peak_bytes as f64 / 1e6,
-        )
+        )?;
+        match &self.recomputed {
+            None => Ok(()),
+            Some(again) => write!(
+                f,
+                " ({:.1} without computing {} of {} parts of the forward pass again)",
+                again.without_bytes as f64 / 1e6,
+                again.parts,
+                again.of
+            ),
+        }
     }
 }

@@ -45,6 +45,7 @@ pub fn show(case: &Case, test: &str) -> Result<String, String> {
     let options = Options {
         precision: case.precision,
         tiling,
+        memory: None,
     };
     let rewritten = pipeline.rewrite(&case.function, case.exact);
     let rewritten = rewritten.map_err(|error| error.to_string())?;

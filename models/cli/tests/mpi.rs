@@ -106,6 +106,20 @@ fn a_step_against_a_discriminator_has_the_bytes_of_one_process() {
 }
 
 #[test]
+fn an_entropy_over_the_step_has_the_bytes_of_one_process() {
+    let bench = bench();
+    let loss = "skip_disc = true\nentropy_over = \"step\"";
+    fs::write(bench.path("entropy.toml"), config(loss)).unwrap();
+    compare(&bench, "entropy.toml", &["--steps", "3"]);
+    bench.good(&train("c.toml", "local", &["--steps", "3"]));
+    let local = checkpoint(&bench, "local");
+    assert!(
+        checkpoint(&bench, "one") != local,
+        "of micro-batches it is another"
+    );
+}
+
+#[test]
 fn a_masked_language_model_has_the_bytes_of_one_process() {
     let bench = bench();
     let text = "[masked_lm]\nwidth = 16\nlayers = 1\nheads = 2\n[data]\nbatch_size = 2\n\

@@ -180,3 +180,7 @@ impl Task for MaskedLmTask<'_> {
         ADVICE
     }
 }
+
+#[cfg(test)]
+#[path = "masked_lm_tests.rs"]
+mod tests;

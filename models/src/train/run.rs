@@ -41,6 +41,9 @@ pub struct TrainOptions {
     pub other_data: bool,
     /// Stop where a picture cannot be read, instead of leaving it out.
     pub strict: bool,
+    /// The most bytes that the programs of a step may need: activations are computed again where they would
+    /// need more. Evaluations need theirs beside it. Bits are the same.
+    pub memory: Option<usize>,
     /// Files with the weights of LPIPS's VGG16, for `loss.perceptual_weight`; without them that term
     /// is left out.
     pub lpips: Vec<PathBuf>,
@@ -97,6 +100,7 @@ impl<C> TrainRun<C> {
                 exact: train.exact,
                 threads: self.threads,
                 device: self.device,
+                memory: options.memory,
                 ..CompileOptions::default()
             },
             stop: self.stop.clone(),

@@ -257,6 +257,7 @@ fn generate_ptx(function: &Function, exact: bool, choice: u64) {
             sm: 86,
             tf32: false,
         },
+        memory: None,
     };
     let compiled = compile_ptx(function, &options).unwrap();
     assert!(!compiled.entries.is_empty());

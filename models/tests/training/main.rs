@@ -1,6 +1,7 @@
 //! Training from end to end, with a tiny model on pictures that are made here.
 
 mod adversarial;
+mod budget;
 mod clips;
 mod entropy;
 mod optimizers;

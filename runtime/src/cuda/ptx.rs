@@ -17,6 +17,9 @@ pub struct PtxOptions {
     pub precision: Precision,
     /// Compute capability times ten, and whether contractions in f32 may use the tensor cores.
     pub target: ptx::Options,
+    /// The most bytes that the program may need without its workspace, as
+    /// [`CompileOptions::memory`](crate::CompileOptions::memory) says.
+    pub memory: Option<usize>,
 }
 
 impl Default for PtxOptions {
@@ -25,6 +28,7 @@ impl Default for PtxOptions {
             exact: true,
             precision: Precision::F32,
             target: ptx::Options::default(),
+            memory: None,
         }
     }
 }
@@ -72,6 +76,7 @@ impl PtxProgram {
         let lowering = lower::Options {
             precision: options.precision,
             tiling: options.target.tiling(),
+            memory: options.memory,
         };
         let program = pipeline.lower(rewritten, &lowering)?;
         let entries = pipeline.ptx(&program, &options.target)?;

@@ -34,6 +34,9 @@ pub struct CompileOptions {
     /// On a GPU, contractions in f32 on the tensor cores, their sides rounded to 10 bits of
     /// mantissa: outside the promise of the same bits everywhere.
     pub tf32: bool,
+    /// The most bytes that the program may need, parameters and inputs included: of a training step
+    /// activations are computed again instead of being kept where it would need more. The bits are the same.
+    pub memory: Option<usize>,
     /// Looks at the values of every op before each run: an index outside of the range of a gather
     /// (an embedding, a cross-entropy), a NaN that is given, a NaN or infinity that an op makes
     /// are errors with the op's name and the line that made it. Unchecked, indices are clamped. It
@@ -50,6 +53,7 @@ impl Default for CompileOptions {
             threads: 0,
             device: Device::Cpu,
             tf32: false,
+            memory: None,
             check_values: false,
         }
     }
@@ -96,6 +100,7 @@ fn compile_for_cpu(
     };
     let lowering = lower::Options {
         precision: options.precision,
+        memory: options.memory,
         ..Default::default()
     };
     let machine = clif::Options {
@@ -133,6 +138,7 @@ fn compile_for_gpu(
     let options = PtxOptions {
         exact: options.exact,
         precision: options.precision,
+        memory: options.memory,
         target: ptx::Options {
             sm: gpu.target(),
             tf32: options.tf32,

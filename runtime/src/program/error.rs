@@ -61,6 +61,17 @@ pub enum ProgramError {
     },
 }
 
+impl ProgramError {
+    /// The smallest budget of memory that the program could be compiled within, in bytes, if that is why it
+    /// was not.
+    pub fn smallest_memory(&self) -> Option<usize> {
+        match self {
+            ProgramError::Pipeline(PipelineError::Memory { smallest, .. }) => Some(*smallest),
+            _ => None,
+        }
+    }
+}
+
 /// What makes a tensor of one type one of another, if a call does.
 pub(super) fn conversion(wanted: &Type, got: &Type) -> String {
     let to = wanted.dtype;

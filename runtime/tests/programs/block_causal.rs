@@ -56,7 +56,16 @@ fn operands(g: &Graph, [queries, keys]: [usize; 2], depth: usize) -> [Tensor<'_>
 /// Multiply-adds of contractions and elementwise operations, of all items of the kernels that contract.
 fn operations(function: &Function, tiling: TilingPolicy) -> [usize; 2] {
     let precision = Default::default();
-    let program = pipeline::program(function, true, &Options { precision, tiling }).unwrap();
+    let program = pipeline::program(
+        function,
+        true,
+        &Options {
+            precision,
+            tiling,
+            memory: None,
+        },
+    )
+    .unwrap();
     let mut counted = [0; 2];
     for launch in &program.launches {
         let kernel = &program.kernels[launch.kernel];

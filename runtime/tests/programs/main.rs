@@ -3,6 +3,7 @@
 mod attention;
 mod batches;
 mod block_causal;
+mod budget;
 mod checked;
 mod common;
 mod deep;

@@ -5,6 +5,7 @@ use super::device::TargetArgument;
 use super::error::{CliError, Context};
 use super::functions::{PriorProgram, Subject};
 use super::interrupt::uninterrupted;
+use super::memory::MemoryArgument;
 use super::output::Output;
 use super::precision::RoundingArguments;
 use bsq::image_io::write_atomically;
@@ -50,6 +51,7 @@ Examples:
   bsq explain default
   bsq explain default --stage ir,fused
   bsq explain config.toml --train --stage schedule | less
+  bsq explain config.toml --train --batch 32 --memory 2G
   bsq explain default --stage ptx --target sm_89 --precision bf16
   bsq explain prior.toml --program wavefront
   bsq explain default --dot model.dot && dot -Tsvg model.dot > model.svg")]
@@ -74,6 +76,8 @@ pub struct Arguments {
     /// step allows them anyway, unless its configuration says train.exact
     #[arg(long)]
     inexact: bool,
+    #[command(flatten)]
+    memory: MemoryArgument,
     #[command(flatten)]
     rounding: RoundingArguments,
     #[command(flatten)]
@@ -131,6 +135,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         exact,
         precision,
         target,
+        memory: arguments.memory.memory,
     };
     // Of both only if somebody looks at both.
     let for_gpu = match on_gpu {
@@ -139,6 +144,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     };
     let for_cpu = lower::Options {
         precision,
+        memory: arguments.memory.memory,
         ..Default::default()
     };
     let for_cpu = (!on_gpu || on_cpu).then(|| pipeline.lower(&rewritten, &for_cpu));

@@ -80,6 +80,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         exact: program.exact,
         precision: arguments.rounding.precision.get(),
         target,
+        memory: None,
     };
     let compiled = compile_ptx(&program.function, &options)?;
     output.detail(&compiled.report);

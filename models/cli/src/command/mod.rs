@@ -24,6 +24,7 @@ mod init;
 mod inspect;
 mod interrupt;
 mod limits;
+mod memory;
 mod model;
 mod output;
 mod paths;

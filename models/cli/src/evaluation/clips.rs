@@ -170,16 +170,20 @@ impl ClipEvaluation {
         let Some(session) = &mut self.i3d else {
             return Ok(Vec::new());
         };
-        let area = self.side * self.side;
-        let plane = |colour: usize| {
-            let own = move |frame: &Vec<f32>| frame[colour * area..][..area].to_vec();
-            frames.iter().flat_map(own)
-        };
-        let clip: Vec<f32> = (0..3).flat_map(plane).collect();
+        let clip = by_colour(frames, self.side * self.side);
         let clip = HostTensor::from_slice([1, 3, self.frames, self.side, self.side], &clip)?;
         let outputs = session.run(&[("clip", &clip)])?;
         Ok(outputs["logits"].as_slice::<f32>()?.to_vec())
     }
+}
+
+/// Frames `[3, area]` as I3D takes them, `[3, frames, area]`.
+fn by_colour(frames: &[Vec<f32>], area: usize) -> Vec<f32> {
+    let plane = |colour: usize| {
+        let own = move |frame: &Vec<f32>| frame[colour * area..][..area].to_vec();
+        frames.iter().flat_map(own)
+    };
+    (0..3).flat_map(plane).collect()
 }
 
 /// From a clip `[1, 3, frames, side, side]` to its logits.
@@ -203,4 +207,37 @@ pub fn fvd(logits: &[Logits]) -> Option<f64> {
         (logits.len() >= 2).then(|| FeatureStatistics::of(&rows, CLASSES))
     });
     Some(frechet_distance(&originals?, &found?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_come_before_frames() {
+        let frames = [
+            vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            vec![7.0, 8.0, 9.0, 10.0, 11.0, 12.0],
+        ];
+        let expected = [1, 2, 7, 8, 3, 4, 9, 10, 5, 6, 11, 12].map(|x| x as f32);
+        assert_eq!(by_colour(&frames, 2), expected);
+    }
+
+    /// The distance of means that are `shift` apart in every class, with equal covariances.
+    #[test]
+    fn fvd_is_of_originals_and_reconstructions() {
+        let own = |number: usize, shift: f32| {
+            let logit = |class: usize| (number * class % 7) as f32 + shift;
+            (0..CLASSES).map(logit).collect::<Vec<f32>>()
+        };
+        let clips = |shift| {
+            (0..4)
+                .map(|i| [own(i, 0.0), own(i, shift)])
+                .collect::<Vec<Logits>>()
+        };
+        assert!(fvd(&clips(0.0)).unwrap().abs() < 1e-3);
+        let found = fvd(&clips(0.5)).unwrap();
+        assert!((found - 0.25 * CLASSES as f64).abs() < 1e-2, "{found}");
+        assert!(fvd(&clips(0.5)[..1]).is_none());
+    }
 }

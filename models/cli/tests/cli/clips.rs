@@ -1,7 +1,9 @@
 //! `bsq encode`, `bsq decode`, `bsq reconstruct` and `bsq inspect` with clips.
 
-use crate::common::Bench;
-use bsq::image_io::{ImageSize, Picture};
+use crate::common::{Bench, CONFIG};
+use bsq::config::Config;
+use bsq::image_io::{ImageSize, Picture, save_png};
+use bsq::pipeline::ModelFile;
 use bsq::video_io::{ClipFormat, ClipOptions, create, open};
 use serde_json::Value;
 use std::fs;
@@ -158,6 +160,39 @@ fn what_clips_cannot_be_is_refused_in_a_line() {
         &["encode", "a.y4m", "--max-pixels", "100"],
         &["at most 100"],
     );
+}
+
+/// A clip's figures are the means over its frames, as pictures, whatever range the model has.
+#[test]
+fn figures_of_a_clip_are_means_over_its_frames() {
+    let bench = bench();
+    fs::create_dir(bench.path("clips")).unwrap();
+    fs::rename(bench.path("a.y4m"), bench.path("clips/a.y4m")).unwrap();
+    fs::create_dir(bench.path("frames")).unwrap();
+    for (number, frame) in frames(&bench, "clips/a.y4m").iter().enumerate() {
+        save_png(frame, bench.path(&format!("frames/{number}.png"))).unwrap();
+    }
+    let ranged = format!("{CONFIG}\n[data]\nzero_mean = false\n");
+    let ranged = ranged.replacen("[model]\n", "[model]\nclamp_range = [0.0, 1.0]\n", 1);
+    let ranged = ModelFile::untrained("ranged", Config::from_toml(&ranged).unwrap(), 1).unwrap();
+    ranged
+        .save(&bench.path("ranged.safetensors"), bsq_ir::DType::F32)
+        .unwrap();
+    for model in ["model.safetensors", "ranged.safetensors"] {
+        let eval = |data: &str, more: &[&str]| {
+            let own = ["eval", "--model", model, "--data", data, "--json"];
+            json(&bench.good(&[&own[..], more].concat()).stdout)
+        };
+        let (clip, pictures) = (eval("clips", &["--frames", "5"]), eval("frames", &[]));
+        for (key, name) in [("psnr", "PSNR"), ("ssim", "SSIM")] {
+            let of_clip = clip["clips"][0][key].as_f64().unwrap();
+            let mean = pictures["means"][name]["mean"].as_f64().unwrap();
+            assert!(
+                (of_clip - mean).abs() < 1e-6,
+                "{model}: {key} {of_clip}, {mean}"
+            );
+        }
+    }
 }
 
 /// In the layout of UCF-101: a folder for each class, and lists of what belongs to a split.

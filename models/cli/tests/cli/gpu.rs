@@ -1,6 +1,6 @@
 //! What there is of GPUs where there is none: exported programs, and refusals.
 
-use crate::common::Bench;
+use crate::common::{Bench, CONFIG};
 use bsq_runtime::checkpoint::{self, Weights};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -226,6 +226,41 @@ fn a_step_of_several_devices_is_planned() {
         "{}",
         ran.stderr
     );
+}
+
+/// Means over a step take a program more; a budget of memory is kept, at a cost.
+#[test]
+fn what_a_step_takes_more_is_planned() {
+    let bench = Bench::new();
+    for (name, over) in [("own", "micro_batch"), ("step", "step")] {
+        let text = format!("{CONFIG}\n[loss]\nentropy_over = \"{over}\"\n");
+        std::fs::write(bench.path(&format!("{name}.toml")), text).unwrap();
+    }
+    let plan = |more: &[&str]| {
+        let own = ["plan", "--json", "--batch", "2"];
+        let ran = bench.good(&[&own[..], more].concat());
+        serde_json::from_str::<Value>(&ran.stdout).unwrap()
+    };
+    let of = |name: &str| {
+        let shared = plan(&[name, "--devices", "2"])["shared"].clone();
+        ["statistics_seconds", "step_seconds"].map(|key| shared[key].as_f64().unwrap())
+    };
+    let ([none, short], [some, long]) = (of("own.toml"), of("step.toml"));
+    assert_eq!(none, 0.0);
+    assert!(some > 0.0 && long > short, "{short} {some} {long}");
+
+    let refused = |command: &[&str]| {
+        let ran = bench.run(&[command, &["own.toml", "--train", "--memory", "10K"]].concat());
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("smallest budget that can be met is"),
+            "{}",
+            ran.stderr
+        );
+    };
+    refused(&["plan"]);
+    refused(&["explain"]);
+    plan(&["own.toml", "--train", "--memory", "1G"]);
 }
 
 /// Where the driver is missing, a device is refused in one line, before anything is written.

@@ -62,6 +62,17 @@ pub enum TrainError {
         "{micro_batches} micro-batches cannot be shared by {ranks} ranks: each takes 1, 2, 4, 8, ... of them"
     )]
     Shares { micro_batches: usize, ranks: usize },
+    /// The programs of a step need more memory than they are given, whatever is computed again.
+    #[error(
+        "a step needs more than {:.1} MB of memory: the smallest budget that can be met is {:.1} MB",
+        *budget as f64 / 1e6,
+        (*smallest as f64 / 1e5).ceil() / 10.0
+    )]
+    Memory {
+        /// In bytes, as the next.
+        budget: usize,
+        smallest: usize,
+    },
     /// Ranks that do not have what the others have.
     #[error(
         "step {step}: {what} of rank {} {} not that of the other ranks: the training stops here",

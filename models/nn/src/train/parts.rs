@@ -90,35 +90,38 @@ impl Parts {
         let first = [(&program.function, &program.halves, Turn::Always)];
         let others = program.parts.iter();
         let others = others.map(|part| (&part.function, &part.halves, part.turn));
-        let (mut members, mut order, mut report) = (Vec::new(), Vec::new(), None);
+        let (mut functions, mut order, mut main) = (Vec::new(), Vec::new(), None);
         let mut sharded = Sharded::default();
-        let mut add = |function: &Function| -> Result<usize, TrainError> {
-            let executable = compile(function, options)?;
-            report.get_or_insert_with(|| executable.report().clone());
-            members.push(Member::new(&executable, function, state, &program.fixed)?);
-            Ok(members.len() - 1)
+        let mut add = |function: &Function| {
+            functions.push(function.clone());
+            functions.len() - 1
         };
         for (function, halves, turn) in first.into_iter().chain(others) {
             let runs = match &together {
-                None => Runs::Whole(add(function)?),
+                None => {
+                    let whole = add(function);
+                    main.get_or_insert(whole);
+                    Runs::Whole(whole)
+                }
                 Some(together) => {
                     let bucket = together.bucket;
                     let statistics = halves.statistics.as_ref();
                     let statistics = statistics.map(|function| {
-                        Ok::<_, TrainError>((add(function)?, Averaged::of(function, &[], bucket)))
+                        let averaged = Averaged::of(function, &[], bucket);
+                        (add(function), averaged)
                     });
-                    let statistics = statistics.transpose()?;
-                    let micro_batch = add(&halves.micro_batch)?;
+                    let micro_batch = add(&halves.micro_batch);
+                    main.get_or_insert(micro_batch);
                     let shared = together.shards_state.then(|| shared(halves, together));
                     let (update, spread) = match shared {
-                        None => (add(&halves.update)?, None),
+                        None => (add(&halves.update), None),
                         Some(Shared {
                             update,
                             spread,
                             sharded: own,
                         }) => {
                             sharded.add(own.iter().map(|(name, rank)| (&**name, *rank)), state);
-                            (add(&update)?, Some(spread))
+                            (add(&update), Some(spread))
                         }
                     };
                     let function = &halves.micro_batch;
@@ -133,6 +136,8 @@ impl Parts {
             };
             order.push((turn, runs));
         }
+        let main = main.expect("a step has a program");
+        let (members, report) = bound(&functions, main, (state, &program.fixed), options)?;
         // What comes before the first step's program.
         order.sort_by_key(|(turn, _)| *turn != Turn::First);
         let mut newest = BTreeMap::new();
@@ -150,7 +155,7 @@ impl Parts {
             sharded,
             timeline: None,
         };
-        Ok((parts, report.expect("a step has a program")))
+        Ok((parts, report))
     }
 
     /// Runs the programs whose turn it is on the batches of a step that are this rank's. An output of one
@@ -358,6 +363,49 @@ impl Parts {
         }
         Ok(state)
     }
+}
+
+/// Programs that are compiled and bound, and the report on the main one. A budget of memory is that of all:
+/// the main one has what the others leave.
+fn bound(
+    functions: &[Function],
+    main: usize,
+    (state, fixed): (&Tensors, &Tensors),
+    options: &CompileOptions,
+) -> Result<(Vec<Member>, CompileReport), TrainError> {
+    let with = |memory| CompileOptions {
+        memory,
+        ..options.clone()
+    };
+    let (mut executables, mut needed) = (Vec::new(), 0);
+    for (number, function) in functions.iter().enumerate() {
+        let is_main = number == main;
+        let executable = (!is_main)
+            .then(|| compile(function, &with(None)))
+            .transpose()?;
+        needed += executable
+            .as_ref()
+            .map_or(0, |other| other.report().peak_bytes);
+        executables.push(executable);
+    }
+    let left = options.memory.map(|budget| budget.saturating_sub(needed));
+    let own = compile(&functions[main], &with(left)).map_err(|error| {
+        match (options.memory, error.smallest_memory()) {
+            (Some(budget), Some(smallest)) => TrainError::Memory {
+                budget,
+                smallest: smallest + needed,
+            },
+            _ => error.into(),
+        }
+    })?;
+    let report = own.report().clone();
+    executables[main] = Some(own);
+    let members = functions.iter().zip(executables);
+    let members = members.map(|(function, executable)| {
+        let executable = executable.expect("all are compiled");
+        Member::new(&executable, function, state, fixed)
+    });
+    Ok((members.collect::<Result<_, _>>()?, report))
 }
 
 /// A rank's share of an update.

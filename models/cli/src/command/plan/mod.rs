@@ -6,9 +6,11 @@ use super::Verdict;
 use super::device::TargetArgument;
 use super::error::CliError;
 use super::functions::{Named, Subject};
+use super::memory::MemoryArgument;
 use super::output::Output;
 use super::precision::RoundingArguments;
 use bsq::train::unused_note;
+use bsq_codegen::pipeline::Recomputed;
 use bsq_codegen::ptx::cost::{Bottleneck, DEVICES, Device, KernelCost, Unit};
 use bsq_nn::optimizer::{Halves, MEAN_PREFIX};
 use bsq_runtime::cuda::{PtxOptions, PtxProgram, compile_ptx};
@@ -44,6 +46,7 @@ Examples:
   bsq plan default
   bsq plan models/configs/reference/bsq_256_b36g36.yaml --precision bf16
   bsq plan config.toml --train --batch 32 --device-spec a100 --json
+  bsq plan config.toml --train --batch 32 --memory 8G
   bsq plan config.toml --batch 32 --devices 16 --device a5000 --network 100G")]
 pub struct Arguments {
     /// A model that ships (default), a file of weights, the folder of a training, or a configuration; of a
@@ -64,6 +67,8 @@ pub struct Arguments {
         default_value = "a5000"
     )]
     device_spec: String,
+    #[command(flatten)]
+    memory: MemoryArgument,
     #[command(flatten)]
     devices: DevicesArguments,
     #[command(flatten)]
@@ -131,6 +136,11 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
             exact,
             precision: arguments.rounding.precision.get(),
             target,
+            // What trains alone has activations to keep.
+            memory: arguments
+                .memory
+                .memory
+                .filter(|_| ["training step", "gradients"].contains(&name)),
         };
         let compiled = compile_ptx(&function, &options)?;
         let unused = compiled.report.unused_parameters.iter();
@@ -198,6 +208,8 @@ struct Plan {
     flops: u64,
     launches: usize,
     peak_bytes: usize,
+    /// What is computed again to keep within --memory.
+    recomputed: Option<Recomputed>,
     /// Those that take longest first.
     kernels: Vec<Share>,
 }
@@ -248,6 +260,7 @@ impl Plan {
             flops: kernels.iter().map(|share| share.flops).sum(),
             launches: kernels.iter().map(|share| share.calls).sum(),
             peak_bytes: compiled.report.peak_bytes,
+            recomputed: compiled.report.recomputed,
             kernels,
         }
     }
@@ -278,6 +291,15 @@ impl Plan {
             self.launches,
             self.peak_bytes as f64 / 1e6,
         ))?;
+        if let Some(again) = &self.recomputed {
+            output.say(format_args!(
+                "  within --memory: {} of {} parts of the forward pass are computed again, {:.1} GFLOP of these; {:.1} MB without",
+                again.parts,
+                again.of,
+                again.flops as f64 / 1e9,
+                again.without_bytes as f64 / 1e6,
+            ))?;
+        }
         output
             .say("      us  share calls   GFLOP      MB  bound   regs   occ  unit issue  kernel")?;
         let listed = match output.is_verbose() {
@@ -362,6 +384,12 @@ impl Plan {
             "flops": self.flops,
             "launches": self.launches,
             "peak_bytes": self.peak_bytes,
+            "recomputed": self.recomputed.map(|again| json!({
+                "parts": again.parts,
+                "of": again.of,
+                "flops": again.flops,
+                "without_bytes": again.without_bytes,
+            })),
             "kernels": kernels.collect::<Vec<Value>>(),
         })
     }

@@ -2,6 +2,7 @@
 
 use crate::command::device::DeviceArgument;
 use crate::command::error::CliError;
+use crate::command::memory::MemoryArgument;
 use crate::command::model::ModelArgument;
 use crate::command::output::Output;
 use bsq::config::{DataConfig, TrainConfig};
@@ -59,6 +60,7 @@ Examples:
   bsq train bsq36 --data photos --out run --prior prior --val more_photos
   bsq train config.toml --data photos --out trial --steps 100
   bsq train config.toml --data photos --out run --device cuda
+  bsq train config.toml --data photos --out run --memory 8G
   mpirun -n 4 bsq train config.toml --data photos --out run
   bsq train prior --model bsq18 --data photos --out prior18
   bsq train prior --model my.safetensors --tokens all.safetensors --out run
@@ -128,6 +130,8 @@ pub struct Arguments {
     /// Write a Chrome trace of the first steps of all ranks, for ui.perfetto.dev
     #[arg(long, value_name = "FILE.json")]
     pub(super) profile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgument,
     #[command(flatten)]
     pub(super) device: DeviceArgument,
 }

@@ -134,6 +134,7 @@ fn task<C>(config: C, data: PathBuf, arguments: &Arguments, at: At) -> (TrainRun
         init_from: arguments.init_from.clone(),
         other_data: arguments.other_data,
         strict: arguments.strict,
+        memory: arguments.memory.memory,
         lpips: arguments.lpips.clone(),
         ranks: at.ranks.clone(),
         order: match arguments.engine_order {
