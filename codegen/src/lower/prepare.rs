@@ -31,6 +31,10 @@ pub(crate) fn prepare(function: &Function, tiling: &TilingPolicy) -> Function {
                 false => new[id.index()],
             }
         });
+        if is_apart(function, reader) {
+            new.push(apart(Tensor::new(&graph, new[node.operands[0].index()])).id());
+            continue;
+        }
         let operands: Vec<NodeId> = match role(&node.op) {
             Role::Anchor => operands.map(|id| viewed(&graph, id)).collect(),
             _ if reads_by_position(&node.op) => {
@@ -90,7 +94,7 @@ fn rematerialize(
     several: &HashMap<NodeId, Vec<NodeId>>,
 ) -> NodeId {
     let node = function.node(id);
-    let view = |id: NodeId| Tensor::new(graph, id).stop_gradient().stop_gradient();
+    let view = |id: NodeId| apart(Tensor::new(graph, id));
     graph.in_place_of(node, || match node.op {
         Op::Gelu => view(new[node.operands[0].index()]).gelu().id(),
         _ => {
@@ -105,12 +109,22 @@ fn rematerialize(
     })
 }
 
-/// The nodes that [`rematerialize`] has made first: those that read something through two views.
-pub(crate) fn rematerialized(function: &Function) -> BTreeSet<NodeId> {
+/// A value behind two views: what is computed of it is no node that is there already.
+pub(super) fn apart(x: Tensor<'_>) -> Tensor<'_> {
+    x.stop_gradient().stop_gradient()
+}
+
+fn is_apart(function: &Function, id: NodeId) -> bool {
     let is_view = |id: NodeId| function.node(id).op == Op::StopGradient;
-    let twice = |id: &NodeId| is_view(*id) && is_view(function.node(*id).operands[0]);
+    is_view(id) && is_view(function.node(id).operands[0])
+}
+
+/// The nodes that are computed again first: those that read something [`apart`].
+pub(crate) fn rematerialized(function: &Function) -> BTreeSet<NodeId> {
+    let is_apart = |id: &NodeId| is_apart(function, *id);
+    let is_view = |node: &Node| node.op == Op::StopGradient;
     let nodes = function.iter();
-    let nodes = nodes.filter(|(id, node)| !is_view(*id) && node.operands.iter().any(twice));
+    let nodes = nodes.filter(|(_, node)| !is_view(node) && node.operands.iter().any(is_apart));
     nodes.map(|(id, _)| id).collect()
 }
 

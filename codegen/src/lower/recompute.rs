@@ -5,7 +5,7 @@
 //! far behind it the rest is computed once more, from what it began with, as in "Training Deep Nets with
 //! Sublinear Memory Cost" (Chen et al., 2016). Values have the bits that they had.
 
-use super::prepare::FAR;
+use super::prepare::{FAR, apart};
 use crate::schedule::{Role, role};
 use bsq_ir::op::Family;
 use bsq_ir::{Function, Graph, Node, NodeId, Op, Tensor};
@@ -79,18 +79,27 @@ pub(crate) fn recompute(function: &Function, parts: &[Part]) -> Function {
             }
         }
     }
+    // A view far behind a part is taken of what is computed again: it does not call for it by itself.
+    for (id, node) in function.iter() {
+        if is_view(node) && left[id.index()].is_none() {
+            let end = left[node.operands[0].index()];
+            left[id.index()] = end.filter(|&end| id.index() >= end);
+        }
+    }
     let graph = Graph::new();
     let mut new: Vec<NodeId> = Vec::with_capacity(function.nodes().len());
     let mut again: HashMap<NodeId, NodeId> = HashMap::new();
     for (reader, node) in function.iter() {
-        for &id in &node.operands {
-            if left[id.index()].is_some_and(|end| reader.index() >= end) {
-                compute_again(&graph, function, id, (&left, &new), &mut again);
-            }
+        let is_far = |id: NodeId| {
+            let end = left[id.index()].filter(|_| left[reader.index()].is_none());
+            end.is_some_and(|end| reader.index() >= end)
+        };
+        for &id in node.operands.iter().filter(|&&id| is_far(id)) {
+            compute_again(&graph, function, id, (&left, &new), &mut again);
         }
-        let operands = node.operands.iter().map(|id| match left[id.index()] {
-            Some(end) if reader.index() >= end => again[id],
-            _ => new[id.index()],
+        let operands = node.operands.iter().map(|id| match is_far(*id) {
+            true => again[id],
+            false => new[id.index()],
         });
         let operands: Vec<NodeId> = operands.collect();
         new.push(copy(&graph, node, &operands));
@@ -119,13 +128,14 @@ fn compute_again(
             open.extend(&function.node(id).operands);
         }
     }
-    // Behind two views nothing is a node that is there already.
-    let view = |id: NodeId| Tensor::new(graph, id).stop_gradient().stop_gradient().id();
+    let view = |id: NodeId| apart(Tensor::new(graph, id)).id();
     for id in needed {
         let node = function.node(id);
         let operands = node.operands.iter();
         let operands = operands.map(|id| match again.get(id) {
             Some(&found) => found,
+            // Of several results a projection is taken, which computes nothing.
+            None if function.node(*id).types.len() > 1 => new[id.index()],
             None => view(new[id.index()]),
         });
         let operands: Vec<NodeId> = operands.collect();
@@ -139,10 +149,11 @@ fn copy(graph: &Graph, node: &Node, operands: &[NodeId]) -> NodeId {
     added.expect("a node of a function")
 }
 
-/// The last readers of nodes: 0 where there is none.
+/// Readers of nodes: 0 where there is none.
 struct Readers {
+    /// The last one near behind a node.
     near: Vec<usize>,
-    /// Those that a view of a node has, too.
+    /// The first one far behind it; those that a view of a node has, too.
     far: Vec<usize>,
     /// Whether a node depends on an input of the program.
     depends: Vec<bool>,
@@ -156,17 +167,17 @@ impl Readers {
             depends[reader.index()] = matches!(node.op, Op::Input { .. });
             for id in &node.operands {
                 depends[reader.index()] |= depends[id.index()];
-                let last = match reader.index() - id.index() > FAR {
-                    true => &mut far[id.index()],
-                    false => &mut near[id.index()],
-                };
-                *last = reader.index();
+                match reader.index() - id.index() > FAR {
+                    true if far[id.index()] == 0 => far[id.index()] = reader.index(),
+                    true => {}
+                    false => near[id.index()] = reader.index(),
+                }
             }
         }
         for (id, node) in function.iter().rev() {
             if is_view(node) {
                 for operand in &node.operands {
-                    far[operand.index()] = far[operand.index()].max(far[id.index()]);
+                    far[operand.index()] = first(far[operand.index()], far[id.index()]);
                 }
             }
         }
@@ -191,7 +202,8 @@ impl Readers {
         }
     }
 
-    /// Where most is kept: between a forward and a backward pass.
+    /// Where most is kept: between a forward and a backward pass. Gradients of weights may stand behind all of
+    /// the backward pass, so that the first reader counts, not the last.
     fn turn(&self, function: &Function, kept: impl Fn(NodeId) -> usize) -> usize {
         let count = function.nodes().len();
         let (mut begins, mut ends) = (vec![0; count + 1], vec![0; count + 1]);
@@ -208,6 +220,14 @@ impl Readers {
             alive -= ends;
         }
         turn
+    }
+}
+
+/// The first of two readers.
+fn first(a: usize, b: usize) -> usize {
+    match (a, b) {
+        (0, only) | (only, 0) => only,
+        (a, b) => a.min(b),
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Order {
 }
 
 /// The order of a schedule's groups. Values in `apart` replace no parameter. Groups of
-/// `rematerialized` nodes are deferred until their reader waits for nothing else.
+/// `rematerialized` nodes are deferred until a reader waits for nothing else.
 pub fn order(
     function: &Function,
     schedule: &Schedule,
@@ -53,15 +53,11 @@ pub fn order(
             }
         }
     }
-    let deferred = |(group, edges): (&Group, &BTreeSet<usize>)| {
-        let again = group
-            .members
-            .iter()
-            .any(|member| rematerialized.contains(member));
-        (again && group.anchor.is_none() && edges.len() == 1).then(|| edges.first().copied())?
+    let deferred = |group: &Group| {
+        let mut members = group.members.iter();
+        group.anchor.is_none() && members.any(|member| rematerialized.contains(member))
     };
-    let deferred_to: Vec<Option<usize>> =
-        schedule.groups.iter().zip(&edges).map(deferred).collect();
+    let deferred: Vec<bool> = schedule.groups.iter().map(deferred).collect();
     let mut in_place = BTreeMap::new();
     // Scalars such as a learning rate are at hand before the updates that wait for them.
     let is_small = |group: &Group| {
@@ -95,7 +91,7 @@ pub fn order(
         }
     }
     Order {
-        groups: sorted(schedule, &edges, &urgent, &deferred_to),
+        groups: sorted(schedule, &edges, &urgent, &deferred),
         in_place,
     }
 }
@@ -138,16 +134,16 @@ fn sorted(
     schedule: &Schedule,
     edges: &[BTreeSet<usize>],
     urgent: &[bool],
-    deferred_to: &[Option<usize>],
+    deferred: &[bool],
 ) -> Vec<usize> {
     // What a group waits for: how many groups, and how many deferred ones that it reads.
     let (mut waiting, mut for_deferred) = (vec![0usize; edges.len()], vec![0usize; edges.len()]);
     edges.iter().flatten().for_each(|&to| waiting[to] += 1);
     let mut deferred_operands: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
-    for (deferred, reader) in deferred_to.iter().enumerate() {
-        if let Some(reader) = *reader {
+    for group in (0..edges.len()).filter(|&group| deferred[group]) {
+        for &reader in &edges[group] {
             for_deferred[reader] += 1;
-            deferred_operands[reader].push(deferred);
+            deferred_operands[reader].push(group);
         }
     }
     let key = |group: usize| {
@@ -155,8 +151,11 @@ fn sorted(
             .members
             .last()
             .map_or(0, |member| member.index());
-        // A deferred group runs for the sake of its reader, which waits for nothing else.
-        let urgent = urgent[deferred_to[group].unwrap_or(group)];
+        // A deferred group runs for the sake of a reader, which waits for nothing else.
+        let urgent = match deferred[group] {
+            true => edges[group].iter().any(|&reader| urgent[reader]),
+            false => urgent[group],
+        };
         Reverse((!urgent, last, group))
     };
     let mut ready = BinaryHeap::new();
@@ -171,8 +170,9 @@ fn sorted(
                 _ => &deferred_operands[group],
             };
             for &candidate in candidates {
-                let wanted = |reader: usize| waiting[reader] == for_deferred[reader];
-                let is_ready = waiting[candidate] == 0 && deferred_to[candidate].is_none_or(wanted);
+                let wanted = |&reader: &usize| waiting[reader] == for_deferred[reader];
+                let is_wanted = !deferred[candidate] || edges[candidate].iter().any(wanted);
+                let is_ready = waiting[candidate] == 0 && is_wanted;
                 if is_ready && !queued[candidate] {
                     queued[candidate] = true;
                     ready.push(key(candidate));
@@ -195,7 +195,7 @@ fn sorted(
         order.push(group);
         for &to in &edges[group] {
             waiting[to] -= 1;
-            for_deferred[to] -= usize::from(deferred_to[group] == Some(to));
+            for_deferred[to] -= usize::from(deferred[group]);
             changed.push(to);
         }
     }
