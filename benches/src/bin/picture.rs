@@ -31,9 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         None,
         &mut |_, _| ControlFlow::Continue(()),
     )?;
-    let mut shown = vec![&comparison.pictures[0].1];
+    let mut shown = vec![&comparison.pictures[0].views[0]];
     for codec in &comparison.codecs {
-        let (Some(view), Some(one)) = (&codec.views[0], codec.rungs[0][0]) else {
+        let (Some(view), Some(one)) = (codec.views[0].first(), codec.rungs[0][0]) else {
             return Err(format!("{}: {}", codec.name, codec.description).into());
         };
         println!("{}: {} bytes, {:.2} dB", codec.name, one.bytes, one.psnr);

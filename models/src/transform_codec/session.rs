@@ -6,7 +6,7 @@ use bsq_runtime::executor::Tensors;
 use bsq_runtime::{BoundPrograms, CompileOptions, HostTensor, ProgramError};
 use std::time::Duration;
 
-/// Programs at a time: a picture's first strip, those between, and its last.
+/// Programs at a time: of each of three kinds, for a picture's first strip, those between, and its last.
 const PROGRAMS: usize = 9;
 
 /// A codec's transform, ready to run. Programs are exact: the same numbers on every machine.

@@ -1,21 +1,17 @@
 //! Training on clips: tokenizers of clips, and transform codecs for predicted frames.
 
-use crate::{CONFIG, pictures, train, training};
+use crate::{CONFIG, pictures, train, training, transform_codec};
 use bsq::config::TransformCodecConfig;
 use bsq::image_io::{ImageSize, Picture};
 use bsq::pretrained;
 use bsq::train::{
-    FILE_NAME, Notes, Silent, TrainOptions, TrainRun, TrainingCheckpoint, run_transform_codec,
-    run_with,
+    FILE_NAME, Notes, Silent, TrainOptions, TrainingCheckpoint, run_transform_codec, run_with,
 };
 use bsq::transform_codec::TransformCodecFile;
 use bsq::video_io::{ClipFormat, create};
-use bsq_runtime::Device;
 use bsq_runtime::checkpoint::Weights;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Adds a clip of some frames to a folder.
 fn add_clip(folder: &Path) {
@@ -140,16 +136,7 @@ save_freq = 2
 
 /// Trains so many steps, and on to so many, and so on: the bytes of the last checkpoint.
 fn trained(config: &str, data: &Path, out: &Path, parts: &[u64]) -> Vec<u8> {
-    let mut task = TrainRun {
-        config: TransformCodecConfig::from_toml(config).unwrap(),
-        data: data.into(),
-        out: out.into(),
-        resume: false,
-        steps: None,
-        threads: 1,
-        device: Device::Cpu,
-        stop: Arc::new(AtomicBool::new(false)),
-    };
+    let mut task = transform_codec::task(config, data, out);
     for (number, &steps) in parts.iter().enumerate() {
         (task.steps, task.resume) = (Some(steps), number > 0);
         run_transform_codec(&task, &TrainOptions::default(), &mut Notes).unwrap();

@@ -47,10 +47,15 @@ eval_freq = 3
 "#;
 
 fn training(data: &Path, out: &Path) -> TrainRun<TransformCodecConfig> {
-    let mut config = TransformCodecConfig::from_toml(CONFIG).unwrap();
-    config.data.val_root = Some(data.into());
+    let mut task = task(CONFIG, data, out);
+    task.config.data.val_root = Some(data.into());
+    task
+}
+
+/// A training of one thread.
+pub fn task(config: &str, data: &Path, out: &Path) -> TrainRun<TransformCodecConfig> {
     TrainRun {
-        config,
+        config: TransformCodecConfig::from_toml(config).unwrap(),
         data: data.into(),
         out: out.into(),
         resume: false,

@@ -2,14 +2,12 @@
 
 use super::jpeg::Jpeg;
 use super::programs::{AVIF, JPEG_2000, JPEG_XL, ProgramCodec, WEBP};
-use super::{Encoded, Measured, Ours, PeerCodec, RateDistortionError};
-use bsq::image_io::{Picture, PixelRange, center_crop, load, to_planar};
+use super::view::rung_shown;
+use super::{Encoded, Measured, Original, Ours, Part, PeerCodec, RateDistortionError};
+use bsq::image_io::{Picture, PixelRange, load, to_planar};
 use bsq::metrics::{Lpips, LpipsError};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-
-/// Side of the cuts that are kept for looking at.
-const VIEW_SIDE: usize = 320;
 
 /// A codec that ours is measured beside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +63,7 @@ impl Choice {
 /// Everything that was measured.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// The pictures' names, and the middle of each.
-    pub pictures: Vec<(String, Picture)>,
+    pub pictures: Vec<Original>,
     /// What our rungs are counted in.
     pub knob: &'static str,
     /// Our qualities, or sub-tokens that are kept, at each rung; the first has the largest files.
@@ -88,8 +85,8 @@ pub struct Figures {
     pub rungs: Vec<Rung>,
     /// The curve: the knob's setting, and each picture's figures. Our own curve is the ladder.
     pub sweep: Vec<(f64, Vec<Measured>)>,
-    /// The middle of each picture as it is decoded at the first rung, where there is a file.
-    pub views: Vec<Option<Picture>>,
+    /// The parts of each picture as they are decoded at its rung; nothing where there is no file.
+    pub views: Vec<Vec<Picture>>,
 }
 
 /// Each picture's figures at one rung; `None` where the codec has no file that small.
@@ -181,28 +178,32 @@ pub fn compare(
             ours.decode(&stream)?;
             last_size = Some(size);
         }
-        let mut sizes = Vec::new();
+        let parts = Part::of(&picture);
+        let views = |of: &Picture| parts.iter().map(|part| part.view(of)).collect::<Vec<_>>();
+        let (mut sizes, mut rates, mut seen) = (Vec::new(), Vec::new(), Vec::new());
         for (rung, &setting) in rungs.iter().enumerate() {
             let (stream, encoding_seconds) = ours.encode(&picture, setting)?;
             let (decoded, decoding_seconds) = ours.decode(&stream)?;
-            sizes.push(stream.len());
-            own.rungs[rung].push(Some(Measured {
+            let measured = Measured {
                 encoding_seconds,
                 decoding_seconds,
                 lpips: distance(lpips.as_deref_mut(), &picture, &decoded)?,
                 ..Measured::of(&picture, &decoded, stream.len())
-            }));
-            if rung == 0 {
-                own.views.push(Some(view(&decoded)));
-            }
+            };
+            sizes.push(stream.len());
+            rates.push(measured.bits_per_pixel);
+            seen.push(views(&decoded));
+            own.rungs[rung].push(Some(measured));
             if step() {
                 break 'pictures;
             }
         }
+        let shown = rung_shown(&rates);
+        own.views.push(seen.swap_remove(shown));
         for (figures, codec) in &mut peers {
             let Some(codec) = codec else {
                 figures.rungs.iter_mut().for_each(|rung| rung.push(None));
-                figures.views.push(None);
+                figures.views.push(Vec::new());
                 continue;
             };
             for (rung, &bytes) in sizes.iter().enumerate() {
@@ -211,8 +212,10 @@ pub fn compare(
                     found.map(|file| measured(&mut **codec, &picture, file, lpips.as_deref_mut()));
                 let (measured, decoded) = found.transpose()?.unzip();
                 figures.rungs[rung].push(measured);
-                if rung == 0 {
-                    figures.views.push(decoded.as_ref().map(view));
+                if rung == shown {
+                    figures
+                        .views
+                        .push(decoded.as_ref().map_or(Vec::new(), views));
                 }
                 if step() {
                     break 'pictures;
@@ -226,7 +229,12 @@ pub fn compare(
                 }
             }
         }
-        pictures.push((name(path), view(&picture)));
+        pictures.push(Original {
+            name: name(path),
+            views: views(&picture),
+            parts,
+            rung: shown,
+        });
     }
     let codecs = peers.into_iter().map(|(figures, _)| figures);
     let mut codecs: Vec<Figures> = std::iter::once(own).chain(codecs).collect();
@@ -265,12 +273,6 @@ fn distance(
     let Some(lpips) = lpips else { return Ok(None) };
     let [a, b] = [original, decoded].map(|picture| to_planar(picture, PixelRange::MinusOneToOne));
     lpips.distance(&a, &b, [original.height, original.width])
-}
-
-/// The middle of a picture, for looking at.
-fn view(picture: &Picture) -> Picture {
-    let (width, height) = (picture.width.min(VIEW_SIDE), picture.height.min(VIEW_SIDE));
-    center_crop(picture, width, height)
 }
 
 pub(super) fn name(path: &Path) -> String {

@@ -9,8 +9,9 @@
 //! | Which file is the largest that is not too large? | `search` |
 //! | In which order is all of it measured? | `compare` |
 //! | How many bits fewer at equal quality? | `bd_rate` |
+//! | Which parts of a picture are shown? | `view` |
 //! | How are clips measured, beside H.264 and HEVC? | `clips` |
-//! | What is written? | `json`, `table`, `plot`, `page` |
+//! | What is written? | `json`, `table`, `plot`, `page`, with what pages have in common in `pages` |
 //!
 //! Whole files are counted, headers included. Quality is that of the decoded 8-bit RGB picture:
 //! PSNR over all samples, and MS-SSIM with five scales, an 11-tap Gaussian window of sigma 1.5 and
@@ -29,6 +30,7 @@ mod jpeg;
 mod json;
 mod ours;
 mod page;
+mod pages;
 mod plot;
 mod programs;
 mod search;
@@ -36,6 +38,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tool;
+mod view;
 
 pub use bd_rate::{BdRate, bd_rate_table};
 pub use clips::{
@@ -47,6 +50,7 @@ pub use ours::Ours;
 pub use page::html_page;
 pub use plot::svg_plot;
 pub use table::markdown_table;
+pub use view::{Original, Part};
 
 use bsq::data::DataError;
 use bsq::image_io::{ImageError, Picture, PixelRange, to_planar};

@@ -1,144 +1,109 @@
 //! A page that needs nothing but itself: the plot, the pictures side by side, and every figure.
 
-use super::{BdRate, Comparison, Figures, Measured, svg_plot};
+use super::pages::{Row, STYLE, caption, codecs_list, files_table, rates};
+use super::{Comparison, Figures, Part, svg_plot};
 use crate::html::{base64, escaped};
 use bsq::image_io::{Picture, encode_png};
-use std::fmt::Write;
 
-pub(super) const STYLE: &str = "body{font-family:sans-serif;margin:2em;max-width:120em}\
-table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}\
-td:first-child,th:first-child,td:nth-child(2),th:nth-child(2){text-align:left}\
-.row{display:flex;flex-wrap:wrap;gap:8px}figure{margin:0}figcaption{font-size:.8em;padding:.3em 0}\
-img{image-rendering:pixelated;display:block}";
+/// Lays two codecs' pictures over each other.
+const VIEWER: &str = include_str!("viewer.js");
+const VIEWER_STYLE: &str = "img{image-rendering:pixelated;display:block}\
+.stage{position:relative;display:inline-block;isolation:isolate;touch-action:none;cursor:ew-resize}\
+.stage img{width:512px;height:auto}.stage img+img{position:absolute;left:0;top:0}\
+.compare select{font:inherit}.compare:not(.ready) .bar,.compare:not(.ready) .stage,.compare.ready .row{display:none}";
 
-/// A complete HTML file. It shows the middle of each picture, pixel for pixel, at the first rung.
+/// A complete HTML file. It shows parts of each picture at twice their size, two codecs at a time.
 pub fn html_page(comparison: &Comparison) -> String {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <title>bsq beside other codecs</title><style>{STYLE}</style></head><body>\n\
-         <h1>bsq beside other codecs at the same file sizes</h1>\n"
-    );
-    let mut add = |line: &str| {
-        page += line;
-        page.push('\n');
-    };
-    add(&codecs_list(comparison));
-    add(
-        "<p>Whole files are counted. The others' files are the largest that are not larger than \
+         <title>bsq beside other codecs</title><style>{STYLE}{VIEWER_STYLE}</style></head><body>\n\
+         <h1>bsq beside other codecs at the same file sizes</h1>\n{}\n\
+         <p>Whole files are counted. The others' files are the largest that are not larger than \
          ours. PSNR is that of 8-bit RGB; MS-SSIM has five scales, per channel. Times are single \
-         runs, those of programs with their start and their files.</p>",
+         runs, those of programs with their start and their files. Keys, where pictures lie over each other: \
+         arrows move the line between them, space flickers, d shows four times their difference.</p>\n{}\n",
+        codecs_list(comparison),
+        svg_plot(comparison)
     );
-    add(&svg_plot(comparison));
     if comparison.codecs.len() > 1 {
-        add(&rates(comparison));
+        page += &rates(comparison);
     }
-    for (number, (name, original)) in comparison.pictures.iter().enumerate() {
-        add(&format!("<h2>{}</h2>\n<div class=\"row\">", escaped(name)));
-        add(&shown(original, "original, the middle of it"));
-        for codec in &comparison.codecs {
-            let figures = codec.rungs[0][number];
-            let caption = format!("{}: {}", codec.name, caption(codec, figures));
-            match &codec.views[number] {
-                Some(view) => add(&shown(view, &caption)),
-                None => add(&format!(
-                    "<figure><figcaption>{caption}</figcaption></figure>"
-                )),
-            }
-        }
-        add("</div>");
-        add(&details(comparison, number));
+    for number in 0..comparison.pictures.len() {
+        let name = escaped(&comparison.pictures[number].name);
+        page += &format!("\n<h2>{name}</h2>\n{}", viewer(comparison, number));
+        page += &files_table(files(comparison, number));
     }
-    add("</body></html>");
-    page
+    page + &format!("<script>\n{VIEWER}</script>\n</body></html>\n")
 }
 
-/// What each codec is, and why it is missing.
-pub(super) fn codecs_list(comparison: &Comparison) -> String {
-    let line = |codec: &Figures| {
-        let missing = if codec.missing { "not measured: " } else { "" };
-        let description = escaped(&codec.description);
-        format!("<li><b>{}</b>: {missing}{description}</li>\n", codec.name)
+/// Two pictures over each other, of all that there are.
+fn viewer(comparison: &Comparison, number: usize) -> String {
+    let original = &comparison.pictures[number];
+    let mut shown = vec![("original", "original".to_string(), &original.views)];
+    for codec in &comparison.codecs {
+        let views = &codec.views[number];
+        if let (Some(one), false) = (&codec.rungs[original.rung][number], views.is_empty()) {
+            let caption = format!("{}: {}", codec.name, caption(one));
+            shown.push((codec.name, caption, views));
+        }
+    }
+    let options = |chosen: usize| -> String {
+        let option = |(position, (name, ..)): (usize, &(&str, String, _))| {
+            let selected = if position == chosen { " selected" } else { "" };
+            format!("<option value=\"{position}\"{selected}>{name}</option>")
+        };
+        shown.iter().enumerate().map(option).collect()
     };
-    let lines: String = comparison.codecs.iter().map(line).collect();
-    format!("<ul>\n{lines}</ul>")
-}
-
-/// Rates at equal quality.
-pub(super) fn rates(comparison: &Comparison) -> String {
-    let mut table = "<table><tr><th>bits of bsq at equal quality</th><th>beside</th><th>PSNR</th>\
-                     <th>MS-SSIM</th></tr>\n"
-        .to_string();
-    for (position, codec) in comparison.codecs.iter().enumerate().skip(1) {
-        let BdRate { psnr, ms_ssim } = comparison.bd_rate(position);
-        let [psnr, ms_ssim] = [psnr, ms_ssim]
-            .map(|rate| rate.map_or("-".to_string(), |rate| format!("{:+.1}%", 100.0 * rate)));
-        let name = codec.name;
-        writeln!(
-            table,
-            "<tr><td></td><td>{name}</td><td>{psnr}</td><td>{ms_ssim}</td></tr>"
-        )
-        .expect("a String takes all");
-    }
-    table + "</table>"
-}
-
-fn caption(codec: &Figures, figures: Option<Measured>) -> String {
-    match figures {
-        Some(one) => format!(
-            "{} bytes, {:.3} bits per pixel, {:.2} dB{}{}",
-            one.bytes,
-            one.bits_per_pixel,
-            one.psnr,
-            one.ms_ssim
-                .map_or(String::new(), |x| format!(", MS-SSIM {x:.4}")),
-            one.lpips
-                .map_or(String::new(), |x| format!(", LPIPS {x:.4}"))
-        ),
-        None if codec.missing => "not measured".to_string(),
-        None => "no file as small".to_string(),
-    }
-}
-
-fn share(value: Option<f64>) -> String {
-    value.map_or("-".to_string(), |x| format!("{x:.4}"))
-}
-
-/// Every rung of one picture.
-fn details(comparison: &Comparison, number: usize) -> String {
-    let mut table = format!(
-        "<details open><summary>all rates</summary><table><tr><th>{}</th><th>codec</th>\
-         <th>bytes</th><th>bits per pixel</th><th>PSNR, dB</th><th>MS-SSIM</th><th>LPIPS</th>\
-         <th>encoding, s</th><th>decoding, s</th></tr>",
-        comparison.knob
-    );
-    for (rung, setting) in comparison.rungs.iter().enumerate() {
-        for codec in &comparison.codecs {
-            let first = format!("<tr><td>{setting}</td><td>{}</td>", codec.name);
-            let rest = match codec.rungs[rung][number] {
-                None => format!("<td colspan=\"7\">{}</td>", caption(codec, None)),
-                Some(one) => format!(
-                    "<td>{}</td><td>{:.4}</td><td>{:.2}</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{:.3}</td>",
-                    one.bytes,
-                    one.bits_per_pixel,
-                    one.psnr,
-                    share(one.ms_ssim),
-                    share(one.lpips),
-                    one.encoding_seconds,
-                    one.decoding_seconds
-                ),
-            };
-            write!(table, "{first}{rest}</tr>").expect("a String takes all");
-        }
-    }
-    table + "</table></details>"
-}
-
-fn shown(picture: &Picture, caption: &str) -> String {
+    let part = |(position, part): (usize, &Part)| {
+        format!("<option value=\"{position}\">{}</option>", part.what)
+    };
+    let parts: String = original.parts.iter().enumerate().map(part).collect();
+    let figure = |position: usize, part: usize| {
+        let (_, caption, views) = &shown[position];
+        image(&views[part], caption, [position, part])
+    };
+    let figures = (0..original.parts.len())
+        .flat_map(|part| (0..shown.len()).map(move |position| (position, part)))
+        .map(|(position, part)| figure(position, part));
     format!(
-        "<figure><img alt=\"\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{}\">\
-         <figcaption>{caption}</figcaption></figure>",
+        "<div class=\"compare\" tabindex=\"0\"><div class=\"bar\">\
+         <select aria-label=\"left\">{}</select> <input type=\"range\" aria-label=\"line between them\" value=\"50\"> \
+         <select aria-label=\"right\">{}</select> <select aria-label=\"part\">{parts}</select> \
+         <button>flicker</button> <label><input type=\"checkbox\"> difference</label></div>\n\
+         <div class=\"stage\"><img alt=\"left\"><img alt=\"right\"></div>\n<p><output></output></p>\n\
+         <div class=\"row\">\n{}</div></div>\n",
+        options(0),
+        options(1),
+        figures.collect::<String>()
+    )
+}
+
+fn image(picture: &Picture, caption: &str, [position, part]: [usize; 2]) -> String {
+    format!(
+        "<figure data-codec=\"{position}\" data-part=\"{part}\"><img alt=\"\" width=\"{}\" height=\"{}\" \
+         src=\"data:image/png;base64,{}\"><figcaption>{caption}</figcaption></figure>\n",
         picture.width,
         picture.height,
         base64(&encode_png(picture))
     )
+}
+
+/// Every rung of one picture.
+fn files(comparison: &Comparison, number: usize) -> impl Iterator<Item = Row<'_>> {
+    let rungs = comparison.rungs.iter().enumerate();
+    rungs.flat_map(move |(rung, setting)| {
+        comparison.codecs.iter().map(move |codec| {
+            let setting = format!("{} {setting}", comparison.knob);
+            let file = codec.rungs[rung][number].ok_or_else(|| lack(codec));
+            (codec.name, setting, file)
+        })
+    })
+}
+
+/// Why there is no file.
+fn lack(codec: &Figures) -> &'static str {
+    match codec.missing {
+        true => "not measured",
+        false => "no file as small",
+    }
 }

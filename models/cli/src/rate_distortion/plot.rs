@@ -7,9 +7,16 @@ use std::fmt::Write;
 const FIELD: (f64, f64) = (420.0, 320.0);
 const LEFT: f64 = 60.0;
 const TOP: f64 = 40.0;
-const PANEL: f64 = FIELD.0 + LEFT + 20.0;
+/// Room for the curves' names, right of their field.
+const RIGHT: f64 = 90.0;
+const PANEL: f64 = FIELD.0 + LEFT + RIGHT;
 
-const COLOURS: [&str; 4] = ["#d62728", "#1f77b4", "#2ca02c", "#9467bd"];
+/// One for each codec that there is.
+const COLOURS: [&str; 6] = [
+    "#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf",
+];
+/// Between the lines of two names.
+const LINE: f64 = 15.0;
 
 /// Rates are drawn up to this multiple of our largest.
 const FARTHEST: f64 = 2.0;
@@ -117,34 +124,57 @@ fn panel(
     add(format!(
         "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">bits per pixel</text>"
     ));
+    let mut ends = Vec::new();
     for (index, (figures, points)) in curves.iter().enumerate() {
         let colour = COLOURS[index % COLOURS.len()];
-        let places: Vec<String> = drawn(points)
-            .into_iter()
-            .map(|(x, y)| format!("{:.1},{:.1}", at_x(x), at_y(y)))
+        let places = drawn(points).into_iter().map(|(x, y)| (at_x(x), at_y(y)));
+        let places: Vec<(f64, f64)> = places.collect();
+        let line: Vec<String> = places
+            .iter()
+            .map(|(x, y)| format!("{x:.1},{y:.1}"))
             .collect();
         add(format!(
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
-            places.join(" ")
+            line.join(" ")
         ));
-        for place in &places {
-            let (x, y) = place.split_once(',').expect("made with a comma above");
+        for (x, y) in &places {
             add(format!(
-                "<circle cx=\"{x}\" cy=\"{y}\" r=\"3\" fill=\"{colour}\"/>"
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>"
             ));
         }
-        let (x, y) = (x0 + FIELD.0 - 130.0, y0 - 70.0 + 18.0 * index as f64);
         let name = match figures.missing {
             true => format!("{} (missing)", figures.name),
             false => figures.name.to_string(),
         };
+        let corner = (x0 + FIELD.0, y0);
+        ends.push((places.last().copied().unwrap_or(corner), colour, name));
+    }
+    for (((x, y), colour, name), at) in names(ends, TOP + 6.0, y0) {
+        let left = x0 + FIELD.0 + 8.0;
         add(format!(
-            "<path d=\"M{x} {y}h20\" stroke=\"{colour}\" stroke-width=\"2\"/>\
-             <text x=\"{}\" y=\"{}\">{name}</text>",
-            x + 26.0,
-            y + 4.0
+            "<path d=\"M{x:.1} {y:.1}L{left} {at:.1}\" stroke=\"{colour}\" stroke-dasharray=\"2 3\"/>\
+             <text x=\"{}\" y=\"{:.1}\" fill=\"{colour}\">{name}</text>",
+            left + 4.0,
+            at + 4.0
         ));
     }
+}
+
+/// Where a curve ends, its colour and its name.
+type End = ((f64, f64), &'static str, String);
+
+/// The height of each curve's name: that of its end, or as near as the other names allow.
+fn names(mut ends: Vec<End>, top: f64, bottom: f64) -> Vec<(End, f64)> {
+    ends.sort_by(|((_, a), ..), ((_, b), ..)| a.total_cmp(b));
+    let mut lowest = bottom - LINE * (ends.len() as f64 - 1.0);
+    let mut highest = top;
+    let placed = ends.into_iter().map(|end| {
+        let ((_, y), ..) = end;
+        let at = y.min(lowest).max(highest);
+        (lowest, highest) = (lowest + LINE, at + LINE);
+        (end, at)
+    });
+    placed.collect()
 }
 
 /// Where an axis starts, and the distance of its ticks: 1, 2 or 5 times a power of ten, about six

@@ -79,7 +79,13 @@ fn comparison() -> Comparison {
         missing: false,
         rungs,
         sweep: Vec::new(),
-        views: vec![Some(view.clone()), None],
+        views: vec![vec![view.clone()], Vec::new()],
+    };
+    let original = |name: &str| Original {
+        name: name.into(),
+        parts: Part::of(&view),
+        views: vec![view.clone()],
+        rung: 0,
     };
     let own = vec![
         vec![Some(point(40, 30.0)), Some(point(60, 40.0))],
@@ -91,7 +97,7 @@ fn comparison() -> Comparison {
     let mut missing = figures("webp", "WebP", vec![vec![None; 2]; 2]);
     missing.missing = true;
     Comparison {
-        pictures: vec![("a".into(), view.clone()), ("b".into(), view.clone())],
+        pictures: vec![original("a"), original("b")],
         knob: "sub-tokens",
         rungs: vec![9, 5],
         codecs: vec![figures("bsq", "bsq", own), small, missing],

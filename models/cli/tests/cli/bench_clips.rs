@@ -1,11 +1,10 @@
 //! `bsq bench codec` of clips: figures beside H.264 and HEVC, and the page on which clips play together.
 
-use crate::common::{Bench, Ran};
+use crate::common::{Bench, Ran, has};
 use bsq::image_io::{ImageSize, Picture};
 use bsq::video_io::{ClipFormat, create};
 use serde_json::Value;
 use std::fs;
-use std::process::Command;
 
 const SIZE: ImageSize = ImageSize {
     height: 64,
@@ -34,14 +33,6 @@ fn bench() -> Bench {
     }
     writer.finish().unwrap();
     bench
-}
-
-fn has(program: &str) -> bool {
-    let found = Command::new(program).arg("-version").output().is_ok();
-    if !found {
-        println!("skipped: {program} is not on PATH");
-    }
-    found
 }
 
 const ARGUMENTS: [&str; 8] = [
@@ -132,28 +123,7 @@ fn the_page_plays_clips_together() {
     }
     let bench = bench();
     bench.good(&ARGUMENTS);
-    let page = String::from_utf8(bench.bytes("figures/index.html")).unwrap();
-    let script = include_str!("bench_clips.js");
-    let tried = page.replace("</body>", &format!("<script>{script}</script></body>"));
-    fs::write(bench.path("figures/tried.html"), tried).unwrap();
-    let shown = Command::new("chromium")
-        .args(["--headless", "--no-sandbox", "--disable-gpu"])
-        .args(["--virtual-time-budget=20000", "--dump-dom"])
-        .arg(format!(
-            "--user-data-dir={}",
-            bench.path("browser").display()
-        ))
-        .arg(format!(
-            "file://{}",
-            bench.path("figures/tried.html").display()
-        ))
-        .output()
-        .unwrap();
-    let shown = String::from_utf8(shown.stdout).unwrap();
-    let (_, result) = shown
-        .split_once("<pre id=\"result\">")
-        .expect("the script ran");
-    let (result, _) = result.split_once("</pre>").unwrap();
+    let shown = bench.browse("figures/index.html", include_str!("bench_clips.js"));
     // Ten frames a second: the middle of frame 3 is at .35 s.
     let expected = [
         "slider 0.350 0.350 0.350 0.350 4 of 6 play",
@@ -163,5 +133,5 @@ fn the_page_plays_clips_together() {
         "home 0.050 0.050 0.050 0.050 1 of 6 play",
         "space pause",
     ];
-    assert_eq!(result.trim().lines().collect::<Vec<_>>(), expected);
+    assert_eq!(shown, expected);
 }

@@ -1,6 +1,6 @@
 //! `bsq bench codec`: what it writes, with the other codecs' programs there, missing and broken.
 
-use crate::common::{Bench, Ran};
+use crate::common::{Bench, Ran, has};
 use bsq::config::PriorConfig;
 use bsq::image_io::{Picture, save_png};
 use bsq::pipeline::fingerprint;
@@ -128,6 +128,32 @@ fn missing_programs_are_reported_and_the_rest_is_measured() {
     // What is written is what is printed.
     let file: Value = serde_json::from_slice(&bench.bytes("figures/jpeg.json")).unwrap();
     assert_eq!(file, *jpeg);
+}
+
+/// What a browser shows of two pictures over each other.
+#[test]
+fn the_page_lays_pictures_over_each_other() {
+    if !has("chromium") {
+        return;
+    }
+    let bench = bench([(600, 260), (260, 300)]);
+    let empty = tempfile::tempdir().unwrap();
+    let ran = run(&bench, &["--out", "figures"], Some(empty.path()));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let shown = bench.browse("figures/index.html", include_str!("bench_codec.js"));
+    // Codec and part of both pictures; 1 is ours, 2 JPEG.
+    let expected = [
+        "start 0.0 1.0 inset(0px 0px 0px 50%) normal none flicker",
+        "line 0.0 1.0 inset(0px 0px 0px 20%) normal none flicker",
+        "right 0.0 1.0 inset(0px 0px 0px 25%) normal none flicker",
+        "chosen 1.2 2.2 inset(0px 0px 0px 25%) normal none flicker",
+        "difference 1.2 2.2 none difference brightness(4) flicker",
+        "flicker 1.2 2.2 none normal none stop",
+        "seen hidden visible",
+        "steady 1.2 2.2 inset(0px 0px 0px 25%) normal none flicker",
+        "caption true true",
+    ];
+    assert_eq!(shown, expected);
 }
 
 #[test]

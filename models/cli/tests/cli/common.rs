@@ -115,6 +115,30 @@ impl Bench {
         bsq::image_io::load(self.path(name)).unwrap().picture
     }
 
+    /// The lines that a script leaves as the text of `<pre id="result">` in a page, when a browser has run it.
+    pub fn browse(&self, page: &str, script: &str) -> Vec<String> {
+        let page = self.path(page);
+        let text = std::fs::read_to_string(&page).unwrap();
+        let tried = page.with_file_name("tried.html");
+        let text = text.replace("</body>", &format!("<script>{script}</script></body>"));
+        std::fs::write(&tried, text).unwrap();
+        let shown = Command::new("chromium")
+            .args(["--headless", "--no-sandbox", "--disable-gpu"])
+            .args(["--virtual-time-budget=20000", "--dump-dom"])
+            .arg(format!(
+                "--user-data-dir={}",
+                self.path("browser").display()
+            ))
+            .arg(format!("file://{}", tried.display()))
+            .output()
+            .unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        let result = shown.split_once("<pre id=\"result\">");
+        let (_, result) = result.expect("the script ran");
+        let (result, _) = result.split_once("</pre>").unwrap();
+        result.trim().lines().map(str::to_string).collect()
+    }
+
     pub fn bytes(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).unwrap()
     }
@@ -140,4 +164,13 @@ pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .join(path)
+}
+
+/// Whether a program is there; says so if not.
+pub fn has(program: &str) -> bool {
+    let found = Command::new(program).arg("-version").output().is_ok();
+    if !found {
+        println!("skipped: {program} is not on PATH");
+    }
+    found
 }

@@ -1,9 +1,11 @@
 //! `bsq bench codec`: our streams beside other codecs at the same file sizes.
 
 mod clips;
+mod names;
+mod told;
 
 use super::super::error::CliError;
-use super::super::interrupt::{finish_first, uninterrupted};
+use super::super::interrupt::finish_first;
 use super::super::model::ModelArgument;
 use super::super::output::Output;
 use super::super::prior::PriorArgument;
@@ -11,18 +13,18 @@ use super::super::progress::Progress;
 use super::super::quality::EffortArgument;
 use super::super::{Verdict, paths};
 use crate::rate_distortion::{
-    BdRate, Choice, ClipPeer, Comparison, Figures, Ours, bd_rate_table, compare, html_page,
-    markdown_table, same_size_json, svg_plot, sweep_json,
+    Choice, Comparison, Figures, Ours, compare, html_page, markdown_table, same_size_json,
+    sweep_json,
 };
 use bsq::data::{DataError, list_clips, list_images};
-use bsq::image_io::write_atomically;
 use bsq::metrics::Lpips;
 use bsq::pipeline::CompileOptions;
-use clap::{Args, ValueEnum};
-use serde_json::{Map, Value, json};
+use clap::Args;
+use names::{CodecName, codecs};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use told::Told;
 
 /// Measures our files beside other codecs' of the same size.
 #[derive(Args)]
@@ -39,7 +41,8 @@ Written to the folder:
   CODEC.json            means over the pictures along the codec's curve, in CompressAI's schema
   CODEC-same-size.json  the same at the sizes of our files
   plot.svg              PSNR and MS-SSIM over bits per pixel
-  index.html            the pictures side by side, and every figure; needs no other file
+  index.html            parts of the pictures, two codecs laid over each other, and every figure; \
+needs no other file
 
 A folder of clips without pictures is measured beside H.264 and HEVC: libx264 and libx265 of the program \
 ffmpeg, preset medium, no B-frames, constant rate factors from 17 to 47, whose raw streams are counted. \
@@ -89,40 +92,6 @@ pub struct Arguments {
     prior: PriorArgument,
     #[command(flatten)]
     clips: clips::ClipsArguments,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum CodecName {
-    Jpeg,
-    Webp,
-    Jpeg2000,
-    Avif,
-    JpegXl,
-    H264,
-    Hevc,
-}
-
-impl CodecName {
-    /// If it is one of pictures.
-    fn choice(self) -> Option<Choice> {
-        Some(match self {
-            CodecName::Jpeg => Choice::Jpeg,
-            CodecName::Webp => Choice::WebP,
-            CodecName::Jpeg2000 => Choice::Jpeg2000,
-            CodecName::Avif => Choice::Avif,
-            CodecName::JpegXl => Choice::JpegXl,
-            CodecName::H264 | CodecName::Hevc => return None,
-        })
-    }
-
-    /// If it is one of clips.
-    fn clip_peer(self) -> Option<ClipPeer> {
-        match self {
-            CodecName::H264 => Some(ClipPeer::H264),
-            CodecName::Hevc => Some(ClipPeer::Hevc),
-            _ => None,
-        }
-    }
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
@@ -198,109 +167,8 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     told.of(&comparison, &html_page, out, output)
 }
 
-/// What is made of figures: lines, files and values.
-struct Told<'a> {
-    /// What was measured, in the plural, and how many there are.
-    what: &'static str,
-    all: usize,
-    table: &'a dyn Fn(&Comparison) -> String,
-    /// Of each codec, names of files and what is in them.
-    files: &'a dyn Fn(&Figures) -> Vec<(String, Value)>,
-}
-
-impl Told<'_> {
-    fn of(
-        &self,
-        comparison: &Comparison,
-        page: &dyn Fn(&Comparison) -> String,
-        out: &Path,
-        output: &Output,
-    ) -> Result<Verdict, CliError> {
-        let (done, all, what) = (comparison.pictures.len(), self.all, self.what);
-        if done < all {
-            output.note(format_args!("stopped after {done} of {all} {what}"));
-        }
-        if done == 0 {
-            return Ok(Verdict::Interrupted);
-        }
-        self.report(comparison, output)?;
-        make(out)?;
-        let mut results = Map::new();
-        for (name, value) in comparison.codecs.iter().flat_map(self.files) {
-            write(out, &format!("{name}.json"), &format!("{value:#}\n"))?;
-            results.insert(name, value);
-        }
-        write(out, "plot.svg", &svg_plot(comparison))?;
-        write(out, "index.html", &page(comparison))?;
-        output.note(format_args!("wrote {}", out.join("index.html").display()));
-        let names: Vec<&String> = comparison.pictures.iter().map(|(name, _)| name).collect();
-        output.value(&json!({
-            what: names,
-            "knob": comparison.knob,
-            "settings": comparison.rungs,
-            "out": out.display().to_string(),
-            "codecs": Value::Object(results),
-            "bd_rates": Value::Object(bd_rates(comparison)),
-        }))?;
-        Ok(match done < all {
-            true => Verdict::Interrupted,
-            false => Verdict::Good,
-        })
-    }
-
-    fn report(&self, comparison: &Comparison, output: &Output) -> Result<(), CliError> {
-        for codec in &comparison.codecs {
-            let missing = if codec.missing { "not measured: " } else { "" };
-            output.say(format_args!(
-                "{}: {missing}{}",
-                codec.name, codec.description
-            ))?;
-        }
-        output.say(format_args!(
-            "\nmeans over {} {}\n\n{}",
-            comparison.pictures.len(),
-            self.what,
-            (self.table)(comparison).trim_end()
-        ))?;
-        match comparison.codecs.len() {
-            1 => Ok(()),
-            _ => output.say(format_args!("\n{}", bd_rate_table(comparison).trim_end())),
-        }
-    }
-}
-
-fn make(folder: &Path) -> Result<(), CliError> {
-    std::fs::create_dir_all(folder)
-        .map_err(|error| CliError::new(format_args!("{}: {error}", folder.display())))
-}
-
 fn has_clips(folder: &Path) -> bool {
     list_clips(folder).is_ok()
-}
-
-/// The codecs that were asked for, each once, or all of a kind.
-fn codecs<T: Copy + PartialEq>(
-    asked: &[CodecName],
-    all: &[T],
-    of: fn(CodecName) -> Option<T>,
-) -> Result<Vec<T>, CliError> {
-    let mut chosen = match asked.is_empty() {
-        true => all.to_vec(),
-        false => Vec::new(),
-    };
-    for &name in asked {
-        let codec = of(name).ok_or_else(|| {
-            let name = name.to_possible_value();
-            let name = name.as_ref().map_or("", |value| value.get_name());
-            CliError::new(format_args!(
-                "--codecs {name}: jpeg, webp, jpeg2000, avif and jpeg-xl are for pictures, h264 and hevc for clips"
-            ))
-        })?;
-        if !chosen.contains(&codec) {
-            chosen.push(codec);
-        }
-    }
-    Ok(chosen)
 }
 
 /// Shows how much is measured, and breaks off where the user does.
@@ -342,20 +210,4 @@ fn rungs(arguments: &Arguments, ours: &Ours) -> Result<Vec<usize>, CliError> {
     rungs.dedup();
     rungs.reverse();
     Ok(rungs)
-}
-
-/// BD-rates beside each of the other codecs.
-fn bd_rates(comparison: &Comparison) -> Map<String, Value> {
-    let others = comparison.codecs.iter().enumerate().skip(1);
-    let rates = others.map(|(position, codec)| {
-        let BdRate { psnr, ms_ssim } = comparison.bd_rate(position);
-        let rates = json!({ "psnr": psnr, "ms_ssim": ms_ssim });
-        (codec.id.to_string(), rates)
-    });
-    rates.collect()
-}
-
-fn write(folder: &Path, name: &str, text: &str) -> Result<(), CliError> {
-    let path = folder.join(name);
-    Ok(uninterrupted(|| write_atomically(&path, text.as_bytes()))?)
 }

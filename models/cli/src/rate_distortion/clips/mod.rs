@@ -20,7 +20,7 @@ use page::View;
 pub use page::{Watched, clip_table, clips_page};
 pub use peers::{ClipPeer, ffmpeg_is_there};
 
-use super::{Comparison, Figures, Measured, RateDistortionError};
+use super::{Comparison, Figures, Measured, Original, RateDistortionError};
 use bsq::clip_codec::{ClipCodec, ClipDecoder, ClipEncoder, ClipSettings};
 use bsq::image_io::Picture;
 use bsq::metrics::Lpips;
@@ -117,7 +117,12 @@ impl ClipBench<'_> {
                 frames: clip.frames,
                 rate: clip.format.rate.per_second(),
             });
-            pictures.push((name, clip.first));
+            pictures.push(Original {
+                name,
+                parts: Vec::new(),
+                views: Vec::new(),
+                rung: rungs / 2,
+            });
         }
         codecs
             .iter_mut()
@@ -243,7 +248,6 @@ pub(super) struct Clip {
     frames: usize,
     /// Whether ffmpeg reads the file by itself.
     is_for_ffmpeg: bool,
-    first: Picture,
 }
 
 /// The frames of a clip that are measured.
@@ -256,17 +260,16 @@ impl Clip {
     fn of(path: &Path, limit: Option<usize>) -> Result<Clip, RateDistortionError> {
         let limit = limit.unwrap_or(usize::MAX);
         let mut reader = open(path, &ClipOptions::default())?;
-        let (mut frames, mut first) = (0, None);
-        while frames < limit
-            && let Some(frame) = reader.next_frame()?
-        {
-            first.get_or_insert(frame);
+        let mut frames = 0;
+        while frames < limit && reader.next_frame()?.is_some() {
             frames += 1;
         }
-        let first = first.ok_or_else(|| RateDistortionError::Tool {
-            program: "bsq",
-            reason: format!("{}: no frames", path.display()),
-        })?;
+        if frames == 0 {
+            return Err(RateDistortionError::Tool {
+                program: "bsq",
+                reason: format!("{}: no frames", path.display()),
+            });
+        }
         let ending = path.extension().unwrap_or_default();
         Ok(Clip {
             path: path.into(),
@@ -276,7 +279,6 @@ impl Clip {
             },
             frames,
             is_for_ffmpeg: path.is_file() && !ending.eq_ignore_ascii_case("yuv"),
-            first,
         })
     }
 

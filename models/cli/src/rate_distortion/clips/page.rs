@@ -1,6 +1,6 @@
 //! A page on which clips are watched side by side, frame for frame.
 
-use super::super::page::{STYLE, codecs_list, rates};
+use super::super::pages::{Row, STYLE, caption, codecs_list, files_table, rates};
 use super::super::{Comparison, Measured, svg_plot};
 use crate::html::escaped;
 use std::fmt::Write;
@@ -42,7 +42,7 @@ pub fn clips_page(comparison: &Comparison, clips: &[Watched]) -> String {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <title>bsq beside video codecs</title><style>{STYLE}\
-         video{{display:block;max-width:46vw}}.bar{{padding:.5em 0}}.bar input{{width:30em}}</style></head><body>\n\
+         video{{display:block;max-width:46vw}}</style></head><body>\n\
          <h1>bsq beside video codecs</h1>\n{}\n\
          <p>Our files are whole, the others raw streams. PSNR and MS-SSIM are those of 8-bit RGB, means over \
          frames. What is shown is decoded and coded again, near-lossless, for the browser. Keys: space plays and \
@@ -53,12 +53,12 @@ pub fn clips_page(comparison: &Comparison, clips: &[Watched]) -> String {
     if comparison.codecs.len() > 1 {
         page += &rates(comparison);
     }
-    for (number, (name, _)) in comparison.pictures.iter().enumerate() {
-        page += &format!("\n<h2>{}</h2>\n", escaped(name));
+    for (number, original) in comparison.pictures.iter().enumerate() {
+        page += &format!("\n<h2>{}</h2>\n", escaped(&original.name));
         if let Some(clip) = clips.get(number).filter(|clip| !clip.views.is_empty()) {
             page += &row(clip);
         }
-        page += &table(comparison, number);
+        page += &files_table(files(comparison, number));
     }
     page + &format!("<script>\n{PLAYER}</script>\n</body></html>\n")
 }
@@ -78,7 +78,7 @@ fn row(clip: &Watched) -> String {
     for view in views {
         let caption = match view.figures {
             None => "original".to_string(),
-            Some(one) => format!("{}: {}", escaped(&view.name), caption(one)),
+            Some(one) => format!("{}: {}", escaped(&view.name), caption(&one)),
         };
         let file = view.path.file_name().unwrap_or_default().to_string_lossy();
         writeln!(
@@ -90,44 +90,6 @@ fn row(clip: &Watched) -> String {
         .expect("a String takes all");
     }
     row + "</div></div>\n"
-}
-
-fn caption(one: Measured) -> String {
-    let share = |name: &str, value: Option<f64>| {
-        value.map_or(String::new(), |x| format!(", {name} {x:.4}"))
-    };
-    format!(
-        "{:.4} bits per pixel, {:.2} dB{}{}",
-        one.bits_per_pixel,
-        one.psnr,
-        share("MS-SSIM", one.ms_ssim),
-        share("LPIPS", one.lpips)
-    )
-}
-
-/// Every setting of one clip.
-fn table(comparison: &Comparison, number: usize) -> String {
-    let mut table = "<details open><summary>all rates</summary><table><tr><th>codec</th><th>setting</th>\
-                     <th>bytes</th><th>bits per pixel</th><th>PSNR, dB</th><th>MS-SSIM</th><th>LPIPS</th>\
-                     <th>encoding, s</th><th>decoding, s</th></tr>\n"
-        .to_string();
-    for (codec, setting, one) in settings(comparison, number) {
-        let share = |value: Option<f64>| value.map_or("-".to_string(), |x| format!("{x:.4}"));
-        writeln!(
-            table,
-            "<tr><td>{codec}</td><td>{setting}</td><td>{}</td><td>{:.4}</td><td>{:.2}</td><td>{}</td><td>{}</td>\
-             <td>{:.2}</td><td>{:.2}</td></tr>",
-            one.bytes,
-            one.bits_per_pixel,
-            one.psnr,
-            share(one.ms_ssim),
-            share(one.lpips),
-            one.encoding_seconds,
-            one.decoding_seconds
-        )
-        .expect("a String takes all");
-    }
-    table + "</table></details>\n"
 }
 
 /// Means over clips as a Markdown table.
@@ -161,18 +123,15 @@ pub fn clip_table(comparison: &Comparison) -> String {
     text
 }
 
-/// Codec, setting and figures of a clip, by ascending rate.
-fn settings(
-    comparison: &Comparison,
-    number: usize,
-) -> impl Iterator<Item = (&'static str, String, Measured)> {
+/// Every setting of one clip, by ascending rate.
+fn files(comparison: &Comparison, number: usize) -> impl Iterator<Item = Row<'_>> {
     let qualities = comparison.rungs.iter().zip(&comparison.codecs[0].rungs);
     let ours = qualities.rev().filter_map(move |(quality, rung)| {
-        Some(("bsq", format!("quality {quality}"), rung[number]?))
+        Some(("bsq", format!("quality {quality}"), Ok(rung[number]?)))
     });
     let others = comparison.codecs[1..].iter().flat_map(move |codec| {
         let point = move |(rate, all): &(f64, Vec<Measured>)| {
-            (codec.name, format!("CRF {rate}"), all[number])
+            (codec.name, format!("CRF {rate}"), Ok(all[number]))
         };
         codec.sweep.iter().map(point)
     });

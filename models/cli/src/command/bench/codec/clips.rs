@@ -1,6 +1,8 @@
 //! A folder of clips beside H.264 and HEVC.
 
-use super::{Arguments, CodecName, Told, codecs, make, progress};
+use super::names::{CodecName, codecs};
+use super::told::{Told, make};
+use super::{Arguments, progress};
 use crate::command::Verdict;
 use crate::command::clip::{GroupArgument, PredictedArgument, open_codec};
 use crate::command::error::CliError;
