@@ -1,5 +1,7 @@
 //! Tokens in raster order: how many lie where, and their indices.
 
+use std::ops::Range;
+
 /// Frames, rows and columns of a grid of tokens.
 ///
 /// Named, so that rows and columns cannot change places unnoticed.
@@ -77,6 +79,21 @@ impl TokenGrid {
         self.indices.chunks_exact(self.shape.columns.max(1))
     }
 
+    /// Some of the frames.
+    ///
+    /// # Panics
+    /// If the grid has not so many.
+    #[track_caller]
+    pub fn frames(&self, frames: Range<usize>) -> TokenGrid {
+        let each = self.shape.rows * self.shape.columns;
+        let shape = GridShape {
+            frames: frames.len(),
+            ..self.shape
+        };
+        let indices = &self.indices[frames.start * each..frames.end * each];
+        TokenGrid::new(shape, indices.to_vec())
+    }
+
     /// The same rectangle of every frame: `rows` x `columns` tokens, the first at (`top`, `left`).
     ///
     /// # Panics
@@ -111,6 +128,7 @@ mod tests {
         let grid = TokenGrid::new(shape, (0..12).collect());
         assert_eq!(grid.row(1, 0), [6, 7, 8]);
         assert_eq!(grid.rows().count(), 4);
+        assert_eq!(grid.frames(1..2).indices, [6, 7, 8, 9, 10, 11]);
         let part = grid.cut(1, 1, 1, 2);
         assert_eq!(part.indices, [4, 5, 10, 11]);
         assert_eq!((part.shape.frames, part.shape.rows), (2, 1));

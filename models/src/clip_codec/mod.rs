@@ -47,9 +47,12 @@ pub mod motion;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
+pub use crate::codec::{DamagedGroup, Section, Sections};
 pub use frame::{ClipCodec, FrameReport, PredictedFrame};
 pub use stream::{
     CLIP_FORMAT_VERSION, CLIP_HEADER_BYTES, ClipDecoder, ClipEncoder, ClipHeader, ClipReport,
-    ClipSettings, DamagedGroup, Section, Sections, is_clip_stream,
+    ClipSettings, is_clip_stream,
 };
+pub use tokens::{TokenClipCodec, TokenClipDecoder, TokenClipEncoder};

@@ -64,7 +64,7 @@ impl<'c, R: Read> Decoder<'c, R> {
             return Ok(None);
         }
         let header = self.tile_rows.header();
-        let tokens = self.codec.decode(header, &tiles, &mut |_| {})?;
+        let tokens = self.codec.decode(header, &tiles, None, &mut |_| {})?;
         let areas = tiles.iter().map(|(area, _)| *area);
         self.tile_rows.rows(areas.zip(tokens)).map(Some)
     }

@@ -2,6 +2,7 @@
 
 use super::frames::write_frame;
 use super::header::HEADER_BYTES;
+use super::models::KnownTile;
 use super::{Codec, CodecError, FRAME_BYTES, Header, TileArea, TileReport};
 use std::io::Write;
 
@@ -104,9 +105,13 @@ impl<'c, W: Write> Encoder<'c, W> {
             if area.top + area.rows > first + available {
                 break;
             }
-            pending.push((area, cut(&self.rows, columns, first, area)));
+            pending.push(KnownTile {
+                area,
+                tokens: cut(&self.rows, columns, first, area),
+                before: None,
+            });
         }
-        let Some(&(last, _)) = pending.last() else {
+        let Some(last) = pending.last().map(|tile| tile.area) else {
             return Ok(());
         };
         for batch in pending.chunks(self.codec.batch_size(pending.len())) {

@@ -2,7 +2,7 @@
 
 use super::{CodecError, crc32c};
 use crate::image_io::ImageSize;
-use crate::token_grid::GridShape;
+use crate::token_grid::{GridShape, TokenGrid};
 use std::io::{self, Read};
 
 /// What every stream begins with: not text, and broken by whatever mangles line ends.
@@ -14,6 +14,8 @@ pub const FORMAT_VERSION: u16 = 1;
 pub const NUMERICS_VERSION: u16 = 1;
 /// Bytes of a header.
 pub const HEADER_BYTES: usize = 52;
+/// Bytes of a header between versions and checksum.
+pub(super) const FIELDS_BYTES: usize = HEADER_BYTES - 16;
 /// Pixels a side.
 const MAX_SIDE: usize = 65_535;
 /// Pixels in all that a reader expects, unless it is told otherwise: those of [`LoadLimits`].
@@ -65,6 +67,23 @@ pub struct TileArea {
     pub top: usize,
     pub columns: usize,
     pub rows: usize,
+}
+
+impl TileArea {
+    /// The tokens of a frame in it, row by row.
+    pub(super) fn of(&self, frame: &TokenGrid) -> Vec<u64> {
+        frame
+            .cut(self.top, self.left, self.rows, self.columns)
+            .indices
+    }
+
+    /// Writes tokens of it, row by row, into rows of `columns` tokens, of which the first is that of a frame.
+    pub(super) fn place(&self, tokens: &[u64], columns: usize, rows: &mut [u64]) {
+        for (row, tokens) in tokens.chunks_exact(self.columns).enumerate() {
+            let start = (self.top + row) * columns + self.left;
+            rows[start..start + self.columns].copy_from_slice(tokens);
+        }
+    }
 }
 
 /// Whether the first bytes of a file are those of a stream of tokens.
@@ -132,6 +151,19 @@ impl Header {
 
     /// The bytes of the header.
     pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = Vec::with_capacity(HEADER_BYTES);
+        bytes.extend(MAGIC);
+        bytes.extend(FORMAT_VERSION.to_le_bytes());
+        bytes.extend(NUMERICS_VERSION.to_le_bytes());
+        bytes.extend(self.fields());
+        bytes.extend(crc32c(&bytes).to_le_bytes());
+        let mut header = [0; HEADER_BYTES];
+        header.copy_from_slice(&bytes);
+        header
+    }
+
+    /// What stands between versions and checksum.
+    pub(super) fn fields(&self) -> [u8; FIELDS_BYTES] {
         let (kind, prior, sub_token_bits, coded_sub_tokens) = match self.coding {
             Coding::Raw => (0, 0, self.bits, 1),
             Coding::Prior {
@@ -140,10 +172,7 @@ impl Header {
                 coded_sub_tokens,
             } => (1, fingerprint, sub_token_bits, coded_sub_tokens),
         };
-        let mut bytes = Vec::with_capacity(HEADER_BYTES);
-        bytes.extend(MAGIC);
-        bytes.extend(FORMAT_VERSION.to_le_bytes());
-        bytes.extend(NUMERICS_VERSION.to_le_bytes());
+        let mut bytes = Vec::with_capacity(FIELDS_BYTES);
         bytes.extend([kind, self.bits, sub_token_bits, coded_sub_tokens]);
         bytes.extend(self.width.to_le_bytes());
         bytes.extend(self.height.to_le_bytes());
@@ -153,10 +182,9 @@ impl Header {
         bytes.extend([self.side, 0]);
         bytes.extend(self.tokenizer.to_le_bytes());
         bytes.extend(prior.to_le_bytes());
-        bytes.extend(crc32c(&bytes).to_le_bytes());
-        let mut header = [0; HEADER_BYTES];
-        header.copy_from_slice(&bytes);
-        header
+        let mut fields = [0; FIELDS_BYTES];
+        fields.copy_from_slice(&bytes);
+        fields
     }
 
     /// Reads a header and checks all of it.
@@ -164,60 +192,56 @@ impl Header {
     /// # Errors
     /// If these are not the first bytes of a stream that this program can read.
     pub fn read(reader: &mut impl Read) -> Result<Header, CodecError> {
-        let mut bytes = [0; HEADER_BYTES];
-        let count = read_up_to(reader, &mut bytes)?;
-        let known = count.min(MAGIC.len());
-        if count == 0 || bytes[..known] != MAGIC[..known] {
-            return Err(CodecError::NotAStream);
+        let bytes: [u8; HEADER_BYTES] = checked_header(reader, FORMAT_VERSION)?;
+        let versions = [8, 10].map(|at| u16::from_le_bytes([bytes[at], bytes[at + 1]]));
+        let header = Header::of_fields(&bytes[12..12 + FIELDS_BYTES])?;
+        if versions[0] == 0 {
+            return Err(CodecError::Header("an unknown kind of coding".to_string()));
         }
-        if count < HEADER_BYTES {
-            return Err(CodecError::Truncated { tile: 0, tiles: 0 });
-        }
+        header.check_numerics(versions[1])?;
+        Ok(header)
+    }
+
+    /// Reads [`fields`](Header::fields) and checks them.
+    pub(super) fn of_fields(bytes: &[u8]) -> Result<Header, CodecError> {
         let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
         let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
-        // A newer format may have its checksum elsewhere.
-        if half(8) > FORMAT_VERSION {
-            return Err(CodecError::Newer {
-                what: "format",
-                found: half(8),
-                known: FORMAT_VERSION,
-            });
-        }
-        if word(48) != crc32c(&bytes[..48]) {
-            return Err(CodecError::DamagedHeader);
-        }
-        let coding = match bytes[12] {
+        let coding = match bytes[0] {
             0 => Coding::Raw,
             _ => Coding::Prior {
-                fingerprint: long(40),
-                sub_token_bits: bytes[14],
-                coded_sub_tokens: bytes[15],
+                fingerprint: long(28),
+                sub_token_bits: bytes[2],
+                coded_sub_tokens: bytes[3],
             },
         };
         let header = Header {
             coding,
-            bits: bytes[13],
-            width: word(16),
-            height: word(20),
-            patch: half(24),
-            window: GridShape::still(usize::from(half(28)), usize::from(half(26))),
-            side: bytes[30],
-            tokenizer: long(32),
+            bits: bytes[1],
+            width: word(4),
+            height: word(8),
+            patch: half(12),
+            window: GridShape::still(usize::from(half(16)), usize::from(half(14))),
+            side: bytes[18],
+            tokenizer: long(20),
         };
-        if bytes[12] > 1 || half(8) == 0 || bytes[31] != 0 {
+        if bytes[0] > 1 || bytes[19] != 0 {
             return Err(CodecError::Header("an unknown kind of coding".to_string()));
         }
         header.check()?;
-        let newer = half(10) > NUMERICS_VERSION;
-        match (newer, coding) {
+        Ok(header)
+    }
+
+    /// Whether this program has the arithmetic of a version.
+    pub(super) fn check_numerics(&self, found: u16) -> Result<(), CodecError> {
+        match self.coding {
             // Without a prior no arithmetic is involved.
-            (true, Coding::Prior { .. }) => Err(CodecError::Newer {
+            Coding::Prior { .. } if found > NUMERICS_VERSION => Err(CodecError::Newer {
                 what: "numerics",
-                found: half(10),
+                found,
                 known: NUMERICS_VERSION,
             }),
-            _ => Ok(header),
+            _ => Ok(()),
         }
     }
 
@@ -274,6 +298,36 @@ impl Header {
             }
         }
         Ok(())
+    }
+}
+
+/// The bytes of a header of a version that is known, whose checksum is right.
+pub(crate) fn checked_header<const BYTES: usize>(
+    reader: &mut impl Read,
+    known: u16,
+) -> Result<[u8; BYTES], CodecError> {
+    let mut bytes = [0; BYTES];
+    let count = read_up_to(reader, &mut bytes)?;
+    let begun = count.min(MAGIC.len());
+    if count == 0 || bytes[..begun] != MAGIC[..begun] {
+        return Err(CodecError::NotAStream);
+    }
+    if count < BYTES {
+        return Err(CodecError::Truncated { tile: 0, tiles: 0 });
+    }
+    // A newer format may have its checksum elsewhere.
+    let found = u16::from_le_bytes([bytes[8], bytes[9]]);
+    if found > known {
+        return Err(CodecError::Newer {
+            what: "format",
+            found,
+            known,
+        });
+    }
+    let (own, sum) = bytes.split_at(BYTES - 4);
+    match sum == crc32c(own).to_le_bytes() {
+        true => Ok(bytes),
+        false => Err(CodecError::DamagedHeader),
     }
 }
 

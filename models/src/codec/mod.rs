@@ -12,6 +12,7 @@
 //! | Which bytes does the coder write? | `range_coder` |
 //! | Who asks the prior? | `models` |
 //! | Where do a tile's tokens go, and what fills a lost one? | `tile_rows` |
+//! | How do the tokens of a clip's frames become a stream? | `clips`, on the groups of `sections` |
 //!
 //! Probabilities come from programs compiled in exact mode, so they are equal on every machine;
 //! see [`prior`](crate::prior). Everything after them is integer arithmetic.
@@ -56,6 +57,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod clips;
 mod decoder;
 mod encoder;
 mod error;
@@ -64,9 +66,14 @@ mod header;
 mod models;
 mod quantized_cdf;
 mod range_coder;
+mod sections;
 mod tile_rows;
 mod together;
 
+pub use clips::{
+    ClipTokensDecoder, ClipTokensEncoder, ClipTokensHeader, ClipTokensReport, FrameTokens,
+    TOKEN_CLIP_FORMAT_VERSION, is_token_clip,
+};
 pub use crc32c::crc32c;
 pub use decoder::Decoder;
 pub use encoder::{Encoder, StreamReport};
@@ -76,8 +83,10 @@ pub use header::{
     Coding, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NUMERICS_VERSION, RAW_SIDE, TileArea,
     is_tokens,
 };
-pub(crate) use header::{MAX_PIXELS, read_up_to};
+pub(crate) use header::{MAX_PIXELS, checked_header, read_up_to};
 pub use models::{Codec, TileReport};
 pub use quantized_cdf::{PRECISION, QuantizedCdf};
 pub use range_coder::{SymbolDecoder, SymbolEncoder};
+pub use sections::{DamagedGroup, Section, Sections};
+pub(crate) use sections::{INDEX, SECTION_BYTES, write_section};
 pub use together::{DecodedStream, decode_together};

@@ -6,7 +6,7 @@ use super::range_coder::{SymbolDecoder, SymbolEncoder, pack_bits, unpack_bits};
 use super::{CodecError, Coding, Frame, Header, RAW_SIDE, TileArea};
 use crate::pipeline::{CompileOptions, ModelFile, fingerprint, fingerprint_number};
 use crate::prior::{PriorFile, PriorSession, SubTokenPosition, TileTokens, check_bits};
-use crate::token_grid::GridShape;
+use crate::token_grid::{GridShape, TokenGrid};
 use crate::tokenizer::bits::split_index;
 
 /// What both sides must have in common: a tokenizer, and a prior unless coding is raw.
@@ -29,6 +29,14 @@ struct Prior {
 
 /// The tokens of a tile, row by row.
 pub(super) type Tokens = Vec<u64>;
+
+/// A tile whose tokens are known.
+pub(super) struct KnownTile {
+    pub area: TileArea,
+    pub tokens: Tokens,
+    /// The same tile of a clip's frame before.
+    pub before: Option<Tokens>,
+}
 
 /// What coding a tile came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -205,7 +213,7 @@ impl Codec {
     pub(super) fn encode(
         &mut self,
         header: &Header,
-        tiles: &[(TileArea, Tokens)],
+        tiles: &[KnownTile],
     ) -> Result<Vec<(Frame, TileReport)>, CodecError> {
         let plain = |tokens: &Tokens| {
             let dropped = usize::from(header.bits) - header.coded_bits();
@@ -221,7 +229,7 @@ impl Codec {
             },
         ) = (&mut self.prior, header.coding)
         else {
-            let stored = tiles.iter().map(|(_, tokens)| {
+            let stored = tiles.iter().map(|KnownTile { tokens, .. }| {
                 let payload = plain(tokens);
                 let report = TileReport {
                     bytes: payload.len(),
@@ -242,8 +250,16 @@ impl Codec {
             (usize::from(coded_sub_tokens), prior.session.model().clone());
         let parts: Vec<TileTokens> = tiles
             .iter()
-            .map(|(area, tokens)| {
-                TileTokens::new(&model, area.rows, area.columns, tokens, coded_sub_tokens)
+            .map(|tile| {
+                let of = |tokens: &Tokens| {
+                    let TileArea { rows, columns, .. } = tile.area;
+                    TileTokens::new(&model, rows, columns, tokens, coded_sub_tokens)
+                };
+                let own = of(&tile.tokens);
+                match &tile.before {
+                    Some(before) => own.after(&of(before)),
+                    None => own,
+                }
             })
             .collect();
         let mut coders: Vec<(SymbolEncoder, f64)> = Vec::new();
@@ -262,30 +278,29 @@ impl Codec {
         prior
             .session
             .teacher_forced(&parts, coded_sub_tokens, &mut code)?;
-        let finished = coders
-            .into_iter()
-            .zip(tiles)
-            .map(|((coder, bits), (_, tokens))| {
-                let (coded, stored) = (coder.finish(), plain(tokens));
-                let plain = stored.len() < coded.len();
-                let payload = if plain { stored } else { coded };
-                let report = TileReport {
-                    bytes: payload.len(),
-                    plain,
-                    cross_entropy_bits: bits,
-                };
-                (Frame { plain, payload }, report)
-            });
+        let finished = coders.into_iter().zip(tiles).map(|((coder, bits), tile)| {
+            let (coded, stored) = (coder.finish(), plain(&tile.tokens));
+            let plain = stored.len() < coded.len();
+            let payload = if plain { stored } else { coded };
+            let report = TileReport {
+                bytes: payload.len(),
+                plain,
+                cross_entropy_bits: bits,
+            };
+            (Frame { plain, payload }, report)
+        });
         Ok(finished.collect())
     }
 
     /// The tokens of some tiles, in batches; `None` for one that is damaged, or whose payload
     /// no encoder has written. They may be of several pictures, whose headers differ in the size
-    /// only. `done` hears of the tiles of each batch.
+    /// only; or of a clip's frame, which is decoded behind the one before. `done` hears of the tiles of each
+    /// batch.
     pub(super) fn decode(
         &mut self,
         header: &Header,
         tiles: &[ReadTile],
+        before: Option<&TokenGrid>,
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<Option<Tokens>>, CodecError> {
         let good: Vec<(TileArea, &Frame)> = tiles
@@ -295,7 +310,7 @@ impl Codec {
         done(tiles.len() - good.len());
         let mut decoded = Vec::new();
         for batch in good.chunks(self.batch_size(good.len())) {
-            decoded.extend(self.decode_batch(header, batch)?);
+            decoded.extend(self.decode_batch(header, batch, before)?);
             done(batch.len());
         }
         let mut decoded = decoded.into_iter();
@@ -309,6 +324,7 @@ impl Codec {
         &mut self,
         header: &Header,
         tiles: &[(TileArea, &Frame)],
+        before: Option<&TokenGrid>,
     ) -> Result<Vec<Option<Tokens>>, CodecError> {
         let count = |area: &TileArea| area.rows * area.columns;
         let (
@@ -364,10 +380,24 @@ impl Codec {
             }
             Ok(value.unwrap_or(filler))
         };
+        let unknown = tiles.iter().map(|(area, _)| {
+            let own = TileTokens::unknown(&model, area.rows, area.columns);
+            match before {
+                None => own,
+                Some(grid) => own.after(&TileTokens::new(
+                    &model,
+                    area.rows,
+                    area.columns,
+                    &area.of(grid),
+                    coded_sub_tokens,
+                )),
+            }
+        });
+        let unknown = unknown.collect();
         let decided =
             prior
                 .session
-                .step_by_step(&areas, coded_sub_tokens, &mut decide, &mut |_| {})?;
+                .step_by_step_from(unknown, coded_sub_tokens, &mut decide, &mut |_| {})?;
         let limit = self.limit;
         let tokens = decided.iter().zip(&sources).map(|(tile, source)| {
             let complete = match source {

@@ -91,7 +91,10 @@ impl<R: Read> TileRows<R> {
         let mut lost = Vec::new();
         for (tile, (area, tokens)) in (self.done..end).zip(tiles) {
             match tokens {
-                Some(tokens) => place(&tokens, area, columns, first, &mut rows),
+                Some(tokens) => {
+                    let top = area.top - first;
+                    TileArea { top, ..area }.place(&tokens, columns, &mut rows);
+                }
                 None if self.frames.recovers() => {
                     self.damage.push(self.frames.damage(tile));
                     lost.push(area);
@@ -103,14 +106,6 @@ impl<R: Read> TileRows<R> {
         self.last_row = rows[rows.len() - columns..].to_vec();
         self.done = end;
         Ok(rows)
-    }
-}
-
-/// Writes a tile's tokens into rows that begin with row `first`.
-fn place(tokens: &[u64], area: TileArea, columns: usize, first: usize, rows: &mut [u64]) {
-    for (row, tokens) in tokens.chunks_exact(area.columns).enumerate() {
-        let start = (area.top - first + row) * columns + area.left;
-        rows[start..start + area.columns].copy_from_slice(tokens);
     }
 }
 

@@ -56,7 +56,7 @@ pub fn decode_together<R: Read>(
             .iter_mut()
             .flat_map(|stream| std::mem::take(&mut stream.tiles))
             .collect();
-        let tokens = codec.decode(&header, &tiles, &mut |more| {
+        let tokens = codec.decode(&header, &tiles, None, &mut |more| {
             done += more;
             progress(done);
         })?;

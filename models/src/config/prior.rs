@@ -40,6 +40,9 @@ section! {
         slope: usize = 2,
         /// Tokens already coded around a position whose sub-tokens are its input.
         neighbours: usize = 6,
+        /// Tokens of a clip's frame before that are its input, too: the one at the same place, then the nearest
+        /// around it. 0 for pictures; a first frame sees none.
+        frame_before: usize = 0,
         /// Features per token.
         width: usize,
         /// Transformer blocks.
@@ -202,6 +205,7 @@ impl PriorModelConfig {
         between(prior.side, 2, 64, "prior.side")?;
         between(prior.slope, 1, prior.side, "prior.slope")?;
         between(prior.neighbours, 1, 12, "prior.neighbours")?;
+        between(prior.frame_before, 0, 9, "prior.frame_before")?;
         between(prior.width, 1, 1 << 14, "prior.width")?;
         between(prior.layers, 1, 1 << 8, "prior.layers")?;
         between(prior.heads, 1, prior.width, "prior.heads")?;
@@ -237,6 +241,7 @@ mod tests {
     fn the_configurations_that_ship_are_complete() {
         for text in [
             include_str!("../../configs/prior.toml"),
+            include_str!("../../configs/prior_clips.toml"),
             include_str!("../../configs/prior_paper.toml"),
         ] {
             assert!(PriorConfig::is_prior(text));
@@ -268,6 +273,7 @@ mod tests {
             ("side = 65", "prior.side"),
             ("side = 4\nslope = 5", "prior.slope"),
             ("neighbours = 0", "prior.neighbours"),
+            ("frame_before = 10", "prior.frame_before"),
             ("position = \"sinus\"", "\"learned\" or \"rotary\""),
             ("truncation = 1.5", "prior.truncation"),
             ("layer = 2", "did you mean"),

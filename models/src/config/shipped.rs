@@ -1,7 +1,7 @@
 //! The configurations that ship inside the program.
 
 /// Names of the configurations that ship, and their files.
-const SHIPPED: [(&str, &str); 12] = [
+const SHIPPED: [(&str, &str); 14] = [
     ("default", include_str!("../../configs/default.toml")),
     (
         "default_ms_ssim",
@@ -14,8 +14,16 @@ const SHIPPED: [(&str, &str); 12] = [
     ("default-1", include_str!("../../configs/default-1.toml")),
     ("bsq36", include_str!("../../configs/bsq36.toml")),
     ("bsq18", include_str!("../../configs/bsq18.toml")),
+    (
+        "bsq18_perceptual",
+        include_str!("../../configs/bsq18_perceptual.toml"),
+    ),
     ("video36", include_str!("../../configs/video36.toml")),
     ("prior", include_str!("../../configs/prior.toml")),
+    (
+        "prior_clips",
+        include_str!("../../configs/prior_clips.toml"),
+    ),
     (
         "prior_paper",
         include_str!("../../configs/prior_paper.toml"),

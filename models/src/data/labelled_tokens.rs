@@ -115,6 +115,10 @@ impl LabelledTokens {
                     "another file is called {name} too: files are called after classes"
                 )));
             }
+            if let Some(clip) = file.clips.first() {
+                let name = &clip.name;
+                return Err(unusable(format!("{name} is a clip: clips are for priors")));
+            }
             for picture in &file.pictures {
                 let grid = &picture.tokens.grid;
                 if grid.shape != window {

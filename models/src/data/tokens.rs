@@ -35,10 +35,12 @@ enum Source {
         /// One thread: the others train.
         tokenizer: Box<Mutex<TokenizerSession>>,
     },
-    Tokens {
-        grids: Vec<TokenGrid>,
-    },
+    /// Of pictures, and of clips, whose frames are samples.
+    Tokens { grids: Vec<TokenGrid> },
 }
+
+/// Share of a clip's frames that are seen as first ones are: without the frame before.
+const FIRST: f64 = 0.125;
 
 impl TokenDataset {
     /// Crops of the pictures of a folder, tokenized as they are asked for.
@@ -106,7 +108,8 @@ impl TokenDataset {
         }
     }
 
-    /// `side` x `side` tokens, or all of a smaller picture.
+    /// `side` x `side` tokens, or all of a smaller picture; of a clip those of a frame behind those of the
+    /// frame before.
     fn tiles(&self, step: u64) -> Result<Vec<TokenGrid>, DataError> {
         let side = self.model.config().side;
         match &self.source {
@@ -117,10 +120,27 @@ impl TokenDataset {
                     .map(|sample| {
                         let mut draw = Draw::new(self.seed, Purpose::Crop, sample);
                         let grid = &grids[draw.below(grids.len())];
-                        let GridShape { rows, columns, .. } = grid.shape;
+                        let GridShape {
+                            frames,
+                            rows,
+                            columns,
+                        } = grid.shape;
                         let left = draw.between(0, columns - columns.min(side));
                         let top = draw.between(0, rows - rows.min(side));
-                        grid.cut(top, left, rows.min(side), columns.min(side))
+                        let of_clip = frames > 1;
+                        let frame = if of_clip { draw.below(frames) } else { 0 };
+                        let is_first = of_clip && draw.uniform(0.0, 1.0) < FIRST;
+                        let start = if is_first {
+                            frame
+                        } else {
+                            frame.saturating_sub(1)
+                        };
+                        grid.frames(start..frame + 1).cut(
+                            top,
+                            left,
+                            rows.min(side),
+                            columns.min(side),
+                        )
                     })
                     .collect())
             }
@@ -157,20 +177,18 @@ impl Batches for TokenDataset {
                 depth
             };
             let GridShape { rows, columns, .. } = grid.shape;
-            seen.push(TileTokens::new(
-                &self.model,
-                rows,
-                columns,
-                &grid.indices,
-                coded_sub_tokens,
-            ));
-            targets.push(TileTokens::new(
-                &self.model,
-                rows,
-                columns,
-                &grid.indices,
-                depth,
-            ));
+            let mut frames = grid.indices.rchunks_exact(rows * columns);
+            let mut of_next = |coded_sub_tokens: usize| {
+                let tokens = frames.next()?;
+                let tile = |coded| TileTokens::new(&self.model, rows, columns, tokens, coded);
+                Some([tile(coded_sub_tokens), tile(depth)])
+            };
+            let [own, whole] = of_next(coded_sub_tokens).expect("a grid has a frame");
+            seen.push(match of_next(coded_sub_tokens) {
+                Some([before, _]) => own.after(&before),
+                None => own,
+            });
+            targets.push(whole);
         }
         Ok(TokenBatch { seen, targets })
     }

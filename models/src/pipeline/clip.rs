@@ -129,18 +129,8 @@ impl TokenizerSession {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
-    use crate::pipeline::tests::picture;
-    use crate::pipeline::{CompileOptions, ModelFile, TokenStream};
-
-    fn model(frames: usize, mask: &str) -> ModelFile {
-        let text = include_str!("../../tests/tiny.toml");
-        let keys = format!("num_frames = {frames}\nmask_type = \"{mask}\"\n");
-        let section = |name: &str| format!("[model.{name}]\n");
-        let add = |text: String, name| text.replace(&section(name), &(section(name) + &keys));
-        let text = add(add(text.to_string(), "vitconfig"), "dvitconfig");
-        ModelFile::untrained("clips", Config::from_toml(&text).unwrap(), 5).unwrap()
-    }
+    use crate::pipeline::tests::{masked as model, picture};
+    use crate::pipeline::{CompileOptions, TokenStream};
 
     fn session(frames: usize, threads: usize) -> TokenizerSession {
         let options = CompileOptions {
@@ -185,7 +175,7 @@ mod tests {
     /// frame that the model has.
     #[test]
     fn frames_one_by_one_have_the_bits_of_clips() {
-        let model = model(4, "block-causal");
+        let model = self::model(4, "block-causal");
         let mut session = session(4, 2);
         let mut stream = TokenStream::new(&model, CompileOptions::default()).unwrap();
         for start in [0, 4] {

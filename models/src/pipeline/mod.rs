@@ -58,10 +58,10 @@ pub use model_file::{ModelError, ModelFile};
 pub use picture::{PictureTokens, RunTimes};
 pub use session::{PipelineError, TokenizerSession};
 pub use stream::TokenStream;
-pub use token_file::{NamedTokens, TokenFile, TokenFileError};
+pub use token_file::{NamedClip, NamedTokens, TokenFile, TokenFileError};
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     //! What the tests of this folder share.
 
     use super::ModelFile;
@@ -70,21 +70,36 @@ mod tests {
     use bsq_ir::philox::random_word;
 
     /// A small random model of 16x16 windows with 2x2 tokens of 12 bits in groups of 3.
-    pub(super) fn tiny(seed: u64) -> ModelFile {
+    pub fn tiny(seed: u64) -> ModelFile {
         let text = include_str!("../../tests/tiny.toml");
         ModelFile::untrained("tiny", Config::from_toml(text).unwrap(), seed).unwrap()
     }
 
     /// Values in -1..1.
-    pub(super) fn noise(count: usize) -> Vec<f32> {
+    pub fn noise(count: usize) -> Vec<f32> {
         let words = (0..count as u64).map(|i| random_word(5, 0, i));
         words
             .map(|word| word as f32 / 2.0_f32.powi(31) - 1.0)
             .collect()
     }
 
-    pub(super) fn picture(width: usize, height: usize) -> Picture {
+    pub fn picture(width: usize, height: usize) -> Picture {
         let words = (0..3 * width * height).map(|i| random_word(6, 0, i as u64));
         Picture::new(width, height, words.map(|word| word as u8).collect())
+    }
+
+    /// A random tokenizer of clips with a mask.
+    pub fn masked(frames: usize, mask: &str) -> ModelFile {
+        let text = include_str!("../../tests/tiny.toml");
+        let keys = format!("num_frames = {frames}\nmask_type = \"{mask}\"\n");
+        let section = |name: &str| format!("[model.{name}]\n");
+        let add = |text: String, name| text.replace(&section(name), &(section(name) + &keys));
+        let text = add(add(text.to_string(), "vitconfig"), "dvitconfig");
+        ModelFile::untrained("clips", Config::from_toml(&text).unwrap(), 5).unwrap()
+    }
+
+    /// A random tokenizer of clips whose frames do not see later ones.
+    pub fn tiny_clips(frames: usize) -> ModelFile {
+        masked(frames, "block-causal")
     }
 }

@@ -168,6 +168,7 @@ impl PriorFile {
             side,
             slope,
             neighbours,
+            frame_before,
             width,
             layers,
             heads,
@@ -184,6 +185,11 @@ impl PriorFile {
             PositionEncoding::Learned => 0,
             PositionEncoding::Rotary => 1,
         });
+        // Priors from before there was one keep their fingerprints.
+        if *frame_before > 0 {
+            hash.bytes(b"frame_before");
+            hash.numbers(&[*frame_before]);
+        }
         // Nothing for f32: priors from before there was a choice keep their fingerprints.
         if self.model.storage() != Storage::F32 {
             hash.bytes(self.model.storage().name().as_bytes());

@@ -12,7 +12,7 @@ use bsq_nn::layers::CacheSpec;
 /// What the parameters of [`wavefront_function`] that are its memory are called.
 pub const CACHE_PREFIX: &str = "cache.";
 
-/// Teacher-forced: `known` (`i32[batch, positions, neighbours, sub_tokens]`) and `tokens`
+/// Teacher-forced: `known` (`i32[batch, positions, seen, sub_tokens]`) and `tokens`
 /// (`i32[batch, positions, sub_tokens]`) to `probabilities`
 /// (`f32[sub_tokens, batch, positions, classes]`) of every sub-token of every position.
 pub fn tile_function(model: &PriorModel, batch: usize) -> Function {
@@ -58,7 +58,7 @@ fn tile_logits<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usize) -> Tenso
     model.logits(scope, model.projected(scope, features), tokens)
 }
 
-/// One wavefront: its number `wavefront` (`i32[]`) and `known` (`i32[batch, width, neighbours,
+/// One wavefront: its number `wavefront` (`i32[]`) and `known` (`i32[batch, width, seen,
 /// sub_tokens]`) to `projected` (`f32[batch, width, sub_tokens, hidden]`), from which [`sub_token_function`]
 /// predicts. Keys and values of the wavefront are added to the caches, parameters that are
 /// updated in place; they hold the first `wavefronts` of a tile.
@@ -122,12 +122,8 @@ pub fn parameter_specs(model: &PriorModel) -> Vec<ParameterSpec> {
 }
 
 fn known_input<'g>(model: &PriorModel, g: &'g Graph, batch: usize, positions: usize) -> Tensor<'g> {
-    let (neighbours, sub_tokens) = (model.neighbours().len(), model.config().sub_tokens());
-    g.input(
-        "known",
-        DType::I32,
-        [batch, positions, neighbours, sub_tokens],
-    )
+    let (seen, sub_tokens) = (model.seen(), model.config().sub_tokens());
+    g.input("known", DType::I32, [batch, positions, seen, sub_tokens])
 }
 
 fn tokens_input<'g>(model: &PriorModel, g: &'g Graph, batch: usize) -> Tensor<'g> {

@@ -7,6 +7,9 @@
 //! network predicts each from the transformer's features and from the token's earlier sub-tokens,
 //! so there is no table of 2^L tokens.
 //!
+//! Of a clip each frame is a photo whose positions also see the tokens of the frame before at and around
+//! their place ([`TileTokens::after`]): context is bounded, and a frame costs the same however long a clip is.
+//!
 //! Two ways to run one model: [`PriorSession::teacher_forced`] evaluates all positions of known
 //! tiles in one pass, [`PriorSession::step_by_step`] goes from wavefront to wavefront with a
 //! cache of keys and values. They are different programs and give the same bits, which is what

@@ -1,8 +1,9 @@
 //! The prior as a graph: stem, transformer blocks, and the chain of a token's sub-tokens.
 //!
 //! Shapes: B tiles, N positions, D features, K sub-tokens of C classes, H hidden features of a
-//! sub-token, M neighbours. Sub-tokens are `i32`; -1 stands for one that is not known.
+//! sub-token, M tokens that a position sees: neighbours, then those of the frame before. Sub-tokens are `i32`; -1 stands for one that is not known.
 
+use super::order::before;
 use super::{Order, Storage};
 use crate::config::{PositionEncoding, PriorModelConfig};
 use bsq_ir::op::Constant;
@@ -26,6 +27,8 @@ pub struct PriorModel {
     config: PriorModelConfig,
     order: Order,
     neighbours: Vec<(isize, isize)>,
+    /// Of the frame before.
+    before: Vec<(isize, isize)>,
     storage: Storage,
 }
 
@@ -52,6 +55,7 @@ impl PriorModel {
         };
         PriorModel {
             neighbours: order.neighbours(config.neighbours),
+            before: before(config.frame_before),
             config: config.clone(),
             order,
             storage,
@@ -75,6 +79,16 @@ impl PriorModel {
     /// Where the tokens of the input stand, as (rows down, columns right).
     pub fn neighbours(&self) -> &[(isize, isize)] {
         &self.neighbours
+    }
+
+    /// The same of the frame before.
+    pub fn before(&self) -> &[(isize, isize)] {
+        &self.before
+    }
+
+    /// Tokens that a position sees as input.
+    pub fn seen(&self) -> usize {
+        self.neighbours.len() + self.before.len()
     }
 
     /// The positions of a whole tile.
@@ -122,7 +136,7 @@ impl PriorModel {
         [cosines, sines].map(|table| graph.constant_f32(&table, shape))
     }
 
-    /// From the sub-tokens of each position's neighbours, `i32[B, N, M, K]`, to features
+    /// From the sub-tokens that each position sees, `i32[B, N, M, K]`, to features
     /// `[B, N, D]` from which each of the position's own sub-tokens is predicted.
     /// `attend(layer, heads)` is attention, which differs between the whole tile and one
     /// wavefront.

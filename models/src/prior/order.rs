@@ -37,6 +37,24 @@ const NEIGHBOURS: [(isize, isize); 16] = [
     (-3, -1),
 ];
 
+/// Tokens of the frame before, nearest first.
+const BEFORE: [(isize, isize); 9] = [
+    (0, 0),
+    (0, -1),
+    (-1, 0),
+    (0, 1),
+    (1, 0),
+    (-1, -1),
+    (-1, 1),
+    (1, -1),
+    (1, 1),
+];
+
+/// The nearest `count` tokens of the frame before a position, as (rows down, columns right).
+pub(super) fn before(count: usize) -> Vec<(isize, isize)> {
+    BEFORE.into_iter().take(count).collect()
+}
+
 /// The order of a square tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {

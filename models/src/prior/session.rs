@@ -152,23 +152,38 @@ impl PriorSession {
         decide: &mut Ask<'_, usize, E>,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Vec<TileTokens>, E> {
+        let unknown =
+            |&(rows, columns): &(usize, usize)| TileTokens::unknown(&self.model, rows, columns);
+        let tiles = tiles.iter().map(unknown).collect();
+        self.step_by_step_from(tiles, coded_sub_tokens, decide, progress)
+    }
+
+    /// The same from tiles of which nothing is known but what was [before](TileTokens::after) them.
+    ///
+    /// # Errors
+    /// As those of [`step_by_step`](PriorSession::step_by_step).
+    pub fn step_by_step_from<E: From<PriorSessionError>>(
+        &mut self,
+        tiles: Vec<TileTokens>,
+        coded_sub_tokens: usize,
+        decide: &mut Ask<'_, usize, E>,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Vec<TileTokens>, E> {
         let model = self.model.clone();
         let (order, batch) = (model.order(), tiles.len());
         let tokens = order.tokens();
-        let unknown =
-            |&(rows, columns): &(usize, usize)| TileTokens::unknown(&model, rows, columns);
         // What the model sees, and what comes out; they differ in sub-tokens that are not coded.
-        let mut seen: Vec<TileTokens> = tiles.iter().map(unknown).collect();
-        let mut decided = seen.clone();
-        let wavefronts = tiles
+        let mut known = tiles;
+        let mut decided = known.clone();
+        let wavefronts = known
             .iter()
-            .map(|&(rows, columns)| order.wavefronts_of(rows, columns));
+            .map(|tile| order.wavefronts_of(tile.rows, tile.columns));
         let wavefronts = wavefronts.max().unwrap_or(0);
         self.steps.begin(&model, batch, wavefronts);
         for wavefront in 0..wavefronts {
             let lanes = &tokens
                 [wavefront * order.wavefront_width()..(wavefront + 1) * order.wavefront_width()];
-            let projected = self.wavefront(&seen, lanes, wavefront)?;
+            let projected = self.wavefront(&known, lanes, wavefront)?;
             let projected = projected.as_slice::<f32>().map_err(from_tensor)?;
             for index in 0..model.config().sub_tokens() {
                 let probabilities = self.sub_token(projected, &decided, lanes, index)?;
@@ -176,7 +191,7 @@ impl PriorSession {
                 let rows = probabilities.chunks_exact(model.config().classes());
                 for (row, probabilities) in rows.enumerate() {
                     let (number, lane) = (row / lanes.len(), row % lanes.len());
-                    let token = lanes[lane].filter(|&token| seen[number].contains(token));
+                    let token = lanes[lane].filter(|&token| known[number].contains(token));
                     let Some((row, column)) = token else {
                         continue;
                     };
@@ -189,7 +204,7 @@ impl PriorSession {
                     let value = decide(place, probabilities)? as i32;
                     decided[number].token_mut(row, column)[index] = value;
                     if index < coded_sub_tokens {
-                        seen[number].token_mut(row, column)[index] = value;
+                        known[number].token_mut(row, column)[index] = value;
                     }
                 }
             }
@@ -212,8 +227,8 @@ impl PriorSession {
                 tile.append_known(&self.model, token, &mut known);
             }
         }
-        let (neighbours, depth) = (self.model.neighbours().len(), config.sub_tokens());
-        let known = HostTensor::from_slice([batch, lanes.len(), neighbours, depth], &known)?;
+        let (seen, depth) = (self.model.seen(), config.sub_tokens());
+        let known = HostTensor::from_slice([batch, lanes.len(), seen, depth], &known)?;
         self.steps.run(&self.model, wavefront, &known)
     }
 
@@ -265,10 +280,10 @@ pub(crate) fn tile_inputs(
             tile.append_token(token, &mut tokens);
         }
     }
-    let (neighbours, depth) = (model.neighbours().len(), model.config().sub_tokens());
+    let (seen, depth) = (model.seen(), model.config().sub_tokens());
     let (batch, count) = (tiles.len(), positions.len());
     Ok((
-        HostTensor::from_slice([batch, count, neighbours, depth], &known)?,
+        HostTensor::from_slice([batch, count, seen, depth], &known)?,
         HostTensor::from_slice([batch, count, depth], &tokens)?,
     ))
 }

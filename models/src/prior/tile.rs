@@ -2,6 +2,7 @@
 
 use super::PriorModel;
 use crate::tokenizer::bits::{join_index, split_index};
+use std::ops::Range;
 
 /// The sub-tokens of some rows and columns of a photo's tokens, at most a model's `side` of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct TileTokens {
     depth: usize,
     /// `[rows, columns, depth]`; -1 where one is not known.
     sub_tokens: Vec<i32>,
+    /// The same of the frame before; nothing of a picture or a first frame.
+    before: Vec<i32>,
 }
 
 impl TileTokens {
@@ -23,6 +26,28 @@ impl TileTokens {
             columns,
             depth,
             sub_tokens: vec![-1; rows * columns * depth],
+            before: Vec::new(),
+        }
+    }
+
+    /// The same tile, of which nothing is known but the frame before.
+    pub fn forgotten(&self) -> TileTokens {
+        TileTokens {
+            sub_tokens: vec![-1; self.sub_tokens.len()],
+            ..self.clone()
+        }
+    }
+
+    /// The tile of a clip's frame, behind the same tile of the frame before.
+    ///
+    /// # Panics
+    /// If that one has another size.
+    pub fn after(self, before: &TileTokens) -> TileTokens {
+        let sizes = [&self, before].map(|tile| (tile.rows, tile.columns, tile.depth));
+        assert_eq!(sizes[0], sizes[1], "tiles of frames that follow each other");
+        TileTokens {
+            before: before.sub_tokens.clone(),
+            ..self
         }
     }
 
@@ -52,13 +77,17 @@ impl TileTokens {
 
     /// The sub-tokens of a token.
     pub fn token(&self, row: usize, column: usize) -> &[i32] {
-        let start = (row * self.columns + column) * self.depth;
-        &self.sub_tokens[start..start + self.depth]
+        &self.sub_tokens[self.place((row, column))]
     }
 
     pub fn token_mut(&mut self, row: usize, column: usize) -> &mut [i32] {
+        let place = self.place((row, column));
+        &mut self.sub_tokens[place]
+    }
+
+    fn place(&self, (row, column): (usize, usize)) -> Range<usize> {
         let start = (row * self.columns + column) * self.depth;
-        &mut self.sub_tokens[start..start + self.depth]
+        start..start + self.depth
     }
 
     /// The tokens, row by row; unknown sub-tokens count as 0.
@@ -70,23 +99,26 @@ impl TileTokens {
         self.sub_tokens.chunks_exact(self.depth).map(join).collect()
     }
 
-    /// Appends what the model sees at `token`, `[neighbours, depth]`: its neighbours' sub-tokens,
-    /// -1 for those outside the tile. `None` is a position without a token: it sees nothing.
+    /// Appends what the model sees at `token`, `[seen, depth]`: its neighbours' sub-tokens, then those of
+    /// the frame before, -1 for those outside the tile. `None` is a position without a token: it sees nothing.
     pub(super) fn append_known(
         &self,
         model: &PriorModel,
         token: Option<(usize, usize)>,
         out: &mut Vec<i32>,
     ) {
-        for &(down, right) in model.neighbours() {
-            let neighbour = token
-                .filter(|token| self.contains(*token))
-                .and_then(|token| {
-                    let row = token.0.checked_add_signed(down)?;
-                    let column = token.1.checked_add_signed(right)?;
-                    self.contains((row, column))
-                        .then(|| self.token(row, column))
-                });
+        let token = token.filter(|token| self.contains(*token));
+        let neighbours = model.neighbours().iter().map(|at| (&self.sub_tokens, at));
+        let before = model.before().iter().map(|at| (&self.before, at));
+        for (of, &(down, right)) in neighbours.chain(before) {
+            let neighbour = token.and_then(|(row, column)| {
+                let row = row.checked_add_signed(down)?;
+                let column = column.checked_add_signed(right)?;
+                let place = self
+                    .contains((row, column))
+                    .then(|| self.place((row, column)))?;
+                of.get(place)
+            });
             match neighbour {
                 Some(sub_tokens) => out.extend_from_slice(sub_tokens),
                 None => out.extend(std::iter::repeat_n(-1, self.depth)),

@@ -61,7 +61,7 @@ pub fn run_prior_with(
             let mut grids = Vec::new();
             for path in paths {
                 let file = TokenFile::load(path, tokenizer)?;
-                grids.extend(file.pictures.into_iter().map(|picture| picture.tokens.grid));
+                grids.extend(file.into_grids());
             }
             TokenDataset::of_tokens(grids, config)?
         }

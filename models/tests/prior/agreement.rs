@@ -76,12 +76,12 @@ fn step_by_step(
     };
     let mut session = PriorSession::new(prior, &options).unwrap();
     session.set_cache_lengths(cache_lengths);
-    let areas: Vec<(usize, usize)> = tiles.iter().map(|s| (s.rows, s.columns)).collect();
+    let unknown: Vec<TileTokens> = tiles.iter().map(TileTokens::forgotten).collect();
     let mut last = Asked::new();
     for round in 0..2 {
         let mut asked = Asked::new();
-        let decided = session.step_by_step(
-            &areas,
+        let decided = session.step_by_step_from(
+            unknown.clone(),
             coded_sub_tokens,
             &mut |place, probabilities| {
                 let known = tiles[place.tile].token(place.row, place.column);
@@ -113,16 +113,22 @@ fn configurations() -> impl Strategy<Value = String> {
     let widths = prop::sample::select(vec![(8, 1), (24, 3), (32, 2), (40, 5)]);
     let rest = (
         1..=3_usize,
-        1..=12_usize,
+        (1..=12_usize, 0..=9_usize),
         prop::sample::select(vec![3, 16, 33]),
         any::<bool>(),
     );
     (sizes, tokens, widths, rest).prop_map(
-        |((side, slope), (bits, sub), (width, heads), (layers, neighbours, hidden, rotary))| {
+        |(
+            (side, slope),
+            (bits, sub),
+            (width, heads),
+            (layers, (neighbours, before), hidden, rotary),
+        )| {
             let position = if rotary { "rotary" } else { "learned" };
             format!(
                 "[prior]\nbits = {bits}\nsub_token_bits = {sub}\nside = {side}\nslope = {slope}\n\
                  width = {width}\nheads = {heads}\nlayers = {layers}\nneighbours = {neighbours}\n\
+                 frame_before = {before}\n\
                  head_width = {hidden}\nposition = \"{position}\"\n"
             )
         },
@@ -147,7 +153,11 @@ proptest! {
         let coded_sub_tokens = (coded_sub_tokens - 1) % depth + 1;
         let tiles: Vec<TileTokens> = sizes.iter().enumerate()
             .map(|(i, &(rows, columns))| {
-                tile(&prior, rows.min(side), columns.min(side), coded_sub_tokens, seed ^ i as u64)
+                let of = |seed: u64| {
+                    tile(&prior, rows.min(side), columns.min(side), coded_sub_tokens, seed ^ i as u64)
+                };
+                // Some are of a clip's first frame, some of a later one.
+                if i % 2 == 0 { of(seed).after(&of(seed ^ 77)) } else { of(seed) }
             })
             .collect();
         let parallel = all_at_once(&prior, &tiles, coded_sub_tokens, one);

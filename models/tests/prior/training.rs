@@ -1,12 +1,15 @@
 //! Training a tiny prior on the tokens of a tiny tokenizer.
 
 use bsq::config::{Config, PriorConfig};
-use bsq::image_io::{Picture, save_png};
+use bsq::image_io::{ImageSize, Picture, save_png};
 use bsq::pipeline::{
-    CompileOptions, ModelFile, NamedTokens, TokenFile, TokenizerSession, fingerprint,
+    ClipTokens, CompileOptions, ModelFile, NamedClip, NamedTokens, TokenFile, TokenizerSession,
+    fingerprint,
 };
 use bsq::prior::PriorFile;
+use bsq::token_grid::{GridShape, TokenGrid};
 use bsq::train::{Silent, TokenSource, TrainError, TrainOutcome, TrainRun, run_prior};
+use bsq_ir::philox::random_word;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -126,7 +129,7 @@ fn token_files_are_a_source_too() {
             tokens: session.encode_picture(&picture, &mut |_| {}).unwrap(),
         }
     });
-    let file = TokenFile::new(&tokenizer, named.collect());
+    let file = TokenFile::new(&tokenizer, named.collect(), Vec::new());
     let path = folder.path().join("tokens.safetensors");
     file.save(&tokenizer, &path).unwrap();
     let out = folder.path().join("run");
@@ -137,6 +140,44 @@ fn token_files_are_a_source_too() {
     .unwrap();
     let losses = losses(&out);
     assert!(losses[39] < losses[0], "{losses:?}");
+}
+
+/// Random tokens that stand still: only the frame before says what they are.
+#[test]
+fn a_prior_of_clips_learns_what_stands_still() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = tokenizer();
+    let clip = |seed: u64| {
+        let word = |i: u64| u64::from(random_word(seed, 0, i)) >> 20;
+        let frame: Vec<u64> = (0..8 * 8).map(word).collect();
+        let size = ImageSize::square(64);
+        let shape = GridShape {
+            frames: 6,
+            rows: 8,
+            columns: 8,
+        };
+        NamedClip {
+            name: "still".into(),
+            rate: Default::default(),
+            tokens: ClipTokens {
+                size,
+                grid: TokenGrid::new(shape, frame.repeat(6)),
+            },
+        }
+    };
+    let file = TokenFile::new(&tokenizer, Vec::new(), (0..32).map(clip).collect());
+    let path = folder.path().join("tokens.safetensors");
+    file.save(&tokenizer, &path).unwrap();
+    let after = |before: usize| {
+        let out = folder.path().join(format!("{before}"));
+        let mut run = training(&out, None, false);
+        run.config.prior.frame_before = before;
+        run.config.prior.truncation = 0.0;
+        train(&run, &TokenSource::Files(vec![path.clone()])).unwrap();
+        losses(&out)[30..].iter().sum::<f64>() / 10.0
+    };
+    let (with, without) = (after(1), after(0));
+    assert!(with + 1.0 < without, "{with}, {without}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! `bsq detokenize`: a file of tokens to photos.
+//! `bsq detokenize`: a file of tokens to photos and clips.
 
+use super::clip::{self, FrameProgress};
 use super::error::CliError;
 use super::failures::Failures;
 use super::output::Output;
@@ -10,15 +11,16 @@ use super::run_arguments::RunArguments;
 use super::{Verdict, paths};
 use bsq::image_io::ImageSize;
 use bsq::photo::PhotoError;
-use bsq::pipeline::{NamedTokens, TokenFile, TokenizerSession};
+use bsq::pipeline::{ClipTokens, NamedClip, NamedTokens, TokenFile, TokenizerSession};
+use bsq::video_io::ClipFormat;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// A file of tokens back to photos.
+/// A file of tokens back to photos and clips.
 #[derive(Args)]
 #[command(long_about = "\
-A file of tokens back to photos.
+A file of tokens back to photos and clips.
 
 The model must be the one that made the tokens, down to the last bit of its weights; the file says \
 which one that was. The pictures are those that `bsq reconstruct` writes, bit for bit, in the same \
@@ -26,12 +28,13 @@ precision. Tokens that were made in one precision may be read in any.")]
 #[command(after_long_help = "\
 Examples:
   bsq detokenize photo.safetensors -o photo.png
-  bsq detokenize all.safetensors -o folder --model my.safetensors")]
+  bsq detokenize all.safetensors -o folder --model my.safetensors
+  bsq detokenize clip.safetensors -o clip.mp4 --model bsq36")]
 pub struct Arguments {
     /// A token file that `bsq tokens` wrote
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The PNG file to write; a folder if there are several pictures
+    /// The PNG file or clip to write; a folder if there are several
     #[arg(short, long, value_name = "IMAGE")]
     output: PathBuf,
     #[command(flatten)]
@@ -44,8 +47,16 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let options = arguments.run.options_in(arguments.rounding, output)?;
     let model = arguments.run.model.open(output)?;
     let file = TokenFile::load(&arguments.file, &model)?;
-    let names: Vec<PathBuf> = file.pictures.iter().enumerate().map(plain_name).collect();
-    let outputs = paths::outputs(&names, Some(&arguments.output), paths::Kind::Picture)?;
+    let (pictures, clips) = (file.pictures.iter(), file.clips.iter());
+    let pictures = pictures.map(|one| (one.name.as_str(), "picture"));
+    let all = pictures.chain(clips.map(|one| (one.name.as_str(), "clip")));
+    let names: Vec<PathBuf> = all.enumerate().map(plain_name).collect();
+    let (pictures, clips) = names.split_at(file.pictures.len());
+    let given = Some(&*arguments.output);
+    let outputs = match pictures.is_empty() {
+        true => Vec::new(),
+        false => paths::outputs(pictures, given, paths::Kind::Picture)?,
+    };
     let mut session = TokenizerSession::new(&model, options);
     let (mut results, mut failures) = (Vec::new(), Failures::default());
     let mut one = |NamedTokens { name, tokens }: &NamedTokens, path: &Path| {
@@ -73,24 +84,70 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         let result = one(picture, path);
         results.extend(failures.keep(Path::new(&picture.name), result)?);
     }
-    let value = json!({ "model": model.name, "images": results });
+    let mut clip_results = Vec::new();
+    for (clip, name) in file.clips.iter().zip(clips) {
+        let path = clip::output_path(name, given, names.len());
+        let result = write_clip(&mut session, clip, &path, output);
+        clip_results.extend(failures.keep(Path::new(&clip.name), result)?);
+    }
+    let value = json!({ "model": model.name, "images": results, "clips": clip_results });
     failures.finish(output, value, Verdict::Good)
 }
 
-/// The name of a picture without folders: a file from elsewhere must not say where to write.
-fn plain_name((number, picture): (usize, &NamedTokens)) -> PathBuf {
-    let name = picture.name.rsplit(['/', '\\']).next().unwrap_or_default();
+/// Writes a clip, as many frames at a time as the tokenizer sees together.
+fn write_clip(
+    session: &mut TokenizerSession,
+    clip: &NamedClip,
+    path: &Path,
+    output: &Output,
+) -> Result<Value, CliError> {
+    let NamedClip { name, rate, tokens } = clip;
+    let ClipTokens { size, grid } = tokens;
+    let (size, count) = (*size, grid.shape.frames);
+    let format = ClipFormat {
+        size,
+        rate: *rate,
+        frames: Some(count),
+    };
+    let mut writer = clip::create_clip(path, &format)?;
+    let mut progress = FrameProgress::new(name, Some(count));
+    for start in (0..count).step_by(session.frames()) {
+        let end = count.min(start + session.frames());
+        let grid = grid.frames(start..end);
+        for frame in session.decode_clip(&ClipTokens { size, grid })? {
+            clip::write(&mut *writer, &frame)?;
+            progress.frame();
+        }
+    }
+    drop(progress);
+    writer.finish()?;
+    let ImageSize { height, width } = size;
+    output.say(format_args!(
+        "{name} -> {}: {count} frames of {width}x{height}, {rate} a second",
+        path.display()
+    ))?;
+    Ok(json!({
+        "name": name,
+        "output": path.display().to_string(),
+        "width": width,
+        "height": height,
+        "frames": count,
+        "frame_rate": rate.to_string(),
+    }))
+}
+
+/// The name of a picture or clip without folders: a file from elsewhere must not say where to write.
+fn plain_name((number, (name, what)): (usize, (&str, &str))) -> PathBuf {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     match Path::new(name).file_stem() {
         Some(_) => PathBuf::from(name),
-        None => PathBuf::from(format!("picture-{number}")),
+        None => PathBuf::from(format!("{what}-{number}")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bsq::pipeline::PictureTokens;
-    use bsq::token_grid::{GridShape, TokenGrid};
 
     #[test]
     fn names_lose_their_folders() {
@@ -101,15 +158,8 @@ mod tests {
             ("x/..", "picture-3"),
             ("", "picture-3"),
         ] {
-            let tokens = PictureTokens {
-                size: ImageSize::square(1),
-                grid: TokenGrid::new(GridShape::still(1, 1), vec![0]),
-            };
-            let picture = NamedTokens {
-                name: name.to_string(),
-                tokens,
-            };
-            assert_eq!(plain_name((3, &picture)), Path::new(plain), "{name}");
+            let named = (3, (name, "picture"));
+            assert_eq!(plain_name(named), Path::new(plain), "{name}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::error::{CliError, Context};
 use super::output::Output;
-use bsq::data::list_images;
+use bsq::data::{DataError, list_clips, list_images};
 use std::collections::BTreeMap;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
@@ -49,15 +49,22 @@ pub fn without_results(images: &mut Vec<PathBuf>, output: &Output) {
     });
 }
 
-/// Puts the pictures of folders in their place.
+/// Puts the pictures of folders in their place, and where there are none the clips.
 ///
 /// # Errors
-/// If a folder cannot be read, or has none.
-pub fn with_pictures_of_folders(images: &mut Vec<PathBuf>) -> Result<(), CliError> {
-    for path in std::mem::take(images) {
-        match path.is_dir() {
-            true => images.extend(list_images(&path)?),
-            false => images.push(path),
+/// If a folder cannot be read, or has neither.
+pub fn with_contents_of_folders(files: &mut Vec<PathBuf>) -> Result<(), CliError> {
+    for path in std::mem::take(files) {
+        if !path.is_dir() {
+            files.push(path);
+            continue;
+        }
+        match list_images(&path) {
+            Ok(images) => files.extend(images),
+            Err(none @ DataError::NoImages { .. }) => {
+                files.extend(list_clips(&path).map_err(|_| none)?.paths);
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())

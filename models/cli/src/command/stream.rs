@@ -3,11 +3,14 @@
 use super::error::{CliError, Context};
 use super::output::Output;
 use bsq::clip_codec::{ClipHeader, Sections, is_clip_stream};
-use bsq::codec::{Coding, FRAME_BYTES, Frame, FrameReader, Header, MAGIC};
+use bsq::codec::{
+    ClipTokensHeader, Coding, FRAME_BYTES, Frame, FrameReader, Header, MAGIC, is_token_clip,
+};
 use bsq::image_io::ImageSize;
 use bsq::metrics::bits_per_pixel;
 use bsq::token_grid::GridShape;
 use bsq::transform_codec::stream::{LEVELS_HEADER_BYTES, LevelsHeader, is_levels, strip_frames};
+use bsq::video_io::FrameRate;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -27,6 +30,7 @@ pub fn inspect(path: &Path, output: &Output) -> Result<(Value, bool), CliError> 
     let is_long = file.read_exact(&mut start).is_ok();
     match is_long {
         true if is_clip_stream(&start) => inspect_clip(path, output),
+        true if is_token_clip(&start) => inspect_token_clip(path, output),
         true if is_levels(&start) => inspect_levels(path, output),
         _ => inspect_tokens(path, output),
     }
@@ -41,6 +45,40 @@ fn inspect_clip(path: &Path, output: &Output) -> Result<(Value, bool), CliError>
         "stream of a clip of {width}x{height} pixels, {frame_rate} frames a second: levels of step {step:.2}"
     ))?;
     output.say(format_args!("codec {codec:016x}"))?;
+    let about = json!({ "step": step, "codec": format!("{codec:016x}") });
+    inspect_groups(path, file, (header.frame.size, frame_rate), about, output)
+}
+
+fn inspect_token_clip(path: &Path, output: &Output) -> Result<(Value, bool), CliError> {
+    let mut file = BufReader::new(File::open(path).in_(path.display())?);
+    let header = ClipTokensHeader::read(&mut file).in_(path.display())?;
+    let frame = &header.frame;
+    let (ImageSize { height, width }, frame_rate) = (frame.size(), header.rate);
+    let GridShape { rows, columns, .. } = frame.grid();
+    let (bits, together) = (frame.bits, header.together);
+    let (coding, prior, _) = coding(frame);
+    output.say(format_args!(
+        "stream of a clip of {width}x{height} pixels, {frame_rate} frames a second: {columns}x{rows} tokens of {bits} bits a frame, {together} frames seen together"
+    ))?;
+    output.say(format_args!("tokenizer {:016x}, {coding}", frame.tokenizer))?;
+    let about = json!({
+        "tokens": [columns, rows],
+        "bits_per_token": bits,
+        "frames_together": together,
+        "tokenizer": format!("{:016x}", frame.tokenizer),
+        "prior": prior,
+    });
+    inspect_groups(path, file, (frame.size(), frame_rate), about, output)
+}
+
+/// The groups of a clip behind its header, and the whole value.
+fn inspect_groups(
+    path: &Path,
+    file: BufReader<File>,
+    (ImageSize { height, width }, frame_rate): (ImageSize, FrameRate),
+    about: Value,
+    output: &Output,
+) -> Result<(Value, bool), CliError> {
     let mut sections = Sections::new(file, true);
     let (mut groups, mut frames, mut is_good) = (Vec::new(), 0, true);
     while let Some(section) = sections.next_group().in_(path.display())? {
@@ -69,19 +107,20 @@ fn inspect_clip(path: &Path, output: &Output) -> Result<(Value, bool), CliError>
     output.say(format_args!(
         "{frames} frames, {bytes} bytes, {rate:.4} bits per pixel, {kilobits:.0} kbit/s"
     ))?;
-    let value = json!({
+    let mut value = json!({
         "file": path.display().to_string(),
         "kind": "stream of a clip",
         "width": width,
         "height": height,
         "frame_rate": frame_rate.to_string(),
-        "step": step,
-        "codec": format!("{codec:016x}"),
         "frames": frames,
         "bytes": bytes,
         "bits_per_pixel": rate,
         "groups": groups,
     });
+    if let (Some(all), Value::Object(more)) = (value.as_object_mut(), about) {
+        all.extend(more);
+    }
     Ok((value, is_good))
 }
 
@@ -132,18 +171,7 @@ fn inspect_tokens(path: &Path, output: &Output) -> Result<(Value, bool), CliErro
     let header = frames.header().clone();
     let Header { width, height, .. } = header;
     let GridShape { rows, columns, .. } = header.grid();
-    let (coding, prior, coded_sub_tokens) = match header.coding {
-        Coding::Raw => ("raw".to_string(), None, 1),
-        Coding::Prior {
-            fingerprint,
-            sub_token_bits,
-            coded_sub_tokens,
-        } => {
-            let all = header.bits / sub_token_bits;
-            let text = format!("prior {fingerprint:016x}, {coded_sub_tokens} of {all} sub-tokens");
-            (text, Some(format!("{fingerprint:016x}")), coded_sub_tokens)
-        }
-    };
+    let (coding, prior, coded_sub_tokens) = coding(&header);
     output.say(format_args!(
         "stream of a picture of {width}x{height} pixels: {columns}x{rows} tokens of {} bits",
         header.bits
@@ -214,4 +242,20 @@ fn inspect_tokens(path: &Path, output: &Output) -> Result<(Value, bool), CliErro
         "tiles": tiles,
     });
     Ok((value, damaged == 0))
+}
+
+/// How tokens are coded, in words; the prior, and the sub-tokens that are coded.
+fn coding(header: &Header) -> (String, Option<String>, u8) {
+    match header.coding {
+        Coding::Raw => ("raw".to_string(), None, 1),
+        Coding::Prior {
+            fingerprint,
+            sub_token_bits,
+            coded_sub_tokens,
+        } => {
+            let all = header.bits / sub_token_bits;
+            let text = format!("prior {fingerprint:016x}, {coded_sub_tokens} of {all} sub-tokens");
+            (text, Some(format!("{fingerprint:016x}")), coded_sub_tokens)
+        }
+    }
 }

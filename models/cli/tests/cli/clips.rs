@@ -146,7 +146,7 @@ fn what_clips_cannot_be_is_refused_in_a_line() {
     bench.refused(&["encode", "a.y4m", "--bpp", "0.1"], &["--quality"]);
     bench.refused(
         &["encode", "a.y4m", "--model", "model.safetensors"],
-        &["a tokenizer"],
+        &["--prior"],
     );
     fs::write(bench.path("bad.y4m"), "no clip").unwrap();
     bench.refused(&["encode", "bad.y4m"], &["bad.y4m"]);

@@ -18,4 +18,5 @@ mod pictures;
 mod ranks;
 mod rows;
 mod several;
+mod token_clips;
 mod training;

@@ -2,22 +2,11 @@
 
 use super::super::frame::{ClipCodec, FrameState};
 use super::header::ClipHeader;
-use super::sections::{Section, Sections};
 use super::steps::{step_of_byte, unsaid_step};
-use crate::codec::CodecError;
+use crate::codec::{CodecError, DamagedGroup, Section, Sections};
 use crate::image_io::Picture;
 use crate::photo::{DecodeOptions, PhotoError};
 use std::io::Read;
-use std::ops::Range;
-
-/// A group whose frames were lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DamagedGroup {
-    /// Counted from 0.
-    pub group: usize,
-    /// Of the clip, as far as it is decoded.
-    pub frames: Range<usize>,
-}
 
 /// Reads a clip, frame by frame.
 pub struct ClipDecoder<'c, R> {

@@ -2,8 +2,8 @@
 
 use super::super::frame::{ClipCodec, FrameReport, FrameState};
 use super::header::{CLIP_HEADER_BYTES, ClipHeader};
-use super::sections::{INDEX, SECTION_BYTES, write_section};
 use super::steps::{step_byte, step_of_byte};
+use crate::codec::{INDEX, SECTION_BYTES, write_section};
 use crate::image_io::Picture;
 use crate::photo::PhotoError;
 use crate::transform_codec::stream::Target;

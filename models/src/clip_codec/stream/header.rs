@@ -1,6 +1,6 @@
 //! The header of a clip's stream.
 
-use crate::codec::{CodecError, MAGIC, crc32c, read_up_to};
+use crate::codec::{CodecError, MAGIC, checked_header, crc32c};
 use crate::image_io::ImageSize;
 use crate::transform_codec::stream::LevelsHeader;
 use crate::video_io::FrameRate;
@@ -65,32 +65,24 @@ impl ClipHeader {
     /// # Errors
     /// If these are not the first bytes of a clip's stream that this program can read.
     pub fn read(reader: &mut impl Read) -> Result<ClipHeader, CodecError> {
-        let mut bytes = [0; CLIP_HEADER_BYTES];
-        let count = read_up_to(reader, &mut bytes)?;
-        if count == 0 || !bytes.starts_with(&MAGIC[..count.min(MAGIC.len())]) {
-            return Err(CodecError::NotAStream);
-        }
-        if count < CLIP_HEADER_BYTES {
-            return Err(CodecError::Truncated { tile: 0, tiles: 0 });
-        }
+        let bytes: [u8; CLIP_HEADER_BYTES] = checked_header(reader, CLIP_FORMAT_VERSION)?;
         let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
-        let newer = |what, found, known| Err(CodecError::Newer { what, found, known });
-        if half(8) > CLIP_FORMAT_VERSION {
-            return newer("format", half(8), CLIP_FORMAT_VERSION);
-        }
-        let sum = CLIP_HEADER_BYTES - 4;
-        if word(sum) != crc32c(&bytes[..sum]) || half(8) < UNSAID_STEPS {
+        if half(8) < UNSAID_STEPS {
             return Err(CodecError::DamagedHeader);
         }
         if half(10) > CLIP_NUMERICS_VERSION {
-            return newer("numerics", half(10), CLIP_NUMERICS_VERSION);
+            return Err(CodecError::Newer {
+                what: "numerics",
+                found: half(10),
+                known: CLIP_NUMERICS_VERSION,
+            });
         }
         let rate = FrameRate::new(word(12), word(16));
         let rate = rate.ok_or_else(|| {
             CodecError::Header(format!("{}/{} frames a second", word(12), word(16)))
         })?;
-        let frame = LevelsHeader::of_fields(&bytes[20..sum])?;
+        let frame = LevelsHeader::of_fields(&bytes[20..CLIP_HEADER_BYTES - 4])?;
         Ok(ClipHeader {
             rate,
             says_steps: half(8) > UNSAID_STEPS,

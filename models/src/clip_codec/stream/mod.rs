@@ -4,10 +4,8 @@
 mod decode;
 mod encode;
 mod header;
-mod sections;
 pub(super) mod steps;
 
-pub use decode::{ClipDecoder, DamagedGroup};
+pub use decode::ClipDecoder;
 pub use encode::{ClipEncoder, ClipReport, ClipSettings};
 pub use header::{CLIP_FORMAT_VERSION, CLIP_HEADER_BYTES, ClipHeader, is_clip_stream};
-pub use sections::{Section, Sections};

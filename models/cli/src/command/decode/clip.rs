@@ -1,16 +1,19 @@
 //! Decoding streams of clips.
 
-use super::{Arguments, open};
+use super::{Arguments, begins_as, open};
 use crate::command::clip::{FrameProgress, create_clip, open_codec, output_path, write};
 use crate::command::error::{CliError, Context};
 use crate::command::files::Files;
 use crate::command::output::Output;
-use bsq::clip_codec::{ClipCodec, ClipDecoder};
-use bsq::image_io::ImageSize;
-use bsq::photo::DecodeOptions;
+use bsq::clip_codec::{ClipCodec, ClipDecoder, TokenClipCodec, TokenClipDecoder};
+use bsq::codec::{ClipTokensHeader, DamagedGroup, Header, is_token_clip};
+use bsq::image_io::{ImageSize, Picture};
+use bsq::photo::tokens::prior_of;
+use bsq::photo::{DecodeOptions, PhotoError};
 use bsq::pipeline::CompileOptions;
 use bsq::video_io::ClipFormat;
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
@@ -53,23 +56,17 @@ pub fn outputs<'a>(
 pub fn run<'a>(
     arguments: &Arguments,
     files: &[(&'a Path, PathBuf)],
-    options: CompileOptions,
+    options: &CompileOptions,
     under_way: &mut Files,
-    output: &Output,
 ) -> Result<Outcome<'a>, CliError> {
-    let codec = open_codec(
-        (&arguments.run.model, &arguments.predicted),
+    let mut models = Models {
         options,
-        output,
-    )?;
-    let mut codec = codec.ok_or_else(|| {
-        CliError::new(format_args!(
-            "{}: a tokenizer, and these clips are a transform codec's: leave out --model, or name their codec",
-            arguments.run.model.given().unwrap_or_default()
-        ))
-    })?;
+        levels: None,
+        tokens: None,
+        name: String::new(),
+    };
     let mut outcome = Outcome {
-        model: codec.name().to_string(),
+        model: String::new(),
         is_damaged: false,
         results: Vec::new(),
     };
@@ -77,18 +74,108 @@ pub fn run<'a>(
         .iter()
         .map(|(input, path)| (*input, (*input, &**path)));
     let decoded = under_way.each(files, |pair, output| {
-        decode(&mut codec, pair, arguments, output)
+        decode(&mut models, pair, arguments, output)
     })?;
     for (input, (value, is_damaged)) in decoded {
         outcome.is_damaged |= is_damaged;
         outcome.results.push((input, value));
     }
+    outcome.model = models.name;
     Ok(outcome)
+}
+
+/// What streams are decoded with, opened when the first of a kind comes.
+struct Models<'o> {
+    options: &'o CompileOptions,
+    levels: Option<ClipCodec>,
+    /// With what it is for: tokenizer and prior.
+    tokens: Option<((u64, Option<u64>), TokenClipCodec)>,
+    /// Of the last one that was opened.
+    name: String,
+}
+
+impl Models<'_> {
+    fn levels(
+        &mut self,
+        arguments: &Arguments,
+        output: &Output,
+    ) -> Result<&mut ClipCodec, CliError> {
+        let codec = match self.levels.take() {
+            Some(codec) => codec,
+            None => {
+                let model = (&arguments.run.model, &arguments.predicted);
+                let codec = open_codec(model, self.options.clone(), output)?;
+                codec.ok_or_else(|| {
+                    CliError::new(format_args!(
+                        "{}: a tokenizer, and these clips are a transform codec's: leave out --model, or name their codec",
+                        arguments.run.model.given().unwrap_or_default()
+                    ))
+                })?
+            }
+        };
+        self.name = codec.name().to_string();
+        Ok(self.levels.insert(codec))
+    }
+
+    fn tokens(
+        &mut self,
+        header: &Header,
+        arguments: &Arguments,
+        output: &Output,
+    ) -> Result<&mut TokenClipCodec, CliError> {
+        let its = (header.tokenizer, prior_of(header));
+        let open = match self.tokens.take() {
+            Some(open) if open.0 == its => open,
+            _ => {
+                let model = &arguments.run.model;
+                let tokenizer = model.open_for(header.tokenizer, output)?;
+                let prior = its
+                    .1
+                    .map(|prior| arguments.prior.open_for(prior, model, output));
+                let options = self.options.clone();
+                self.name.clone_from(&tokenizer.name);
+                let codec = TokenClipCodec::new(&tokenizer, prior.transpose()?.as_ref(), options)?;
+                (its, codec)
+            }
+        };
+        Ok(&mut self.tokens.insert(open).1)
+    }
+}
+
+/// A stream under way.
+enum Decoder<'m> {
+    Levels(Box<ClipDecoder<'m, BufReader<File>>>),
+    Tokens(Box<TokenClipDecoder<'m, BufReader<File>>>),
+}
+
+impl Decoder<'_> {
+    fn format(&self) -> ClipFormat {
+        let (size, rate) = match self {
+            Decoder::Levels(decoder) => (decoder.header().frame.size, decoder.header().rate),
+            Decoder::Tokens(decoder) => (decoder.header().frame.size(), decoder.header().rate),
+        };
+        let frames = None;
+        ClipFormat { size, rate, frames }
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Picture>, PhotoError> {
+        match self {
+            Decoder::Levels(decoder) => decoder.next_frame(),
+            Decoder::Tokens(decoder) => decoder.next_frame(),
+        }
+    }
+
+    fn damage(&self) -> &[DamagedGroup] {
+        match self {
+            Decoder::Levels(decoder) => decoder.damage(),
+            Decoder::Tokens(decoder) => decoder.damage(),
+        }
+    }
 }
 
 /// Decodes a stream, and writes its clip; whether any of it was damaged.
 fn decode(
-    codec: &mut ClipCodec,
+    models: &mut Models,
     (input, path): (&Path, &Path),
     arguments: &Arguments,
     output: &Output,
@@ -98,13 +185,21 @@ fn decode(
         recover: arguments.recover,
         max_pixels: arguments.limits.max_pixels(),
     };
-    let decoder = ClipDecoder::new(codec, BufReader::new(open(input)?), options);
-    let mut decoder = decoder.in_(&name)?;
-    let format = ClipFormat {
-        size: decoder.header().frame.size,
-        rate: decoder.header().rate,
-        frames: None,
+    let file = || Ok::<_, CliError>(BufReader::new(open(input)?));
+    let mut decoder = match begins_as(input, is_token_clip) {
+        true => {
+            let header = ClipTokensHeader::read(&mut file()?).in_(&name)?;
+            let codec = models.tokens(&header.frame, arguments, output)?;
+            let decoder = TokenClipDecoder::new(codec, file()?, options);
+            Decoder::Tokens(Box::new(decoder.in_(&name)?))
+        }
+        false => {
+            let codec = models.levels(arguments, output)?;
+            let decoder = ClipDecoder::new(codec, file()?, options);
+            Decoder::Levels(Box::new(decoder.in_(&name)?))
+        }
     };
+    let format = decoder.format();
     let mut clip = create_clip(path, &format)?;
     let mut progress = FrameProgress::new(&name, None);
     let mut frames = 0;

@@ -14,7 +14,7 @@ use super::ranks::{self, Work};
 use super::run_arguments::RunArguments;
 use super::{Verdict, paths, standard};
 use bsq::clip_codec::is_clip_stream;
-use bsq::codec::Damage;
+use bsq::codec::{Damage, is_token_clip};
 use bsq::image_io::ImageSize;
 use bsq::transform_codec::stream::{LEVELS_HEADER_BYTES, is_levels};
 use bsq_collectives::Ranks;
@@ -95,7 +95,8 @@ fn run_rank(mut arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<
 
 fn run_files(arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verdict, CliError> {
     let given = arguments.output.as_deref();
-    let begins = |file: &&PathBuf| begins_as(file, is_clip_stream);
+    let is_clip = |start: &[u8]| is_clip_stream(start) || is_token_clip(start);
+    let begins = |file: &&PathBuf| begins_as(file, is_clip);
     let (clips, photos): (Vec<_>, Vec<_>) = arguments.files.iter().partition(begins);
     let clips: Vec<&Path> = clips.into_iter().map(PathBuf::as_path).collect();
     let photos: Vec<PathBuf> = photos.into_iter().cloned().collect();
@@ -130,7 +131,7 @@ fn run_files(arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Ver
         value["model"] = codec.name.into();
     }
     if !clips.is_empty() {
-        let done = clip::run(&arguments, &clips, options, &mut under_way, output)?;
+        let done = clip::run(&arguments, &clips, &options, &mut under_way)?;
         value["clip_model"] = done.model.into();
         is_damaged |= done.is_damaged;
         value["clips"] = values(done.results);

@@ -150,12 +150,12 @@ fn run_files(
         value["images"] = values(results);
     }
     if !clips.is_empty() {
-        let mut codec = clip::codec(&arguments, output)?;
+        let (mut model, name) = clip::model(&arguments, output)?;
         let clips = clips.into_iter().map(|pair| (pair.0, pair));
         let results = files.each(clips, |pair, output| {
-            clip::encode(&mut codec, pair, &arguments, output)
+            clip::encode(&mut model, pair, &arguments, output)
         })?;
-        value["clip_model"] = codec.name().into();
+        value["clip_model"] = name.into();
         value["clips"] = values(results);
     }
     files.finish(value, Verdict::Good)

@@ -23,14 +23,23 @@ pub fn kind(path: &Path, checkpoint: &Checkpoint) -> Kind {
                 .get(key)
                 .map_or("unknown", String::as_str)
         };
-        let pictures = (0..).map_while(|n| checkpoint.metadata.get(&format!("pictures.{n}")));
+        let count = |what: &str| {
+            let entries = (0..).map_while(|n| checkpoint.metadata.get(&format!("{what}.{n}")));
+            entries.count()
+        };
+        let (pictures, clips) = (count("pictures"), count("clips"));
+        let holds = match (pictures, clips) {
+            (pictures, 0) => format!("{pictures} pictures"),
+            (0, clips) => format!("{clips} clips"),
+            (pictures, clips) => format!("{pictures} pictures, {clips} clips"),
+        };
         let details = vec![
             format!(
                 "made by the model {} ({})",
                 text("model_name"),
                 text("model")
             ),
-            format!("{} pictures", pictures.count()),
+            holds,
         ];
         return Kind {
             name: "token file",

@@ -26,7 +26,9 @@ and `bsq decode --model run` take the folder. A configuration is a .toml file (`
 --predicted of `bsq encode` takes it
   bsq36, bsq18, default-1  tokenizers of 36, 18 and 36 bits a patch
   video36                  a tokenizer of clips: --init-from bsq36
+  bsq18_perceptual         bsq18 in small with the losses of the paper: needs --lpips
   prior, prior_paper       priors, which tokens are coded with: --model says whose
+  prior_clips              one that sees the frame before: --tokens are those of clips
   fashion                  a tokenizer of pictures of 32x32 pixels
   fashion_masked_lm        a masked language model, which `bsq generate` makes pictures with; it \
 learns from pictures with classes: a folder for each class, or IDX files

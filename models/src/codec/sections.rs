@@ -1,16 +1,17 @@
-//! Sections of a stream: groups of frames one after another, and an index behind them.
+//! Sections of a clip's stream: groups of frames one after another, and an index behind them.
 //!
 //! A section is its number, frames, bytes and checksums, then a payload. What comes before the payload
 //! has a checksum of its own, so that a damaged payload can be passed over; where that is damaged, too,
 //! the next section is looked for byte by byte.
 
-use crate::codec::{CodecError, crc32c, read_up_to};
+use super::{CodecError, crc32c, read_up_to};
 use std::io::{self, Read, Write};
+use std::ops::Range;
 
 /// Bytes before a payload.
-pub(super) const SECTION_BYTES: usize = 18;
+pub(crate) const SECTION_BYTES: usize = 18;
 /// The index in place of a group's number.
-pub(super) const INDEX: u32 = u32::MAX;
+pub(crate) const INDEX: u32 = u32::MAX;
 /// Larger payloads are nonsense.
 const MOST_BYTES: u32 = 1 << 30;
 
@@ -50,7 +51,7 @@ impl Head {
 }
 
 /// Writes a section.
-pub(super) fn write_section(
+pub(crate) fn write_section(
     writer: &mut impl Write,
     number: u32,
     frames: u16,
@@ -74,6 +75,15 @@ pub struct Section {
     pub frames: u16,
     /// `None` if it is damaged.
     pub payload: Option<Vec<u8>>,
+}
+
+/// A group whose frames were lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedGroup {
+    /// Counted from 0.
+    pub group: usize,
+    /// Of the clip, as far as it is decoded.
+    pub frames: Range<usize>,
 }
 
 /// The groups of a stream behind its header, up to the index.

@@ -1,0 +1,70 @@
+//! The header of a stream of a clip's tokens.
+
+use super::super::header::{FIELDS_BYTES, checked_header};
+use super::super::{CodecError, Header, MAGIC, NUMERICS_VERSION, crc32c};
+use crate::video_io::FrameRate;
+use std::io::Read;
+
+/// The layout of header, groups and index.
+pub const TOKEN_CLIP_FORMAT_VERSION: u16 = 5;
+/// Bytes of a header.
+pub(super) const BYTES: usize = FIELDS_BYTES + 26;
+
+/// What a stream says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClipTokensHeader {
+    pub rate: FrameRate,
+    /// Frames that the tokenizer has seen together, from the first of each group on.
+    pub together: u16,
+    /// What is said of each frame, as a picture's stream says it.
+    pub frame: Header,
+}
+
+impl ClipTokensHeader {
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(BYTES);
+        bytes.extend(MAGIC);
+        bytes.extend(TOKEN_CLIP_FORMAT_VERSION.to_le_bytes());
+        bytes.extend(NUMERICS_VERSION.to_le_bytes());
+        bytes.extend(self.rate.numerator().to_le_bytes());
+        bytes.extend(self.rate.denominator().to_le_bytes());
+        bytes.extend(self.frame.fields());
+        bytes.extend(self.together.to_le_bytes());
+        bytes.extend(crc32c(&bytes).to_le_bytes());
+        bytes
+    }
+
+    /// Reads a header and checks all of it.
+    ///
+    /// # Errors
+    /// If these are not the first bytes of such a stream that this program can read.
+    pub fn read(reader: &mut impl Read) -> Result<ClipTokensHeader, CodecError> {
+        let bytes: [u8; BYTES] = checked_header(reader, TOKEN_CLIP_FORMAT_VERSION)?;
+        let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
+        let wrong = |what: String| Err(CodecError::Header(what));
+        if half(8) < TOKEN_CLIP_FORMAT_VERSION {
+            return wrong("no stream of a clip's tokens".into());
+        }
+        let Some(rate) = FrameRate::new(word(12), word(16)) else {
+            return wrong(format!("{}/{} frames a second", word(12), word(16)));
+        };
+        let frame = Header::of_fields(&bytes[20..20 + FIELDS_BYTES])?;
+        frame.check_numerics(half(10))?;
+        let together = half(20 + FIELDS_BYTES);
+        match together {
+            0 => wrong("no frames together".into()),
+            together => Ok(ClipTokensHeader {
+                rate,
+                together,
+                frame,
+            }),
+        }
+    }
+}
+
+/// Whether the first bytes of a file are those of a stream of a clip's tokens.
+pub fn is_token_clip(start: &[u8]) -> bool {
+    let version = start.get(MAGIC.len()..MAGIC.len() + 2);
+    start.starts_with(&MAGIC) && version == Some(&TOKEN_CLIP_FORMAT_VERSION.to_le_bytes())
+}
