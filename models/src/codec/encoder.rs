@@ -2,7 +2,7 @@
 
 use super::frames::write_frame;
 use super::header::HEADER_BYTES;
-use super::models::KnownTile;
+use super::tiles::KnownTile;
 use super::{Codec, CodecError, FRAME_BYTES, Header, TileArea, TileReport};
 use std::io::Write;
 

@@ -10,7 +10,8 @@
 //! | How are tiles framed, checked, found again after damage? | `frames` |
 //! | How do probabilities become integers? | `quantized_cdf` |
 //! | Which bytes does the coder write? | `range_coder` |
-//! | Who asks the prior? | `models` |
+//! | What must both sides have in common? | `models` |
+//! | How are tiles coded, and who asks the prior? | `tiles` |
 //! | Where do a tile's tokens go, and what fills a lost one? | `tile_rows` |
 //! | How do the tokens of a clip's frames become a stream? | `clips`, on the groups of `sections` |
 //!
@@ -68,6 +69,7 @@ mod quantized_cdf;
 mod range_coder;
 mod sections;
 mod tile_rows;
+mod tiles;
 mod together;
 
 pub use clips::{
@@ -84,9 +86,10 @@ pub use header::{
     is_tokens,
 };
 pub(crate) use header::{MAX_PIXELS, checked_header, read_up_to};
-pub use models::{Codec, TileReport};
+pub use models::Codec;
 pub use quantized_cdf::{PRECISION, QuantizedCdf};
 pub use range_coder::{SymbolDecoder, SymbolEncoder};
 pub use sections::{DamagedGroup, Section, Sections};
 pub(crate) use sections::{INDEX, SECTION_BYTES, write_section};
+pub use tiles::TileReport;
 pub use together::{DecodedStream, decode_together};

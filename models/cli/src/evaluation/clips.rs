@@ -4,18 +4,13 @@
 //! measured, or all there are room for. A model sees as many frames at once as it has; one of pictures sees them
 //! one by one.
 
-use super::EvaluationError;
-use bsq::i3d::{CLASSES, I3d};
+use super::{EvaluationError, I3dLogits};
 use bsq::image_io::resize::{Filter, resize_and_center_crop};
 use bsq::image_io::{PixelRange, to_planar};
 use bsq::lpips::{Backbone, Network};
-use bsq::metrics::sets::{FeatureStatistics, frechet_distance};
 use bsq::metrics::{Lpips, psnr, ssim};
-use bsq::nn::layers::Interpolation;
 use bsq::pipeline::{CompileOptions, ModelFile, TokenizerSession};
 use bsq::video_io::{ClipOptions, open};
-use bsq_ir::{DType, Graph, Scope};
-use bsq_runtime::{HostTensor, Session, compile};
 use std::path::{Path, PathBuf};
 
 /// The figures of a clip: means over its frames.
@@ -42,7 +37,7 @@ pub struct ClipEvaluation {
     range: PixelRange,
     filter: Filter,
     lpips: Option<Lpips>,
-    i3d: Option<Session>,
+    i3d: Option<I3dLogits>,
 }
 
 impl ClipEvaluation {
@@ -61,7 +56,7 @@ impl ClipEvaluation {
         let lpips = (!files.is_empty()).then(|| Lpips::with(network, &files, options));
         let size = model.config.model.encoder.image_size;
         let side = size.height.min(size.width);
-        let i3d = i3d.map(|weights| i3d_session(weights, frames, side, options));
+        let i3d = i3d.map(|weights| I3dLogits::new(weights, (frames, side), options));
         Ok(ClipEvaluation {
             session: TokenizerSession::new(model, options.clone()),
             side,
@@ -159,85 +154,10 @@ impl ClipEvaluation {
             ssim: of_ssim / count,
             lpips: of_lpips.map(|sum: f64| sum / count),
         };
-        let logits = match self.i3d {
-            Some(_) => Some([self.logits(wanted)?, self.logits(found)?]),
+        let logits = match &mut self.i3d {
+            Some(i3d) => Some([i3d.of(wanted)?, i3d.of(found)?]),
             None => None,
         };
         Ok((figures, logits))
-    }
-
-    fn logits(&mut self, frames: &[Vec<f32>]) -> Result<Vec<f32>, EvaluationError> {
-        let Some(session) = &mut self.i3d else {
-            return Ok(Vec::new());
-        };
-        let clip = by_colour(frames, self.side * self.side);
-        let clip = HostTensor::from_slice([1, 3, self.frames, self.side, self.side], &clip)?;
-        let outputs = session.run(&[("clip", &clip)])?;
-        Ok(outputs["logits"].as_slice::<f32>()?.to_vec())
-    }
-}
-
-/// Frames `[3, area]` as I3D takes them, `[3, frames, area]`.
-fn by_colour(frames: &[Vec<f32>], area: usize) -> Vec<f32> {
-    let plane = |colour: usize| {
-        let own = move |frame: &Vec<f32>| frame[colour * area..][..area].to_vec();
-        frames.iter().flat_map(own)
-    };
-    (0..3).flat_map(plane).collect()
-}
-
-/// From a clip `[1, 3, frames, side, side]` to its logits.
-fn i3d_session(
-    weights: &Path,
-    frames: usize,
-    side: usize,
-    options: &CompileOptions,
-) -> Result<Session, EvaluationError> {
-    let graph = Graph::new();
-    let clip = graph.input("clip", DType::F32, [1, 3, frames, side, side]);
-    let logits = I3d.logits(&Scope::root(&graph), clip, Interpolation::Linear);
-    let function = graph.function([("logits", logits.id())], []);
-    Ok(compile(&function, options)?.bind(I3d.load(weights)?)?)
-}
-
-/// FVD: the distance of Frechet between I3D's logits of clips and of reconstructions; none of fewer than two.
-pub fn fvd(logits: &[Logits]) -> Option<f64> {
-    let [originals, found] = [0, 1].map(|side| {
-        let rows: Vec<f32> = logits.iter().flat_map(|own| own[side].clone()).collect();
-        (logits.len() >= 2).then(|| FeatureStatistics::of(&rows, CLASSES))
-    });
-    Some(frechet_distance(&originals?, &found?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn colours_come_before_frames() {
-        let frames = [
-            vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
-            vec![7.0, 8.0, 9.0, 10.0, 11.0, 12.0],
-        ];
-        let expected = [1, 2, 7, 8, 3, 4, 9, 10, 5, 6, 11, 12].map(|x| x as f32);
-        assert_eq!(by_colour(&frames, 2), expected);
-    }
-
-    /// The distance of means that are `shift` apart in every class, with equal covariances.
-    #[test]
-    fn fvd_is_of_originals_and_reconstructions() {
-        let own = |number: usize, shift: f32| {
-            let logit = |class: usize| (number * class % 7) as f32 + shift;
-            (0..CLASSES).map(logit).collect::<Vec<f32>>()
-        };
-        let clips = |shift| {
-            (0..4)
-                .map(|i| [own(i, 0.0), own(i, shift)])
-                .collect::<Vec<Logits>>()
-        };
-        assert!(fvd(&clips(0.0)).unwrap().abs() < 1e-3);
-        let found = fvd(&clips(0.5)).unwrap();
-        assert!((found - 0.25 * CLASSES as f64).abs() < 1e-2, "{found}");
-        assert!(fvd(&clips(0.5)[..1]).is_none());
     }
 }

@@ -4,13 +4,15 @@
 //! cut out. Figures compare the original with the reconstruction as it is, not rounded to 8 bits.
 
 mod clips;
+mod i3d;
 mod page;
 mod samples;
 mod seen;
 mod sets;
 mod worst;
 
-pub use clips::{ClipEvaluation, ClipFigures, Logits, fvd};
+pub use clips::{ClipEvaluation, ClipFigures, Logits};
+pub use i3d::{I3dLogits, fvd};
 pub(crate) use page::columns;
 pub use page::html_page;
 pub use samples::compare_samples;

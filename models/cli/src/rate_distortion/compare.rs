@@ -85,6 +85,8 @@ pub struct Figures {
     pub rungs: Vec<Rung>,
     /// The curve: the knob's setting, and each picture's figures. Our own curve is the ladder.
     pub sweep: Vec<(f64, Vec<Measured>)>,
+    /// FVD at each point of the curve; nothing of pictures, and without weights.
+    pub fvd: Vec<Option<f64>>,
     /// The parts of each picture as they are decoded at its rung; nothing where there is no file.
     pub views: Vec<Vec<Picture>>,
 }
@@ -106,6 +108,7 @@ impl Figures {
             missing: false,
             rungs: vec![Rung::new(); rungs],
             sweep: Vec::new(),
+            fvd: Vec::new(),
             views: Vec::new(),
         }
     }

@@ -37,6 +37,20 @@ pub fn sweep_json(comparison: &Comparison, figures: &Figures) -> Value {
     }
 }
 
+/// [`sweep_json`] with FVD along the curve, where it was measured.
+pub fn clips_json(comparison: &Comparison, figures: &Figures) -> Value {
+    let mut value = sweep_json(comparison, figures);
+    let fvd: Option<Vec<f64>> = figures.fvd.iter().copied().collect();
+    if let Some(mut fvd) = fvd.filter(|fvd| !fvd.is_empty()) {
+        // Our ladder descends.
+        if figures.sweep.is_empty() {
+            fvd.reverse();
+        }
+        value["results"]["fvd"] = json!(fvd);
+    }
+    value
+}
+
 fn schema(figures: &Figures, means: Vec<Measured>) -> Value {
     let list = |value: fn(&Measured) -> f64| means.iter().map(value).collect::<Vec<f64>>();
     let mut results = json!({

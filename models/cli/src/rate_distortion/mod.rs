@@ -42,16 +42,17 @@ mod view;
 
 pub use bd_rate::{BdRate, bd_rate_table};
 pub use clips::{
-    ClipBench, ClipPeer, QUALITIES as CLIP_QUALITIES, clip_table, clips_page, ffmpeg_is_there,
+    ClipBench, ClipPeer, Fvd, QUALITIES as CLIP_QUALITIES, clip_table, clips_page, ffmpeg_is_there,
 };
 pub use compare::{Choice, Comparison, Figures, Rung, compare};
-pub use json::{same_size_json, sweep_json};
+pub use json::{clips_json, same_size_json, sweep_json};
 pub use ours::Ours;
 pub use page::html_page;
 pub use plot::svg_plot;
 pub use table::markdown_table;
 pub use view::{Original, Part};
 
+use crate::evaluation::EvaluationError;
 use bsq::data::DataError;
 use bsq::image_io::{ImageError, Picture, PixelRange, to_planar};
 use bsq::metrics::{LpipsError, bits_per_pixel, ms_ssim, psnr};
@@ -71,6 +72,8 @@ pub enum RateDistortionError {
     Video(#[from] VideoError),
     #[error(transparent)]
     Lpips(#[from] LpipsError),
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
     /// The JPEG encoder refuses.
     #[error("JPEG: {0}")]
     Jpeg(#[from] jpeg_encoder::EncodingError),

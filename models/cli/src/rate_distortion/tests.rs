@@ -79,6 +79,7 @@ fn comparison() -> Comparison {
         missing: false,
         rungs,
         sweep: Vec::new(),
+        fvd: Vec::new(),
         views: vec![vec![view.clone()], Vec::new()],
     };
     let original = |name: &str| Original {

@@ -1,6 +1,6 @@
 //! Tokens of frames to the bytes of a stream.
 
-use super::super::models::KnownTile;
+use super::super::tiles::KnownTile;
 use super::super::{Codec, CodecError, INDEX, SECTION_BYTES, write_section};
 use super::PLAIN;
 use super::header::{BYTES, ClipTokensHeader};

@@ -46,7 +46,7 @@ needs no other file
 
 A folder of clips without pictures is measured beside H.264 and HEVC: libx264 and libx265 of the program \
 ffmpeg, preset medium, no B-frames, constant rate factors from 17 to 47, whose raw streams are counted. \
-Figures are means over frames, then over clips. On the page clips play side by side, frame for frame.
+Figures are means over frames, then over clips; FVD with --i3d is that of all clips in pieces of 16 frames. On the page clips play side by side, frame for frame.
 
 Whole files are counted. PSNR is that of 8-bit RGB; MS-SSIM has five scales, an 11-tap Gaussian \
 window and the weights of Wang et al. (2003), per RGB channel; pictures with a side below 256 \
@@ -59,6 +59,7 @@ Examples:
   bsq bench codec --data photos --out figures --codecs jpeg,webp
   bsq bench codec --data photos --lpips lpips.pt
   bsq bench codec --data clips --frames 100
+  bsq bench codec --data clips --lpips lpips.pt --i3d i3d.safetensors
   bsq bench codec --data photos --keep 9,7,5 --model tokenizer.safetensors --prior prior.safetensors")]
 pub struct Arguments {
     /// Folder of pictures, or of clips, searched to the bottom

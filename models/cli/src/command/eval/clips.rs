@@ -89,7 +89,8 @@ pub fn run(
     if !ranks.is_first() {
         return Ok(Verdict::Good);
     }
-    let distance = fvd(&logits);
+    let (originals, found): (Vec<_>, Vec<_>) = logits.iter().cloned().map(<(_, _)>::from).unzip();
+    let distance = fvd(&originals, &found);
     let means = say(&figures, distance, output)?;
     let value = json!({
         "model": model.name,

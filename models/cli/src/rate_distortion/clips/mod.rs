@@ -4,7 +4,7 @@
 //! |---|---|
 //! | In which order is all of it measured? | `mod` |
 //! | How are the others asked? | `peers` |
-//! | What are a clip's figures? | `measure` |
+//! | What are a clip's figures? | `measure`; of all of them `fvd` |
 //! | How are clips watched side by side? | `page` |
 //!
 //! The others are run as in the BSQ-ViT paper: libx264 and libx265 of ffmpeg, preset medium, no
@@ -12,10 +12,13 @@
 //! Quality is that of 8-bit RGB frames, ours and theirs made of Y'CbCr in the same way: a mean over the frames of
 //! a clip, then over clips.
 
+mod fvd;
 mod measure;
 mod page;
 mod peers;
 
+pub use fvd::Fvd;
+use fvd::Source;
 use page::View;
 pub use page::{Watched, clip_table, clips_page};
 pub use peers::{ClipPeer, ffmpeg_is_there};
@@ -46,6 +49,7 @@ pub struct ClipBench<'a> {
     pub frames: Option<usize>,
     pub peers: Vec<ClipPeer>,
     pub lpips: Option<&'a mut Lpips>,
+    pub fvd: Option<Fvd>,
     /// Folder for clips to be watched; none are kept without.
     pub videos: Option<PathBuf>,
 }
@@ -93,23 +97,30 @@ impl ClipBench<'_> {
         'clips: for path in paths {
             let clip = Clip::of(path, self.frames)?;
             self.compile(&clip)?;
+            self.see(&clip)?;
             for rung in 0..rungs {
                 let quality = self.qualities[rung];
                 let stream = self.ours(&clip, quality)?;
+                self.end(Source::Codec(0, rung));
                 codecs[0].rungs[rung].push(Some(stream));
                 if step() {
                     break 'clips;
                 }
             }
-            for (peer, figures) in self.peers.clone().into_iter().zip(&mut codecs[1..]) {
+            let peers = self.peers.clone().into_iter();
+            for (number, (peer, figures)) in peers.zip(&mut codecs[1..]).enumerate() {
                 figures.rungs.iter_mut().for_each(|rung| rung.push(None));
-                for (rate, all) in &mut figures.sweep {
+                for (setting, (rate, all)) in figures.sweep.iter_mut().enumerate() {
                     let coded = peer.encode(&clip, *rate)?;
                     all.push(self.measured(&clip, &coded)?);
+                    self.end(Source::Codec(number + 1, setting));
                     if step() {
                         break 'clips;
                     }
                 }
+            }
+            if let Some(fvd) = &mut self.fvd {
+                fvd.end_clip();
             }
             let name = super::compare::name(path);
             views.push(Watched {
@@ -127,6 +138,9 @@ impl ClipBench<'_> {
         codecs
             .iter_mut()
             .for_each(|figures| figures.keep(pictures.len()));
+        if let Some(fvd) = &self.fvd {
+            fvd.report(&mut codecs);
+        }
         let comparison = Comparison {
             pictures,
             knob: "quality",
@@ -142,7 +156,28 @@ impl ClipBench<'_> {
             frames: clip.frames.min(2),
             ..clip.clone()
         };
-        self.ours(&first, self.qualities[0]).map(|_| ())
+        self.ours(&first, self.qualities[0])?;
+        self.end(Source::Original);
+        Ok(())
+    }
+
+    /// What I3D sees in the original.
+    fn see(&mut self, clip: &Clip) -> Result<(), RateDistortionError> {
+        let Some(fvd) = &mut self.fvd else {
+            return Ok(());
+        };
+        let mut frames = clip.open()?;
+        while let Some(frame) = frames.next()? {
+            fvd.push(&frame)?;
+        }
+        fvd.end(Source::Original);
+        Ok(())
+    }
+
+    fn end(&mut self, source: Source) {
+        if let Some(fvd) = &mut self.fvd {
+            fvd.end(source);
+        }
     }
 
     fn ours(&mut self, clip: &Clip, quality: usize) -> Result<Measured, RateDistortionError> {
@@ -158,6 +193,9 @@ impl ClipBench<'_> {
                 break;
             };
             means.push(&frame, &found, self.lpips.as_deref_mut())?;
+            if let Some(fvd) = &mut self.fvd {
+                fvd.push(&found)?;
+            }
         }
         Ok(means.measured(stream.len(), [encoding_seconds, decoding_seconds]))
     }
@@ -191,6 +229,9 @@ impl ClipBench<'_> {
             let pause = Instant::now();
             if let Some(frame) = frames.next()? {
                 means.push(&frame, &found, self.lpips.as_deref_mut())?;
+                if let Some(fvd) = &mut self.fvd {
+                    fvd.push(&found)?;
+                }
             }
             elsewhere += pause.elapsed().as_secs_f64();
         }

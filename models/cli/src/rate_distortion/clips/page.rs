@@ -53,6 +53,7 @@ pub fn clips_page(comparison: &Comparison, clips: &[Watched]) -> String {
     if comparison.codecs.len() > 1 {
         page += &rates(comparison);
     }
+    page += &fvd_table(comparison);
     for (number, original) in comparison.pictures.iter().enumerate() {
         page += &format!("\n<h2>{}</h2>\n", escaped(&original.name));
         if let Some(clip) = clips.get(number).filter(|clip| !clip.views.is_empty()) {
@@ -61,6 +62,47 @@ pub fn clips_page(comparison: &Comparison, clips: &[Watched]) -> String {
         page += &files_table(files(comparison, number));
     }
     page + &format!("<script>\n{PLAYER}</script>\n</body></html>\n")
+}
+
+/// FVD along each codec's settings; nothing where it was not measured.
+fn fvd_table(comparison: &Comparison) -> String {
+    let mut lines = String::new();
+    for (codec, setting, fvd) in fvd_points(comparison) {
+        let fvd = fvd.map_or("-".to_string(), |fvd| format!("{fvd:.1}"));
+        writeln!(
+            lines,
+            "<tr><td>{codec}</td><td>{setting}</td><td>{fvd}</td></tr>"
+        )
+        .expect("a String takes all");
+    }
+    match lines.is_empty() {
+        true => lines,
+        false => format!(
+            "\n<table><tr><th>codec</th><th>setting</th><th>FVD, all clips</th></tr>\n{lines}</table>\n"
+        ),
+    }
+}
+
+/// Codec, setting and FVD.
+fn fvd_points(
+    comparison: &Comparison,
+) -> impl Iterator<Item = (&'static str, String, Option<f64>)> {
+    comparison.codecs.iter().flat_map(|codec| {
+        let settings: Vec<String> = match codec.sweep.is_empty() {
+            true => comparison
+                .rungs
+                .iter()
+                .map(|q| format!("quality {q}"))
+                .collect(),
+            false => codec
+                .sweep
+                .iter()
+                .map(|(rate, _)| format!("CRF {rate}"))
+                .collect(),
+        };
+        let points = settings.into_iter().zip(codec.fvd.iter().copied());
+        points.map(|(setting, fvd)| (codec.name, setting, fvd))
+    })
 }
 
 fn row(clip: &Watched) -> String {
@@ -119,6 +161,14 @@ pub fn clip_table(comparison: &Comparison) -> String {
         for (rate, all) in codec.sweep.iter().rev() {
             line(codec.name, format!("CRF {rate}"), Measured::mean(all));
         }
+    }
+    let mut points = fvd_points(comparison).peekable();
+    if points.peek().is_some() {
+        text += "\n| codec | setting | FVD, all clips |\n|---|---|---|\n";
+    }
+    for (codec, setting, fvd) in points {
+        let fvd = fvd.map_or("-".to_string(), |fvd| format!("{fvd:.1}"));
+        writeln!(text, "| {codec} | {setting} | {fvd} |").expect("a String takes all");
     }
     text
 }

@@ -8,13 +8,14 @@ use crate::command::clip::{GroupArgument, PredictedArgument, open_codec};
 use crate::command::error::CliError;
 use crate::command::output::Output;
 use crate::rate_distortion::{
-    CLIP_QUALITIES, ClipBench, ClipPeer, Comparison, Figures, clip_table, clips_page,
-    ffmpeg_is_there, sweep_json,
+    CLIP_QUALITIES, ClipBench, ClipPeer, Comparison, Figures, Fvd, clip_table, clips_json,
+    clips_page, ffmpeg_is_there,
 };
 use bsq::data::list_clips;
 use bsq::metrics::Lpips;
 use bsq::pipeline::CompileOptions;
 use clap::Args;
+use std::path::PathBuf;
 
 /// What is said of clips alone.
 #[derive(Args)]
@@ -23,6 +24,9 @@ pub(super) struct ClipsArguments {
     /// The first so many frames of each clip [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     frames: Option<u64>,
+    /// Weights of I3D for FVD, by the names of its PyTorch port; clips of 16 frames and more
+    #[arg(long, value_name = "FILE")]
+    i3d: Option<PathBuf>,
     /// Keep no clips to be watched on the page
     #[arg(long)]
     no_videos: bool,
@@ -37,6 +41,7 @@ impl ClipsArguments {
     pub fn given(&self) -> Option<&'static str> {
         let given = [
             ("--frames", self.frames.is_some()),
+            ("--i3d", self.i3d.is_some()),
             ("--no-videos", self.no_videos),
             ("--predicted", self.predicted.is_given()),
         ];
@@ -56,6 +61,10 @@ pub(super) fn run(
         &[ClipPeer::H264, ClipPeer::Hevc],
         CodecName::clip_peer,
     )?;
+    let i3d = own.i3d.as_deref();
+    let fvd = i3d
+        .map(|weights| Fvd::open(weights, &options))
+        .transpose()?;
     let codec = open_codec((&arguments.model, &own.predicted), options, output)?;
     let mut codec = codec
         .ok_or_else(|| CliError::new("clips are coded by transform codecs, such as default"))?;
@@ -86,10 +95,11 @@ pub(super) fn run(
         frames: own.frames.map(|frames| frames as usize),
         peers,
         lpips: lpips.as_mut(),
+        fvd,
         videos,
     };
     let (comparison, clips) = bench.run(&paths, &mut progress())?;
-    let files = |codec: &Figures| vec![(codec.id.to_string(), sweep_json(&comparison, codec))];
+    let files = |codec: &Figures| vec![(codec.id.to_string(), clips_json(&comparison, codec))];
     let told = Told {
         what: "clips",
         all: paths.len(),
