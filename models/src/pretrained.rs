@@ -95,7 +95,18 @@ pub fn open<'a>(name: &str, selection: impl Into<Selection<'a>>) -> Result<Model
         let checkpoint = checkpoint::read(Cursor::new(*bytes), path, selection)?;
         return ModelFile::from_checkpoint(name, path, &checkpoint);
     }
-    let path = &weights_file(path);
+    open_at(path, selection)
+}
+
+/// The model of a file of weights, or of a training's folder, whatever its name.
+///
+/// # Errors
+/// [`ModelError`], naming the file.
+pub fn open_at<'a>(
+    path: &Path,
+    selection: impl Into<Selection<'a>>,
+) -> Result<ModelFile, ModelError> {
+    let (path, selection) = (&weights_file(path), selection.into());
     let checkpoint = checkpoint::load(path, selection)?;
     let checkpoint = TrainingCheckpoint::weights_of(path, checkpoint, selection.weights);
     ModelFile::from_checkpoint(&name_of(path), path, &checkpoint)

@@ -43,12 +43,13 @@ impl Gpu {
         };
         let lowering = lower::Options {
             precision: target.precision,
-            tiling: options.tiling(),
+            tiling: options.tiling(target.precision),
             memory: None,
         };
         let mut pipeline = Pipeline::from_environment().expect("names of passes");
         // In tf32 bits differ anyway; training allows it too.
-        let rewritten = pipeline.rewrite(function, !target.tf32);
+        let rounds = target.tf32 || target.precision == Precision::Bf16Training;
+        let rewritten = pipeline.rewrite(function, !rounds);
         let rewritten = rewritten.expect("a well-formed function");
         let program = pipeline.lower(&rewritten, &lowering).expect("a program");
         let entries = pipeline.ptx(&program, &options);

@@ -2,7 +2,7 @@
 
 use bsq_codegen::interpret::interpret;
 use bsq_codegen::kernel::verify::verify;
-use bsq_codegen::lower::{Options, TilingPolicy};
+use bsq_codegen::lower::{Options, Precision, TilingPolicy};
 use bsq_codegen::pipeline;
 use bsq_codegen::program::{BufferKind, Program};
 use bsq_codegen::ptx;
@@ -59,7 +59,7 @@ fn attention_and_its_gradients_by_blocks_are_those_by_query_tiles() {
         let named = ["q", "k", "v"].into_iter().zip(&gradients);
         let outputs = named.map(|(name, d)| (name, d.id()));
         let function = g.function(outputs.chain([("y", y.id())]), []);
-        let [tiles, blocks] = [TilingPolicy::CPU, options.tiling()].map(|tiling| {
+        let [tiles, blocks] = [TilingPolicy::CPU, options.tiling(Precision::F32)].map(|tiling| {
             let precision = Default::default();
             pipeline::program(
                 &function,

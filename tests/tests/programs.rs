@@ -5,7 +5,7 @@
 
 use bsq_codegen::cpu::microkernel::Family;
 use bsq_codegen::kernel::parse_all;
-use bsq_codegen::lower::{Options, TilingPolicy};
+use bsq_codegen::lower::{Options, Precision, TilingPolicy};
 use bsq_codegen::{pipeline, ptx};
 use bsq_ir::text::parse;
 use bsq_tests::programs::search::Search;
@@ -113,7 +113,10 @@ fn kernels_of_programs_read_back() {
     let mut kernels = 0;
     for seed in 0..200 {
         let function = search().program(seed).expect("a program").function;
-        for tiling in [TilingPolicy::CPU, ptx::Options::default().tiling()] {
+        for tiling in [
+            TilingPolicy::CPU,
+            ptx::Options::default().tiling(Precision::F32),
+        ] {
             let options = Options {
                 tiling,
                 ..Options::default()

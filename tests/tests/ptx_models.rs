@@ -185,3 +185,51 @@ fn narrower_formats_stay_close() {
         assert!(distance(&exact, got) > 0.0, "{precision:?} is f32");
     }
 }
+
+/// Of a step from nothing, the moments are the gradients.
+#[test]
+fn the_gradients_of_a_training_in_bf16_are_near_those_of_f32() {
+    let config = small_config();
+    let graph = Graph::new();
+    let step = training_step(&graph, &config.model, &config.loss, 4);
+    let (function, tokenizer) = (step.function(), Tokenizer::new(&config.model));
+    let mut parameters: Tensors = tokenizer.init(7).unwrap();
+    parameters.extend(step.initial_state(&parameters).unwrap());
+    let scalar = |value: f32| HostTensor::scalar(value).unwrap();
+    let image = picture(tokenizer.image_shape(4), 1);
+    let (lr, weight) = (scalar(1e-3), scalar(0.1));
+    let inputs = [("image", &image), ("lr", &lr), ("codebook_weight", &weight)];
+
+    let options = CompileOptions {
+        exact: false,
+        ..Default::default()
+    };
+    let executable = compile(&function, &options).unwrap();
+    let mut session = executable.bind(parameters.clone()).unwrap();
+    session.run(&inputs).unwrap();
+    let target = Target {
+        precision: Precision::Bf16Training,
+        tf32: false,
+    };
+    let mut gpu = Gpu::new(&function, target, &parameters, 5);
+    gpu.run(&inputs).unwrap_or_else(|fault| panic!("{fault}"));
+    let products = gpu.stats.iter().flat_map(|stats| &stats.opcodes);
+    let on = |format: &str| {
+        let mut names = products.clone().map(|(name, _)| name);
+        names.any(|name| name.starts_with("mma.sync") && name.contains(format))
+    };
+    assert!(on(".bf16."), "contractions are not on the tensor cores");
+    let found = gpu.parameters().unwrap();
+    let moments = found
+        .iter()
+        .filter(|(name, _)| name.starts_with("adamw.exp_avg."));
+    for (name, found) in moments {
+        let wanted = session.parameter(name).unwrap().as_slice::<f32>().unwrap();
+        let pairs = wanted.iter().zip(found.as_slice::<f32>().unwrap());
+        let square = |x: f32| f64::from(x).powi(2);
+        let off: f64 = pairs.map(|(a, b)| square(a - b)).sum();
+        let length: f64 = wanted.iter().copied().map(square).sum();
+        let off = (off / length.max(1e-30)).sqrt();
+        assert!(off < 0.05, "{name}: off by {off}");
+    }
+}

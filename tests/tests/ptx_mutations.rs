@@ -42,7 +42,7 @@ fn run(
     };
     let options = Options {
         precision: target.precision,
-        tiling: generation.tiling(),
+        tiling: generation.tiling(target.precision),
         memory: None,
     };
     let parameters = gpu::parameters(function);

@@ -49,6 +49,10 @@ impl Lhs {
                     format,
                 })
             }
+            // Windows of what is stored narrow: not each of them, but what they are of.
+            Source::Computed(value, _) if widened.view_of(value).is_some() => {
+                Err(Obstacle::Materialize(value))
+            }
             Source::Computed(..) => Err(Obstacle::Materialize(lhs)),
         }
     }

@@ -13,11 +13,13 @@ mod in_place;
 mod lhs;
 mod loop_nest;
 pub(crate) mod loops;
+mod mixed;
 mod operand_formats;
 mod pack;
 mod precision;
 mod prepare;
 mod recompute;
+mod stored;
 mod tiling;
 
 use crate::kernel::Kernel;
@@ -35,6 +37,7 @@ pub(crate) use prepare::{prepare, rematerialized};
 pub(crate) use recompute::{Part, parts, recompute};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+pub(crate) use stored::stored;
 pub use tiling::{Extents, TilingPolicy};
 
 /// A kernel and the shared arrays that it is launched on.
@@ -119,8 +122,10 @@ pub(crate) struct Lowering(pub Vec<Lowered>);
 
 impl Findings {
     pub fn new(function: &Function) -> Self {
+        let mut materialized = prepare::outputs_to_copy(function);
+        materialized.extend(stored::for_later(function));
         Findings {
-            materialized: prepare::outputs_to_copy(function),
+            materialized,
             apart: BTreeSet::new(),
         }
     }
@@ -224,7 +229,7 @@ fn lower_group(
                 contraction::lower(builder, function, group, widened, &context.options.tiling)
             }
             Some(Op::Attention { .. } | Op::AttentionBackward { .. }) => {
-                attention::lower(builder, function, group, context.options)
+                attention::lower(builder, function, group, widened, context.options)
             }
             Some(_) => data_movement::lower(builder, function, group, context.in_place),
         };

@@ -7,8 +7,10 @@
 //!
 //! In f32 stay: the first contraction (its input may need all its bits), the last ones (their
 //! error would not be averaged by anything), and those whose result decides a sign, a comparison
-//! or an index. Weights must be the same from run to run.
+//! or an index. Weights must be the same from run to run. A training step's are not: what is rounded in one
+//! is in `mixed`.
 
+use super::mixed::mixed;
 use super::prepare::keep;
 use crate::kernel::Format;
 use bsq_ir::op::Family;
@@ -32,13 +34,18 @@ pub enum Precision {
     Int8,
     /// As `Int8`, without the exception: for models whose decisions bear it.
     Int8All,
+    /// For training steps: operands of contractions and of attention in bf16, forward and in both gradients,
+    /// and in bf16 what the forward pass keeps for the backward pass. Parameters, sums and all else in f32.
+    Bf16Training,
 }
 
 impl Precision {
     /// The function with its suitable contractions in this format.
     pub(crate) fn apply(self, function: Function) -> Function {
-        if self == Precision::F32 {
-            return function;
+        match self {
+            Precision::F32 => return function,
+            Precision::Bf16Training => return mixed(&function),
+            _ => {}
         }
         let chosen = chosen(&function);
         let wide = wide_ranged(&function, &chosen);
@@ -70,7 +77,7 @@ impl Precision {
     fn narrow<'g>(self, x: Tensor<'g>, axis: usize) -> Tensor<'g> {
         match self {
             Precision::F32 => x,
-            Precision::Bf16 => x.cast(DType::BF16).cast(DType::F32),
+            Precision::Bf16 | Precision::Bf16Training => x.cast(DType::BF16).cast(DType::F32),
             Precision::F16 => x.cast(DType::F16).cast(DType::F32),
             Precision::Int8 | Precision::Int8All => {
                 let (bytes, scales) = x.quantize(axis as isize);
@@ -79,10 +86,19 @@ impl Precision {
         }
     }
 
+    /// Whether the forward pass keeps its values in bf16.
+    pub(crate) fn stores_narrow(self) -> bool {
+        self == Precision::Bf16Training
+    }
+
     /// The format in which attention may run.
-    pub(super) fn of_attention(self, function: &Function) -> Format {
+    pub(super) fn of_attention(self, function: &Function, op: &Op) -> Format {
         let backward = |node: &Node| matches!(node.op, Op::AttentionBackward { .. });
         match self {
+            Precision::Bf16Training => match op {
+                Op::Attention { .. } => Format::Bf16,
+                _ => Format::F32,
+            },
             // A backward pass computes the probabilities again, in f32.
             _ if function.nodes().iter().any(backward) => Format::F32,
             Precision::F32 => Format::F32,
@@ -192,7 +208,7 @@ fn wide_ranged(function: &Function, chosen: &[bool]) -> Option<usize> {
     found.map(|(id, _)| id.index())
 }
 
-fn mixes(op: &Op) -> bool {
+pub(super) fn mixes(op: &Op) -> bool {
     op.family() == Family::Contraction || matches!(op, Op::Attention { .. })
 }
 

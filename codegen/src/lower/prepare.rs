@@ -102,11 +102,21 @@ fn rematerialize(
             let operands = &function.node(norm).operands;
             let [x, weight, bias] = [0, 1, 2].map(|index| view(new[operands[index].index()]));
             let results = &several[&new[norm.index()]];
-            let shape = x.shape();
-            let [mean, rstd] = [1, 2].map(|index| view(results[index]).expand_axes(-1, &shape));
-            ((x - mean) * rstd * weight + bias).id()
+            normalised(x, [1, 2].map(|index| view(results[index])), weight, bias).id()
         }
     })
+}
+
+/// A layer norm's rows from the statistics of `x`'s, the mean and the reciprocal of the deviation.
+pub(super) fn normalised<'g>(
+    x: Tensor<'g>,
+    statistics: [Tensor<'g>; 2],
+    weight: Tensor<'g>,
+    bias: Tensor<'g>,
+) -> Tensor<'g> {
+    let shape = x.shape();
+    let [mean, rstd] = statistics.map(|of_row| of_row.expand_axes(-1, &shape));
+    (x - mean) * rstd * weight + bias
 }
 
 /// A value behind two views: what is computed of it is no node that is there already.
@@ -171,7 +181,6 @@ fn rebuild(
             }
             first
         }
-        Op::StopGradient => operands[0],
         Op::Random { shape } => random(tensors[0], tensors[1], shape).id(),
         // A sum starts from +0, also that of one element.
         Op::Sum(axes) if axes.is_empty() => (tensors[0] + 0.0).id(),

@@ -3,6 +3,7 @@
 use super::{Pass, Pipeline, PipelineError, Rewritten, Watch};
 use crate::lower::{self, Options, Part};
 use crate::program::Program;
+use bsq_ir::Function;
 
 /// What is computed again to keep within a budget of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,15 +18,15 @@ pub struct Recomputed {
 }
 
 impl<W: Watch> Pipeline<W> {
-    /// The program that computes the fewest parts again of those within `budget`; `whole` computes none.
+    /// The program that computes the fewest parts of a function again of those within `budget`; `whole` computes
+    /// none.
     pub(super) fn within(
         &mut self,
         budget: usize,
-        rewritten: &Rewritten,
+        (rewritten, function): (&Rewritten, &Function),
         options: &Options,
         whole: &Program,
     ) -> Result<Program, PipelineError> {
-        let function = &rewritten.function;
         let mut parts = lower::parts(function);
         let of = parts.len();
         // What saves most for its operations comes first.

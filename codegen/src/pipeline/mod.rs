@@ -3,7 +3,8 @@
 //! | stage | passes | from what to what |
 //! |---|---|---|
 //! | rewrite | `verify`, `rewrite` | a function, to an equal one that costs less |
-//! | lower | `recompute`, with a budget of memory | to a function that keeps less of its forward pass |
+//! | lower | `store`, of trainings in bf16 | to a function whose forward pass keeps its values in bf16 |
+//! | | `recompute`, with a budget of memory | to a function that keeps less of its forward pass |
 //! | | `verify`, `prepare`, `empty`, `precision` | to the primitives that kernels are made of |
 //! | | `schedule`, `order`, `lower`, `in-place` | to groups of nodes, to Kernel IR |
 //! | | `assemble`, `memory`, `check` | to launches over planned memory |
@@ -132,10 +133,16 @@ impl<W: Watch> Pipeline<W> {
         options: &Options,
     ) -> Result<Program, PipelineError> {
         self.recomputed = None;
-        let program = self.lower_function(rewritten, &rewritten.function, options)?;
+        let mut function = &rewritten.function;
+        let stored;
+        if options.precision.stores_narrow() {
+            stored = self.pass(Pass::Store, function, lower::stored);
+            function = &stored;
+        }
+        let program = self.lower_function(rewritten, function, options)?;
         match options.memory {
             Some(budget) if program.peak_bytes() > budget => {
-                self.within(budget, rewritten, options, &program)
+                self.within(budget, (rewritten, function), options, &program)
             }
             _ => Ok(program),
         }

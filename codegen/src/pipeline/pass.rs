@@ -44,6 +44,8 @@ passes! {
     Verify "verify" Rewrite;
     /// Canonical form, e-graph, extraction: [`bsq_ir::rewrite`].
     Rewrite "rewrite" Rewrite;
+    /// A forward pass keeps its values in bf16, if that was asked for.
+    Store "store" Lower;
     /// Activations that do not fit a budget of memory are computed again.
     Recompute "recompute" Lower;
     /// Fused ops but attention become primitives again, and what a backward pass computes again

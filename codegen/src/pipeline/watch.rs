@@ -93,8 +93,8 @@ mod tests {
         let error = Dump::of("schedule,fuse").unwrap_err().to_string();
         assert_eq!(
             error,
-            "BSQ_DUMP: there is no pass \"fuse\"; the passes are verify, rewrite, prepare, empty, \
-             precision, schedule, order, lower, in-place, assemble, memory, check, code, ptx"
+            "BSQ_DUMP: there is no pass \"fuse\"; the passes are verify, rewrite, store, \
+             recompute, prepare, empty, precision, schedule, order, lower, in-place, assemble, memory, check, code, ptx"
         );
     }
 }

@@ -38,7 +38,7 @@ pub use geometry::MOST_SHARED;
 pub use listing::listing;
 
 use crate::kernel::{Format, Kernel};
-use crate::lower::TilingPolicy;
+use crate::lower::{Precision, TilingPolicy};
 use crate::program::Program;
 use aliases::Aliases;
 use emit::Emitter;
@@ -84,8 +84,10 @@ impl Default for Options {
 
 impl Options {
     /// How the program must be lowered: a block's result fits shared memory several times over,
-    /// and so do the scores of a tile of queries.
-    pub fn tiling(&self) -> TilingPolicy {
+    /// and so do the scores of a tile of queries. In a training in bf16 attention's backward pass is on the tensor
+    /// cores, too, in tf32, which has all bits of its operands.
+    pub fn tiling(&self, precision: Precision) -> TilingPolicy {
+        let rounds = self.tf32 || precision == Precision::Bf16Training;
         TilingPolicy {
             of_contraction: if self.tf32 {
                 contract::block_tf32
@@ -108,7 +110,7 @@ impl Options {
             },
             columns: geometry::columns_of_block,
             backward_block: Some(64),
-            backward_tiles: self.tf32.then_some(attend::QUERIES),
+            backward_tiles: rounds.then_some(attend::QUERIES),
         }
     }
 }

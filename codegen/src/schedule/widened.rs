@@ -3,7 +3,8 @@
 //! `cast(w: bf16 -> f32)`, `cast(w: f16 -> f32)` and `(cast(w: u8 -> f32) - 128) * scale` are
 //! spelled out in the graph.
 //! Where only contractions read them, nothing computes them: the contraction packs what is stored
-//! and widens it in registers. To the scheduler such a value is a view of what is stored.
+//! and widens it in registers. To the scheduler such a value is a view of what is stored. In programs in narrow
+//! formats so is every value that is but widened, whoever reads it: a load and a cast cost less than memory.
 
 use super::role;
 use crate::kernel::Format;
@@ -28,6 +29,8 @@ pub struct Widenings {
     values: BTreeMap<NodeId, Widening>,
     /// Nodes between a value and what it is widened from; each is a view of the latter.
     inner: BTreeMap<NodeId, NodeId>,
+    /// Nodes with buffers of their own: what is a view of one is read from there.
+    requested: BTreeSet<NodeId>,
 }
 
 impl Widenings {
@@ -37,9 +40,12 @@ impl Widenings {
     pub fn find(function: &Function, requested: &BTreeSet<NodeId>, both: bool) -> Self {
         let users = function.users();
         let leaves: BTreeSet<NodeId> = function.roots().collect();
-        let mut found = Widenings::default();
+        let mut found = Widenings {
+            requested: requested.clone(),
+            ..Widenings::default()
+        };
         let value = |operand: NodeId| {
-            let (root, views) = behind_views(function, operand);
+            let (root, views) = behind_views(function, operand, requested);
             let (widening, inner) = widening(function, root)?;
             let hidden: BTreeSet<NodeId> = views.into_iter().chain(inner.iter().copied()).collect();
             let needed = |id: &NodeId| leaves.contains(id) || requested.contains(id);
@@ -47,8 +53,9 @@ impl Widenings {
                 let mut readers = users[id.index()].iter();
                 readers.all(|reader| hidden.contains(reader) || is_contraction(function, *reader))
             };
-            let free = hidden.iter().all(|id| !needed(id) && only_inside(id));
-            free.then_some((root, widening, inner))
+            let is_cast = both && inner.len() == 1;
+            let free = |id: &NodeId| !needed(id) && (is_cast || only_inside(id));
+            hidden.iter().all(free).then_some((root, widening, inner))
         };
         for (id, node) in function.iter() {
             if !is_contraction(function, id) {
@@ -65,7 +72,63 @@ impl Widenings {
             }
         }
         found.drop_alone(function, both);
+        if both {
+            found.add_casts(function, &leaves);
+            found.add_packed(function, &leaves, &users);
+        }
         found
+    }
+
+    /// Values that no contraction takes as they are stored, but are widened by a cast alone.
+    fn add_casts(&mut self, function: &Function, leaves: &BTreeSet<NodeId>) {
+        for (id, _) in function.iter() {
+            let is_needed = leaves.contains(&id) || self.requested.contains(&id);
+            match widening(function, id) {
+                Some((widening, inner)) if inner.len() == 1 && !is_needed => {
+                    self.inner.insert(id, widening.narrow);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Parameters that are rounded for right sides of contractions alone: those are packed anyway, and rounded when
+    /// they are.
+    fn add_packed(
+        &mut self,
+        function: &Function,
+        leaves: &BTreeSet<NodeId>,
+        users: &[Vec<NodeId>],
+    ) {
+        for (id, node) in function.iter() {
+            let is_cast = node.op == Op::Cast(DType::BF16);
+            if !is_cast || leaves.contains(&id) || self.requested.contains(&id) {
+                continue;
+            }
+            let (from, _) = behind_views(function, node.operands[0], &self.requested);
+            let is_parameter = matches!(function.node(from).op, Op::Parameter { .. });
+            if is_parameter && self.only_packed(function, id, users) {
+                self.inner.insert(id, node.operands[0]);
+            }
+        }
+    }
+
+    /// Whether all that reads a narrow value are contractions, on their right.
+    fn only_packed(&self, function: &Function, id: NodeId, users: &[Vec<NodeId>]) -> bool {
+        let mut pending = vec![id];
+        while let Some(id) = pending.pop() {
+            for &reader in &users[id.index()] {
+                let operands = &function.node(reader).operands;
+                let is_view = role(&function.node(reader).op) == super::Role::View;
+                match is_contraction(function, reader) {
+                    true if operands[0] != id && self.of(function, id).is_some() => {}
+                    false if self.inner.contains_key(&reader) => pending.push(reader),
+                    false if is_view && !self.requested.contains(&reader) => pending.push(reader),
+                    _ => return false,
+                }
+            }
+        }
+        true
     }
 
     fn add(&mut self, (root, widening, inner): Found) {
@@ -103,7 +166,7 @@ impl Widenings {
             let Some(operand) = alone else {
                 return;
             };
-            let (root, _) = behind_views(function, operand);
+            let (root, _) = behind_views(function, operand, &self.requested);
             self.values.remove(&root);
             for id in widening(function, root).map_or(Vec::new(), |found| found.1) {
                 self.inner.remove(&id);
@@ -118,13 +181,19 @@ impl Widenings {
 
     /// What an operand of a contraction is widened from, views aside.
     pub fn of(&self, function: &Function, operand: NodeId) -> Option<Widening> {
-        let (root, _) = behind_views(function, operand);
+        let (root, _) = behind_views(function, operand, &self.requested);
         self.values.get(&root).copied()
     }
 
     /// The value of which an element is computed, if it is widened from something narrow.
     pub fn value(&self, node: NodeId) -> Option<Widening> {
         self.values.get(&node).copied()
+    }
+
+    /// What is stored of a value that is not, or is a step nearer to it.
+    pub fn narrow(&self, node: NodeId) -> Option<NodeId> {
+        let of_contraction = self.value(node).map(|widening| widening.narrow);
+        of_contraction.or_else(|| self.view_of(node))
     }
 
     /// What a contraction reads beside its operands: the factors of widened values.
@@ -161,10 +230,14 @@ fn is_contraction(function: &Function, id: NodeId) -> bool {
     matches!(function.node(id).op, Op::DotGeneral(_))
 }
 
-/// The first node behind views, and the views.
-fn behind_views(function: &Function, mut id: NodeId) -> (NodeId, Vec<NodeId>) {
+/// The first node behind views that have no buffer, and the views.
+fn behind_views(
+    function: &Function,
+    mut id: NodeId,
+    requested: &BTreeSet<NodeId>,
+) -> (NodeId, Vec<NodeId>) {
     let mut views = Vec::new();
-    while role(&function.node(id).op) == super::Role::View {
+    while role(&function.node(id).op) == super::Role::View && !requested.contains(&id) {
         views.push(id);
         id = function.node(id).operands[0];
     }

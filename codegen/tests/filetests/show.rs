@@ -36,7 +36,7 @@ pub fn show(case: &Case, test: &str) -> Result<String, String> {
         sm: sm.parse().expect("a number behind `sm_`"),
         tf32: case.tf32,
     });
-    let tiling = gpu.map_or(TilingPolicy::CPU, |options| options.tiling());
+    let tiling = gpu.map_or(TilingPolicy::CPU, |options| options.tiling(case.precision));
     let mut last = Last {
         pass: Pass::from_name(what).unwrap_or(Pass::Memory),
         text: String::new(),

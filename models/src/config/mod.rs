@@ -51,7 +51,8 @@ pub use quantizer::{
     QuantizerKind, VqConfig,
 };
 pub use shipped::{reference, reference_names, shipped, shipped_names};
-pub use training::{DataConfig, EvaluationConfig, Initialisation, TrainConfig};
+pub(crate) use training::EMA_EVAL_FREQ;
+pub use training::{DataConfig, EvaluationConfig, Initialisation, TrainConfig, TrainPrecision};
 pub use transform_codec::{
     ClipsConfig, RateDistortionConfig, TransformCodecConfig, TransformCodecModelConfig,
 };

@@ -97,7 +97,11 @@ const DROPPED: &[(&str, &str, &str)] = &[
         "the reference ignores it (its key is use_hflip): no mirroring",
     ),
     ("optimizer", "disable_amp", "training is in f32"),
-    ("optimizer", "use_bf16", "training is in f32"),
+    (
+        "optimizer",
+        "use_bf16",
+        "training is in f32 unless --precision bf16 or train.precision asks for bf16",
+    ),
     ("optimizer", "force_bf16_scaler", "training is in f32"),
     (
         "optimizer",

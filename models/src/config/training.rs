@@ -4,6 +4,7 @@ use super::OptimizerConfig;
 use super::checks::{Checked, below_one, between, not_negative, require};
 use super::section::{choices, section, words};
 use crate::image_io::{ImageSize, PixelRange, resize::Filter};
+use bsq_runtime::Precision;
 use std::path::PathBuf;
 
 words!(Filter { Box = "box", Bilinear = "bilinear", Bicubic = "bicubic", Lanczos = "lanczos" });
@@ -11,6 +12,9 @@ words!(Filter { Box = "box", Bilinear = "bilinear", Bicubic = "bicubic", Lanczos
 /// The largest shorter side that a picture is resized to: the longer one, up to 65,535 times it,
 /// must still be countable.
 const LARGEST_SIDE: usize = 1 << 15;
+
+/// What the reference has for a key that has no effect here.
+pub(crate) const EMA_EVAL_FREQ: u64 = 40_000;
 
 section! {
     /// Which pictures, and what is cut out of them.
@@ -92,6 +96,27 @@ choices! {
     }
 }
 
+choices! {
+    /// In which format a training step computes.
+    pub enum TrainPrecision {
+        /// The same bits on every machine.
+        F32 = "f32",
+        /// Operands of contractions and of attention in bf16, forward and in both gradients, and in bf16 what is
+        /// kept for the backward pass; parameters, sums, norms, losses and the optimizer in f32.
+        Bf16 = "bf16",
+    }
+}
+
+impl TrainPrecision {
+    /// As programs are compiled.
+    pub fn compiled(self) -> Precision {
+        match self {
+            TrainPrecision::F32 => Precision::F32,
+            TrainPrecision::Bf16 => Precision::Bf16Training,
+        }
+    }
+}
+
 section! {
     /// The training loop.
     pub struct TrainConfig {
@@ -115,8 +140,11 @@ section! {
         /// The log has the length of all gradients as one vector, before it is limited; by default where it
         /// costs nothing: where gradients are clipped, or a step has several micro-batches.
         gradient_norm: Option<bool> = None,
-        /// Steps between pictures in the log; 0 is never.
+        /// A key of the reference without effect: every evaluation logs pictures.
         vis_freq: u64 = 0,
+        /// "f32" has the same bits on every machine; in "bf16" contractions and what is kept for the backward pass are
+        /// in bf16, which takes less memory and time.
+        precision: TrainPrecision = TrainPrecision::F32,
         /// Use only rewrites that keep every bit of the spelled-out gradients. It takes more memory
         /// (attention's scores are stored); either way every machine trains to the same bits.
         exact: bool = false,
@@ -127,8 +155,8 @@ section! {
         use_ema: bool = false,
         /// What the average keeps of itself at each step.
         ema_decay: f64 = 0.999,
-        /// Steps between evaluations of the average; 0 is never.
-        ema_eval_freq: u64 = 40000,
+        /// A key of the reference without effect: with use_ema every evaluation is of the average.
+        ema_eval_freq: u64 = EMA_EVAL_FREQ,
     }
 }
 

@@ -21,6 +21,7 @@ mod samples;
 mod samples_shown;
 mod shared;
 mod start;
+mod step_parts;
 mod task;
 mod tokenizer;
 mod transform_codec;
@@ -43,6 +44,7 @@ pub use prior::{
 };
 pub use program::StepProgram;
 pub use run::{TrainOptions, TrainRun, micro_batches};
+pub use step_parts::{StepPart, step_parts};
 pub use tokenizer::{run, run_with};
 pub use transform_codec::{
     RatePoint, TransformCodecEvaluator, run_transform_codec,

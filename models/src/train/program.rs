@@ -78,6 +78,18 @@ impl StepProgram {
             .function()
     }
 
+    /// The function and its halves, with terms of other networks.
+    pub(super) fn step_of(
+        config: &Config,
+        tokenizer: &Tokenizer,
+        lpips: Option<&Network>,
+        adversary: Option<&Adversary>,
+    ) -> (Function, Halves) {
+        let graph = Graph::new();
+        let (step, _) = build(&graph, config, tokenizer, lpips, adversary);
+        (step.function(), step.halves())
+    }
+
     /// [`function_of`](StepProgram::function_of) for a step of several micro-batches.
     pub fn halves_of(config: &Config, tokenizer: &Tokenizer) -> Halves {
         build(&Graph::new(), config, tokenizer, None, None)

@@ -98,6 +98,7 @@ impl<C> TrainRun<C> {
             timeline: options.timeline.clone(),
             compile: CompileOptions {
                 exact: train.exact,
+                precision: train.precision.compiled(),
                 threads: self.threads,
                 device: self.device,
                 memory: options.memory,

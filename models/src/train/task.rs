@@ -2,7 +2,7 @@
 
 use super::changes::changes;
 use super::{TrainError, TrainOptions};
-use crate::config::{ConfigError, DataConfig, TrainConfig};
+use crate::config::{ConfigError, DataConfig, EMA_EVAL_FREQ, TrainConfig};
 use crate::data::{Listing, held_out_pictures};
 use bsq_ir::{Scope, Tensor};
 use bsq_nn::BoxError;
@@ -86,6 +86,22 @@ pub(super) fn refuse_split(data: &DataConfig, of: &str) -> Result<(), TrainError
 /// What has changed from one configuration to another, both as TOML.
 pub(super) fn changed(old: &str, identity: &Identity) -> Result<Vec<Change>, BoxError> {
     changes(old, &identity.settings).map_err(BoxError::from)
+}
+
+/// Keys of the reference that were set and have no effect here, a line each.
+pub(super) fn without_effect(train: &TrainConfig) -> Vec<String> {
+    let keys = [
+        (
+            train.vis_freq != 0,
+            "train.vis_freq is of no effect: every evaluation logs pictures (train.eval_freq)",
+        ),
+        (
+            train.ema_eval_freq != EMA_EVAL_FREQ,
+            "train.ema_eval_freq is of no effect: with train.use_ema every evaluation is of the average (train.eval_freq)",
+        ),
+    ];
+    let set = keys.into_iter().filter(|(is_set, _)| *is_set);
+    set.map(|(_, line)| line.to_string()).collect()
 }
 
 /// What a user may have expected otherwise of steps `done` to `last`. `does_not_evaluate` says why

@@ -2,7 +2,9 @@
 
 use super::adversary::{Adversary, FACTOR, check_supported};
 use super::samples_shown::logged;
-use super::task::{ADVICE, changed, check_freeze, check_readable, evaluator, hints, refuse_split};
+use super::task::{
+    ADVICE, changed, check_freeze, check_readable, evaluator, hints, refuse_split, without_effect,
+};
 use super::{
     Evaluator, Progress, StepProgram, TrainError, TrainOptions, TrainOutcome, TrainRun, start,
     transform_coding, transform_path,
@@ -101,6 +103,8 @@ pub fn run_with(
     }
     let notices = evaluator.iter().flat_map(Evaluator::notices);
     notices.for_each(|line| progress.note(line));
+    let unused = without_effect(&config.train);
+    unused.iter().for_each(|line| progress.note(line));
     check_readable(options, evaluator.as_ref().map_or(0, Evaluator::broken))?;
     let task = TokenizerTask {
         config,

@@ -5,6 +5,7 @@ mod budget;
 mod clips;
 mod entropy;
 mod optimizers;
+mod precision;
 mod ranks;
 mod resume;
 mod starts;

@@ -75,7 +75,7 @@ impl PtxProgram {
     ) -> Result<Self, PipelineError> {
         let lowering = lower::Options {
             precision: options.precision,
-            tiling: options.target.tiling(),
+            tiling: options.target.tiling(options.precision),
             memory: options.memory,
         };
         let program = pipeline.lower(rewritten, &lowering)?;

@@ -4,7 +4,7 @@
 use super::attention::fused;
 use super::common::{fill, host};
 use bsq_codegen::kernel::{Kernel, Stmt, Var};
-use bsq_codegen::lower::{Options, TilingPolicy};
+use bsq_codegen::lower::{Options, Precision, TilingPolicy};
 use bsq_codegen::{pipeline, ptx};
 use bsq_ir::{DType, Float, Function, Graph, Mask, Op, Tensor};
 use bsq_runtime::{CompileOptions, compile};
@@ -151,7 +151,7 @@ fn nothing_masked_is_computed_on_the_cpu() {
 
 #[test]
 fn nothing_masked_is_computed_beyond_a_tile_on_a_gpu() {
-    let tiling = ptx::Options::default().tiling();
+    let tiling = ptx::Options::default().tiling(Precision::F32);
     let (masked, by_frames) = of_frames(tiling, false);
     assert_eq!(masked, by_frames);
     let (masked, by_frames) = of_frames(tiling, true);

@@ -25,6 +25,7 @@ pub(super) fn lower(
     mut builder: KernelBuilder,
     function: &Function,
     group: &Group,
+    widened: &Widenings,
     options: &Options,
 ) -> Attempt {
     let anchor = group.anchor.expect("attention");
@@ -55,7 +56,7 @@ pub(super) fn lower(
     } else if backward {
         packs.extend([(k, false), (q, false), (node.operands[5], false)]);
     }
-    let format = options.precision.of_attention(function);
+    let format = options.precision.of_attention(function, &node.op);
     // Terms are of channels and then of keys.
     let whole = |extent: usize| extent.is_multiple_of(format.terms());
     let format = match whole(extent(q, 1)) && whole(extent(k, 2)) {
@@ -63,7 +64,6 @@ pub(super) fn lower(
         false => Format::F32,
     };
     let mut lowered = Vec::new();
-    let none = Widenings::default();
     for (slot, &(operand, transposed)) in packs.iter().enumerate() {
         let fresh = KernelBuilder::new(function, builder.materialized(), Axes::default());
         let rank = function.node(operand).shape().rank();
@@ -82,7 +82,7 @@ pub(super) fn lower(
             contracted: &contracted,
             columns: &columns,
             format,
-            widened: &none,
+            widened,
         };
         lowered.push(operand.pack(fresh, function)?);
     }

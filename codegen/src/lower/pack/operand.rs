@@ -123,10 +123,10 @@ impl Operand<'_> {
         index: Vec<Affine>,
     ) -> Result<(NodeId, Affine), Obstacle> {
         let mut source = b.addressing().locate(self.node, index)?;
-        if let Source::Computed(value, index) = &source
-            && let Some(widening) = self.widened.value(*value)
+        while let Source::Computed(value, index) = &source
+            && let Some(narrow) = self.widened.narrow(*value)
         {
-            source = b.addressing().locate(widening.narrow, index.clone())?;
+            source = b.addressing().locate(narrow, index.clone())?;
         }
         match source {
             Source::Materialized(materialized, at) => Ok((materialized, at)),

@@ -44,7 +44,8 @@ The text of `ir`, `fused` and `kernel` parses back. With --target, or where ptx 
 `kernel` are those of the program for a GPU, whose work is cut in other blocks. No GPU and no driver \
 is needed.
 
-The program is the one that `bsq reconstruct` runs, or with --train a whole training step. Of a prior \
+The program is the one that `bsq reconstruct` runs, or with --train the training step of the model, with all \
+terms of its loss; `bsq plan --train` has the discriminator's, too. Of a prior \
 it is the one that `bsq encode` runs, or with --program one of those of `bsq decode`.")]
 #[command(after_long_help = "\
 Examples:
@@ -108,15 +109,19 @@ impl Stage {
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let target = arguments.target.options(arguments.rounding.tf32)?;
-    let precision = arguments.rounding.precision.get();
     let subject = Subject::open(&arguments.model, output)?;
+    let given = arguments.rounding.precision;
+    let precision = match arguments.train {
+        true => given.of_training(subject.train_precision()),
+        false => given.get(),
+    };
     let batch = usize::from(arguments.batch);
     let function = match (&subject, arguments.program) {
         (Subject::Tokenizer(..) | Subject::MaskedLm(..), Some(_)) => {
             let message = "--program is for priors: a configuration with a section [prior]";
             return Err(CliError::new(message)).in_(&arguments.model);
         }
-        _ if arguments.train => subject.training_step(batch),
+        _ if arguments.train => subject.training(batch, output)?.swap_remove(0).function,
         (Subject::Tokenizer(..) | Subject::MaskedLm(..), None) => subject.forward(batch).function,
         (Subject::Prior(_, model), program) => {
             program.unwrap_or(PriorProgram::All).function(model, batch)

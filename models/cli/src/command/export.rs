@@ -3,7 +3,7 @@
 use super::Verdict;
 use super::device::TargetArgument;
 use super::error::{CliError, Context};
-use super::functions::Subject;
+use super::functions::{Named, Subject};
 use super::interrupt::uninterrupted;
 use super::output::Output;
 use super::precision::RoundingArguments;
@@ -71,14 +71,22 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
     let batch = usize::from(arguments.batch);
     let (program, parameters) = match arguments.train {
         true => (
-            model.training(batch),
+            Named {
+                name: "training step",
+                function: model.training_step(batch),
+                exact: model.trains_exactly(),
+            },
             model.start_of_training(batch, weights)?,
         ),
         false => (model.forward(batch), weights),
     };
+    let given = arguments.rounding.precision;
     let options = PtxOptions {
         exact: program.exact,
-        precision: arguments.rounding.precision.get(),
+        precision: match arguments.train {
+            true => given.of_training(model.train_precision()),
+            false => given.get(),
+        },
         target,
         memory: None,
     };

@@ -5,18 +5,21 @@ use super::output::Output;
 use super::prior::prior_config;
 use super::train::{config_text, tokenizer_config};
 use bsq::any_model::AnyModel;
-use bsq::config::{Config, MaskedLmConfig, MaskedLmDefaults, PriorConfig, reference, shipped};
+use bsq::config::{
+    Config, MaskedLmConfig, MaskedLmDefaults, PriorConfig, TrainPrecision, reference, shipped,
+};
 use bsq::masked_lm::{MaskedLm, MaskedLmFile, probabilities_function};
 use bsq::pipeline::{decode_function, encode_function};
 use bsq::pretrained;
 use bsq::prior::{PriorFile, PriorModel, sub_token_function, tile_function, wavefront_function};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::{
-    StepProgram, masked_lm_step_function, masked_lm_step_halves, masked_lm_step_program,
-    prior_step_function, prior_step_halves, prior_step_program,
+    StepPart, StepProgram, masked_lm_step_function, masked_lm_step_halves, masked_lm_step_program,
+    prior_step_function, prior_step_halves, prior_step_program, step_parts,
 };
 use bsq_ir::{DType, Function, Graph, Scope};
 use bsq_nn::optimizer::Halves;
+use bsq_nn::train::Turn;
 use bsq_runtime::checkpoint::{Selection, Weights};
 use bsq_runtime::executor::Tensors;
 use clap::ValueEnum;
@@ -208,12 +211,37 @@ impl Subject {
         }
     }
 
-    /// [`training_step`](Self::training_step) with its name.
-    pub fn training(&self, batch: usize) -> Named {
-        Named {
+    /// The programs of a training step with all terms of its loss, the model's own first.
+    ///
+    /// A discriminator that does not suit the pictures or the batch is left out, which is said.
+    ///
+    /// # Errors
+    /// If the loss is of something else that is not there.
+    pub fn training(&self, batch: usize, output: &Output) -> Result<Vec<StepPart>, CliError> {
+        if let Subject::Tokenizer(config, tokenizer) = self {
+            let mut config = (**config).clone();
+            config.data.batch_size = batch;
+            let parts = step_parts(&config, tokenizer).or_else(|error| {
+                output.note(format_args!("without the discriminator: {error}"));
+                config.loss.skip_disc = true;
+                step_parts(&config, tokenizer)
+            });
+            return Ok(parts?);
+        }
+        Ok(vec![StepPart {
             name: "training step",
             function: self.training_step(batch),
-            exact: self.trains_exactly(),
+            halves: self.training_halves(batch),
+            turn: Turn::Always,
+        }])
+    }
+
+    /// In which format training is configured to compute.
+    pub fn train_precision(&self) -> TrainPrecision {
+        match self {
+            Subject::Tokenizer(config, _) => config.train.precision,
+            Subject::Prior(config, _) => config.train.precision,
+            Subject::MaskedLm(config) => config.train.precision,
         }
     }
 

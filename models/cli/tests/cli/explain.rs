@@ -115,9 +115,12 @@ fn priors_are_explained_and_measured_too() {
     let said = bench.good(&arguments).stdout;
     assert!(said.contains("all positions of 1 tiles"), "{said}");
     bench.refused(
-        &[&arguments[..], &["--precision", "bf16"]].concat(),
+        &[&arguments[..], &["--precision", "int8"]].concat(),
         &["f32 only"],
     );
+    let narrow = ["--precision", "bf16", "--only", "training"];
+    let said = bench.good(&[&arguments[..], &narrow].concat()).stdout;
+    assert!(said.contains("training step in bf16 of 1 tiles"), "{said}");
 }
 
 /// As `bsq train` does; without a tokenizer that is named it is the default one, of 36 bits.

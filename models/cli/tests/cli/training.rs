@@ -350,3 +350,19 @@ fn the_default_model_ships() {
     let said = bench.good(&["inspect", "default"]).stdout;
     assert!(said.contains("transform codec"), "{said}");
 }
+
+/// What is asked for on the command line is in the configuration of the training; keys without effect are said.
+#[test]
+fn a_training_in_bf16_is_one_in_its_configuration() {
+    let bench = bench();
+    let unused = config() + "[train]\nvis_freq = 5\n";
+    fs::write(bench.path("c.toml"), unused).unwrap();
+    let ran = bench.good(&train("run", &["--precision", "bf16", "--steps", "2"]));
+    let line = "train.vis_freq is of no effect";
+    assert!(ran.stderr.contains(line), "{}", ran.stderr);
+    let written = fs::read_to_string(bench.path("run/config.toml")).unwrap();
+    assert!(written.contains("precision = \"bf16\""), "{written}");
+    let ran = bench.good(&train("run", &["--resume"]));
+    let line = "changed: train.precision: \"bf16\" -> \"f32\"";
+    assert!(ran.stderr.contains(line), "{}", ran.stderr);
+}

@@ -65,6 +65,25 @@ impl Turn {
     }
 }
 
+impl Turn {
+    /// At what share of many steps it is this part's turn.
+    pub fn share_of_steps(self) -> f64 {
+        let once_in = |period: u64| {
+            if period == 0 {
+                0.0
+            } else {
+                1.0 / period as f64
+            }
+        };
+        match self {
+            Turn::Always => 1.0,
+            Turn::First => 0.0,
+            Turn::Every(period) => once_in(period),
+            Turn::NotEvery(period) => 1.0 - once_in(period),
+        }
+    }
+}
+
 impl Program {
     /// The program of an optimizer's step, of which every output is a scalar, for a model that
     /// starts with `parameters`.

@@ -17,6 +17,10 @@ use bsq_runtime::HostTensor;
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Coding the clips of a large folder takes minutes.
+const BETWEEN_LINES: Duration = Duration::from_secs(30);
 
 /// Trains on the clips and pictures of a folder. It begins with the weights of the codec for pictures that
 /// codes them; with those of the one that codes their predicted frames, if there is one; or with those of
@@ -49,8 +53,15 @@ pub(super) fn run(
         "coding the clips of {} to predict their frames",
         run.data.display()
     ));
-    let dataset =
-        PredictedFrames::open(&run.data, config, &mut codec, &mut |_, _| {}).map_err(predicted)?;
+    let mut said = Instant::now();
+    let mut coded = |done: usize, of: usize| {
+        if said.elapsed() >= BETWEEN_LINES {
+            said = Instant::now();
+            progress.note(&format!("coded {done} of {of}"));
+        }
+    };
+    let dataset = PredictedFrames::open(&run.data, config, &mut codec, &mut coded);
+    let dataset = dataset.map_err(predicted)?;
     progress.note(&format!(
         "{} predicted frames at each of {} steps",
         dataset.count(),

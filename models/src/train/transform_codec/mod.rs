@@ -13,6 +13,7 @@ pub use evaluate::{RatePoint, TransformCodecEvaluator};
 
 use super::task::{
     ADVICE, changed, check_freeze, check_readable, evaluator, hints, refuse_split, trained,
+    without_effect,
 };
 use super::{Progress, TrainError, TrainOptions, TrainOutcome, TrainRun};
 use crate::config::TransformCodecConfig;
@@ -67,6 +68,8 @@ pub fn run_transform_codec(
     })?;
     let notices = evaluator.iter().flat_map(TransformCodecEvaluator::notices);
     notices.for_each(|line| progress.note(line));
+    let unused = without_effect(&config.train);
+    unused.iter().for_each(|line| progress.note(line));
     check_readable(
         options,
         evaluator

@@ -26,6 +26,7 @@ use super::output::Output;
 use super::paths::check_folder;
 use super::precision::PrecisionArgument;
 use super::progress::Progress;
+use bsq::config::TrainPrecision;
 use bsq::image_io::write_atomically;
 use bsq::pipeline::{decode_function, encode_function};
 use bsq_codegen::cpu::microkernel::selected;
@@ -59,7 +60,7 @@ taken in turn, so that a change of clock frequency meets all alike, and medians 
 kernel whose data are in the caches can exceed the bandwidth of memory.
 
 With --precision bf16, f16 or int8, encoding and decoding in f32 and in that format are measured side \
-by side, and the training step, which is always in f32, is left out.
+by side; so is a training step in bf16, and with the others it is left out.
 
 With --device cuda the programs run on a GPU, and are compared with the peaks of its data sheet, \
 where it is one that is known; a profile then has no threads.
@@ -217,6 +218,8 @@ fn programs(
     precision: PrecisionArgument,
 ) -> Result<Vec<Built>, CliError> {
     let f32 = Precision::F32;
+    let of_training = precision.of_training(TrainPrecision::F32);
+    let trains = precision.get() == f32 || of_training != f32;
     let mut built: Vec<Built> = match subject {
         Subject::Tokenizer(_, tokenizer) => {
             let (encode, decode) = (
@@ -234,14 +237,14 @@ fn programs(
             }
             built
         }
-        Subject::Prior(..) if precision.get() != f32 => {
+        Subject::Prior(..) if !trains => {
             let message = "--precision: a prior runs in f32 only, as both sides of a stream need \
-                           the same bits";
+                           the same bits; its training step in bf16, too";
             return Err(CliError::new(message));
         }
-        Subject::MaskedLm(_) if precision.get() != f32 => {
+        Subject::MaskedLm(_) if !trains => {
             let message = "--precision: a masked language model runs in f32 only, as a seed stands \
-                           for the same pictures everywhere";
+                           for the same pictures everywhere; its training step in bf16, too";
             return Err(CliError::new(message));
         }
         Subject::MaskedLm(_) => {
@@ -255,10 +258,13 @@ fn programs(
             })
             .into(),
     };
-    if precision.get() == f32 {
-        let function = subject.training_step(batch);
+    if trains {
+        let (name, function) = ("training step", subject.training_step(batch));
         let exact = subject.trains_exactly();
-        built.push(("training step".to_string(), function, exact, f32));
+        built.push((name.to_string(), function.clone(), exact, f32));
+        if of_training != f32 {
+            built.push((precision.title(name), function, exact, of_training));
+        }
     }
     Ok(built)
 }

@@ -1,6 +1,7 @@
 //! `bsq plan`: how long a model should take on a GPU that is not there.
 
 mod devices;
+mod step;
 
 use super::Verdict;
 use super::device::TargetArgument;
@@ -10,13 +11,16 @@ use super::memory::MemoryArgument;
 use super::output::Output;
 use super::precision::RoundingArguments;
 use bsq::train::unused_note;
-use bsq_codegen::pipeline::Recomputed;
+use bsq_codegen::pipeline::{PipelineError, Recomputed};
 use bsq_codegen::ptx::cost::{Bottleneck, DEVICES, Device, KernelCost, Unit};
+use bsq_ir::Function;
 use bsq_nn::optimizer::{Halves, MEAN_PREFIX};
+use bsq_nn::train::Turn;
 use bsq_runtime::cuda::{PtxOptions, PtxProgram, compile_ptx};
 use clap::Args;
 use devices::{DevicesArguments, Programs, Shared};
 use serde_json::{Value, json};
+use step::Step;
 
 /// Kernels that are listed, unless all are asked for.
 const LISTED: usize = 12;
@@ -34,6 +38,10 @@ A launch takes the longest of three times: arithmetic at the rate at which the m
 memory at the device's bandwidth, and 2.5 us for starting it. Caches, latencies and clocks are left \
 out: this is what to compare a measurement with, not one.
 
+With --train the programs of a training step are planned, too: the model's own with all terms of its loss, and \
+the discriminator's, with and without R1, where there is one; a line says what all of a step take in the mean. \
+They run in train.precision, or with --precision bf16 in bf16; --memory is for all of them together.
+
 With --devices a training step is shared by data-parallel devices: what each computes and exchanges, the \
 memory that it takes, and how much of its speed is left. Exchange does not overlap with computing, and \
 gradients go by way of the host, as in training (docs/distributed.md). Links inside a server count as \
@@ -47,6 +55,7 @@ Examples:
   bsq plan models/configs/reference/bsq_256_b36g36.yaml --precision bf16
   bsq plan config.toml --train --batch 32 --device-spec a100 --json
   bsq plan config.toml --train --batch 32 --memory 8G
+  bsq plan models/configs/reference/bsq_256_b18g18.yaml --train --batch 16 --precision bf16
   bsq plan config.toml --batch 32 --devices 16 --device a5000 --network 100G")]
 pub struct Arguments {
     /// A model that ships (default), a file of weights, the folder of a training, or a configuration; of a
@@ -91,28 +100,69 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         .options_for(device.sm, arguments.rounding.tf32)?;
     let model = Subject::open(&arguments.model, output)?;
     let batch = usize::from(arguments.batch);
-    let mut programs = model.inference(batch);
-    let is_shared = arguments.devices.are_given();
-    if arguments.train || is_shared {
-        programs.push(model.training(batch));
+    let given = arguments.rounding.precision;
+    let of_training = given.of_training(model.train_precision());
+    let exact = model.trains_exactly();
+    let of_step = |of, keeps, name, function| Asked {
+        name,
+        function,
+        of,
+        keeps,
+        options: PtxOptions {
+            exact,
+            precision: of_training,
+            target,
+            memory: None,
+        },
+    };
+    let mut asked: Vec<Asked> = Vec::new();
+    for Named {
+        name,
+        function,
+        exact,
+    } in model.inference(batch)
+    {
+        let options = PtxOptions {
+            exact,
+            precision: given.get(),
+            target,
+            memory: None,
+        };
+        asked.push(Asked {
+            name,
+            function,
+            of: Of::Running,
+            keeps: false,
+            options,
+        });
     }
-    let halves = is_shared.then(|| model.training_halves(batch));
+    let is_shared = arguments.devices.are_given();
+    let parts = match arguments.train || is_shared {
+        true => model.training(batch, output)?,
+        false => Vec::new(),
+    };
+    let first_part = asked.len();
+    let turns: Vec<Turn> = parts.iter().map(|part| part.turn).collect();
+    let halves = parts.first().filter(|_| is_shared);
+    let halves = halves.map(|part| part.halves.clone());
+    for (number, part) in parts.into_iter().enumerate() {
+        // What trains alone has activations to keep.
+        asked.push(of_step(Of::Step, number == 0, part.name, part.function));
+    }
     if let Some(halves) = &halves {
-        let exact = model.trains_exactly();
         let share = halves.shard(0, arguments.devices.count()).update;
-        let statistics = halves.statistics.clone();
-        let statistics = statistics.map(|function| ("means over the step", function));
-        for (name, function) in statistics.into_iter().chain([
-            ("gradients", halves.micro_batch.clone()),
-            ("update", halves.update.clone()),
-            ("share of the update", share),
-        ]) {
-            programs.push(Named {
-                name,
-                function,
-                exact,
-            });
+        if let Some(statistics) = halves.statistics.clone() {
+            asked.push(of_step(
+                Of::Shared,
+                false,
+                "means over the step",
+                statistics,
+            ));
         }
+        let micro_batch = halves.micro_batch.clone();
+        asked.push(of_step(Of::Shared, true, "gradients", micro_batch));
+        asked.push(of_step(Of::Shared, false, "update", halves.update.clone()));
+        asked.push(of_step(Of::Share, false, "share of the update", share));
     }
     let tera = |rate: f64| rate / 1e12;
     output.say(format_args!(
@@ -125,42 +175,22 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         tera(device.int8),
         device.bytes_per_second / 1e9
     ))?;
-    let mut planned = Vec::new();
-    for Named {
-        name,
-        function,
-        exact,
-    } in programs
-    {
-        let options = PtxOptions {
-            exact,
-            precision: arguments.rounding.precision.get(),
-            target,
-            // What trains alone has activations to keep.
-            memory: arguments
-                .memory
-                .memory
-                .filter(|_| ["training step", "gradients"].contains(&name)),
-        };
-        let compiled = compile_ptx(&function, &options)?;
-        let unused = compiled.report.unused_parameters.iter();
+    let planned = planned(&asked, arguments.memory.memory, (batch, device))?;
+    for plan in &planned {
+        let unused = plan.unused.iter();
         if let Some(line) = unused_note(unused.map(String::as_str)) {
-            output.note(format_args!("{name}: {line}"));
+            output.note(format_args!("{}: {line}", plan.name));
         }
-        let plan = Plan::new(name, batch, &compiled, device);
         plan.say(device, output)?;
-        planned.push(plan);
     }
+    let step = Step(planned[first_part..].iter().zip(turns).collect());
+    step.say(device, output)?;
     let shared = match (&halves, &planned[..]) {
         (Some(halves), [.., micro_batch, update, share]) => {
             let before = &planned[..planned.len() - 3];
-            let (statistics, before) = match (&halves.statistics, before) {
-                (Some(_), [before @ .., statistics]) => (Some(statistics), before),
-                (_, before) => (None, before),
-            };
             let programs = Programs {
-                whole: before.last().expect("a step alone is planned, too"),
-                statistics,
+                whole: &planned[first_part],
+                statistics: before.last().filter(|_| halves.statistics.is_some()),
                 micro_batch,
                 update,
                 share,
@@ -176,13 +206,72 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         "model": arguments.model,
         "device": device.name,
         "target": format!("sm_{}", target.sm),
-        "precision": arguments.rounding.precision.name(),
+        "precision": given.name(),
         "tf32": target.tf32,
         "batch": batch,
         "programs": planned.iter().map(Plan::to_json).collect::<Vec<Value>>(),
+        "step": (!step.0.is_empty()).then(|| step.to_json()),
         "shared": shared,
     }))?;
     Ok(Verdict::Good)
+}
+
+/// What a program is of; those of a step share a budget of memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Running,
+    Step,
+    /// A step that several devices share.
+    Shared,
+    Share,
+}
+
+/// A program to plan.
+struct Asked {
+    name: &'static str,
+    function: Function,
+    of: Of,
+    /// Whether it has activations to keep: of a budget it gets what the others of its step leave.
+    keeps: bool,
+    options: PtxOptions,
+}
+
+/// The plans of programs, in order.
+fn planned(
+    asked: &[Asked],
+    memory: Option<usize>,
+    (batch, device): (usize, &Device),
+) -> Result<Vec<Plan>, CliError> {
+    let plan = |asked: &Asked, memory| {
+        let options = PtxOptions {
+            memory,
+            ..asked.options
+        };
+        let compiled = compile_ptx(&asked.function, &options)?;
+        Ok::<_, PipelineError>(Plan::new(asked.name, batch, &compiled, device))
+    };
+    let mut plans: Vec<Option<Plan>> = Vec::new();
+    for asked in asked {
+        plans.push((!asked.keeps).then(|| plan(asked, None)).transpose()?);
+    }
+    for (at, own) in asked.iter().enumerate().filter(|(_, own)| own.keeps) {
+        let others = asked
+            .iter()
+            .zip(&plans)
+            .filter(|(other, _)| other.of == own.of);
+        let needed = others.filter_map(|(_, plan)| Some(plan.as_ref()?.peak_bytes));
+        let needed: usize = needed.sum();
+        let left = memory.map(|budget| budget.saturating_sub(needed));
+        let made = plan(own, left).map_err(|error| match (memory, error) {
+            (Some(budget), PipelineError::Memory { smallest, .. }) => PipelineError::Memory {
+                budget,
+                smallest: smallest + needed,
+            },
+            (_, error) => error,
+        });
+        plans[at] = Some(made?);
+    }
+    Ok(plans.into_iter().flatten().collect())
 }
 
 /// Bytes of what is averaged over micro-batches, but for a few scalars.
@@ -210,6 +299,8 @@ struct Plan {
     peak_bytes: usize,
     /// What is computed again to keep within --memory.
     recomputed: Option<Recomputed>,
+    /// Parameters that nothing depends on.
+    unused: Vec<String>,
     /// Those that take longest first.
     kernels: Vec<Share>,
 }
@@ -261,6 +352,7 @@ impl Plan {
             launches: kernels.iter().map(|share| share.calls).sum(),
             peak_bytes: compiled.report.peak_bytes,
             recomputed: compiled.report.recomputed,
+            unused: compiled.report.unused_parameters.clone(),
             kernels,
         }
     }

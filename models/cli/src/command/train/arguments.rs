@@ -5,6 +5,7 @@ use crate::command::error::CliError;
 use crate::command::memory::MemoryArgument;
 use crate::command::model::ModelArgument;
 use crate::command::output::Output;
+use crate::command::precision::TrainPrecisionArgument;
 use bsq::config::{DataConfig, TrainConfig};
 use bsq::train::{self, FILE_NAME, TrainingCheckpoint};
 use bsq_collectives::Ranks;
@@ -62,7 +63,7 @@ Examples:
   bsq train bsq36 --data photos --out run --prior prior --val more_photos
   bsq train config.toml --data photos --out trial --steps 100
   bsq train config.toml --data photos --out run --device cuda
-  bsq train config.toml --data photos --out run --memory 8G
+  bsq train config.toml --data photos --out run --precision bf16 --memory 8G
   mpirun -n 4 bsq train config.toml --data photos --out run
   bsq train prior --model bsq18 --data photos --out prior18
   bsq train prior --model my.safetensors --tokens all.safetensors --out run
@@ -135,6 +136,8 @@ pub struct Arguments {
     #[command(flatten)]
     pub(super) memory: MemoryArgument,
     #[command(flatten)]
+    precision: TrainPrecisionArgument,
+    #[command(flatten)]
     pub(super) device: DeviceArgument,
 }
 
@@ -166,14 +169,15 @@ impl Arguments {
         }
     }
 
-    /// How many micro-batches the ranks share, where the configuration does not say: one each, or as many
-    /// as the training that goes on has had.
-    pub(super) fn share(
+    /// What the configuration of any training is told: its format, and how many micro-batches the ranks share,
+    /// where it does not say: one each, or as many as the training that goes on has had.
+    pub(super) fn settle(
         &self,
         train: &mut TrainConfig,
         out: &Path,
         ranks: &Ranks,
     ) -> Result<(), CliError> {
+        self.precision.put(train);
         if train.micro_batches.is_some() {
             return Ok(());
         }

@@ -47,7 +47,7 @@ pub(super) fn train(
         Some(text) => MaskedLmConfig::from_toml_for(text, &defaults)?,
         None => MaskedLmConfig::load_for(&arguments.config, &defaults)?,
     };
-    arguments.share(&mut config.train, &arguments.out, at.ranks)?;
+    arguments.settle(&mut config.train, &arguments.out, at.ranks)?;
     let (task, options) = task(config, folder, arguments, at);
     bsq::train::run_masked_lm(&task, &options, &tokenizer, source, progress).map_err(with_option)
 }

@@ -36,7 +36,7 @@ pub(super) fn train(
             return Err(CliError::new(message));
         }
     };
-    arguments.share(&mut config.train, &arguments.out, at.ranks)?;
+    arguments.settle(&mut config.train, &arguments.out, at.ranks)?;
     let (task, options) = task(config, PathBuf::new(), arguments, at);
     bsq::train::run_prior_with(&task, &options, &tokenizer, &source, progress).map_err(with_option)
 }
@@ -48,7 +48,7 @@ pub(super) fn train_of_tokenizer(
     at: At,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
-    let tokenizer = pretrained::open(&arguments.out.to_string_lossy(), Weights::Ema)?;
+    let tokenizer = pretrained::open_at(&arguments.out, Weights::Ema)?;
     let bits = tokenizer.tokenizer.config().quantizer.bits_per_token();
     let mut config = match shipped_here(config) {
         Some(text) => PriorConfig::from_toml_for(text, bits)?,
@@ -72,7 +72,7 @@ pub(super) fn train_of_tokenizer(
     }
     let before = at.ranks.bytes_of_first(before.into_bytes())?;
     let before = String::from_utf8(before)?;
-    arguments.share(&mut config.train, &out, at.ranks)?;
+    arguments.settle(&mut config.train, &out, at.ranks)?;
     let (mut task, mut options) = task(config, PathBuf::new(), arguments, at);
     (task.out, task.resume) = (out, task.resume && exists && before.is_empty());
     options.init_from = Some(before).filter(|before| !before.is_empty());

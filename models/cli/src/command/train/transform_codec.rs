@@ -22,7 +22,7 @@ pub(super) fn train(
     }
     let data = arguments.pictures(&mut config.data)?;
     arguments.evaluate(&mut config.train, at.output);
-    arguments.share(&mut config.train, &arguments.out, at.ranks)?;
+    arguments.settle(&mut config.train, &arguments.out, at.ranks)?;
     let (task, options) = task(config, data, arguments, at);
     bsq::train::run_transform_codec(&task, &options, progress).map_err(with_option)
 }
