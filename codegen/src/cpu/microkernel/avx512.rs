@@ -120,10 +120,10 @@ unsafe fn tile<
     // panel of the next tile is fetched instead.
     let last = (PREFETCH / step).min(tile.steps);
     let next = PREFETCH as isize + (PANELS as isize - 1) * tile.b_panel_stride;
-    let rows: [isize; ROWS] = from_fn(|row| match GATHERED {
+    let gathered_rows: [*const u8; ROWS] = from_fn(|row| match GATHERED {
         // SAFETY: gathered rows have offsets.
-        true => unsafe { *tile.a_rows.add(row) },
-        false => row as isize * tile.a_row_stride,
+        true => tile.a.wrapping_offset(unsafe { *tile.a_rows.add(row) }),
+        false => tile.a,
     });
     let mut steps_of_a = tile.a_steps;
     let (mut a, mut b) = (tile.a, tile.b);
@@ -141,11 +141,14 @@ unsafe fn tile<
             }
             let mut of_step = match GATHERED {
                 // SAFETY: gathered steps have offsets.
-                true => a.wrapping_offset(unsafe { *steps_of_a }),
-                false => a,
+                true => unsafe { *steps_of_a },
+                false => 0,
             };
-            for (&row, sums) in rows.iter().zip(&mut sums) {
-                let a = of_step.wrapping_offset(row);
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let a = match GATHERED {
+                    true => gathered_rows[row].wrapping_offset(of_step),
+                    false => a.wrapping_offset(row as isize * tile.a_row_stride),
+                };
                 // SAFETY: row < ROWS, and k is in range.
                 let a = _mm512_set1_ps(unsafe { a.cast::<f32>().read_unaligned() });
                 for (sum, &b) in sums.iter_mut().zip(&b_row) {
@@ -158,7 +161,7 @@ unsafe fn tile<
                     // registers.
                     unsafe {
                         asm!("/* {0} {1} */", inout(reg) of_step, inout(zmm_reg) *last,
-                            options(pure, readonly, nostack, preserves_flags));
+                            options(pure, nomem, nostack, preserves_flags));
                     }
                 }
             }
