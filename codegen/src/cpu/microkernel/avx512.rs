@@ -118,7 +118,11 @@ unsafe fn tile<
     let step = PANEL_WIDTH * one_term(FORMAT).b().size();
     // The end of a panel is followed by the next one, which is being read already: there the first
     // panel of the next tile is fetched instead.
-    let last = (PREFETCH / step).min(tile.steps);
+    // (A gathered tile has one loop: of two the compiler spoils the second.)
+    let last = match GATHERED {
+        true => 0,
+        false => (PREFETCH / step).min(tile.steps),
+    };
     let next = PREFETCH as isize + (PANELS as isize - 1) * tile.b_panel_stride;
     let gathered_rows: [*const u8; ROWS] = from_fn(|row| match GATHERED {
         // SAFETY: gathered rows have offsets.
