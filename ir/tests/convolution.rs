@@ -160,6 +160,51 @@ fn a_transposed_convolution_is_the_adjoint() {
     );
 }
 
+/// A convolution is linear in both operands, and so are its gradients in theirs: each equals the sum of products
+/// of an operand and the derivative by it. The second ones are of a sum of products with the first.
+#[test]
+fn derivatives_of_both_orders_are_adjoints() {
+    for (x_shape, w_shape, slides, groups) in examples() {
+        let what = format!("{x_shape:?} {w_shape:?} {slides:?}");
+        let x = noise(x_shape.iter().product(), 1);
+        let w = noise(w_shape.iter().product(), 2);
+        let g = Graph::new();
+        let (a, b) = (g.input("x", F32, x_shape), g.input("w", F32, w_shape));
+        let y = a.convolution(b, &slides, groups, Layout::ChannelsFirst);
+        // Numbers that differ from place to place, and are neither of both.
+        let factor = |t: Tensor<'_>| -> Vec<f32> {
+            let values = noise(t.shape().elements(), 3);
+            values.into_iter().map(|value| value as f32).collect()
+        };
+        let c = g.constant_f32(&factor(y), y.shape());
+        let sum = (y * c).sum(..);
+        let [by_x, by_w] = gradients(sum, &[a, b])[..] else {
+            panic!("one for each")
+        };
+        let v = g.constant_f32(&factor(a), a.shape());
+        let u = g.constant_f32(&factor(b), b.shape());
+        let (of_x, of_w) = ((by_x * v).sum(..), (by_w * u).sum(..));
+        let equal = [
+            (sum, (by_x * a).sum(..)),
+            (sum, (by_w * b).sum(..)),
+            (of_x, (gradients(of_x, &[b])[0] * b).sum(..)),
+            (of_w, (gradients(of_w, &[a])[0] * a).sum(..)),
+            (
+                of_x,
+                (v.convolution(b, &slides, groups, Layout::ChannelsFirst) * c).sum(..),
+            ),
+            (
+                of_w,
+                (a.convolution(u, &slides, groups, Layout::ChannelsFirst) * c).sum(..),
+            ),
+        ];
+        for (number, (left, right)) in equal.into_iter().enumerate() {
+            let [left, right] = [left, right].map(|t| run(t, &x, &w));
+            assert_close(&left, &right, &format!("{what}, equation {number}"));
+        }
+    }
+}
+
 /// Nothing of the size of all windows is made of overlapping ones, in derivatives of the first and second order.
 #[test]
 fn derivatives_of_convolutions_add_up_no_windows() {

@@ -1,7 +1,9 @@
-//! Zeroed memory on a cache-line boundary, in huge pages where it is large.
+//! Memory on a cache-line boundary, in huge pages where it is large.
+
+mod spare;
 
 use memmap2::MmapMut;
-use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
@@ -59,14 +61,19 @@ impl AlignedBuffer {
         if len >= MAPPED {
             return Self::mapped(len).ok_or(refused);
         }
-        let layout = Layout::from_size_align(len, Self::ALIGNMENT).map_err(|_| refused)?;
+        Self::on_heap(len, alloc_zeroed).ok_or(refused)
+    }
+
+    /// `len` bytes that `allocate` gives.
+    fn on_heap(len: usize, allocate: unsafe fn(Layout) -> *mut u8) -> Option<Self> {
+        let layout = Layout::from_size_align(len, Self::ALIGNMENT).ok()?;
         let start = if len == 0 {
             layout.dangling_ptr()
         } else {
             // SAFETY: the size is not zero.
-            NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(refused)?
+            NonNull::new(unsafe { allocate(layout) })?
         };
-        Ok(AlignedBuffer {
+        Some(AlignedBuffer {
             start,
             len,
             mapping: None,
@@ -98,21 +105,30 @@ impl AlignedBuffer {
         self.start.as_ptr()
     }
 
-    /// A copy of `bytes`.
+    /// A copy of `bytes`, in memory that was given back where there is some: results of one run lie where
+    /// those of the run before did, and the system does not clear pages for them.
     ///
     /// # Errors
     /// [`OutOfMemory`] when the system refuses.
     pub fn copy_of(bytes: &[u8]) -> Result<Self, OutOfMemory> {
-        let mut buffer = Self::zeroed(bytes.len())?;
-        buffer.copy_from_slice(bytes);
+        let len = bytes.len();
+        let buffer = match len {
+            MAPPED.. => spare::take(len).or_else(|| Self::mapped(len)),
+            _ => Self::on_heap(len, alloc),
+        };
+        let buffer = buffer.ok_or(OutOfMemory { bytes: len })?;
+        // SAFETY: `len` bytes that are the buffer's alone. Those of the heap are not initialised before.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.address(), len) };
         Ok(buffer)
     }
 }
 
 impl Drop for AlignedBuffer {
     fn drop(&mut self) {
-        if self.len != 0 && self.mapping.is_none() {
-            // SAFETY: allocated in `zeroed` with this very layout, which was valid there.
+        if let Some(mapping) = self.mapping.take() {
+            spare::give(self.start, self.len, mapping);
+        } else if self.len != 0 {
+            // SAFETY: allocated in `on_heap` with this very layout, which was valid there.
             unsafe {
                 let layout = Layout::from_size_align_unchecked(self.len, Self::ALIGNMENT);
                 dealloc(self.start.as_ptr(), layout);
@@ -169,6 +185,19 @@ mod tests {
             moved.iter().map(|&byte| usize::from(byte)).sum::<usize>(),
             3 * moved.len()
         );
+    }
+
+    #[test]
+    fn a_copy_has_its_own_bytes_whatever_its_memory_held_before() {
+        for len in [0, 65, MAPPED - 1, MAPPED, MAPPED + 3] {
+            for value in [1, 2] {
+                let bytes = vec![value; len];
+                let copy = AlignedBuffer::copy_of(&bytes).unwrap();
+                assert_eq!(&copy[..], &bytes[..]);
+            }
+            let zeroed = AlignedBuffer::zeroed(len).unwrap();
+            assert!(zeroed.iter().all(|&byte| byte == 0));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The AVX2 tiles: 6 rows x 1 panel, or few rows x up to 4 panels, in 12 of the 16 registers, on f32
 //! and on widened weights.
 
+use std::arch::asm;
 use std::arch::x86_64::{
     __m256, __m256i, _MM_HINT_T0, _MM_HINT_T1, _mm_loadl_epi64, _mm_loadu_si128, _mm_prefetch,
     _mm_set1_epi8, _mm_xor_si128, _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_cvtepi8_epi32,
@@ -154,40 +155,48 @@ unsafe fn tile<
 
     // Opaque to the compiler, which would otherwise step from row to row by adding the stride: a
     // chain of additions as long as the step's multiply-adds.
-    let rows: [isize; ROWS] = black_box(from_fn(|row| match GATHERED {
+    let rows: [isize; ROWS] = black_box(from_fn(|row| row as isize * tile.a_row_stride));
+    let gathered_rows: [*const u8; ROWS] = from_fn(|row| match GATHERED {
         // SAFETY: gathered rows have offsets.
-        true => unsafe { *tile.a_rows.add(row) },
-        false => row as isize * tile.a_row_stride,
-    }));
+        true => tile.a.wrapping_offset(unsafe { *tile.a_rows.add(row) }),
+        false => tile.a,
+    });
     let panels: [isize; PANELS] = from_fn(|panel| panel as isize * tile.b_panel_stride);
     let size = one_term(FORMAT).b().size();
-    let (mut a, mut b) = (tile.a, tile.b);
+    let (mut a, mut b, mut fetch) = (tile.a, tile.b, tile.fetch);
     for step in 0..tile.steps {
-        if GATHERED {
+        let of_step = match GATHERED {
             // SAFETY: gathered steps have offsets.
-            a = tile.a.wrapping_offset(unsafe { *tile.a_steps.add(step) });
-        }
+            true => unsafe { *tile.a_steps.add(step) },
+            false => 0,
+        };
         if HINTS {
             // Hints, which may well point beyond the panel.
-            _mm_prefetch::<_MM_HINT_T1>(b.wrapping_offset(tile.ahead).cast());
+            _mm_prefetch::<_MM_HINT_T1>(fetch.cast());
+            fetch = fetch.wrapping_add(tile.fetch_step);
             _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(PREFETCH).cast());
         }
         for (panel, scales) in scales.iter().enumerate() {
             let b = b.wrapping_offset(panels[panel]);
             // SAFETY: a panel is readable over its full width for every k.
             let b_row = unsafe { widen_row::<FORMAT>(b, scales) };
-            for (&row, sums) in rows.iter().zip(&mut sums) {
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let sums = &mut sums[panel];
+                if GATHERED {
+                    // SAFETY: the row is one of ROWS, and k is in range.
+                    unsafe { add_row(gathered_rows[row], of_step, &b_row, sums) };
+                    continue;
+                }
+                let row = rows[row];
                 let a = a.wrapping_offset(row).cast::<f32>();
                 // SAFETY: the row is one of ROWS, and k is in range.
                 let a = _mm256_set1_ps(unsafe { a.read_unaligned() });
-                for (sum, &b) in sums[panel].iter_mut().zip(&b_row) {
+                for (sum, &b) in sums.iter_mut().zip(&b_row) {
                     *sum = _mm256_fmadd_ps(a, b, *sum);
                 }
             }
         }
-        if !GATHERED {
-            a = a.wrapping_offset(tile.a_step_stride);
-        }
+        a = a.wrapping_offset(tile.a_step_stride);
         b = b.wrapping_add(PANEL_WIDTH * size);
     }
 
@@ -198,6 +207,35 @@ unsafe fn tile<
                 unsafe { store(c(row, panel), columns[panel], half, sum) };
             }
         }
+    }
+}
+
+/// Adds a row's element times a row of a panel to the row's sums.
+///
+/// Instructions as they are written: left to the compiler, the elements of all rows are loaded before
+/// the first is needed, and sums move to the stack.
+///
+/// # Safety
+/// An `f32` is readable `of_step` bytes behind `row`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn add_row(row: *const u8, of_step: isize, b: &[__m256; 2], sums: &mut [__m256; 2]) {
+    let [first, second] = sums;
+    // SAFETY: it loads what the caller says is readable.
+    unsafe {
+        asm!(
+            "vbroadcastss {a}, dword ptr [{row} + {of_step}]",
+            "vfmadd231ps {first}, {b0}, {a}",
+            "vfmadd231ps {second}, {b1}, {a}",
+            a = out(ymm_reg) _,
+            row = in(reg) row,
+            of_step = in(reg) of_step,
+            b0 = in(ymm_reg) b[0],
+            b1 = in(ymm_reg) b[1],
+            first = inout(ymm_reg) *first,
+            second = inout(ymm_reg) *second,
+            options(readonly, nostack, preserves_flags)
+        );
     }
 }
 

@@ -10,6 +10,7 @@ use std::arch::x86_64::{
 };
 use std::array::from_fn;
 
+use super::avx512_columns;
 use super::blocks::{self, Layout, Tile, TileFn, Tiles};
 use super::{BF16_WEIGHTS, ContractArgs, F32, GatheredArgs, PANEL_WIDTH, U8_WEIGHTS, one_term};
 
@@ -81,7 +82,12 @@ pub(super) unsafe extern "C" fn contract_near(args: *const ContractArgs) {
 /// Those of [`super::GatheredFn`]; the CPU has AVX-512F.
 pub(super) unsafe extern "C" fn gathered(args: *const GatheredArgs) {
     // SAFETY: the caller vouches for the pointer and for what it describes.
-    unsafe { blocks::gathered::<Avx512<F32, true, true>>(&*args) }
+    unsafe {
+        match avx512_columns::fits(&*args) {
+            true => avx512_columns::contract(&*args),
+            false => blocks::gathered::<Avx512<F32, true, true>>(&*args),
+        }
+    }
 }
 
 /// # Safety
@@ -120,13 +126,13 @@ unsafe fn tile<
     // panel of the next tile is fetched instead.
     let last = (PREFETCH / step).min(tile.steps);
     let next = PREFETCH as isize + (PANELS as isize - 1) * tile.b_panel_stride;
-    let rows: [isize; ROWS] = from_fn(|row| match GATHERED {
+    let gathered_rows: [*const u8; ROWS] = from_fn(|row| match GATHERED {
         // SAFETY: gathered rows have offsets.
-        true => unsafe { *tile.a_rows.add(row) },
-        false => row as isize * tile.a_row_stride,
+        true => tile.a.wrapping_offset(unsafe { *tile.a_rows.add(row) }),
+        false => tile.a,
     });
     let mut steps_of_a = tile.a_steps;
-    let (mut a, mut b) = (tile.a, tile.b);
+    let (mut a, mut b, mut fetch) = (tile.a, tile.b, tile.fetch);
     for (steps, ahead) in [(tile.steps - last, PREFETCH as isize), (last, next)] {
         for _ in 0..steps {
             let mut b_row = [_mm512_setzero_ps(); PANELS];
@@ -139,31 +145,27 @@ unsafe fn tile<
                 // SAFETY: panels are readable over their full width for every k.
                 *b_row = unsafe { widen::<FORMAT>(b, scales[panel]) };
             }
-            let mut of_step = match GATHERED {
+            let of_step = match GATHERED {
                 // SAFETY: gathered steps have offsets.
-                true => a.wrapping_offset(unsafe { *steps_of_a }),
-                false => a,
+                true => unsafe { *steps_of_a },
+                false => 0,
             };
-            for (&row, sums) in rows.iter().zip(&mut sums) {
-                let a = of_step.wrapping_offset(row);
+            for (row, sums) in sums.iter_mut().enumerate() {
+                if GATHERED {
+                    // SAFETY: row < ROWS, and k is in range.
+                    unsafe { add_row(gathered_rows[row], of_step, &b_row, sums) };
+                    continue;
+                }
+                let a = a.wrapping_offset(row as isize * tile.a_row_stride);
                 // SAFETY: row < ROWS, and k is in range.
                 let a = _mm512_set1_ps(unsafe { a.cast::<f32>().read_unaligned() });
                 for (sum, &b) in sums.iter_mut().zip(&b_row) {
                     *sum = _mm512_fmadd_ps(a, b, *sum);
                 }
-                if GATHERED {
-                    let last = &mut sums[PANELS - 1];
-                    // SAFETY: no instruction. The next row's address waits for this row's sums, as
-                    // the compiler sees it: it would load all rows' elements first, and have too few
-                    // registers.
-                    unsafe {
-                        asm!("/* {0} {1} */", inout(reg) of_step, inout(zmm_reg) *last,
-                            options(pure, readonly, nostack, preserves_flags));
-                    }
-                }
             }
             if HINTS && ROWS > FEW_ROWS {
-                _mm_prefetch::<_MM_HINT_T1>(b.wrapping_offset(tile.ahead).cast());
+                _mm_prefetch::<_MM_HINT_T1>(fetch.cast());
+                fetch = fetch.wrapping_add(tile.fetch_step);
             }
             match GATHERED {
                 true => steps_of_a = steps_of_a.wrapping_add(1),
@@ -178,6 +180,52 @@ unsafe fn tile<
         for (panel, &sum) in sums.iter().enumerate() {
             // SAFETY: only columns of C are stored.
             unsafe { store(c, tile, panel, sum) };
+        }
+    }
+}
+
+/// Adds a row's element times a row of each panel to the row's sums.
+///
+/// Instructions as they are written: left to the compiler, the elements of all rows are loaded before
+/// the first is needed, and sums move to the stack.
+///
+/// # Safety
+/// An `f32` is readable `of_step` bytes behind `row`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn add_row<const PANELS: usize>(
+    row: *const u8,
+    of_step: isize,
+    b: &[__m512; PANELS],
+    sums: &mut [__m512; PANELS],
+) {
+    // Panels that a tile does not have are not reached, but have to be named.
+    macro_rules! add {
+        ($($instruction:literal: $b:ident $sum:ident $panel:literal),*) => {
+            asm!(
+                "vbroadcastss {a}, dword ptr [{row} + {of_step}]",
+                $($instruction,)*
+                a = out(zmm_reg) _,
+                row = in(reg) row,
+                of_step = in(reg) of_step,
+                $($b = in(zmm_reg) b[$panel % PANELS], $sum = inout(zmm_reg) sums[$panel % PANELS],)*
+                options(readonly, nostack, preserves_flags)
+            )
+        };
+    }
+    // SAFETY: it loads what the caller says is readable.
+    unsafe {
+        match PANELS {
+            1 => add!("vfmadd231ps {sum0}, {b0}, {a}": b0 sum0 0),
+            2 => add!(
+                "vfmadd231ps {sum0}, {b0}, {a}": b0 sum0 0,
+                "vfmadd231ps {sum1}, {b1}, {a}": b1 sum1 1
+            ),
+            _ => add!(
+                "vfmadd231ps {sum0}, {b0}, {a}": b0 sum0 0,
+                "vfmadd231ps {sum1}, {b1}, {a}": b1 sum1 1,
+                "vfmadd231ps {sum2}, {b2}, {a}": b2 sum2 2
+            ),
         }
     }
 }

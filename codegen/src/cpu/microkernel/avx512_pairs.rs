@@ -62,9 +62,10 @@ macro_rules! pairs {
                 }
             }
 
-            let (mut a, mut b) = (tile.a, tile.b);
+            let (mut a, mut b, mut fetch) = (tile.a, tile.b, tile.fetch);
             for _ in 0..tile.steps {
-                _mm_prefetch::<_MM_HINT_T1>(b.wrapping_offset(tile.ahead).cast());
+                _mm_prefetch::<_MM_HINT_T1>(fetch.cast());
+                fetch = fetch.wrapping_add(tile.fetch_step);
                 let mut b_row = [_mm512_castps_si512(_mm512_setzero_ps()); PANELS];
                 for (panel, b_row) in b_row.iter_mut().enumerate() {
                     let b = b.wrapping_offset(panel as isize * tile.b_panel_stride);

@@ -2,8 +2,8 @@
 //!
 //! For each block of k and each group of panels, all row tiles run before the next: that part of B
 //! stays in the second-level cache, and so does the block of A, which is read once per group. A
-//! block of k after the first reloads C, which changes no bit. The first row tiles also fetch what
-//! the next group reads: it comes from farther away, and they would all wait for it.
+//! block of k after the first reloads C, which changes no bit. The row tiles also fetch what
+//! the next group reads, each its share: it comes from farther away, and they would all wait for it.
 //!
 //! k is counted in steps here: a step is as many terms as lie side by side in a panel.
 
@@ -33,8 +33,9 @@ pub(super) struct Tile {
     pub steps: usize,
     /// Start from C instead of from zero, or from the columns' own values in `Int8`.
     pub reload: bool,
-    /// Bytes from a step of B to what to fetch meanwhile: only a hint.
-    pub ahead: isize,
+    /// What to fetch meanwhile, and how many bytes further with each step: only a hint.
+    pub fetch: *const u8,
+    pub fetch_step: usize,
 }
 
 /// Runs a tile. Safe to call under the conditions of [`super::ContractFn`] for the tile's part.
@@ -166,8 +167,11 @@ unsafe fn tiles<T: Tiles>(args: &ContractArgs, mut gather: Option<Found<'_>>) {
                 // What a caller reads next that goes on to the columns beside these.
                 (true, true) => panel_at(panel + panels, 0),
             };
-            for (row, rows) in pieces(args.m, T::ROWS) {
-                let number = row / T::ROWS;
+            // Tiles of rows that fetch a panel together: evenly, as bandwidth to afar is scarce.
+            let sharing = (args.m.div_ceil(T::ROWS) / full).max(1);
+            let fetch_step = b_step / sharing;
+            for (number, (row, rows)) in pieces(args.m, T::ROWS).enumerate() {
+                let fetches = number / sharing < full;
                 let none = std::ptr::null();
                 let (a, a_rows, a_steps) = match &gather {
                     Some(found) => (args.a, found.rows[row..].as_ptr(), found.steps.as_ptr()),
@@ -198,13 +202,13 @@ unsafe fn tiles<T: Tiles>(args: &ContractArgs, mut gather: Option<Found<'_>>) {
                     columns,
                     steps: count,
                     reload: args.accumulate != 0 || done != 0,
-                    ahead: match number < full {
-                        true => {
-                            let distance = next.addr().wrapping_sub(b.addr()) as isize;
-                            distance + number as isize * b_panel_stride
-                        }
-                        false => 0,
+                    fetch: match fetches {
+                        true => next
+                            .wrapping_offset((number / sharing) as isize * b_panel_stride)
+                            .wrapping_add(number % sharing * count * fetch_step),
+                        false => b,
                     },
+                    fetch_step: if fetches { fetch_step } else { 0 },
                 };
                 // SAFETY: the tile's rows, columns and terms lie within those of `args`, for which
                 // the caller vouches, and `rows` and `panels` are what the function was chosen for.
@@ -219,7 +223,7 @@ unsafe fn tiles<T: Tiles>(args: &ContractArgs, mut gather: Option<Found<'_>>) {
 }
 
 /// Cuts `0..total` into `(start, length)` pieces of at most `largest`.
-fn pieces(total: usize, largest: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn pieces(total: usize, largest: usize) -> impl Iterator<Item = (usize, usize)> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let length = piece(total - start, largest);

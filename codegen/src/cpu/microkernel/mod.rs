@@ -21,6 +21,7 @@
 //! | `blocks` | the loops over cache blocks and tiles, shared by all families |
 //! | `avx512`, `avx2`, `portable` | one register tile each, on f32 and on widened weights |
 //! | `gathered` | A whose rows and terms do not step evenly: a convolution's windows |
+//! | `avx512_columns` | such an A and few columns: a gradient by pictures of three channels |
 //! | `fused`, `doubles` | multiply-adds of `portable`, also where the build has no instruction for them |
 //! | `avx512_pairs` | the tiles of `bf16` and `int8` |
 //! | `widened`, `avx2_pairs` | blocks of narrow sides, widened once; the tile for widened bytes |
@@ -32,6 +33,8 @@ mod avx2;
 mod avx2_pairs;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_columns;
 #[cfg(target_arch = "x86_64")]
 mod avx512_pairs;
 mod blocks;

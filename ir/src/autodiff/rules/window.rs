@@ -12,11 +12,18 @@
 //!
 //! so that w, padded to whole strides, is cut into `[j, r]`, and y into windows that go backwards.
 //! The remainders r become a free axis behind q, and together they are the elements in order.
+//!
+//! Where sizes are no multiple of s, some of the padded w is zero: of 3 x 3 elements at every second place
+//! 7 of 16. There each remainder has a contraction of its own, and elements are interleaved behind them.
+
+mod below;
+mod interleave;
 
 use super::{apply, reduction};
-use crate::op::{DotAxes, Op, Padding};
-use crate::shape::Shape;
+use crate::op::{DotAxes, Op};
 use crate::tensor::Tensor;
+use below::{narrowed, padded};
+use interleave::{interleave, interleaved};
 
 /// Windows that more contractions than this read are added up as they are.
 const MOST_READERS: usize = 8;
@@ -61,8 +68,6 @@ fn convolution<'g>(g: Tensor<'g>, x: Tensor<'g>, op: &Op) -> Option<Tensor<'g>> 
     if !strides_alone || g.shape().elements() == 0 {
         return None;
     }
-    let moved = Moved::read(g)?;
-    let (positions, sizes) = (moved.inner_axis(axis)?, moved.inner_axis(axis + 1)?);
     let (length, count) = (x.shape()[axis], g.shape()[axis]);
     let split = Split {
         size,
@@ -71,8 +76,33 @@ fn convolution<'g>(g: Tensor<'g>, x: Tensor<'g>, op: &Op) -> Option<Tensor<'g>> 
         length,
         count,
     };
-    let dot = moved.dot.contract(positions, sizes, &split)?;
-    Some(moved.around(dot, axis, &split))
+    adjoint(g, axis, &split)
+}
+
+/// The cotangent of the tensor of whose windows of an axis `g` is the cotangent.
+fn adjoint<'g>(g: Tensor<'g>, axis: usize, split: &Split) -> Option<Tensor<'g>> {
+    if let Some((parts, own, length)) = interleaved(g) {
+        // Of another axis's windows: what is done to this one is done to each part.
+        if own == axis || own == axis + 1 {
+            return None;
+        }
+        let parts = parts.into_iter().map(|part| adjoint(part, axis, split));
+        let parts: Option<Vec<_>> = parts.collect();
+        return Some(interleave(&parts?, own - usize::from(own > axis), length));
+    }
+    let moved = Moved::read(g)?;
+    let (positions, sizes) = (moved.inner_axis(axis)?, moved.inner_axis(axis + 1)?);
+    let is_whole = split.size.is_multiple_of(split.stride) || split.size < split.stride;
+    if is_whole {
+        let dot = moved.dot.contract(positions, sizes, split, None)?;
+        return Some(moved.around(dot, axis, split.length));
+    }
+    let parts = (0..split.stride).map(|rest| {
+        let dot = moved.dot.contract(positions, sizes, split, Some(rest))?;
+        Some(moved.around(dot, axis, split.strides()))
+    });
+    let parts: Option<Vec<_>> = parts.collect();
+    Some(interleave(&parts?, axis, split.length))
 }
 
 /// A contraction, and where its result's axes are found.
@@ -117,42 +147,62 @@ impl<'g> Dot<'g> {
     }
 
     /// With the axes `positions` and `sizes` of the result contracted away; instead it has an axis
-    /// of whole strides where `positions` was, and one of what is left of a stride where `sizes` was.
-    fn contract(&self, positions: usize, sizes: usize, split: &Split) -> Option<Tensor<'g>> {
+    /// of whole strides where `positions` was, and one of what is left of a stride where `sizes` was, or
+    /// of a `rest` alone.
+    fn contract(
+        &self,
+        positions: usize,
+        sizes: usize,
+        split: &Split,
+        rest: Option<usize>,
+    ) -> Option<Tensor<'g>> {
         let ((own, place), (other, tap)) = (self.source(positions)?, self.source(sizes)?);
         if own == other {
             return None;
         }
         let (y, w) = (self.operands[own], self.operands[other]);
-        let reach = split.dilation * (split.taps() - 1);
+        let (taps, rests) = match rest {
+            None => (split.taps(), split.stride),
+            Some(rest) => ((split.size - rest).div_ceil(split.stride), 1),
+        };
+        let reach = split.dilation * (taps - 1);
         let signed = |axis: usize| axis as isize;
         let after = split.strides() - split.count;
-        let y = padded(y, place, [reach, after]);
-        let y = y.window(signed(place), split.taps(), 1, split.dilation);
-        let whole = split.taps() * split.stride;
-        let w = w.pad(signed(tap), 0, whole - split.size, 0.0);
-        let mut shape = w.shape().to_vec();
-        shape[tap] = split.stride;
-        shape.insert(tap, split.taps());
-        let w = w.reshape(shape).flip(signed(tap));
+        let mut y = padded(y, place, [reach, after]);
+        let mut w = match rest {
+            None => {
+                let whole = split.taps() * split.stride;
+                w.pad(signed(tap), 0, whole - split.size, 0.0)
+            }
+            Some(rest) => w.every(signed(tap), rest, split.stride, taps),
+        };
+        // One tap of a rest needs no windows.
+        let has_taps = rest.is_none() || taps > 1;
+        if has_taps {
+            y = y.window(signed(place), taps, 1, split.dilation);
+            let mut shape = w.shape().to_vec();
+            shape[tap] = rests;
+            shape.insert(tap, taps);
+            w = w.reshape(shape).flip(signed(tap));
+        }
         // y: positions at `place`, taps behind. w: taps at `tap`, what is left of a stride behind.
-        let in_y = |axis: usize| axis + usize::from(axis > place);
-        let in_w = |axis: usize| axis + usize::from(axis >= tap);
+        let in_y = |axis: usize| axis + usize::from(has_taps && axis > place);
+        let in_w = |axis: usize| axis + usize::from(has_taps && axis >= tap);
         let pair = |&(l, r): &(usize, usize)| match own {
             0 => (in_y(l), in_w(r)),
             _ => (in_w(l), in_y(r)),
         };
         let batch: Vec<_> = self.axes.batch.iter().map(pair).collect();
         let mut contract: Vec<_> = self.axes.contract.iter().map(pair).collect();
+        if has_taps {
+            contract.push(match own {
+                0 => (place + 1, tap),
+                _ => (tap, place + 1),
+            });
+        }
         Some(match own {
-            0 => {
-                contract.push((place + 1, tap));
-                y.dot_general(w, &batch, &contract)
-            }
-            _ => {
-                contract.push((tap, place + 1));
-                w.dot_general(y, &batch, &contract)
-            }
+            0 => y.dot_general(w, &batch, &contract),
+            _ => w.dot_general(y, &batch, &contract),
         })
     }
 }
@@ -176,75 +226,6 @@ pub(super) fn part<'g>(g: Tensor<'g>, start: &[usize], stop: &[usize]) -> Option
         }
     }
     is_narrower.then(|| moved.again())
-}
-
-/// Indices `from..to` of an axis, taken below the windows and the padding of other axes, so that what is
-/// left out is not padded.
-fn narrowed(x: Tensor<'_>, axis: usize, from: usize, to: usize) -> Tensor<'_> {
-    let graph = x.graph();
-    let node = graph.node(x.id());
-    let operand = |position: usize| Tensor::new(graph, node.operands[position]);
-    match &node.op {
-        &Op::Window {
-            axis: own,
-            size,
-            stride,
-            dilation,
-        } if axis != own + 1 => {
-            let below = match axis == own {
-                true => {
-                    let end = (to - 1) * stride + (size - 1) * dilation + 1;
-                    narrowed(operand(0), own, from * stride, end)
-                }
-                false => narrowed(operand(0), axis - usize::from(axis > own), from, to),
-            };
-            below.window(own as isize, size, stride, dilation)
-        }
-        Op::Pad(padding) if padding[axis].between == 0 => {
-            let (before, extent) = (padding[axis].before, operand(0).shape()[axis]);
-            let taken = [from, to].map(|at| at.saturating_sub(before).min(extent));
-            if taken[0] >= taken[1] {
-                return x.slice(axis as isize, from..to);
-            }
-            let inner = narrowed(operand(0), axis, taken[0], taken[1]);
-            let mut padding = padding.clone();
-            padding[axis].before = before.saturating_sub(from);
-            padding[axis].after = to.saturating_sub(before + extent);
-            apply(Op::Pad(padding), &[inner, operand(1)])
-        }
-        _ if (from, to) == (0, x.shape()[axis]) => x,
-        _ => x.slice(axis as isize, from..to),
-    }
-}
-
-/// Zeros before and after, put below windows of other axes and joined with zeros that are there: they
-/// are stored once, and not once for each window.
-fn padded<'g>(y: Tensor<'g>, axis: usize, [before, after]: [usize; 2]) -> Tensor<'g> {
-    let graph = y.graph();
-    let node = graph.node(y.id());
-    let operand = |position: usize| Tensor::new(graph, node.operands[position]);
-    match &node.op {
-        &Op::Window {
-            axis: own,
-            size,
-            stride,
-            dilation,
-        } if axis != own && axis != own + 1 => {
-            let below = axis - usize::from(axis > own);
-            let x = padded(operand(0), below, [before, after]);
-            x.window(own as isize, size, stride, dilation)
-        }
-        Op::Pad(padding) if padding[axis] == Padding::default() => {
-            let zero = graph.full(0.0, y.dtype(), Shape::scalar());
-            if operand(1).id() != zero.id() {
-                return y.pad(axis as isize, before, after, 0.0);
-            }
-            let mut padding = padding.clone();
-            (padding[axis].before, padding[axis].after) = (before, after);
-            apply(Op::Pad(padding), &[operand(0), zero])
-        }
-        _ => y.pad(axis as isize, before, after, 0.0),
-    }
 }
 
 /// `slice(reshape(transpose(dot)))`, each of them possibly absent, where the reshape joins
@@ -356,8 +337,8 @@ impl<'g> Moved<'g> {
         self.sliced(dot.transpose(&self.permutation), &self.joined, &self.slice)
     }
 
-    /// `dot` moved as the contraction was; `axis` and the one behind it have become one.
-    fn around(&self, dot: Tensor<'g>, axis: usize, split: &Split) -> Tensor<'g> {
+    /// `dot` moved as the contraction was; `axis` and the one behind it have become one of `length`.
+    fn around(&self, dot: Tensor<'g>, axis: usize, length: usize) -> Tensor<'g> {
         // Free axes stay where they were: the new one of a stride's rest is where sizes were.
         let y = dot.transpose(&self.permutation);
         let mut joined = self.joined.clone();
@@ -367,7 +348,7 @@ impl<'g> Moved<'g> {
         for part in &mut slice {
             part.remove(axis + 1);
         }
-        slice[1][axis] = split.length;
+        slice[1][axis] = length;
         self.sliced(y, &joined, &slice)
     }
 
