@@ -11,25 +11,20 @@ asleep. Only ratios of medians of one such run mean anything.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy
-from safetensors.numpy import load_file
+
+from turns import PYTHON, Implementation, add_arguments, in_turn, relative, tell_threads
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 MARKERS = ("<!-- peers: start -->\n", "<!-- peers: end -->")
 PROGRAMS = {"encode": "encode", "decode": "decode", "train": "training step"}
-# Seconds between runs: longer than any implementation's threads spin.
-PAUSE = 0.1
-
-PYTHON = [sys.executable, "-u"]
 TORCH = PYTHON + [str(HERE / "torch_worker.py")]
 ORT = PYTHON + [str(HERE / "ort_worker.py")]
 # Name, command, whether its results must agree to f32's accuracy, whether it trains.
@@ -46,42 +41,6 @@ FORWARD = 1e-5
 MOMENTS = 1e-4
 # A feature nearer to zero than this has no sign to agree on.
 UNDECIDED = 1e-6
-
-
-class Implementation:
-    def __init__(self, name, command, exact):
-        self.name, self.exact, self.times = name, exact, []
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.about = self.answer()
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"{self.name} ended with code {self.process.wait()}")
-        return json.loads(line)
-
-    def ask(self, command):
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-        return self.answer()
-
-    def results(self, folder):
-        path = Path(folder) / "results.safetensors"
-        self.ask(f"save {path}")
-        return load_file(path)
-
-    def quit(self):
-        # The last answer: how much memory it has had at most.
-        self.about.update(self.ask("quit"))
-        self.process.wait()
-
-
-def relative(a, b):
-    scale = float(numpy.abs(a).max())
-    difference = numpy.abs(a.astype(numpy.float64) - b.astype(numpy.float64)).max()
-    return float(difference) / scale
 
 
 def differences(program, ours, theirs, bits):
@@ -140,24 +99,20 @@ def measure(program, batch, options, folder, about):
 
     peaks = []
     for number in range(options.rounds + 1):
-        first = number % len(implementations)
         rates = implementations[0].ask("probe")
-        for implementation in implementations[first:] + implementations[:first]:
-            time.sleep(PAUSE)
-            seconds = implementation.ask("run")["seconds"]
+        for implementation in in_turn(implementations, number):
             # The first round warms up.
-            if number > 0:
-                implementation.times.append(seconds)
+            implementation.ask("run") if number == 0 else implementation.run()
         if number > 0:
             peaks.append(rates["gflops"])
         print(f"  round {number} of {options.rounds}", file=sys.stderr)
     for implementation in implementations:
         implementation.quit()
     flops, peak = implementations[0].about["flops"], statistics.median(peaks)
-    base = statistics.median(implementations[0].times)
+    base = implementations[0].median
     rows = []
     for implementation in implementations:
-        median = statistics.median(implementation.times)
+        median = implementation.median
         rows.append({
             "program": PROGRAMS[program],
             "batch": batch,
@@ -216,7 +171,7 @@ def arguments():
         return text.split(",")
 
     keys = [peer[1] for peer in PEERS]
-    parser.add_argument("--ours", required=True, type=Path, help="the program `ours`")
+    add_arguments(parser, "ours", 7)
     parser.add_argument(
         "--model", type=Path, default=ROOT / "models/configs/reference/bsq_256_b36g36.yaml"
     )
@@ -226,8 +181,6 @@ def arguments():
         "--peers", type=words, default=keys, help=f"some of {','.join(keys)}; compile takes minutes"
     )
     parser.add_argument("--precision", type=words, default=["f32"], help="ours; the first is the base")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", type=Path, help="where the report goes")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
     options = parser.parse_args()
@@ -240,9 +193,7 @@ def arguments():
 
 def main():
     options = arguments()
-    # One number of threads for everybody, read by libraries when they start.
-    for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"]:
-        os.environ[variable] = str(options.threads)
+    tell_threads(options.threads)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         batches = ",".join(options.batches)

@@ -9,15 +9,11 @@ gradients by pictures and by weights. run.sh makes the virtual environment.
 
 import argparse
 import json
-import os
-import statistics
 import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-from compare import PAUSE, PYTHON, Implementation, relative
+from turns import PYTHON, Implementation, add_arguments, check, relative, take_turns, tell_threads
 
 HERE = Path(__file__).resolve().parent
 # Of the greatest magnitude: forward passes, and gradients.
@@ -28,16 +24,13 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--ours", required=True, help="the program `ours_convolutions`")
+    add_arguments(parser, "ours_convolutions", 9)
     parser.add_argument("--networks", default="vgg16,discriminator")
     parser.add_argument("--batches", default="1,8")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
-    for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"]:
-        os.environ[variable] = str(options.threads)
-    print("| network | batch | pass | | median, ms | GFLOP/s | times ours |")
-    print("|---|---|---|---|---|---|---|")
+    tell_threads(options.threads)
+    print("| network | batch | pass | | median, ms | times ours | least CPU time, ms | GFLOP/s | times ours |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for network in options.networks.split(","):
         for batch in options.batches.split(","):
             with tempfile.TemporaryDirectory() as folder:
@@ -52,27 +45,20 @@ def measure(folder, network, batch, which, options):
         Implementation("bsq", [options.ours, folder, "serve", which], True),
         Implementation("PyTorch", torch + ["--threads", str(options.threads)], True),
     ]
-    ours = None
-    for implementation in implementations:
-        implementation.ask("run")
-        found = implementation.results(folder)
-        ours = found if ours is None else ours
-        error = max(relative(ours[layer], found[layer]) for layer in ours)
-        if found.keys() != ours.keys() or not error <= AGREEMENT[which]:
-            sys.exit(f"{implementation.name} does not compute what we do: {error} apart")
-    for number in range(options.rounds):
-        first = number % len(implementations)
-        for implementation in implementations[first:] + implementations[:first]:
-            time.sleep(PAUSE)
-            implementation.times.append(implementation.ask("run")["seconds"])
-    for implementation in implementations:
-        implementation.quit()
+    def error(ours, found):
+        # A layer that is missing agrees with nothing.
+        same = ours.keys() == found.keys()
+        return max(relative(ours[layer], found[layer]) for layer in ours) if same else float("inf")
+
+    check(implementations, folder, error, AGREEMENT[which])
+    take_turns(implementations, options.rounds)
     flops = json.loads((Path(folder) / "network.json").read_text())["flops"]
-    base = statistics.median(implementations[0].times)
+    base, best = implementations[0].median, min(implementations[0].cpu_times)
     for implementation in implementations:
-        median = statistics.median(implementation.times)
+        median, cpu = implementation.median, min(implementation.cpu_times)
         print(f"| {network} | {batch} | {which} | {implementation.name} | {1e3 * median:.1f} "
-              f"| {flops / median / 1e9:.0f} | {median / base:.2f} |", flush=True)
+              f"| {median / base:.2f} | {1e3 * cpu:.1f} | {flops / cpu / 1e9:.0f} "
+              f"| {cpu / best:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

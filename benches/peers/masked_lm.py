@@ -8,17 +8,11 @@ as many steps as its sampler has. run.sh makes the virtual environment.
 """
 
 import argparse
-import os
-import statistics
 import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-import numpy
-
-from compare import PAUSE, PYTHON, Implementation
+from turns import PYTHON, Implementation, add_arguments, check, relative, take_turns, tell_threads
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE / "../../models/configs"
@@ -30,15 +24,12 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--ours", required=True, help="the program `ours_masked_lm`")
+    add_arguments(parser, "ours_masked_lm", 5)
     parser.add_argument("--models", default="fashion_masked_lm,masked_lm_paper")
     parser.add_argument("--batches", default="1,64")
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=12, help="of the sampler, for pictures per second")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
-    for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"]:
-        os.environ[variable] = str(options.threads)
+    tell_threads(options.threads)
     print(f"| model | batch | | median of a step, s | pictures/s, {options.steps} steps | times ours |")
     print("|---|---|---|---|---|---|")
     for model in options.models.split(","):
@@ -56,24 +47,14 @@ def measure(folder, model, batch, options):
         Implementation("PyTorch", torch, True),
         Implementation("PyTorch, torch.compile", torch + ["--compile"], True),
     ]
-    ours = None
+    def error(ours, found):
+        return relative(ours["probabilities"], found["probabilities"])
+
+    check(implementations, folder, error, AGREEMENT)
+    take_turns(implementations, options.rounds)
+    base = implementations[0].median
     for implementation in implementations:
-        implementation.ask("run")
-        found = implementation.results(folder)["probabilities"].astype(numpy.float64)
-        ours = found if ours is None else ours
-        error = float(numpy.abs(found - ours).max() / ours.max())
-        if not error <= AGREEMENT:
-            sys.exit(f"{implementation.name} does not compute what we do: {error} apart")
-    for number in range(options.rounds):
-        first = number % len(implementations)
-        for implementation in implementations[first:] + implementations[:first]:
-            time.sleep(PAUSE)
-            implementation.times.append(implementation.ask("run")["seconds"])
-    for implementation in implementations:
-        implementation.quit()
-    base = statistics.median(implementations[0].times)
-    for implementation in implementations:
-        median = statistics.median(implementation.times)
+        median = implementation.median
         rate = batch / (median * options.steps)
         print(f"| {model} | {batch} | {implementation.name} | {median:.4f} | {rate:.2f} "
               f"| {median / base:.2f} |", flush=True)

@@ -8,17 +8,13 @@ of few tokens. run.sh makes the virtual environment.
 """
 
 import argparse
-import os
-import statistics
 import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy
 
-from compare import PAUSE, PYTHON, Implementation
+from turns import PYTHON, Implementation, add_arguments, check, take_turns, tell_threads
 
 HERE = Path(__file__).resolve().parent
 # Of the bits of a tile: f32 implementations; weights rounded to bf16 and 8 bits.
@@ -29,16 +25,13 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--ours", required=True, help="the program `ours_prior`")
+    add_arguments(parser, "ours_prior", 5)
     parser.add_argument("--model", default=str(HERE / "../../models/configs/prior_paper.toml"))
     parser.add_argument("--side", type=int, default=8)
     parser.add_argument("--rows", type=int, default=8, help="fewer are less work for PyTorch only")
     parser.add_argument("--batches", default="1,16")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
-    for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"]:
-        os.environ[variable] = str(options.threads)
+    tell_threads(options.threads)
     print("| pass | batch | | median, s | tokens/s | times ours | bits of a tile |")
     print("|---|---|---|---|---|---|---|")
     for batch in options.batches.split(","):
@@ -57,28 +50,17 @@ def measure(folder, which, batch, options):
                    for kept in ["f32", "bf16", "u8"]]
     implementations += [Implementation(f"PyTorch {mode}", torch + ["--mode", mode], mode == "f32")
                     for mode in ["f32", "bf16"]]
-    ours = None
-    for implementation in implementations:
-        implementation.ask("run")
-        bits = implementation.results(folder)["bits"].astype(numpy.float64)
-        ours = bits if ours is None else ours
-        error = float(numpy.abs(bits / ours - 1).max())
-        if not error <= (EXACT if implementation.exact else ROUNDED):
-            sys.exit(f"{implementation.name} does not compute what we do: {bits} instead of {ours}")
-        implementation.difference = f"{bits[0]:.1f}"
-    for number in range(options.rounds):
-        first = number % len(implementations)
-        for implementation in implementations[first:] + implementations[:first]:
-            time.sleep(PAUSE)
-            implementation.times.append(implementation.ask("run")["seconds"])
-    for implementation in implementations:
-        implementation.quit()
-    base = statistics.median(implementations[0].times)
+    def error(ours, found):
+        return float(numpy.abs(found["bits"].astype(numpy.float64) / ours["bits"] - 1).max())
+
+    results = check(implementations, folder, error, lambda i: EXACT if i.exact else ROUNDED)
+    take_turns(implementations, options.rounds)
+    base = implementations[0].median
     tokens = batch * options.rows * options.side
-    for implementation in implementations:
-        median = statistics.median(implementation.times)
+    for implementation, found in zip(implementations, results):
+        median = implementation.median
         print(f"| {which} | {batch} | {implementation.name} | {median:.3f} | {tokens / median:.1f} "
-              f"| {median / base:.2f} | {implementation.difference} |", flush=True)
+              f"| {median / base:.2f} | {found['bits'][0]:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

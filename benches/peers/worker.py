@@ -29,9 +29,10 @@ def serve(version, run, results, compile_seconds):
     for line in sys.stdin:
         command, _, rest = line.strip().partition(" ")
         if command == "run":
-            start = time.perf_counter()
+            start, cpu_start = time.perf_counter(), time.process_time()
             run()
-            answer(seconds=time.perf_counter() - start)
+            seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+            answer(seconds=seconds, cpu_seconds=cpu_seconds)
         elif command == "save":
             save_file(results(), rest)
             answer(saved=rest)

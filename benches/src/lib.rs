@@ -16,15 +16,19 @@
 mod compare;
 pub mod convolutions;
 pub mod data;
+mod description;
 mod implementation;
 #[cfg(feature = "peers")]
 pub mod peers;
 mod program;
+mod serve;
 mod table;
 mod threads;
 
 pub use compare::{Agreement, Comparison, Suite};
+pub use description::description;
 pub use implementation::{Candidate, Implementation, Peer};
 pub use program::{Measure, OurProgram, Tensors};
+pub use serve::{Served, peak_bytes, serve};
 pub use table::Work;
 pub use threads::threads;

@@ -1,20 +1,13 @@
 //! Our side of `benches/peers`: one program of a model, run on demand.
 //!
-//! It reads commands from standard input and answers each with a line of JSON, so that
-//! `compare.py` can let it and the peers take turns. `write` stores what everybody starts from.
-//!
-//! | command | answer |
-//! |---|---|
-//! | `run` | `{"seconds": ..}` of one run |
-//! | `save FILE` | writes the results of the last run as safetensors |
-//! | `probe` | what the machine can do: `{"gflops": .., "gbytes": ..}` |
-//! | `quit` | `{"peak_bytes": ..}`, the most memory the process has had, until it was first probed |
+//! `write` stores what everybody starts from; `serve` answers commands, and to `probe` what the machine can
+//! do: `{"gflops": .., "gbytes": ..}`. What the process has had of memory until it was first probed counts.
 
-use bsq::config::{Config, QuantizerConfig, ReconstructionLoss};
+use bsq::config::Config;
 use bsq::pipeline::{ModelFile, decode_function};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::StepProgram;
-use bsq_benches::{data, threads};
+use bsq_benches::{Served, data, description, peak_bytes, threads};
 use bsq_cli::machine::{Probe, cpu_name};
 use bsq_codegen::cpu::microkernel::selected;
 use bsq_ir::{DType, Function, Graph, Scope};
@@ -25,9 +18,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::io::{BufRead, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 const LEARNING_RATE: f32 = 1e-4;
 const CODEBOOK_WEIGHT: f32 = 0.3;
@@ -119,7 +110,17 @@ fn write(folder: &Path, config: &Path, batches: &[usize]) -> Result<(), Box<dyn 
     config.train.use_ema = true;
     config.train.ema_decay = EMA_DECAY;
     let model = ModelFile::untrained("random", config, 0)?;
-    let description = description(&model.config)?;
+    let mut description = description(&model.config)?;
+    let own = json!({
+        "lr": LEARNING_RATE,
+        "codebook_weight": CODEBOOK_WEIGHT,
+        "ema_decay": EMA_DECAY,
+        "compared_moments": COMPARED_MOMENTS,
+        "cpu": cpu_name(),
+        "family": selected()?.to_string(),
+    });
+    let own = own.as_object().expect("it is spelled as one").clone();
+    description.as_object_mut().expect("it is one").extend(own);
     std::fs::write(folder.join("model.json"), format!("{description:#}\n"))?;
     std::fs::write(folder.join("model.toml"), model.config.to_toml())?;
     let path = folder.join("weights.safetensors");
@@ -143,43 +144,6 @@ fn write(folder: &Path, config: &Path, batches: &[usize]) -> Result<(), Box<dyn 
         safetensors::save(&path, &Tensors::from(inputs), &BTreeMap::new())?;
     }
     Ok(())
-}
-
-/// What the peers' models are made from.
-fn description(config: &Config) -> Result<Value, Box<dyn Error>> {
-    let (encoder, decoder) = (&config.model.encoder, &config.model.decoder);
-    let QuantizerConfig::Bsq(bsq) = &config.model.quantizer else {
-        return Err("the peers have binary spherical quantization only".into());
-    };
-    let plain = bsq.l2_norm && bsq.post_q_l2_norm && bsq.inv_temperature == 1.0;
-    if encoder != decoder || !encoder.ln_pre || !encoder.ln_post || !plain {
-        return Err("the peers have the reference's architecture only".into());
-    }
-    Ok(json!({
-        "image_size": [encoder.image_size.height, encoder.image_size.width],
-        "patch_size": encoder.patch_size,
-        "width": encoder.width,
-        "layers": encoder.layers,
-        "heads": encoder.heads,
-        "mlp_width": encoder.mlp_width(),
-        "ffn_width": decoder.dim_ffn_output,
-        "bits": bsq.embed_dim,
-        "beta": bsq.effective_beta(),
-        "gamma0": bsq.gamma0,
-        "gamma": bsq.gamma,
-        "zeta": bsq.zeta,
-        "clamp": config.model.clamp_range,
-        "mse": config.loss.reconstruction == ReconstructionLoss::Mse,
-        "betas": config.optimizer.betas,
-        "eps": config.optimizer.eps,
-        "weight_decay": config.optimizer.weight_decay,
-        "lr": LEARNING_RATE,
-        "codebook_weight": CODEBOOK_WEIGHT,
-        "ema_decay": EMA_DECAY,
-        "compared_moments": COMPARED_MOMENTS,
-        "cpu": cpu_name(),
-        "family": selected()?.to_string(),
-    }))
 }
 
 /// Pictures to indices, and the features that they are the signs of.
@@ -231,7 +195,7 @@ fn serve(
         .collect();
     let mut bound = parameters;
     bound.retain(|name, _| names.contains(name));
-    let mut server = Server {
+    let server = Server {
         session: executable.bind(bound)?,
         inputs: function
             .inputs()
@@ -241,30 +205,12 @@ fn serve(
         probe: None,
         peak_before_probe: None,
     };
-    let report = executable.report();
-    answer(&json!({
-        "ready": true,
-        "version": concat!("bsq ", env!("CARGO_PKG_VERSION")),
-        "compile_seconds": report.total().as_secs_f64(),
+    let about = json!({
+        "compile_seconds": executable.report().total().as_secs_f64(),
         "flops": executable.program().flops(),
         "planned_bytes": executable.program().peak_bytes(),
-    }))?;
-    for line in stdin().lock().lines() {
-        let line = line?;
-        let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
-        match command {
-            "run" => answer(&json!({ "seconds": server.run()? }))?,
-            "save" => {
-                server.save(Path::new(rest))?;
-                answer(&json!({ "saved": rest }))?;
-            }
-            "probe" => answer(&server.probe()?)?,
-            "quit" => break,
-            other => return Err(format!("{other}: no such command").into()),
-        }
-    }
-    let peak = server.peak_before_probe.or_else(peak_bytes);
-    answer(&json!({ "peak_bytes": peak }))
+    });
+    bsq_benches::serve(server, about)
 }
 
 struct Server {
@@ -277,27 +223,29 @@ struct Server {
     peak_before_probe: Option<u64>,
 }
 
-impl Server {
-    fn run(&mut self) -> Result<f64, Box<dyn Error>> {
+impl Served for Server {
+    fn run(&mut self) -> Result<(), Box<dyn Error>> {
         let inputs = self.inputs.iter();
         let inputs: Vec<(&str, &HostTensor)> = inputs.map(|(name, t)| (&**name, t)).collect();
-        let start = Instant::now();
         self.outputs = self.session.run(&inputs)?;
-        Ok(start.elapsed().as_secs_f64())
+        Ok(())
     }
 
     /// The outputs, and of a training step the moments that are compared.
-    fn save(&self, path: &Path) -> Result<(), Box<dyn Error>> {
-        let mut saved = self.outputs.clone();
+    fn results(&self) -> Result<bsq_benches::Tensors, Box<dyn Error>> {
+        let mut saved: bsq_benches::Tensors = self.outputs.clone().into_iter().collect();
         for name in COMPARED_MOMENTS {
             if let Ok(moment) = self.session.parameter(&format!("adamw.exp_avg.{name}")) {
                 saved.insert(format!("exp_avg.{name}"), moment.clone());
             }
         }
-        Ok(safetensors::save(path, &saved, &BTreeMap::new())?)
+        Ok(saved)
     }
 
-    fn probe(&mut self) -> Result<Value, Box<dyn Error>> {
+    fn answer(&mut self, command: &str) -> Result<Option<Value>, Box<dyn Error>> {
+        if command != "probe" {
+            return Ok(None);
+        }
         let family = selected()?;
         if self.probe.is_none() {
             self.peak_before_probe = peak_bytes();
@@ -308,20 +256,12 @@ impl Server {
         probe.restart();
         probe.sample();
         let rates = probe.rates();
-        Ok(json!({ "gflops": rates.gflops, "gbytes": rates.gbytes }))
+        Ok(Some(
+            json!({ "gflops": rates.gflops, "gbytes": rates.gbytes }),
+        ))
     }
-}
 
-/// The most memory that this process has had, where the system tells.
-fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes * 1024)
-}
-
-fn answer(value: &Value) -> Result<(), Box<dyn Error>> {
-    let mut out = stdout().lock();
-    writeln!(out, "{value}")?;
-    Ok(out.flush()?)
+    fn peak_bytes(&self) -> Option<u64> {
+        self.peak_before_probe.or_else(peak_bytes)
+    }
 }

@@ -2,26 +2,24 @@
 //!
 //! `ours_convolutions FOLDER write NETWORK BATCH` stores pictures, weights and cotangents of each layer and
 //! the layers' sizes; a network is `vgg16` or `discriminator`.
-//! `ours_convolutions FOLDER serve PASS` answers `run`, `save FILE` (the result of each layer) and `quit`; a
-//! pass is `forward`, `input` or `weight`.
+//! `ours_convolutions FOLDER serve PASS` answers commands; results are those of each layer. A pass is
+//! `forward`, `input` or `weight`.
 
 use bsq_benches::convolutions::{ConvolutionLayer, ConvolutionPass, DISCRIMINATOR, VGG16};
-use bsq_benches::{Tensors, threads};
+use bsq_benches::{Served, Tensors, serve, threads};
 use bsq_runtime::checkpoint::{Weights, load, safetensors};
 use bsq_runtime::{CompileOptions, HostTensor, Session, compile};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::io::stdin;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         [folder, "write", network, batch] => write(Path::new(folder), network, batch.parse()?),
-        [folder, "serve", pass] => serve(Path::new(folder), pass),
+        [folder, "serve", pass] => serve(Layers::new(Path::new(folder), pass)?, json!({})),
         _ => Err("see the first lines of benches/src/bin/ours_convolutions.rs".into()),
     }
 }
@@ -58,60 +56,56 @@ fn write(folder: &Path, network: &str, batch: usize) -> Result<(), Box<dyn Error
     )?)
 }
 
-fn serve(folder: &Path, pass: &str) -> Result<(), Box<dyn Error>> {
-    let pass = match pass {
-        "forward" => ConvolutionPass::Forward,
-        "input" => ConvolutionPass::ByInput,
-        "weight" => ConvolutionPass::ByWeight,
-        other => return Err(format!("{other}: no such pass").into()),
-    };
-    let text = std::fs::read_to_string(folder.join("network.json"))?;
-    let network: serde_json::Value = serde_json::from_str(&text)?;
-    let batch = network["batch"].as_u64().ok_or("a batch is a number")? as usize;
-    let name = network["network"].as_str().ok_or("a network has a name")?;
-    let options = CompileOptions {
-        threads: threads(),
-        ..CompileOptions::default()
-    };
-    let mut programs: Vec<(Session, Tensors)> = Vec::new();
-    for (number, layer) in layers(name)?.iter().enumerate() {
-        let function = layer.function(batch, pass);
-        let mut given = load(tensors_of(folder, number), Weights::Raw)?.tensors;
-        let weight = given.remove_entry("weight").ok_or("every layer has one")?;
-        let asked: Vec<&str> = function.inputs().map(|(_, name, _)| name).collect();
-        given.retain(|name, _| asked.contains(&name.as_str()));
-        let takes_weight = function.parameters().next().is_some();
-        let bound = takes_weight.then_some(weight).into_iter().collect();
-        programs.push((compile(&function, &options)?.bind(bound)?, given));
-    }
-    let mut results = Tensors::new();
-    println!(
-        "{}",
-        json!({ "ready": true, "version": concat!("bsq ", env!("CARGO_PKG_VERSION")) })
-    );
-    for line in stdin().lines() {
-        let line = line?;
-        let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
-        match command {
-            "run" => {
-                let start = Instant::now();
-                for (number, (session, given)) in programs.iter_mut().enumerate() {
-                    let given: Vec<(&str, &HostTensor)> =
-                        given.iter().map(|(name, t)| (&**name, t)).collect();
-                    let mut outputs = session.run(&given)?;
-                    let y = outputs.take("y");
-                    results.insert(number.to_string(), y);
-                }
-                println!("{}", json!({ "seconds": start.elapsed().as_secs_f64() }));
-            }
-            "save" => {
-                safetensors::save(Path::new(rest), &results, &BTreeMap::new())?;
-                println!("{}", json!({ "saved": rest }));
-            }
-            "quit" => break,
-            other => return Err(format!("{other}: no such command").into()),
+/// A program for each layer, and what it is given.
+struct Layers {
+    programs: Vec<(Session, Tensors)>,
+    results: Tensors,
+}
+
+impl Layers {
+    fn new(folder: &Path, pass: &str) -> Result<Layers, Box<dyn Error>> {
+        let pass = match pass {
+            "forward" => ConvolutionPass::Forward,
+            "input" => ConvolutionPass::ByInput,
+            "weight" => ConvolutionPass::ByWeight,
+            other => return Err(format!("{other}: no such pass").into()),
+        };
+        let text = std::fs::read_to_string(folder.join("network.json"))?;
+        let network: serde_json::Value = serde_json::from_str(&text)?;
+        let batch = network["batch"].as_u64().ok_or("a batch is a number")? as usize;
+        let name = network["network"].as_str().ok_or("a network has a name")?;
+        let options = CompileOptions {
+            threads: threads(),
+            ..CompileOptions::default()
+        };
+        let mut programs: Vec<(Session, Tensors)> = Vec::new();
+        for (number, layer) in layers(name)?.iter().enumerate() {
+            let function = layer.function(batch, pass);
+            let mut given = load(tensors_of(folder, number), Weights::Raw)?.tensors;
+            let weight = given.remove_entry("weight").ok_or("every layer has one")?;
+            let asked: Vec<&str> = function.inputs().map(|(_, name, _)| name).collect();
+            given.retain(|name, _| asked.contains(&name.as_str()));
+            let takes_weight = function.parameters().next().is_some();
+            let bound = takes_weight.then_some(weight).into_iter().collect();
+            programs.push((compile(&function, &options)?.bind(bound)?, given));
         }
+        let results = Tensors::new();
+        Ok(Layers { programs, results })
     }
-    println!("{}", json!({ "done": true }));
-    Ok(())
+}
+
+impl Served for Layers {
+    fn run(&mut self) -> Result<(), Box<dyn Error>> {
+        for (number, (session, given)) in self.programs.iter_mut().enumerate() {
+            let given: Vec<(&str, &HostTensor)> =
+                given.iter().map(|(name, t)| (&**name, t)).collect();
+            let y = session.run(&given)?.take("y");
+            self.results.insert(number.to_string(), y);
+        }
+        Ok(())
+    }
+
+    fn results(&self) -> Result<Tensors, Box<dyn Error>> {
+        Ok(self.results.clone())
+    }
 }

@@ -2,22 +2,20 @@
 //! guidance, run on demand.
 //!
 //! `ours_masked_lm FOLDER write CONFIG BATCH` stores random weights, inputs and the description of a model.
-//! `ours_masked_lm FOLDER serve` answers `run`, `save FILE` (the probabilities) and `quit`.
+//! `ours_masked_lm FOLDER serve` answers commands; results are the probabilities.
 
 use bsq::config::MaskedLmConfig;
 use bsq::masked_lm::{MaskedLmFile, probabilities_function};
 use bsq::pipeline::CompileOptions;
-use bsq_benches::{Tensors, threads};
+use bsq_benches::{Served, Tensors, serve, threads};
 use bsq_ir::DType;
 use bsq_ir::philox::random_word;
 use bsq_runtime::checkpoint::{Weights, load, safetensors};
-use bsq_runtime::{HostTensor, Outputs, compile};
+use bsq_runtime::{HostTensor, Outputs, Session, compile};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::io::stdin;
 use std::path::Path;
-use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         [folder, "write", config, batch] => {
             write(Path::new(folder), Path::new(config), batch.parse()?)
         }
-        [folder, "serve"] => serve(Path::new(folder)),
+        [folder, "serve"] => serve(Step::new(Path::new(folder))?, json!({})),
         _ => Err("see the first lines of benches/src/bin/ours_masked_lm.rs".into()),
     }
 }
@@ -69,39 +67,40 @@ fn write(folder: &Path, config: &Path, batch: usize) -> Result<(), Box<dyn Error
     )?)
 }
 
-fn serve(folder: &Path) -> Result<(), Box<dyn Error>> {
-    let file = MaskedLmFile::open(&folder.join("model.safetensors"))?;
-    let inputs = load(folder.join("inputs.safetensors"), Weights::Raw)?.tensors;
-    let batch = inputs["classes"].shape()[0];
-    let function = probabilities_function(&file.model, batch, true);
-    let options = CompileOptions {
-        threads: threads(),
-        ..CompileOptions::default()
-    };
-    let mut session = compile(&function, &options)?.bind(file.parameters.clone())?;
-    let given: Vec<(&str, &HostTensor)> = inputs.iter().map(|(name, t)| (&**name, t)).collect();
-    let mut outputs = Outputs::new();
-    println!(
-        "{}",
-        json!({ "ready": true, "version": concat!("bsq ", env!("CARGO_PKG_VERSION")) })
-    );
-    for line in stdin().lines() {
-        let line = line?;
-        let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
-        match command {
-            "run" => {
-                let start = Instant::now();
-                outputs = session.run(&given)?;
-                println!("{}", json!({ "seconds": start.elapsed().as_secs_f64() }));
-            }
-            "save" => {
-                safetensors::save(Path::new(rest), &outputs, &BTreeMap::new())?;
-                println!("{}", json!({ "saved": rest }));
-            }
-            "quit" => break,
-            other => return Err(format!("{other}: no such command").into()),
-        }
+/// A step of the sampler, and what it is given.
+struct Step {
+    session: Session,
+    inputs: Tensors,
+    outputs: Outputs,
+}
+
+impl Step {
+    fn new(folder: &Path) -> Result<Step, Box<dyn Error>> {
+        let file = MaskedLmFile::open(&folder.join("model.safetensors"))?;
+        let inputs = load(folder.join("inputs.safetensors"), Weights::Raw)?.tensors;
+        let batch = inputs["classes"].shape()[0];
+        let function = probabilities_function(&file.model, batch, true);
+        let options = CompileOptions {
+            threads: threads(),
+            ..CompileOptions::default()
+        };
+        Ok(Step {
+            session: compile(&function, &options)?.bind(file.parameters.clone())?,
+            inputs,
+            outputs: Outputs::new(),
+        })
     }
-    println!("{}", json!({ "done": true }));
-    Ok(())
+}
+
+impl Served for Step {
+    fn run(&mut self) -> Result<(), Box<dyn Error>> {
+        let inputs = self.inputs.iter();
+        let given: Vec<(&str, &HostTensor)> = inputs.map(|(name, t)| (&**name, t)).collect();
+        self.outputs = self.session.run(&given)?;
+        Ok(())
+    }
+
+    fn results(&self) -> Result<Tensors, Box<dyn Error>> {
+        Ok(self.outputs.clone().into_iter().collect())
+    }
 }

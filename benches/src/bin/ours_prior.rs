@@ -2,15 +2,15 @@
 //!
 //! `ours_prior FOLDER write CONFIG SIDE ROWS BATCH` stores weights, tokens and the
 //! description of a random prior whose tiles have SIDE x SIDE tokens, of which ROWS are coded.
-//! `ours_prior FOLDER serve PASS STORAGE` answers `run`, `save FILE` (the bits that each
-//! tile's tokens cost) and `quit`.
+//! `ours_prior FOLDER serve PASS STORAGE` answers commands; results are the bits that each tile's tokens
+//! cost.
 
 use bsq::config::PriorConfig;
 use bsq::pipeline::CompileOptions;
 use bsq::prior::{
     PriorFile, PriorSession, PriorSessionError, Storage, SubTokenPosition, TileTokens,
 };
-use bsq_benches::{Tensors, threads};
+use bsq_benches::{Served, Tensors, serve, threads};
 use bsq_ir::DType;
 use bsq_ir::philox::random_word;
 use bsq_runtime::HostTensor;
@@ -18,9 +18,7 @@ use bsq_runtime::checkpoint::{Weights, load, safetensors};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::io::stdin;
 use std::path::Path;
-use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         [folder, "serve", pass, storage] => {
             let storage = Storage::from_name(storage).ok_or("f32, bf16 or u8")?;
-            serve(Path::new(folder), pass == "cached", storage)
+            let coded = Coded::new(Path::new(folder), pass == "cached", storage)?;
+            serve(coded, json!({}))
         }
         _ => Err("see the first lines of benches/src/bin/ours_prior.rs".into()),
     }
@@ -73,62 +72,70 @@ fn write(folder: &Path, config: &Path, sizes: [usize; 3]) -> Result<(), Box<dyn 
     Ok(std::fs::write(folder.join("prior.json"), text)?)
 }
 
-fn serve(folder: &Path, cached: bool, storage: Storage) -> Result<(), Box<dyn Error>> {
-    let prior = PriorFile::open(&folder.join("prior.safetensors"))?.stored_as(storage)?;
-    let tokens = load(folder.join("tokens.safetensors"), Weights::Raw)?;
-    let tokens = &tokens.tensors["tokens"];
-    let [batch, rows, columns, depth] = tokens.shape()[..] else {
-        return Err("tokens have four axes".into());
-    };
-    let values = tokens.as_slice::<i32>()?;
-    let mut tiles = vec![TileTokens::unknown(&prior.model, rows, columns); batch];
-    for (i, own) in values.chunks_exact(depth).enumerate() {
-        let (tile, token) = (i / (rows * columns), i % (rows * columns));
-        let place = tiles[tile].token_mut(token / columns, token % columns);
-        place.copy_from_slice(own);
-    }
-    let options = CompileOptions {
-        threads: threads(),
-        ..CompileOptions::default()
-    };
-    let mut session = PriorSession::new(&prior, &options)?;
-    let mut bits = vec![0.0_f32; batch];
-    println!(
-        "{}",
-        json!({ "ready": true, "version": concat!("bsq ", env!("CARGO_PKG_VERSION")) })
-    );
-    for line in stdin().lines() {
-        let line = line?;
-        let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
-        match command {
-            "run" => {
-                let start = Instant::now();
-                bits.fill(0.0);
-                let mut decide = |place: SubTokenPosition, probabilities: &[f32]| {
-                    let token = tiles[place.tile].token(place.row, place.column);
-                    let value = token[place.index] as usize;
-                    bits[place.tile] -= probabilities[value].log2();
-                    Ok::<_, PriorSessionError>(value)
-                };
-                if cached {
-                    let sizes = vec![(rows, columns); batch];
-                    session.step_by_step(&sizes, depth, &mut decide, &mut |_| {})?;
-                } else {
-                    let visit = &mut |place, p: &[f32]| decide(place, p).map(drop);
-                    session.teacher_forced(&tiles, depth, visit)?;
-                }
-                println!("{}", json!({ "seconds": start.elapsed().as_secs_f64() }));
-            }
-            "save" => {
-                let bits = HostTensor::from_slice([batch], &bits)?;
-                let bits = Tensors::from([("bits".to_string(), bits)]);
-                safetensors::save(Path::new(rest), &bits, &BTreeMap::new())?;
-                println!("{}", json!({ "saved": rest }));
-            }
-            "quit" => break,
-            other => return Err(format!("{other}: no such command").into()),
+/// Tiles, and the prior that predicts their tokens.
+struct Coded {
+    session: PriorSession,
+    tiles: Vec<TileTokens>,
+    /// Of each tile.
+    sizes: Vec<(usize, usize)>,
+    /// Sub-tokens.
+    depth: usize,
+    cached: bool,
+    bits: Vec<f32>,
+}
+
+impl Coded {
+    fn new(folder: &Path, cached: bool, storage: Storage) -> Result<Coded, Box<dyn Error>> {
+        let prior = PriorFile::open(&folder.join("prior.safetensors"))?.stored_as(storage)?;
+        let tokens = load(folder.join("tokens.safetensors"), Weights::Raw)?;
+        let tokens = &tokens.tensors["tokens"];
+        let [batch, rows, columns, depth] = tokens.shape()[..] else {
+            return Err("tokens have four axes".into());
+        };
+        let values = tokens.as_slice::<i32>()?;
+        let mut tiles = vec![TileTokens::unknown(&prior.model, rows, columns); batch];
+        for (i, own) in values.chunks_exact(depth).enumerate() {
+            let (tile, token) = (i / (rows * columns), i % (rows * columns));
+            let place = tiles[tile].token_mut(token / columns, token % columns);
+            place.copy_from_slice(own);
         }
+        let options = CompileOptions {
+            threads: threads(),
+            ..CompileOptions::default()
+        };
+        Ok(Coded {
+            session: PriorSession::new(&prior, &options)?,
+            tiles,
+            sizes: vec![(rows, columns); batch],
+            depth,
+            cached,
+            bits: vec![0.0; batch],
+        })
     }
-    println!("{}", json!({ "done": true }));
-    Ok(())
+}
+
+impl Served for Coded {
+    fn run(&mut self) -> Result<(), Box<dyn Error>> {
+        let Coded { tiles, bits, .. } = self;
+        bits.fill(0.0);
+        let mut decide = |place: SubTokenPosition, probabilities: &[f32]| {
+            let token = tiles[place.tile].token(place.row, place.column);
+            let value = token[place.index] as usize;
+            bits[place.tile] -= probabilities[value].log2();
+            Ok::<_, PriorSessionError>(value)
+        };
+        let (session, depth) = (&mut self.session, self.depth);
+        if self.cached {
+            session.step_by_step(&self.sizes, depth, &mut decide, &mut |_| {})?;
+        } else {
+            let visit = &mut |place, p: &[f32]| decide(place, p).map(drop);
+            session.teacher_forced(tiles, depth, visit)?;
+        }
+        Ok(())
+    }
+
+    fn results(&self) -> Result<Tensors, Box<dyn Error>> {
+        let bits = HostTensor::from_slice([self.bits.len()], &self.bits)?;
+        Ok(Tensors::from([("bits".to_string(), bits)]))
+    }
 }

@@ -25,6 +25,7 @@ use bsq_runtime::checkpoint::{self, Checkpoint, CheckpointError, Weights};
 use bsq_runtime::tensor_data::TensorError;
 use layout::{Layout, Named};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -164,8 +165,7 @@ impl TokenFile {
                 frames: entry.frames,
             };
             tensors.extend(layout.tensors(grid, &named)?);
-            let entry = serde_json::to_string(&entry).expect("text and numbers");
-            metadata.insert(prefix, entry);
+            metadata.insert(prefix, json!(entry).to_string());
             Ok::<_, TensorError>(())
         };
         for (number, NamedTokens { name, tokens }) in self.pictures.iter().enumerate() {
