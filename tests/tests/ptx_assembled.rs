@@ -238,10 +238,10 @@ fn a_step_against_a_discriminator_is_assembled_without_spilling() {
     };
     let mut config = recipe();
     for vit in [&mut config.model.encoder, &mut config.model.decoder] {
-        (vit.image_size.width, vit.image_size.height) = (32, 32);
+        (vit.image_size.width, vit.image_size.height) = (64, 64);
         vit.layers = 1;
     }
-    config.loss.disc_input_size = 32;
+    config.loss.disc_input_size = 64;
     let mut kernels = Kernels::default();
     add_step(&mut kernels, &config);
     check(&kernels, &ptxas);
