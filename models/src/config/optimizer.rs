@@ -153,8 +153,9 @@ impl OptimizerConfig {
         require(!has_keys || is_muon, "optimizer.adamw_keys", || {
             "is of the kind \"muon\"".into()
         })?;
-        require(optimizer.eps > 0.0, "optimizer.eps", || {
-            "must be positive".into()
+        let is_f32 = (optimizer.eps as f32).is_finite();
+        require(optimizer.eps > 0.0 && is_f32, "optimizer.eps", || {
+            "must be positive, and a number that f32 has".into()
         })?;
         require(
             optimizer.grad_clip_norm.is_none_or(|norm| norm > 0.0),
