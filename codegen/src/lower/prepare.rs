@@ -31,10 +31,6 @@ pub(crate) fn prepare(function: &Function, tiling: &TilingPolicy) -> Function {
                 false => new[id.index()],
             }
         });
-        if is_apart(function, reader) {
-            new.push(apart(Tensor::new(&graph, new[node.operands[0].index()])).id());
-            continue;
-        }
         let operands: Vec<NodeId> = match role(&node.op) {
             Role::Anchor => operands.map(|id| viewed(&graph, id)).collect(),
             _ if reads_by_position(&node.op) => {
