@@ -38,7 +38,7 @@ const SHIPPED_CODECS: [(&str, &[u8]); 1] = [(
 
 /// Names of the priors that ship, and their files. Those that were the default once stay: streams
 /// that were coded with them decode for ever.
-const SHIPPED_PRIORS: [(&str, &[u8]); 4] = [
+const SHIPPED_PRIORS: [(&str, &[u8]); 5] = [
     (
         "default",
         include_bytes!("../pretrained/prior/prior.safetensors"),
@@ -46,6 +46,10 @@ const SHIPPED_PRIORS: [(&str, &[u8]); 4] = [
     (
         "bsq36",
         include_bytes!("../pretrained/bsq36/prior.safetensors"),
+    ),
+    (
+        "bsq36-clips",
+        include_bytes!("../pretrained/bsq36/prior_clips.safetensors"),
     ),
     (
         "bsq18",
@@ -198,6 +202,20 @@ pub fn prior_for(tokenizer: &str) -> Result<Option<PriorFile>, WeightsFileError>
     for name in prior_names() {
         let prior = open_prior(name)?;
         if prior.tokenizer == tokenizer {
+            return Ok(Some(prior));
+        }
+    }
+    Ok(None)
+}
+
+/// The prior that ships for clips of a tokenizer's tokens, one that sees the frame before, if there is one.
+///
+/// # Errors
+/// [`WeightsFileError`], if memory runs out.
+pub fn clip_prior_for(tokenizer: &str) -> Result<Option<PriorFile>, WeightsFileError> {
+    for name in prior_names() {
+        let prior = open_prior(name)?;
+        if prior.tokenizer == tokenizer && prior.config.prior.frame_before > 0 {
             return Ok(Some(prior));
         }
     }

@@ -2,7 +2,7 @@
 
 use super::changes::{changes, is_of_model};
 use super::{FILE_NAME, Progress, TrainError, TrainingCheckpoint};
-use crate::config::{Config, ConfigError, PriorConfig, TransformCodecConfig};
+use crate::config::{Config, ConfigError, PriorConfig, PriorModelConfig, TransformCodecConfig};
 use crate::masked_lm::MaskedLmFile;
 use crate::pretrained;
 use crate::prior::{PriorFile, Storage};
@@ -13,7 +13,11 @@ use bsq_ir::tensor::ParameterSpec;
 use bsq_nn::train::Change;
 use bsq_runtime::checkpoint::{Checkpoint, Mismatch, Source, Weights, load};
 use bsq_runtime::executor::Tensors;
+use bsq_runtime::tensor_data::HostTensor;
 use std::path::{Path, PathBuf};
+
+/// The weights of a prior's input, of which the tokens of the frame before are the last columns.
+const STEM: &str = "stem.weight";
 
 /// The weights that a tokenizer begins with: those of a file, of a training's folder, or of a
 /// model that ships. Only names and shapes have to fit; other settings that differ are said.
@@ -68,7 +72,8 @@ fn fitted(
         })
 }
 
-/// The weights that a prior begins with. Its tokenizer may be another, which is said.
+/// The weights that a prior begins with. Its tokenizer may be another, which is said. A prior of pictures begins one
+/// of clips, which sees nothing of the frame before at first.
 pub(super) fn prior(
     name: &str,
     fresh: &PriorFile,
@@ -94,8 +99,9 @@ pub(super) fn prior(
         )));
     }
     let (old, new) = (other.config.to_toml(), fresh.config.to_toml());
+    let parameters = widened(&other, fresh)?;
     for ParameterSpec { name, ty, .. } in specs {
-        let found = other.parameters.get(name).map(|tensor| tensor.shape());
+        let found = parameters.get(name).map(|tensor| tensor.shape());
         if found != Some(&ty.shape[..]) {
             let found = found.map_or("absent".to_string(), |shape| format!("{shape:?}"));
             let first = changes(&old, &new)?;
@@ -114,7 +120,35 @@ pub(super) fn prior(
             other.tokenizer, fresh.tokenizer
         ));
     }
-    Ok(other.parameters)
+    Ok(parameters)
+}
+
+/// The parameters of a prior, with zeros for tokens of the frame before that only the new one sees.
+fn widened(old: &PriorFile, new: &PriorFile) -> Result<Tensors, TrainError> {
+    let mut parameters = old.parameters.clone();
+    let (of_old, of_new) = (&old.config.prior, &new.config.prior);
+    let same = PriorModelConfig {
+        frame_before: of_new.frame_before,
+        truncation: of_new.truncation,
+        ..of_old.clone()
+    };
+    if same != *of_new || of_new.frame_before <= of_old.frame_before {
+        return Ok(parameters);
+    }
+    if let Some(stem) = parameters.get_mut(STEM) {
+        let [rows, columns] = stem.shape()[..] else {
+            return Ok(parameters);
+        };
+        let more = of_new.frame_before - of_old.frame_before;
+        let wide = columns + more * of_new.sub_tokens() * of_new.classes();
+        let mut values = vec![0.0; rows * wide];
+        let own = stem.as_slice::<f32>()?.chunks_exact(columns);
+        for (to, from) in values.chunks_exact_mut(wide).zip(own) {
+            to[..columns].copy_from_slice(from);
+        }
+        *stem = HostTensor::from_slice([rows, wide], &values)?;
+    }
+    Ok(parameters)
 }
 
 /// The weights that a transform codec begins with. The model's section of their configuration must be

@@ -6,9 +6,12 @@ use bsq::pipeline::{
     ClipTokens, CompileOptions, ModelFile, NamedClip, NamedTokens, TokenFile, TokenizerSession,
     fingerprint,
 };
-use bsq::prior::PriorFile;
+use bsq::prior::{PriorFile, PriorSession, PriorSessionError, TileTokens};
 use bsq::token_grid::{GridShape, TokenGrid};
-use bsq::train::{Silent, TokenSource, TrainError, TrainOutcome, TrainRun, run_prior};
+use bsq::train::{
+    Silent, TokenSource, TrainError, TrainOptions, TrainOutcome, TrainRun, run_prior,
+    run_prior_with,
+};
 use bsq_ir::philox::random_word;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -178,6 +181,46 @@ fn a_prior_of_clips_learns_what_stands_still() {
     };
     let (with, without) = (after(1), after(0));
     assert!(with + 1.0 < without, "{with}, {without}");
+}
+
+/// A prior of pictures begins one of clips: what it says does not change until it is trained.
+#[test]
+fn a_prior_of_clips_begins_with_one_of_pictures() {
+    let (pictures, folder) = (pictures(), tempfile::tempdir().unwrap());
+    let source = TokenSource::Pictures(pictures.path().to_path_buf());
+    let old = folder.path().join("pictures");
+    train(&training(&old, Some(3), false), &source).unwrap();
+    let begin = |out: &str, change: &dyn Fn(&mut PriorConfig)| {
+        let mut run = training(&folder.path().join(out), Some(0), false);
+        run.config.prior.frame_before = 5;
+        change(&mut run.config);
+        let options = TrainOptions {
+            init_from: Some(old.to_str().unwrap().to_string()),
+            ..TrainOptions::default()
+        };
+        run_prior_with(&run, &options, &tokenizer(), &source, &mut Silent)
+    };
+    let new = begin("clips", &|_| {}).unwrap().checkpoint;
+    let old = PriorFile::open(&old.join("checkpoint.safetensors")).unwrap();
+    let new = PriorFile::open(&new).unwrap();
+    let said = |prior: &PriorFile| {
+        let tokens: Vec<u64> = (0..6).map(|i| i * 677 % 4096).collect();
+        let tile = |tokens: &[u64]| TileTokens::new(&prior.model, 2, 3, tokens, 4);
+        let before: Vec<u64> = tokens.iter().rev().copied().collect();
+        let tile = tile(&tokens).after(&tile(&before));
+        let mut session = PriorSession::new(prior, &CompileOptions::default()).unwrap();
+        let mut said = Vec::new();
+        session
+            .teacher_forced(&[tile], 4, &mut |_, probabilities| {
+                said.extend(probabilities.iter().map(|p| p.to_bits()));
+                Ok::<_, PriorSessionError>(())
+            })
+            .unwrap();
+        said
+    };
+    assert!(said(&old) == said(&new));
+    let error = begin("other", &|config| config.prior.neighbours = 3);
+    assert!(error.unwrap_err().to_string().contains("stem.weight"));
 }
 
 #[test]

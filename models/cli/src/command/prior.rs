@@ -16,7 +16,7 @@ const DEFAULT: &str = "default";
 /// Which prior to use.
 #[derive(Args, Clone, Debug)]
 pub struct PriorArgument {
-    /// The prior of a tokenizer: one that ships (default, bsq36, bsq18), or a file that `bsq train` wrote
+    /// The prior of a tokenizer: one that ships (default, bsq36, bsq36-clips, bsq18), or a file that `bsq train` wrote
     /// [default: that in the folder of the tokenizer's training, or the one that ships for it]
     #[arg(long, value_name = "NAME|PATH")]
     prior: Option<String>,
@@ -49,6 +49,22 @@ impl PriorArgument {
         Err(CliError::new(format_args!(
             "{name}: no prior for its tokens: train one (bsq train prior --model {name} --data PHOTOS --out PRIOR) and name it with --prior, or give --raw"
         )))
+    }
+
+    /// The same for clips: of priors that ship, one that sees the frame before if there is one.
+    pub fn open_for_clips(
+        &self,
+        tokenizer: &ModelFile,
+        model: &ModelArgument,
+        output: &Output,
+    ) -> Result<PriorFile, CliError> {
+        if self.prior.is_none() && beside(model)?.is_none() {
+            let own = fingerprint(tokenizer.tokenizer.config(), &tokenizer.parameters);
+            if let Some(prior) = pretrained::clip_prior_for(&own)? {
+                return Ok(detailed(prior, output));
+            }
+        }
+        self.open_with(tokenizer, model, output)
     }
 
     pub fn open(&self, output: &Output) -> Result<PriorFile, CliError> {

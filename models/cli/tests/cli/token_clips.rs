@@ -132,3 +132,21 @@ fn clips_are_streams_of_tokens() {
     let quality = [&["encode", "a.y4m", "-q", "20"], &MODEL[..]].concat();
     bench.refused(&quality, &["--quality"]);
 }
+
+/// The prior that ships for clips of bsq36 is taken, and found again.
+#[test]
+fn clips_have_a_prior_that_ships() {
+    let bench = bench();
+    let ran = bench.good(&["encode", "a.y4m", "--model", "bsq36", "-v"]);
+    assert!(ran.stderr.contains("prior bsq36-clips"), "{}", ran.stderr);
+    bench.good(&["decode", "a.bsq", "-o", "back.y4m"]);
+    bench.good(&[
+        "reconstruct",
+        "a.y4m",
+        "-o",
+        "whole.y4m",
+        "--model",
+        "bsq36",
+    ]);
+    assert_eq!(bench.bytes("back.y4m"), bench.bytes("whole.y4m"));
+}

@@ -53,7 +53,7 @@ pub fn model(arguments: &Arguments, output: &Output) -> Result<(Model, String), 
     }
     let prior = match arguments.raw {
         true => None,
-        false => Some(arguments.prior.open_with(&tokenizer, model, output)?),
+        false => Some(arguments.prior.open_for_clips(&tokenizer, model, output)?),
     };
     let codec = TokenClipCodec::new(&tokenizer, prior.as_ref(), options)?;
     Ok((Model::Tokens(Box::new(codec)), tokenizer.name))
