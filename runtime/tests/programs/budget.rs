@@ -1,8 +1,7 @@
 //! A training step within a budget of memory: less is kept, more is computed, and the bits are the same.
 
-use crate::common::{fill, host};
+use crate::common::{descent, fill, host};
 use bsq_codegen::pipeline::PipelineError;
-use bsq_ir::autodiff::gradients;
 use bsq_ir::{DType, Function, Graph, Scope, Tensor};
 use bsq_runtime::{CompileOptions, Executable, HostTensor, ProgramError, compile};
 use std::collections::BTreeMap;
@@ -32,15 +31,7 @@ fn step(blocks: usize) -> Function {
     let model = Scope::root(&g);
     let x = g.input("x", DType::F32, [2, 16, WIDTH]);
     let y = (0..blocks).fold(x, |x, number| block(x, &(&model / "blocks" / number)));
-    let loss = y.square().mean(..);
-    let parameters = model.parameters();
-    let steps = parameters.iter().zip(gradients(loss, &parameters));
-    let updates = steps.map(|(parameter, gradient)| {
-        let updated = *parameter - gradient * g.scalar("rate");
-        (parameter.id(), updated.id())
-    });
-    let updates: Vec<_> = updates.collect();
-    g.function([("loss", loss.id())], updates)
+    descent(&model, y.square().mean(..))
 }
 
 fn compiled(

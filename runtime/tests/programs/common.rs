@@ -1,8 +1,9 @@
 //! Runs a function in every way there is and compares it with the evaluator, bit for bit.
 
 use bsq_codegen::cpu::microkernel::Family;
+use bsq_ir::autodiff::gradients;
 use bsq_ir::eval::{Data, Precision, Value, Values, evaluate};
-use bsq_ir::{DType, Function, Graph, Tensor, Type};
+use bsq_ir::{DType, Function, Graph, Scope, Tensor, Type};
 use bsq_runtime::{CompileOptions, HostTensor, compile};
 
 /// Uneven numbers of both signs from a name and an index.
@@ -114,4 +115,17 @@ pub fn check_output(build: impl for<'g> Fn(&'g Graph) -> Tensor<'g>) {
     let g = Graph::new();
     let y = build(&g);
     check(&g.function([("y", y.id())], []));
+}
+
+/// A step of gradient descent: the loss, and every parameter less its gradient times the input `rate`.
+pub fn descent<'g>(model: &Scope<'g>, loss: Tensor<'g>) -> Function {
+    let g = loss.graph();
+    let parameters = model.parameters();
+    let steps = parameters.iter().zip(gradients(loss, &parameters));
+    let updates = steps.map(|(parameter, gradient)| {
+        let updated = *parameter - gradient * g.scalar("rate");
+        (parameter.id(), updated.id())
+    });
+    let updates: Vec<_> = updates.collect();
+    g.function([("loss", loss.id())], updates)
 }

@@ -1,6 +1,6 @@
 //! A deep model's step: what is far from where it was computed is computed again.
 
-use crate::common::{check, check_output};
+use crate::common::{check, check_output, descent};
 use bsq_ir::autodiff::gradients;
 use bsq_ir::{DType, Function, Graph, Scope, Tensor};
 use bsq_runtime::{CompileOptions, compile};
@@ -17,15 +17,7 @@ fn step(layers: usize) -> Function {
     let model = Scope::root(&g);
     let x = g.input("x", DType::F32, [4, 16]);
     let y = (0..layers).fold(x, |x, layer| block(x, &(&model / "blocks" / layer)));
-    let loss = y.square().mean(..);
-    let parameters = model.parameters();
-    let steps = parameters.iter().zip(gradients(loss, &parameters));
-    let updates = steps.map(|(parameter, gradient)| {
-        let updated = *parameter - gradient * g.scalar("rate");
-        (parameter.id(), updated.id())
-    });
-    let updates: Vec<_> = updates.collect();
-    g.function([("loss", loss.id())], updates)
+    descent(&model, y.square().mean(..))
 }
 
 #[test]
