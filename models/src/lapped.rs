@@ -90,8 +90,19 @@ impl LappedTransform {
     /// If the last axis is not of this transform's coordinates.
     #[track_caller]
     pub fn synthesis<'g>(&self, scope: &Scope<'g>, coordinates: Tensor<'g>) -> Tensor<'g> {
+        self.synthesis_named(scope, "synthesis", coordinates)
+    }
+
+    /// The same with a parameter of another name.
+    #[track_caller]
+    pub(crate) fn synthesis_named<'g>(
+        &self,
+        scope: &Scope<'g>,
+        name: &str,
+        coordinates: Tensor<'g>,
+    ) -> Tensor<'g> {
         let shape = [self.coordinates, self.features()];
-        self.apply(scope, "synthesis", shape, coordinates)
+        self.apply(scope, name, shape, coordinates)
     }
 
     /// The matrices' values are those of the training's start; nothing else is a transform.

@@ -350,6 +350,6 @@ impl TokenizerConfig {
         require(!config.logit_laplace, "model.transform", || {
             "needs model.logit_laplace = false".into()
         })?;
-        transform.check(&config.quantizer, encoder.patch_size)
+        transform.check(&config.quantizer, encoder)
     }
 }

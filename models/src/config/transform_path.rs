@@ -1,8 +1,8 @@
 //! The linear path beside a tokenizer's transformers.
 
-use super::QuantizerConfig;
 use super::checks::{Checked, between, require};
 use super::section::section;
+use super::{QuantizerConfig, VitConfig};
 
 /// Bits that one coordinate can have: with more, its finest cells are lost in `f32`'s rounding of the
 /// compander.
@@ -17,6 +17,9 @@ section! {
         /// How much the filters across the borders of patches take out: 1 is the lapped orthogonal
         /// transform.
         steepness: f64 = 1.3,
+        /// Of a clip, whether patches of frames after the first may be the signs of what the frame before
+        /// lacks; the last coordinate's bit says which are. For models of several frames.
+        frame_delta: bool = false,
     }
 }
 
@@ -36,8 +39,9 @@ impl TransformPathConfig {
         self.bits.first().copied().unwrap_or(0)
     }
 
-    /// That its numbers make sense for pictures cut into patches of `patch` pixels.
-    pub(super) fn check(&self, quantizer: &QuantizerConfig, patch: usize) -> Checked {
+    /// That its numbers make sense for the encoder's patches and frames.
+    pub(super) fn check(&self, quantizer: &QuantizerConfig, encoder: &VitConfig) -> Checked {
+        let (patch, frames) = (encoder.patch_size, encoder.num_frames);
         let key = "model.transform.bits";
         let QuantizerConfig::Bsq(bsq) = quantizer else {
             return require(false, "model.transform", || {
@@ -62,6 +66,21 @@ impl TransformPathConfig {
             "model.vitconfig.patch_size",
             || format!("{patch} is odd: the filters of model.transform need an even one"),
         )?;
+        if self.frame_delta {
+            let key = "model.transform.frame_delta";
+            require(frames > 1, key, || {
+                "needs model.vitconfig.num_frames above 1".into()
+            })?;
+            require(self.bits.last() == Some(&1), key, || {
+                "needs a last coordinate of one bit in model.transform.bits".into()
+            })?;
+            let coordinates = sum - 1;
+            require(
+                (self.coordinates()..=3 * patch * patch).contains(&coordinates),
+                key,
+                || format!("{coordinates} coordinates of a patch cannot have a bit each"),
+            )?;
+        }
         let steep = self.steepness;
         require(
             (0.5..=4.0).contains(&steep),

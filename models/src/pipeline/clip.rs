@@ -129,7 +129,7 @@ impl TokenizerSession {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::tests::{masked as model, picture};
+    use crate::pipeline::tests::{masked as model, picture, predicting};
     use crate::pipeline::{CompileOptions, TokenStream};
 
     fn session(frames: usize, threads: usize) -> TokenizerSession {
@@ -175,21 +175,22 @@ mod tests {
     /// frame that the model has.
     #[test]
     fn frames_one_by_one_have_the_bits_of_clips() {
-        let model = self::model(4, "block-causal");
-        let mut session = session(4, 2);
-        let mut stream = TokenStream::new(&model, CompileOptions::default()).unwrap();
-        for start in [0, 4] {
-            let frames: Vec<Picture> = (start..start + 4).map(frame).collect();
-            let whole = session.encode_clip(&frames).unwrap();
-            let pixels = session.decode_clip(&whole).unwrap();
-            let each = whole.grid.indices.len() / 4;
-            for (time, frame) in frames.iter().enumerate() {
-                let tokens = stream.encode(frame).unwrap();
-                assert_eq!(
-                    tokens.grid.indices,
-                    whole.grid.indices[time * each..(time + 1) * each]
-                );
-                assert_eq!(stream.decode(&tokens).unwrap(), pixels[time]);
+        for model in [model(4, "block-causal"), predicting(4)] {
+            let mut session = TokenizerSession::new(&model, CompileOptions::default());
+            let mut stream = TokenStream::new(&model, CompileOptions::default()).unwrap();
+            for start in [0, 4] {
+                let frames: Vec<Picture> = (start..start + 4).map(frame).collect();
+                let whole = session.encode_clip(&frames).unwrap();
+                let pixels = session.decode_clip(&whole).unwrap();
+                let each = whole.grid.indices.len() / 4;
+                for (time, frame) in frames.iter().enumerate() {
+                    let tokens = stream.encode(frame).unwrap();
+                    assert_eq!(
+                        tokens.grid.indices,
+                        whole.grid.indices[time * each..(time + 1) * each]
+                    );
+                    assert_eq!(stream.decode(&tokens).unwrap(), pixels[time]);
+                }
             }
         }
         for (frames, mask) in [(4, "none"), (1, "block-causal"), (4, "causal")] {

@@ -31,9 +31,17 @@ pub fn fingerprint_number(
             hash.numbers(levels);
         }
     }
-    if let Some(TransformPathConfig { bits, steepness }) = transform {
+    if let Some(TransformPathConfig {
+        bits,
+        steepness,
+        frame_delta,
+    }) = transform
+    {
         hash.numbers(bits);
         hash.number(steepness.to_bits());
+        if *frame_delta {
+            hash.bytes(b"frame_delta");
+        }
     }
     hash.number(u64::from(*logit_laplace));
     for limit in clamp_range {

@@ -98,6 +98,24 @@ pub(crate) mod tests {
         ModelFile::untrained("clips", Config::from_toml(&text).unwrap(), 5).unwrap()
     }
 
+    /// One that predicts patches from the frame before, with noise in all parameters.
+    pub fn predicting(frames: usize) -> ModelFile {
+        let transform = "[model.transform]\nbits = [3, 2, 2, 1, 1, 1, 1, 1]\nframe_delta = true\n";
+        let text = masked(frames, "block-causal").config.to_toml() + transform;
+        let config = Config::from_toml(&text).unwrap();
+        let mut model = ModelFile::untrained("predicting", config, 5).unwrap();
+        for (name, tensor) in &mut model.parameters {
+            let values = tensor.as_mut_slice::<f32>().unwrap();
+            let noise = noise(values.len());
+            let scale = if name.ends_with("sis") { 8.0 } else { 0.25 };
+            values
+                .iter_mut()
+                .zip(noise)
+                .for_each(|(value, noise)| *value += scale * noise);
+        }
+        model
+    }
+
     /// A random tokenizer of clips whose frames do not see later ones.
     pub fn tiny_clips(frames: usize) -> ModelFile {
         masked(frames, "block-causal")

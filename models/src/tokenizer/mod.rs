@@ -195,9 +195,9 @@ impl Tokenizer {
         let decoded = match (self.transform_path(), encoded.companded) {
             (Some(path), Some(companded)) => {
                 // Straight through from the cells' middles: the folds' own slopes alternate.
-                let middles = path.unfold(self.signs(quantized.codes.stop_gradient()));
-                let straight = middles + (companded - companded.stop_gradient());
-                self.decode_companded(scope, &path, straight, None)
+                let signs = self.signs(quantized.codes.stop_gradient());
+                let straight = path.unfold(signs) + (companded - companded.stop_gradient());
+                self.decode_companded(scope, &path, (signs, straight), None)
             }
             _ => self.decode_frames(scope, quantized.codes, None),
         };
@@ -252,7 +252,7 @@ impl Tokenizer {
         &self,
         scope: &Scope<'g>,
         image: Tensor<'g>,
-        step: Option<&mut FrameStep<'g>>,
+        mut step: Option<&mut FrameStep<'g>>,
     ) -> EncoderOutput<'g> {
         let (image, frames) = self.as_frames(image);
         let (vit, scope) = (&self.config.encoder, &scope.sharing());
@@ -272,9 +272,14 @@ impl Tokenizer {
             Some(path) => {
                 let place = scope / "transform";
                 let coordinates = path.analyse(&place, image).map(by_clip);
-                let features = vit::encoder(vit, &encoder, coordinates.companded, step);
+                let seen = coordinates.companded;
+                let features = vit::encoder(vit, &encoder, seen, step.as_deref_mut());
                 let y = path.compand(&place, &quant_embed, coordinates, features);
-                (features, Some(y), path.fold(y))
+                let folds = match path.frame_delta(&place, frames) {
+                    None => path.fold(y),
+                    Some(delta) => delta.folds(coordinates, y, step),
+                };
+                (features, Some(y), folds)
             }
         };
         let u = match &self.config.quantizer {
@@ -368,8 +373,8 @@ impl Tokenizer {
     ) -> DecoderOutput<'g> {
         let (vit, scope) = (&self.config.decoder, &scope.sharing());
         if let Some(path) = self.transform_path() {
-            let middles = path.unfold(self.signs(codes));
-            return self.decode_companded(scope, &path, middles, step);
+            let signs = self.signs(codes);
+            return self.decode_companded(scope, &path, (signs, path.unfold(signs)), step);
         }
         let planes = match self.config.logit_laplace {
             true => 2 * CHANNELS,
@@ -377,13 +382,9 @@ impl Tokenizer {
         };
         let pixels = planes * vit.patch_size * vit.patch_size;
         let embedded = codes.linear(scope / "post_quant_embed", vit.width);
-        let tokens = vit::decoder(
-            vit,
-            &(scope / "decoder"),
-            embedded,
-            vit::output(pixels),
-            step,
-        );
+        let place = scope / "decoder";
+        let features = vit::decoder(vit, &place, embedded, step);
+        let tokens = vit::output(pixels).forward(place / "conv_out", features);
         let tokens = clips::tokens_by_frame(tokens, vit.tokens());
         let grid = vit.grid();
         let raw = unpatchify(tokens, (grid.rows, grid.columns), vit.patch_size);
@@ -398,21 +399,37 @@ impl Tokenizer {
         }
     }
 
-    /// Companded coordinates to pictures.
+    /// Signs, and the companded coordinates that they stand for, to pictures.
     fn decode_companded<'g>(
         &self,
         scope: &Scope<'g>,
         path: &TransformPath,
-        companded: Tensor<'g>,
-        step: Option<&mut FrameStep<'g>>,
+        (signs, companded): (Tensor<'g>, Tensor<'g>),
+        mut step: Option<&mut FrameStep<'g>>,
     ) -> DecoderOutput<'g> {
         let (vit, scope) = (&self.config.decoder, &scope.sharing());
-        let embedded = companded.linear(scope / "post_quant_embed", vit.width);
+        let (place, transform) = (scope / "decoder", scope / "transform");
+        let by_frame = |tokens: Tensor<'g>| clips::tokens_by_frame(tokens, vit.tokens());
+        let embed = |y: Tensor<'g>| y.linear(scope / "post_quant_embed", vit.width);
         let output = transform_path::zero(path.transform.features());
-        let added = vit::decoder(vit, &(scope / "decoder"), embedded, output, step);
-        let [companded, added] =
-            [companded, added].map(|tokens| clips::tokens_by_frame(tokens, vit.tokens()));
-        let raw = path.synthesise(&(scope / "transform"), companded, added);
+        let frames = companded.shape()[1] / vit.tokens();
+        let raw = match path.frame_delta(&transform, frames) {
+            None => {
+                let features = vit::decoder(vit, &place, embed(companded), step);
+                let added = output.forward(place / "conv_out", features);
+                path.synthesise(&transform, by_frame(companded), by_frame(added))
+            }
+            Some(delta) => {
+                let decoded = delta.decode(signs, companded, step.as_deref_mut());
+                let beside = transform_path::zero(vit.width);
+                let beside = beside.forward(scope / "delta_embed", decoded.beside);
+                let features = vit::decoder(vit, &place, embed(decoded.companded) + beside, step);
+                let [own, predicted] =
+                    ["conv_out", "delta_out"].map(|name| output.forward(&place / name, features));
+                let added = predicted.where_(decoded.predicted, own);
+                path.picture_of(&transform, by_frame(decoded.values), by_frame(added))
+            }
+        };
         let [low, high] = self.config.clamp_range;
         let reconstruction = raw.clamp(low, high);
         DecoderOutput {

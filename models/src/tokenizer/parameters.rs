@@ -1,10 +1,11 @@
 //! A tokenizer's parameters: names and shapes, how they start, and how a checkpoint is taken in.
 
+use super::transform_path::DELTA_SYNTHESIS;
 use super::{Tokenizer, vit};
 use crate::config::{PredefinedCodebook, QuantizerConfig};
 use crate::leech;
 use bsq_ir::tensor::ParameterSpec;
-use bsq_ir::{DType, Graph, Scope, Tensor};
+use bsq_ir::{DType, Graph, Scope, Shape, Tensor};
 use bsq_nn::init::init;
 use bsq_runtime::checkpoint::{Checkpoint, Mismatch, match_parameters};
 use bsq_runtime::tensor_data::{HostTensor, TensorError};
@@ -45,8 +46,12 @@ impl Tokenizer {
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         let graph = Graph::new();
         let scope = Scope::root(&graph);
-        let image = graph.input("image", DType::F32, self.image_shape(1));
-        self.forward(&scope, image);
+        // A second frame has all that later ones have.
+        let shape = match self.frames() {
+            1 => Shape::from(self.image_shape(1)),
+            _ => Shape::from(self.clip_shape(1, 2)),
+        };
+        self.forward(&scope, graph.input("image", DType::F32, shape));
         let mut specs = scope.specs();
         specs.sort_by(|a, b| a.name.cmp(&b.name));
         specs
@@ -116,8 +121,8 @@ impl Tokenizer {
         specs.into_iter().zip(tensors).map(parameter).collect()
     }
 
-    /// The same; of an image model for a model of clips, too: the embeddings of time that it lacks are
-    /// zero, so that a clip of one frame gives its bits.
+    /// The same; of an image model for a model of clips, too: what it lacks of one (embeddings of time, what
+    /// predicted patches have) is as if training started, so that a clip of one frame gives its bits.
     ///
     /// # Errors
     /// As those of [`load`](Tokenizer::load).
@@ -125,13 +130,23 @@ impl Tokenizer {
         &self,
         checkpoint: &Checkpoint,
     ) -> Result<BTreeMap<String, HostTensor>, LoadError> {
-        let is_of_time = |spec: &ParameterSpec| spec.name.ends_with(vit::TEMPORAL_EMBEDDING);
+        let of_clips = |spec: &ParameterSpec| {
+            let is_part =
+                |part: &str| part.ends_with(vit::TEMPORAL_EMBEDDING) || part.contains("delta_");
+            spec.name.split('.').any(is_part)
+        };
+        let specs: Vec<ParameterSpec> = self.parameters().into_iter().filter(of_clips).collect();
         let mut whole = checkpoint.clone();
-        for spec in self.parameters().into_iter().filter(is_of_time) {
-            let zeros = HostTensor::zeros(DType::F32, spec.ty.shape.to_vec())?;
-            whole.tensors.entry(spec.name).or_insert(zeros);
+        for (name, tensor) in init(&specs, 0)? {
+            whole.tensors.entry(name).or_insert(tensor);
         }
-        self.load(&whole)
+        let mut parameters = self.load(&whole)?;
+        if let Some(path) = self.transform_path()
+            && !checkpoint.tensors.contains_key(DELTA_SYNTHESIS)
+        {
+            path.start_delta(&mut parameters)?;
+        }
+        Ok(parameters)
     }
 
     /// The integer tensors of a checkpoint of this model.

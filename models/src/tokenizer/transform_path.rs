@@ -22,6 +22,11 @@ use crate::lapped::LappedTransform;
 use bsq_ir::tensor::Init;
 use bsq_ir::{Scope, Tensor};
 use bsq_nn::layers::{Linear, Start};
+use bsq_runtime::executor::Tensors;
+use bsq_runtime::tensor_data::{HostTensor, TensorError};
+
+/// The parameter of predicted patches' other coordinates.
+pub(crate) const DELTA_SYNTHESIS: &str = "transform.delta_synthesis";
 
 /// The linear path of one tokenizer.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,8 +98,21 @@ impl TransformPath {
     ) -> Tensor<'g> {
         let offset = zero(self.config.coordinates()).forward(quant_embed, features);
         let own = coordinates.scaled.slice(-1, 0..self.config.coordinates());
-        let v = own + offset;
+        self.bounded(scope, own + offset)
+    }
+
+    /// Companded values of multiples of spreads.
+    fn bounded<'g>(&self, scope: &Scope<'g>, v: Tensor<'g>) -> Tensor<'g> {
         (towards_one(v.abs()) * self.gain(scope)).minimum(1.0) * sign(v)
+    }
+
+    /// And back: coordinates without their means.
+    fn expand<'g>(&self, scope: &Scope<'g>, y: Tensor<'g>) -> Tensor<'g> {
+        let size = -(1.0 - y.abs() * self.gain(scope).reciprocal()).log();
+        let spread = self
+            .log_spread(scope)
+            .slice(-1, 0..self.config.coordinates());
+        size * sign(y) * spread.exp()
     }
 
     /// The folds of companded values: `[B, N, embed_dim]`, first every coordinate's sign, then the
@@ -146,19 +164,57 @@ impl TransformPath {
         y: Tensor<'g>,
         added: Tensor<'g>,
     ) -> Tensor<'g> {
-        let count = self.config.coordinates();
-        let kept = LappedTransform {
-            coordinates: count,
-            ..self.transform.clone()
+        self.picture_of(scope, self.expand(scope, y), added)
+    }
+
+    /// The same of coordinates without their means: those that have bits, or those of predicted patches;
+    /// their others have a parameter `delta_synthesis`.
+    #[track_caller]
+    pub(super) fn picture_of<'g>(
+        &self,
+        scope: &Scope<'g>,
+        values: Tensor<'g>,
+        added: Tensor<'g>,
+    ) -> Tensor<'g> {
+        let (own, all) = (self.config.coordinates(), values.shape()[2]);
+        let values = values + self.mean(scope).slice(-1, 0..all);
+        let synthesis = |name: &str, from: usize, to: usize| {
+            let kept = LappedTransform {
+                coordinates: to - from,
+                ..self.transform.clone()
+            };
+            kept.synthesis_named(scope, name, values.slice(-1, from..to))
         };
-        let first = |all: Tensor<'g>| all.slice(-1, 0..count);
-        let size = -(1.0 - y.abs() * self.gain(scope).reciprocal()).log();
-        let own = size * sign(y) * first(self.log_spread(scope)).exp() + first(self.mean(scope));
-        let patches = kept.synthesis(scope, own) + added;
+        let mut patches = synthesis("synthesis", 0, own);
+        if all > own {
+            patches = patches + synthesis("delta_synthesis", own, all);
+        }
+        let patches = patches + added;
         let shape = patches.shape();
         let [rows, columns] = self.grid;
         self.transform
             .picture(patches.reshape([shape[0], rows, columns, shape[2]]))
+    }
+
+    /// The synthesis of those coordinates of predicted patches that pictures have no bit of, as if the analysis
+    /// `[3 p p, 3 p p]` were orthogonal: before training it is.
+    pub(crate) fn start_delta(&self, parameters: &mut Tensors) -> Result<(), TensorError> {
+        if !self.config.frame_delta {
+            return Ok(());
+        }
+        let features = self.transform.features();
+        let rows = self.config.coordinates()..self.predicted_coordinates();
+        let analysis = parameters["transform.analysis"].as_slice::<f32>()?;
+        let shape = [rows.len(), features];
+        let columns = rows.flat_map(|row| (0..features).map(move |i| analysis[i * features + row]));
+        let synthesis = HostTensor::from_slice(shape, &columns.collect::<Vec<f32>>())?;
+        parameters.insert(DELTA_SYNTHESIS.to_string(), synthesis);
+        Ok(())
+    }
+
+    /// Coordinates that predicted patches of clips have a bit of; one is left to say that they are.
+    pub(crate) fn predicted_coordinates(&self) -> usize {
+        self.config.bits.iter().sum::<usize>() - 1
     }
 
     fn mean<'g>(&self, scope: &Scope<'g>) -> Tensor<'g> {
@@ -199,6 +255,8 @@ fn sign(x: Tensor<'_>) -> Tensor<'_> {
     let one = x.graph().full(1.0, x.dtype(), x.shape());
     one.where_(x.gt(0.0), -1.0)
 }
+
+mod frame_delta;
 
 #[cfg(test)]
 mod tests;

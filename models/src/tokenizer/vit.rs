@@ -32,13 +32,12 @@ pub(super) fn encoder<'g>(
     LayerNorm::default().forward(scope / "ln_post", features)
 }
 
-/// Embedded codes `[batch, tokens, width]` to what `last` makes of each patch.
+/// Embedded codes `[batch, tokens, width]` to the features of which a last layer `conv_out` makes patches.
 #[track_caller]
 pub(super) fn decoder<'g>(
     config: &VitConfig,
     scope: &Scope<'g>,
     embedded: Tensor<'g>,
-    last: Linear,
     step: Option<&mut FrameStep<'g>>,
 ) -> Tensor<'g> {
     let position = position_embedding(config, scope, embedded.shape()[1], step.as_deref());
@@ -51,7 +50,7 @@ pub(super) fn decoder<'g>(
             .forward(scope / "ffn" / 0, x)
             .tanh();
     }
-    last.forward(scope / "conv_out", x)
+    x
 }
 
 /// A layer after the transformer.
@@ -103,6 +102,17 @@ impl<'g> FrameStep<'g> {
             time,
             updates: Vec::new(),
         }
+    }
+
+    /// Whether it is a clip's first: `bool[]`.
+    pub(super) fn is_first(&self) -> Tensor<'g> {
+        self.time.eq(0.0)
+    }
+
+    /// What the frame before has left under a name, `f32`; an update has to follow.
+    pub(super) fn memory(&self, name: &str, shape: [usize; 3]) -> Tensor<'g> {
+        let name = format!("{CACHE_PREFIX}{name}");
+        self.time.graph().parameter(&name, DType::F32, shape)
     }
 
     /// Keys and values of the frame join those of the frames before, and all are seen. A cache has

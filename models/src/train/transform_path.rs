@@ -99,6 +99,7 @@ pub(super) fn start(
     put("mean", &[features], &mean)?;
     put("log_spread", &[features], &logs(&spreads))?;
     put("log_excess_gain", &[bits.len()], &logs(&excess))?;
+    path.start_delta(parameters)?;
     Ok((suited != *bits).then_some(suited))
 }
 

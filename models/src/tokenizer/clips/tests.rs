@@ -74,10 +74,11 @@ fn run(
 }
 
 const TRANSFORM: &str = "[model.transform]\nbits = [3, 2, 1]\n";
+const DELTA: &str = "[model.transform]\nbits = [3, 2, 1]\nframe_delta = true\n";
 
 #[test]
 fn frames_that_follow_change_no_bit_of_those_before() {
-    for transform in ["", TRANSFORM] {
+    for transform in ["", TRANSFORM, DELTA] {
         let tokenizer = tokenizer("block-causal", FRAMES, transform);
         let parameters = parameters(&tokenizer, false);
         let whole = run(&tokenizer, &parameters, FRAMES);
@@ -111,7 +112,7 @@ fn a_clip_of_one_frame_is_the_picture_of_the_image_model() {
 
 #[test]
 fn tokens_of_a_clip_decode_to_the_pixels_of_the_whole_pass() {
-    for transform in ["", TRANSFORM] {
+    for transform in ["", TRANSFORM, DELTA] {
         let tokenizer = tokenizer("block-causal", FRAMES, transform);
         let parameters = parameters(&tokenizer, false);
         let [indices, pixels] = run(&tokenizer, &parameters, FRAMES);

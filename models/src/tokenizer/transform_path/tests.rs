@@ -122,6 +122,7 @@ fn before_training_the_model_is_a_transform_coder() {
         config: TransformPathConfig {
             bits: vec![12; 48],
             steepness: 1.3,
+            frame_delta: false,
         },
         ..tokenizer.transform_path().unwrap()
     };
@@ -159,10 +160,11 @@ fn gradients_go_straight_through_to_the_coordinates() {
     let forward = tokenizer.forward(&scope, image);
     let y = forward.encoded.companded.unwrap();
     let path = tokenizer.transform_path().unwrap();
-    let middles = path.unfold(sign(path.fold(y.stop_gradient())));
+    let signs = sign(path.fold(y.stop_gradient()));
+    let middles = path.unfold(signs);
     let by_y = gradients(forward.decoded.raw.square().sum(..), &[y])[0];
     // The same function of the middles themselves, which is smooth.
-    let again = tokenizer.decode_companded(&scope, &path, middles, None);
+    let again = tokenizer.decode_companded(&scope, &path, (signs, middles), None);
     let by_middles = gradients(again.raw.square().sum(..), &[middles])[0];
     let function = graph.function([("y", by_y.id()), ("middles", by_middles.id())], []);
     let inputs = Tensors::from([("image".to_string(), picture())]);
