@@ -5,13 +5,14 @@
 //! pass. After a change that is meant, `BSQ_BLESS=1 cargo test -p bsq-tests --test ptx_assembled`
 //! writes the table of kernels anew.
 
-use bsq::config::{Config, MaskedLmConfig, PriorConfig};
+use bsq::config::{Config, MaskType, MaskedLmConfig, PriorConfig, QuantizerConfig};
 use bsq::masked_lm::{MaskedLm, probabilities_function};
-use bsq::pipeline::{decode_function, encode_function};
+use bsq::pipeline::{decode_clip_function, decode_function, encode_clip_function, encode_function};
 use bsq::prior::{PriorModel, sub_token_function, tile_function, wavefront_function};
 use bsq::tokenizer::Tokenizer;
 use bsq::train::{StepProgram, masked_lm_step_function, prior_step_function, step_parts};
-use bsq_codegen::ptx::cost::{Device, KernelCost};
+use bsq_codegen::ptx::Device;
+use bsq_codegen::ptx::cost::KernelCost;
 use bsq_ir::Function;
 use bsq_ptx_interpreter::ptxas::{Assembled, Ptxas};
 use bsq_runtime::Precision;
@@ -139,6 +140,21 @@ fn add_tokenizer(kernels: &mut Kernels, path: &Path) {
     }
 }
 
+/// Encoding, decoding and a training step of a tokenizer of clips, of all of its frames.
+fn add_clips(kernels: &mut Kernels, name: &str, mut config: Config) {
+    config.data.batch_size = 1;
+    let tokenizer = Tokenizer::new(&config.model);
+    let frames = tokenizer.frames();
+    let plain = options(Precision::F32, false, true);
+    for (half, function) in [
+        ("encode", encode_clip_function(&tokenizer, 1, frames)),
+        ("decode", decode_clip_function(&tokenizer, 1, frames)),
+        ("training", StepProgram::function_of(&config, &tokenizer)),
+    ] {
+        kernels.add(&format!("{name} {half}"), &function, &plain);
+    }
+}
+
 /// All programs of a training step against a discriminator with LPIPS, in f32 and in bf16.
 fn add_step(kernels: &mut Kernels, config: &Config) {
     let tokenizer = Tokenizer::new(&config.model);
@@ -228,6 +244,29 @@ fn every_kernel_is_assembled_without_spilling() {
     let ratio = check(&kernels, &ptxas);
     // A bound that is far off says nothing.
     assert!(ratio < 2.0, "{ratio} times the registers are predicted");
+}
+
+/// The paper's 16 frames of 128x128 pixels, of 18 and 36 bits, and the model of clips that ships.
+#[test]
+fn clips_are_assembled_without_spilling() {
+    let Some(ptxas) = Ptxas::find_or_skip() else {
+        return;
+    };
+    let load = |path: &str| Config::load(configs().join(path)).unwrap().0;
+    let mut kernels = Kernels::default();
+    for bits in [18, 36] {
+        let mut config = load("reference/bsq_128_b18.yaml");
+        for vit in [&mut config.model.encoder, &mut config.model.decoder] {
+            (vit.num_frames, vit.mask_type) = (16, MaskType::BlockCausal);
+        }
+        let QuantizerConfig::Bsq(bsq) = &mut config.model.quantizer else {
+            unreachable!("binary spherical quantization");
+        };
+        (bsq.embed_dim, bsq.embed_group_size) = (bits, 9);
+        add_clips(&mut kernels, &format!("16 frames, {bits} bits"), config);
+    }
+    add_clips(&mut kernels, "video36", load("video36.toml"));
+    check(&kernels, &ptxas);
 }
 
 /// The recipe's three programs, of the size that a configuration of the reference has, and smaller.
@@ -335,16 +374,7 @@ fn the_table_of_kernels_is_as_recorded() {
 
 fn row(kernel: &Kernel, said: &Assembled) -> String {
     let warps = kernel.threads.div_ceil(32);
-    let entry = bsq_codegen::ptx::Entry {
-        name: String::new(),
-        text: String::new(),
-        blocks: 1,
-        threads: kernel.threads,
-        shared_bytes: kernel.shared_bytes,
-        dynamic_shared_bytes: kernel.dynamic_shared_bytes,
-        workspace_bytes: 0,
-    };
-    let resident = device().resident_blocks(&entry, said.registers);
+    let resident = device().resident_blocks(kernel.threads, kernel.shared_bytes, said.registers);
     let occupancy = f64::from(resident * warps) / f64::from(device().threads_per_sm / 32);
     format!(
         "{:4} threads, {:3} ({:3}) registers, {:6} bytes, {:3.0}%  {}\n",

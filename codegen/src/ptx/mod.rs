@@ -16,6 +16,7 @@ mod attend;
 mod contract;
 pub mod cost;
 mod dependence;
+mod devices;
 mod effects;
 mod emit;
 mod geometry;
@@ -34,6 +35,7 @@ mod vector_access;
 mod vector_body;
 mod work_items;
 
+pub use devices::{DEVICES, Device};
 pub use geometry::MOST_SHARED;
 pub use listing::listing;
 

@@ -5,15 +5,15 @@
 //! registers and shared memory leave room for few blocks at a time, waiting for copies and barriers is
 //! hidden less. The device is a constant, so that every machine builds the same program.
 
+use super::super::devices::{A5000, REGISTERS_PER_SM};
 use super::tiling::{Tiling, Unit};
 use crate::kernel::Format;
 use crate::lower::{Extents, TilingPolicy};
 
-/// Of the A5000.
-const MULTIPROCESSORS: usize = 64;
-const REGISTERS: usize = 65_536;
-const SHARED: usize = 100 * 1024;
-const THREADS: usize = 1536;
+const MULTIPROCESSORS: usize = A5000.multiprocessors as usize;
+const REGISTERS: usize = REGISTERS_PER_SM as usize;
+const SHARED: usize = A5000.shared_per_sm as usize;
+const THREADS: usize = A5000.threads_per_sm as usize;
 /// Bytes that a multiprocessor gets from the second-level cache in a cycle if all read at once, and
 /// lanes for which it starts an instruction.
 const CACHE_BYTES: usize = 18;

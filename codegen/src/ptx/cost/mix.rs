@@ -7,7 +7,7 @@
 //! `s` is the time of shared memory: 128 bytes a cycle for a multiprocessor, a quarter of it for a
 //! sub-core. Every line of PTX counts as one instruction, also those that the assembler may drop.
 
-use super::devices::Device;
+use super::super::devices::Device;
 use super::listing::{Instruction, Listing};
 use std::ops::Range;
 
@@ -182,7 +182,7 @@ fn loaded_bytes(instruction: &Instruction) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::devices::DEVICES;
+    use super::super::super::devices::DEVICES;
     use super::*;
 
     #[test]

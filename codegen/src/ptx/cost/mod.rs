@@ -7,23 +7,21 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `devices` | the table of devices |
 //! | `traffic` | bytes and elementwise operations, from Kernel IR |
 //! | `listing` | PTX as a list of instructions, for what follows |
 //! | `mix` | the main loop's instructions, from PTX |
 //! | `registers` | registers of a thread, from PTX |
 
-mod devices;
 mod listing;
 mod mix;
 mod registers;
 mod traffic;
 
-pub use devices::{DEVICES, Device};
 pub use mix::{Mix, Unit};
 pub use traffic::Traffic;
 
 use super::Entry;
+use super::devices::Device;
 use crate::kernel::Kernel;
 use listing::Listing;
 
@@ -74,7 +72,7 @@ impl KernelCost {
     pub fn new(kernel: &Kernel, entry: &Entry, device: &Device) -> KernelCost {
         let listing = Listing::parse(&entry.text);
         let registers = registers::predicted(&listing);
-        let resident_blocks = device.resident_blocks(entry, registers);
+        let resident_blocks = device.resident_blocks(entry.threads, entry.shared_bytes, registers);
         let warps = resident_blocks * entry.threads.div_ceil(32);
         KernelCost {
             traffic: Traffic::of(kernel),

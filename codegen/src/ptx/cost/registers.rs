@@ -15,9 +15,10 @@ const OF_LOOP: f64 = 28.0;
 /// The most that a thread can have.
 const MOST: u32 = 255;
 
-/// At least as many registers as the assembler will give a thread.
+/// At least as many registers as the assembler will give a thread. It may issue all loads of a straight piece before
+/// it uses the first of them.
 pub fn predicted(listing: &Listing) -> u32 {
-    let alive = f64::from(most_alive(listing));
+    let alive = f64::from(most_alive(listing).max(most_loaded(listing)));
     let mut branches = listing.instructions.iter().enumerate();
     let loops = branches.any(|(at, i)| i.target.is_some_and(|target| target <= at));
     let of_loop = if loops { OF_LOOP } else { 0.0 };
@@ -85,6 +86,20 @@ pub fn most_alive(listing: &Listing) -> u32 {
             most = most.max(total(&here, &widths));
             step(&mut alive, &instructions[at]);
             most = most.max(total(&alive, &widths));
+        }
+    }
+    most
+}
+
+/// The most registers that a piece without a branch or a barrier loads from global memory.
+fn most_loaded(listing: &Listing) -> u32 {
+    let (mut most, mut loaded) = (0, 0);
+    for instruction in &listing.instructions {
+        if instruction.target.is_some() || instruction.opcode.starts_with("bar.") {
+            loaded = 0;
+        } else if instruction.opcode.starts_with("ld.global") {
+            loaded += instruction.defined.len() as u32;
+            most = most.max(loaded);
         }
     }
     most

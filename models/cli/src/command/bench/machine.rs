@@ -3,7 +3,7 @@
 use super::super::error::CliError;
 use crate::machine::{Probe, Rates, cpu_name};
 use bsq_codegen::cpu::microkernel::Family;
-use bsq_codegen::ptx::cost;
+use bsq_codegen::ptx;
 use bsq_runtime::Device;
 use bsq_runtime::cuda::{GpuInfo, gpu_info};
 use serde_json::{Value, json};
@@ -42,8 +42,8 @@ impl Machine {
         match self {
             Machine::Cpu { probe, .. } => probe.rates(),
             Machine::Gpu(gpu) => {
-                let known = cost::Device::find(&gpu.name);
-                let of = |rate: fn(&cost::Device) -> f64| known.map_or(f64::NAN, rate) / 1e9;
+                let known = ptx::Device::find(&gpu.name);
+                let of = |rate: fn(&ptx::Device) -> f64| known.map_or(f64::NAN, rate) / 1e9;
                 Rates {
                     gflops: of(|device| device.fma),
                     gbytes: of(|device| device.bytes_per_second),

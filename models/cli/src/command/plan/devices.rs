@@ -1,7 +1,7 @@
 //! `bsq plan --devices`: a step that several devices share, and what they exchange.
 
 use super::{CliError, Output, Plan};
-use bsq_codegen::ptx::cost::Device;
+use bsq_codegen::ptx::Device;
 use clap::Args;
 use serde_json::{Value, json};
 

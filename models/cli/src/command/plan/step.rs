@@ -1,7 +1,7 @@
 //! A training step of several programs, such as one against a discriminator: what all of them take.
 
 use super::{CliError, Output, Plan};
-use bsq_codegen::ptx::cost::Device;
+use bsq_codegen::ptx::Device;
 use bsq_nn::train::Turn;
 use serde_json::{Value, json};
 

@@ -1,7 +1,6 @@
 //! Devices and their figures, from their makers' data sheets. Nothing is measured.
 
-use super::super::Entry;
-use super::Unit;
+use super::cost::Unit;
 
 /// A device's figures: dense peaks at boost clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,11 +29,14 @@ pub struct Device {
 }
 
 /// Registers of a multiprocessor, in units that a warp takes.
-const REGISTERS_PER_SM: u32 = 65_536;
+pub const REGISTERS_PER_SM: u32 = 65_536;
 const REGISTER_UNIT: u32 = 256;
 /// Shared memory that the system takes for each block.
 const SHARED_RESERVED: u32 = 1024;
 const LAUNCH_SECONDS: f64 = 2.5e-6;
+
+/// The device that code is chosen for, so that every machine builds the same program.
+pub const A5000: Device = DEVICES[0];
 
 /// Every known device. The first is the default.
 pub const DEVICES: [Device; 5] = [
@@ -151,11 +153,12 @@ impl Device {
         operations / (self.peak(unit) / sub_cores / self.clock)
     }
 
-    /// Blocks that fit a multiprocessor at once.
-    pub fn resident_blocks(&self, entry: &Entry, registers: u32) -> u32 {
-        let warps = entry.threads.div_ceil(32).max(1);
+    /// Blocks that fit a multiprocessor at once, of so many threads, bytes of shared memory, and registers of a
+    /// thread.
+    pub fn resident_blocks(&self, threads: u32, shared_bytes: usize, registers: u32) -> u32 {
+        let warps = threads.div_ceil(32).max(1);
         let of_warp = (32 * registers.max(1)).next_multiple_of(REGISTER_UNIT);
-        let shared = (entry.shared_bytes as u32 + SHARED_RESERVED).next_multiple_of(128);
+        let shared = (shared_bytes as u32 + SHARED_RESERVED).next_multiple_of(128);
         let limits = [
             self.blocks_per_sm,
             self.threads_per_sm / (32 * warps),
@@ -202,21 +205,12 @@ mod tests {
 
     #[test]
     fn whatever_is_scarce_limits_resident_blocks() {
-        let entry = |threads, shared_bytes| Entry {
-            name: String::new(),
-            text: String::new(),
-            blocks: 1,
-            threads,
-            shared_bytes,
-            dynamic_shared_bytes: 0,
-            workspace_bytes: 0,
-        };
         let a5000 = Device::find("a5000").unwrap();
-        assert_eq!(a5000.resident_blocks(&entry(32, 0), 16), 16);
-        assert_eq!(a5000.resident_blocks(&entry(256, 0), 32), 6);
-        assert_eq!(a5000.resident_blocks(&entry(128, 0), 128), 4);
-        assert_eq!(a5000.resident_blocks(&entry(128, 0), 255), 2);
-        assert_eq!(a5000.resident_blocks(&entry(128, 49 * 1024), 32), 2);
-        assert_eq!(a5000.resident_blocks(&entry(128, 50 * 1024), 32), 1);
+        assert_eq!(a5000.resident_blocks(32, 0, 16), 16);
+        assert_eq!(a5000.resident_blocks(256, 0, 32), 6);
+        assert_eq!(a5000.resident_blocks(128, 0, 128), 4);
+        assert_eq!(a5000.resident_blocks(128, 0, 255), 2);
+        assert_eq!(a5000.resident_blocks(128, 49 * 1024, 32), 2);
+        assert_eq!(a5000.resident_blocks(128, 50 * 1024, 32), 1);
     }
 }
