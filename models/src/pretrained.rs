@@ -12,7 +12,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// Names of the tokenizers that ship, and their files.
-const SHIPPED: [(&str, &[u8]); 5] = [
+const SHIPPED: [(&str, &[u8]); 6] = [
     ("default", TOKENIZER),
     ("default-1", TOKENIZER),
     (
@@ -22,6 +22,10 @@ const SHIPPED: [(&str, &[u8]); 5] = [
     (
         "bsq18",
         include_bytes!("../pretrained/bsq18/model.safetensors"),
+    ),
+    (
+        "video36",
+        include_bytes!("../pretrained/video36/model.safetensors"),
     ),
     (
         "fashion",
