@@ -44,6 +44,16 @@ pub enum PipelineError {
         /// That of a picture of this size.
         expected: GridShape,
     },
+    /// Chunks of a clip that would have no new frames.
+    #[error(
+        "an overlap of {overlap} frames: it must be smaller than the {frames} frames that the model sees together"
+    )]
+    Overlap {
+        /// Frames of a chunk.
+        frames: usize,
+        /// Those that are the last of the chunk before.
+        overlap: usize,
+    },
     /// A model whose frames see later ones, or that has none.
     #[error(
         "{name}: frames cannot come one by one: they do with a mask_type of block-causal alone"
