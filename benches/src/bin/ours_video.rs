@@ -49,7 +49,7 @@ fn write(
     // What a training would have made of the embeddings that start at zero.
     for (name, tensor) in &mut model.parameters {
         if name.contains("temporal") {
-            *tensor = data::tensor(3, &tensor.shape().to_vec(), 0.02);
+            *tensor = data::tensor(3, tensor.shape(), 0.02);
         }
     }
     let mut description = description(&model.config)?;
