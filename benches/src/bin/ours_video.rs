@@ -45,6 +45,7 @@ fn write(
         half.mask_type = MaskType::BlockCausal;
         half.image_size = ImageSize::square(side);
     }
+    config.data.image_size = Some(side);
     let mut model = ModelFile::untrained("random", config, 0)?;
     // What a training would have made of the embeddings that start at zero.
     for (name, tensor) in &mut model.parameters {
