@@ -14,6 +14,8 @@ LOG_EPS = 1e-8
 
 
 class Attention(nn.Module):
+    attend = staticmethod(F.scaled_dot_product_attention)
+
     def __init__(self, width, heads):
         super().__init__()
         self.heads = heads
@@ -26,7 +28,7 @@ class Attention(nn.Module):
         qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
         qkv = qkv.view(batch, tokens, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        y = F.scaled_dot_product_attention(q, k, v)
+        y = self.attend(q, k, v)
         return self.out_proj(y.transpose(1, 2).reshape(batch, tokens, width))
 
 

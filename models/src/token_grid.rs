@@ -94,6 +94,30 @@ impl TokenGrid {
         TokenGrid::new(shape, indices.to_vec())
     }
 
+    /// Frames of several grids, one after another.
+    ///
+    /// # Panics
+    /// If there is none, or they differ in more than their number of frames.
+    #[track_caller]
+    pub fn join(parts: &[TokenGrid]) -> TokenGrid {
+        let mut shape = parts[0].shape;
+        shape.frames = parts.iter().map(|part| part.shape.frames).sum();
+        let of_frame = |part: &TokenGrid| (part.shape.rows, part.shape.columns);
+        assert!(
+            parts
+                .iter()
+                .all(|part| of_frame(part) == (shape.rows, shape.columns))
+        );
+        TokenGrid::new(
+            shape,
+            parts
+                .iter()
+                .flat_map(|part| &part.indices)
+                .copied()
+                .collect(),
+        )
+    }
+
     /// The same rectangle of every frame: `rows` x `columns` tokens, the first at (`top`, `left`).
     ///
     /// # Panics
@@ -129,6 +153,8 @@ mod tests {
         assert_eq!(grid.row(1, 0), [6, 7, 8]);
         assert_eq!(grid.rows().count(), 4);
         assert_eq!(grid.frames(1..2).indices, [6, 7, 8, 9, 10, 11]);
+        let back = TokenGrid::join(&[grid.frames(0..1), grid.frames(1..2)]);
+        assert_eq!(back, grid);
         let part = grid.cut(1, 1, 1, 2);
         assert_eq!(part.indices, [4, 5, 10, 11]);
         assert_eq!((part.shape.frames, part.shape.rows), (2, 1));

@@ -2,14 +2,16 @@
 //! frame before.
 
 use crate::codec::{
-    ClipTokensDecoder, ClipTokensEncoder, ClipTokensHeader, ClipTokensReport, Codec, DamagedGroup,
-    FrameTokens,
+    ClipTokensDecoder, ClipTokensEncoder, ClipTokensHeader, ClipTokensReport, Codec, CodecError,
+    DamagedGroup, FrameTokens,
 };
-use crate::image_io::Picture;
+use crate::image_io::{ImageSize, Picture};
 use crate::photo::{DecodeOptions, PhotoError};
-use crate::pipeline::{ClipTokens, CompileOptions, ModelFile, TokenizerSession};
+use crate::pipeline::{
+    ChunkDecoder, ChunkEncoder, Chunks, ClipTokens, CompileOptions, ModelFile, TokenizerSession,
+};
 use crate::prior::PriorFile;
-use crate::token_grid::{GridShape, TokenGrid};
+use crate::token_grid::TokenGrid;
 use crate::video_io::ClipFormat;
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -41,25 +43,31 @@ impl TokenClipCodec {
 pub struct TokenClipEncoder<'c, W: Write> {
     session: &'c mut TokenizerSession,
     encoder: ClipTokensEncoder<'c, W>,
+    chunks: Chunks,
+    /// The group under way.
+    group: ChunkEncoder,
     /// Frames that wait for those that are seen together with them.
     waiting: Vec<Picture>,
 }
 
 impl<'c, W: Write> TokenClipEncoder<'c, W> {
-    /// Writes the header; groups have `group` frames at most.
+    /// Writes the header; groups have `group` frames at most, and their chunks but the first begin with the last
+    /// `overlap` frames before them.
     ///
     /// # Errors
-    /// As those of [`ClipTokensEncoder::new`].
+    /// If chunks had no new frames, and as those of [`ClipTokensEncoder::new`].
     pub fn new(
         codec: &'c mut TokenClipCodec,
         writer: W,
         format: &ClipFormat,
-        group: u16,
+        (overlap, group): (usize, u16),
     ) -> Result<TokenClipEncoder<'c, W>, PhotoError> {
         let TokenClipCodec { session, codec } = codec;
-        let together = session.frames().min(usize::from(u16::MAX)) as u16;
+        let chunks = session.chunks(overlap)?;
         Ok(TokenClipEncoder {
-            encoder: ClipTokensEncoder::new(codec, writer, format, (together, group))?,
+            encoder: ClipTokensEncoder::new(codec, writer, format, (chunks, group))?,
+            group: ChunkEncoder::new(chunks),
+            chunks,
             session,
             waiting: Vec::new(),
         })
@@ -82,9 +90,12 @@ impl<'c, W: Write> TokenClipEncoder<'c, W> {
 
     fn code(&mut self) -> Result<(), PhotoError> {
         if !self.waiting.is_empty() {
-            let tokens = self.session.encode_clip(&self.waiting)?;
+            if self.encoder.is_at_start() {
+                self.group = ChunkEncoder::new(self.chunks);
+            }
+            let frames = std::mem::take(&mut self.waiting);
+            let tokens = self.group.encode(self.session, frames)?;
             self.encoder.write(&tokens.grid)?;
-            self.waiting.clear();
         }
         Ok(())
     }
@@ -103,7 +114,14 @@ impl<'c, W: Write> TokenClipEncoder<'c, W> {
 pub struct TokenClipDecoder<'c, R> {
     session: &'c mut TokenizerSession,
     decoder: ClipTokensDecoder<'c, R>,
-    ready: VecDeque<Picture>,
+    /// The group under way.
+    group: ChunkDecoder,
+    /// Frames, each with its tokens.
+    ready: VecDeque<(Picture, TokenGrid)>,
+    /// Tokens of the frame that was given last.
+    tokens: Option<TokenGrid>,
+    /// Lost frames behind those that are ready.
+    lost: usize,
     last: Option<Picture>,
 }
 
@@ -111,7 +129,7 @@ impl<'c, R: Read> TokenClipDecoder<'c, R> {
     /// Reads the header.
     ///
     /// # Errors
-    /// As those of [`ClipTokensDecoder::new`].
+    /// As those of [`ClipTokensDecoder::new`], or if chunks are not those of the tokenizer.
     pub fn new(
         codec: &'c mut TokenClipCodec,
         reader: R,
@@ -119,10 +137,21 @@ impl<'c, R: Read> TokenClipDecoder<'c, R> {
     ) -> Result<TokenClipDecoder<'c, R>, PhotoError> {
         let TokenClipCodec { session, codec } = codec;
         let how = (options.recover, options.max_pixels);
+        let decoder = ClipTokensDecoder::new(codec, reader, how)?;
+        let chunks = decoder.header().chunks;
+        if chunks.frames() > session.frames() {
+            let (its, own) = (chunks.frames(), session.frames());
+            let what = format!("chunks of {its} frames, where its tokenizer has {own}");
+            return Err(CodecError::Header(what).into());
+        }
+        session.chunks(chunks.overlap())?;
         Ok(TokenClipDecoder {
-            decoder: ClipTokensDecoder::new(codec, reader, how)?,
+            decoder,
+            group: ChunkDecoder::new(chunks),
             session,
             ready: VecDeque::new(),
+            tokens: None,
+            lost: 0,
             last: None,
         })
     }
@@ -136,56 +165,60 @@ impl<'c, R: Read> TokenClipDecoder<'c, R> {
         self.decoder.damage()
     }
 
+    /// The tokens of the frame that was given last; `None` of a lost one.
+    pub fn tokens(&self) -> Option<&TokenGrid> {
+        self.tokens.as_ref()
+    }
+
     /// The next frame; `None` behind the last.
     ///
     /// # Errors
     /// If the stream is cut off or damaged and not to be recovered, or a program cannot be run.
     pub fn next_frame(&mut self) -> Result<Option<Picture>, PhotoError> {
-        if self.ready.is_empty() {
+        self.tokens = None;
+        if self.ready.is_empty() && self.lost == 0 {
             self.decode()?;
         }
-        let next = self.ready.pop_front();
-        if next.is_some() {
-            self.last.clone_from(&next);
+        if let Some((next, tokens)) = self.ready.pop_front() {
+            self.tokens = Some(tokens);
+            self.last = Some(next.clone());
+            return Ok(Some(next));
         }
-        Ok(next)
+        if self.lost == 0 {
+            return Ok(None);
+        }
+        self.lost -= 1;
+        let ImageSize { height, width } = self.header().frame.size();
+        let grey = || Picture::new(width, height, vec![128; 3 * width * height]);
+        Ok(Some(self.last.get_or_insert_with(grey).clone()))
     }
 
     /// Frames that are seen together.
     fn decode(&mut self) -> Result<(), PhotoError> {
         let size = self.header().frame.size();
-        let (mut together, mut lost) = (Vec::new(), 0);
+        let mut together = Vec::new();
         while let Some(frame) = self.decoder.next_frame()? {
             let FrameTokens {
                 tokens,
+                is_at_start,
                 left_together,
             } = frame;
+            if is_at_start {
+                self.group = ChunkDecoder::new(self.header().chunks);
+            }
             match tokens {
                 Some(tokens) => together.push(tokens),
-                None => lost += 1,
+                None => self.lost += 1,
             }
             if left_together == 0 {
                 break;
             }
         }
-        if let Some(first) = together.first() {
-            let shape = GridShape {
-                frames: together.len(),
-                ..first.shape
-            };
-            let indices = together.into_iter().flat_map(|frame| frame.indices);
-            let grid = TokenGrid::new(shape, indices.collect());
-            self.ready = self.session.decode_clip(&ClipTokens { size, grid })?.into();
+        if !together.is_empty() {
+            let grid = TokenGrid::join(&together);
+            let frames = self.group.decode(self.session, ClipTokens { size, grid })?;
+            self.ready = frames.into_iter().zip(together).collect();
         }
-        let last = self.ready.back().cloned().or_else(|| self.last.clone());
-        let filled = last.unwrap_or_else(|| {
-            Picture::new(
-                size.width,
-                size.height,
-                vec![128; 3 * size.width * size.height],
-            )
-        });
-        self.ready.extend(std::iter::repeat_n(filled, lost));
         Ok(())
     }
 }
@@ -193,16 +226,36 @@ impl<'c, R: Read> TokenClipDecoder<'c, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image_io::ImageSize;
-    use crate::pipeline::tests::{picture, tiny_clips};
+    use crate::pipeline::tests::{moving, tiny_clips};
 
-    fn frame(time: usize) -> Picture {
-        let mut frame = picture(37, 21);
-        frame
-            .rgb
-            .iter_mut()
-            .for_each(|x| *x = x.wrapping_add(5 * time as u8));
-        frame
+    fn encoded(codec: &mut TokenClipCodec, frames: &[Picture], how: (usize, u16)) -> Vec<u8> {
+        let format = ClipFormat {
+            size: frames[0].size(),
+            rate: "25".parse().unwrap(),
+            frames: None,
+        };
+        let mut encoder = TokenClipEncoder::new(codec, Vec::new(), &format, how).unwrap();
+        for frame in frames {
+            encoder.write(frame.clone()).unwrap();
+        }
+        let (stream, report) = encoder.finish().unwrap();
+        assert_eq!((report.frames, report.groups), (7, 2));
+        stream
+    }
+
+    fn decoded(
+        codec: &mut TokenClipCodec,
+        stream: &[u8],
+        recover: bool,
+    ) -> (Vec<Picture>, Vec<DamagedGroup>) {
+        let options = DecodeOptions {
+            recover,
+            ..DecodeOptions::default()
+        };
+        let mut decoder = TokenClipDecoder::new(codec, stream, options).unwrap();
+        let next = || decoder.next_frame().unwrap();
+        let frames = std::iter::from_fn(next).collect();
+        (frames, decoder.damage().to_vec())
     }
 
     /// Pixels are those of the tokenizer, group by group and chunk by chunk.
@@ -210,49 +263,47 @@ mod tests {
     fn clips_come_back_as_their_tokens_say() {
         let model = tiny_clips(3);
         let mut codec = TokenClipCodec::new(&model, None, CompileOptions::default()).unwrap();
-        let format = ClipFormat {
-            size: ImageSize {
-                height: 21,
-                width: 37,
-            },
-            rate: "25".parse().unwrap(),
-            frames: None,
-        };
-        let frames: Vec<Picture> = (0..7).map(frame).collect();
-        let mut encoder = TokenClipEncoder::new(&mut codec, Vec::new(), &format, 5).unwrap();
-        for frame in &frames {
-            encoder.write(frame.clone()).unwrap();
-        }
-        let (stream, report) = encoder.finish().unwrap();
-        assert_eq!((report.frames, report.groups), (7, 2));
-        let mut expected = Vec::new();
-        let mut session = TokenizerSession::new(&model, CompileOptions::default());
-        for chunk in [&frames[..3], &frames[3..5], &frames[5..]] {
-            let tokens = session.encode_clip(chunk).unwrap();
-            expected.extend(session.decode_clip(&tokens).unwrap());
-        }
-        let options = DecodeOptions::default();
-        let mut decoder = TokenClipDecoder::new(&mut codec, &stream[..], options).unwrap();
-        let mut found = Vec::new();
-        while let Some(frame) = decoder.next_frame().unwrap() {
-            found.push(frame);
-        }
-        assert_eq!(found, expected);
+        let frames: Vec<Picture> = (0..7).map(moving).collect();
+        for overlap in 0..3 {
+            let stream = encoded(&mut codec, &frames, (overlap, 5));
+            let mut session = TokenizerSession::new(&model, CompileOptions::default());
+            let chunks = session.chunks(overlap).unwrap();
+            let mut expected = Vec::new();
+            for group in [&frames[..5], &frames[5..]] {
+                let (mut encoder, mut decoder) =
+                    (ChunkEncoder::new(chunks), ChunkDecoder::new(chunks));
+                let mut done = 0;
+                while done < group.len() {
+                    let end = group.len().min(done + encoder.wanted());
+                    let tokens = encoder.encode(&mut session, group[done..end].to_vec());
+                    expected.extend(decoder.decode(&mut session, tokens.unwrap()).unwrap());
+                    done = end;
+                }
+            }
+            assert_eq!(decoded(&mut codec, &stream, false).0, expected, "{overlap}");
 
-        // A damaged first group is grey; frames keep their number.
-        let mut bad = stream.clone();
-        bad[90] ^= 1;
-        let options = DecodeOptions {
-            recover: true,
-            ..options
-        };
-        let mut decoder = TokenClipDecoder::new(&mut codec, &bad[..], options).unwrap();
-        let mut found = Vec::new();
-        while let Some(frame) = decoder.next_frame().unwrap() {
-            found.push(frame);
+            // A damaged first group is grey; frames keep their number.
+            let mut bad = stream.clone();
+            bad[90] ^= 1;
+            let (found, damage) = decoded(&mut codec, &bad, true);
+            assert_eq!(damage[0].frames, 0..5);
+            assert!(found.len() == 7 && found[0].rgb.iter().all(|&x| x == 128));
+            assert_eq!(found[5..], expected[5..]);
         }
-        assert_eq!(decoder.damage()[0].frames, 0..5);
-        assert!(found.len() == 7 && found[0].rgb.iter().all(|&x| x == 128));
-        assert_eq!(found[5..], expected[5..]);
+    }
+
+    /// Chunks of a model that sees more frames are not this one's.
+    #[test]
+    fn longer_chunks_than_the_models_are_refused() {
+        let mut codec = TokenClipCodec::new(&tiny_clips(3), None, CompileOptions::default());
+        let codec = codec.as_mut().unwrap();
+        let frames: Vec<Picture> = (0..7).map(moving).collect();
+        let mut stream = encoded(codec, &frames, (0, 5));
+        stream[56] = 4;
+        let sum = crate::codec::crc32c(&stream[..60]).to_le_bytes();
+        stream[60..64].copy_from_slice(&sum);
+        let error = TokenClipDecoder::new(codec, &stream[..], DecodeOptions::default());
+        let error = error.err().unwrap().to_string();
+        assert!(error.contains("chunks of 4 frames"), "{error}");
     }
 }

@@ -74,7 +74,7 @@ mod together;
 
 pub use clips::{
     ClipTokensDecoder, ClipTokensEncoder, ClipTokensHeader, ClipTokensReport, FrameTokens,
-    TOKEN_CLIP_FORMAT_VERSION, is_token_clip,
+    TOKEN_CLIP_FORMAT_VERSION, TOKEN_CLIP_HEADER_BYTES, is_token_clip,
 };
 pub use crc32c::crc32c;
 pub use decoder::Decoder;

@@ -1,7 +1,7 @@
 //! Clips as tokens: windows of a few frames, which a tokenizer of clips sees together.
 
 use super::picture::{from_windows, to_windows};
-use super::{PipelineError, TokenizerSession};
+use super::{Chunks, PipelineError, TokenizerSession};
 use crate::image_io::{ImageSize, Picture, PictureCutter, PictureJoiner};
 use crate::token_grid::{GridShape, TokenGrid};
 use std::convert::Infallible;
@@ -21,8 +21,16 @@ impl TokenizerSession {
         self.tokenizer.frames()
     }
 
+    /// How longer clips are cut, each chunk but the first with the last `overlap` frames before it.
+    ///
+    /// # Errors
+    /// If a chunk had no new frames, or the model cannot begin one with context.
+    pub fn chunks(&self, overlap: usize) -> Result<Chunks, PipelineError> {
+        Chunks::of(&self.tokenizer, overlap)
+    }
+
     /// The tokens of frames that are seen together, at most [`frames`](TokenizerSession::frames). A
-    /// longer clip is as many of these, each on its own.
+    /// longer clip is cut into [`chunks`](TokenizerSession::chunks).
     ///
     /// # Errors
     /// If the program cannot be compiled or memory runs out.
@@ -129,7 +137,7 @@ impl TokenizerSession {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::tests::{masked as model, picture, predicting};
+    use crate::pipeline::tests::{masked as model, moving, picture, predicting};
     use crate::pipeline::{CompileOptions, TokenStream};
 
     fn session(frames: usize, threads: usize) -> TokenizerSession {
@@ -140,19 +148,10 @@ mod tests {
         TokenizerSession::new(&model(frames, "block-causal"), options)
     }
 
-    fn frame(time: u8) -> Picture {
-        let mut frame = picture(37, 21);
-        frame
-            .rgb
-            .iter_mut()
-            .for_each(|x| *x = x.wrapping_add(9 * time));
-        frame
-    }
-
     /// What comes later changes nothing, whatever the threads; a clip of one frame is a picture.
     #[test]
     fn prefixes_of_clips_have_their_tokens_and_pixels() {
-        let frames: Vec<Picture> = (0..4).map(frame).collect();
+        let frames: Vec<Picture> = (0..4).map(moving).collect();
         let mut session = session(4, 2);
         let whole = session.encode_clip(&frames).unwrap();
         assert_eq!(whole.grid.shape.frames, 4);
@@ -179,7 +178,7 @@ mod tests {
             let mut session = TokenizerSession::new(&model, CompileOptions::default());
             let mut stream = TokenStream::new(&model, CompileOptions::default()).unwrap();
             for start in [0, 4] {
-                let frames: Vec<Picture> = (start..start + 4).map(frame).collect();
+                let frames: Vec<Picture> = (start..start + 4).map(moving).collect();
                 let whole = session.encode_clip(&frames).unwrap();
                 let pixels = session.decode_clip(&whole).unwrap();
                 let each = whole.grid.indices.len() / 4;

@@ -37,6 +37,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod chunks;
 mod clip;
 mod fingerprint;
 mod functions;
@@ -47,6 +48,7 @@ mod stream;
 mod token_file;
 
 pub use bsq_runtime::CompileOptions;
+pub use chunks::{ChunkDecoder, ChunkEncoder, Chunks};
 pub use clip::ClipTokens;
 pub(crate) use fingerprint::Fnv;
 pub use fingerprint::{fingerprint, fingerprint_number};
@@ -86,6 +88,14 @@ pub(crate) mod tests {
     pub fn picture(width: usize, height: usize) -> Picture {
         let words = (0..3 * width * height).map(|i| random_word(6, 0, i as u64));
         Picture::new(width, height, words.map(|word| word as u8).collect())
+    }
+
+    /// A frame of a clip.
+    pub fn moving(time: usize) -> Picture {
+        let mut frame = picture(37, 21);
+        let change = |x: &mut u8| *x = x.wrapping_add(9 * time as u8);
+        frame.rgb.iter_mut().for_each(change);
+        frame
     }
 
     /// A random tokenizer of clips with a mask.

@@ -44,6 +44,21 @@ pub enum PipelineError {
         /// That of a picture of this size.
         expected: GridShape,
     },
+    /// Chunks of a clip that would have no new frames.
+    #[error(
+        "an overlap of {overlap} frames: it must be smaller than the {frames} frames that the model sees together"
+    )]
+    Overlap {
+        /// Frames of a chunk.
+        frames: usize,
+        /// Those that are the last of the chunk before.
+        overlap: usize,
+    },
+    /// Chunks of a model whose patches are predicted from the frame before.
+    #[error(
+        "an overlap of chunks: the model predicts patches from the frame before, so that each begins afresh"
+    )]
+    PredictedOverlap,
     /// A model whose frames see later ones, or that has none.
     #[error(
         "{name}: frames cannot come one by one: they do with a mask_type of block-causal alone"

@@ -168,6 +168,12 @@ impl Tokenizer {
         self.config.encoder.num_frames
     }
 
+    /// Whether patches of a clip's later frames may be predicted from the frame before.
+    pub fn predicts(&self) -> bool {
+        let transform = self.config.transform.as_ref();
+        transform.is_some_and(|transform| transform.frame_delta)
+    }
+
     /// The whole pass, with the quantizer's loss. Of a clip, everything that is `[batch, 3, height,
     /// width]` in the results is `[batch, 3, frames, height, width]`, and tokens are frame by frame.
     ///

@@ -1,9 +1,9 @@
 //! A small tokenizer and a small prior, both random, and their codec.
 
-use bsq::codec::{Codec, CodecError, Damage, Decoder, Encoder, StreamReport};
+use bsq::codec::{Codec, CodecError, Damage, Decoder, Encoder, StreamReport, TileArea};
 use bsq::config::{Config, PriorConfig};
 use bsq::pipeline::{CompileOptions, ModelFile, fingerprint};
-use bsq::prior::{PriorFile, PriorSession, PriorSessionError};
+use bsq::prior::{PriorFile, PriorSession, PriorSessionError, SubTokenPosition};
 use bsq::token_grid::GridShape;
 use bsq_ir::philox::random_word;
 
@@ -71,6 +71,28 @@ pub fn tokens(width: usize, height: usize, seed: u64) -> Vec<u64> {
     (0..count).map(|i| word(i) >> 20).collect()
 }
 
+/// Draws sub-tokens, each as often as a prior says.
+pub fn draw(seed: u64) -> impl FnMut(SubTokenPosition, &[f32]) -> Result<usize, PriorSessionError> {
+    let mut count = 0;
+    move |_, probabilities| {
+        let mut left = f64::from(random_word(seed, 2, count)) / 4_294_967_296.0;
+        count += 1;
+        let passed = probabilities.iter().take_while(|p| {
+            left -= f64::from(**p);
+            left >= 0.0
+        });
+        Ok(passed.count().min(probabilities.len() - 1))
+    }
+}
+
+/// Puts a tile's tokens into a grid of so many columns.
+pub fn place(area: &TileArea, tokens: &[u64], columns: usize, grid: &mut [u64]) {
+    for (row, tokens) in tokens.chunks_exact(area.columns).enumerate() {
+        let start = (area.top + row) * columns + area.left;
+        grid[start..start + area.columns].copy_from_slice(tokens);
+    }
+}
+
 /// Tokens that the prior itself draws: those that coding with it is good for.
 pub fn drawn(width: usize, height: usize, seed: u64) -> Vec<u64> {
     let prior = prior(&tokenizer());
@@ -78,27 +100,14 @@ pub fn drawn(width: usize, height: usize, seed: u64) -> Vec<u64> {
     let areas: Vec<_> = (0..header.tiles()).map(|s| header.area(s)).collect();
     let sizes: Vec<_> = areas.iter().map(|area| (area.rows, area.columns)).collect();
     let mut session = PriorSession::new(&prior, &CompileOptions::default()).unwrap();
-    let mut count = 0;
-    let mut draw = |_, probabilities: &[f32]| {
-        let mut left = f64::from(random_word(seed, 2, count)) / 4_294_967_296.0;
-        count += 1;
-        let passed = probabilities.iter().take_while(|p| {
-            left -= f64::from(**p);
-            left >= 0.0
-        });
-        Ok::<_, PriorSessionError>(passed.count().min(probabilities.len() - 1))
-    };
+    let mut draw = draw(seed);
     let tiles = session
         .step_by_step(&sizes, 4, &mut draw, &mut |_| {})
         .unwrap();
     let GridShape { rows, columns, .. } = header.grid();
     let mut grid = vec![0; columns * rows];
     for (area, tile) in areas.iter().zip(&tiles) {
-        let tokens = tile.indices(&prior.model);
-        for (row, tokens) in tokens.chunks_exact(area.columns).enumerate() {
-            let start = (area.top + row) * columns + area.left;
-            grid[start..start + area.columns].copy_from_slice(tokens);
-        }
+        place(area, &tile.indices(&prior.model), columns, &mut grid);
     }
     grid
 }

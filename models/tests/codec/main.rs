@@ -6,5 +6,8 @@ mod damage;
 mod golden;
 mod levels;
 mod photos;
+mod prefixes;
+mod resealed;
 mod round_trip;
 mod together;
+mod token_clips;

@@ -162,6 +162,7 @@ fn a_prior_of_clips_learns_what_stands_still() {
         NamedClip {
             name: "still".into(),
             rate: Default::default(),
+            overlap: 0,
             tokens: ClipTokens {
                 size,
                 grid: TokenGrid::new(shape, frame.repeat(6)),

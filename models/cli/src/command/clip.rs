@@ -100,6 +100,30 @@ impl GroupArgument {
     }
 }
 
+/// How chunks of clips begin.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Clips")]
+pub struct OverlapArgument {
+    /// Of a tokenizer that sees several frames of a clip together: each such chunk begins with the last N frames
+    /// before it, as context. It takes longer, and no more bits
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    overlap: usize,
+}
+
+impl OverlapArgument {
+    pub fn overlap(self) -> usize {
+        self.overlap
+    }
+
+    /// Refuses it for what has no chunks.
+    pub fn refuse(self) -> Result<(), CliError> {
+        match self.overlap {
+            0 => Ok(()),
+            _ => Err(CliError::new("--overlap is for tokenizers of clips")),
+        }
+    }
+}
+
 /// Which codec codes predicted frames.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Clips")]

@@ -11,7 +11,9 @@ use super::run_arguments::RunArguments;
 use super::{Verdict, paths};
 use bsq::image_io::ImageSize;
 use bsq::photo::PhotoError;
-use bsq::pipeline::{ClipTokens, NamedClip, NamedTokens, TokenFile, TokenizerSession};
+use bsq::pipeline::{
+    ChunkDecoder, ClipTokens, NamedClip, NamedTokens, TokenFile, TokenizerSession,
+};
 use bsq::video_io::ClipFormat;
 use clap::Args;
 use serde_json::{Value, json};
@@ -101,7 +103,12 @@ fn write_clip(
     path: &Path,
     output: &Output,
 ) -> Result<Value, CliError> {
-    let NamedClip { name, rate, tokens } = clip;
+    let NamedClip {
+        name,
+        rate,
+        overlap,
+        tokens,
+    } = clip;
     let ClipTokens { size, grid } = tokens;
     let (size, count) = (*size, grid.shape.frames);
     let format = ClipFormat {
@@ -111,13 +118,16 @@ fn write_clip(
     };
     let mut writer = clip::create_clip(path, &format)?;
     let mut progress = FrameProgress::new(name, Some(count));
-    for start in (0..count).step_by(session.frames()) {
-        let end = count.min(start + session.frames());
-        let grid = grid.frames(start..end);
-        for frame in session.decode_clip(&ClipTokens { size, grid })? {
+    let mut decoder = ChunkDecoder::new(session.chunks(*overlap)?);
+    let mut done = 0;
+    while done < count {
+        let end = count.min(done + decoder.wanted());
+        let grid = grid.frames(done..end);
+        for frame in decoder.decode(session, ClipTokens { size, grid })? {
             clip::write(&mut *writer, &frame)?;
             progress.frame();
         }
+        done = end;
     }
     drop(progress);
     writer.finish()?;

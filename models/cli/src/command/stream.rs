@@ -55,16 +55,22 @@ fn inspect_token_clip(path: &Path, output: &Output) -> Result<(Value, bool), Cli
     let frame = &header.frame;
     let (ImageSize { height, width }, frame_rate) = (frame.size(), header.rate);
     let GridShape { rows, columns, .. } = frame.grid();
-    let (bits, together) = (frame.bits, header.together);
+    let (bits, together) = (frame.bits, header.chunks.frames());
+    let overlap = header.chunks.overlap();
+    let again = match overlap {
+        0 => String::new(),
+        _ => format!(", {overlap} of them again"),
+    };
     let (coding, prior, _) = coding(frame);
     output.say(format_args!(
-        "stream of a clip of {width}x{height} pixels, {frame_rate} frames a second: {columns}x{rows} tokens of {bits} bits a frame, {together} frames seen together"
+        "stream of a clip of {width}x{height} pixels, {frame_rate} frames a second: {columns}x{rows} tokens of {bits} bits a frame, {together} frames seen together{again}"
     ))?;
     output.say(format_args!("tokenizer {:016x}, {coding}", frame.tokenizer))?;
     let about = json!({
         "tokens": [columns, rows],
         "bits_per_token": bits,
         "frames_together": together,
+        "overlap": overlap,
         "tokenizer": format!("{:016x}", frame.tokenizer),
         "prior": prior,
     });

@@ -1,6 +1,6 @@
 //! `bsq tokens`: photos and clips to a file of tokens.
 
-use super::clip::{self, ClipArguments, FrameProgress};
+use super::clip::{self, ClipArguments, FrameProgress, OverlapArgument};
 use super::error::CliError;
 use super::files::Files;
 use super::interrupt::uninterrupted;
@@ -16,7 +16,7 @@ use bsq::image_io::{ImageSize, PixelRows};
 use bsq::metrics::bits_per_pixel;
 use bsq::photo::PhotoError;
 use bsq::pipeline::{
-    ClipTokens, NamedClip, NamedTokens, PictureTokens, TokenFile, TokenizerSession,
+    ChunkEncoder, ClipTokens, NamedClip, NamedTokens, PictureTokens, TokenFile, TokenizerSession,
 };
 use bsq::token_grid::{GridShape, TokenGrid};
 use bsq::video_io::has_clip_name;
@@ -34,7 +34,8 @@ The file is safetensors. Per picture n it holds `pictures.n.bits` (bool, [window
 and `pictures.n.group_indices` (u64, [windows, tokens, groups]), or `pictures.n.indices` for a \
 vector quantizer; its metadata name the pictures, their sizes and the model. Of clip n these are `clips.n.bits` \
 and so on, with a first axis of frames. A tokenizer of clips sees as many frames together as it has, each \
-time anew. `bsq detokenize` makes pictures and clips of it again, with the same model.")]
+time anew, or with --overlap behind the last of those before. `bsq detokenize` makes pictures and clips of it again, \
+with the same model.")]
 #[command(after_long_help = "\
 Examples:
   bsq tokens photo.jpg -o photo.safetensors
@@ -58,6 +59,8 @@ pub struct Arguments {
     limits: LimitArgument,
     #[command(flatten)]
     clip: ClipArguments,
+    #[command(flatten)]
+    overlap: OverlapArgument,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
@@ -106,7 +109,12 @@ fn run_rank(mut arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<
         };
         let grid = TokenGrid::new(shape, indices);
         let (name, tokens) = (name_of(input), ClipTokens { size, grid });
-        named_clips.push(NamedClip { name, rate, tokens });
+        named_clips.push(NamedClip {
+            name,
+            rate,
+            overlap: arguments.overlap.overlap(),
+            tokens,
+        });
         clip_results.push(result);
     }
     let file = TokenFile::new(&model, named, named_clips);
@@ -185,7 +193,7 @@ impl Tokenizer<'_> {
         Ok(([height, width], indices, result))
     }
 
-    /// As many frames together as the tokenizer has.
+    /// As many frames together as the tokenizer has. Their tokens are kept: a token file is written as a whole.
     fn clip(
         &mut self,
         input: &Path,
@@ -195,14 +203,19 @@ impl Tokenizer<'_> {
         let mut clip = self.arguments.clip.open(input, self.arguments.limits)?;
         let (size, frame_rate) = (clip.format().size, clip.format().rate);
         let mut progress = FrameProgress::new(&name, clip.format().frames);
+        let chunks = self.session.chunks(self.arguments.overlap.overlap())?;
+        let mut encoder = ChunkEncoder::new(chunks);
         let (mut frames, mut indices, mut together) = (0, Vec::new(), Vec::new());
         loop {
             let next = clip.next_frame()?;
             let is_last = next.is_none();
             together.extend(next);
-            if !together.is_empty() && (is_last || together.len() == self.session.frames()) {
-                indices.extend(self.session.encode_clip(&together)?.grid.indices);
-                together.drain(..).for_each(|_| progress.frame());
+            if !together.is_empty() && (is_last || together.len() == encoder.wanted()) {
+                let new = std::mem::take(&mut together);
+                let done = new.len();
+                let tokens = encoder.encode(&mut self.session, new)?;
+                indices.extend(tokens.grid.indices);
+                (0..done).for_each(|_| progress.frame());
             }
             match is_last {
                 true => break,

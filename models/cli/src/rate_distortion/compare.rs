@@ -1,5 +1,6 @@
 //! Every picture through every codec, at every rung of our rate ladder and along each curve.
 
+use super::clips::TokenRates;
 use super::jpeg::Jpeg;
 use super::programs::{AVIF, JPEG_2000, JPEG_XL, ProgramCodec, WEBP};
 use super::view::rung_shown;
@@ -87,6 +88,8 @@ pub struct Figures {
     pub sweep: Vec<(f64, Vec<Measured>)>,
     /// FVD at each point of the curve; nothing of pictures, and without weights.
     pub fvd: Vec<Option<f64>>,
+    /// Of our clips as tokens, how many bits they take in other ways.
+    pub token_rates: Option<TokenRates>,
     /// The parts of each picture as they are decoded at its rung; nothing where there is no file.
     pub views: Vec<Vec<Picture>>,
 }
@@ -109,6 +112,7 @@ impl Figures {
             rungs: vec![Rung::new(); rungs],
             sweep: Vec::new(),
             fvd: Vec::new(),
+            token_rates: None,
             views: Vec::new(),
         }
     }

@@ -37,7 +37,8 @@ pub fn sweep_json(comparison: &Comparison, figures: &Figures) -> Value {
     }
 }
 
-/// [`sweep_json`] with FVD along the curve, where it was measured.
+/// [`sweep_json`] with FVD along the curve, where it was measured; of tokens also with their bits per pixel as
+/// they are and by how often each occurs.
 pub fn clips_json(comparison: &Comparison, figures: &Figures) -> Value {
     let mut value = sweep_json(comparison, figures);
     let fvd: Option<Vec<f64>> = figures.fvd.iter().copied().collect();
@@ -47,6 +48,10 @@ pub fn clips_json(comparison: &Comparison, figures: &Figures) -> Value {
             fvd.reverse();
         }
         value["results"]["fvd"] = json!(fvd);
+    }
+    if let Some(rates) = &figures.token_rates {
+        value["results"]["bpp-raw"] = json!([rates.raw()]);
+        value["results"]["bpp-zero-order"] = json!([rates.zero_order()]);
     }
     value
 }

@@ -42,7 +42,8 @@ mod view;
 
 pub use bd_rate::{BdRate, bd_rate_table};
 pub use clips::{
-    ClipBench, ClipPeer, Fvd, QUALITIES as CLIP_QUALITIES, clip_table, clips_page, ffmpeg_is_there,
+    ClipBench, ClipPeer, Fvd, OurClips, QUALITIES as CLIP_QUALITIES, TokenRates, clip_table,
+    clips_page, ffmpeg_is_there,
 };
 pub use compare::{Choice, Comparison, Figures, Rung, compare};
 pub use json::{clips_json, same_size_json, sweep_json};

@@ -80,6 +80,7 @@ fn comparison() -> Comparison {
         rungs,
         sweep: Vec::new(),
         fvd: Vec::new(),
+        token_rates: None,
         views: vec![vec![view.clone()], Vec::new()],
     };
     let original = |name: &str| Original {

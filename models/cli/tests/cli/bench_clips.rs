@@ -83,6 +83,43 @@ fn clips_are_measured_beside_video_codecs() {
     }
 }
 
+/// A tokenizer has one rate of files, and two more of its tokens.
+#[test]
+fn tokens_of_clips_have_three_rates() {
+    let bench = bench();
+    let data = [
+        "bench",
+        "codec",
+        "--data",
+        "clips",
+        "--model",
+        "model.safetensors",
+    ];
+    let ran = bench.run(&data);
+    assert!(ran.stderr.contains("or give --raw"), "{}", ran.stderr);
+    let raw = ["--raw", "--out", "figures", "--json"];
+    let mut command = bench.command(&[&data[..], &raw].concat());
+    let ran = Ran::from(command.env("PATH", bench.path("nothing")).output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let results = &value["codecs"]["bsq"]["results"];
+    let rate = |name: &str| results[name][0].as_f64().unwrap();
+    // Tokens of 12 bits for 8x8 pixels.
+    assert_eq!(rate("bpp-raw"), 12.0 / 64.0);
+    assert!(rate("bpp-zero-order") < 12.0 / 64.0, "{results}");
+    assert!(rate("bpp") > rate("bpp-raw"), "{results}");
+    let page = String::from_utf8(bench.bytes("figures/index.html")).unwrap();
+    assert!(page.contains("<td>as they are</td><td>0.1875</td><td>12.00</td>"));
+    bench.refused(
+        &[&data[..], &["--raw", "--quality", "5"]].concat(),
+        &["--quality"],
+    );
+    bench.refused(
+        &[&ARGUMENTS[..], &["--raw"]].concat(),
+        &["--raw is for tokenizers"],
+    );
+}
+
 #[test]
 fn without_ffmpeg_ours_is_measured_alone() {
     let bench = bench();

@@ -13,6 +13,8 @@ mod generate;
 mod gpu;
 mod layouts;
 mod levels;
+#[cfg(target_os = "linux")]
+mod memory;
 mod own_codec;
 mod pictures;
 mod ranks;

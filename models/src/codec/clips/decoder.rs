@@ -28,7 +28,9 @@ pub struct ClipTokensDecoder<'c, R> {
 pub struct FrameTokens {
     /// `None` of a frame in a damaged group.
     pub tokens: Option<TokenGrid>,
-    /// Frames behind it that the tokenizer has seen together with it, or lost ones behind a lost one.
+    /// Whether a group begins with it.
+    pub is_at_start: bool,
+    /// Frames behind it that are of its chunk, or lost ones behind a lost one.
     pub left_together: usize,
 }
 
@@ -85,20 +87,21 @@ impl<'c, R: Read> ClipTokensDecoder<'c, R> {
             }
             self.before = tokens;
         }
+        let done = usize::from(self.frames - self.left);
         self.left -= 1;
         self.count += 1;
         // An encoder leaves nothing behind the last frame of a group.
         if self.left == 0 && !self.is_lost && self.payload.len() > 0 && !self.recover {
             return Err(self.damaged());
         }
-        let done = (self.frames - self.left) % self.header.together;
-        let until_next = (self.header.together - done) % self.header.together;
+        let left = usize::from(self.left);
         Ok(Some(FrameTokens {
             tokens: self.before.clone().filter(|_| !self.is_lost),
-            left_together: usize::from(match self.is_lost {
-                true => self.left,
-                false => until_next.min(self.left),
-            }),
+            is_at_start: done == 0,
+            left_together: match self.is_lost {
+                true => left,
+                false => left.min(self.header.chunks.left(done) - 1),
+            },
         }))
     }
 

@@ -3,7 +3,8 @@
 use super::super::tiles::KnownTile;
 use super::super::{Codec, CodecError, INDEX, SECTION_BYTES, write_section};
 use super::PLAIN;
-use super::header::{BYTES, ClipTokensHeader};
+use super::header::{ClipTokensHeader, TOKEN_CLIP_HEADER_BYTES};
+use crate::pipeline::Chunks;
 use crate::token_grid::TokenGrid;
 use crate::video_io::ClipFormat;
 use std::io::{self, Write};
@@ -38,29 +39,30 @@ pub struct ClipTokensEncoder<'c, W: Write> {
 }
 
 impl<'c, W: Write> ClipTokensEncoder<'c, W> {
-    /// Writes the header of a clip whose tokenizer sees `together` frames together; groups have `group` frames
-    /// at most.
+    /// Writes the header of a clip whose tokenizer sees `chunks`, from the first frame of each group on; groups have
+    /// `group` frames at most.
     ///
     /// # Errors
-    /// If frames are larger than a stream can hold, a group has no frames, or writing fails.
+    /// If frames or chunks are larger than a stream can hold, a group has no frames, or writing fails.
     pub fn new(
         codec: &'c mut Codec,
         mut writer: W,
         format: &ClipFormat,
-        (together, group): (u16, u16),
+        (chunks, group): (Chunks, u16),
     ) -> Result<ClipTokensEncoder<'c, W>, CodecError> {
-        if group == 0 || together == 0 {
-            return Err(CodecError::Header("no frames together".into()));
+        if group == 0 {
+            return Err(CodecError::Header("groups of no frames".into()));
         }
         let frame = codec.header(format.size.width, format.size.height, None)?;
         let header = ClipTokensHeader {
             rate: format.rate,
-            together,
+            chunks,
             frame,
         };
+        header.check()?;
         writer.write_all(&header.to_bytes())?;
         let report = ClipTokensReport {
-            bytes: BYTES,
+            bytes: TOKEN_CLIP_HEADER_BYTES,
             ..ClipTokensReport::default()
         };
         Ok(ClipTokensEncoder {
@@ -76,10 +78,15 @@ impl<'c, W: Write> ClipTokensEncoder<'c, W> {
         })
     }
 
-    /// Frames that are to be seen together next: as many as the tokenizer has, or as the group has left.
+    /// Frames that come next: those that are left of a chunk, or of the group.
     pub fn together(&self) -> usize {
-        let done = self.frames % self.header.together;
-        usize::from((self.header.together - done).min(self.most - self.frames))
+        let left = usize::from(self.most - self.frames);
+        self.header.chunks.left(usize::from(self.frames)).min(left)
+    }
+
+    /// Whether a group begins with the next frame.
+    pub fn is_at_start(&self) -> bool {
+        self.frames == 0
     }
 
     /// Codes frames, as many as [`together`](ClipTokensEncoder::together) says; fewer at the end of a clip.

@@ -2,34 +2,44 @@
 
 use super::super::header::{FIELDS_BYTES, checked_header};
 use super::super::{CodecError, Header, MAGIC, NUMERICS_VERSION, crc32c};
+use crate::pipeline::Chunks;
 use crate::video_io::FrameRate;
 use std::io::Read;
 
 /// The layout of header, groups and index.
 pub const TOKEN_CLIP_FORMAT_VERSION: u16 = 5;
 /// Bytes of a header.
-pub(super) const BYTES: usize = FIELDS_BYTES + 26;
+pub const TOKEN_CLIP_HEADER_BYTES: usize = FIELDS_BYTES + 28;
 
 /// What a stream says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClipTokensHeader {
     pub rate: FrameRate,
-    /// Frames that the tokenizer has seen together, from the first of each group on.
-    pub together: u16,
+    /// What the tokenizer has seen together, from the first frame of each group on.
+    pub chunks: Chunks,
     /// What is said of each frame, as a picture's stream says it.
     pub frame: Header,
 }
 
 impl ClipTokensHeader {
+    /// Whether a stream can say what the chunks are.
+    pub(super) fn check(&self) -> Result<(), CodecError> {
+        match u16::try_from(self.chunks.frames()) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(CodecError::Header("too many frames together".into())),
+        }
+    }
+
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(BYTES);
+        let mut bytes = Vec::with_capacity(TOKEN_CLIP_HEADER_BYTES);
         bytes.extend(MAGIC);
         bytes.extend(TOKEN_CLIP_FORMAT_VERSION.to_le_bytes());
         bytes.extend(NUMERICS_VERSION.to_le_bytes());
         bytes.extend(self.rate.numerator().to_le_bytes());
         bytes.extend(self.rate.denominator().to_le_bytes());
         bytes.extend(self.frame.fields());
-        bytes.extend(self.together.to_le_bytes());
+        bytes.extend((self.chunks.frames() as u16).to_le_bytes());
+        bytes.extend((self.chunks.overlap() as u16).to_le_bytes());
         bytes.extend(crc32c(&bytes).to_le_bytes());
         bytes
     }
@@ -39,7 +49,8 @@ impl ClipTokensHeader {
     /// # Errors
     /// If these are not the first bytes of such a stream that this program can read.
     pub fn read(reader: &mut impl Read) -> Result<ClipTokensHeader, CodecError> {
-        let bytes: [u8; BYTES] = checked_header(reader, TOKEN_CLIP_FORMAT_VERSION)?;
+        let bytes: [u8; TOKEN_CLIP_HEADER_BYTES] =
+            checked_header(reader, TOKEN_CLIP_FORMAT_VERSION)?;
         let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
         let wrong = |what: String| Err(CodecError::Header(what));
@@ -51,15 +62,14 @@ impl ClipTokensHeader {
         };
         let frame = Header::of_fields(&bytes[20..20 + FIELDS_BYTES])?;
         frame.check_numerics(half(10))?;
-        let together = half(20 + FIELDS_BYTES);
-        match together {
-            0 => wrong("no frames together".into()),
-            together => Ok(ClipTokensHeader {
-                rate,
-                together,
-                frame,
-            }),
-        }
+        let [frames, overlap] = [0, 2].map(|at| usize::from(half(20 + FIELDS_BYTES + at)));
+        let chunks = Chunks::new(frames, overlap);
+        let chunks = chunks.map_err(|error| CodecError::Header(error.to_string()))?;
+        Ok(ClipTokensHeader {
+            rate,
+            chunks,
+            frame,
+        })
     }
 }
 

@@ -5,13 +5,12 @@ use crate::codec::{Codec, CodecError, DamagedGroup, crc32c};
 use crate::config::PriorConfig;
 use crate::image_io::ImageSize;
 use crate::pipeline::tests::tiny;
-use crate::pipeline::{CompileOptions, fingerprint};
+use crate::pipeline::{Chunks, CompileOptions, fingerprint};
 use crate::prior::PriorFile;
 use crate::token_grid::{GridShape, TokenGrid};
 use crate::video_io::ClipFormat;
 use bsq_ir::philox::random_word;
 
-const TOGETHER: u16 = 3;
 const GROUP: u16 = 5;
 
 /// A codec of 12 bits a token, with a prior that sees the frame before or with none.
@@ -57,8 +56,8 @@ fn tokens(frames: usize) -> TokenGrid {
 fn encoded(codec: &mut Codec, frames: usize) -> (Vec<u8>, ClipTokensReport) {
     let all = tokens(frames);
     let (mut stream, mut done) = (Vec::new(), 0);
-    let together = (TOGETHER, GROUP);
-    let mut encoder = ClipTokensEncoder::new(codec, &mut stream, &format(), together).unwrap();
+    let how = (Chunks::new(3, 0).unwrap(), GROUP);
+    let mut encoder = ClipTokensEncoder::new(codec, &mut stream, &format(), how).unwrap();
     while done < frames {
         let count = encoder.together().min(frames - done);
         encoder.write(&all.frames(done..done + count)).unwrap();
@@ -117,8 +116,8 @@ fn frames_are_coded_behind_those_before() {
     let all = tokens(5);
     let alone = (0..5).map(|time| {
         let mut stream = Vec::new();
-        let mut encoder =
-            ClipTokensEncoder::new(&mut codec, &mut stream, &format(), (1, 1)).unwrap();
+        let how = (Chunks::new(1, 0).unwrap(), 1);
+        let mut encoder = ClipTokensEncoder::new(&mut codec, &mut stream, &format(), how).unwrap();
         encoder.write(&all.frames(time..time + 1)).unwrap();
         encoder.finish().unwrap().1.cross_entropy_bits
     });
@@ -167,7 +166,7 @@ fn streams_of_others_and_nonsense_are_refused() {
     for cut in [0, 5, 30, stream.len() / 2, stream.len() - 1] {
         assert!(decoded(&mut codec, &stream[..cut], false).is_err(), "{cut}");
     }
-    for bit in 0..8 * header::BYTES {
+    for bit in 0..8 * TOKEN_CLIP_HEADER_BYTES {
         let mut bad = stream.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
         assert!(ClipTokensHeader::read(&mut &bad[..]).is_err(), "bit {bit}");
@@ -176,19 +175,19 @@ fn streams_of_others_and_nonsense_are_refused() {
     let mut payload = vec![0xFF; 40];
     for length in [0, 3, 40] {
         payload.truncate(length);
-        let mut bad = stream[..header::BYTES].to_vec();
+        let mut bad = stream[..TOKEN_CLIP_HEADER_BYTES].to_vec();
         crate::codec::write_section(&mut bad, 0, 2, &payload).unwrap();
         crate::codec::write_section(&mut bad, crate::codec::INDEX, 0, &[0; 4]).unwrap();
         assert!(decoded(&mut codec, &bad, false).is_err(), "{length}");
         let (found, _) = decoded(&mut codec, &bad, true).unwrap();
         assert!(found.iter().all(|frame| frame.tokens.is_none()));
     }
-    let mut none = stream[..header::BYTES].to_vec();
-    none[header::BYTES - 6..header::BYTES - 4].fill(0);
-    let sum = crc32c(&none[..header::BYTES - 4]).to_le_bytes();
-    none[header::BYTES - 4..].copy_from_slice(&sum);
+    let mut none = stream[..TOKEN_CLIP_HEADER_BYTES].to_vec();
+    none[TOKEN_CLIP_HEADER_BYTES - 8..TOKEN_CLIP_HEADER_BYTES - 4].fill(0);
+    let sum = crc32c(&none[..TOKEN_CLIP_HEADER_BYTES - 4]).to_le_bytes();
+    none[TOKEN_CLIP_HEADER_BYTES - 4..].copy_from_slice(&sum);
     let error = ClipTokensHeader::read(&mut &none[..])
         .unwrap_err()
         .to_string();
-    assert!(error.contains("no frames together"), "{error}");
+    assert!(error.contains("an overlap of 0 frames"), "{error}");
 }

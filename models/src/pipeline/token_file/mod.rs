@@ -9,15 +9,15 @@
 //! | `pictures.n.indices` | `u64 [windows, tokens]` | vector quantization: rows of the table |
 //!
 //! Per clip `n` the same as `clips.n`, with a first axis of frames. Where a tokenizer sees several frames together,
-//! it sees as many as it has, from the first frame on, each time anew.
+//! it sees as many as it has, from the first frame on, each time anew, or behind the last frames of those before.
 //!
 //! The metadata are text: `format` and its version (2 if there are clips, else 1), `model` and `model_name`,
 //! `window` (columns x rows in pixels), and per picture `pictures.n` with its name and size as JSON, per clip
-//! `clips.n`, also with the number of frames and how many there are a second.
+//! `clips.n`, also with the number of frames, how many there are a second, and the overlap of chunks if there is one.
 
 mod layout;
 
-use super::{ClipTokens, ModelFile, PictureTokens, fingerprint};
+use super::{Chunks, ClipTokens, ModelFile, PictureTokens, fingerprint};
 use crate::image_io::ImageSize;
 use crate::token_grid::TokenGrid;
 use crate::video_io::FrameRate;
@@ -62,6 +62,8 @@ pub struct NamedClip {
     pub name: String,
     /// Frames a second.
     pub rate: FrameRate,
+    /// Frames with which a chunk begins that are the last before it; 0 unless the model sees several together.
+    pub overlap: usize,
     /// Its tokens.
     pub tokens: ClipTokens,
 }
@@ -77,6 +79,8 @@ struct Entry {
     frames: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     frame_rate: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    overlap: Option<usize>,
 }
 
 /// Why a token file cannot be read, or not with this model.
@@ -172,8 +176,15 @@ impl TokenFile {
             let entry = Entry::new(name, tokens.size);
             add(format!("pictures.{number}"), entry, &tokens.grid)?;
         }
-        for (number, NamedClip { name, rate, tokens }) in self.clips.iter().enumerate() {
+        for (number, clip) in self.clips.iter().enumerate() {
+            let NamedClip {
+                name,
+                rate,
+                overlap,
+                tokens,
+            } = clip;
             let entry = Entry {
+                overlap: (*overlap > 0).then_some(*overlap),
                 frames: Some(tokens.grid.shape.frames),
                 frame_rate: Some(rate.to_string()),
                 ..Entry::new(name, tokens.size)
@@ -260,7 +271,15 @@ impl TokenFile {
                 let (name, size) = (entry.name.clone(), entry.size());
                 let grid = layout.grid(checkpoint, &named, size)?;
                 let tokens = ClipTokens { size, grid };
-                Ok(NamedClip { name, rate, tokens })
+                let overlap = entry.overlap.unwrap_or(0);
+                let chunks = Chunks::of(&model.tokenizer, overlap);
+                chunks.map_err(|error| error.to_string())?;
+                Ok(NamedClip {
+                    name,
+                    rate,
+                    overlap,
+                    tokens,
+                })
             });
             clips.push(read.map_err(|problem| content(format!("clip {number}: {problem}")))?);
         }
@@ -294,6 +313,7 @@ impl Entry {
             height,
             frames: None,
             frame_rate: None,
+            overlap: None,
         }
     }
 

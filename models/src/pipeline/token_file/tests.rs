@@ -1,7 +1,7 @@
 //! Files that come back, and files that are refused.
 
 use super::*;
-use crate::pipeline::tests::{picture, tiny};
+use crate::pipeline::tests::{moving, picture, tiny, tiny_clips};
 use crate::pipeline::{CompileOptions, TokenizerSession};
 use crate::token_grid::GridShape;
 
@@ -18,6 +18,7 @@ fn file(model: &ModelFile) -> TokenFile {
     let clip = NamedClip {
         name: "c.mp4".to_string(),
         rate: "30000/1001".parse().unwrap(),
+        overlap: 0,
         tokens: {
             let frames = frames.map(|frame| session.encode_picture(&frame, &mut |_| {}).unwrap());
             let [a, b] = frames.map(|tokens| tokens.grid);
@@ -60,6 +61,31 @@ fn tokens_survive_the_file() {
         matches!(error, TokenFileError::OtherModel { .. }),
         "{error}"
     );
+}
+
+/// The overlap of chunks comes back, and is one that the model can have.
+#[test]
+fn clips_say_how_chunks_overlap() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens.safetensors");
+    let model = tiny_clips(3);
+    let frames: Vec<_> = (0..3).map(moving).collect();
+    let mut session = TokenizerSession::new(&model, CompileOptions::default());
+    let clip = |overlap| NamedClip {
+        name: "c.mp4".to_string(),
+        rate: Default::default(),
+        overlap,
+        tokens: session.encode_clip(&frames).unwrap(),
+    };
+    let files = [0, 2, 3].map(clip);
+    let files = files.map(|clip| TokenFile::new(&model, Vec::new(), vec![clip]));
+    for file in &files[..2] {
+        file.save(&model, &path).unwrap();
+        assert_eq!(&TokenFile::load(&path, &model).unwrap(), file);
+    }
+    files[2].save(&model, &path).unwrap();
+    let error = TokenFile::load(&path, &model).unwrap_err().to_string();
+    assert!(error.contains("an overlap of 3 frames"), "{error}");
 }
 
 #[test]

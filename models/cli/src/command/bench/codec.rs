@@ -46,7 +46,9 @@ needs no other file
 
 A folder of clips without pictures is measured beside H.264 and HEVC: libx264 and libx265 of the program \
 ffmpeg, preset medium, no B-frames, constant rate factors from 17 to 47, whose raw streams are counted. \
-Figures are means over frames, then over clips; FVD with --i3d is that of all clips in pieces of 16 frames. On the page clips play side by side, frame for frame.
+Figures are means over frames, then over clips; FVD with --i3d is that of all clips in pieces of 16 frames, \
+spread over each clip. On the page clips play side by side, frame for frame. Ours is a codec for clips, or with \
+--model a tokenizer, whose tokens have three rates: as they are, by how often each occurs, and with the prior.
 
 Whole files are counted. PSNR is that of 8-bit RGB; MS-SSIM has five scales, an 11-tap Gaussian \
 window and the weights of Wang et al. (2003), per RGB channel; pictures with a side below 256 \
@@ -60,6 +62,7 @@ Examples:
   bsq bench codec --data photos --lpips lpips.pt
   bsq bench codec --data clips --frames 100
   bsq bench codec --data clips --lpips lpips.pt --i3d i3d.safetensors
+  bsq bench codec --data clips --model bsq36
   bsq bench codec --data photos --keep 9,7,5 --model tokenizer.safetensors --prior prior.safetensors")]
 pub struct Arguments {
     /// Folder of pictures, or of clips, searched to the bottom

@@ -43,6 +43,7 @@ pub fn model(arguments: &Arguments, output: &Output) -> Result<(Model, String), 
     let model = &arguments.run.model;
     let of_levels = (model, &arguments.predicted);
     if let Some(codec) = open_codec(of_levels, options.clone(), output)? {
+        arguments.overlap.refuse()?;
         let name = codec.name().to_string();
         return Ok((Model::Levels(Box::new(codec)), name));
     }
@@ -140,8 +141,8 @@ impl<'m> Encoder<'m> {
                 Encoder::Levels(Box::new(ClipEncoder::new(codec, file, format, settings)?))
             }
             Model::Tokens(codec) => {
-                let group = arguments.group.group();
-                Encoder::Tokens(Box::new(TokenClipEncoder::new(codec, file, format, group)?))
+                let how = (arguments.overlap.overlap(), arguments.group.group());
+                Encoder::Tokens(Box::new(TokenClipEncoder::new(codec, file, format, how)?))
             }
         })
     }

@@ -3,7 +3,7 @@
 mod clip;
 mod said;
 
-use super::clip::{ClipArguments, GroupArgument, PredictedArgument};
+use super::clip::{ClipArguments, GroupArgument, OverlapArgument, PredictedArgument};
 use super::error::{CliError, Context};
 use super::files::{Files, values};
 use super::interrupt::{partial, uninterrupted};
@@ -93,6 +93,8 @@ pub struct Arguments {
     clip: ClipArguments,
     #[command(flatten)]
     group: GroupArgument,
+    #[command(flatten)]
+    overlap: OverlapArgument,
     #[command(flatten)]
     predicted: PredictedArgument,
 }

@@ -9,7 +9,7 @@ use crate::command::output::Output;
 use bsq::clip_codec::{ClipCodec, ClipEncoder, ClipSettings};
 use bsq::image_io::{ImageSize, Picture};
 use bsq::metrics::{ClipMetrics, bits_per_pixel};
-use bsq::pipeline::TokenizerSession;
+use bsq::pipeline::{ChunkDecoder, ChunkEncoder, TokenizerSession};
 use bsq::video_io::ClipFormat;
 use serde_json::{Value, json};
 use std::io::{Sink, sink};
@@ -41,6 +41,8 @@ enum Running<'m> {
     Codec(Box<ClipEncoder<'m, Sink>>),
     Tokenizer {
         session: &'m mut TokenizerSession,
+        encoder: ChunkEncoder,
+        decoder: ChunkDecoder,
         bits_per_token: usize,
         bits: u64,
     },
@@ -51,7 +53,7 @@ impl Running<'_> {
     fn together(&self) -> usize {
         match self {
             Running::Codec(_) => 1,
-            Running::Tokenizer { session, .. } => session.frames(),
+            Running::Tokenizer { encoder, .. } => encoder.wanted(),
         }
     }
 
@@ -67,12 +69,14 @@ impl Running<'_> {
             }
             Running::Tokenizer {
                 session,
+                encoder,
+                decoder,
                 bits_per_token,
                 bits,
             } => {
-                let tokens = session.encode_clip(frames)?;
+                let tokens = encoder.encode(session, frames.to_vec())?;
                 *bits += (tokens.grid.shape.tokens() * *bits_per_token) as u64;
-                Ok(session.decode_clip(&tokens)?)
+                Ok(decoder.decode(session, tokens)?)
             }
         }
     }
@@ -104,11 +108,16 @@ fn one(
             &format,
             *settings,
         )?)),
-        Model::Tokenizer(session, bits_per_token) => Running::Tokenizer {
-            session,
-            bits_per_token: *bits_per_token,
-            bits: 0,
-        },
+        Model::Tokenizer(session, bits_per_token) => {
+            let chunks = session.chunks(arguments.overlap.overlap())?;
+            Running::Tokenizer {
+                session,
+                encoder: ChunkEncoder::new(chunks),
+                decoder: ChunkDecoder::new(chunks),
+                bits_per_token: *bits_per_token,
+                bits: 0,
+            }
+        }
     };
     let mut writer = create_clip(path, &format)?;
     let mut metrics = ClipMetrics::new(format.size);

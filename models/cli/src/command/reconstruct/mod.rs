@@ -4,7 +4,7 @@ mod clip;
 mod figures;
 mod levels;
 
-use super::clip::{ClipArguments, GroupArgument, PredictedArgument};
+use super::clip::{ClipArguments, GroupArgument, OverlapArgument, PredictedArgument};
 use super::error::CliError;
 use super::files::{Files, values};
 use super::limits::LimitArgument;
@@ -79,6 +79,8 @@ pub struct Arguments {
     #[command(flatten)]
     group: GroupArgument,
     #[command(flatten)]
+    overlap: OverlapArgument,
+    #[command(flatten)]
     predicted: PredictedArgument,
     /// Write original, reconstruction and difference (four times as strong) in one picture
     #[arg(long)]
@@ -98,6 +100,7 @@ fn reconstruct_clips(
         output,
     )? {
         Some(codec) => {
+            arguments.overlap.refuse()?;
             let settings = super::clip::settings(&arguments.quality, arguments.group)?;
             clip::Model::Codec(Box::new(codec), settings)
         }

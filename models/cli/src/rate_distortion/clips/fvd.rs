@@ -1,5 +1,7 @@
-//! FVD of codecs along their settings: pieces of 16 frames, one after another, the middle square of each frame at
-//! 224 pixels.
+//! FVD of codecs along their settings: pieces of 16 frames, the middle square of each frame at 224 pixels.
+//!
+//! A piece takes I3D half a second of a core, and is seen once of the original and once at each setting of each codec:
+//! of long clips not all pieces are seen, but some that are spread evenly.
 
 use super::super::{Figures, RateDistortionError};
 use crate::evaluation::{EvaluationError, I3dLogits, fvd};
@@ -31,6 +33,12 @@ impl Sees for I3dLogits {
 /// I3D, and what it has seen.
 pub struct Fvd {
     sees: Box<dyn Sees>,
+    /// Pieces of a clip at most.
+    most: usize,
+    /// Every so many pieces of the clip under way are seen.
+    stride: usize,
+    /// Frames of it so far.
+    frames: usize,
     /// Frames of a piece that is not complete.
     piece: Vec<Vec<f32>>,
     rows: Rows,
@@ -47,18 +55,25 @@ pub enum Source {
 }
 
 impl Fvd {
-    /// With I3D's weights.
+    /// With I3D's weights; of each clip at most `most` pieces are seen.
     ///
     /// # Errors
     /// If they cannot be read, or the program cannot be compiled.
-    pub fn open(weights: &Path, options: &CompileOptions) -> Result<Fvd, EvaluationError> {
+    pub fn open(
+        weights: &Path,
+        most: usize,
+        options: &CompileOptions,
+    ) -> Result<Fvd, EvaluationError> {
         let i3d = I3dLogits::new(weights, (FRAMES, SIDE), options)?;
-        Ok(Fvd::with(Box::new(i3d)))
+        Ok(Fvd::with(Box::new(i3d), most))
     }
 
-    pub(super) fn with(sees: Box<dyn Sees>) -> Fvd {
+    pub(super) fn with(sees: Box<dyn Sees>, most: usize) -> Fvd {
         Fvd {
             sees,
+            most,
+            stride: 1,
+            frames: 0,
             piece: Vec::new(),
             rows: Vec::new(),
             clip: BTreeMap::new(),
@@ -66,8 +81,18 @@ impl Fvd {
         }
     }
 
+    /// A clip of so many frames comes next, once from each source.
+    pub(super) fn begin(&mut self, frames: usize) {
+        self.stride = (frames / FRAMES).div_ceil(self.most).max(1);
+    }
+
     /// Takes the next frame.
     pub(super) fn push(&mut self, frame: &Picture) -> Result<(), RateDistortionError> {
+        let piece = self.frames / FRAMES;
+        self.frames += 1;
+        if !piece.is_multiple_of(self.stride) {
+            return Ok(());
+        }
         let square = resize_and_center_crop(frame, SIDE, Filter::Bilinear);
         self.piece
             .push(to_planar(&square, PixelRange::MinusOneToOne));
@@ -81,6 +106,7 @@ impl Fvd {
     /// The frames so far are all that a clip has of a source; a last piece that is not complete does not count.
     pub(super) fn end(&mut self, source: Source) {
         self.piece.clear();
+        self.frames = 0;
         self.clip.insert(source, std::mem::take(&mut self.rows));
     }
 
@@ -129,8 +155,9 @@ mod tests {
 
     #[test]
     fn pieces_are_those_of_complete_clips() {
-        let mut fvd = Fvd::with(Box::new(Mean));
+        let mut fvd = Fvd::with(Box::new(Mean), 8);
         let mut clip = |levels: [u8; 2], change: u8, is_complete: bool| {
+            fvd.begin(2 * FRAMES + 3);
             for (source, change) in [(Source::Original, 0), (Source::Codec(0, 0), change)] {
                 // Two pieces, and frames that are too few for a third.
                 for time in 0..2 * FRAMES + 3 {
@@ -156,5 +183,20 @@ mod tests {
             "{found}, {expected}"
         );
         assert_eq!(codecs[0].fvd[1], None);
+    }
+
+    #[test]
+    fn pieces_of_long_clips_are_spread() {
+        for (pieces, seen) in [(7, vec![0, 3, 6]), (3, vec![0, 1, 2]), (1, vec![0])] {
+            let mut fvd = Fvd::with(Box::new(Mean), 3);
+            fvd.begin(pieces * FRAMES + 5);
+            for time in 0..pieces * FRAMES + 5 {
+                fvd.push(&frame((time / FRAMES) as u8)).unwrap();
+            }
+            fvd.end(Source::Original);
+            let level = |row: &Vec<f32>| ((row[0] + 1.0) * 127.5).round() as usize;
+            let levels: Vec<usize> = fvd.clip[&Source::Original].iter().map(level).collect();
+            assert_eq!(levels, seen, "{pieces} pieces");
+        }
     }
 }

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | In which order is all of it measured? | `mod` |
 //! | How are the others asked? | `peers` |
-//! | What are a clip's figures? | `measure`; of all of them `fvd` |
+//! | What are a clip's figures? | `measure`; of all of them `fvd`, and of tokens `tokens` |
+//! | What does ours do? | `ours` |
 //! | How are clips watched side by side? | `page` |
 //!
 //! The others are run as in the BSQ-ViT paper: libx264 and libx265 of ffmpeg, preset medium, no
@@ -14,21 +15,22 @@
 
 mod fvd;
 mod measure;
+mod ours;
 mod page;
 mod peers;
+mod tokens;
 
 pub use fvd::Fvd;
 use fvd::Source;
+pub use ours::{OurClips, QUALITIES};
 use page::View;
 pub use page::{Watched, clip_table, clips_page};
 pub use peers::{ClipPeer, ffmpeg_is_there};
+pub use tokens::TokenRates;
 
 use super::{Comparison, Figures, Measured, Original, RateDistortionError};
-use bsq::clip_codec::{ClipCodec, ClipDecoder, ClipEncoder, ClipSettings};
-use bsq::image_io::Picture;
+use bsq::image_io::{ImageSize, Picture};
 use bsq::metrics::Lpips;
-use bsq::photo::DecodeOptions;
-use bsq::transform_codec::stream::Target;
 use bsq::video_io::{ClipFormat, ClipOptions, ReadFrames, VideoError, create, open};
 use measure::FrameMeans;
 use peers::Coded;
@@ -36,13 +38,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Qualities of ours that are measured unless others are asked for.
-pub const QUALITIES: [usize; 5] = [88, 69, 50, 31, 12];
-
 /// What is measured, and what is kept to be watched.
 pub struct ClipBench<'a> {
-    pub codec: &'a mut ClipCodec,
-    /// Of ours, descending.
+    pub codec: &'a mut OurClips,
+    /// Of ours, descending; one of a tokenizer, which has no knob.
     pub qualities: Vec<usize>,
     pub group: u16,
     /// The first so many frames of each clip; all if `None`.
@@ -65,13 +64,7 @@ impl ClipBench<'_> {
         paths: &[PathBuf],
         progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<(Comparison, Vec<Watched>), RateDistortionError> {
-        let description = format!(
-            "bsq {}, codec {} ({:016x}), groups of {} frames",
-            env!("CARGO_PKG_VERSION"),
-            self.codec.name(),
-            self.codec.fingerprint(),
-            self.group
-        );
+        let description = self.codec.description(self.group);
         let rungs = self.qualities.len();
         let mut codecs = vec![Figures::new("bsq", "bsq", description, rungs)];
         let missing = peers::missing();
@@ -122,12 +115,15 @@ impl ClipBench<'_> {
             if let Some(fvd) = &mut self.fvd {
                 fvd.end_clip();
             }
+            let ImageSize { height, width } = clip.format.size;
+            self.codec.end_clip(Some(clip.frames * height * width));
             let name = super::compare::name(path);
             views.push(Watched {
                 views: self.views(&clip, (&name, pictures.len()), &codecs)?,
                 frames: clip.frames,
                 rate: clip.format.rate.per_second(),
             });
+            self.codec.end_clip(None);
             pictures.push(Original {
                 name,
                 parts: Vec::new(),
@@ -141,9 +137,10 @@ impl ClipBench<'_> {
         if let Some(fvd) = &self.fvd {
             fvd.report(&mut codecs);
         }
+        codecs[0].token_rates = self.codec.token_rates();
         let comparison = Comparison {
             pictures,
-            knob: "quality",
+            knob: self.codec.knob(),
             rungs: self.qualities.clone(),
             codecs,
         };
@@ -158,6 +155,7 @@ impl ClipBench<'_> {
         };
         self.ours(&first, self.qualities[0])?;
         self.end(Source::Original);
+        self.codec.end_clip(None);
         Ok(())
     }
 
@@ -166,6 +164,7 @@ impl ClipBench<'_> {
         let Some(fvd) = &mut self.fvd else {
             return Ok(());
         };
+        fvd.begin(clip.frames);
         let mut frames = clip.open()?;
         while let Some(frame) = frames.next()? {
             fvd.push(&frame)?;
@@ -181,10 +180,10 @@ impl ClipBench<'_> {
     }
 
     fn ours(&mut self, clip: &Clip, quality: usize) -> Result<Measured, RateDistortionError> {
-        let (stream, encoding_seconds) = self.encoded(clip, quality)?;
+        let (stream, encoding_seconds) = self.codec.encode(clip, quality, self.group)?;
         let mut means = FrameMeans::new(clip.format.size);
         let (mut frames, mut decoding_seconds) = (clip.open()?, 0.0);
-        let mut decoder = ClipDecoder::new(self.codec, &stream[..], DecodeOptions::default())?;
+        let mut decoder = self.codec.decoder(&stream)?;
         loop {
             let start = Instant::now();
             let found = decoder.next_frame()?;
@@ -198,26 +197,6 @@ impl ClipBench<'_> {
             }
         }
         Ok(means.measured(stream.len(), [encoding_seconds, decoding_seconds]))
-    }
-
-    /// The stream of a clip, and the seconds that coding it took: without reading.
-    fn encoded(
-        &mut self,
-        clip: &Clip,
-        quality: usize,
-    ) -> Result<(Vec<u8>, f64), RateDistortionError> {
-        let settings = ClipSettings {
-            target: Target::Quality(quality as f32),
-            group: self.group,
-        };
-        let (mut frames, mut seconds) = (clip.open()?, 0.0);
-        let mut encoder = ClipEncoder::new(self.codec, Vec::new(), &clip.format, settings)?;
-        while let Some(frame) = frames.next()? {
-            let start = Instant::now();
-            encoder.write(&frame)?;
-            seconds += start.elapsed().as_secs_f64();
-        }
-        Ok((encoder.finish()?.0, seconds))
     }
 
     fn measured(&mut self, clip: &Clip, coded: &Coded) -> Result<Measured, RateDistortionError> {
@@ -259,8 +238,8 @@ impl ClipBench<'_> {
         ];
         let mut frames = clip.open()?;
         write(&views[0].path, &clip.format, &mut || frames.next())?;
-        let (stream, _) = self.encoded(clip, self.qualities[rung])?;
-        let mut decoder = ClipDecoder::new(self.codec, &stream[..], DecodeOptions::default())?;
+        let (stream, _) = self.codec.encode(clip, self.qualities[rung], self.group)?;
+        let mut decoder = self.codec.decoder(&stream)?;
         write(&views[1].path, &clip.format, &mut || {
             Ok(decoder.next_frame()?)
         })?;
@@ -321,6 +300,10 @@ impl Clip {
             frames,
             is_for_ffmpeg: path.is_file() && !ending.eq_ignore_ascii_case("yuv"),
         })
+    }
+
+    fn format(&self) -> &ClipFormat {
+        &self.format
     }
 
     fn open(&self) -> Result<Frames, VideoError> {

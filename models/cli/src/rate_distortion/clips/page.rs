@@ -54,6 +54,7 @@ pub fn clips_page(comparison: &Comparison, clips: &[Watched]) -> String {
         page += &rates(comparison);
     }
     page += &fvd_table(comparison);
+    page += &tokens_table(comparison);
     for (number, original) in comparison.pictures.iter().enumerate() {
         page += &format!("\n<h2>{}</h2>\n", escaped(&original.name));
         if let Some(clip) = clips.get(number).filter(|clip| !clip.views.is_empty()) {
@@ -62,6 +63,30 @@ pub fn clips_page(comparison: &Comparison, clips: &[Watched]) -> String {
         page += &files_table(files(comparison, number));
     }
     page + &format!("<script>\n{PLAYER}</script>\n</body></html>\n")
+}
+
+/// What a setting of ours is called.
+fn setting(comparison: &Comparison, rung: usize) -> String {
+    match comparison.knob {
+        "quality" => format!("quality {}", comparison.rungs[rung]),
+        knob => knob.to_string(),
+    }
+}
+
+/// Rates of tokens, of files that are made of them.
+fn tokens_table(comparison: &Comparison) -> String {
+    let ours = &comparison.codecs[0];
+    let (Some(rates), Some(files)) = (&ours.token_rates, ours.mean(0)) else {
+        return String::new();
+    };
+    let lines = rates.lines(files.bits_per_pixel).into_iter();
+    let line = |(name, pixel, token): (String, f64, f64)| {
+        format!("<tr><td>{name}</td><td>{pixel:.4}</td><td>{token:.2}</td></tr>\n")
+    };
+    format!(
+        "\n<table><tr><th>tokens</th><th>bits per pixel</th><th>bits per token</th></tr>\n{}</table>\n",
+        lines.map(line).collect::<String>()
+    )
 }
 
 /// FVD along each codec's settings; nothing where it was not measured.
@@ -89,10 +114,8 @@ fn fvd_points(
 ) -> impl Iterator<Item = (&'static str, String, Option<f64>)> {
     comparison.codecs.iter().flat_map(|codec| {
         let settings: Vec<String> = match codec.sweep.is_empty() {
-            true => comparison
-                .rungs
-                .iter()
-                .map(|q| format!("quality {q}"))
+            true => (0..comparison.rungs.len())
+                .map(|rung| setting(comparison, rung))
                 .collect(),
             false => codec
                 .sweep
@@ -155,8 +178,8 @@ pub fn clip_table(comparison: &Comparison) -> String {
         .expect("a String takes all");
     };
     for codec in &comparison.codecs {
-        for (rung, quality) in comparison.rungs.iter().enumerate() {
-            line(codec.name, format!("quality {quality}"), codec.mean(rung));
+        for rung in 0..comparison.rungs.len() {
+            line(codec.name, setting(comparison, rung), codec.mean(rung));
         }
         for (rate, all) in codec.sweep.iter().rev() {
             line(codec.name, format!("CRF {rate}"), Measured::mean(all));
@@ -170,14 +193,18 @@ pub fn clip_table(comparison: &Comparison) -> String {
         let fvd = fvd.map_or("-".to_string(), |fvd| format!("{fvd:.1}"));
         writeln!(text, "| {codec} | {setting} | {fvd} |").expect("a String takes all");
     }
-    text
+    let ours = &comparison.codecs[0];
+    match (&ours.token_rates, ours.mean(0)) {
+        (Some(rates), Some(files)) => text + &rates.table(files.bits_per_pixel),
+        _ => text,
+    }
 }
 
 /// Every setting of one clip, by ascending rate.
 fn files(comparison: &Comparison, number: usize) -> impl Iterator<Item = Row<'_>> {
-    let qualities = comparison.rungs.iter().zip(&comparison.codecs[0].rungs);
-    let ours = qualities.rev().filter_map(move |(quality, rung)| {
-        Some(("bsq", format!("quality {quality}"), Ok(rung[number]?)))
+    let ours = (0..comparison.rungs.len()).rev().filter_map(move |rung| {
+        let file = comparison.codecs[0].rungs[rung][number]?;
+        Some(("bsq", setting(comparison, rung), Ok(file)))
     });
     let others = comparison.codecs[1..].iter().flat_map(move |codec| {
         let point = move |(rate, all): &(f64, Vec<Measured>)| {

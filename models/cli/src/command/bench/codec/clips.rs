@@ -4,12 +4,12 @@ use super::names::{CodecName, codecs};
 use super::told::{Told, make};
 use super::{Arguments, progress};
 use crate::command::Verdict;
-use crate::command::clip::{GroupArgument, PredictedArgument, open_codec};
+use crate::command::clip::{GroupArgument, OverlapArgument, PredictedArgument, open_codec};
 use crate::command::error::CliError;
 use crate::command::output::Output;
 use crate::rate_distortion::{
-    CLIP_QUALITIES, ClipBench, ClipPeer, Comparison, Figures, Fvd, clip_table, clips_json,
-    clips_page, ffmpeg_is_there,
+    CLIP_QUALITIES, ClipBench, ClipPeer, Comparison, Figures, Fvd, OurClips, clip_table,
+    clips_json, clips_page, ffmpeg_is_there,
 };
 use bsq::data::list_clips;
 use bsq::metrics::Lpips;
@@ -27,13 +27,21 @@ pub(super) struct ClipsArguments {
     /// Weights of I3D for FVD, by the names of its PyTorch port; clips of 16 frames and more
     #[arg(long, value_name = "FILE")]
     i3d: Option<PathBuf>,
+    /// Pieces of 16 frames of each clip for FVD, at most: a piece takes half a second of a core at every setting
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pieces: u16,
     /// Keep no clips to be watched on the page
     #[arg(long)]
     no_videos: bool,
     #[command(flatten)]
     group: GroupArgument,
     #[command(flatten)]
+    overlap: OverlapArgument,
+    #[command(flatten)]
     predicted: PredictedArgument,
+    /// Of a tokenizer: store tokens as they are, without a prior
+    #[arg(long, conflicts_with = "prior")]
+    raw: bool,
 }
 
 impl ClipsArguments {
@@ -44,6 +52,7 @@ impl ClipsArguments {
             ("--i3d", self.i3d.is_some()),
             ("--no-videos", self.no_videos),
             ("--predicted", self.predicted.is_given()),
+            ("--raw", self.raw),
         ];
         given.into_iter().find_map(|(name, is)| is.then_some(name))
     }
@@ -63,15 +72,20 @@ pub(super) fn run(
     )?;
     let i3d = own.i3d.as_deref();
     let fvd = i3d
-        .map(|weights| Fvd::open(weights, &options))
+        .map(|weights| Fvd::open(weights, own.pieces.into(), &options))
         .transpose()?;
-    let codec = open_codec((&arguments.model, &own.predicted), options, output)?;
-    let mut codec = codec
-        .ok_or_else(|| CliError::new("clips are coded by transform codecs, such as default"))?;
+    let mut codec = ours(arguments, options, output)?;
+    let is_tokenizer = codec.knob() != "quality";
+    if is_tokenizer && !arguments.quality.is_empty() {
+        return Err(CliError::new(
+            "--quality is for transform codecs: a tokenizer of clips has one rate",
+        ));
+    }
     if !arguments.keep.is_empty() {
-        return Err(CliError::new("the knob of clips is --quality"));
+        return Err(CliError::new("--keep is for photos"));
     }
     let mut qualities = match arguments.quality.is_empty() {
+        true if is_tokenizer => vec![0],
         true => CLIP_QUALITIES.to_vec(),
         false => arguments.quality.clone(),
     };
@@ -108,4 +122,32 @@ pub(super) fn run(
     };
     let page = |comparison: &Comparison| clips_page(comparison, &clips);
     told.of(&comparison, &page, out, output)
+}
+
+/// The codec that `--model` names.
+fn ours(
+    arguments: &Arguments,
+    options: CompileOptions,
+    output: &Output,
+) -> Result<OurClips, CliError> {
+    let (own, model) = (&arguments.clips, &arguments.model);
+    if let Some(codec) = open_codec((model, &own.predicted), options.clone(), output)? {
+        own.overlap.refuse()?;
+        if own.raw {
+            return Err(CliError::new("--raw is for tokenizers"));
+        }
+        return Ok(OurClips::levels(codec));
+    }
+    let tokenizer = model.open(output)?;
+    let prior = match own.raw {
+        true => None,
+        false => Some(arguments.prior.open_for_clips(&tokenizer, model, output)?),
+    };
+    let overlap = own.overlap.overlap();
+    Ok(OurClips::tokens(
+        &tokenizer,
+        prior.as_ref(),
+        overlap,
+        options,
+    )?)
 }
