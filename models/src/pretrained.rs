@@ -42,7 +42,7 @@ const SHIPPED_CODECS: [(&str, &[u8]); 1] = [(
 
 /// Names of the priors that ship, and their files. Those that were the default once stay: streams
 /// that were coded with them decode for ever.
-const SHIPPED_PRIORS: [(&str, &[u8]); 5] = [
+const SHIPPED_PRIORS: [(&str, &[u8]); 6] = [
     (
         "default",
         include_bytes!("../pretrained/prior/prior.safetensors"),
@@ -58,6 +58,10 @@ const SHIPPED_PRIORS: [(&str, &[u8]); 5] = [
     (
         "bsq18",
         include_bytes!("../pretrained/bsq18/prior.safetensors"),
+    ),
+    (
+        "video36",
+        include_bytes!("../pretrained/video36/prior.safetensors"),
     ),
     (
         "default-1",

@@ -16,7 +16,7 @@ const DEFAULT: &str = "default";
 /// Which prior to use.
 #[derive(Args, Clone, Debug)]
 pub struct PriorArgument {
-    /// The prior of a tokenizer: one that ships (default, bsq36, bsq36-clips, bsq18), or a file that `bsq train` wrote
+    /// The prior of a tokenizer: one that ships (default, bsq36, bsq36-clips, bsq18, video36), or a file that `bsq train` wrote
     /// [default: that in the folder of the tokenizer's training, or the one that ships for it]
     #[arg(long, value_name = "NAME|PATH")]
     prior: Option<String>,

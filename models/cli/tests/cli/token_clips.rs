@@ -171,20 +171,18 @@ fn chunks_of_clips_overlap() {
     bench.refused(&encode, &["--overlap is for tokenizers of clips"]);
 }
 
-/// The prior that ships for clips of bsq36 is taken, and found again.
+/// The priors that ship for clips are taken, and found again; what predicts patches takes no overlap.
 #[test]
-fn clips_have_a_prior_that_ships() {
-    let bench = bench();
-    let ran = bench.good(&["encode", "a.y4m", "--model", "bsq36", "-v"]);
-    assert!(ran.stderr.contains("prior bsq36-clips"), "{}", ran.stderr);
-    bench.good(&["decode", "a.bsq", "-o", "back.y4m"]);
-    bench.good(&[
-        "reconstruct",
-        "a.y4m",
-        "-o",
-        "whole.y4m",
-        "--model",
-        "bsq36",
-    ]);
-    assert_eq!(bench.bytes("back.y4m"), bench.bytes("whole.y4m"));
+fn clips_have_priors_that_ship() {
+    for (model, prior) in [("bsq36", "bsq36-clips"), ("video36", "video36")] {
+        let bench = bench();
+        let ran = bench.good(&["encode", "a.y4m", "--model", model, "-v"]);
+        let said = format!("prior {prior}");
+        assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+        bench.good(&["decode", "a.bsq", "-o", "back.y4m"]);
+        bench.good(&["reconstruct", "a.y4m", "-o", "whole.y4m", "--model", model]);
+        assert_eq!(bench.bytes("back.y4m"), bench.bytes("whole.y4m"), "{model}");
+    }
+    let encode = ["encode", "a.y4m", "--overlap", "1", "--model", "video36"];
+    bench().refused(&encode, &["predicts patches"]);
 }
