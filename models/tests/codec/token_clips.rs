@@ -69,8 +69,8 @@ fn sum(codec: &mut TokenClipCodec, stream: &[u8]) -> String {
     format!("{:08x}\n", crc32c(&samples))
 }
 
-/// A stream that is kept, and decodes to frames that are known.
-fn golden(name: &str, (tokenizer, prior): (&ModelFile, Option<&PriorFile>), stream: &[u8]) {
+/// A stream that is kept, and decodes to frames that are known; what encoding gives, unless that is another version.
+fn golden(name: &str, (tokenizer, prior): (&ModelFile, Option<&PriorFile>), stream: Option<&[u8]>) {
     let codec = |family, threads| {
         let options = CompileOptions {
             family,
@@ -82,13 +82,16 @@ fn golden(name: &str, (tokenizer, prior): (&ModelFile, Option<&PriorFile>), stre
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams");
     let path = folder.join(format!("{name}.bsq"));
     let sums = folder.join(format!("{name}.bsq.crc32c"));
-    if std::env::var_os("BSQ_BLESS").is_some() {
+    let blessed = std::env::var_os("BSQ_BLESS").is_some();
+    if let (true, Some(stream)) = (blessed, stream) {
         std::fs::write(&path, stream).unwrap();
         std::fs::write(&sums, sum(&mut codec(None, 0), stream)).unwrap();
     }
     let golden = std::fs::read(&path).unwrap();
     let expected = std::fs::read_to_string(&sums).unwrap();
-    assert!(golden == stream, "{name}: encoding gives other bytes");
+    if let Some(stream) = stream {
+        assert!(golden == stream, "{name}: encoding gives other bytes");
+    }
     for family in Family::all_supported() {
         for threads in 1..=3 {
             let found = sum(&mut codec(Some(family), threads), &golden);
@@ -132,7 +135,7 @@ fn drawn(prior: &PriorFile, header: &Header) -> TokenGrid {
 fn golden_streams_of_clips_tokens() {
     let (tokenizer, frames) = (tokenizer(), frames(7, 37, 21));
     let stream = encoded(&mut codec(&tokenizer, None), &frames, 0);
-    golden("tokens_clip_raw", (&tokenizer, None), &stream);
+    golden("tokens_clip_raw", (&tokenizer, None), Some(&stream));
 
     let prior = prior(&tokenizer);
     let options = CompileOptions::default();
@@ -152,7 +155,7 @@ fn golden_streams_of_clips_tokens() {
         let (stream, report) = encoder.finish().unwrap();
         // The prior has something to say.
         assert!(report.cross_entropy_bits < 0.9 * report.raw_bits as f64);
-        golden(name, (&tokenizer, Some(&prior)), &stream);
+        golden(name, (&tokenizer, Some(&prior)), Some(&stream));
     }
 }
 
@@ -166,5 +169,11 @@ fn golden_stream_of_clips_of_bsq36() {
     let prior = pretrained::open_prior("bsq36-clips").unwrap();
     let frames: Vec<Picture> = (0..2).map(frame).collect();
     let stream = encoded(&mut codec(&tokenizer, Some(&prior)), &frames, 0);
-    golden("tokens_clip_bsq36", (&tokenizer, Some(&prior)), &stream);
+    golden(
+        "tokens_clip_bsq36",
+        (&tokenizer, Some(&prior)),
+        Some(&stream),
+    );
+    // Version 5 knew no overlap.
+    golden("tokens_clip_5", (&tokenizer, Some(&prior)), None);
 }

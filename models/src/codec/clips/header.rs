@@ -1,15 +1,18 @@
 //! The header of a stream of a clip's tokens.
 
-use super::super::header::{FIELDS_BYTES, checked_header};
+use super::super::header::{FIELDS_BYTES, checked_header, read_up_to};
 use super::super::{CodecError, Header, MAGIC, NUMERICS_VERSION, crc32c};
 use crate::pipeline::Chunks;
 use crate::video_io::FrameRate;
 use std::io::Read;
 
 /// The layout of header, groups and index.
-pub const TOKEN_CLIP_FORMAT_VERSION: u16 = 5;
+pub const TOKEN_CLIP_FORMAT_VERSION: u16 = 6;
 /// Bytes of a header.
 pub const TOKEN_CLIP_HEADER_BYTES: usize = FIELDS_BYTES + 28;
+/// The version without an overlap of chunks, and its bytes.
+const WITHOUT_OVERLAP: u16 = 5;
+const BYTES_WITHOUT_OVERLAP: usize = TOKEN_CLIP_HEADER_BYTES - 2;
 
 /// What a stream says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,12 +52,25 @@ impl ClipTokensHeader {
     /// # Errors
     /// If these are not the first bytes of such a stream that this program can read.
     pub fn read(reader: &mut impl Read) -> Result<ClipTokensHeader, CodecError> {
-        let bytes: [u8; TOKEN_CLIP_HEADER_BYTES] =
-            checked_header(reader, TOKEN_CLIP_FORMAT_VERSION)?;
+        let mut start = [0; MAGIC.len() + 2];
+        let count = read_up_to(reader, &mut start)?;
+        let (is_earlier, mut reader) = (
+            version(&start) == WITHOUT_OVERLAP,
+            start[..count].chain(reader),
+        );
+        let mut bytes = [0; TOKEN_CLIP_HEADER_BYTES];
+        if is_earlier {
+            let earlier: [u8; BYTES_WITHOUT_OVERLAP] =
+                checked_header(&mut reader, TOKEN_CLIP_FORMAT_VERSION)?;
+            bytes[..BYTES_WITHOUT_OVERLAP - 4]
+                .copy_from_slice(&earlier[..BYTES_WITHOUT_OVERLAP - 4]);
+        } else {
+            bytes = checked_header(&mut reader, TOKEN_CLIP_FORMAT_VERSION)?;
+        }
         let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
         let wrong = |what: String| Err(CodecError::Header(what));
-        if half(8) < TOKEN_CLIP_FORMAT_VERSION {
+        if half(8) < WITHOUT_OVERLAP {
             return wrong("no stream of a clip's tokens".into());
         }
         let Some(rate) = FrameRate::new(word(12), word(16)) else {
@@ -75,6 +91,13 @@ impl ClipTokensHeader {
 
 /// Whether the first bytes of a file are those of a stream of a clip's tokens.
 pub fn is_token_clip(start: &[u8]) -> bool {
-    let version = start.get(MAGIC.len()..MAGIC.len() + 2);
-    start.starts_with(&MAGIC) && version == Some(&TOKEN_CLIP_FORMAT_VERSION.to_le_bytes())
+    let versions = WITHOUT_OVERLAP..=TOKEN_CLIP_FORMAT_VERSION;
+    start.starts_with(&MAGIC)
+        && start.len() >= MAGIC.len() + 2
+        && versions.contains(&version(start))
+}
+
+/// Of a stream's first bytes.
+fn version(start: &[u8]) -> u16 {
+    u16::from_le_bytes([start[MAGIC.len()], start[MAGIC.len() + 1]])
 }
