@@ -22,8 +22,9 @@ from turns import PYTHON, Implementation, add_arguments, take_turns, tell_thread
 
 HERE = Path(__file__).resolve().parent
 # How far results may be from PyTorch's in f64, or as far as PyTorch's in f32 are, up to ten times as far: a vector's
-# difference, of its length. Gradients are first moments behind the step; a penalised one has second derivatives. Where a gradient is
-# rounding alone, AdamW's first step goes as far as elsewhere, in either direction.
+# difference, of its length. Gradients are first moments behind the step; a penalised one has second
+# derivatives. Where a gradient is rounding alone, AdamW's first step goes as far as elsewhere, in either
+# direction.
 ALLOWED = {"values": 1e-5, "averages": 1e-6, "changes of weights": 2e-2, "norms of gradients": 1e-5}
 GRADIENTS = {"plain": 1e-4, "penalised": 1e-3}
 NETWORKS = ["discriminator.", ""]
@@ -53,19 +54,23 @@ def main():
 
 def measure(folder, step, options):
     torch = PYTHON + [str(HERE / "recipe_worker.py"), folder, options.lpips, step]
+    torch += ["--threads", str(options.threads)]
     implementations = [
         Implementation("bsq", [options.ours, folder, "serve", options.lpips, step], True),
-        Implementation("PyTorch", torch + ["--threads", str(options.threads)], True),
+        Implementation("PyTorch", torch, True),
+        Implementation("PyTorch, channels last", [*torch, "--channels-last"], True),
     ]
     planned = implementations[0].about["planned_bytes"] / 1e9
     print(f"{step}: {planned:.2f} GB are planned")
     start = load_file(f"{folder}/weights.safetensors")
     judge = load_file(f"{folder}/discriminator.safetensors")
     start |= {f"discriminator.{name}": weight for name, weight in judge.items()}
-    double = Implementation("PyTorch f64", [*torch, "--threads", str(options.threads), "--double"], True)
+    double = Implementation("PyTorch f64", [*torch, "--double"], True)
     found = [run_once(implementation, folder) for implementation in [double, *implementations]]
     double.quit()
-    agree(step, *(differences(start, found[0], other) for other in found[1:]))
+    ours, *theirs = (differences(start, found[0], other) for other in found[1:])
+    for other in theirs:
+        agree(step, ours, other)
     take_turns(implementations, options.rounds)
     base, least = implementations[0].median, min(implementations[0].cpu_times)
     for implementation in implementations:
@@ -83,16 +88,14 @@ def run_once(implementation, folder):
 
 
 def agree(step, ours, theirs):
-    """Ends the program if ours are further away than is allowed."""
-    for kind, (far, where) in ours.items():
-        print(f"  {kind}: {far:.1e} from f64 ({where}); PyTorch in f32 {theirs[kind][0]:.1e}", flush=True)
+    """Ends the program if ours are further away than is allowed, or PyTorch's in f32 than ten times that."""
     allowed = ALLOWED | {"gradients": GRADIENTS[step]}
-
-    def is_wrong(kind):
-        limit = max(allowed[kind], min(theirs[kind][0], 10 * allowed[kind]))
-        return ours[kind][0] > limit
-
-    wrong = [kind for kind in ours if is_wrong(kind)]
+    wrong = []
+    for kind, (far, where) in ours.items():
+        peer = theirs[kind][0]
+        print(f"  {kind}: {far:.1e} from f64 ({where}); PyTorch in f32 {peer:.1e}", flush=True)
+        if not far <= max(allowed[kind], peer) or not peer <= 10 * allowed[kind]:
+            wrong.append(kind)
     if wrong:
         sys.exit(f"PyTorch does not compute what we do: {', '.join(wrong)}")
 

@@ -24,9 +24,18 @@ GROUP = 4
 LARGEST_WEIGHT = 1e4
 
 
+def loaded(path, like):
+    """Tensors of a file, in the type and the order in memory of `like`."""
+    dtype, order = like
+    return {
+        name: tensor.to(dtype, memory_format=order if tensor.dim() == 4 else torch.preserve_format)
+        for name, tensor in load_file(path).items()
+    }
+
+
 class Lpips:
-    def __init__(self, path, dtype):
-        weights = {name: tensor.to(dtype) for name, tensor in load_file(path).items()}
+    def __init__(self, path, like):
+        weights = loaded(path, like)
         # By the number of the convolution in VGG16, with or without the slice that it is in.
         self.convolutions = {}
         for name, tensor in weights.items():
@@ -35,7 +44,7 @@ class Lpips:
                 self.convolutions[int(number), kind] = tensor
         self.heads = [weights[f"lin{tap}.model.1.weight"] for tap in range(len(TAPS))]
         self.mean, self.deviation = (
-            torch.tensor(x, dtype=dtype).view(1, 3, 1, 1) for x in (MEAN, DEVIATION)
+            torch.tensor(x, dtype=like[0]).view(1, 3, 1, 1) for x in (MEAN, DEVIATION)
         )
 
     def features(self, x):
@@ -58,12 +67,10 @@ class Lpips:
 
 
 class Discriminator:
-    def __init__(self, path, side, dtype):
+    def __init__(self, path, side, like):
         self.side = side
-        self.w = {
-            name: torch.nn.Parameter(tensor.to(dtype)) for name, tensor in load_file(path).items()
-        }
-        taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=dtype) / 8
+        self.w = {name: torch.nn.Parameter(tensor) for name, tensor in loaded(path, like).items()}
+        taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=like[0]) / 8
         self.filter = taps[:, None] * taps
 
     def scaled(self, name):
@@ -104,14 +111,15 @@ class Discriminator:
 
 
 class Recipe:
-    def __init__(self, folder, lpips, penalised, dtype):
-        self.tokenizer = model.load(folder).to(dtype)
+    def __init__(self, folder, lpips, penalised, like):
+        self.like = like
+        self.tokenizer = model.load(folder).to(like[0])
         self.config = config = self.tokenizer.config
         self.penalised = penalised
-        self.lpips = Lpips(lpips, dtype)
+        self.lpips = Lpips(lpips, like)
         side = config["image_size"][0]
-        self.judge = Discriminator(f"{folder}/discriminator.safetensors", side, dtype)
-        self.image = load_file(f"{folder}/inputs.safetensors")["image"].to(dtype)
+        self.judge = Discriminator(f"{folder}/discriminator.safetensors", side, like)
+        self.image = loaded(f"{folder}/inputs.safetensors", like)["image"]
         named = dict(self.tokenizer.named_parameters())
         judged = {f"discriminator.{name}": weight for name, weight in self.judge.w.items()}
         self.parameters = named | judged
@@ -136,7 +144,7 @@ class Recipe:
             weight.requires_grad_(False)
         picture, quantizer = self.tokenizer.terms(image)
         # Both networks are gone through backwards once, and their gradients by pictures added.
-        shown = picture.detach().requires_grad_()
+        shown = picture.detach().contiguous(memory_format=self.like[1]).requires_grad_()
         distance = self.tokenizer.distance(image, shown)
         perceptual = self.lpips.distance(image, shown).mean()
         likeness = distance + config["perceptual_weight"] * perceptual
@@ -186,17 +194,15 @@ class Recipe:
         self.discriminator(self.generator())
 
     def results(self):
-        scalars = {name: value.detach().numpy() for name, value in self.outputs.items()}
         state = {}
         for optimizer in self.optimizers:
             state |= optimizer.state
-        moments = {
-            f"exp_avg.{name}": state[weight]["exp_avg"].numpy()
-            for name, weight in self.parameters.items()
-        }
-        weights = {name: weight.detach().numpy() for name, weight in self.parameters.items()}
-        averages = {f"ema.{name}": average.numpy() for name, average in self.average.items()}
-        return scalars | moments | weights | averages
+        results = dict(self.outputs)
+        results |= {f"ema.{name}": average for name, average in self.average.items()}
+        for name, weight in self.parameters.items():
+            results |= {name: weight, f"exp_avg.{name}": state[weight]["exp_avg"]}
+        # Files have the last axis last in memory.
+        return {name: tensor.detach().contiguous().numpy() for name, tensor in results.items()}
 
 
 def main():
@@ -206,10 +212,13 @@ def main():
     parser.add_argument("step", choices=["plain", "penalised"])
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--double", action="store_true", help="in f64")
+    parser.add_argument("--channels-last", action="store_true", help="in memory")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     dtype = torch.float64 if options.double else torch.float32
-    recipe = Recipe(options.folder, options.lpips, options.step == "penalised", dtype)
+    order = torch.channels_last if options.channels_last else torch.contiguous_format
+    penalised = options.step == "penalised"
+    recipe = Recipe(options.folder, options.lpips, penalised, (dtype, order))
     version = f"PyTorch {torch.__version__.split('+')[0]}"
     worker.serve(version, recipe.step, recipe.results, 0.0)
 
