@@ -13,6 +13,11 @@ SMALLEST_NORM = 1e-12
 LOG_EPS = 1e-8
 
 
+def widened(x):
+    """bf16 becomes f32; f64 stays."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class Attention(nn.Module):
     attend = staticmethod(F.scaled_dot_product_attention)
 
@@ -130,7 +135,7 @@ class Tokenizer(nn.Module):
 
     def encode(self, image):
         """Indices, and the features that they are the signs of."""
-        h = self.quant_embed(self.encoder(image)).float()
+        h = widened(self.quant_embed(self.encoder(image)))
         u = h / h.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM)
         return ((u > 0).to(torch.int64) * self.basis).sum(-1), h
 
@@ -140,16 +145,16 @@ class Tokenizer(nn.Module):
         return self.reconstruct(codes)
 
     def reconstruct(self, codes):
-        raw = self.decoder(self.post_quant_embed(codes)).float()
+        raw = widened(self.decoder(self.post_quant_embed(codes)))
         return raw.clamp(*self.config["clamp"])
 
-    def loss(self, image):
-        """Reconstruction and quantizer, bits taken as independent."""
+    def terms(self, image):
+        """Reconstructions, and the quantizer's loss, bits taken as independent."""
         config = self.config
-        h = self.quant_embed(self.encoder(image)).float()
+        h = widened(self.quant_embed(self.encoder(image)))
         u = h / h.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM)
         scale = 1 / math.sqrt(config["bits"])
-        signs = (u > 0).float() * 2 - 1
+        signs = (u > 0).to(u.dtype) * 2 - 1
         codes = (u + (signs - u).detach()) * scale
 
         zero = torch.sigmoid(-4 * scale * u)
@@ -163,10 +168,15 @@ class Tokenizer(nn.Module):
         commitment = (codes.detach() - u).square().sum(-1).mean()
         entropy = config["gamma0"] * per_sample - config["gamma"] * codebook
         quantizer = config["beta"] * commitment + config["zeta"] * entropy
+        return self.reconstruct(codes), quantizer
 
-        difference = image - self.reconstruct(codes)
-        distance = difference.square() if config["mse"] else difference.abs()
-        return distance.mean() + config["codebook_weight"] * quantizer
+    def distance(self, image, reconstruction):
+        difference = image - reconstruction
+        return (difference.square() if self.config["mse"] else difference.abs()).mean()
+
+    def loss(self, image):
+        reconstruction, quantizer = self.terms(image)
+        return self.distance(image, reconstruction) + self.config["codebook_weight"] * quantizer
 
 
 def load(folder, without=None):

@@ -50,7 +50,9 @@ pub use quantizer::{
     BsqConfig, CodebookEntropy, EntropyMode, FsqConfig, PredefinedCodebook, QuantizerConfig,
     QuantizerKind, VqConfig,
 };
-pub use shipped::{reference, reference_names, shipped, shipped_names};
+pub use shipped::{
+    Shipped, reference, reference_names, shipped, shipped_configurations, shipped_names,
+};
 pub(crate) use training::EMA_EVAL_FREQ;
 pub use training::{DataConfig, EvaluationConfig, Initialisation, TrainConfig, TrainPrecision};
 pub use transform_codec::{

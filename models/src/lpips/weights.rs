@@ -18,9 +18,9 @@ pub enum WeightsError {
     Checkpoint(#[from] CheckpointError),
     /// These are no weights of this network.
     #[error(
-        "{}: no weights of LPIPS with {network}:{difference}\nthey are what \
+        "{}: no weights of LPIPS with {network}, which are what \
          torch.save(lpips.LPIPS(net='{network}').state_dict(), FILE) writes, or torchvision's with \
-         LPIPS's heads in the same file",
+         LPIPS's heads\nparameters that do not fit:{difference}",
         joined(files)
     )]
     Mismatch {

@@ -45,7 +45,7 @@ pub use prior::{
 pub use program::StepProgram;
 pub use run::{TrainOptions, TrainRun, micro_batches};
 pub use step_parts::{StepPart, step_parts};
-pub use tokenizer::{run, run_with};
+pub use tokenizer::{run, run_with, step_programs};
 pub use transform_codec::{
     RatePoint, TransformCodecEvaluator, run_transform_codec,
     step_program as transform_codec_step_program,

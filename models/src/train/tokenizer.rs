@@ -80,24 +80,13 @@ pub fn run_with(
         }
         None => {}
     }
-    let lpips = perceptual(config, &options.lpips, progress)?;
-    let network = lpips.as_ref().map(|lpips| &lpips.network);
-    let adversary = Adversary::of(config)?;
-    let mut program =
-        StepProgram::against(config, &tokenizer, parameters, network, adversary.as_ref())?;
-    let mut parts = Vec::new();
-    if let Some(adversary) = &adversary {
-        program.start.extend(adversary.start(seed)?);
-        let (own, scalars) = adversary.parts();
-        parts = own;
-        program.scalars.extend(scalars);
-    }
+    let made = Assembled::new(config, &tokenizer, parameters, &options.lpips, progress)?;
     let evaluator = evaluator((&config.data, &config.train), &run.data, |pictures| {
         let evaluator =
             Evaluator::new(config, pictures, (run.threads, run.device), &options.ranks)?;
         measuring_lpips(evaluator, run, &options.lpips)
     })?;
-    if evaluator.is_none() && lpips.is_none() && !options.lpips.is_empty() {
+    if evaluator.is_none() && made.lpips.is_none() && !options.lpips.is_empty() {
         let line = "the weights of LPIPS are of no use: loss.perceptual_weight is 0, and there are no pictures to evaluate on";
         progress.note(line);
     }
@@ -108,19 +97,12 @@ pub fn run_with(
     check_readable(options, evaluator.as_ref().map_or(0, Evaluator::broken))?;
     let task = TokenizerTask {
         config,
-        has_codebook_weight: program.has_codebook_weight,
-        has_adversary: adversary.is_some(),
-        lpips: lpips.as_ref().map(|lpips| lpips.checksum.clone()),
+        has_codebook_weight: made.has_codebook_weight,
+        has_adversary: made.has_adversary,
+        lpips: made.lpips,
         evaluator,
     };
-    let program = Program {
-        function: program.function,
-        halves: program.halves,
-        start: program.start,
-        scalars: program.scalars.into_iter().map(String::from).collect(),
-        parts,
-        fixed: lpips.map(|lpips| lpips.weights).unwrap_or_default(),
-    };
+    let program = made.program;
     let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
     Ok(train(
         &settings,
@@ -130,6 +112,71 @@ pub fn run_with(
         Arc::new(dataset),
         progress,
     )?)
+}
+
+/// The programs of a step of training a tokenizer that starts with `parameters`, what the other networks
+/// start with among them; LPIPS has its weights in files. Inputs are those of [`StepProgram::function`].
+///
+/// # Errors
+/// [`TrainError`], if numbers of the losses do not suit the pictures, or a file cannot be read.
+///
+/// # Panics
+/// If `parameters` lacks one of the model's.
+pub fn step_programs(
+    config: &Config,
+    parameters: Tensors,
+    lpips: &[PathBuf],
+    progress: &mut dyn Progress,
+) -> Result<Program, TrainError> {
+    check_supported(config)?;
+    let tokenizer = Tokenizer::new(&config.model);
+    let made = Assembled::new(config, &tokenizer, parameters, lpips, progress)?;
+    Ok(made.program)
+}
+
+/// The programs of a step, and what is known of them.
+struct Assembled {
+    program: Program,
+    has_codebook_weight: bool,
+    has_adversary: bool,
+    /// Of the weights of the perceptual loss.
+    lpips: Option<String>,
+}
+
+impl Assembled {
+    fn new(
+        config: &Config,
+        tokenizer: &Tokenizer,
+        parameters: Tensors,
+        files: &[PathBuf],
+        progress: &mut dyn Progress,
+    ) -> Result<Assembled, TrainError> {
+        let lpips = perceptual(config, files, progress)?;
+        let network = lpips.as_ref().map(|lpips| &lpips.network);
+        let adversary = Adversary::of(config)?;
+        let mut step =
+            StepProgram::against(config, tokenizer, parameters, network, adversary.as_ref())?;
+        let mut parts = Vec::new();
+        if let Some(adversary) = &adversary {
+            step.start.extend(adversary.start(config.train.seed)?);
+            let (own, scalars) = adversary.parts();
+            parts = own;
+            step.scalars.extend(scalars);
+        }
+        Ok(Assembled {
+            has_codebook_weight: step.has_codebook_weight,
+            has_adversary: adversary.is_some(),
+            lpips: lpips.as_ref().map(|lpips| lpips.checksum.clone()),
+            program: Program {
+                function: step.function,
+                halves: step.halves,
+                start: step.start,
+                scalars: step.scalars.into_iter().map(String::from).collect(),
+                parts,
+                fixed: lpips.map(|lpips| lpips.weights).unwrap_or_default(),
+            },
+        })
+    }
 }
 
 struct TokenizerTask<'a> {

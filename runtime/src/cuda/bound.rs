@@ -124,18 +124,21 @@ impl CudaBound {
         })
     }
 
-    /// Starts all launches that are invariant, or all others; with the others, what follows them.
-    fn give(&self, stream: &Stream, invariant: bool) -> Result<(), CudaError> {
+    /// Starts the launches that are wanted, by their position.
+    fn give(&self, stream: &Stream, is_wanted: impl Fn(usize) -> bool) -> Result<(), CudaError> {
         let launches = self.program.launches.iter().zip(&self.launches);
-        for (of, launch) in launches.filter(|(of, _)| of.invariant == invariant) {
+        for (_, (of, launch)) in launches.enumerate().filter(|(index, _)| is_wanted(*index)) {
             // SAFETY: the arguments are the kernel's buffers, in memory of this value, and every
             // run is waited for. The program's verifier has bounded every static access.
             unsafe { stream.launch(&self.code.functions[of.kernel], launch)? };
         }
-        match invariant {
-            true => Ok(()),
-            false => self.copy_updates(stream),
-        }
+        Ok(())
+    }
+
+    /// Starts all launches that are not invariant, and what follows them.
+    fn give_run(&self, stream: &Stream) -> Result<(), CudaError> {
+        self.give(stream, |index| !self.program.launches[index].invariant)?;
+        self.copy_updates(stream)
     }
 
     /// Starts copying what could not be updated in place.
@@ -162,14 +165,12 @@ impl CudaBound {
     }
 
     /// Starts one run.
-    fn start(&mut self, stale: bool) -> Result<(), CudaError> {
+    fn start(&mut self, outdated: &[bool]) -> Result<(), CudaError> {
         // SAFETY: `inputs` is written at the start of a run alone, and every run is waited for.
         unsafe { self.stream.write(&self.resident, 0, &self.inputs)? };
-        if stale {
-            self.give(&self.stream, true)?;
-        }
+        self.give(&self.stream, |index| outdated[index])?;
         if let Recorded::NotYet = self.graph {
-            let recorded = self.stream.record(|stream| self.give(stream, false));
+            let recorded = self.stream.record(|stream| self.give_run(stream));
             self.graph = match recorded {
                 Ok(graph) => Recorded::Graph(graph),
                 Err(lost @ CudaError::Lost { .. }) => return Err(lost),
@@ -180,18 +181,21 @@ impl CudaBound {
         match &self.graph {
             // SAFETY: the recorded addresses are those of memory of this value.
             Recorded::Graph(graph) => unsafe { self.stream.replay(graph) },
-            Recorded::NotYet | Recorded::Never => self.give(&self.stream, false),
+            Recorded::NotYet | Recorded::Never => self.give_run(&self.stream),
         }
     }
 
     /// Starts one run, launch by launch, each between two events.
-    fn start_measured(&mut self, stale: bool) -> Result<Vec<(usize, Event, Event)>, CudaError> {
+    fn start_measured(
+        &mut self,
+        outdated: &[bool],
+    ) -> Result<Vec<(usize, Event, Event)>, CudaError> {
         // SAFETY: as in `start`.
         unsafe { self.stream.write(&self.resident, 0, &self.inputs)? };
         let mut moments = Vec::new();
         for (index, launch) in self.launches.iter().enumerate() {
             let of = &self.program.launches[index];
-            if of.invariant && !stale {
+            if of.invariant && !outdated[index] {
                 continue;
             }
             let start = Event::record(&self.stream)?;
@@ -245,7 +249,7 @@ impl BoundProgram for CudaBound {
     fn run(
         &mut self,
         inputs: &[(usize, &HostTensor)],
-        stale: bool,
+        outdated: &[bool],
         profile: Option<&mut Vec<LaunchTime>>,
         ready: &mut dyn FnMut(usize, HostTensor),
     ) -> Result<(), ProgramError> {
@@ -258,8 +262,8 @@ impl BoundProgram for CudaBound {
             value.take();
         });
         let started = match profile.is_some() {
-            true => self.start_measured(stale),
-            false => self.start(stale).map(|()| Vec::new()),
+            true => self.start_measured(outdated),
+            false => self.start(outdated).map(|()| Vec::new()),
         };
         // What has started is waited for even if not everything could be.
         let finished = self.finish();

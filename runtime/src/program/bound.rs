@@ -11,13 +11,13 @@ pub(crate) trait BoundProgram: Send {
     /// The current value.
     fn parameter(&self, buffer: usize) -> Result<&HostTensor, ProgramError>;
 
-    /// Runs once with all inputs; invariant launches too if parameters have changed since they last ran. With a
+    /// Runs once with all inputs; of invariant launches those that are `outdated`, by their position. With a
     /// profile, each launch is measured and added to it. Each output is given to `ready`, by its position in
     /// the program, once: as soon as it is there, or at the end.
     fn run(
         &mut self,
         inputs: &[(usize, &HostTensor)],
-        stale: bool,
+        outdated: &[bool],
         profile: Option<&mut Vec<LaunchTime>>,
         ready: &mut dyn FnMut(usize, HostTensor),
     ) -> Result<(), ProgramError>;

@@ -130,7 +130,7 @@ impl BoundProgram for CpuBound {
     fn run(
         &mut self,
         inputs: &[(usize, &HostTensor)],
-        stale: bool,
+        outdated: &[bool],
         profile: Option<&mut Vec<LaunchTime>>,
         ready: &mut dyn FnMut(usize, HostTensor),
     ) -> Result<(), ProgramError> {
@@ -143,7 +143,7 @@ impl BoundProgram for CpuBound {
             .is_some()
             .then(|| Timeline::new(self.pool.threads()));
         for (index, launch) in self.program.launches.iter().enumerate() {
-            if launch.invariant && !stale {
+            if launch.invariant && !outdated[index] {
                 continue;
             }
             match &mut timeline {

@@ -25,6 +25,7 @@ mod checked;
 mod compile;
 mod cpu;
 mod error;
+mod outdated;
 mod outputs;
 mod programs;
 mod session;

@@ -3,6 +3,7 @@
 use super::checked::check_values;
 use super::compile::{Code, Executable};
 use super::cpu::CpuBound;
+use super::outdated::mark_outdated;
 use super::{BoundProgram, LaunchTime, Outputs, ProgramError};
 use crate::cuda::CudaBound;
 use crate::names::known_names;
@@ -17,8 +18,10 @@ pub struct Session {
     program: Arc<Program>,
     bound: Box<dyn BoundProgram>,
     names: Names,
-    /// Invariant launches must run before the next run.
-    stale: bool,
+    /// Invariant launches that the next run begins with, by position.
+    outdated: Vec<bool>,
+    /// Parameters that were replaced since the last run.
+    changed: Vec<usize>,
     /// The function, if runs are checked.
     checked: Option<Arc<Function>>,
 }
@@ -74,11 +77,13 @@ impl Session {
             }
             Code::Cuda(code) => Box::new(CudaBound::new(program.clone(), code, &values)?),
         };
+        let outdated = program.launches.iter().map(|launch| launch.invariant);
         Ok(Session {
+            outdated: outdated.collect(),
+            changed: Vec::new(),
             program,
             bound,
             names,
-            stale: true,
             checked,
         })
     }
@@ -111,7 +116,7 @@ impl Session {
         };
         check("parameter", name, &self.program.buffers[index].ty, value)?;
         self.bound.write_parameter(index, value)?;
-        self.stale = true;
+        self.changed.push(index);
         Ok(())
     }
 
@@ -183,8 +188,10 @@ impl Session {
             let parameters = self.parameters()?.into_iter().collect();
             check_values(function, &inputs.iter().copied().collect(), &parameters)?;
         }
-        self.bound.run(&given, self.stale, profile, ready)?;
-        self.stale = false;
+        mark_outdated(&self.program, &self.changed, &mut self.outdated);
+        self.changed.clear();
+        self.bound.run(&given, &self.outdated, profile, ready)?;
+        self.outdated.fill(false);
         Ok(())
     }
 }

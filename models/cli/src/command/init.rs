@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 Writes a configuration of a training, to be changed and given to `bsq train`.
 
 It begins as one that ships: default, a codec for photos; bsq36 or bsq18, tokenizers; prior, ... (see \
-`bsq train --help`). --full writes every key, each below what it means; otherwise only those that \
+`bsq train --list`). --full writes every key, each below what it means; otherwise only those that \
 differ from their defaults.")]
 #[command(after_long_help = "\
 Examples:

@@ -48,11 +48,12 @@ impl ClipEvaluation {
     pub fn new(
         model: &ModelFile,
         frames: usize,
-        (lpips, i3d): (&[PathBuf], Option<&Path>),
+        (lpips, network): (&[PathBuf], Backbone),
+        i3d: Option<&Path>,
         options: &CompileOptions,
     ) -> Result<ClipEvaluation, EvaluationError> {
         let files: Vec<&Path> = lpips.iter().map(PathBuf::as_path).collect();
-        let network = Network::new(Backbone::AlexNet);
+        let network = Network::new(network);
         let lpips = (!files.is_empty()).then(|| Lpips::with(network, &files, options));
         let size = model.config.model.encoder.image_size;
         let side = size.height.min(size.width);

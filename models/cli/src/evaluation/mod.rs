@@ -98,11 +98,11 @@ impl Evaluation {
     /// If weights of LPIPS are given and cannot be read.
     pub fn new(
         model: &ModelFile,
-        lpips: &[PathBuf],
+        (lpips, network): (&[PathBuf], Backbone),
         options: CompileOptions,
     ) -> Result<Evaluation, EvaluationError> {
         let files: Vec<&Path> = lpips.iter().map(PathBuf::as_path).collect();
-        let network = Network::new(Backbone::AlexNet);
+        let network = Network::new(network);
         let lpips = (!files.is_empty()).then(|| Lpips::with(network, &files, &options));
         let size = model.config.model.encoder.image_size;
         Ok(Evaluation {

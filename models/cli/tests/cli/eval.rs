@@ -98,6 +98,22 @@ fn what_needs_weights_says_so() {
         );
     }
     bench.refused(&["eval", "--data", "nowhere"], &["nowhere"]);
+    let squeeze = ["eval", "--data", "photos", "--lpips-net", "squeeze"];
+    let refused = bench.run(&squeeze);
+    assert_eq!(refused.code, Some(2));
+    assert!(
+        refused.stderr.contains("--lpips <FILE>"),
+        "{}",
+        refused.stderr
+    );
+    let other = HostTensor::from_slice([1], &[0.0f32]).unwrap();
+    let path = bench.path("w.safetensors");
+    safetensors::save(&path, [("w", &other)], &BTreeMap::new()).unwrap();
+    let missing = "lin0.model.1.weight [1, 64, 1, 1] is missing; -v lists all";
+    bench.refused(
+        &[&squeeze[..], &["--lpips", "w.safetensors"]].concat(),
+        &["no weights of LPIPS with squeeze", missing],
+    );
 }
 
 /// Weights that mean nothing: figures of equal sets are known without any that do.

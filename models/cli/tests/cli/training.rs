@@ -54,6 +54,40 @@ fn a_training_in_two_parts_gives_a_model_with_the_same_bits() {
     bench.good(&["reconstruct", "a.png", "--model", model]);
 }
 
+#[test]
+fn what_ships_is_listed_and_written_and_nothing_is_left_out() {
+    let bench = Bench::new();
+    let listed = bench.good(&["train", "--list"]).stdout;
+    let listed: Vec<&str> = listed
+        .lines()
+        .map(|line| line.split_once(' ').unwrap().0)
+        .collect();
+    let mut files = Vec::new();
+    for folder in ["models/configs", "models/configs/reference"] {
+        for entry in fs::read_dir(repository(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                files.push(path.file_stem().unwrap().to_str().unwrap().to_string());
+            }
+        }
+    }
+    let mut sorted = listed.clone();
+    sorted.sort_unstable();
+    files.sort_unstable();
+    assert_eq!(sorted, files);
+    for name in listed {
+        bench.good(&["init", name]);
+    }
+    let refused = bench.run(&["train"]);
+    assert_eq!(refused.code, Some(2));
+    let asked = |word: &str| refused.stderr.contains(word);
+    assert!(
+        asked("--out <DIR>") && asked("<CONFIG>"),
+        "{}",
+        refused.stderr
+    );
+}
+
 /// Started as one of several processes, a build without MPI does not train as if it were alone.
 #[cfg(not(feature = "mpi"))]
 #[test]

@@ -28,6 +28,7 @@
 //! | `.lock` | locked while a training runs, so that there is one at a time |
 
 mod averaged;
+mod bare;
 mod change;
 mod checkpoint;
 mod divergence;
@@ -49,6 +50,7 @@ mod together;
 mod training;
 mod unused;
 
+pub use bare::BareSteps;
 pub use change::Change;
 pub use checkpoint::{BEST_NAME, FILE_NAME, Identity, TrainingCheckpoint};
 pub use divergence::{Advice, Sign};

@@ -70,6 +70,7 @@ struct Member {
     /// Tensors that another member has updated since this one ran.
     stale: BTreeSet<String>,
     parameters: BTreeSet<String>,
+    planned_bytes: usize,
 }
 
 /// What a program is given of a batch, by name.
@@ -325,6 +326,11 @@ impl Parts {
         Ok(state)
     }
 
+    /// Memory of all programs, as planned.
+    pub fn planned_bytes(&self) -> usize {
+        self.members.iter().map(|member| member.planned_bytes).sum()
+    }
+
     /// Whether some of the state is one rank's each.
     pub fn are_sharded(&self) -> bool {
         !self.sharded.is_empty()
@@ -471,6 +477,7 @@ impl Member {
             updated: updated.collect(),
             stale: BTreeSet::new(),
             parameters: names,
+            planned_bytes: executable.report().peak_bytes,
         })
     }
 }

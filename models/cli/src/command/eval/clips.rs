@@ -57,7 +57,13 @@ pub fn run(
         true => &arguments.lpips,
         false => &[],
     };
-    let mut evaluation = ClipEvaluation::new(model, frames, (lpips, i3d), options)?;
+    let mut evaluation = ClipEvaluation::new(
+        model,
+        frames,
+        (lpips, arguments.lpips_net.get()),
+        i3d,
+        options,
+    )?;
     let paths = paths(arguments, output)?;
     let progress = Progress::new("measuring", "clips", paths.len());
     let mut files = Files::new(ranks, output);

@@ -16,6 +16,7 @@ use crate::evaluation::{
 };
 use bsq::data::list_folder;
 use bsq::inception::Convention;
+use bsq::lpips::Backbone;
 use bsq::metrics::sets::FeatureStatistics;
 use bsq_collectives::Ranks;
 use bsq_runtime::CompileOptions;
@@ -32,7 +33,7 @@ deviation, and figures of all of them together.
 A picture's shorter side is resized to the model's with the filter of the configuration \
 (evaluation.interpolation), and the middle is cut out. Figures compare it with the reconstruction as it \
 is, not rounded to 8 bits. PSNR and SSIM are always there, MS-SSIM for models of 256 pixels and more, \
-LPIPS (AlexNet) with --lpips; FID, the inception score, precision and recall (k = 3, against the \
+LPIPS (AlexNet, or --lpips-net) with --lpips; FID, the inception score, precision and recall (k = 3, against the \
 originals) with --inception, the weights of pytorch-fid. Sets of different sizes do not compare.
 
 With --frames, or a model of clips, clips are measured: the middle frames of each file, or with \
@@ -66,10 +67,12 @@ pub struct Arguments {
     /// What to measure [default: what the given weights allow]
     #[arg(long, value_name = "METRIC,..", value_delimiter = ',')]
     metrics: Vec<Metric>,
-    /// Weights of LPIPS's AlexNet: what lpips.LPIPS(net='alex') saves, or torchvision's network and
-    /// the heads
+    /// Weights of LPIPS: what lpips.LPIPS(net='alex') saves, or torchvision's network and the heads
     #[arg(long, value_name = "FILE", num_args = 1..)]
     lpips: Vec<PathBuf>,
+    /// LPIPS's network; figures of different ones do not compare
+    #[arg(long, value_enum, default_value = "alex", requires = "lpips")]
+    lpips_net: LpipsNet,
     /// Measure clips, so many frames of each [default: 16 if the model is one of clips]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), conflicts_with_all = ["samples", "html", "inception"])]
     frames: Option<u16>,
@@ -107,6 +110,27 @@ pub struct Arguments {
     html: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgument,
+}
+
+/// LPIPS's network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LpipsNet {
+    /// AlexNet, as figures of papers are
+    Alex,
+    /// VGG16, which training takes
+    Vgg,
+    /// SqueezeNet
+    Squeeze,
+}
+
+impl LpipsNet {
+    fn get(self) -> Backbone {
+        match self {
+            LpipsNet::Alex => Backbone::AlexNet,
+            LpipsNet::Vgg => Backbone::Vgg16,
+            LpipsNet::Squeeze => Backbone::SqueezeNet,
+        }
+    }
 }
 
 /// How Inception is given pictures.
@@ -236,7 +260,11 @@ fn run_rank(arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verd
     } else {
         &[]
     };
-    let mut evaluation = Evaluation::new(&model, of_lpips, options.clone())?;
+    let mut evaluation = Evaluation::new(
+        &model,
+        (of_lpips, arguments.lpips_net.get()),
+        options.clone(),
+    )?;
     let of_sets = [Metric::Fid, Metric::Is, Metric::PrecisionRecall];
     let wanted = of_sets.into_iter().any(|metric| arguments.wants(metric));
     let weights = arguments.inception.as_deref().filter(|_| wanted);

@@ -19,22 +19,7 @@ Trains a codec or a tokenizer on pictures, or a prior or a masked language model
 
 `bsq train default --data photos --out run` makes a codec of a folder of photos: `bsq encode --model run` \
 and `bsq decode --model run` take the folder. A configuration is a .toml file (`bsq init` writes one), a \
-.yaml file of the reference implementation, or the name of one that ships:
-
-  default                  the transform codec: transform and probabilities in one model
-  default_ms_ssim          its second stage: --init-from the first
-  default_clips            what codes predicted frames of clips beside it, of a folder of clips and pictures: \
---predicted of `bsq encode` takes it
-  bsq36, bsq18, default-1  tokenizers of 36, 18 and 36 bits a patch
-  video36                  a tokenizer of clips: --init-from bsq36
-  bsq18_perceptual         bsq18 in small with the losses of the paper: needs --lpips
-  prior, prior_paper       priors, which tokens are coded with: --model says whose
-  prior_clips              one that sees the frame before: --tokens are those of clips
-  fashion                  a tokenizer of pictures of 32x32 pixels
-  fashion_masked_lm        a masked language model, which `bsq generate` makes pictures with; it \
-learns from pictures with classes: a folder for each class, or IDX files
-  masked_lm_paper          the same in the size of the paper
-  bsq_256_b36g36, ...      tokenizers of the paper
+.yaml file of the reference implementation, or the name of one that ships; --list says which those are.
 
 With --prior a prior over a tokenizer's tokens is trained when the tokenizer is done, into the folder \
 `prior` of the training's; `bsq encode --model run` finds it there.
@@ -56,6 +41,7 @@ have changed, and says what has; so a training that is done goes on with a highe
 model, or other data, is refused. --init-from begins a new training with the weights of another.")]
 #[command(after_long_help = "\
 Examples:
+  bsq train --list
   bsq train default --data photos --out run
   bsq train default --data photos --out run --resume
   bsq train default --data photos --out mine --init-from default --val-fraction 0.1
@@ -72,8 +58,11 @@ Examples:
   bsq train mlm.toml --tokens cat.safetensors dog.safetensors --model tokenizer --out run")]
 pub struct Arguments {
     /// What to train and how: a file, or the name of a configuration that ships
-    #[arg(value_name = "CONFIG")]
-    pub(super) config: PathBuf,
+    #[arg(value_name = "CONFIG", required_unless_present = "list")]
+    config: Option<PathBuf>,
+    /// List the configurations that ship, and what each trains
+    #[arg(long, conflicts_with_all = ["config", "out"])]
+    pub(super) list: bool,
     /// Folder of pictures, searched to the bottom, or IDX files (MNIST's format) [default:
     /// data.train_root]
     #[arg(long, value_name = "DIR")]
@@ -85,8 +74,8 @@ pub struct Arguments {
     #[command(flatten)]
     pub(super) model: ModelArgument,
     /// Folder of the training, made if need be
-    #[arg(long, value_name = "DIR")]
-    pub(super) out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "list")]
+    out: Option<PathBuf>,
     /// Go on with the training in the folder
     #[arg(long)]
     pub(super) resume: bool,
@@ -142,6 +131,16 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// What to train and how.
+    pub(super) fn config(&self) -> &Path {
+        self.config.as_deref().expect("a training has one")
+    }
+
+    /// The folder of the training.
+    pub(super) fn out(&self) -> &Path {
+        self.out.as_deref().expect("a training has one")
+    }
+
     /// The folder of pictures to train on; that to evaluate on goes into the configuration.
     pub(super) fn pictures(&self, config: &mut DataConfig) -> Result<PathBuf, CliError> {
         if let Some(folder) = &self.val {

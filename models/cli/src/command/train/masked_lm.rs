@@ -43,11 +43,11 @@ pub(super) fn train(
         tokens: tokenizer.tokenizer.config().encoder.tokens(),
         classes: source.classes().to_vec(),
     };
-    let mut config = match shipped_here(&arguments.config) {
+    let mut config = match shipped_here(arguments.config()) {
         Some(text) => MaskedLmConfig::from_toml_for(text, &defaults)?,
-        None => MaskedLmConfig::load_for(&arguments.config, &defaults)?,
+        None => MaskedLmConfig::load_for(arguments.config(), &defaults)?,
     };
-    arguments.settle(&mut config.train, &arguments.out, at.ranks)?;
+    arguments.settle(&mut config.train, arguments.out(), at.ranks)?;
     let (task, options) = task(config, folder, arguments, at);
     bsq::train::run_masked_lm(&task, &options, &tokenizer, source, progress).map_err(with_option)
 }

@@ -17,7 +17,9 @@ use super::interrupt;
 use super::output::Output;
 use super::ranks::{self, Work};
 use bar::Bar;
-use bsq::config::{Config, MaskedLmConfig, PriorConfig, TransformCodecConfig};
+use bsq::config::{
+    Config, MaskedLmConfig, PriorConfig, Shipped, TransformCodecConfig, shipped_configurations,
+};
 use bsq::train::{Notes, Progress, Silent, TrainError, TrainOptions, TrainOutcome, TrainRun};
 use bsq_collectives::{Order, Ranks};
 use bsq_nn::train::TrainError as Loop;
@@ -26,14 +28,29 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    if arguments.list {
+        return list(output);
+    }
     ranks::together(Work::Training, output, |ranks, output| {
         run_rank(arguments, ranks, output)
     })
 }
 
+/// The configurations that ship, a line each.
+fn list(output: &Output) -> Result<Verdict, CliError> {
+    let names = shipped_configurations().map(|shipped| shipped.name.len());
+    let width = names.max().unwrap_or(0);
+    for Shipped { name, trains, .. } in shipped_configurations() {
+        output.say(format_args!("{name:width$}  {trains}"))?;
+    }
+    let value = |shipped: Shipped| json!({ "name": shipped.name, "trains": shipped.trains });
+    output.value(&shipped_configurations().map(value).collect())?;
+    Ok(Verdict::Good)
+}
+
 /// What one of the ranks does.
 fn run_rank(arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verdict, CliError> {
-    let text = config_text(&arguments.config)?;
+    let text = config_text(arguments.config())?;
     let mut progress: Box<dyn Progress> = match (ranks.is_first(), output.is_json()) {
         (false, _) => Box::new(Silent),
         (true, true) => Box::new(Notes),
@@ -57,7 +74,7 @@ fn run_rank(arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verd
     if arguments.prior.is_some() && !is_tokenizer {
         return Err(CliError::new(format_args!(
             "--prior is for tokenizers, and {} is no configuration of one",
-            arguments.config.display()
+            arguments.config().display()
         )));
     }
     let outcome = if PriorConfig::is_prior(&text) {
@@ -123,7 +140,7 @@ fn task<C>(config: C, data: PathBuf, arguments: &Arguments, at: At) -> (TrainRun
     let run = TrainRun {
         config,
         data,
-        out: arguments.out.clone(),
+        out: arguments.out().to_path_buf(),
         resume: arguments.resume,
         steps: arguments.steps,
         threads: at.output.threads,

@@ -20,9 +20,9 @@ pub(super) fn train(
 ) -> Result<TrainOutcome, CliError> {
     let tokenizer = arguments.model.open(at.output)?;
     let bits = tokenizer.tokenizer.config().quantizer.bits_per_token();
-    let mut config = match shipped_here(&arguments.config) {
+    let mut config = match shipped_here(arguments.config()) {
         Some(text) => PriorConfig::from_toml_for(text, bits)?,
-        None => PriorConfig::load_for(&arguments.config, bits)?,
+        None => PriorConfig::load_for(arguments.config(), bits)?,
     };
     if arguments.val.is_some() || arguments.val_fraction.is_some() {
         let message = "--val and --val-fraction are for codecs and tokenizers: a prior is not evaluated while it trains";
@@ -36,7 +36,7 @@ pub(super) fn train(
             return Err(CliError::new(message));
         }
     };
-    arguments.settle(&mut config.train, &arguments.out, at.ranks)?;
+    arguments.settle(&mut config.train, arguments.out(), at.ranks)?;
     let (task, options) = task(config, PathBuf::new(), arguments, at);
     bsq::train::run_prior_with(&task, &options, &tokenizer, &source, progress).map_err(with_option)
 }
@@ -48,7 +48,7 @@ pub(super) fn train_of_tokenizer(
     at: At,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
-    let tokenizer = pretrained::open_at(&arguments.out, Weights::Ema)?;
+    let tokenizer = pretrained::open_at(arguments.out(), Weights::Ema)?;
     let bits = tokenizer.tokenizer.config().quantizer.bits_per_token();
     let mut config = match shipped_here(config) {
         Some(text) => PriorConfig::from_toml_for(text, bits)?,
@@ -62,7 +62,7 @@ pub(super) fn train_of_tokenizer(
         .or(tokenizer.config.data.train_root.clone());
     let folder =
         folder.ok_or_else(|| CliError::new("no pictures to train a prior on: give --data"))?;
-    let out = pretrained::prior_folder(&arguments.out);
+    let out = pretrained::prior_folder(arguments.out());
     // Rank 0 looks what is there: after the answer it may be moved.
     let exists = pretrained::weights_file(&out).exists();
     let exists = at.ranks.word_of_first(u64::from(exists))? == 1;

@@ -12,9 +12,9 @@ pub(super) fn train(
     at: At,
     progress: &mut dyn Progress,
 ) -> Result<TrainOutcome, CliError> {
-    let mut config = match shipped_here(&arguments.config) {
+    let mut config = match shipped_here(arguments.config()) {
         Some(text) => TransformCodecConfig::from_toml(text)?,
-        None => TransformCodecConfig::load(&arguments.config)?,
+        None => TransformCodecConfig::load(arguments.config())?,
     };
     if arguments.model.given().is_some() || !arguments.tokens.is_empty() {
         let message = "--model and --tokens are for priors: a configuration with a section [prior]";
@@ -22,7 +22,7 @@ pub(super) fn train(
     }
     let data = arguments.pictures(&mut config.data)?;
     arguments.evaluate(&mut config.train, at.output);
-    arguments.settle(&mut config.train, &arguments.out, at.ranks)?;
+    arguments.settle(&mut config.train, arguments.out(), at.ranks)?;
     let (task, options) = task(config, data, arguments, at);
     bsq::train::run_transform_codec(&task, &options, progress).map_err(with_option)
 }
