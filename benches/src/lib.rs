@@ -21,6 +21,7 @@ mod implementation;
 #[cfg(feature = "peers")]
 pub mod peers;
 mod program;
+pub mod resampling;
 mod serve;
 mod table;
 mod threads;

@@ -212,7 +212,10 @@ impl Writer<'_> {
         padding: &[Padding],
     ) -> Result<(), Obstacle> {
         let fill = b.value(value, Vec::new())?;
-        self.fill(b, fill);
+        match padding.iter().all(|padding| padding.between == 0) {
+            true => self.border(b, fill, padding),
+            false => self.fill(b, fill),
+        }
         let (index, vars) = self.axes(b, self.function.node(x).shape());
         b.open(&vars);
         let value = b.value(x, index.clone())?;
@@ -227,6 +230,38 @@ impl Writer<'_> {
         b.store(self.to, flatten(&moved, self.shape), value);
         self.close_loops(b, &vars, true);
         Ok(())
+    }
+
+    /// Fills what lies around the middle: on each padded axis both ends, over the middle of the axes before and all
+    /// of those behind it.
+    fn border(&self, b: &mut KernelBuilder, value: Value, padding: &[Padding]) {
+        let rest = self.shared.len()..self.shape.len();
+        let mut part: Vec<(usize, usize)> = self.shape.iter().map(|&size| (0, size)).collect();
+        for axis in rest {
+            let Padding { before, after, .. } = padding[axis];
+            let size = self.shape[axis];
+            for (start, length) in [(0, before), (size - after, after)] {
+                part[axis] = (start, length);
+                if part.iter().all(|&(_, length)| length > 0) {
+                    self.fill_part(b, value, &part);
+                }
+            }
+            part[axis] = (before, size - before - after);
+        }
+    }
+
+    /// Fills a part of the work item's part: where it starts on each axis, and how long it is there.
+    fn fill_part(&self, b: &mut KernelBuilder, value: Value, part: &[(usize, usize)]) {
+        let shape: Shape = part.iter().map(|&(_, length)| length).collect();
+        let (index, vars) = self.axes(b, &shape);
+        b.open(&vars);
+        let moved: Vec<Affine> = index
+            .iter()
+            .zip(part)
+            .map(|(at, &(start, _))| at.offset(start as i64))
+            .collect();
+        b.store(self.to, flatten(&moved, self.shape), value);
+        self.close_loops(b, &vars, true);
     }
 
     /// Adds updates one by one in row-major order.
