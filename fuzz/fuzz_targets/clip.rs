@@ -34,19 +34,7 @@ thread_local! {
 }
 
 fn models() -> Models {
-    let config = "
-        [transform_codec]
-        coordinates = 16
-        base_coordinates = 8
-        encoder_width = 8
-        decoder_width = 8
-        decoder_blocks = 1
-        context_width = 8
-        coarse_context_width = 8
-        detail_context_width = 8
-        [data]
-        image_size = 32
-    ";
+    let config = include_str!("../../models/tests/tiny_codec.toml");
     let config = TransformCodecConfig::from_toml(config).expect("a valid configuration");
     let file = TransformCodecFile::untrained("tiny", config).expect("a codec");
     let options = CompileOptions { threads: 1, ..Default::default() };

@@ -41,18 +41,9 @@ fn told(seed: u64) -> TransformCodecFile {
 }
 
 fn file_with(seed: u64, more: &str) -> TransformCodecFile {
-    let config = "
-        [transform_codec]
-        coordinates = 16
-        base_coordinates = 8
-        encoder_width = 8
-        decoder_width = 8
-        decoder_blocks = 1
-        context_width = 8
-        coarse_context_width = 8
-        detail_context_width = 8
-    ";
-    let config = format!("{config}\n{more}\n[data]\nimage_size = 32\n[train]\nseed = {seed}\n");
+    let config = include_str!("../../tests/tiny_codec.toml");
+    let config = config.replace("[data]", &format!("{more}\n[data]"));
+    let config = format!("{config}\n[train]\nseed = {seed}\n");
     let config = TransformCodecConfig::from_toml(&config).unwrap();
     TransformCodecFile::untrained("tiny", config).unwrap()
 }

@@ -33,19 +33,7 @@ thread_local! {
 
 impl Models {
     fn new() -> Models {
-        let config = "
-            [transform_codec]
-            coordinates = 16
-            base_coordinates = 8
-            encoder_width = 8
-            decoder_width = 8
-            decoder_blocks = 1
-            context_width = 8
-            coarse_context_width = 8
-            detail_context_width = 8
-            [data]
-            image_size = 32
-        ";
+        let config = include_str!("../tiny_codec.toml");
         let config = TransformCodecConfig::from_toml(config).unwrap();
         let file = TransformCodecFile::untrained("tiny", config).unwrap();
         let options = CompileOptions {

@@ -25,19 +25,7 @@ const NOISE: usize = 3 << 20;
 /// A folder with a codec, a tokenizer of clips, and a short and a long clip.
 fn bench() -> Bench {
     let bench = Bench::new();
-    let config = "
-        [transform_codec]
-        coordinates = 16
-        base_coordinates = 8
-        encoder_width = 8
-        decoder_width = 8
-        decoder_blocks = 1
-        context_width = 8
-        coarse_context_width = 8
-        detail_context_width = 8
-        [data]
-        image_size = 32
-    ";
+    let config = include_str!("../../../tests/tiny_codec.toml");
     let config = TransformCodecConfig::from_toml(config).unwrap();
     let codec = TransformCodecFile::untrained("codec", config).unwrap();
     codec
