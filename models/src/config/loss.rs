@@ -20,6 +20,8 @@ choices! {
         Stylegan = "stylegan",
         /// Convolutions that judge overlapping patches.
         Patchgan = "patchgan",
+        /// That of "stylegan" with convolutions over time, too: for clips.
+        Stylegan3d = "stylegan3d",
     }
 }
 
@@ -74,11 +76,12 @@ section! {
         disc_weight: f64 = 1.0,
         /// First step with an adversarial loss.
         disc_start: u64 = 0,
-        /// Architecture: "stylegan" or "patchgan".
+        /// Architecture: "stylegan" or "patchgan", which judge a clip's frames one by one, or "stylegan3d",
+        /// which judges whole clips.
         disc_type: DiscriminatorType = DiscriminatorType::Patchgan,
         /// "vanilla" or "hinge".
         disc_loss: AdversarialLoss = AdversarialLoss::Hinge,
-        /// Side of the pictures that the discriminator sees.
+        /// Side of the pictures that a stylegan sees.
         disc_input_size: usize = 256,
         /// Channels of the picture.
         disc_in_channels: usize = 3,
@@ -86,7 +89,7 @@ section! {
         disc_channel_base: usize = 32768,
         /// Strided convolutions of a patchgan.
         disc_num_layers: usize = 3,
-        /// Channels of a patchgan's first convolution.
+        /// Channels of the first convolution of a patchgan or stylegan3d.
         disc_ndf: usize = 64,
         /// A patchgan normalises with data-initialised scales instead of batch statistics.
         use_actnorm: bool = false,
@@ -101,7 +104,7 @@ section! {
         disc_reg_compat: bool = false,
         /// Scale the adversarial loss so that its gradient is as large as the others'.
         use_adaptive_disc_weight: bool = true,
-        /// Frames of a clip that are judged one by one.
+        /// Frames of a clip: as many as the model's, or 1, which says nothing.
         num_frames: usize = 1,
     }
 }

@@ -37,6 +37,7 @@ pub use stylegan::StyleGan;
 pub use stylegan3d::StyleGan3d;
 
 use crate::config::{ConfigError, DiscriminatorType, LossConfig};
+use crate::image_io::ImageSize;
 use bsq_ir::tensor::{Init, ParameterSpec};
 use bsq_ir::{AsScope, DType, Graph, Scope, Tensor};
 use bsq_nn::init::init;
@@ -65,12 +66,19 @@ pub enum LoadError {
 }
 
 impl Discriminator {
-    /// As a configuration says.
+    /// As a configuration says, for pictures of a size, or clips of so many frames of it.
     ///
     /// # Errors
-    /// If its numbers make no such network.
-    pub fn from_config(config: &LossConfig) -> Result<Discriminator, ConfigError> {
+    /// If its numbers make no such network, or it judges clips and these are pictures.
+    pub fn from_config(
+        config: &LossConfig,
+        (size, frames): (ImageSize, usize),
+    ) -> Result<Discriminator, ConfigError> {
         let invalid = |key: &str, reason: String| Err(ConfigError::invalid(key, reason));
+        let at_least_one = |number: usize, key: &str| match number {
+            0 => Err(ConfigError::invalid(key, "must be at least 1".to_string())),
+            _ => Ok(()),
+        };
         match config.disc_type {
             DiscriminatorType::Stylegan => {
                 let size = config.disc_input_size;
@@ -89,14 +97,8 @@ impl Discriminator {
                 )))
             }
             DiscriminatorType::Patchgan => {
-                for (number, key) in [
-                    (config.disc_num_layers, "loss.disc_num_layers"),
-                    (config.disc_ndf, "loss.disc_ndf"),
-                ] {
-                    if number == 0 {
-                        return invalid(key, "must be at least 1".into());
-                    }
-                }
+                at_least_one(config.disc_num_layers, "loss.disc_num_layers")?;
+                at_least_one(config.disc_ndf, "loss.disc_ndf")?;
                 Ok(Discriminator::PatchGan(PatchGan {
                     channels: config.disc_ndf,
                     layers: config.disc_num_layers,
@@ -105,6 +107,25 @@ impl Discriminator {
                         false => PatchNorm::Batch,
                     },
                 }))
+            }
+            DiscriminatorType::Stylegan3d => {
+                let key = "loss.disc_type";
+                if frames == 1 {
+                    let reason =
+                        "\"stylegan3d\" judges clips: of pictures \"stylegan\" or \"patchgan\" do";
+                    return invalid(key, reason.into());
+                }
+                at_least_one(config.disc_ndf, "loss.disc_ndf")?;
+                match StyleGan3d::for_clips(config.disc_ndf, frames, size) {
+                    Some(network) => Ok(Discriminator::StyleGan3d(network)),
+                    None => {
+                        let ImageSize { height, width } = size;
+                        let reason = format!(
+                            "\"stylegan3d\" needs even sides of 6 pixels at least, not {width}x{height}"
+                        );
+                        invalid(key, reason)
+                    }
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::deviation::with_deviation;
 use super::equalized::{activated, convolution, linear, rectified};
+use crate::image_io::ImageSize;
 use bsq_ir::tensor::Slide;
 use bsq_ir::{Scope, Tensor};
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
@@ -36,6 +37,29 @@ impl Default for StyleGan3d {
 }
 
 impl StyleGan3d {
+    /// For clips of so many frames of a size, with so many channels before the first block: a block for each
+    /// time that both sides are even and above 4. The last ones halve time, too, while it is even and
+    /// above 2. With 64 channels it is the [default](StyleGan3d::default) for that one's clips. None if there
+    /// is no block.
+    pub fn for_clips(channels: usize, frames: usize, size: ImageSize) -> Option<StyleGan3d> {
+        let halvings = |length: usize, least: usize| {
+            let halves = |&length: &usize| length.is_multiple_of(2) && length > least;
+            std::iter::successors(Some(length), |length| Some(length / 2))
+                .take_while(halves)
+                .count()
+        };
+        let blocks = halvings(size.height, 4).min(halvings(size.width, 4));
+        let in_time = halvings(frames, 2).min(blocks);
+        let widths = (0..=blocks).map(|block| channels << block.min(2));
+        let temporal = (0..blocks).map(|block| if block + in_time < blocks { 1 } else { 2 });
+        (blocks > 0).then(|| StyleGan3d {
+            channels: widths.collect(),
+            temporal: temporal.collect(),
+            units: channels << 2,
+            group_size: 4,
+        })
+    }
+
     /// `[batch, 3, frames, height, width]` to `[batch, 1]`.
     #[track_caller]
     pub(super) fn logits<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {

@@ -10,6 +10,8 @@
 //! | `perceptual` | [LPIPS](crate::lpips), the mean over pictures | `perceptual_weight` |
 //! | `adversarial` | what the discriminator takes for generated | `disc_weight`, an operand: 0 before `disc_start` |
 //!
+//! Where a term compares pictures, the frames of a clip are pictures of a batch.
+//!
 //! Each is one more [`Term`] at the end of the list, so the sum of those before it keeps its bits. What
 //! a discriminator minimises itself is in [`adversarial`].
 
@@ -23,7 +25,7 @@ pub use ms_ssim::{MS_SSIM_SCALE, MS_SSIM_SMALLEST_CROP, ms_ssim};
 pub use multiscale::multiscale_difference;
 
 use crate::config::{LossConfig, ReconstructionLoss};
-use crate::tokenizer::Forward;
+use crate::tokenizer::{Forward, frames_as_pictures};
 use bsq_ir::Tensor;
 
 /// One summand of the loss.
@@ -102,7 +104,7 @@ impl<'g> TokenizerLoss<'g> {
         }
     }
 
-    /// The terms for the pictures `image` that `forward` was built on. Terms whose fixed weight
+    /// The terms for the pictures or clips `image` that `forward` was built on. Terms whose fixed weight
     /// is zero are left out.
     ///
     /// # Panics
@@ -134,14 +136,15 @@ impl<'g> TokenizerLoss<'g> {
                 weight: Weight::Fixed(self.logit_laplace_weight),
             });
         }
-        let reconstruction = forward.decoded.reconstruction;
+        let [original, reconstruction] =
+            [image, forward.decoded.reconstruction].map(frames_as_pictures);
         if self.ms_ssim_weight != 0.0 {
             // On the scale of MS-SSIM, whose range is 255.
             let levels = |x: Tensor<'g>| match self.zero_mean {
                 true => x * 127.5,
                 false => x * 255.0 - 127.5,
             };
-            let similarity = ms_ssim(levels(image), levels(reconstruction)).mean(..);
+            let similarity = ms_ssim(levels(original), levels(reconstruction)).mean(..);
             terms.push(Term {
                 name: "ms_ssim",
                 value: 1.0 - similarity,
@@ -151,7 +154,7 @@ impl<'g> TokenizerLoss<'g> {
         if self.multiscale_weight != 0.0 {
             terms.push(Term {
                 name: "multiscale",
-                value: multiscale_difference(image, reconstruction),
+                value: multiscale_difference(original, reconstruction),
                 weight: Weight::Fixed(self.multiscale_weight),
             });
         }

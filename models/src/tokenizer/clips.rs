@@ -3,17 +3,25 @@
 //! What is done to each frame by itself (patches, the linear path, pixels) sees a clip's frames as
 //! pictures of a batch; the transformers see the tokens of all frames of a clip, frame by frame.
 
-use super::{CHANNELS, DecoderOutput, Tokenizer};
+use super::{DecoderOutput, Tokenizer};
 use bsq_ir::Tensor;
 
 impl Tokenizer {
+    /// The shape of a batch of what the model is of: pictures, or clips of all its frames.
+    pub(crate) fn input_shape(&self, batch: usize) -> Vec<usize> {
+        match self.frames() {
+            1 => self.image_shape(batch).to_vec(),
+            frames => self.clip_shape(batch, frames).to_vec(),
+        }
+    }
+
     /// Pictures `[batch, 3, height, width]` as they are, and clips `[batch, 3, frames, height, width]`
     /// as pictures `[batch * frames, 3, height, width]`; with the number of frames.
     #[track_caller]
     pub(super) fn as_frames<'g>(&self, image: Tensor<'g>) -> (Tensor<'g>, usize) {
         let shape = image.shape();
         let batch = shape.first().copied().unwrap_or(0);
-        let &[_, _, frames, height, width] = &shape[..] else {
+        let &[_, _, frames, _, _] = &shape[..] else {
             let expected = self.image_shape(batch);
             assert_eq!(shape[..], expected, "the shape of a batch of pictures");
             return (image, 1);
@@ -25,12 +33,19 @@ impl Tokenizer {
             "clips of this model are {:?} or of fewer frames, not {shape}",
             self.clip_shape(batch, self.frames())
         );
-        let by_frame = image.transpose(&[0, 2, 1, 3, 4]);
-        (
-            by_frame.reshape([batch * frames, CHANNELS, height, width]),
-            frames,
-        )
+        (frames_as_pictures(image), frames)
     }
+}
+
+/// Clips `[batch, planes, frames, height, width]` as pictures `[batch * frames, planes, height, width]`, a
+/// clip's frames after each other; pictures as they are.
+pub(crate) fn frames_as_pictures(x: Tensor<'_>) -> Tensor<'_> {
+    let shape = x.shape();
+    let &[batch, planes, frames, height, width] = &shape[..] else {
+        return x;
+    };
+    let by_frame = x.transpose(&[0, 2, 1, 3, 4]);
+    by_frame.reshape([batch * frames, planes, height, width])
 }
 
 impl<'g> DecoderOutput<'g> {

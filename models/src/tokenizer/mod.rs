@@ -56,6 +56,7 @@ mod vit;
 mod vq;
 
 pub use bsq::BsqTerms;
+pub(crate) use clips::frames_as_pictures;
 pub use parameters::{BUFFERS, LoadError};
 pub use transform_path::TransformPath;
 pub use vit::FrameStep;

@@ -1,14 +1,15 @@
 //! The discriminator's side of a training: its term in the tokenizer's loss, and its own step.
 //!
 //! A step has the order of the reference: the tokenizer is updated against the discriminator as it is,
-//! then the discriminator on the pictures and on the reconstructions from before that update, the real
-//! and the generated ones in passes of their own. Each is a program with an optimizer.
+//! then the discriminator on the pictures or clips and on the reconstructions from before that update,
+//! the real and the generated ones in passes of their own. Each is a program with an optimizer.
 
-use super::TrainError;
+use super::suits;
 use crate::config::{Config, ConfigError, DiscriminatorType};
 use crate::discriminator::Discriminator;
 use crate::losses::adversarial::{adaptive_weight, r1_penalty};
 use crate::losses::{Term, Weight, total};
+use crate::tokenizer::{Tokenizer, frames_as_pictures};
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_nn::layers::{BatchMemory, BatchUse};
 use bsq_nn::optimizer::{ADVERSARY_PREFIX, Step, minimize_with_gradients};
@@ -29,55 +30,35 @@ const LAST: &str = "decoder.conv_out.weight";
 pub(super) struct Adversary<'a> {
     config: &'a Config,
     judge: Discriminator,
-    shape: [usize; 4],
+    /// Of `image` and of what is judged.
+    shape: Vec<usize>,
 }
 
 impl<'a> Adversary<'a> {
     /// That of a configuration; none if it trains without.
     ///
     /// # Errors
-    /// If the discriminator does not suit the pictures or the batch.
+    /// If the discriminator does not suit the pictures or clips, or the batch.
     pub fn of(config: &'a Config) -> Result<Option<Adversary<'a>>, ConfigError> {
-        if config.loss.skip_disc || config.loss.disc_weight == 0.0 {
+        let Some(judge) = suits::discriminator(config)? else {
             return Ok(None);
-        }
-        let judge = Discriminator::from_config(&config.loss)?;
-        let (size, batch) = (config.model.encoder.image_size, config.data.batch_size);
-        if config.loss.disc_type == DiscriminatorType::Stylegan {
-            let side = config.loss.disc_input_size;
-            if size.height != side || size.width != side {
-                let reason = format!("is {side}, but pictures are {}x{}", size.width, size.height);
-                return Err(ConfigError::invalid("loss.disc_input_size", reason));
-            }
-            if !batch.is_multiple_of(batch.clamp(1, 4)) {
-                let reason = format!(
-                    "must be a multiple of 4, or less, for this discriminator, not {batch}"
-                );
-                return Err(ConfigError::invalid("data.batch_size", reason));
-            }
-        }
-        if let Discriminator::PatchGan(network) = &judge
-            && network.patches(size.height.min(size.width)).is_none()
-        {
-            let layers = network.layers;
-            let reason = format!(
-                "pictures of {}x{} are too small for {layers}",
-                size.width, size.height
-            );
-            return Err(ConfigError::invalid("loss.disc_num_layers", reason));
-        }
-        if config.loss.disc_in_channels != 3 {
-            let reason = "must be 3, the colours of a picture".to_string();
-            return Err(ConfigError::invalid("loss.disc_in_channels", reason));
-        }
+        };
         Ok(Some(Adversary {
             config,
             judge,
-            shape: [batch, 3, size.height, size.width],
+            shape: Tokenizer::new(&config.model).input_shape(config.data.batch_size),
         }))
     }
 
-    /// The term against it in the loss of `picture`, after the other terms, and what it remembers.
+    /// Pictures as they are. Clips are so for a discriminator of clips, and pictures of a batch for others.
+    fn seen<'g>(&self, x: Tensor<'g>) -> Tensor<'g> {
+        match self.judge {
+            Discriminator::StyleGan3d(_) => x,
+            Discriminator::StyleGan(_) | Discriminator::PatchGan(_) => frames_as_pictures(x),
+        }
+    }
+
+    /// The term against it in the loss of `picture`, or a clip, after the other terms, and what it remembers.
     pub fn term<'g>(
         &self,
         root: &Scope<'g>,
@@ -86,7 +67,9 @@ impl<'a> Adversary<'a> {
     ) -> (Term<'g>, BatchMemory<'g>) {
         let loss = &self.config.loss;
         let mut memory = BatchMemory::new(BatchUse::Training);
-        let logits = self.judge.logits(place(root), picture, &mut memory);
+        let logits = self
+            .judge
+            .logits(place(root), self.seen(picture), &mut memory);
         let value = loss.disc_loss.of_generator(logits);
         let graph = picture.graph();
         let mut weight = graph.scalar(FACTOR) * loss.disc_weight;
@@ -113,7 +96,9 @@ impl<'a> Adversary<'a> {
 
     /// Its parameters before the first step, and its optimizer's state, by their names in the training.
     pub fn start(&self, seed: u64) -> Result<Tensors, TensorError> {
-        let own = self.judge.init(&self.shape, seed)?.into_iter();
+        let graph = Graph::new();
+        let seen = self.seen(graph.input("image", DType::F32, &self.shape[..]));
+        let own = self.judge.init(&seen.shape(), seed)?.into_iter();
         let mut start: Tensors = own
             .map(|(name, tensor)| (format!("{ADVERSARY_PREFIX}{name}"), tensor))
             .collect();
@@ -155,7 +140,7 @@ impl<'a> Adversary<'a> {
     /// The first pictures give ActNorm its start.
     fn first(&self) -> Part {
         let graph = Graph::new();
-        let image = graph.input("image", DType::F32, self.shape);
+        let image = self.seen(graph.input("image", DType::F32, &self.shape[..]));
         let mut memory = BatchMemory::new(BatchUse::Starting);
         self.judge
             .logits(place(&Scope::root(&graph)), image, &mut memory);
@@ -172,7 +157,7 @@ impl<'a> Adversary<'a> {
         let loss = &self.config.loss;
         let scope = Scope::root(graph);
         let [image, judged] =
-            ["image", JUDGED].map(|name| graph.input(name, DType::F32, self.shape));
+            ["image", JUDGED].map(|name| self.seen(graph.input(name, DType::F32, &self.shape[..])));
         let mut memory = BatchMemory::new(BatchUse::Training);
         let [real, fake] =
             [image, judged].map(|x| self.judge.logits(place(&scope), x, &mut memory));
@@ -212,38 +197,4 @@ impl<'a> Adversary<'a> {
 /// Where its parameters are; it is built more than once in a graph.
 fn place<'g>(root: &Scope<'g>) -> Scope<'g> {
     (root / ADVERSARY_PREFIX.trim_end_matches('.')).sharing()
-}
-
-/// That training has all that a configuration asks for.
-///
-/// # Errors
-/// If numbers of the losses do not suit the pictures or the batch.
-pub fn check_supported(config: &Config) -> Result<(), TrainError> {
-    Adversary::of(config)?;
-    let is_of_clips = config.model.encoder.num_frames > 1;
-    for (weight, key) in [
-        (config.loss.perceptual_weight, "loss.perceptual_weight"),
-        (config.loss.ms_ssim_weight, "loss.ms_ssim_weight"),
-        (
-            f64::from(u8::from(!config.loss.skip_disc)),
-            "loss.skip_disc",
-        ),
-    ] {
-        if is_of_clips && weight != 0.0 {
-            let reason =
-                "tokenizers of clips are trained without discriminator, LPIPS and MS-SSIM so far";
-            return Err(ConfigError::invalid(key, reason).into());
-        }
-    }
-    let size = config.model.encoder.image_size;
-    let smallest = crate::losses::MS_SSIM_SMALLEST_CROP;
-    let suits = |side: usize| side >= smallest && side.is_multiple_of(16);
-    if config.loss.ms_ssim_weight != 0.0 && !(suits(size.height) && suits(size.width)) {
-        let reason = format!(
-            "needs sides of {smallest} pixels or more that are multiples of 16, not {}x{}",
-            size.width, size.height
-        );
-        return Err(ConfigError::invalid("loss.ms_ssim_weight", reason).into());
-    }
-    Ok(())
 }

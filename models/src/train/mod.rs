@@ -22,13 +22,13 @@ mod samples_shown;
 mod shared;
 mod start;
 mod step_parts;
+mod suits;
 mod task;
 mod tokenizer;
 mod transform_codec;
 mod transform_coding;
 mod transform_path;
 
-pub use adversary::check_supported;
 pub use bsq_nn::optimizer::AVERAGE_PREFIX;
 pub use bsq_nn::train::{
     FILE_NAME, Notes, Progress, Sign, Silent, TrainOutcome, TrainingCheckpoint, unused_note,
@@ -45,6 +45,7 @@ pub use prior::{
 pub use program::StepProgram;
 pub use run::{TrainOptions, TrainRun, micro_batches};
 pub use step_parts::{StepPart, step_parts};
+pub use suits::check_supported;
 pub use tokenizer::{run, run_with, step_programs};
 pub use transform_codec::{
     RatePoint, TransformCodecEvaluator, run_transform_codec,

@@ -5,7 +5,7 @@ use super::task::trained;
 use crate::config::{Config, EntropyOver};
 use crate::losses::{Term, TokenizerLoss, Weight, total};
 use crate::lpips::Network;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Tokenizer, frames_as_pictures};
 use bsq_ir::graph::Function;
 use bsq_ir::{DType, Graph, Scope};
 use bsq_nn::optimizer::{Halves, Step, minimize};
@@ -113,10 +113,7 @@ fn build<'g>(
 ) -> (Step<'g>, Vec<&'static str>) {
     let scope = Scope::root(graph);
     let batch = config.data.batch_size;
-    let image = match tokenizer.frames() {
-        1 => graph.input("image", DType::F32, tokenizer.image_shape(batch)),
-        frames => graph.input("image", DType::F32, tokenizer.clip_shape(batch, frames)),
-    };
+    let image = graph.input("image", DType::F32, &tokenizer.input_shape(batch)[..]);
     let forward = tokenizer.forward(&scope, image);
     let codebook_weight = graph.scalar("codebook_weight");
     let loss = TokenizerLoss {
@@ -133,7 +130,8 @@ fn build<'g>(
     let trained = trained.filter(|(name, _)| tokenizer.is_trained(name));
     let picture = forward.decoded.reconstruction;
     if let Some(network) = lpips {
-        let distance = network.distance(&scope / "lpips", image, picture);
+        let [original, reconstruction] = [image, picture].map(frames_as_pictures);
+        let distance = network.distance(&scope / "lpips", original, reconstruction);
         terms.push(Term {
             name: "perceptual",
             value: distance.mean(..),

@@ -24,7 +24,7 @@ pub struct StepPart {
 /// discriminator's, with and without R1, if there is one. LPIPS is among the terms where it has a weight.
 ///
 /// # Errors
-/// If the discriminator does not suit the pictures or the batch.
+/// If the discriminator does not suit the pictures or clips, or the batch.
 pub fn step_parts(config: &Config, tokenizer: &Tokenizer) -> Result<Vec<StepPart>, ConfigError> {
     let has_lpips = config.loss.perceptual_weight != 0.0;
     let network = || Network::new(Backbone::Vgg16).zero_mean(config.data.zero_mean);

@@ -1,7 +1,8 @@
 //! Training a tokenizer on a folder of pictures.
 
-use super::adversary::{Adversary, FACTOR, check_supported};
+use super::adversary::{Adversary, FACTOR};
 use super::samples_shown::logged;
+use super::suits::check_supported;
 use super::task::{
     ADVICE, changed, check_freeze, check_readable, evaluator, hints, refuse_split, without_effect,
 };

@@ -26,7 +26,7 @@ disc_weight = 0.1
 disc_reg_freq = 2
 ";
 
-fn saved(task: &TrainRun) -> TrainingCheckpoint {
+pub fn saved(task: &TrainRun) -> TrainingCheckpoint {
     TrainingCheckpoint::read(task.out.join(FILE_NAME)).unwrap()
 }
 
@@ -142,7 +142,7 @@ fn r1_has_a_gradient_unless_it_is_the_references() {
 }
 
 /// Weights of VGG16 in which nearly nothing is left, and heads.
-fn vgg(path: &Path) {
+pub fn vgg(path: &Path) {
     let mut tensors = BTreeMap::new();
     for spec in Network::new(Backbone::Vgg16).parameters() {
         let count = spec.ty.shape.elements();

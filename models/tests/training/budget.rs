@@ -1,6 +1,7 @@
 //! Trainings within a budget of memory.
 
 use crate::adversarial::{STYLEGAN, against};
+use crate::adversarial_clips::{self as clips, STYLEGAN3D};
 use crate::ranks::with;
 use crate::{CONFIG, pictures, training};
 use bsq::train::{FILE_NAME, Silent, TrainError, TrainOptions, run_with};
@@ -16,6 +17,7 @@ fn a_training_within_a_budget_has_the_bits_of_one_without() {
         ("one program", deep(CONFIG)),
         ("two", deep(&with(CONFIG, "micro_batches = 2"))),
         ("a discriminator", deep(&against(STYLEGAN))),
+        ("one of clips", deep(&clips::against(STYLEGAN3D))),
     ] {
         let trained = |memory: Option<usize>| -> Result<Vec<u8>, TrainError> {
             let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 //! Training from end to end, with a tiny model on pictures that are made here.
 
 mod adversarial;
+mod adversarial_clips;
 mod budget;
 mod clips;
 mod entropy;

@@ -1,6 +1,7 @@
 //! Trainings in bf16: what they learn, and which bits.
 
 use crate::adversarial::{STYLEGAN, against};
+use crate::adversarial_clips::{self as clips, STYLEGAN3D};
 use crate::{CONFIG, Heard, pictures, train, training};
 use bsq::config::{Config, TrainPrecision};
 use bsq::discriminator::Discriminator;
@@ -73,6 +74,7 @@ fn a_resumed_training_in_bf16_has_the_bits_of_one_that_was_not_and_a_change_is_s
     for (name, config) in [
         ("alone", CONFIG.to_string()),
         ("against", against(STYLEGAN)),
+        ("clips", clips::against(STYLEGAN3D)),
     ] {
         let place = |which: &str| out.path().join(format!("{name}-{which}"));
         let config = in_bf16(&config);
@@ -96,14 +98,14 @@ fn a_resumed_training_in_bf16_has_the_bits_of_one_that_was_not_and_a_change_is_s
     }
 }
 
-/// One run of a program from these parameters, and what is left of them.
-fn updated(function: &Function, start: &Tensors, precision: Precision) -> Tensors {
-    let options = CompileOptions {
-        exact: false,
-        precision,
-        ..Default::default()
-    };
-    let executable = compile(function, &options).unwrap();
+/// One run of a program from these parameters and inputs of these values, and what is left of the parameters.
+pub fn updated(
+    function: &Function,
+    start: &Tensors,
+    options: &CompileOptions,
+    values: impl Fn(&str, &[usize]) -> Vec<f32>,
+) -> Tensors {
+    let executable = compile(function, options).unwrap();
     let bound = function.parameters().map(|(_, name, ty)| {
         let tensor = match start.get(name) {
             Some(tensor) => tensor.clone(),
@@ -113,14 +115,7 @@ fn updated(function: &Function, start: &Tensors, precision: Precision) -> Tensor
     });
     let mut session = executable.bind(bound.collect()).unwrap();
     let given = function.inputs().map(|(_, name, ty)| {
-        let count: usize = ty.shape.iter().product();
-        let value = |i: usize| match name {
-            "lr" => 1e-3,
-            "disc_factor" => 1.0,
-            "judged" => ((i * 6151) % 1999) as f32 / 1999.0 - 0.5,
-            _ => ((i * 7919) % 2003) as f32 / 1001.0 - 1.0,
-        };
-        let values: Vec<f32> = (0..count).map(value).collect();
+        let values = values(name, &ty.shape);
         (
             name,
             HostTensor::from_slice(ty.shape.to_vec(), &values).unwrap(),
@@ -134,6 +129,16 @@ fn updated(function: &Function, start: &Tensors, precision: Precision) -> Tensor
         .collect()
 }
 
+/// Value `i` of an input of a step.
+pub fn value(name: &str, i: usize) -> f32 {
+    match name {
+        "lr" => 1e-3,
+        "disc_factor" => 1.0,
+        "judged" => ((i * 6151) % 1999) as f32 / 1999.0 - 0.5,
+        _ => ((i * 7919) % 2003) as f32 / 1001.0 - 1.0,
+    }
+}
+
 /// R1 is a second derivative: bf16 takes no more from its gradient than from that of the loss. Of that it takes
 /// what leaky ReLUs do to numbers near zero: of some the sign is another.
 #[test]
@@ -144,7 +149,8 @@ fn the_gradient_of_r1_in_bf16_is_near_that_in_f32() {
     let names: Vec<&str> = parts.iter().map(|part| part.name).collect();
     let wanted = ["training step", "discriminator", "discriminator with R1"];
     assert_eq!(names, wanted);
-    let judge = Discriminator::from_config(&config.loss).unwrap();
+    let judge =
+        Discriminator::from_config(&config.loss, (config.model.encoder.image_size, 1)).unwrap();
     let own = judge.init(&[4, 3, 16, 16], 1).unwrap().into_iter();
     let named = own.map(|(name, x)| (format!("discriminator.{name}"), x));
     let mut start: Tensors = named.collect();
@@ -153,8 +159,19 @@ fn the_gradient_of_r1_in_bf16_is_near_that_in_f32() {
     start.insert("discriminator.b4.out.bias".to_string(), sure);
     let off = [1, 2].map(|part| {
         let function = &parts[part].function;
-        let [exact, narrow] = [Precision::F32, Precision::Bf16Training]
-            .map(|precision| updated(function, &start, precision));
+        let [exact, narrow] = [Precision::F32, Precision::Bf16Training].map(|precision| {
+            let options = CompileOptions {
+                exact: false,
+                precision,
+                ..Default::default()
+            };
+            let all = |name: &str, shape: &[usize]| {
+                (0..shape.iter().product())
+                    .map(|i| value(name, i))
+                    .collect()
+            };
+            updated(function, &start, &options, all)
+        });
         distance(&exact, &narrow)
     });
     println!("off by {:.4}, with R1 by {:.4}", off[0], off[1]);

@@ -1,6 +1,7 @@
 //! Ranks that share the micro-batches of a step: the bytes of one rank that takes all of them.
 
 use crate::adversarial::{STYLEGAN, against};
+use crate::adversarial_clips::{self as clips, STYLEGAN3D};
 use crate::{CONFIG, pictures, training};
 use bsq::config::{Config, MaskedLmConfig, MaskedLmDefaults, TransformCodecConfig};
 use bsq::data::{LabelledPictures, LabelledSource};
@@ -76,19 +77,22 @@ fn any_number_of_ranks_trains_a_tokenizer_to_the_same_bytes() {
 fn any_number_of_ranks_trains_against_a_discriminator_to_the_same_bytes() {
     let data = pictures();
     let patchgan = "disc_num_layers = 1\ndisc_ndf = 4\n";
-    for (name, loss) in [
+    for (name, config) in [
         (
             "stylegan",
-            format!("{STYLEGAN}use_adaptive_disc_weight = true\n"),
+            against(&format!("{STYLEGAN}use_adaptive_disc_weight = true\n")),
         ),
         // What batch norms remember is the mean over micro-batches.
-        ("batch", format!("{patchgan}disc_reg_freq = 2\n")),
+        ("batch", against(&format!("{patchgan}disc_reg_freq = 2\n"))),
         (
             "act",
-            format!("{patchgan}use_actnorm = true\ndisc_weight = 0.1\n"),
+            against(&format!(
+                "{patchgan}use_actnorm = true\ndisc_weight = 0.1\n"
+            )),
         ),
+        ("clips", clips::against(STYLEGAN3D)),
     ] {
-        let config = with(&against(&loss), "micro_batches = 2");
+        let config = with(&config, "micro_batches = 2");
         let of_ranks = |size| {
             together(size, |out, options| {
                 let mut run = training(&config, data.path(), out);

@@ -6,11 +6,11 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 
-fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+pub fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value[key].as_array().unwrap()
 }
 
-fn number(value: &Value) -> usize {
+pub fn number(value: &Value) -> usize {
     value.as_u64().unwrap() as usize
 }
 
@@ -297,59 +297,3 @@ fn a_machine_without_a_driver_says_so() {
         bench.refused(&arguments, &["driver"]);
     }
 }
-
-/// A step against a discriminator is three programs, R1 counts at one of its steps, a budget is for all of them,
-/// and in bf16 they take less.
-#[test]
-fn all_of_a_step_against_a_discriminator_is_planned() {
-    let bench = Bench::new();
-    let config = CONFIG.replace("layers = 1", "layers = 4") + STYLEGAN;
-    fs::write(bench.path("gan.toml"), config).unwrap();
-    let arguments = ["plan", "gan.toml", "--train", "--batch", "4"];
-    let plan = |more: &[&str]| {
-        let ran = bench.good(&[&arguments[..], &["--json"], more].concat());
-        serde_json::from_str::<Value>(&ran.stdout).unwrap()
-    };
-    let real = |value: &Value| value.as_f64().unwrap();
-    let exact = plan(&[]);
-    let programs = items(&exact, "programs");
-    let named: Vec<&str> = programs
-        .iter()
-        .map(|p| p["name"].as_str().unwrap())
-        .collect();
-    let of_step = ["training step", "discriminator", "discriminator with R1"];
-    assert_eq!(named[2..], of_step);
-    let seconds: Vec<f64> = programs[2..].iter().map(|p| real(&p["seconds"])).collect();
-    let mean = seconds[0] + seconds[1] * 3.0 / 4.0 + seconds[2] / 4.0;
-    assert!((real(&exact["step"]["seconds"]) / mean - 1.0).abs() < 1e-9);
-    let peaks = programs[2..].iter().map(|p| number(&p["peak_bytes"]));
-    let peak: usize = peaks.sum();
-    assert_eq!(number(&exact["step"]["peak_bytes"]), peak);
-
-    let narrow = plan(&["--precision", "bf16"]);
-    assert!(number(&narrow["step"]["peak_bytes"]) < peak);
-    let budget = (peak - 1).to_string();
-    let within = plan(&["--memory", &budget]);
-    assert!(number(&within["step"]["peak_bytes"]) < peak);
-    let main = &items(&within, "programs")[2];
-    assert!(number(&main["recomputed"]["parts"]) > 0, "{main}");
-
-    let said = bench.good(&arguments).stdout;
-    for wanted in [
-        "all of a step of 4: ",
-        "discriminator with R1 ",
-        "ms at 1 of 4",
-        "ms at 3 of 4",
-    ] {
-        assert!(said.contains(wanted), "{wanted}: {said}");
-    }
-}
-
-const STYLEGAN: &str = r#"
-[loss]
-perceptual_weight = 0.0
-disc_type = "stylegan"
-disc_input_size = 16
-disc_channel_base = 64
-disc_reg_freq = 4
-"#;

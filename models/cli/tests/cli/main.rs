@@ -17,6 +17,7 @@ mod levels;
 mod memory;
 mod own_codec;
 mod pictures;
+mod plan_adversarial;
 mod ranks;
 mod rows;
 mod several;
