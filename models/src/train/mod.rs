@@ -16,6 +16,7 @@ mod held_out;
 mod masked_lm;
 mod prior;
 mod program;
+mod rate;
 mod run;
 mod samples;
 mod samples_shown;

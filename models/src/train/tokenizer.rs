@@ -1,6 +1,8 @@
 //! Training a tokenizer on a folder of pictures.
 
 use super::adversary::{Adversary, FACTOR, check_supported};
+use super::program::Others;
+use super::rate::Rate;
 use super::samples_shown::logged;
 use super::task::{
     ADVICE, changed, check_freeze, check_readable, evaluator, hints, refuse_split, without_effect,
@@ -13,6 +15,7 @@ use crate::config::{Config, ConfigError, Initialisation};
 use crate::data::{Batch, ClipDataset, Dataset, TrainingData};
 use crate::lpips::{Backbone, Network};
 use crate::metrics::Lpips;
+use crate::pipeline::fingerprint;
 use crate::tokenizer::Tokenizer;
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
@@ -82,9 +85,17 @@ pub fn run_with(
     }
     let lpips = perceptual(config, &options.lpips, progress)?;
     let network = lpips.as_ref().map(|lpips| &lpips.network);
+    let rate = Rate::of(config, options.rate_prior.as_deref(), progress)?;
+    if let (Some(rate), false) = (&rate, folder.has_checkpoint()) {
+        rate.say_other(&fingerprint(&config.model, &parameters), progress);
+    }
     let adversary = Adversary::of(config)?;
-    let mut program =
-        StepProgram::against(config, &tokenizer, parameters, network, adversary.as_ref())?;
+    let others = Others {
+        lpips: network,
+        rate: rate.as_ref(),
+        adversary: adversary.as_ref(),
+    };
+    let mut program = StepProgram::against(config, &tokenizer, parameters, others)?;
     let mut parts = Vec::new();
     if let Some(adversary) = &adversary {
         program.start.extend(adversary.start(seed)?);
@@ -111,15 +122,18 @@ pub fn run_with(
         has_codebook_weight: program.has_codebook_weight,
         has_adversary: adversary.is_some(),
         lpips: lpips.as_ref().map(|lpips| lpips.checksum.clone()),
+        rate_prior: rate.as_ref().map(Rate::fingerprint),
         evaluator,
     };
+    let mut fixed = lpips.map(|lpips| lpips.weights).unwrap_or_default();
+    fixed.extend(rate.iter().flat_map(Rate::weights));
     let program = Program {
         function: program.function,
         halves: program.halves,
         start: program.start,
         scalars: program.scalars.into_iter().map(String::from).collect(),
         parts,
-        fixed: lpips.map(|lpips| lpips.weights).unwrap_or_default(),
+        fixed,
     };
     let settings = run.loop_settings(options, &config.train, config.optimizer.max_iter);
     Ok(train(
@@ -138,6 +152,8 @@ struct TokenizerTask<'a> {
     has_adversary: bool,
     /// Of the weights of the perceptual loss.
     lpips: Option<String>,
+    /// Of the prior of the rate.
+    rate_prior: Option<String>,
     evaluator: Option<Evaluator>,
 }
 
@@ -208,10 +224,9 @@ impl Task for TokenizerTask<'_> {
         Identity {
             settings: self.config.to_toml(),
             seed: self.config.train.seed,
-            metadata: self
-                .lpips
-                .iter()
-                .map(|sum| ("lpips", sum.clone()))
+            metadata: [("lpips", &self.lpips), ("rate_prior", &self.rate_prior)]
+                .into_iter()
+                .filter_map(|(name, sum)| Some((name, sum.clone()?)))
                 .collect(),
         }
     }
