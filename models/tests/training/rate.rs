@@ -54,7 +54,7 @@ fn bits_per_token(task: &TrainRun, options: &TrainOptions) -> f64 {
     let mut session = PriorSession::new(&prior, &CompileOptions::default()).unwrap();
     let (mut bits, mut tokens) = (0.0, 0);
     for number in 0..4 {
-        let picture = load(&task.data.join(format!("{number}.png")))
+        let picture = load(task.data.join(format!("{number}.png")))
             .unwrap()
             .picture;
         let seen = tokenizer.encode_picture(&picture, &mut |_| {}).unwrap();
