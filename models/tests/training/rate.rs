@@ -1,7 +1,7 @@
 //! The bits of a prior as a loss.
 
 use crate::{CONFIG, Heard, pictures, training};
-use bsq::config::PriorConfig;
+use bsq::config::{Config, PriorConfig};
 use bsq::image_io::load;
 use bsq::pipeline::{CompileOptions, TokenizerSession};
 use bsq::pretrained;
@@ -148,6 +148,12 @@ fn a_prior_that_is_missing_or_of_other_tokens_is_said() {
     };
     let error = fails(&weighted(0.5), "bsq18");
     assert!(error.contains("is for tokens of 18 bits"), "{error}");
+    let of_levels = weighted(0.5).replace(
+        "embed_dim = 8\nembed_group_size = 4\nl2_norm = true\npost_q_l2_norm = true",
+        "quantizer = \"fsq\"\nlevels = [4, 4]",
+    );
+    let error = Config::from_toml(&of_levels).unwrap_err().to_string();
+    assert!(error.contains("loss.rate_weight"), "{error}");
     let missing = out.path().join("nothing.safetensors");
     let error = fails(&weighted(0.5), missing.to_str().unwrap());
     assert!(error.contains("nothing.safetensors"), "{error}");
