@@ -56,7 +56,7 @@ fn write(folder: &Path, config: &Path, pictures: &Path) -> Result<(), Box<dyn Er
     let dataset = Dataset::open(pictures, &config.data, size, seed)?;
     let batch = dataset.batch(0)?;
     let image = HostTensor::from_slice(batch.shape, &batch.images)?;
-    let judge = Discriminator::from_config(loss)?.init(image.shape(), seed)?;
+    let judge = Discriminator::from_config(loss, (size, 1))?.init(image.shape(), seed)?;
     let model = ModelFile::untrained("random", config, 0)?;
     let save = |name: &str, tensors: &Tensors| {
         safetensors::save(&folder.join(name), tensors, &BTreeMap::new())

@@ -67,6 +67,11 @@ section! {
         ms_ssim_weight: f64 = 0.0,
         /// Weight of the mean absolute difference at halved sizes down to 8 pixels; 0 leaves it out.
         multiscale_weight: f64 = 0.0,
+        /// Weight of the bits per token that a frozen prior needs for the step's tokens, of which training is told
+        /// the file (--rate-prior); for BSQ. Gradients are those of expected code lengths: the sum over a
+        /// sub-token's values of p(value) * -log2 q(value), p the product over bits of sigmoid(4 a u c), a
+        /// inv_temperature, c the codes' scale. 0 leaves the prior out.
+        rate_weight: f64 = 0.0,
         /// Weight of the perceptual distance (LPIPS), of which training is told the weights; 0 leaves
         /// the network out.
         perceptual_weight: f64 = 1.0,
@@ -125,6 +130,7 @@ impl LossConfig {
             (loss.disc_weight, "loss.disc_weight"),
             (loss.ms_ssim_weight, "loss.ms_ssim_weight"),
             (loss.multiscale_weight, "loss.multiscale_weight"),
+            (loss.rate_weight, "loss.rate_weight"),
             (loss.disc_reg_r1, "loss.disc_reg_r1"),
         ] {
             not_negative(value, key)?;

@@ -183,6 +183,12 @@ impl Config {
             || "needs pictures between 0 and 1: set data.zero_mean = false".into(),
         )?;
         config.loss.check(config.model.logit_laplace)?;
+        let is_binary = matches!(config.model.quantizer, QuantizerConfig::Bsq(_));
+        require(
+            config.loss.rate_weight == 0.0 || is_binary,
+            "loss.rate_weight",
+            || "is for tokens of bits, those of binary spherical quantization".into(),
+        )?;
         config.data.check(image)?;
         config.optimizer.check(config.schedule.as_ref())?;
         config.train.check()

@@ -8,6 +8,7 @@
 //! | `ms_ssim` | 1 - [`ms_ssim`], the mean over pictures | `ms_ssim_weight` |
 //! | `multiscale` | [`multiscale_difference`] | `multiscale_weight` |
 //! | `perceptual` | [LPIPS](crate::lpips), the mean over pictures | `perceptual_weight` |
+//! | `rate` | bits that a frozen [prior](crate::prior) needs for a token, of BSQ | `rate_weight` |
 //! | `adversarial` | what the discriminator takes for generated | `disc_weight`, an operand: 0 before `disc_start` |
 //!
 //! Where a term compares pictures, the frames of a clip are pictures of a batch.

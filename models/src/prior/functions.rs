@@ -4,7 +4,7 @@
 //! a key stands at its absolute position in the tile, in the one program as in the cache of the
 //! other, and keys that are masked add exact zeros.
 
-use super::PriorModel;
+use super::{Order, PriorModel};
 use bsq_ir::tensor::ParameterSpec;
 use bsq_ir::{DType, Function, Graph, Scope, Shape, Tensor};
 use bsq_nn::layers::CacheSpec;
@@ -38,24 +38,32 @@ pub(crate) fn tile_loss<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usize)
 }
 
 fn tile_logits<'g>(model: &PriorModel, scope: &Scope<'g>, batch: usize) -> Tensor<'g> {
-    let (g, order) = (scope.graph(), model.order());
-    let known = known_input(model, g, batch, order.positions());
+    let g = scope.graph();
+    let known = known_input(model, g, batch, model.order().positions());
     let tokens = tokens_input(model, g, batch);
     let positions = model.positions(g);
+    let mask = wavefront_mask(model.order(), g, model.order().wavefronts());
+    let seen = model.one_hot(known);
+    let features = model.features(scope, seen, &positions, &mut |_, heads| {
+        heads.attend(Some(mask))
+    });
+    let projected = model.projected(scope, features);
+    model.logits(scope, projected, model.one_hot(tokens))
+}
+
+/// Whether a position of the first wavefronts of a tile sees another, `bool[positions, positions]`.
+pub(super) fn wavefront_mask(order: Order, g: &Graph, wavefronts: usize) -> Tensor<'_> {
     let front = |axis: usize| {
-        let blocks = g.iota(DType::I32, [order.wavefronts(), order.wavefront_width()], 0);
-        let blocks = blocks.reshape([order.positions()]);
+        let width = order.wavefront_width();
+        let blocks = g.iota(DType::I32, [wavefronts, width], 0);
+        let blocks = blocks.reshape([wavefronts * width]);
         if axis == 0 {
             blocks.unsqueeze(0)
         } else {
             blocks.unsqueeze(1)
         }
     };
-    let mask = front(0).le(front(1));
-    let features = model.features(scope, known, &positions, &mut |_, heads| {
-        heads.attend(Some(mask))
-    });
-    model.logits(scope, model.projected(scope, features), tokens)
+    front(0).le(front(1))
 }
 
 /// One wavefront: its number `wavefront` (`i32[]`) and `known` (`i32[batch, width, seen,
@@ -75,7 +83,8 @@ pub fn wavefront_function(model: &PriorModel, batch: usize, wavefronts: usize) -
     let mask = key.lt((start + order.wavefront_width() as f64).broadcast_to([held]));
     let specs = cache_specs(model, batch, wavefronts);
     let mut updates = Vec::new();
-    let features = model.features(&scope, known, &positions, &mut |layer, heads| {
+    let seen = model.one_hot(known);
+    let features = model.features(&scope, seen, &positions, &mut |layer, heads| {
         let (heads, new) = specs[layer].parameters(&g).extended(heads, start);
         updates.extend(new.map(|(old, new)| (old.id(), new.id())));
         heads.attend(Some(mask))

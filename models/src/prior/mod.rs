@@ -57,6 +57,7 @@ mod fit;
 mod functions;
 mod model;
 mod order;
+mod rate;
 mod session;
 mod steps;
 mod storage;
@@ -73,6 +74,7 @@ pub use functions::{
 };
 pub use model::PriorModel;
 pub use order::Order;
+pub use rate::bits_per_token;
 pub(crate) use session::tile_inputs;
 pub use session::{Ask, PriorSession, SubTokenPosition};
 pub use storage::{store, stored_types};

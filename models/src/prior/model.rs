@@ -136,21 +136,18 @@ impl PriorModel {
         [cosines, sines].map(|table| graph.constant_f32(&table, shape))
     }
 
-    /// From the sub-tokens that each position sees, `i32[B, N, M, K]`, to features
+    /// From the sub-tokens that each position sees, [`one_hot`](PriorModel::one_hot) `[B, N, M K C]`, to features
     /// `[B, N, D]` from which each of the position's own sub-tokens is predicted.
     /// `attend(layer, heads)` is attention, which differs between the whole tile and one
     /// wavefront.
     pub(super) fn features<'g>(
         &self,
         scope: &Scope<'g>,
-        known: Tensor<'g>,
+        seen: Tensor<'g>,
         positions: &Positions<'g>,
         attend: &mut Attend<'_, 'g>,
     ) -> Tensor<'g> {
         let width = self.config.width;
-        let shape = known.shape();
-        let inputs = shape[2] * shape[3] * self.config.classes();
-        let seen = self.one_hot(known).reshape([shape[0], shape[1], inputs]);
         let mut x = self.linear(width).forward(scope / "stem", seen);
         if self.config.position == PositionEncoding::Learned {
             let embedding = Embedding {
@@ -210,18 +207,16 @@ impl PriorModel {
     }
 
     /// Logits `[K, B, N, C]` of every sub-token, given the token's earlier ones out of
-    /// `tokens`, `i32[B, N, K]`.
+    /// `seen`, [`one_hot`](PriorModel::one_hot) `[B, N, K C]`.
     pub(super) fn logits<'g>(
         &self,
         scope: &Scope<'g>,
         projected: Tensor<'g>,
-        tokens: Tensor<'g>,
+        seen: Tensor<'g>,
     ) -> Tensor<'g> {
         let (sub_tokens, hidden) = (self.config.sub_tokens(), self.config.head_width);
         let classes = self.config.classes();
-        let shape = tokens.shape();
-        let seen = self.one_hot(tokens);
-        let seen = seen.reshape([shape[0], shape[1], sub_tokens * classes]);
+        let shape = seen.shape();
         let context = self.context(scope) * self.earlier(scope.graph());
         let context = context.reshape([sub_tokens * hidden, sub_tokens * classes]);
         let context = seen.matmul_transposed(context);
@@ -248,10 +243,8 @@ impl PriorModel {
         tokens: Tensor<'g>,
         index: Tensor<'g>,
     ) -> Tensor<'g> {
-        let (sub_tokens, classes) = (self.config.sub_tokens(), self.config.classes());
-        let rows = tokens.shape()[0];
         let pick = |weights: Tensor<'g>| weights.dynamic_slice(0, index, 1).squeeze(0);
-        let seen = self.one_hot(tokens).reshape([rows, sub_tokens * classes]);
+        let seen = self.one_hot(tokens);
         let x = (projected + seen.matmul_transposed(pick(self.context(scope)))).gelu();
         let Chain {
             mix,
@@ -300,12 +293,18 @@ impl PriorModel {
         }
     }
 
-    /// One axis more, of C: 1 at the sub-token's value, zeros for -1.
-    fn one_hot<'g>(&self, sub_tokens: Tensor<'g>) -> Tensor<'g> {
-        self.is_class(sub_tokens).cast(DType::F32)
+    /// What the network takes of sub-tokens: of `i32[R, K]` to `i32[B, N, M, K]` the axes of sub-tokens as one, C times as
+    /// long, with 1 at each one's value, zeros for -1.
+    pub(super) fn one_hot<'g>(&self, sub_tokens: Tensor<'g>) -> Tensor<'g> {
+        let shape = sub_tokens.shape().to_vec();
+        let rows = shape.len().min(3) - 1;
+        let mut flat = shape[..rows].to_vec();
+        flat.push(shape[rows..].iter().product::<usize>() * self.config.classes());
+        let hot = self.is_class(sub_tokens).cast(DType::F32);
+        hot.reshape(flat)
     }
 
-    /// The same as `bool`.
+    /// One axis more, of C: whether that is the sub-token's value.
     pub(super) fn is_class<'g>(&self, sub_tokens: Tensor<'g>) -> Tensor<'g> {
         let mut shape = sub_tokens.shape().to_vec();
         shape.push(self.config.classes());

@@ -30,6 +30,18 @@ impl TileTokens {
         }
     }
 
+    /// Numbers in the places of a tile's tokens, one each, row by row: what the model sees of them says which token
+    /// lies where.
+    pub(super) fn numbered(rows: usize, columns: usize, numbers: Vec<i32>) -> TileTokens {
+        TileTokens {
+            rows,
+            columns,
+            depth: 1,
+            sub_tokens: numbers,
+            before: Vec::new(),
+        }
+    }
+
     /// The same tile, of which nothing is known but the frame before.
     pub fn forgotten(&self) -> TileTokens {
         TileTokens {

@@ -1,7 +1,7 @@
 //! Binary spherical quantization: a token is the signs of its features.
 
-use super::Quantized;
-use super::entropy::{Probabilities, entropy};
+use super::entropy::{Probabilities, entropy, groups_of, of_values};
+use super::{Quantized, SubTokenValues};
 use crate::config::BsqConfig;
 use bsq_ir::{DType, Tensor};
 
@@ -48,6 +48,20 @@ pub(super) fn quantize<'g>(config: &BsqConfig, u: Tensor<'g>) -> (Quantized<'g>,
         loss = loss + terms.commitment * beta;
     }
     (Quantized { codes, loss }, terms)
+}
+
+/// Values of groups of `size` bits of features `u` (`[batch, tokens, bits]`), `[batch, tokens, bits / size, 2^size]`: how
+/// likely each is, and one at that which the signs say and zero at the others. The first bit is most significant.
+pub(super) fn values<'g>(config: &BsqConfig, u: Tensor<'g>, size: usize) -> SubTokenValues<'g> {
+    let groups = groups_of(u, size);
+    let soft = of_values(groups, config.inv_temperature, scale(config));
+    let shape = soft.shape();
+    let value = u.graph().iota(DType::U64, &shape, shape.rank() - 1);
+    let hard = value.eq(pack(groups).expand_axes(-1, &shape));
+    SubTokenValues {
+        hard: hard.cast(DType::F32),
+        soft,
+    }
 }
 
 /// Codes `[.., bits]` of bits (`bool`): plus or minus the codes' scale.

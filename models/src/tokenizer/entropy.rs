@@ -43,11 +43,8 @@ impl<'g> Probabilities<'g> {
                 Probabilities::Bits(zero, 1.0 - zero)
             }
             EntropyMode::Group => {
-                let shape = u.shape();
-                let groups = [shape[0], shape[1], shape[2] / group_size, group_size];
-                let patterns = sign_patterns(u.graph(), group_size);
-                let products = u.reshape(groups).matmul_transposed(patterns);
-                Probabilities::Groups((products * (2.0 * inv_temperature * scale)).softmax())
+                let groups = groups_of(u, group_size);
+                Probabilities::Groups(of_values(groups, inv_temperature, scale))
             }
         }
     }
@@ -70,6 +67,20 @@ impl<'g> Probabilities<'g> {
             Probabilities::Groups(p) => p.mean([0, 1]),
         }
     }
+}
+
+/// Features `[batch, tokens, bits]` in groups, `[batch, tokens, bits / size, size]`.
+pub(super) fn groups_of(u: Tensor<'_>, size: usize) -> Tensor<'_> {
+    let shape = u.shape();
+    u.reshape([shape[0], shape[1], shape[2] / size, size])
+}
+
+/// How likely each value of groups of bits is, `[.., 2^size]` of features `[.., size]`: the product over its bits.
+pub(super) fn of_values(groups: Tensor<'_>, inv_temperature: f64, scale: f64) -> Tensor<'_> {
+    let size = groups.shape()[groups.shape().rank() - 1];
+    let patterns = sign_patterns(groups.graph(), size);
+    let products = groups.matmul_transposed(patterns);
+    (products * (2.0 * inv_temperature * scale)).softmax()
 }
 
 /// The entropy of independent distributions, the rows of `p`: `f32[]`.

@@ -105,6 +105,24 @@ pub struct BinaryTokens<'g> {
     pub group_indices: Tensor<'g>,
 }
 
+/// The values of sub-tokens of a few bits each, `[batch, tokens, sub_tokens, 2^bits]` both.
+#[derive(Clone, Copy, Debug)]
+pub struct SubTokenValues<'g> {
+    /// One at the sub-token's value, zero at the others.
+    pub hard: Tensor<'g>,
+    /// How likely each value is, as the quantizer's entropies see it: the product over bits of the
+    /// probability that it is what it is, `sigmoid(4 a u c)` that it is 1; a is `inv_temperature`, c the codes'
+    /// scale.
+    pub soft: Tensor<'g>,
+}
+
+impl<'g> SubTokenValues<'g> {
+    /// The hard values, with the gradients of the probabilities.
+    pub fn straight_through(&self) -> Tensor<'g> {
+        self.hard + (self.soft - self.soft.stop_gradient())
+    }
+}
+
 /// What the decoder makes of codes.
 #[derive(Clone, Copy, Debug)]
 pub struct DecoderOutput<'g> {
@@ -243,6 +261,18 @@ impl Tokenizer {
     ) -> EncoderOutput<'g> {
         assert!(self.streams(), "frames of this model see later ones");
         self.encode_with(scope, image, Some(step))
+    }
+
+    /// The values of a token's sub-tokens, groups of so many bits each, of an encoder's `u`.
+    ///
+    /// # Panics
+    /// If the model is another quantizer, which has no bits, or `bits` does not divide those of a token.
+    #[track_caller]
+    pub fn sub_token_values<'g>(&self, u: Tensor<'g>, bits: usize) -> SubTokenValues<'g> {
+        let QuantizerConfig::Bsq(config) = &self.config.quantizer else {
+            panic!("only binary spherical quantization has bits");
+        };
+        bsq::values(config, u, bits)
     }
 
     /// Whether frames of clips can come one by one: each sees those before it and itself as a whole.

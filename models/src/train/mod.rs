@@ -8,14 +8,17 @@
 //! [`TrainOptions`] allow it.
 
 mod adversary;
+mod assembled;
 mod changes;
 mod code_use;
 mod error;
 mod evaluate;
 mod held_out;
 mod masked_lm;
+mod perceptual;
 mod prior;
 mod program;
+mod rate;
 mod run;
 mod samples;
 mod samples_shown;
@@ -29,6 +32,7 @@ mod transform_codec;
 mod transform_coding;
 mod transform_path;
 
+pub use assembled::step_programs;
 pub use bsq_nn::optimizer::AVERAGE_PREFIX;
 pub use bsq_nn::train::{
     FILE_NAME, Notes, Progress, Sign, Silent, TrainOutcome, TrainingCheckpoint, unused_note,
@@ -46,7 +50,7 @@ pub use program::StepProgram;
 pub use run::{TrainOptions, TrainRun, micro_batches};
 pub use step_parts::{StepPart, step_parts};
 pub use suits::check_supported;
-pub use tokenizer::{run, run_with, step_programs};
+pub use tokenizer::{run, run_with};
 pub use transform_codec::{
     RatePoint, TransformCodecEvaluator, run_transform_codec,
     step_program as transform_codec_step_program,

@@ -1,6 +1,7 @@
 //! One training step as one program: forward, loss, backward, optimizer and the moving average.
 
 use super::adversary::Adversary;
+use super::rate::Rate;
 use super::task::trained;
 use crate::config::{Config, EntropyOver};
 use crate::losses::{Term, TokenizerLoss, Weight, total};
@@ -31,6 +32,15 @@ pub struct StepProgram {
     pub has_codebook_weight: bool,
 }
 
+/// Networks beside the tokenizer, of which there are terms in its loss. Their parameters are `lpips.NAME`,
+/// `rate_prior.NAME` and `discriminator.NAME`.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Others<'a> {
+    pub lpips: Option<&'a Network>,
+    pub rate: Option<&'a Rate>,
+    pub adversary: Option<&'a Adversary<'a>>,
+}
+
 impl StepProgram {
     /// The step of a configuration, for a model that starts with `parameters`.
     ///
@@ -46,20 +56,18 @@ impl StepProgram {
         tokenizer: &Tokenizer,
         parameters: Tensors,
     ) -> Result<StepProgram, TensorError> {
-        StepProgram::against(config, tokenizer, parameters, None, None)
+        StepProgram::against(config, tokenizer, parameters, Others::default())
     }
 
-    /// [`new`](StepProgram::new) with terms of other networks, whose parameters are `lpips.NAME` and
-    /// `discriminator.NAME`.
+    /// [`new`](StepProgram::new) with terms of other networks.
     pub(super) fn against(
         config: &Config,
         tokenizer: &Tokenizer,
         parameters: Tensors,
-        lpips: Option<&Network>,
-        adversary: Option<&Adversary>,
+        others: Others,
     ) -> Result<StepProgram, TensorError> {
         let graph = Graph::new();
-        let (step, scalars) = build(&graph, config, tokenizer, lpips, adversary);
+        let (step, scalars) = build(&graph, config, tokenizer, others);
         let mut start = parameters;
         start.extend(step.initial_state(&start)?);
         Ok(StepProgram {
@@ -73,7 +81,7 @@ impl StepProgram {
 
     /// The function alone, without anything to start it with: to look at or to measure.
     pub fn function_of(config: &Config, tokenizer: &Tokenizer) -> Function {
-        build(&Graph::new(), config, tokenizer, None, None)
+        build(&Graph::new(), config, tokenizer, Others::default())
             .0
             .function()
     }
@@ -82,17 +90,16 @@ impl StepProgram {
     pub(super) fn step_of(
         config: &Config,
         tokenizer: &Tokenizer,
-        lpips: Option<&Network>,
-        adversary: Option<&Adversary>,
+        others: Others,
     ) -> (Function, Halves) {
         let graph = Graph::new();
-        let (step, _) = build(&graph, config, tokenizer, lpips, adversary);
+        let (step, _) = build(&graph, config, tokenizer, others);
         (step.function(), step.halves())
     }
 
     /// [`function_of`](StepProgram::function_of) for a step of several micro-batches.
     pub fn halves_of(config: &Config, tokenizer: &Tokenizer) -> Halves {
-        build(&Graph::new(), config, tokenizer, None, None)
+        build(&Graph::new(), config, tokenizer, Others::default())
             .0
             .halves()
     }
@@ -108,8 +115,7 @@ fn build<'g>(
     graph: &'g Graph,
     config: &Config,
     tokenizer: &Tokenizer,
-    lpips: Option<&Network>,
-    adversary: Option<&Adversary>,
+    others: Others,
 ) -> (Step<'g>, Vec<&'static str>) {
     let scope = Scope::root(graph);
     let batch = config.data.batch_size;
@@ -125,11 +131,11 @@ fn build<'g>(
         terms.retain(|term| term.name != "quantizer");
     }
     let rule = config.optimizer.rule(graph.scalar("lr"), "");
-    // The model's own, without those of LPIPS and of the adversary, which come after.
+    // The model's own, without those of other networks, which come after.
     let trained = trained(&scope, &config.train).into_iter();
     let trained = trained.filter(|(name, _)| tokenizer.is_trained(name));
     let picture = forward.decoded.reconstruction;
-    if let Some(network) = lpips {
+    if let Some(network) = others.lpips {
         let [original, reconstruction] = [image, picture].map(frames_as_pictures);
         let distance = network.distance(&scope / "lpips", original, reconstruction);
         terms.push(Term {
@@ -138,7 +144,11 @@ fn build<'g>(
             weight: Weight::Fixed(config.loss.perceptual_weight),
         });
     }
-    let against = adversary.map(|adversary| adversary.term(&scope, picture, &terms));
+    let rate = others.rate;
+    terms.extend(rate.map(|rate| rate.term(&scope, tokenizer, &forward)));
+    let against = others
+        .adversary
+        .map(|adversary| adversary.term(&scope, picture, &terms));
     terms.extend(against.iter().map(|(term, _)| *term));
     let trained: Vec<_> = trained.map(|(_, parameter)| parameter).collect();
     let mut step = minimize(total(&terms), &trained, &*rule);

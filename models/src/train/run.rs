@@ -47,6 +47,9 @@ pub struct TrainOptions {
     /// Files with the weights of LPIPS's VGG16, for `loss.perceptual_weight`; without them that term
     /// is left out.
     pub lpips: Vec<PathBuf>,
+    /// The prior of which `loss.rate_weight` weights the bits: a file, the folder of its training, or a name that
+    /// ships; without one that term is left out.
+    pub rate_prior: Option<String>,
     /// Who shares the micro-batches of a step. All ranks are told the same; rank 0 logs, evaluates and
     /// saves.
     pub ranks: Ranks,

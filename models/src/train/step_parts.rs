@@ -2,6 +2,7 @@
 
 use super::StepProgram;
 use super::adversary::Adversary;
+use super::program::Others;
 use crate::config::{Config, ConfigError};
 use crate::lpips::{Backbone, Network};
 use crate::tokenizer::Tokenizer;
@@ -21,7 +22,8 @@ pub struct StepPart {
 }
 
 /// The programs of a configuration's step: the tokenizer's, with all terms of its loss, first, then the
-/// discriminator's, with and without R1, if there is one. LPIPS is among the terms where it has a weight.
+/// discriminator's, with and without R1, if there is one. LPIPS is among the terms where it has a weight, the rate,
+/// whose prior is a file, is not.
 ///
 /// # Errors
 /// If the discriminator does not suit the pictures or clips, or the batch.
@@ -30,7 +32,12 @@ pub fn step_parts(config: &Config, tokenizer: &Tokenizer) -> Result<Vec<StepPart
     let network = || Network::new(Backbone::Vgg16).zero_mean(config.data.zero_mean);
     let lpips = has_lpips.then(network);
     let adversary = Adversary::of(config)?;
-    let step = StepProgram::step_of(config, tokenizer, lpips.as_ref(), adversary.as_ref());
+    let others = Others {
+        lpips: lpips.as_ref(),
+        adversary: adversary.as_ref(),
+        ..Others::default()
+    };
+    let step = StepProgram::step_of(config, tokenizer, others);
     let mut parts = vec![StepPart {
         name: "training step",
         function: step.0,

@@ -1,25 +1,27 @@
 //! Training a tokenizer on a folder of pictures.
 
-use super::adversary::{Adversary, FACTOR};
+use super::adversary::FACTOR;
+use super::assembled::Assembled;
+use super::rate::Rate;
 use super::samples_shown::logged;
 use super::suits::check_supported;
 use super::task::{
     ADVICE, changed, check_freeze, check_readable, evaluator, hints, refuse_split, without_effect,
 };
 use super::{
-    Evaluator, Progress, StepProgram, TrainError, TrainOptions, TrainOutcome, TrainRun, start,
-    transform_coding, transform_path,
+    Evaluator, Progress, TrainError, TrainOptions, TrainOutcome, TrainRun, start, transform_coding,
+    transform_path,
 };
 use crate::config::{Config, ConfigError, Initialisation};
 use crate::data::{Batch, ClipDataset, Dataset, TrainingData};
 use crate::lpips::{Backbone, Network};
 use crate::metrics::Lpips;
+use crate::pipeline::fingerprint;
 use crate::tokenizer::Tokenizer;
 use bsq_nn::BoxError;
 use bsq_nn::data::NamedTensors;
-use bsq_nn::train::{Advice, Change, Evaluated, Identity, Program, State, Task, train};
+use bsq_nn::train::{Advice, Change, Evaluated, Identity, State, Task, train};
 use bsq_runtime::checkpoint::Weights;
-use bsq_runtime::executor::Tensors;
 use bsq_runtime::{CompileOptions, HostTensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,7 +83,12 @@ pub fn run_with(
         }
         None => {}
     }
-    let made = Assembled::new(config, &tokenizer, parameters, &options.lpips, progress)?;
+    let begun = fingerprint(&config.model, &parameters);
+    let files = (&options.lpips[..], options.rate_prior.as_deref());
+    let made = Assembled::new(config, &tokenizer, parameters, files, progress)?;
+    if let (Some(rate), false) = (&made.rate, folder.has_checkpoint()) {
+        rate.say_other(&begun, progress);
+    }
     let evaluator = evaluator((&config.data, &config.train), &run.data, |pictures| {
         let evaluator =
             Evaluator::new(config, pictures, (run.threads, run.device), &options.ranks)?;
@@ -101,6 +108,7 @@ pub fn run_with(
         has_codebook_weight: made.has_codebook_weight,
         has_adversary: made.has_adversary,
         lpips: made.lpips,
+        rate_prior: made.rate.as_ref().map(Rate::fingerprint),
         evaluator,
     };
     let program = made.program;
@@ -115,77 +123,14 @@ pub fn run_with(
     )?)
 }
 
-/// The programs of a step of training a tokenizer that starts with `parameters`, what the other networks
-/// start with among them; LPIPS has its weights in files. Inputs are those of [`StepProgram::function`].
-///
-/// # Errors
-/// [`TrainError`], if numbers of the losses do not suit the pictures, or a file cannot be read.
-///
-/// # Panics
-/// If `parameters` lacks one of the model's.
-pub fn step_programs(
-    config: &Config,
-    parameters: Tensors,
-    lpips: &[PathBuf],
-    progress: &mut dyn Progress,
-) -> Result<Program, TrainError> {
-    check_supported(config)?;
-    let tokenizer = Tokenizer::new(&config.model);
-    let made = Assembled::new(config, &tokenizer, parameters, lpips, progress)?;
-    Ok(made.program)
-}
-
-/// The programs of a step, and what is known of them.
-struct Assembled {
-    program: Program,
-    has_codebook_weight: bool,
-    has_adversary: bool,
-    /// Of the weights of the perceptual loss.
-    lpips: Option<String>,
-}
-
-impl Assembled {
-    fn new(
-        config: &Config,
-        tokenizer: &Tokenizer,
-        parameters: Tensors,
-        files: &[PathBuf],
-        progress: &mut dyn Progress,
-    ) -> Result<Assembled, TrainError> {
-        let lpips = perceptual(config, files, progress)?;
-        let network = lpips.as_ref().map(|lpips| &lpips.network);
-        let adversary = Adversary::of(config)?;
-        let mut step =
-            StepProgram::against(config, tokenizer, parameters, network, adversary.as_ref())?;
-        let mut parts = Vec::new();
-        if let Some(adversary) = &adversary {
-            step.start.extend(adversary.start(config.train.seed)?);
-            let (own, scalars) = adversary.parts();
-            parts = own;
-            step.scalars.extend(scalars);
-        }
-        Ok(Assembled {
-            has_codebook_weight: step.has_codebook_weight,
-            has_adversary: adversary.is_some(),
-            lpips: lpips.as_ref().map(|lpips| lpips.checksum.clone()),
-            program: Program {
-                function: step.function,
-                halves: step.halves,
-                start: step.start,
-                scalars: step.scalars.into_iter().map(String::from).collect(),
-                parts,
-                fixed: lpips.map(|lpips| lpips.weights).unwrap_or_default(),
-            },
-        })
-    }
-}
-
 struct TokenizerTask<'a> {
     config: &'a Config,
     has_codebook_weight: bool,
     has_adversary: bool,
     /// Of the weights of the perceptual loss.
     lpips: Option<String>,
+    /// Of the prior of the rate.
+    rate_prior: Option<String>,
     evaluator: Option<Evaluator>,
 }
 
@@ -208,47 +153,6 @@ fn measuring_lpips(
     Ok(evaluator.with_lpips(lpips))
 }
 
-/// The perceptual loss: its network and weights, as `lpips.NAME`.
-struct Perceptual {
-    network: Network,
-    weights: Tensors,
-    /// What tells these weights from others.
-    checksum: String,
-}
-
-/// The perceptual loss that a configuration asks for, if there are weights; if not, that is said.
-fn perceptual(
-    config: &Config,
-    files: &[PathBuf],
-    progress: &mut dyn Progress,
-) -> Result<Option<Perceptual>, TrainError> {
-    let weight = config.loss.perceptual_weight;
-    if weight == 0.0 {
-        return Ok(None);
-    }
-    if files.is_empty() {
-        progress.note(&format!(
-            "loss.perceptual_weight = {weight}, but there are no weights of LPIPS (--lpips FILE): this term is left out"
-        ));
-        return Ok(None);
-    }
-    let network = Network::new(Backbone::Vgg16).zero_mean(config.data.zero_mean);
-    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-    let own = network.load(&files)?;
-    let mut checksum = 0;
-    for tensor in own.values() {
-        checksum = crc32c::crc32c_append(checksum, tensor.bytes());
-    }
-    let named = own.into_iter();
-    Ok(Some(Perceptual {
-        network,
-        weights: named
-            .map(|(name, tensor)| (format!("lpips.{name}"), tensor))
-            .collect(),
-        checksum: format!("{checksum:08x}"),
-    }))
-}
-
 impl Task for TokenizerTask<'_> {
     type Data = TrainingData;
 
@@ -256,10 +160,9 @@ impl Task for TokenizerTask<'_> {
         Identity {
             settings: self.config.to_toml(),
             seed: self.config.train.seed,
-            metadata: self
-                .lpips
-                .iter()
-                .map(|sum| ("lpips", sum.clone()))
+            metadata: [("lpips", &self.lpips), ("rate_prior", &self.rate_prior)]
+                .into_iter()
+                .filter_map(|(name, sum)| Some((name, sum.clone()?)))
                 .collect(),
         }
     }

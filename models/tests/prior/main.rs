@@ -1,4 +1,5 @@
 //! The autoregressive prior: its two ways to run, its training, and its coder.
 
 mod agreement;
+mod rate;
 mod training;

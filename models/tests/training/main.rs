@@ -8,6 +8,7 @@ mod entropy;
 mod optimizers;
 mod precision;
 mod ranks;
+mod rate;
 mod resume;
 mod starts;
 mod transform_codec;

@@ -90,6 +90,10 @@ pub struct Arguments {
     /// torchvision's network and the heads
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(super) lpips: Vec<PathBuf>,
+    /// The prior of loss.rate_weight, whose bits a tokenizer is trained to save: one that ships (see --prior of `bsq
+    /// encode`), or a file that `bsq train` wrote
+    #[arg(long, value_name = "NAME|PATH")]
+    pub(super) rate_prior: Option<String>,
     /// Folder of pictures to evaluate on while training [default: data.val_root]
     #[arg(long, value_name = "DIR")]
     pub(super) val: Option<PathBuf>,

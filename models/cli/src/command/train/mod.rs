@@ -153,6 +153,7 @@ fn task<C>(config: C, data: PathBuf, arguments: &Arguments, at: At) -> (TrainRun
         strict: arguments.strict,
         memory: arguments.memory.memory,
         lpips: arguments.lpips.clone(),
+        rate_prior: arguments.rate_prior.clone(),
         ranks: at.ranks.clone(),
         order: match arguments.engine_order {
             true => Order::Engine,
