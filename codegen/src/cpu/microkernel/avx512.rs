@@ -11,7 +11,7 @@ use std::arch::x86_64::{
 use std::array::from_fn;
 
 use super::avx512_columns;
-use super::blocks::{self, Layout, Tile, TileFn, Tiles};
+use super::blocks::{self, After, Layout, Tile, TileFn, Tiles};
 use super::{BF16_WEIGHTS, ContractArgs, F32, GatheredArgs, PANEL_WIDTH, U8_WEIGHTS, one_term};
 
 /// Rows up to which a tile is bound by memory, not by arithmetic: those fetch ahead.
@@ -20,8 +20,8 @@ const FEW_ROWS: usize = 4;
 /// Bytes of a panel to fetch ahead.
 const PREFETCH: usize = 2048;
 
-/// Tiles with or without hints about what is read next, of an A that is gathered or not.
-struct Avx512<const FORMAT: u8, const HINTS: bool, const GATHERED: bool>;
+/// Tiles of an A that is gathered or not.
+struct Avx512<const FORMAT: u8, const GATHERED: bool>;
 
 /// Every size of a tile up to 8 x 3, by rows and panels.
 macro_rules! sizes {
@@ -41,13 +41,11 @@ macro_rules! sizes {
 }
 pub(super) use sizes;
 
-impl<const FORMAT: u8, const HINTS: bool, const GATHERED: bool> Avx512<FORMAT, HINTS, GATHERED> {
-    const TABLE: [[TileFn; 3]; 8] = sizes!(tile, FORMAT, HINTS, GATHERED);
+impl<const FORMAT: u8, const GATHERED: bool> Avx512<FORMAT, GATHERED> {
+    const TABLE: [[TileFn; 3]; 8] = sizes!(tile, FORMAT, GATHERED);
 }
 
-impl<const FORMAT: u8, const HINTS: bool, const GATHERED: bool> Tiles
-    for Avx512<FORMAT, HINTS, GATHERED>
-{
+impl<const FORMAT: u8, const GATHERED: bool> Tiles for Avx512<FORMAT, GATHERED> {
     const LAYOUT: Layout = Layout::of(one_term(FORMAT));
     const ROWS: usize = 8;
     const K_BLOCK: usize = 1024;
@@ -65,17 +63,16 @@ impl<const FORMAT: u8, const HINTS: bool, const GATHERED: bool> Tiles
 /// Those of [`super::ContractFn`]; the CPU has AVX-512F.
 pub(super) unsafe extern "C" fn contract<const FORMAT: u8>(args: *const ContractArgs) {
     // SAFETY: the caller vouches for the pointer and for what it describes.
-    unsafe { blocks::contract::<Avx512<FORMAT, true, false>>(&*args) }
+    unsafe { blocks::contract::<Avx512<FORMAT, false>>(&*args) }
 }
 
-/// B lies in a near cache, and nothing behind it: there may not even be memory, and hints that lead
-/// there cost more than the tile.
+/// B lies in a near cache, and behind it nothing that is read next.
 ///
 /// # Safety
 /// Those of [`super::ContractFn`]; the CPU has AVX-512F.
-pub(super) unsafe extern "C" fn contract_near(args: *const ContractArgs) {
-    // SAFETY: the caller vouches for the pointer and for what it describes.
-    unsafe { blocks::contract::<Avx512<F32, false, false>>(&*args) }
+pub(super) unsafe fn contract_near(args: &ContractArgs, after: After) {
+    // SAFETY: passed on from the caller.
+    unsafe { blocks::contract_before::<Avx512<F32, false>>(args, after) }
 }
 
 /// # Safety
@@ -85,7 +82,7 @@ pub(super) unsafe extern "C" fn gathered(args: *const GatheredArgs) {
     unsafe {
         match avx512_columns::fits(&*args) {
             true => avx512_columns::contract(&*args),
-            false => blocks::gathered::<Avx512<F32, true, true>>(&*args),
+            false => blocks::gathered::<Avx512<F32, true>>(&*args),
         }
     }
 }
@@ -94,13 +91,7 @@ pub(super) unsafe extern "C" fn gathered(args: *const GatheredArgs) {
 /// Those of [`super::ContractFn`], or [`super::GatheredFn`], for a tile of `ROWS` rows and `PANELS`
 /// panels; the CPU has AVX-512F.
 #[target_feature(enable = "avx512f")]
-unsafe fn tile<
-    const FORMAT: u8,
-    const HINTS: bool,
-    const GATHERED: bool,
-    const ROWS: usize,
-    const PANELS: usize,
->(
+unsafe fn tile<const FORMAT: u8, const GATHERED: bool, const ROWS: usize, const PANELS: usize>(
     tile: &Tile,
 ) {
     let mut sums = [[_mm512_setzero_ps(); PANELS]; ROWS];
@@ -138,7 +129,7 @@ unsafe fn tile<
             let mut b_row = [_mm512_setzero_ps(); PANELS];
             for (panel, b_row) in b_row.iter_mut().enumerate() {
                 let b = b.wrapping_offset(panel as isize * tile.b_panel_stride);
-                if HINTS && ROWS <= FEW_ROWS {
+                if ROWS <= FEW_ROWS {
                     // A hint, which may well point beyond everything.
                     _mm_prefetch::<_MM_HINT_T0>(b.wrapping_offset(ahead).cast());
                 }
@@ -163,7 +154,7 @@ unsafe fn tile<
                     *sum = _mm512_fmadd_ps(a, b, *sum);
                 }
             }
-            if HINTS && ROWS > FEW_ROWS {
+            if ROWS > FEW_ROWS {
                 _mm_prefetch::<_MM_HINT_T1>(fetch.cast());
                 fetch = fetch.wrapping_add(tile.fetch_step);
             }
@@ -230,13 +221,30 @@ unsafe fn add_row<const PANELS: usize>(
     }
 }
 
+/// The scales of a panel's first columns, where the format has them; zero in the others.
+///
+/// # Safety
+/// The columns' scales can be read.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn scale<const FORMAT: u8>(own: *const f32, columns: usize) -> __m512 {
+    match FORMAT {
+        U8_WEIGHTS => {
+            let mask = __mmask16::MAX >> (PANEL_WIDTH - columns.min(PANEL_WIDTH));
+            // SAFETY: the mask leaves out what is not a column.
+            unsafe { _mm512_maskz_loadu_ps(mask, own) }
+        }
+        _ => _mm512_setzero_ps(),
+    }
+}
+
 /// One row of a panel as f32.
 ///
 /// # Safety
 /// 16 elements of the format are readable at `b`.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn widen<const FORMAT: u8>(b: *const u8, scale: __m512) -> __m512 {
+pub(super) unsafe fn widen<const FORMAT: u8>(b: *const u8, scale: __m512) -> __m512 {
     // SAFETY: passed on from the caller.
     unsafe {
         match FORMAT {

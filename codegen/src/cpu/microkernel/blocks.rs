@@ -76,13 +76,31 @@ pub(super) trait Tiles {
     fn tile(rows: usize, panels: usize) -> TileFn;
 }
 
+/// What a caller reads after a contraction, as many panels as a group has: only a hint.
+#[derive(Clone, Copy)]
+pub(super) struct After {
+    pub panels: *const u8,
+    /// Bytes from panel to panel, and of what each step of the contraction may fetch of one.
+    pub stride: isize,
+    pub step: usize,
+}
+
 /// The whole contraction, tile by tile.
 ///
 /// # Safety
 /// Those of [`super::ContractFn`].
 pub(super) unsafe fn contract<T: Tiles>(args: &ContractArgs) {
     // SAFETY: passed on from the caller.
-    unsafe { tiles::<T>(args, None) }
+    unsafe { tiles::<T>(args, None, None) }
+}
+
+/// [`contract`], after which a caller reads something else than the columns beside these.
+///
+/// # Safety
+/// Those of [`super::ContractFn`].
+pub(super) unsafe fn contract_before<T: Tiles>(args: &ContractArgs, after: After) {
+    // SAFETY: passed on from the caller.
+    unsafe { tiles::<T>(args, None, Some(after)) }
 }
 
 /// Rows and steps of A whose offsets are made at a time.
@@ -110,7 +128,7 @@ pub(super) unsafe fn gathered<T: Tiles>(gather: &GatheredArgs) {
             steps: &mut steps,
         };
         // SAFETY: passed on from the caller for these rows.
-        unsafe { tiles::<T>(&part, Some(found)) };
+        unsafe { tiles::<T>(&part, Some(found), None) };
     }
 }
 
@@ -125,7 +143,11 @@ struct Found<'t> {
 /// Those of [`super::ContractFn`] or, with the offsets of rows and the levels of terms, of
 /// [`super::GatheredFn`].
 #[inline]
-unsafe fn tiles<T: Tiles>(args: &ContractArgs, mut gather: Option<Found<'_>>) {
+unsafe fn tiles<T: Tiles>(
+    args: &ContractArgs,
+    mut gather: Option<Found<'_>>,
+    after: Option<After>,
+) {
     let Layout {
         terms,
         a_size,
@@ -161,15 +183,20 @@ unsafe fn tiles<T: Tiles>(args: &ContractArgs, mut gather: Option<Found<'_>>) {
             };
             let b = panel_at(panel, done);
             let (last_group, last_block) = (panel + panels >= all_panels, done + count >= steps);
+            let at = |panels| After {
+                panels,
+                stride: b_panel_stride,
+                step: b_step,
+            };
             let next = match (last_group, last_block) {
-                (false, _) => panel_at(panel + panels, done),
-                (true, false) => panel_at(0, done + count),
+                (false, _) => at(panel_at(panel + panels, done)),
+                (true, false) => at(panel_at(0, done + count)),
                 // What a caller reads next that goes on to the columns beside these.
-                (true, true) => panel_at(panel + panels, 0),
+                (true, true) => after.unwrap_or_else(|| at(panel_at(panel + panels, 0))),
             };
             // Tiles of rows that fetch a panel together: evenly, as bandwidth to afar is scarce.
             let sharing = (args.m.div_ceil(T::ROWS) / full).max(1);
-            let fetch_step = b_step / sharing;
+            let fetch_step = next.step / sharing;
             for (number, (row, rows)) in pieces(args.m, T::ROWS).enumerate() {
                 let fetches = number / sharing < full;
                 let none = std::ptr::null();
@@ -204,7 +231,8 @@ unsafe fn tiles<T: Tiles>(args: &ContractArgs, mut gather: Option<Found<'_>>) {
                     reload: args.accumulate != 0 || done != 0,
                     fetch: match fetches {
                         true => next
-                            .wrapping_offset((number / sharing) as isize * b_panel_stride)
+                            .panels
+                            .wrapping_offset((number / sharing) as isize * next.stride)
                             .wrapping_add(number % sharing * count * fetch_step),
                         false => b,
                     },

@@ -24,7 +24,8 @@
 //! | `avx512_columns` | such an A and few columns: a gradient by pictures of three channels |
 //! | `fused`, `doubles` | multiply-adds of `portable`, also where the build has no instruction for them |
 //! | `avx512_pairs` | the tiles of `bf16` and `int8` |
-//! | `widened`, `avx2_pairs` | blocks of narrow sides, widened once; the tile for widened bytes |
+//! | `widened`, `widen`, `avx2_pairs` | blocks of narrow sides, widened once; how; the tile for widened bytes |
+//! | `microarchitecture` | what CPUs of one family differ in |
 //! | `peak` | the multiply-add rate of one thread, to compare with |
 
 #[cfg(target_arch = "x86_64")]
@@ -43,10 +44,14 @@ mod doubles;
 mod family;
 mod fused;
 mod gathered;
+#[cfg(target_arch = "x86_64")]
+mod microarchitecture;
 mod peak;
 mod portable;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod widen;
 #[cfg(target_arch = "x86_64")]
 mod widened;
 

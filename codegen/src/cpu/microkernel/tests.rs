@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use proptest::prelude::*;
 
-use super::{ContractArgs, Family, PANEL_WIDTH};
+#[cfg(target_arch = "x86_64")]
+use super::{BF16, INT8, avx512_pairs, widened};
+use super::{ContractArgs, ContractFn, Family, PANEL_WIDTH};
 use crate::kernel::Format;
 use bsq_ir::DType;
 
@@ -231,7 +233,7 @@ impl Operands {
     /// One contraction over the given rows and terms of k into `c`.
     fn contract(
         &self,
-        family: Family,
+        contraction: ContractFn,
         problem: &Problem,
         c: &mut [u32],
         rows: Range<usize>,
@@ -267,7 +269,7 @@ impl Operands {
             accumulate: usize::from(accumulate),
         };
         // SAFETY: `operands` allocates all of A, B and C for these strides; `c` is a copy of C.
-        unsafe { family.contract(format)(&args) };
+        unsafe { contraction(&args) };
     }
 }
 
@@ -297,7 +299,27 @@ fn values(seed: u64, normal: bool) -> impl FnMut() -> f32 {
     }
 }
 
-/// Runs every family in one call and cut in two along k and along m.
+/// Each family's contraction in a format, and those that this CPU could run and does not take.
+fn contractions(format: Format) -> Vec<(String, ContractFn)> {
+    let families = Family::all_supported().into_iter();
+    let taken = families.map(|family| (family.to_string(), family.contract(format)));
+    let mut found: Vec<_> = taken.collect();
+    #[cfg(target_arch = "x86_64")]
+    if Family::Avx512.is_supported() {
+        let mut also = |name: &str, contraction| found.push((name.to_string(), contraction));
+        match format {
+            Format::Bf16 => also("avx512, widened", widened::contract::<BF16, true>),
+            Format::Int8 => also("avx512, widened", widened::contract::<INT8, true>),
+            _ => {}
+        }
+        if format == Format::Bf16 && is_x86_feature_detected!("avx512bf16") {
+            also("avx512, pairs", avx512_pairs::contract_bf16);
+        }
+    }
+    found
+}
+
+/// Runs every contraction in one call and cut in two along k and along m.
 fn check(problem: &Problem, cut: usize) {
     let &Problem {
         format,
@@ -308,22 +330,22 @@ fn check(problem: &Problem, cut: usize) {
     } = problem;
     let operands = problem.operands();
     let expected = operands.expected(problem);
-    for family in Family::all_supported() {
+    for (family, contraction) in contractions(format) {
         let mut c = operands.c.clone();
-        operands.contract(family, problem, &mut c, 0..m, 0..k, accumulate);
+        operands.contract(contraction, problem, &mut c, 0..m, 0..k, accumulate);
         assert!(c == expected, "{family}, {format:?}, one call");
 
         // Between steps.
         let cut_k = cut % (k + 1) / format.terms() * format.terms();
         let mut c = operands.c.clone();
-        operands.contract(family, problem, &mut c, 0..m, 0..cut_k, accumulate);
-        operands.contract(family, problem, &mut c, 0..m, cut_k..k, true);
+        operands.contract(contraction, problem, &mut c, 0..m, 0..cut_k, accumulate);
+        operands.contract(contraction, problem, &mut c, 0..m, cut_k..k, true);
         assert!(c == expected, "{family}, {format:?}, cut at k = {cut_k}");
 
         let cut_m = cut % (m + 1);
         let mut c = operands.c.clone();
-        operands.contract(family, problem, &mut c, 0..cut_m, 0..k, accumulate);
-        operands.contract(family, problem, &mut c, cut_m..m, 0..k, accumulate);
+        operands.contract(contraction, problem, &mut c, 0..cut_m, 0..k, accumulate);
+        operands.contract(contraction, problem, &mut c, cut_m..m, 0..k, accumulate);
         assert!(c == expected, "{family}, {format:?}, cut at row {cut_m}");
     }
 }
