@@ -9,7 +9,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::blocks::After;
+use super::blocks::{After, pieces};
 use super::{
     BF16, BF16_WEIGHTS, ContractArgs, ContractFn, F16, INT8, PANEL_WIDTH, U8_WEIGHTS, format,
 };
@@ -130,13 +130,13 @@ unsafe fn rows_of<const FORMAT: u8, const AVX512: bool>(args: &ContractArgs) {
             block.a = a_block.at(0);
             (block.a_row_stride, block.a_k_stride) = (count as isize, 1);
         }
-        for panel in (0..panels).step_by(PANELS) {
+        for (panel, group) in pieces(panels, PANELS) {
             let column = panel * PANEL_WIDTH;
-            let columns = (PANELS * PANEL_WIDTH).min(args.n - column);
+            let columns = (group * PANEL_WIDTH).min(args.n - column);
             block.n = columns;
             block.c = args.c.wrapping_add(column * 4);
             block.columns = args.columns.wrapping_add(column * 4);
-            for own in 0..columns.div_ceil(PANEL_WIDTH) {
+            for own in 0..group {
                 let from = panel_at(panel + own, done);
                 let to = b_block.at(own * PANEL_WIDTH * count * size);
                 let first = block.columns.wrapping_add(own * PANEL_WIDTH * 4).cast();
@@ -144,8 +144,8 @@ unsafe fn rows_of<const FORMAT: u8, const AVX512: bool>(args: &ContractArgs) {
                 // SAFETY: the panel is one of B, readable over its full width; the columns are C's.
                 unsafe { widen_panel::<FORMAT, AVX512>(from, (first, columns), to, count) };
             }
-            let next = match panel + PANELS < panels {
-                true => panel_at(panel + PANELS, done),
+            let next = match panel + group < panels {
+                true => panel_at(panel + group, done),
                 false => panel_at(0, done + count),
             };
             let after = After {
