@@ -5,6 +5,7 @@ mod common;
 mod damage;
 mod golden;
 mod levels;
+mod long_tokens;
 mod photos;
 mod prefixes;
 mod resealed;

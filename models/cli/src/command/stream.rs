@@ -251,7 +251,7 @@ fn inspect_tokens(path: &Path, output: &Output) -> Result<(Value, bool), CliErro
 }
 
 /// How tokens are coded, in words; the prior, and the sub-tokens that are coded.
-fn coding(header: &Header) -> (String, Option<String>, u8) {
+fn coding(header: &Header) -> (String, Option<String>, u16) {
     match header.coding {
         Coding::Raw => ("raw".to_string(), None, 1),
         Coding::Prior {
@@ -259,7 +259,7 @@ fn coding(header: &Header) -> (String, Option<String>, u8) {
             sub_token_bits,
             coded_sub_tokens,
         } => {
-            let all = header.bits / sub_token_bits;
+            let all = header.bits / u16::from(sub_token_bits);
             let text = format!("prior {fingerprint:016x}, {coded_sub_tokens} of {all} sub-tokens");
             (text, Some(format!("{fingerprint:016x}")), coded_sub_tokens)
         }

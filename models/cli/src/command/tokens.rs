@@ -92,10 +92,12 @@ fn run_rank(mut arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<
     if pictures.is_empty() && clips.is_empty() {
         return files.finish(json!({}), Verdict::Good);
     }
+    let words = tokenizer.session.words_per_token();
     let (mut named, mut results) = (Vec::new(), Vec::new());
     for (input, (size, indices, result)) in pictures {
         let size = image_size(size);
-        let grid = TokenGrid::new(tokenizer.session.grid_shape(size), indices);
+        let shape = tokenizer.session.grid_shape(size);
+        let grid = TokenGrid::of_words(shape, words, indices);
         let (name, tokens) = (name_of(input), PictureTokens { size, grid });
         named.push(NamedTokens { name, tokens });
         results.push(result);
@@ -107,7 +109,7 @@ fn run_rank(mut arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<
             frames,
             ..tokenizer.session.grid_shape(size)
         };
-        let grid = TokenGrid::new(shape, indices);
+        let grid = TokenGrid::of_words(shape, words, indices);
         let (name, tokens) = (name_of(input), ClipTokens { size, grid });
         named_clips.push(NamedClip {
             name,
@@ -163,7 +165,7 @@ impl Tokenizer<'_> {
         let windows = self.session.windows(size).count();
         let shape = self.session.grid_shape(size);
         let progress = Progress::new(&input.display().to_string(), "windows", windows);
-        let mut indices = Vec::with_capacity(shape.tokens());
+        let mut indices = Vec::new();
         let mut read = |row: &mut [u16]| Ok(picture.read_row(row)?);
         let mut keep = |row: &[u64]| {
             indices.extend_from_slice(row);
@@ -227,7 +229,8 @@ impl Tokenizer<'_> {
             return Err(CliError::new(format_args!("{name}: no frames")));
         }
         clip::note(&*clip, input, output);
-        let (count, bits) = (indices.len(), self.bits);
+        let count = frames * self.session.grid_shape(size).tokens();
+        let bits = self.bits;
         let ImageSize { height, width } = size;
         let rate = bits_per_pixel((count * bits) as u64, width, height) / frames as f64;
         output.say(format_args!(

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `pictures.n.bits` | `bool [windows, tokens, bits]` | binary spherical quantization |
 //! | `pictures.n.group_indices` | `u64 [windows, tokens, groups]` | the same bits, each group as a number, first bit most significant |
-//! | `pictures.n.indices` | `u64 [windows, tokens]` | vector quantization: rows of the table |
+//! | `pictures.n.indices` | `u64 [windows, tokens]` | other quantizers: rows of the table, or levels side by side; with more than 63 bits `u64 [windows, tokens, words]`, 63 bits a word, the first ones first |
 //!
 //! Per clip `n` the same as `clips.n`, with a first axis of frames. Where a tokenizer sees several frames together,
 //! it sees as many as it has, from the first frame on, each time anew, or behind the last frames of those before.
