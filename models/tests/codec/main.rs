@@ -4,6 +4,7 @@ mod clips;
 mod common;
 mod damage;
 mod golden;
+mod level_files;
 mod levels;
 mod long_tokens;
 mod photos;

@@ -32,6 +32,8 @@ use std::path::{Path, PathBuf};
 /// The format's name and version: of pictures alone, and with clips.
 const PICTURES: &str = "bsq tokens 1";
 const CLIPS: &str = "bsq tokens 2";
+/// That of [`LevelsFile`](crate::transform_codec::LevelsFile): levels in place of tokens.
+pub(crate) const LEVELS: &str = "bsq tokens 3";
 
 /// The tokens of some pictures and clips, and which model made them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,9 +222,14 @@ impl TokenFile {
         let text = |key: &str| checkpoint.metadata.get(key).map(String::as_str);
         match text("format") {
             Some(PICTURES | CLIPS) => {}
+            Some(LEVELS) => {
+                return Err(content(
+                    "levels of a transform codec, and no tokens of a tokenizer".to_string(),
+                ));
+            }
             Some(other) if TokenFile::is_token_file(checkpoint) => {
                 return Err(content(format!(
-                    "format {other:?} is newer than this program, which reads {CLIPS:?}"
+                    "format {other:?} is newer than this program, which reads {LEVELS:?}"
                 )));
             }
             _ => {
