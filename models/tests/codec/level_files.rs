@@ -170,7 +170,7 @@ fn files_that_contradict_themselves_are_refused() {
     );
 }
 
-/// Bits of groups, counts, frames and the coder's ends are the stream; those of a part are what its encoder reports.
+/// Bits of groups, counts, frames and what the range coder adds are the stream; those of a part are what its encoder reports.
 #[test]
 fn bits_of_groups_add_up_to_the_stream() {
     for second_level in [true, false] {
@@ -185,8 +185,8 @@ fn bits_of_groups_add_up_to_the_stream() {
         assert_eq!(found.group_counts, 3 * 8 * parts);
         let framing = LEVELS_HEADER_BYTES + 3 * STRIP_FRAME_BYTES;
         assert_eq!(found.framing, 8 * framing as u64);
-        // Less than five bytes a strip.
-        assert!((-8.0..120.0).contains(&found.ends), "{}", found.ends);
+        // Few bytes a strip.
+        assert!((-8.0..120.0).contains(&found.coder), "{}", found.coder);
         for part in &report.parts {
             let own = found.groups.iter().filter(|group| group.part == part.kind);
             let sum = |of: fn(&bsq::transform_codec::stream::GroupBits) -> f64| {

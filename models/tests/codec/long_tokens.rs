@@ -142,18 +142,22 @@ fn damaged_streams_of_long_tokens_are_filled_in() {
         let filled = found[16 * 3..].chunks(3);
         filled.for_each(|token| assert_eq!(token, &own[15 * 3..16 * 3]));
     }
-    let refused = |at: usize, byte: u8, words: &str| {
+    let refused = |changes: &[(usize, u8)], words: &str| {
         let mut bad = good.clone();
-        bad[at] = byte;
+        changes.iter().for_each(|&(at, byte)| bad[at] = byte);
         let sum = crc32c(&bad[..48]).to_le_bytes();
         bad[48..52].copy_from_slice(&sum);
         let error = FrameReader::new(&bad[..], false).err().unwrap().to_string();
         assert!(error.contains(words), "{error}");
     };
-    refused(13, 63, "tokens of 63 bits");
-    refused(31, 2, "tokens of 642 bits");
-    refused(8, 1, "tokens of 130 bits in a format of others");
-    refused(30, 32, "in tiles of 32");
+    refused(&[(13, 63)], "tokens of 63 bits");
+    refused(&[(31, 2)], "tokens of 642 bits");
+    refused(&[(8, 1)], "tokens of 130 bits in a format of others");
+    refused(&[(30, 32)], "in tiles of 32");
+    // With a prior, whose tiles a stream cannot hold; and one of more sub-tokens than a token has.
+    let prior = |side, coded| [(12, 1), (14, 5), (15, coded), (30, side)];
+    refused(&prior(64, 1), "in tiles of 64");
+    refused(&prior(16, 27), "27 sub-tokens of 5 bits");
 }
 
 /// The tokenizer's pixels are those that its tokens stand for, in a file and in streams.

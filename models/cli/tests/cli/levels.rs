@@ -198,7 +198,7 @@ fn bits_of_a_stream_are_told() {
     let bench = bench();
     bench.good(&["encode", "a.png", "--quality", "90"]);
     let ran = bench.good(&["inspect", "a.bsq", "--bits"]);
-    for words in ["coarse", "base", "detail", "0..1", "ends of the coder"] {
+    for words in ["coarse", "base", "detail", "0..1", "range coder"] {
         assert!(ran.stdout.contains(words), "{words}: {}", ran.stdout);
     }
     let value = json(&bench.good(&["inspect", "a.bsq", "--bits", "--json"]).stdout);
@@ -206,7 +206,7 @@ fn bits_of_a_stream_are_told() {
     let bits = &value["bits"];
     let groups = bits["groups"].as_array().unwrap().iter();
     let sum: f64 = groups.map(|group| number(&group["bits"])).sum();
-    let others = ["group_counts", "framing", "ends"].map(|what| number(&bits[what]));
+    let others = ["group_counts", "framing", "coder"].map(|what| number(&bits[what]));
     let all = 8.0 * bench.bytes("a.bsq").len() as f64;
     assert!((sum + others.iter().sum::<f64>() - all).abs() < 1e-6);
     // A small file: its header, a strip's frame and three numbers of groups are 360 bits.

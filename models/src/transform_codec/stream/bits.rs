@@ -1,8 +1,8 @@
 //! What the bits of a stream go to: groups of coordinates, and within them kinds of decisions.
 //!
 //! A range coder gives no decision bits of its own: what is counted is `-log2` of the probability, in the coder's counts,
-//! of each decision's outcome. The sum over a strip is what its payload takes, but for the few bytes with which a coder
-//! ends.
+//! of each decision's outcome. The sum over a strip is what its payload takes, but for what the coder's own rounding costs
+//! (some bytes in ten thousand) and the few bytes with which it ends.
 
 use super::frames::{STRIP_FRAME_BYTES, damage, read_strip};
 use super::{LEVELS_HEADER_BYTES, LevelsCodec, LevelsHeader};
@@ -22,8 +22,8 @@ pub struct StreamBits {
     pub group_counts: u64,
     /// Header, and lengths and checksums of strips.
     pub framing: u64,
-    /// What payloads have beyond the decisions' bits: the ends of range coders.
-    pub ends: f64,
+    /// What payloads have beyond the decisions' bits: what range coders round, and their ends.
+    pub coder: f64,
     /// All of it: the bits of the stream.
     pub all: u64,
 }
@@ -68,7 +68,7 @@ impl LevelsCodec {
             groups: Vec::new(),
             group_counts: 8 * (strips.count() * parts.len()) as u64,
             framing: 8 * (LEVELS_HEADER_BYTES + strips.count() * STRIP_FRAME_BYTES) as u64,
-            ends: 0.0,
+            coder: 0.0,
             all: 8 * LEVELS_HEADER_BYTES as u64,
         };
         // Where each part's groups begin.
@@ -128,7 +128,7 @@ impl LevelsCodec {
         }
         let decisions: f64 = found.groups.iter().map(GroupBits::bits).sum();
         let told = found.framing + found.group_counts;
-        found.ends = (found.all - told) as f64 - decisions;
+        found.coder = (found.all - told) as f64 - decisions;
         Ok(found)
     }
 }

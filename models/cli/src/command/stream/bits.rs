@@ -37,7 +37,7 @@ fn say(bits: &StreamBits, output: &Output) -> Result<Value, CliError> {
         groups,
         group_counts,
         framing,
-        ends,
+        coder,
         all,
     } = bits;
     output.say(
@@ -76,7 +76,7 @@ fn say(bits: &StreamBits, output: &Output) -> Result<Value, CliError> {
         nearest + side + distance
     ))?;
     output.say(format_args!(
-        "  numbers of coded groups: {group_counts} bits; header, lengths and checksums: {framing}; ends of the coder: {ends:.1}; all: {all}"
+        "  numbers of coded groups: {group_counts} bits; header, lengths and checksums: {framing}; rounding and ends of the range coder: {coder:.1}; all: {all}"
     ))?;
     let groups = coded.map(|group| {
         json!({
@@ -94,7 +94,7 @@ fn say(bits: &StreamBits, output: &Output) -> Result<Value, CliError> {
         "groups": groups.collect::<Vec<Value>>(),
         "group_counts": group_counts,
         "framing": framing,
-        "ends": ends,
+        "coder": coder,
         "all": all,
     }))
 }
