@@ -13,17 +13,20 @@ use std::cell::RefCell;
 
 thread_local! {
     /// One for each number of tiles that a picture may have: programs are compiled for a number
-    /// of tiles, and compiling takes longer than everything else.
-    static CODECS: RefCell<Vec<(Codec, u64, u64)>> = RefCell::new((0..5).map(|_| codec()).collect());
+    /// of tiles, and compiling takes longer than everything else. Behind them those of tokens of several words.
+    static CODECS: RefCell<Vec<(Codec, u64, u64)>> =
+        RefCell::new((0..10).map(|number| codec(if number < 5 { 12 } else { LONG })).collect());
 }
 
 /// Tiles have 4x4 tokens of 8x8 pixels; pictures at most two in each direction.
 const SECTION: usize = 32;
+/// Bits of long tokens.
+const LONG: usize = 72;
 
-fn codec() -> (Codec, u64, u64) {
-    let config = "
+fn codec(bits: usize) -> (Codec, u64, u64) {
+    let config = format!("
         [model]
-        embed_dim = 12
+        embed_dim = {bits}
         embed_group_size = 3
         [model.vitconfig]
         image_size = 16
@@ -32,20 +35,20 @@ fn codec() -> (Codec, u64, u64) {
         layers = 1
         heads = 2
         mlp_ratio = 2
-    ";
-    let config = Config::from_toml(config).expect("a valid configuration");
+    ");
+    let config = Config::from_toml(&config).expect("a valid configuration");
     let tokenizer = ModelFile::untrained("tiny", config, 7).expect("a model");
-    let config = "
+    let config = format!("
         [prior]
-        bits = 12
+        bits = {bits}
         sub_token_bits = 3
         side = 4
         width = 8
         layers = 1
         heads = 1
         head_width = 4
-    ";
-    let config = PriorConfig::from_toml(config).expect("a valid configuration");
+    ");
+    let config = PriorConfig::from_toml(&config).expect("a valid configuration");
     let (model, parameters) = (tokenizer.tokenizer.config(), &tokenizer.parameters);
     let own = fingerprint(model, parameters);
     let prior = PriorFile::untrained("tiny", config, &own).expect("a prior");
@@ -59,7 +62,7 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let mut stream = bytes.to_vec();
-    let mut tiles = 0;
+    let (mut tiles, is_long) = (0, choice & 8 == 8);
     if choice & 1 == 1 && stream.len() >= HEADER_BYTES {
         // Small pictures: a large one takes its time, as it should.
         for at in [16, 20] {
@@ -70,10 +73,10 @@ fuzz_target!(|bytes: &[u8]| {
         tiles = across(16) * across(20);
     }
     CODECS.with_borrow_mut(|codecs| {
-        let (codec, tokenizer, prior) = &mut codecs[tiles];
+        let (codec, tokenizer, prior) = &mut codecs[tiles + if is_long { 5 } else { 0 }];
         if choice & 1 == 1 && stream.len() >= HEADER_BYTES {
             stream[..8].copy_from_slice(&MAGIC);
-            stream[8..12].copy_from_slice(&[1, 0, 1, 0]);
+            stream[8..12].copy_from_slice(&[if is_long { 7 } else { 1 }, 0, 1, 0]);
             stream[32..40].copy_from_slice(&tokenizer.to_le_bytes());
             if stream[12] == 1 {
                 stream[40..48].copy_from_slice(&prior.to_le_bytes());
@@ -98,7 +101,9 @@ fuzz_target!(|bytes: &[u8]| {
         }
         if let Ok(mut decoder) = Decoder::new(codec, &stream[..], choice & 4 == 4) {
             while let Ok(Some(rows)) = decoder.next_rows() {
-                assert!(rows.iter().all(|token| token >> 12 == 0));
+                let widths = if is_long { [63, LONG - 63] } else { [12, 12] };
+                let mut words = rows.iter().zip(widths.iter().cycle());
+                assert!(words.all(|(word, width)| word >> width == 0));
             }
         }
     });

@@ -1,4 +1,5 @@
-//! Tokens in raster order: how many lie where, and their indices.
+//! Tokens in raster order: how many lie where, and their indices, or their words where a token has more bits than an
+//! index.
 
 use std::ops::Range;
 
@@ -31,7 +32,8 @@ impl GridShape {
     }
 }
 
-/// The tokens of a picture or a clip: indices `[frames, rows, columns]`, row-major.
+/// The tokens of a picture or a clip: indices `[frames, rows, columns]`, row-major, or `[frames, rows, columns, words]`
+/// of tokens of several [words](crate::tokenizer::bits).
 ///
 /// ```
 /// use bsq::token_grid::{GridShape, TokenGrid};
@@ -43,7 +45,9 @@ impl GridShape {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenGrid {
     pub shape: GridShape,
-    /// One index a token; `shape.tokens()` of them.
+    /// Words of a token: 1 unless it has more bits than an index.
+    pub words: usize,
+    /// One index a token; `shape.tokens()` of them, times words.
     pub indices: Vec<u64>,
 }
 
@@ -54,29 +58,47 @@ impl TokenGrid {
     /// If there are not `shape.tokens()` of them.
     #[track_caller]
     pub fn new(shape: GridShape, indices: Vec<u64>) -> TokenGrid {
-        assert_eq!(
-            indices.len(),
-            shape.tokens(),
-            "the indices of a grid of {shape:?}"
-        );
-        TokenGrid { shape, indices }
+        TokenGrid::of_words(shape, 1, indices)
     }
 
-    /// One row of one frame.
+    /// A grid of tokens of so many words each.
+    ///
+    /// # Panics
+    /// If there are not `shape.tokens()` of them.
+    #[track_caller]
+    pub fn of_words(shape: GridShape, words: usize, indices: Vec<u64>) -> TokenGrid {
+        assert_eq!(
+            indices.len(),
+            shape.tokens() * words,
+            "the indices of a grid of {shape:?}"
+        );
+        TokenGrid {
+            shape,
+            words,
+            indices,
+        }
+    }
+
+    /// Words of a row.
+    fn row_words(&self) -> usize {
+        self.shape.columns * self.words
+    }
+
+    /// One row of one frame: its indices, or words.
     ///
     /// # Panics
     /// If the grid has no such row.
     #[track_caller]
     pub fn row(&self, frame: usize, row: usize) -> &[u64] {
-        let GridShape { rows, columns, .. } = self.shape;
+        let (rows, length) = (self.shape.rows, self.row_words());
         assert!(row < rows, "row {row} of {rows}");
-        &self.indices[(frame * rows + row) * columns..][..columns]
+        &self.indices[(frame * rows + row) * length..][..length]
     }
 
     /// All rows, frame by frame.
     pub fn rows(&self) -> impl Iterator<Item = &[u64]> {
         // A grid without columns has no rows to speak of.
-        self.indices.chunks_exact(self.shape.columns.max(1))
+        self.indices.chunks_exact(self.row_words().max(1))
     }
 
     /// Some of the frames.
@@ -85,13 +107,13 @@ impl TokenGrid {
     /// If the grid has not so many.
     #[track_caller]
     pub fn frames(&self, frames: Range<usize>) -> TokenGrid {
-        let each = self.shape.rows * self.shape.columns;
+        let each = self.shape.rows * self.row_words();
         let shape = GridShape {
             frames: frames.len(),
             ..self.shape
         };
         let indices = &self.indices[frames.start * each..frames.end * each];
-        TokenGrid::new(shape, indices.to_vec())
+        TokenGrid::of_words(shape, self.words, indices.to_vec())
     }
 
     /// Frames of several grids, one after another.
@@ -102,14 +124,16 @@ impl TokenGrid {
     pub fn join(parts: &[TokenGrid]) -> TokenGrid {
         let mut shape = parts[0].shape;
         shape.frames = parts.iter().map(|part| part.shape.frames).sum();
-        let of_frame = |part: &TokenGrid| (part.shape.rows, part.shape.columns);
+        let words = parts[0].words;
+        let of_frame = |part: &TokenGrid| (part.shape.rows, part.shape.columns, part.words);
         assert!(
             parts
                 .iter()
-                .all(|part| of_frame(part) == (shape.rows, shape.columns))
+                .all(|part| of_frame(part) == (shape.rows, shape.columns, words))
         );
-        TokenGrid::new(
+        TokenGrid::of_words(
             shape,
+            words,
             parts
                 .iter()
                 .flat_map(|part| &part.indices)
@@ -124,17 +148,17 @@ impl TokenGrid {
     /// If it does not lie inside the grid.
     #[track_caller]
     pub fn cut(&self, top: usize, left: usize, rows: usize, columns: usize) -> TokenGrid {
-        let frames = self.shape.frames;
+        let (frames, words) = (self.shape.frames, self.words);
         let indices = (0..frames)
             .flat_map(|frame| (top..top + rows).map(move |row| (frame, row)))
-            .flat_map(|(frame, row)| &self.row(frame, row)[left..left + columns])
+            .flat_map(|(frame, row)| &self.row(frame, row)[left * words..(left + columns) * words])
             .copied();
         let shape = GridShape {
             frames,
             rows,
             columns,
         };
-        TokenGrid::new(shape, indices.collect())
+        TokenGrid::of_words(shape, words, indices.collect())
     }
 }
 
@@ -158,6 +182,33 @@ mod tests {
         let part = grid.cut(1, 1, 1, 2);
         assert_eq!(part.indices, [4, 5, 10, 11]);
         assert_eq!((part.shape.frames, part.shape.rows), (2, 1));
+    }
+
+    #[test]
+    fn words_of_a_token_stay_together() {
+        let shape = GridShape {
+            frames: 2,
+            rows: 2,
+            columns: 3,
+        };
+        let words = |tokens: &[u64]| {
+            tokens
+                .iter()
+                .flat_map(|&t| [t, 100 + t])
+                .collect::<Vec<_>>()
+        };
+        let all: Vec<u64> = (0..12).collect();
+        let (one, two) = (
+            TokenGrid::new(shape, all.clone()),
+            TokenGrid::of_words(shape, 2, words(&all)),
+        );
+        assert_eq!(two.row(1, 0), words(one.row(1, 0)));
+        assert_eq!(two.rows().count(), 4);
+        assert_eq!(
+            two.cut(1, 1, 1, 2).indices,
+            words(&one.cut(1, 1, 1, 2).indices)
+        );
+        assert_eq!(TokenGrid::join(&[two.frames(0..1), two.frames(1..2)]), two);
     }
 
     #[test]

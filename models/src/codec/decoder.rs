@@ -53,7 +53,8 @@ impl<'c, R: Read> Decoder<'c, R> {
         self.tile_rows.damage()
     }
 
-    /// The tokens of the next rows of the grid, row by row: one or more rows of tiles. `None`
+    /// The tokens of the next rows of the grid, row by row: indices, or words of [long](crate::tokenizer::bits) tokens, of
+    /// one or more rows of tiles. `None`
     /// after the last, when the stream has ended as it should.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ pub struct Encoder<'c, W> {
     codec: &'c mut Codec,
     writer: W,
     header: Header,
-    /// Rows that are not yet coded.
+    /// Rows that are not yet coded: indices, or words.
     rows: Vec<u64>,
     /// Tiles that are written.
     done: usize,
@@ -71,16 +71,17 @@ impl<'c, W: Write> Encoder<'c, W> {
         self.done
     }
 
-    /// Takes more tokens, row by row of the grid; a row may come in parts.
+    /// Takes more tokens, row by row of the grid, as indices, or words of [long](crate::tokenizer::bits) ones; a row may
+    /// come in parts.
     ///
     /// # Errors
     /// If they are more than the picture has, or coding or writing fails.
     pub fn write(&mut self, tokens: &[u64]) -> Result<(), CodecError> {
         self.rows.extend_from_slice(tokens);
         let (grid, across) = (self.header.grid(), self.header.tile_grid().columns);
-        let columns = grid.columns;
+        let (columns, words) = (grid.columns, self.header.words());
         let begun = self.done / across * usize::from(self.header.side);
-        let given = begun * columns + self.rows.len();
+        let given = begun * columns + self.rows.len().div_ceil(words);
         if given > grid.tokens() {
             let expected = grid.tokens();
             return Err(CodecError::Count { given, expected });
@@ -88,7 +89,8 @@ impl<'c, W: Write> Encoder<'c, W> {
         // Whole rows of tiles, as many as are best coded together.
         let rows_of_tiles = (self.codec.batch_limit() / across).max(1);
         let full = rows_of_tiles * usize::from(self.header.side) * columns;
-        if self.rows.len() >= full || given == grid.tokens() {
+        let waiting = self.rows.len() / words;
+        if waiting >= full || begun * columns + waiting == grid.tokens() {
             self.code()?;
         }
         Ok(())
@@ -96,9 +98,10 @@ impl<'c, W: Write> Encoder<'c, W> {
 
     /// Codes and writes every tile that is complete.
     fn code(&mut self) -> Result<(), CodecError> {
-        let columns = self.header.grid().columns;
+        let (columns, words) = (self.header.grid().columns, self.header.words());
+        let row_words = columns * words;
         let first = self.header.area(self.done.min(self.header.tiles() - 1)).top;
-        let available = self.rows.len() / columns;
+        let available = self.rows.len() / row_words;
         let mut pending = Vec::new();
         for tile in self.done..self.header.tiles() {
             let area = self.header.area(tile);
@@ -107,7 +110,7 @@ impl<'c, W: Write> Encoder<'c, W> {
             }
             pending.push(KnownTile {
                 area,
-                tokens: cut(&self.rows, columns, first, area),
+                tokens: cut(&self.rows, (columns, words), first, area),
                 before: None,
             });
         }
@@ -121,7 +124,8 @@ impl<'c, W: Write> Encoder<'c, W> {
                 self.done += 1;
             }
         }
-        self.rows.drain(..(last.top + last.rows - first) * columns);
+        self.rows
+            .drain(..(last.top + last.rows - first) * row_words);
         Ok(())
     }
 
@@ -134,7 +138,7 @@ impl<'c, W: Write> Encoder<'c, W> {
             let grid = self.header.grid();
             let top = self.header.area(self.done).top;
             return Err(CodecError::Count {
-                given: top * grid.columns + self.rows.len(),
+                given: top * grid.columns + self.rows.len() / self.header.words(),
                 expected: grid.tokens(),
             });
         }
@@ -146,12 +150,12 @@ impl<'c, W: Write> Encoder<'c, W> {
     }
 }
 
-/// The tokens of a tile, out of rows that begin with row `first`.
-fn cut(rows: &[u64], columns: usize, first: usize, area: TileArea) -> Vec<u64> {
-    let mut tokens = Vec::with_capacity(area.rows * area.columns);
+/// The tokens of a tile, out of rows of `words` words a token that begin with row `first`.
+fn cut(rows: &[u64], (columns, words): (usize, usize), first: usize, area: TileArea) -> Vec<u64> {
+    let mut tokens = Vec::with_capacity(area.rows * area.columns * words);
     for row in area.top - first..area.top - first + area.rows {
-        let start = row * columns + area.left;
-        tokens.extend_from_slice(&rows[start..start + area.columns]);
+        let start = (row * columns + area.left) * words;
+        tokens.extend_from_slice(&rows[start..start + area.columns * words]);
     }
     tokens
 }

@@ -3,12 +3,15 @@
 use super::{CodecError, crc32c};
 use crate::image_io::ImageSize;
 use crate::token_grid::{GridShape, TokenGrid};
+use crate::tokenizer::bits::{MAX_TOKEN_BITS, words_of};
 use std::io::{self, Read};
 
 /// What every stream begins with: not text, and broken by whatever mangles line ends.
 pub const MAGIC: [u8; 8] = *b"\x89BSQ\r\n\x1a\n";
 /// The layout of header and tiles.
 pub const FORMAT_VERSION: u16 = 1;
+/// The same of tokens that have more bits than an index: their number of bits, and of sub-tokens, takes more than a byte.
+pub const LONG_FORMAT_VERSION: u16 = 7;
 /// The arithmetic between weights and symbols: order of summation, exp, counts, coder. It changes
 /// whenever equal models would give other probabilities.
 pub const NUMERICS_VERSION: u16 = 1;
@@ -24,6 +27,10 @@ const MAX_SIDE: usize = 65_535;
 pub(crate) const MAX_PIXELS: u64 = 1 << 27;
 /// Rows and columns of a tile without a prior.
 pub const RAW_SIDE: u8 = 32;
+/// The same of tokens that have more bits than an index.
+pub const LONG_RAW_SIDE: u8 = 16;
+/// Bytes of a tile's payload at most.
+pub const MAX_PAYLOAD: usize = 0x7FFF;
 
 /// How tokens are coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +44,7 @@ pub enum Coding {
         /// Bits of a sub-token.
         sub_token_bits: u8,
         /// Sub-tokens of each token that are in the stream; a decoder makes up the others.
-        coded_sub_tokens: u8,
+        coded_sub_tokens: u16,
     },
 }
 
@@ -46,7 +53,7 @@ pub enum Coding {
 pub struct Header {
     pub coding: Coding,
     /// Bits of a token.
-    pub bits: u8,
+    pub bits: u16,
     /// Columns and rows of the picture, which is the upper left part of the grid of tokens.
     pub width: u32,
     pub height: u32,
@@ -77,11 +84,13 @@ impl TileArea {
             .indices
     }
 
-    /// Writes tokens of it, row by row, into rows of `columns` tokens, of which the first is that of a frame.
-    pub(super) fn place(&self, tokens: &[u64], columns: usize, rows: &mut [u64]) {
-        for (row, tokens) in tokens.chunks_exact(self.columns).enumerate() {
-            let start = (self.top + row) * columns + self.left;
-            rows[start..start + self.columns].copy_from_slice(tokens);
+    /// Writes tokens of `words` words of it, row by row, into rows of `columns` tokens, of which the first is that of a
+    /// frame.
+    pub(super) fn place(&self, tokens: &[u64], (columns, words): (usize, usize), rows: &mut [u64]) {
+        let length = self.columns * words;
+        for (row, tokens) in tokens.chunks_exact(length).enumerate() {
+            let start = ((self.top + row) * columns + self.left) * words;
+            rows[start..start + length].copy_from_slice(tokens);
         }
     }
 }
@@ -89,7 +98,8 @@ impl TileArea {
 /// Whether the first bytes of a file are those of a stream of tokens.
 pub fn is_tokens(start: &[u8]) -> bool {
     let version = start.get(MAGIC.len()..MAGIC.len() + 2);
-    start.starts_with(&MAGIC) && version == Some(&FORMAT_VERSION.to_le_bytes())
+    let versions = [FORMAT_VERSION, LONG_FORMAT_VERSION].map(u16::to_le_bytes);
+    start.starts_with(&MAGIC) && version.is_some_and(|own| versions.iter().any(|v| v == own))
 }
 
 impl Header {
@@ -137,6 +147,16 @@ impl Header {
         }
     }
 
+    /// [Words](crate::tokenizer::bits) of a token.
+    pub fn words(&self) -> usize {
+        words_of(usize::from(self.bits))
+    }
+
+    /// Whether tokens have more bits than an index.
+    pub(super) fn has_long_tokens(&self) -> bool {
+        self.words() > 1
+    }
+
     /// Bits of a token that are in the stream.
     pub fn coded_bits(&self) -> usize {
         match self.coding {
@@ -153,7 +173,11 @@ impl Header {
     pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend(MAGIC);
-        bytes.extend(FORMAT_VERSION.to_le_bytes());
+        let version = match self.has_long_tokens() {
+            true => LONG_FORMAT_VERSION,
+            false => FORMAT_VERSION,
+        };
+        bytes.extend(version.to_le_bytes());
         bytes.extend(NUMERICS_VERSION.to_le_bytes());
         bytes.extend(self.fields());
         bytes.extend(crc32c(&bytes).to_le_bytes());
@@ -165,7 +189,8 @@ impl Header {
     /// What stands between versions and checksum.
     pub(super) fn fields(&self) -> [u8; FIELDS_BYTES] {
         let (kind, prior, sub_token_bits, coded_sub_tokens) = match self.coding {
-            Coding::Raw => (0, 0, self.bits, 1),
+            Coding::Raw if self.has_long_tokens() => (0, 0, 0, 1),
+            Coding::Raw => (0, 0, self.bits as u8, 1),
             Coding::Prior {
                 fingerprint,
                 sub_token_bits,
@@ -173,13 +198,15 @@ impl Header {
             } => (1, fingerprint, sub_token_bits, coded_sub_tokens),
         };
         let mut bytes = Vec::with_capacity(FIELDS_BYTES);
-        bytes.extend([kind, self.bits, sub_token_bits, coded_sub_tokens]);
+        let [bits, more_bits] = self.bits.to_le_bytes();
+        let [coded, more_coded] = coded_sub_tokens.to_le_bytes();
+        bytes.extend([kind, bits, sub_token_bits, coded]);
         bytes.extend(self.width.to_le_bytes());
         bytes.extend(self.height.to_le_bytes());
         bytes.extend(self.patch.to_le_bytes());
         bytes.extend((self.window.columns as u16).to_le_bytes());
         bytes.extend((self.window.rows as u16).to_le_bytes());
-        bytes.extend([self.side, 0]);
+        bytes.extend([self.side, more_bits | more_coded << 4]);
         bytes.extend(self.tokenizer.to_le_bytes());
         bytes.extend(prior.to_le_bytes());
         let mut fields = [0; FIELDS_BYTES];
@@ -192,18 +219,17 @@ impl Header {
     /// # Errors
     /// If these are not the first bytes of a stream that this program can read.
     pub fn read(reader: &mut impl Read) -> Result<Header, CodecError> {
-        let bytes: [u8; HEADER_BYTES] = checked_header(reader, FORMAT_VERSION)?;
+        let bytes: [u8; HEADER_BYTES] =
+            checked_header(reader, &[FORMAT_VERSION, LONG_FORMAT_VERSION])?;
         let versions = [8, 10].map(|at| u16::from_le_bytes([bytes[at], bytes[at + 1]]));
-        let header = Header::of_fields(&bytes[12..12 + FIELDS_BYTES])?;
-        if versions[0] == 0 {
-            return Err(CodecError::Header("an unknown kind of coding".to_string()));
-        }
+        let is_long = versions[0] == LONG_FORMAT_VERSION;
+        let header = Header::of_fields(&bytes[12..12 + FIELDS_BYTES], is_long)?;
         header.check_numerics(versions[1])?;
         Ok(header)
     }
 
-    /// Reads [`fields`](Header::fields) and checks them.
-    pub(super) fn of_fields(bytes: &[u8]) -> Result<Header, CodecError> {
+    /// Reads [`fields`](Header::fields), of long tokens or of others, and checks them.
+    pub(super) fn of_fields(bytes: &[u8], is_long: bool) -> Result<Header, CodecError> {
         let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
         let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
@@ -212,12 +238,12 @@ impl Header {
             _ => Coding::Prior {
                 fingerprint: long(28),
                 sub_token_bits: bytes[2],
-                coded_sub_tokens: bytes[3],
+                coded_sub_tokens: u16::from_le_bytes([bytes[3], bytes[19] >> 4]),
             },
         };
         let header = Header {
             coding,
-            bits: bytes[1],
+            bits: u16::from_le_bytes([bytes[1], bytes[19] & 0xF]),
             width: word(4),
             height: word(8),
             patch: half(12),
@@ -225,10 +251,14 @@ impl Header {
             side: bytes[18],
             tokenizer: long(20),
         };
-        if bytes[0] > 1 || bytes[19] != 0 {
+        if bytes[0] > 1 || (!is_long && bytes[19] != 0) {
             return Err(CodecError::Header("an unknown kind of coding".to_string()));
         }
         header.check()?;
+        if header.has_long_tokens() != is_long {
+            let what = format!("tokens of {} bits in a format of others", header.bits);
+            return Err(CodecError::Header(what));
+        }
         Ok(header)
     }
 
@@ -277,10 +307,12 @@ impl Header {
             return wrong(format!("windows of {}x{} pixels", window[0], window[1]));
         }
         let side_fits = match self.coding {
-            Coding::Raw => self.side == RAW_SIDE,
+            Coding::Raw => self.side == raw_side(usize::from(self.bits)),
             Coding::Prior { .. } => (1..=64).contains(&self.side),
         };
-        if !(1..=63).contains(&self.bits) || !side_fits {
+        let bits_fit = (1..=MAX_TOKEN_BITS).contains(&usize::from(self.bits));
+        let tile = usize::from(self.side).pow(2) * usize::from(self.bits);
+        if !bits_fit || !side_fits || tile.div_ceil(8) > MAX_PAYLOAD {
             let (bits, side) = (self.bits, self.side);
             return wrong(format!("tokens of {bits} bits in tiles of {side}"));
         }
@@ -290,8 +322,9 @@ impl Header {
             ..
         } = self.coding
         {
-            let divides = sub_token_bits > 0 && self.bits.is_multiple_of(sub_token_bits);
-            if !divides || coded_sub_tokens == 0 || coded_sub_tokens > self.bits / sub_token_bits {
+            let each = u16::from(sub_token_bits);
+            let divides = each > 0 && self.bits.is_multiple_of(each);
+            if !divides || coded_sub_tokens == 0 || coded_sub_tokens > self.bits / each {
                 return wrong(format!(
                     "{coded_sub_tokens} sub-tokens of {sub_token_bits} bits"
                 ));
@@ -301,10 +334,18 @@ impl Header {
     }
 }
 
-/// The bytes of a header of a version that is known, whose checksum is right.
+/// Rows and columns of a tile without a prior, of tokens of so many bits.
+pub(super) fn raw_side(bits: usize) -> u8 {
+    match words_of(bits) {
+        1 => RAW_SIDE,
+        _ => LONG_RAW_SIDE,
+    }
+}
+
+/// The bytes of a header of one of the versions that are `known`, ascending, whose checksum is right.
 pub(crate) fn checked_header<const BYTES: usize>(
     reader: &mut impl Read,
-    known: u16,
+    known: &[u16],
 ) -> Result<[u8; BYTES], CodecError> {
     let mut bytes = [0; BYTES];
     let count = read_up_to(reader, &mut bytes)?;
@@ -317,12 +358,17 @@ pub(crate) fn checked_header<const BYTES: usize>(
     }
     // A newer format may have its checksum elsewhere.
     let found = u16::from_le_bytes([bytes[8], bytes[9]]);
-    if found > known {
+    let last = known.last().copied().unwrap_or(0);
+    if found > last {
         return Err(CodecError::Newer {
             what: "format",
             found,
-            known,
+            known: last,
         });
+    }
+    if !known.contains(&found) {
+        let what = format!("format version {found} is of another kind of stream");
+        return Err(CodecError::Header(what));
     }
     let (own, sum) = bytes.split_at(BYTES - 4);
     match sum == crc32c(own).to_le_bytes() {
@@ -435,7 +481,10 @@ mod tests {
             let error = Header::read(&mut &bytes[..]).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         };
-        refused(&|b| b[8] = 2, "format version 2 is newer");
+        refused(&|b| b[8] = 9, "format version 9 is newer");
+        refused(&|b| b[8] = 2, "format version 2 is of another kind");
+        refused(&|b| b[8] = 7, "tokens of 36 bits in a format of others");
+        refused(&|b| b[31] = 1, "unknown kind");
         refused(&|b| b[10] = 2, "numerics version 2 is newer");
         refused(&|b| b[12] = 2, "unknown kind");
         refused(&|b| b[13] = 0, "0 bits");

@@ -74,7 +74,8 @@ mod together;
 
 pub use clips::{
     ClipTokensDecoder, ClipTokensEncoder, ClipTokensHeader, ClipTokensReport, FrameTokens,
-    TOKEN_CLIP_FORMAT_VERSION, TOKEN_CLIP_HEADER_BYTES, is_token_clip,
+    LONG_TOKEN_CLIP_FORMAT_VERSION, TOKEN_CLIP_FORMAT_VERSION, TOKEN_CLIP_HEADER_BYTES,
+    is_token_clip,
 };
 pub use crc32c::crc32c;
 pub use decoder::Decoder;
@@ -82,8 +83,8 @@ pub use encoder::{Encoder, StreamReport};
 pub use error::CodecError;
 pub use frames::{Damage, FRAME_BYTES, Frame, FrameReader, most_bytes};
 pub use header::{
-    Coding, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NUMERICS_VERSION, RAW_SIDE, TileArea,
-    is_tokens,
+    Coding, FORMAT_VERSION, HEADER_BYTES, Header, LONG_FORMAT_VERSION, LONG_RAW_SIDE, MAGIC,
+    MAX_PAYLOAD, NUMERICS_VERSION, RAW_SIDE, TileArea, is_tokens,
 };
 pub(crate) use header::{MAX_PIXELS, checked_header, read_up_to};
 pub use models::Codec;

@@ -1,6 +1,7 @@
 //! Tokenizer and prior as a coder sees them.
 
-use super::{CodecError, Coding, Header, RAW_SIDE};
+use super::header::raw_side;
+use super::{CodecError, Coding, Header};
 use crate::pipeline::{CompileOptions, ModelFile, fingerprint, fingerprint_number};
 use crate::prior::{PriorFile, PriorSession, check_bits};
 use crate::token_grid::GridShape;
@@ -9,9 +10,9 @@ use crate::token_grid::GridShape;
 pub struct Codec {
     tokenizer: u64,
     tokenizer_name: String,
-    bits: u8,
-    /// Tokens are below this.
-    pub(super) limit: u64,
+    bits: u16,
+    /// Each word of a token is below its own.
+    pub(super) limits: Vec<u64>,
     patch: u16,
     window: GridShape,
     pub(super) prior: Option<Prior>,
@@ -36,8 +37,6 @@ impl Codec {
     ) -> Result<Codec, CodecError> {
         let config = tokenizer.tokenizer.config();
         let own = fingerprint(config, &tokenizer.parameters);
-        let limit = config.quantizer.codes();
-        let bits = (u64::BITS - (limit - 1).leading_zeros()) as u8;
         if let Some(prior) = prior
             && prior.tokenizer == own
         {
@@ -63,8 +62,8 @@ impl Codec {
         Ok(Codec {
             tokenizer: fingerprint_number(config, &tokenizer.parameters),
             tokenizer_name: tokenizer.name.clone(),
-            bits,
-            limit,
+            bits: config.quantizer.bits_per_token() as u16,
+            limits: config.quantizer.word_limits(),
             patch: config.encoder.patch_size as u16,
             window: config.encoder.grid(),
             prior: prior.map(open).transpose()?,
@@ -98,13 +97,13 @@ impl Codec {
             });
         }
         let (coding, side) = match &self.prior {
-            None => (Coding::Raw, RAW_SIDE),
+            None => (Coding::Raw, raw_side(usize::from(self.bits))),
             Some(prior) => {
                 let config = prior.session.model().config();
                 let coding = Coding::Prior {
                     fingerprint: prior.fingerprint,
                     sub_token_bits: config.sub_token_bits as u8,
-                    coded_sub_tokens: coded_sub_tokens as u8,
+                    coded_sub_tokens: coded_sub_tokens as u16,
                 };
                 (coding, config.side as u8)
             }
@@ -167,6 +166,15 @@ impl Codec {
                 "its tiles are not those of its prior".into(),
             )),
         }
+    }
+
+    /// Whether all of these, indices or words, are those of tokens.
+    pub(super) fn are_tokens(&self, tokens: &[u64]) -> bool {
+        let limits = self.limits.iter().cycle();
+        tokens
+            .iter()
+            .zip(limits)
+            .all(|(token, limit)| token < limit)
     }
 
     /// Tiles that are best coded together, of one picture or of several.

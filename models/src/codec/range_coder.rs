@@ -76,10 +76,10 @@ impl SymbolDecoder {
     }
 }
 
-/// Numbers of `width` bits each, first bit most significant; the last byte is filled with zeros.
-pub fn pack_bits(values: impl IntoIterator<Item = u64>, width: usize) -> Vec<u8> {
+/// Numbers of so many bits each, first bit most significant; the last byte is filled with zeros.
+pub fn pack_bits(values: impl IntoIterator<Item = (u64, usize)>) -> Vec<u8> {
     let (mut bytes, mut pending, mut count) = (Vec::new(), 0_u128, 0);
-    for value in values {
+    for (value, width) in values {
         pending = pending << width | u128::from(value);
         count += width;
         while count >= 8 {
@@ -94,15 +94,15 @@ pub fn pack_bits(values: impl IntoIterator<Item = u64>, width: usize) -> Vec<u8>
     bytes
 }
 
-/// The numbers of [`pack_bits`]; `None` if there are not as many bytes as `count` numbers take, or
+/// The numbers of [`pack_bits`]; `None` if there are not as many bytes as numbers of these widths take, or
 /// the bits after the last number are not zero.
-pub fn unpack_bits(bytes: &[u8], width: usize, count: usize) -> Option<Vec<u64>> {
-    if bytes.len() != (count * width).div_ceil(8) {
+pub fn unpack_bits(bytes: &[u8], widths: impl Iterator<Item = usize> + Clone) -> Option<Vec<u64>> {
+    if bytes.len() != widths.clone().sum::<usize>().div_ceil(8) {
         return None;
     }
-    let (mut values, mut pending, mut have) = (Vec::with_capacity(count), 0_u128, 0);
+    let (mut values, mut pending, mut have) = (Vec::new(), 0_u128, 0);
     let mut bytes = bytes.iter();
-    for _ in 0..count {
+    for width in widths {
         while have < width {
             pending = pending << 8 | u128::from(*bytes.next()?);
             have += 8;
@@ -151,18 +151,21 @@ mod tests {
         }
 
         #[test]
-        fn bits_come_back(width in 1_usize..64, words in prop::collection::vec(any::<u64>(), 0..50)) {
-            let values: Vec<u64> = words.iter().map(|word| word >> (64 - width)).collect();
-            let bytes = pack_bits(values.iter().copied(), width);
-            prop_assert_eq!(unpack_bits(&bytes, width, values.len()), Some(values.clone()));
-            prop_assert_eq!(unpack_bits(&bytes, width, values.len() + 8), None);
+        fn bits_come_back(words in prop::collection::vec((any::<u64>(), 1_usize..64), 0..50)) {
+            let values: Vec<_> = words.iter().map(|&(word, width)| (word >> (64 - width), width)).collect();
+            let bytes = pack_bits(values.iter().copied());
+            let widths = || values.iter().map(|&(_, width)| width);
+            let found = unpack_bits(&bytes, widths());
+            prop_assert!(found.unwrap().into_iter().eq(values.iter().map(|&(value, _)| value)));
+            prop_assert_eq!(unpack_bits(&bytes, widths().chain([8])), None);
         }
     }
 
     #[test]
     fn the_first_bit_is_the_most_significant() {
-        assert_eq!(pack_bits([1, 0, 1, 1], 1), [0b1011_0000]);
-        assert_eq!(pack_bits([0xABC, 0xDEF], 12), [0xAB, 0xCD, 0xEF]);
-        assert_eq!(unpack_bits(&[0b1011_0001], 1, 4), None);
+        let bits = [1, 0, 1, 1].map(|bit| (bit, 1));
+        assert_eq!(pack_bits(bits), [0b1011_0000]);
+        assert_eq!(pack_bits([(0xABC, 12), (0xDEF, 12)]), [0xAB, 0xCD, 0xEF]);
+        assert_eq!(unpack_bits(&[0b1011_0001], [1; 4].into_iter()), None);
     }
 }

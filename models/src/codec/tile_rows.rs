@@ -9,7 +9,7 @@ pub(super) struct TileRows<R> {
     frames: FrameReader<R>,
     /// Tiles that are decoded or given up.
     done: usize,
-    /// The last row of the grid that is decoded, for filling damaged tiles below it.
+    /// The last row of the grid that is decoded, indices or words, for filling damaged tiles below it.
     last_row: Vec<u64>,
     damage: Vec<Damage>,
 }
@@ -84,16 +84,16 @@ impl<R: Read> TileRows<R> {
         tiles: impl ExactSizeIterator<Item = (TileArea, Option<Vec<u64>>)>,
     ) -> Result<Vec<u64>, CodecError> {
         let header = self.frames.header().clone();
-        let columns = header.grid().columns;
+        let (columns, words) = (header.grid().columns, header.words());
         let end = self.done + tiles.len();
         let (first, last) = (header.area(self.done).top, header.area(end - 1));
-        let mut rows = vec![0; (last.top + last.rows - first) * columns];
+        let mut rows = vec![0; (last.top + last.rows - first) * columns * words];
         let mut lost = Vec::new();
         for (tile, (area, tokens)) in (self.done..end).zip(tiles) {
             match tokens {
                 Some(tokens) => {
                     let top = area.top - first;
-                    TileArea { top, ..area }.place(&tokens, columns, &mut rows);
+                    TileArea { top, ..area }.place(&tokens, (columns, words), &mut rows);
                 }
                 None if self.frames.recovers() => {
                     self.damage.push(self.frames.damage(tile));
@@ -102,8 +102,8 @@ impl<R: Read> TileRows<R> {
                 None => return Err(CodecError::DamagedTile(self.frames.damage(tile))),
             }
         }
-        fill(&lost, columns, first, &self.last_row, &mut rows);
-        self.last_row = rows[rows.len() - columns..].to_vec();
+        fill(&lost, (columns, words), first, &self.last_row, &mut rows);
+        self.last_row = rows[rows.len() - columns * words..].to_vec();
         self.done = end;
         Ok(rows)
     }
@@ -111,8 +111,14 @@ impl<R: Read> TileRows<R> {
 
 /// Fills lost tiles: each token becomes the nearest good one to its left in its row; where
 /// there is none, to its right; where the whole row is lost, the one above the row of tiles. `above` is
-/// the row above row `first`.
-fn fill(lost: &[TileArea], columns: usize, first: usize, above: &[u64], rows: &mut [u64]) {
+/// the row above row `first`. Rows are `columns` tokens of `words` words.
+fn fill(
+    lost: &[TileArea],
+    (columns, words): (usize, usize),
+    first: usize,
+    above: &[u64],
+    rows: &mut [u64],
+) {
     for area in lost {
         for row in area.top - first..area.top - first + area.rows {
             let is_lost = |column: usize| {
@@ -125,12 +131,15 @@ fn fill(lost: &[TileArea], columns: usize, first: usize, above: &[u64], rows: &m
             let left = (0..area.left).rev().find(|&column| !is_lost(column));
             let source = left.or_else(|| (area.left..columns).find(|&column| !is_lost(column)));
             for column in area.left..area.left + area.columns {
-                rows[row * columns + column] = match (source, area.top - first) {
-                    (Some(source), _) => rows[row * columns + source],
-                    (None, 0) => above.get(column).copied().unwrap_or(0),
-                    // Lost tiles come in order: what is above is filled.
-                    (None, top) => rows[(top - 1) * columns + column],
-                };
+                for word in 0..words {
+                    let place = |row: usize, column: usize| (row * columns + column) * words + word;
+                    rows[place(row, column)] = match (source, area.top - first) {
+                        (Some(source), _) => rows[place(row, source)],
+                        (None, 0) => above.get(place(0, column)).copied().unwrap_or(0),
+                        // Lost tiles come in order: what is above is filled.
+                        (None, top) => rows[place(top - 1, column)],
+                    };
+                }
             }
         }
     }

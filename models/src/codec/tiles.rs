@@ -7,9 +7,9 @@ use super::range_coder::{SymbolDecoder, SymbolEncoder, pack_bits, unpack_bits};
 use super::{CodecError, Coding, Frame, Header, TileArea};
 use crate::prior::{SubTokenPosition, TileTokens};
 use crate::token_grid::TokenGrid;
-use crate::tokenizer::bits::split_index;
+use crate::tokenizer::bits::{first_bits, split_token, word_widths, words_of};
 
-/// The tokens of a tile, row by row.
+/// The tokens of a tile, row by row: indices, or words.
 pub(super) type Tokens = Vec<u64>;
 
 /// A tile whose tokens are known.
@@ -38,12 +38,10 @@ impl Codec {
         header: &Header,
         tiles: &[KnownTile],
     ) -> Result<Vec<(Frame, TileReport)>, CodecError> {
+        let (bits, coded_bits) = (usize::from(header.bits), header.coded_bits());
         let plain = |tokens: &Tokens| {
-            let dropped = usize::from(header.bits) - header.coded_bits();
-            pack_bits(
-                tokens.iter().map(|token| token >> dropped),
-                header.coded_bits(),
-            )
+            let tokens = tokens.chunks_exact(header.words());
+            pack_bits(tokens.flat_map(|token| first_bits(token, bits, coded_bits)))
         };
         let (
             Some(prior),
@@ -57,7 +55,7 @@ impl Codec {
                 let report = TileReport {
                     bytes: payload.len(),
                     plain: true,
-                    cross_entropy_bits: (tokens.len() * header.coded_bits()) as f64,
+                    cross_entropy_bits: (tokens.len() / header.words() * coded_bits) as f64,
                 };
                 (
                     Frame {
@@ -157,10 +155,10 @@ impl Codec {
             },
         ) = (&mut self.prior, header.coding)
         else {
-            let (bits, limit) = (usize::from(header.bits), self.limit);
+            let bits = usize::from(header.bits);
             let tokens = tiles.iter().map(|(area, frame)| {
-                let tokens = unpack_bits(&frame.payload, bits, count(area));
-                tokens.filter(|tokens| frame.plain && tokens.iter().all(|&token| token < limit))
+                let tokens = unpack_bits(&frame.payload, widths(bits, count(area)));
+                tokens.filter(|tokens| frame.plain && self.are_tokens(tokens))
             });
             return Ok(tokens.collect());
         };
@@ -170,7 +168,8 @@ impl Codec {
             .iter()
             .map(|(area, frame)| match frame.plain {
                 false => Source::Coded(SymbolDecoder::new(&frame.payload)),
-                true => match unpack_bits(&frame.payload, header.coded_bits(), count(area)) {
+                true => match unpack_bits(&frame.payload, widths(header.coded_bits(), count(area)))
+                {
                     Some(tokens) => Source::Plain(tokens),
                     None => Source::Broken,
                 },
@@ -190,8 +189,13 @@ impl Codec {
             let value = match source {
                 Source::Broken => None,
                 Source::Plain(tokens) => {
-                    let token = tokens[place.row * areas[place.tile].1 + place.column];
-                    Some(split_index(token, coded_sub_tokens * width, width)[place.index] as usize)
+                    let (bits, token) = (
+                        coded_sub_tokens * width,
+                        place.row * areas[place.tile].1 + place.column,
+                    );
+                    let words = words_of(bits);
+                    let token = &tokens[token * words..][..words];
+                    Some(split_token(token, bits, width)[place.index] as usize)
                 }
                 Source::Coded(decoder) => {
                     cdf.set(probabilities);
@@ -221,7 +225,6 @@ impl Codec {
             prior
                 .session
                 .step_by_step_from(unknown, coded_sub_tokens, &mut decide, &mut |_| {})?;
-        let limit = self.limit;
         let tokens = decided.iter().zip(&sources).map(|(tile, source)| {
             let complete = match source {
                 Source::Broken => false,
@@ -231,20 +234,25 @@ impl Codec {
             let mut tokens = tile.indices(&model);
             if coded_sub_tokens < model.config().sub_tokens() {
                 // What is made up must be tokens too; only a table of codes has an end.
-                tokens
-                    .iter_mut()
-                    .for_each(|token| *token = (*token).min(limit - 1));
+                let limits = self.limits.iter().cycle();
+                let words = tokens.iter_mut().zip(limits);
+                words.for_each(|(word, limit)| *word = (*word).min(limit - 1));
             }
-            (complete && tokens.iter().all(|&token| token < limit)).then_some(tokens)
+            (complete && self.are_tokens(&tokens)).then_some(tokens)
         });
         Ok(tokens.collect())
     }
 }
 
+/// Bits of the words of `count` tokens of so many bits each.
+fn widths(bits: usize, count: usize) -> impl Iterator<Item = usize> + Clone {
+    (0..count).flat_map(move |_| word_widths(bits))
+}
+
 /// Where a tile's sub-tokens come from.
 enum Source {
     Coded(SymbolDecoder),
-    /// The coded bits of each token.
+    /// The coded bits of each token, in words.
     Plain(Vec<u64>),
     /// No encoder has written the payload, or it has run out.
     Broken,

@@ -72,7 +72,11 @@ pub fn decode_together<R: Read>(
                 .rows(own.into_iter())
                 .map(|rows| DecodedStream {
                     header: stream.tile_rows.header().clone(),
-                    tokens: TokenGrid::new(stream.tile_rows.header().grid(), rows),
+                    tokens: TokenGrid::of_words(
+                        stream.tile_rows.header().grid(),
+                        stream.tile_rows.header().words(),
+                        rows,
+                    ),
                     damage: stream.tile_rows.damage().to_vec(),
                 });
             results[stream.number] = Some(decoded);

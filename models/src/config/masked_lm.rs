@@ -9,6 +9,7 @@ use super::{
     training::{DataConfig, Initialisation, TrainConfig},
     tree::{self, Node, Table, Value},
 };
+use crate::tokenizer::bits::MAX_BITS;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -95,7 +96,12 @@ impl MaskedLmModelConfig {
     /// That its numbers make sense.
     fn check(&self) -> Checked {
         let lm = self;
-        between(lm.bits, 1, 63, "masked_lm.bits")?;
+        require((1..=MAX_BITS).contains(&lm.bits), "masked_lm.bits", || {
+            format!(
+                "{}: a masked language model takes tokens of 1 to {MAX_BITS} bits",
+                lm.bits
+            )
+        })?;
         between(lm.tokens, 1, 1 << 16, "masked_lm.tokens")?;
         between(lm.groups, 1, lm.bits, "masked_lm.groups")?;
         let divides = lm.bits.is_multiple_of(lm.groups);
@@ -314,6 +320,7 @@ mod tests {
         for (line, words) in [
             ("groups = 4", "4 does not divide bits 18"),
             ("groups = 1", "at most 16 bits"),
+            ("bits = 64", "takes tokens of 1 to 63 bits"),
             (
                 "classes = [\"a\", \"a\"]",
                 "masked_lm.classes: has a name twice",
@@ -326,7 +333,11 @@ mod tests {
             ("[data]\nuse_hflip = true", "use_hflip"),
             ("[train]\ninit = \"transform-coder\"", "train.init"),
         ] {
-            let message = MaskedLmConfig::from_toml(&format!("{SIZES}{line}\n"));
+            let sizes = match line.starts_with("bits") {
+                true => SIZES.replace("bits = 18\n", ""),
+                false => SIZES.to_string(),
+            };
+            let message = MaskedLmConfig::from_toml(&format!("{sizes}{line}\n"));
             let message = message.unwrap_err().to_string();
             assert!(message.contains(words), "{line}: {message}");
         }

@@ -9,6 +9,8 @@ use super::{
     training::{DataConfig, Initialisation, TrainConfig},
     tree::{self, Table},
 };
+use crate::codec::MAX_PAYLOAD;
+use crate::tokenizer::bits::MAX_TOKEN_BITS;
 use std::path::Path;
 
 /// Bits that are predicted at once unless it is said.
@@ -193,7 +195,7 @@ impl PriorModelConfig {
     /// That its numbers make sense.
     fn check(&self) -> Checked {
         let prior = self;
-        between(prior.bits, 1, 63, "prior.bits")?;
+        between(prior.bits, 1, MAX_TOKEN_BITS, "prior.bits")?;
         between(prior.sub_token_bits, 1, 12, "prior.sub_token_bits")?;
         let divides = prior.bits.is_multiple_of(prior.sub_token_bits);
         require(divides, "prior.sub_token_bits", || {
@@ -203,6 +205,14 @@ impl PriorModelConfig {
             )
         })?;
         between(prior.side, 2, 64, "prior.side")?;
+        let tile = (prior.side * prior.side * prior.bits).div_ceil(8);
+        require(tile <= MAX_PAYLOAD, "prior.side", || {
+            format!(
+                "{side} x {side} tokens of {} bits are {tile} bytes: a tile of a stream has at most {MAX_PAYLOAD}",
+                prior.bits,
+                side = prior.side
+            )
+        })?;
         between(prior.slope, 1, prior.side, "prior.slope")?;
         between(prior.neighbours, 1, 12, "prior.neighbours")?;
         between(prior.frame_before, 0, 9, "prior.frame_before")?;
@@ -265,12 +275,22 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_by_name() {
         let message = |line: &str| {
-            let text = format!("[prior]\nbits = 36\nlayers = 1\nwidth = 24\nheads = 3\n{line}\n");
+            let bits = if line.starts_with("bits") {
+                ""
+            } else {
+                "bits = 36\n"
+            };
+            let text = format!("[prior]\n{bits}layers = 1\nwidth = 24\nheads = 3\n{line}\n");
             PriorConfig::from_toml(&text).unwrap_err().to_string()
         };
         for (line, words) in [
             ("sub_token_bits = 5", "5 does not divide bits 36"),
             ("side = 65", "prior.side"),
+            ("bits = 513", "prior.bits: 513 is not between 1 and 512"),
+            (
+                "bits = 512\nside = 23",
+                "23 x 23 tokens of 512 bits are 33856 bytes",
+            ),
             ("side = 4\nslope = 5", "prior.slope"),
             ("neighbours = 0", "prior.neighbours"),
             ("frame_before = 10", "prior.frame_before"),

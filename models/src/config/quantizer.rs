@@ -3,6 +3,7 @@
 use super::checks::{Checked, between, not_negative, require};
 use super::section::{choices, section};
 use crate::leech::MINIMAL_VECTORS;
+use crate::tokenizer::bits::{MAX_BITS, MAX_TOKEN_BITS, word_widths, words_of};
 use std::path::Path;
 
 choices! {
@@ -30,7 +31,7 @@ choices! {
 section! {
     /// Binary spherical quantization: the signs of a unit vector.
     pub struct BsqConfig {
-        /// Bits per token, 1 to 63.
+        /// Bits per token, 1 to 512.
         embed_dim: usize,
         /// Bits per group: of the group indices, and of the joint distributions in mode "group".
         embed_group_size: usize = 9,
@@ -173,15 +174,23 @@ impl QuantizerConfig {
         }
     }
 
-    /// The number of different tokens: indices are below it.
-    pub fn codes(&self) -> u64 {
+    /// [Words](crate::tokenizer::bits) of a token: 1 unless it has more bits than an index.
+    pub fn words_per_token(&self) -> usize {
+        words_of(self.bits_per_token())
+    }
+
+    /// For each word of a token how many values it has: words are below it. With one word that is the number of
+    /// different tokens.
+    pub fn word_limits(&self) -> Vec<u64> {
         match self {
             QuantizerConfig::Vq(VqConfig {
                 n_embed,
                 codebooks: 1,
                 ..
-            }) => *n_embed as u64,
-            _ => 1 << self.bits_per_token(),
+            }) => vec![*n_embed as u64],
+            _ => word_widths(self.bits_per_token())
+                .map(|bits| 1 << bits)
+                .collect(),
         }
     }
 }
@@ -210,9 +219,10 @@ impl QuantizerConfig {
     pub(super) fn check(&self) -> Checked {
         match self {
             QuantizerConfig::Bsq(bsq) => {
-                between(bsq.embed_dim, 1, 63, "model.embed_dim")?;
+                between(bsq.embed_dim, 1, MAX_TOKEN_BITS, "model.embed_dim")?;
                 let group = bsq.embed_group_size;
-                let divides = group > 0 && bsq.embed_dim.is_multiple_of(group);
+                between(group, 1, MAX_BITS, "model.embed_group_size")?;
+                let divides = bsq.embed_dim.is_multiple_of(group);
                 require(divides, "model.embed_group_size", || {
                     format!("{group} does not divide embed_dim {}", bsq.embed_dim)
                 })?;
@@ -255,7 +265,7 @@ impl QuantizerConfig {
                         )
                     },
                 )?;
-                between(self.bits_per_token(), 1, 63, "model.codebooks")?;
+                between(self.bits_per_token(), 1, MAX_TOKEN_BITS, "model.codebooks")?;
                 if vq.predefined_codebook == Some(PredefinedCodebook::Leech) {
                     let fits = (vq.n_embed, vq.embed_dim, books) == (MINIMAL_VECTORS, 24, 1);
                     require(fits, "model.predefined_codebook", || {
@@ -267,14 +277,14 @@ impl QuantizerConfig {
                 }
             }
             QuantizerConfig::Fsq(fsq) => {
-                between(fsq.levels.len(), 1, 63, "model.levels")?;
+                between(fsq.levels.len(), 1, MAX_TOKEN_BITS, "model.levels")?;
                 for &levels in &fsq.levels {
                     between(levels, 2, 256, "model.levels")?;
                     require(levels.is_power_of_two(), "model.levels", || {
                         format!("{levels} is not a power of two")
                     })?;
                 }
-                between(self.bits_per_token(), 1, 63, "model.levels")?;
+                between(self.bits_per_token(), 1, MAX_TOKEN_BITS, "model.levels")?;
             }
         }
         Ok(())

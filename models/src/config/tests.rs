@@ -329,8 +329,8 @@ fn impossible_values_are_refused_with_a_reason() {
         ),
         (
             "model",
-            "embed_dim = 64",
-            "model.embed_dim: 64 is not between 1 and 63",
+            "embed_dim = 513",
+            "model.embed_dim: 513 is not between 1 and 512",
         ),
         (
             "model",

@@ -36,7 +36,7 @@ pub(super) fn of_pictures(pictures: &[Arc<Picture>]) -> DataFingerprint {
 /// That of grids of tokens: columns and tokens of each.
 pub(super) fn of_tokens(grids: &[TokenGrid]) -> DataFingerprint {
     let (mut hash, mut samples) = (Fnv::default(), 0);
-    for TokenGrid { shape, indices } in grids {
+    for TokenGrid { shape, indices, .. } in grids {
         hash.numbers(&[shape.columns, indices.len()]);
         indices.iter().for_each(|&token| hash.number(token));
         samples += 1;

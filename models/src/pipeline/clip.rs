@@ -48,20 +48,22 @@ impl TokenizerSession {
         }
         let indices = self.encode_clips(&by_window.concat(), count)?;
         let (shape, window) = (self.grid_shape(size), self.window_grid());
-        let mut grid = Vec::with_capacity(count * shape.tokens());
+        let words = self.words_per_token();
+        let each = window.tokens() * words;
+        let mut grid = Vec::with_capacity(count * shape.tokens() * words);
         for frame in 0..count {
-            let of_windows = indices.chunks_exact(count * window.tokens());
+            let of_windows = indices.chunks_exact(count * each);
             let tokens: Vec<u64> = of_windows
-                .flat_map(|tokens| &tokens[frame * window.tokens()..][..window.tokens()])
+                .flat_map(|tokens| &tokens[frame * each..][..each])
                 .copied()
                 .collect();
-            grid.extend(from_windows(shape, window, &tokens).indices);
+            grid.extend(from_windows((shape, words), window, &tokens).indices);
         }
         let shape = GridShape {
             frames: count,
             ..shape
         };
-        let grid = TokenGrid::new(shape, grid);
+        let grid = TokenGrid::of_words(shape, words, grid);
         Ok(ClipTokens { size, grid })
     }
 
@@ -107,19 +109,17 @@ impl TokenizerSession {
             frames: count,
             ..self.grid_shape(tokens.size)
         };
-        if tokens.grid.shape != expected || !(1..=self.frames()).contains(&count) {
+        if !(1..=self.frames()).contains(&count) {
             let given = tokens.grid.shape;
             return Err(PipelineError::Grid { given, expected });
         }
+        self.check_grid(&tokens.grid, expected)?;
         let (windows, window) = (self.windows(tokens.size), self.window_grid());
         let mut by_window = vec![Vec::new(); windows.count()];
-        let shape = self.grid_shape(tokens.size);
-        for frame in tokens.grid.indices.chunks_exact(shape.tokens()) {
-            let of_frame = to_windows(&TokenGrid::new(shape, frame.to_vec()), window);
-            for (to, from) in by_window
-                .iter_mut()
-                .zip(of_frame.chunks_exact(window.tokens()))
-            {
+        for frame in 0..count {
+            let of_frame = to_windows(&tokens.grid.frames(frame..frame + 1), window);
+            let of_windows = of_frame.chunks_exact(window.tokens() * tokens.grid.words);
+            for (to, from) in by_window.iter_mut().zip(of_windows) {
                 to.extend(from);
             }
         }

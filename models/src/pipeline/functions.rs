@@ -3,7 +3,8 @@
 use crate::tokenizer::{FrameStep, Tokenizer};
 use bsq_ir::{DType, Function, Graph, Scope, Shape};
 
-/// Clips `clip` (`f32[batch, frames, 3, height, width]`) to `indices` (`u64[batch, frames * tokens]`).
+/// Clips `clip` (`f32[batch, frames, 3, height, width]`) to `indices` (`u64[batch, frames * tokens]`,
+/// or words of long tokens: [`Tokenizer::indices_shape`]).
 pub fn encode_clip_function(tokenizer: &Tokenizer, batch: usize, frames: usize) -> Function {
     let g = Graph::new();
     let [_, channels, _, height, width] = tokenizer.clip_shape(batch, frames);
@@ -19,7 +20,11 @@ pub fn decode_clip_function(tokenizer: &Tokenizer, batch: usize, frames: usize) 
     let g = Graph::new();
     let scope = Scope::root(&g);
     let tokens = tokenizer.config().decoder.tokens();
-    let indices = g.input("indices", DType::U64, [batch, frames * tokens]);
+    let indices = g.input(
+        "indices",
+        DType::U64,
+        tokenizer.indices_shape(batch, frames * tokens),
+    );
     let decoded = tokenizer.decode_clip(&scope, tokenizer.codes(&scope, indices));
     let clip = decoded.reconstruction.transpose(&[0, 2, 1, 3, 4]);
     g.function([("reconstruction", clip.id())], [])
@@ -42,7 +47,11 @@ pub fn decode_frame_function(tokenizer: &Tokenizer, batch: usize) -> Function {
     let g = Graph::new();
     let scope = Scope::root(&g);
     let tokens = tokenizer.config().decoder.tokens();
-    let indices = g.input("indices", DType::U64, [batch, tokens]);
+    let indices = g.input(
+        "indices",
+        DType::U64,
+        tokenizer.indices_shape(batch, tokens),
+    );
     let mut step = FrameStep::new(g.input("time", DType::I32, Shape::scalar()));
     let codes = tokenizer.codes(&scope, indices);
     let decoded = tokenizer.decode_frame(&scope, codes, &mut step);
@@ -64,7 +73,11 @@ pub fn decode_function(tokenizer: &Tokenizer, batch: usize) -> Function {
     let g = Graph::new();
     let scope = Scope::root(&g);
     let tokens = tokenizer.config().decoder.tokens();
-    let indices = g.input("indices", DType::U64, [batch, tokens]);
+    let indices = g.input(
+        "indices",
+        DType::U64,
+        tokenizer.indices_shape(batch, tokens),
+    );
     let decoded = tokenizer.decode(&scope, tokenizer.codes(&scope, indices));
     g.function([("reconstruction", decoded.reconstruction.id())], [])
 }

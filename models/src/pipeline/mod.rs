@@ -60,6 +60,7 @@ pub use model_file::{ModelError, ModelFile};
 pub use picture::{PictureTokens, RunTimes};
 pub use session::{PipelineError, TokenizerSession};
 pub use stream::TokenStream;
+pub(crate) use token_file::LEVELS;
 pub use token_file::{NamedClip, NamedTokens, TokenFile, TokenFileError};
 
 #[cfg(test)]

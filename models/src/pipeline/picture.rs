@@ -37,7 +37,8 @@ impl TokenizerSession {
         progress: &mut dyn FnMut(usize),
     ) -> Result<PictureTokens, PipelineError> {
         let (size, shape) = (picture.size(), self.grid_shape(picture.size()));
-        let (mut indices, mut y) = (Vec::with_capacity(shape.tokens()), 0);
+        let words = self.words_per_token();
+        let (mut indices, mut y) = (Vec::with_capacity(shape.tokens() * words), 0);
         let mut read = |row: &mut [u16]| {
             picture.write_row(y, row);
             y += 1;
@@ -48,7 +49,7 @@ impl TokenizerSession {
             Ok(())
         };
         self.encode_rows::<PipelineError>(size, &mut read, &mut write, progress)?;
-        let grid = TokenGrid::new(shape, indices);
+        let grid = TokenGrid::of_words(shape, words, indices);
         Ok(PictureTokens { size, grid })
     }
 
@@ -84,10 +85,7 @@ impl TokenizerSession {
         progress: &mut dyn FnMut(usize),
     ) -> Result<(), E> {
         let expected = self.grid_shape(tokens.size);
-        if tokens.grid.shape != expected {
-            let given = tokens.grid.shape;
-            return Err(PipelineError::Grid { given, expected }.into());
-        }
+        self.check_grid(&tokens.grid, expected)?;
         let mut rest = &tokens.grid.indices[..];
         let mut read = |row: &mut [u64]| {
             let (next, behind) = rest.split_at(row.len());
@@ -101,7 +99,8 @@ impl TokenizerSession {
     /// Encodes a picture that comes row by row, holding a row of windows and a batch of them.
     ///
     /// `read` is asked for `size.height` rows, from top to bottom: red, green and blue of every
-    /// pixel, 0 to 65,535. `write` gets the rows of the grid, from top to bottom.
+    /// pixel, 0 to 65,535. `write` gets the rows of the grid, from top to bottom: indices, or words of
+    /// [long](crate::tokenizer::bits) tokens.
     ///
     /// # Errors
     /// Those of `read` and `write`; if the program cannot be compiled or memory runs out.
@@ -122,7 +121,7 @@ impl TokenizerSession {
             for _ in part {
                 cutter.append_window(read, &mut batch)?;
             }
-            for window in self.encode(&batch)?.chunks_exact(self.tokens_per_window()) {
+            for window in self.encode(&batch)?.chunks_exact(self.words_per_window()) {
                 joiner.push(window, write)?;
             }
             progress(end);
@@ -146,7 +145,8 @@ impl TokenizerSession {
         progress: &mut dyn FnMut(usize),
     ) -> Result<(), E> {
         let windows = self.windows(size);
-        let mut cutter = WindowCutter::new(token_row(self.window_grid(), windows.across()));
+        let words = self.words_per_token();
+        let mut cutter = WindowCutter::new(token_row(self.window_grid(), windows.across(), words));
         let mut joiner = PictureJoiner::new(windows, self.range);
         let mut batch = Vec::new();
         for part in equal_parts(windows.count(), self.batch_limit()) {
@@ -190,7 +190,7 @@ impl TokenizerSession {
             }
             let indices = self.timed(&mut times.encoding, |session| session.encode(&batch))?;
             let values = self.timed(&mut times.decoding, |session| session.decode(&indices))?;
-            for window in indices.chunks_exact(self.tokens_per_window()) {
+            for window in indices.chunks_exact(self.words_per_window()) {
                 token_joiner.push(window, tokens)?;
             }
             for window in values.chunks_exact(self.values_per_window()) {
@@ -238,9 +238,10 @@ impl TokenizerSession {
         }
         let (shape, window) = (self.grid_shape(size), self.window_grid());
         let indices = self.encode(&batch)?;
-        let grids = indices.chunks_exact(shape.tokens());
+        let words = self.words_per_token();
+        let grids = indices.chunks_exact(shape.tokens() * words);
         Ok(grids
-            .map(|tokens| from_windows(shape, window, tokens))
+            .map(|tokens| from_windows((shape, words), window, tokens))
             .collect())
     }
 
@@ -263,36 +264,68 @@ impl TokenizerSession {
         self.tokenizer.config().encoder.grid()
     }
 
+    /// That a grid is one of this model, of a picture whose grid is `expected`.
+    pub(super) fn check_grid(
+        &self,
+        grid: &TokenGrid,
+        expected: GridShape,
+    ) -> Result<(), PipelineError> {
+        let (given, words) = (grid.shape, self.words_per_token());
+        if given != expected {
+            return Err(PipelineError::Grid { given, expected });
+        }
+        match grid.words == words {
+            true => Ok(()),
+            false => Err(PipelineError::Count {
+                what: "words a token",
+                given: grid.words,
+                each: words,
+            }),
+        }
+    }
+
+    /// Indices, or words, of a window.
+    fn words_per_window(&self) -> usize {
+        self.tokens_per_window() * self.words_per_token()
+    }
+
     fn token_joiner(&self, windows: Windows) -> WindowJoiner<u64> {
-        WindowJoiner::new(token_row(self.window_grid(), windows.across()))
+        let words = self.words_per_token();
+        WindowJoiner::new(token_row(self.window_grid(), windows.across(), words))
     }
 }
 
-/// The tokens of a row of windows.
-fn token_row(window: GridShape, across: usize) -> WindowRow {
+/// The tokens of a row of windows, of `words` words each.
+fn token_row(window: GridShape, across: usize, words: usize) -> WindowRow {
     WindowRow {
         across,
         height: window.rows,
-        width: window.columns,
+        width: window.columns * words,
     }
 }
 
-/// The grid of tokens that stand window by window.
-pub(super) fn from_windows(shape: GridShape, window: GridShape, tokens: &[u64]) -> TokenGrid {
-    let mut joiner = WindowJoiner::new(token_row(window, shape.columns / window.columns));
+/// The grid of tokens, of so many words each, that stand window by window.
+pub(super) fn from_windows(
+    (shape, words): (GridShape, usize),
+    window: GridShape,
+    tokens: &[u64],
+) -> TokenGrid {
+    let across = shape.columns / window.columns;
+    let mut joiner = WindowJoiner::new(token_row(window, across, words));
     let mut indices = Vec::with_capacity(tokens.len());
-    for window in tokens.chunks_exact(window.tokens()) {
+    for window in tokens.chunks_exact(window.tokens() * words) {
         let Ok(()) = joiner.push(window, &mut |row| {
             indices.extend_from_slice(row);
             Ok::<_, Infallible>(())
         });
     }
-    TokenGrid::new(shape, indices)
+    TokenGrid::of_words(shape, words, indices)
 }
 
 /// The tokens of a grid, window by window.
 pub(super) fn to_windows(grid: &TokenGrid, window: GridShape) -> Vec<u64> {
-    let mut cutter = WindowCutter::new(token_row(window, grid.shape.columns / window.columns));
+    let across = grid.shape.columns / window.columns;
+    let mut cutter = WindowCutter::new(token_row(window, across, grid.words));
     let (mut rows, mut tokens) = (grid.rows(), Vec::with_capacity(grid.indices.len()));
     let mut read = |row: &mut [u64]| {
         row.copy_from_slice(rows.next().expect("whole windows"));
@@ -339,7 +372,7 @@ mod tests {
         // Two windows of three rows and two columns.
         let (shape, window) = (GridShape::still(3, 4), GridShape::still(3, 2));
         let tokens: Vec<u64> = (0..12).collect();
-        let grid = from_windows(shape, window, &tokens);
+        let grid = from_windows((shape, 1), window, &tokens);
         assert_eq!(grid.indices, [0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11]);
         assert_eq!(to_windows(&grid, window), tokens);
     }

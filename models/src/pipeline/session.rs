@@ -72,9 +72,9 @@ pub enum PipelineError {
     Index {
         /// Which of the tokens.
         position: usize,
-        /// Its index.
+        /// Its index, or one of its words.
         index: u64,
-        /// The number of different tokens.
+        /// The number of values that it can have.
         limit: u64,
     },
 }
@@ -127,6 +127,11 @@ impl TokenizerSession {
         self.tokenizer.config().encoder.tokens()
     }
 
+    /// [Words](crate::tokenizer::bits) of a token: 1 unless it has more bits than an index.
+    pub fn words_per_token(&self) -> usize {
+        self.tokenizer.config().quantizer.words_per_token()
+    }
+
     /// Rows and columns of a window, in pixels.
     pub fn window_size(&self) -> ImageSize {
         self.tokenizer.config().encoder.image_size
@@ -143,7 +148,7 @@ impl TokenizerSession {
         (TOKENS_PER_BATCH / self.tokens_per_window()).max(1)
     }
 
-    /// The indices `[windows, tokens]` of windows `[windows, 3, height, width]` in the model's
+    /// The indices `[windows, tokens]`, or words `[windows, tokens, words]`, of windows `[windows, 3, height, width]` in the model's
     /// range of values.
     ///
     /// # Errors
@@ -152,7 +157,7 @@ impl TokenizerSession {
         self.encode_clips(windows, 1)
     }
 
-    /// The indices `[windows, frames, tokens]` of windows `[windows, frames, 3, height, width]`.
+    /// The indices `[windows, frames, tokens]`, or words, of windows `[windows, frames, 3, height, width]`.
     ///
     /// # Errors
     /// As those of [`encode`](TokenizerSession::encode).
@@ -182,7 +187,8 @@ impl TokenizerSession {
         run(&mut self.encoder, (limit, frames), &ends, build, windows)
     }
 
-    /// The windows `[windows, 3, height, width]`, unrounded, of indices `[windows, tokens]`.
+    /// The windows `[windows, 3, height, width]`, unrounded, of indices `[windows, tokens]`,
+    /// or words `[windows, tokens, words]`.
     ///
     /// # Errors
     /// If the indices are not those of whole windows, or one is none of this model, or the
@@ -192,7 +198,7 @@ impl TokenizerSession {
     }
 
     /// The windows `[windows, frames, 3, height, width]`, unrounded, of indices
-    /// `[windows, frames, tokens]`.
+    /// `[windows, frames, tokens]`, or words.
     ///
     /// # Errors
     /// As those of [`decode`](TokenizerSession::decode).
@@ -209,7 +215,7 @@ impl TokenizerSession {
         let ends = Ends {
             input: "indices",
             counted: "indices",
-            input_shape: vec![frames * tokens],
+            input_shape: self.tokenizer.indices_shape(1, frames * tokens)[1..].to_vec(),
             output: "reconstruction",
         };
         let (limit, tokenizer) = (self.batch_limit(), &self.tokenizer);
@@ -220,22 +226,18 @@ impl TokenizerSession {
         run(&mut self.decoder, (limit, frames), &ends, build, indices)
     }
 
-    /// That all indices are those of tokens of this model.
+    /// That all indices, or words, are those of tokens of this model.
     pub(super) fn check_indices(&self, indices: &[u64]) -> Result<(), PipelineError> {
-        let limit = self.index_limit();
-        match indices.iter().position(|&index| index >= limit) {
+        let limits = self.tokenizer.config().quantizer.word_limits();
+        let mut words = indices.iter().zip(limits.iter().cycle()).enumerate();
+        match words.find(|(_, (index, limit))| index >= limit) {
             None => Ok(()),
-            Some(position) => Err(PipelineError::Index {
-                position,
-                index: indices[position],
+            Some((place, (&index, &limit))) => Err(PipelineError::Index {
+                position: place / limits.len(),
+                index,
                 limit,
             }),
         }
-    }
-
-    /// The number of different tokens: indices are below it.
-    pub fn index_limit(&self) -> u64 {
-        self.tokenizer.config().quantizer.codes()
     }
 }
 

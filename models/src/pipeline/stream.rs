@@ -128,7 +128,8 @@ impl TokenStream {
         let of = (windows, size, self.chunks);
         let indices = self.encoder.run(of, build, ("image", image), "indices")?;
         let (shape, window) = (session.grid_shape(size), session.window_grid());
-        let grid = from_windows(shape, window, indices.as_slice::<u64>()?);
+        let words = session.words_per_token();
+        let grid = from_windows((shape, words), window, indices.as_slice::<u64>()?);
         Ok(PictureTokens { size, grid })
     }
 
@@ -139,15 +140,14 @@ impl TokenStream {
     /// cannot be compiled or memory runs out.
     pub fn decode(&mut self, tokens: &PictureTokens) -> Result<Picture, PipelineError> {
         let (session, size) = (&self.session, tokens.size);
-        let expected = session.grid_shape(size);
-        if tokens.grid.shape != expected {
-            let given = tokens.grid.shape;
-            return Err(PipelineError::Grid { given, expected });
-        }
+        session.check_grid(&tokens.grid, session.grid_shape(size))?;
         session.check_indices(&tokens.grid.indices)?;
         let windows = session.windows(size).count();
         let indices = to_windows(&tokens.grid, session.window_grid());
-        let indices = HostTensor::from_slice([windows, session.tokens_per_window()], &indices)?;
+        let shape = session
+            .tokenizer()
+            .indices_shape(windows, session.tokens_per_window());
+        let indices = HostTensor::from_slice(shape, &indices)?;
         let build = |windows| decode_frame_function(session.tokenizer(), windows);
         let of = (windows, size, self.chunks);
         let values = self

@@ -1,7 +1,7 @@
 //! The sub-tokens of a tile, and what a model sees of them.
 
 use super::PriorModel;
-use crate::tokenizer::bits::{join_index, split_index};
+use crate::tokenizer::bits::{join_token, split_token, words_of};
 use std::ops::Range;
 
 /// The sub-tokens of some rows and columns of a photo's tokens, at most a model's `side` of each.
@@ -63,7 +63,7 @@ impl TileTokens {
         }
     }
 
-    /// A tile of tokens, row by row, of which the first `coded_sub_tokens` sub-tokens are known.
+    /// A tile of tokens, indices or words, row by row, of which the first `coded_sub_tokens` sub-tokens are known.
     ///
     /// # Panics
     /// If there are not `rows * columns` tokens, or one has more bits than the model's.
@@ -75,11 +75,12 @@ impl TileTokens {
         coded_sub_tokens: usize,
     ) -> TileTokens {
         let config = model.config();
-        assert_eq!(tokens.len(), rows * columns, "tokens of a tile");
+        let words = words_of(config.bits);
+        assert_eq!(tokens.len(), rows * columns * words, "tokens of a tile");
         let mut tile = TileTokens::unknown(model, rows, columns);
         let parts = tile.sub_tokens.chunks_exact_mut(tile.depth);
-        for (part, &token) in parts.zip(tokens) {
-            let values = split_index(token, config.bits, config.sub_token_bits);
+        for (part, token) in parts.zip(tokens.chunks_exact(words)) {
+            let values = split_token(token, config.bits, config.sub_token_bits);
             for (place, value) in part.iter_mut().zip(values).take(coded_sub_tokens) {
                 *place = value as i32;
             }
@@ -102,13 +103,14 @@ impl TileTokens {
         start..start + self.depth
     }
 
-    /// The tokens, row by row; unknown sub-tokens count as 0.
+    /// The tokens, row by row, as indices or words; unknown sub-tokens count as 0.
     pub fn indices(&self, model: &PriorModel) -> Vec<u64> {
         let join = |token: &[i32]| {
             let groups: Vec<u64> = token.iter().map(|&x| x.max(0) as u64).collect();
-            join_index(&groups, model.config().sub_token_bits)
+            join_token(&groups, model.config().sub_token_bits)
         };
-        self.sub_tokens.chunks_exact(self.depth).map(join).collect()
+        let tokens = self.sub_tokens.chunks_exact(self.depth);
+        tokens.flat_map(join).collect()
     }
 
     /// Appends what the model sees at `token`, `[seen, depth]`: its neighbours' sub-tokens, then those of

@@ -2,9 +2,90 @@
 //!
 //! The first bit is the most significant one, in an index as in a group's. Published formulas
 //! sometimes count the other way round: see [`reverse_bits`].
+//!
+//! A token is a bit vector in one or more words: its first [`MAX_BITS`] bits are the first word, and so on; the last
+//! word has what is left. A token that fits one word is its index.
 
 /// The widest index that is also exact as an `i64`, the integer that checkpoints hold.
 pub const MAX_BITS: usize = 63;
+/// The most bits of a token.
+pub const MAX_TOKEN_BITS: usize = 512;
+
+/// Words of a token of so many bits: 1 of one that is an index.
+pub fn words_of(bits: usize) -> usize {
+    bits.div_ceil(MAX_BITS)
+}
+
+/// Bits of each word of a token of so many bits.
+///
+/// ```
+/// use bsq::tokenizer::bits::word_widths;
+/// assert_eq!(word_widths(36).collect::<Vec<_>>(), [36]);
+/// assert_eq!(word_widths(128).collect::<Vec<_>>(), [63, 63, 2]);
+/// ```
+pub fn word_widths(bits: usize) -> impl ExactSizeIterator<Item = usize> + Clone {
+    (0..words_of(bits)).map(move |word| MAX_BITS.min(bits - word * MAX_BITS))
+}
+
+/// The words of the bits of a token.
+pub fn token_of(bits: &[bool]) -> Vec<u64> {
+    bits.chunks(MAX_BITS).map(index_of).collect()
+}
+
+/// The `width` bits of a token's words.
+///
+/// # Panics
+/// If these are not as many words, or one has more bits than it may.
+#[track_caller]
+pub fn token_bits(token: &[u64], width: usize) -> Vec<bool> {
+    assert_eq!(token.len(), words_of(width), "words of a token");
+    let words = token.iter().zip(word_widths(width));
+    words
+        .flat_map(|(&word, width)| bits_of(word, width))
+        .collect()
+}
+
+/// The first `kept` of a token's `width` bits: each word, and how many of its bits they are.
+pub fn first_bits(
+    token: &[u64],
+    width: usize,
+    kept: usize,
+) -> impl Iterator<Item = (u64, usize)> + '_ {
+    let own = token.iter().zip(word_widths(width));
+    own.zip(word_widths(kept))
+        .map(|((&word, width), kept)| (word >> (width - kept), kept))
+}
+
+/// The indices of a token's groups of `size` bits, first group first; a group may lie in two words.
+///
+/// # Panics
+/// If `size` does not divide `width`, or these are not a token's words.
+#[track_caller]
+pub fn split_token(token: &[u64], width: usize, size: usize) -> Vec<u64> {
+    match token {
+        [index] => split_index(*index, width, size),
+        _ => {
+            check_groups(width, size);
+            let bits = token_bits(token, width);
+            bits.chunks(size).map(index_of).collect()
+        }
+    }
+}
+
+/// The words of a token from the indices of its groups of `size` bits.
+///
+/// # Panics
+/// If a group's index has more than `size` bits.
+#[track_caller]
+pub fn join_token(groups: &[u64], size: usize) -> Vec<u64> {
+    match groups.len() * size <= MAX_BITS {
+        true => vec![join_index(groups, size)],
+        false => {
+            let bits: Vec<bool> = groups.iter().flat_map(|&g| bits_of(g, size)).collect();
+            token_of(&bits)
+        }
+    }
+}
 
 /// The index of the bits of a token, or of a group.
 ///
@@ -41,10 +122,7 @@ pub fn bits_of(index: u64, width: usize) -> Vec<bool> {
 #[track_caller]
 pub fn split_index(index: u64, width: usize, size: usize) -> Vec<u64> {
     let bits = bits_of(index, width);
-    assert!(
-        size > 0 && width.is_multiple_of(size),
-        "{width} bits cannot be cut into groups of {size}"
-    );
+    check_groups(width, size);
     bits.chunks(size).map(index_of).collect()
 }
 
@@ -89,6 +167,14 @@ fn check(width: usize) {
 }
 
 #[track_caller]
+fn check_groups(width: usize, size: usize) {
+    assert!(
+        size > 0 && width.is_multiple_of(size),
+        "{width} bits cannot be cut into groups of {size}"
+    );
+}
+
+#[track_caller]
 fn check_fits(index: u64, width: usize) {
     let fits = width >= u64::BITS as usize || index >> width == 0;
     assert!(fits, "index {index} has more than {width} bits");
@@ -117,6 +203,21 @@ mod tests {
                 let groups = split_index(index, width, size);
                 prop_assert_eq!(groups.len(), width / size);
                 prop_assert_eq!(join_index(&groups, size), index);
+            }
+        }
+
+        #[test]
+        fn words_and_groups_of_long_tokens_round_trip(bits in prop::collection::vec(any::<bool>(), 1..=MAX_TOKEN_BITS)) {
+            let (width, token) = (bits.len(), token_of(&bits));
+            prop_assert_eq!(&token_bits(&token, width), &bits);
+            for size in (1..=width.min(MAX_BITS)).filter(|size| width.is_multiple_of(*size)) {
+                let groups = split_token(&token, width, size);
+                prop_assert!(groups.iter().zip(bits.chunks(size)).all(|(&group, own)| group == index_of(own)));
+                prop_assert_eq!(&join_token(&groups, size), &token);
+            }
+            for kept in 1..=width {
+                let kept_bits = first_bits(&token, width, kept).flat_map(|(word, width)| bits_of(word, width));
+                prop_assert!(kept_bits.eq(bits[..kept].iter().copied()));
             }
         }
 

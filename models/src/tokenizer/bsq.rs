@@ -1,5 +1,6 @@
 //! Binary spherical quantization: a token is the signs of its features.
 
+use super::bits::{MAX_BITS, word_widths};
 use super::entropy::{Probabilities, entropy, groups_of, of_values};
 use super::{Quantized, SubTokenValues};
 use crate::config::BsqConfig;
@@ -102,4 +103,29 @@ pub(super) fn unpack(indices: Tensor<'_>, width: usize) -> Tensor<'_> {
     let amount = (width - 1) as f64 - position;
     let repeated = indices.expand_axes(-1, &shape[..]);
     repeated.shift_right(amount).and(1.0).cast(DType::Bool)
+}
+
+/// Tokens of the signs along the last axis: [indices](pack) `[..]`, or words `[.., words]` of more than [`MAX_BITS`].
+pub(super) fn pack_token(u: Tensor<'_>) -> Tensor<'_> {
+    let width = *u.shape().last().expect("an axis of bits");
+    if width <= MAX_BITS {
+        return pack(u);
+    }
+    let words: Vec<_> = (0..width)
+        .step_by(MAX_BITS)
+        .map(|first| pack(u.slice(-1, first..width.min(first + MAX_BITS))))
+        .collect();
+    u.graph().stack(&words, -1)
+}
+
+/// The inverse of [`pack_token`]: bits `[.., width]`.
+pub(super) fn unpack_token(tokens: Tensor<'_>, width: usize) -> Tensor<'_> {
+    if width <= MAX_BITS {
+        return unpack(tokens, width);
+    }
+    let words: Vec<_> = word_widths(width)
+        .enumerate()
+        .map(|(word, width)| unpack(tokens.slice(-1, word..word + 1).squeeze(-1), width))
+        .collect();
+    tokens.graph().concat(&words, -1)
 }

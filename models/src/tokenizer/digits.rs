@@ -1,20 +1,42 @@
 //! Tokens that are several small numbers: their bits side by side in an index, and how evenly they are used.
 
+use super::bits::MAX_BITS;
+use super::bsq;
 use bsq_ir::op::Constant;
 use bsq_ir::{DType, Shape, Tensor, Type};
 
 /// Added to how often each value occurs in a batch before the entropy is taken.
 const SMOOTHING: f64 = 1e-4;
 
-/// Indices (`u64[..]`) of numbers (`i32[.., n]`) of so many bits each; the first is most significant.
+/// Indices (`u64[..]`) of numbers (`i32[.., n]`) of so many bits each; the first is most significant. Of more than
+/// [`MAX_BITS`] bits words, `u64[.., words]`.
 pub(super) fn join<'g>(digits: Tensor<'g>, widths: &[usize]) -> Tensor<'g> {
     let digits = digits.cast(DType::U64);
+    if widths.iter().sum::<usize>() > MAX_BITS {
+        let own = widths.iter().enumerate().map(|(number, &width)| {
+            let digit = digits.slice(-1, number..number + 1).squeeze(-1);
+            bsq::unpack(digit, width)
+        });
+        let bits = digits.graph().concat(&own.collect::<Vec<_>>(), -1);
+        return bsq::pack_token(bits.cast(DType::F32));
+    }
     let shifts = constant(digits, &shifts(widths));
     digits.shift_left(shifts).sum(-1)
 }
 
 /// The inverse of [`join`].
 pub(super) fn split<'g>(indices: Tensor<'g>, widths: &[usize]) -> Tensor<'g> {
+    let all: usize = widths.iter().sum();
+    if all > MAX_BITS {
+        let bits = bsq::unpack_token(indices, all).cast(DType::F32);
+        let mut first = 0;
+        let own = widths.iter().map(|&width| {
+            first += width;
+            bsq::pack(bits.slice(-1, first - width..first))
+        });
+        let digits = indices.graph().stack(&own.collect::<Vec<_>>(), -1);
+        return digits.cast(DType::I32);
+    }
     let mut shape = indices.shape().to_vec();
     shape.push(widths.len());
     let masks: Vec<u64> = widths.iter().map(|&width| (1 << width) - 1).collect();

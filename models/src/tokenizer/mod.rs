@@ -90,7 +90,8 @@ pub struct EncoderOutput<'g> {
     pub companded: Option<Tensor<'g>>,
     /// The same, of unit length if the model normalises, or bounded: what is quantized.
     pub u: Tensor<'g>,
-    /// The token's index, `u64[batch, tokens]`.
+    /// The token's index, `u64[batch, tokens]`, or its [words](bits), `u64[batch, tokens, words]`, where it has more
+    /// bits than an index.
     pub indices: Tensor<'g>,
     /// Bits of binary spherical quantization.
     pub binary: Option<BinaryTokens<'g>>,
@@ -275,6 +276,14 @@ impl Tokenizer {
         bsq::values(config, u, bits)
     }
 
+    /// The shape of tokens' indices, `[batch, tokens]`, or `[batch, tokens, words]` of several [words](bits).
+    pub fn indices_shape(&self, batch: usize, tokens: usize) -> Vec<usize> {
+        match self.config.quantizer.words_per_token() {
+            1 => vec![batch, tokens],
+            words => vec![batch, tokens, words],
+        }
+    }
+
     /// Whether frames of clips can come one by one: each sees those before it and itself as a whole.
     pub fn streams(&self) -> bool {
         let of = |vit: &VitConfig| {
@@ -334,7 +343,7 @@ impl Tokenizer {
                     bits,
                     group_indices,
                 };
-                (bsq::pack(u), Some(binary))
+                (bsq::pack_token(u), Some(binary))
             }
             QuantizerConfig::Vq(config) => (vq::nearest(config, vq::table(config, scope), u), None),
             QuantizerConfig::Fsq(config) => (fsq::pack(config, u), None),
@@ -486,16 +495,16 @@ impl Tokenizer {
         bsq::signs(codes.gt(0.0))
     }
 
-    /// The codes `[batch, tokens, embed_dim]` of tokens' indices (`u64[batch, tokens]`), for
-    /// [`decode`](Tokenizer::decode): exactly those of the pass that made the indices.
+    /// The codes `[batch, tokens, embed_dim]` of tokens' indices (`u64[batch, tokens]`, or [words](bits)
+    /// `u64[batch, tokens, words]`), for [`decode`](Tokenizer::decode): exactly those of the pass that made the indices.
     ///
     /// # Panics
-    /// If the indices are not `u64[batch, tokens]`.
+    /// If the indices have another shape.
     #[track_caller]
     pub fn codes<'g>(&self, scope: &Scope<'g>, indices: Tensor<'g>) -> Tensor<'g> {
         match &self.config.quantizer {
             QuantizerConfig::Bsq(config) => {
-                bsq::codes_of(config, bsq::unpack(indices, config.embed_dim))
+                bsq::codes_of(config, bsq::unpack_token(indices, config.embed_dim))
             }
             QuantizerConfig::Vq(config) => vq::rows(config, vq::table(config, scope), indices),
             QuantizerConfig::Fsq(config) => fsq::codes_of(config, indices),

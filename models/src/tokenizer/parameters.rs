@@ -151,7 +151,9 @@ impl Tokenizer {
 
     /// The integer tensors of a checkpoint of this model.
     pub fn buffers(&self) -> Vec<(&'static str, Vec<i64>)> {
-        let basis = |bits: usize| (0..bits).rev().map(|bit| 1_i64 << bit).collect();
+        // Powers of two in PyTorch's 64-bit integers, where those of long tokens wrap around to 0.
+        let power = |bit: usize| 1_i64.checked_shl(bit as u32).unwrap_or(0);
+        let basis = |bits: usize| (0..bits).rev().map(power).collect();
         match &self.config.quantizer {
             QuantizerConfig::Vq(_) | QuantizerConfig::Fsq(_) => Vec::new(),
             QuantizerConfig::Bsq(bsq) => {

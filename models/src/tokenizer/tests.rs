@@ -309,6 +309,11 @@ fn decoding_tokens_gives_the_bits_of_the_whole_pass() {
         "quantizer = \"vq\"\nn_embed = 16\nembed_dim = 6\ncodebooks = 3",
         "quantizer = \"vq\"\nn_embed = 16\nembed_dim = 6\ncodebooks = 3\nl2_norm = true",
         "quantizer = \"fsq\"\nlevels = [4, 2, 8, 4]",
+        // Tokens of several words.
+        "embed_dim = 130\nembed_group_size = 10\nl2_norm = true\npost_q_l2_norm = true",
+        "embed_dim = 512\nembed_group_size = 8",
+        "quantizer = \"vq\"\nn_embed = 16\nembed_dim = 40\ncodebooks = 20",
+        "quantizer = \"fsq\"\nlevels = [256, 256, 256, 256, 256, 256, 256, 256, 256, 2, 4]",
     ] {
         let (_, results) = small_forward(model, 2);
         assert_eq!(

@@ -27,9 +27,12 @@ struct Table {
 }
 
 impl CodeUse {
-    /// None seen yet; none for a quantizer with too many codes to speak of a share.
+    /// None seen yet; none for a quantizer with too many codes to speak of a share, or tokens of several words.
     pub fn of(quantizer: &QuantizerConfig) -> Option<CodeUse> {
         let bits = quantizer.bits_per_token();
+        if quantizer.words_per_token() > 1 {
+            return None;
+        }
         let equal = |count: usize, codes: u64| {
             let own = bits / count;
             let table = |number: usize| Table {
@@ -116,6 +119,8 @@ mod tests {
         let many =
             "embed_dim = 36\nembed_group_size = 36\npersample_entropy_compute = \"analytical\"";
         assert!(CodeUse::of(&quantizer(many)).is_none());
+        let long = "embed_dim = 130\nembed_group_size = 10";
+        assert!(CodeUse::of(&quantizer(long)).is_none());
     }
 
     #[test]

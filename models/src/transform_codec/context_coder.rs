@@ -6,10 +6,9 @@
 
 use super::context::{NEIGHBOURS, neighbour};
 use super::functions::{group_function, patches_function, side_function};
-use super::level_coder::{Decide, Distribution, LevelEncoder};
+use super::level_coder::{Decide, Distribution, LevelEncoder, Subject};
 use super::logistic::TABLE;
 use super::{ExpectedFeatures, PartKind, PartLevels, TransformCodec};
-use crate::codec::SymbolDecoder;
 use bsq_runtime::executor::Tensors;
 use bsq_runtime::{BoundPrograms, CompileOptions, HostTensor, ProgramError};
 use std::ops::Range;
@@ -79,7 +78,7 @@ impl ContextCoder {
         groups: &[u8],
         (levels, step): (&mut [PartLevels], f32),
         expected: Option<&ExpectedFeatures>,
-        coder: &mut SymbolDecoder,
+        coder: &mut impl Decide,
     ) -> Result<bool, ProgramError> {
         for (index, part) in self.codec.parts().iter().enumerate() {
             let groups = usize::from(groups[index]);
@@ -123,11 +122,15 @@ impl ContextCoder {
             let patches = patches_of(wavefront, own.rows, own.columns);
             let known = KnownPatches::of(own, &before, &patches, lanes)?;
             let prepared = self.prepared(index, known, &step)?;
-            for group in groups {
+            for (number, group) in groups.iter().enumerate() {
                 let key = (index, group.clone(), lanes);
                 let known = own.tensor_of(&patches, lanes)?;
                 let table = self.group(key, &prepared, &known, &step)?;
                 let table = table.as_slice::<f32>()?;
+                coder.about(Subject::Group {
+                    part: index,
+                    group: number,
+                });
                 if code_group(table, group, lanes, own, &patches, coder).is_none() {
                     return Ok(false);
                 }

@@ -28,8 +28,29 @@ pub struct Distribution {
     pub nearest: f32,
 }
 
+/// What decisions are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Levels of a group of a part's coordinates, both by number.
+    Group {
+        /// Which of the parts.
+        part: usize,
+        /// Which of its groups.
+        group: usize,
+    },
+    /// Whether a level is the most probable one.
+    Nearest,
+    /// On which side of that it is.
+    Side,
+    /// How far from it.
+    Distance,
+}
+
 /// Makes decisions: an encoder is told them, a decoder finds them.
 pub trait Decide {
+    /// What the next decisions are about, for those who keep account.
+    fn about(&mut self, _: Subject) {}
+
     /// The decision whose probability of being true is `probability`. `known` is it, for an encoder.
     fn decide(&mut self, probability: f64, known: bool) -> Option<bool>;
 }
@@ -40,13 +61,16 @@ impl Distribution {
     pub fn code(&self, coder: &mut impl Decide, known: i32) -> Option<i32> {
         let centre = self.centre();
         let distance = known.wrapping_sub(centre);
+        coder.about(Subject::Nearest);
         if coder.decide(f64::from(self.nearest), distance == 0)? {
             return Some(centre);
         }
         let (above, below) = (self.tail(centre, 1, 1), self.tail(centre, -1, 1));
+        coder.about(Subject::Side);
         let is_above = coder.decide(above / (above + below), distance > 0)?;
         let sign = if is_above { 1 } else { -1 };
         let nearest = if is_above { above } else { below };
+        coder.about(Subject::Distance);
         let size = self.size(coder, (centre, sign, nearest), distance.unsigned_abs())?;
         let level = centre + sign * size as i32;
         (level.abs() <= MAX_LEVEL).then_some(level)
@@ -116,7 +140,7 @@ impl Decision {
         }
     }
 
-    /// Bits that an outcome takes.
+    /// Bits that an outcome takes: minus the logarithm of its share of the counts.
     fn bits(self, outcome: bool) -> f64 {
         let counts = match outcome {
             true => self.counts,
@@ -173,6 +197,35 @@ impl Decide for LevelEncoder {
 impl Decide for SymbolDecoder {
     fn decide(&mut self, probability: f64, _: bool) -> Option<bool> {
         self.decode_with(Decision::new(probability))
+    }
+}
+
+/// Reads decisions, and tells what each takes.
+pub struct Accounting<'a> {
+    pub decoder: &'a mut SymbolDecoder,
+    /// Hears what decisions are about, and their bits.
+    pub account: &'a mut dyn FnMut(Event),
+}
+
+/// What a reader of decisions tells.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event {
+    /// What the next decisions are about.
+    About(Subject),
+    /// What a decision takes.
+    Bits(f64),
+}
+
+impl Decide for Accounting<'_> {
+    fn about(&mut self, subject: Subject) {
+        (self.account)(Event::About(subject));
+    }
+
+    fn decide(&mut self, probability: f64, _: bool) -> Option<bool> {
+        let decision = Decision::new(probability);
+        let outcome = self.decoder.decode_with(decision)?;
+        (self.account)(Event::Bits(decision.bits(outcome)));
+        Some(outcome)
     }
 }
 

@@ -78,8 +78,14 @@ impl TransformCodec {
 impl Part {
     /// The shape of the levels of a picture whose sides are padded, `[1, rows, columns, coordinates]`.
     pub(super) fn shape(&self, height: usize, width: usize) -> [usize; 4] {
-        let patch = self.kind.patch();
-        [1, height / patch, width / patch, self.context.coordinates]
+        let [rows, columns, coordinates] = self.grid([height, width]);
+        [1, rows, columns, coordinates]
+    }
+
+    /// Rows and columns of patches and coordinates of each, of a picture whose height and width are padded.
+    pub fn grid(&self, padded: [usize; 2]) -> [usize; 3] {
+        let [rows, columns] = padded.map(|side| side / self.kind.patch());
+        [rows, columns, self.context.coordinates]
     }
 }
 

@@ -1,6 +1,6 @@
 //! A small tokenizer and a small prior, both random, and their codec.
 
-use bsq::codec::{Codec, CodecError, Damage, Decoder, Encoder, StreamReport, TileArea};
+use bsq::codec::{Codec, CodecError, Damage, Decoder, Encoder, Header, StreamReport, TileArea};
 use bsq::config::{Config, PriorConfig};
 use bsq::pipeline::{CompileOptions, ModelFile, fingerprint};
 use bsq::prior::{PriorFile, PriorSession, PriorSessionError, SubTokenPosition};
@@ -95,19 +95,35 @@ pub fn place(area: &TileArea, tokens: &[u64], columns: usize, grid: &mut [u64]) 
 
 /// Tokens that the prior itself draws: those that coding with it is good for.
 pub fn drawn(width: usize, height: usize, seed: u64) -> Vec<u64> {
-    let prior = prior(&tokenizer());
     let header = codec(false, 0).header(width, height, None).unwrap();
+    drawn_of(&prior(&tokenizer()), &header, seed)
+}
+
+/// The same of any prior, for a picture with this header.
+pub fn drawn_of(prior: &PriorFile, header: &Header, seed: u64) -> Vec<u64> {
     let areas: Vec<_> = (0..header.tiles()).map(|s| header.area(s)).collect();
     let sizes: Vec<_> = areas.iter().map(|area| (area.rows, area.columns)).collect();
-    let mut session = PriorSession::new(&prior, &CompileOptions::default()).unwrap();
+    let mut session = PriorSession::new(prior, &CompileOptions::default()).unwrap();
     let mut draw = draw(seed);
     let tiles = session
-        .step_by_step(&sizes, 4, &mut draw, &mut |_| {})
+        .step_by_step(
+            &sizes,
+            prior.model.config().sub_tokens(),
+            &mut draw,
+            &mut |_| {},
+        )
         .unwrap();
     let GridShape { rows, columns, .. } = header.grid();
-    let mut grid = vec![0; columns * rows];
+    let words = header.words();
+    let mut grid = vec![0; columns * rows * words];
     for (area, tile) in areas.iter().zip(&tiles) {
-        place(area, &tile.indices(&prior.model), columns, &mut grid);
+        let area = TileArea {
+            left: area.left * words,
+            columns: area.columns * words,
+            ..*area
+        };
+        let tokens = tile.indices(&prior.model);
+        place(&area, &tokens, columns * words, &mut grid);
     }
     grid
 }

@@ -28,7 +28,7 @@ fn sum(tokens: &[u64]) -> String {
 }
 
 /// The stream of a name decodes to the tokens of its sum, and is what encoding them gives.
-fn check(
+pub fn check(
     name: &str,
     codec: &mut Codec,
     size: (usize, usize),

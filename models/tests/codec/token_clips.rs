@@ -70,7 +70,11 @@ fn sum(codec: &mut TokenClipCodec, stream: &[u8]) -> String {
 }
 
 /// A stream that is kept, and decodes to frames that are known; what encoding gives, unless that is another version.
-fn golden(name: &str, (tokenizer, prior): (&ModelFile, Option<&PriorFile>), stream: Option<&[u8]>) {
+pub fn golden(
+    name: &str,
+    (tokenizer, prior): (&ModelFile, Option<&PriorFile>),
+    stream: Option<&[u8]>,
+) {
     let codec = |family, threads| {
         let options = CompileOptions {
             family,

@@ -1,4 +1,6 @@
-//! `bsq detokenize`: a file of tokens to photos and clips.
+//! `bsq detokenize`: a file of tokens or levels to photos and clips.
+
+mod levels;
 
 use super::clip::{self, FrameProgress};
 use super::error::CliError;
@@ -14,19 +16,22 @@ use bsq::photo::PhotoError;
 use bsq::pipeline::{
     ChunkDecoder, ClipTokens, NamedClip, NamedTokens, TokenFile, TokenizerSession,
 };
+use bsq::transform_codec::LevelsFile;
 use bsq::video_io::ClipFormat;
+use bsq_runtime::checkpoint::{self, Weights};
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// A file of tokens back to photos and clips.
+/// A file of tokens or levels back to photos and clips.
 #[derive(Args)]
 #[command(long_about = "\
-A file of tokens back to photos and clips.
+A file of tokens or levels back to photos and clips.
 
 The model must be the one that made the tokens, down to the last bit of its weights; the file says \
 which one that was. The pictures are those that `bsq reconstruct` writes, bit for bit, in the same \
-precision. Tokens that were made in one precision may be read in any.")]
+precision; those of levels are what `bsq decode` makes of a stream of the same quality. Tokens that were made in one \
+precision may be read in any.")]
 #[command(after_long_help = "\
 Examples:
   bsq detokenize photo.safetensors -o photo.png
@@ -46,9 +51,13 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
+    let checkpoint = checkpoint::load(&arguments.file, Weights::Ema)?;
+    if LevelsFile::is_levels_file(&checkpoint) {
+        return levels::run(&arguments, &checkpoint, output);
+    }
     let options = arguments.run.options_in(arguments.rounding, output)?;
     let model = arguments.run.model.open(output)?;
-    let file = TokenFile::load(&arguments.file, &model)?;
+    let file = TokenFile::from_checkpoint(&arguments.file, &checkpoint, &model)?;
     let (pictures, clips) = (file.pictures.iter(), file.clips.iter());
     let pictures = pictures.map(|one| (one.name.as_str(), "picture"));
     let all = pictures.chain(clips.map(|one| (one.name.as_str(), "clip")));

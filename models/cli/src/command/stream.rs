@@ -1,5 +1,7 @@
 //! What `bsq inspect` says of a stream.
 
+mod bits;
+
 use super::error::{CliError, Context};
 use super::output::Output;
 use bsq::clip_codec::{ClipHeader, Sections, is_clip_stream};
@@ -23,15 +25,26 @@ pub fn is_stream(path: &Path) -> bool {
     read.is_ok() && start == MAGIC
 }
 
-/// Header and tiles or strips as text and as a value; whether all of it is good.
-pub fn inspect(path: &Path, output: &Output) -> Result<(Value, bool), CliError> {
+/// Header and tiles or strips as text and as a value; whether all of it is good. Of levels also what their bits go to, if
+/// their codec is named.
+pub fn inspect(
+    path: &Path,
+    codec: Option<&str>,
+    output: &Output,
+) -> Result<(Value, bool), CliError> {
     let mut start = [0; LEVELS_HEADER_BYTES];
     let mut file = File::open(path).in_(path.display())?;
     let is_long = file.read_exact(&mut start).is_ok();
+    if codec.is_some() && !(is_long && is_levels(&start)) {
+        return Err(CliError::new(format_args!(
+            "{}: --bits is for pictures of a transform codec",
+            path.display()
+        )));
+    }
     match is_long {
         true if is_clip_stream(&start) => inspect_clip(path, output),
         true if is_token_clip(&start) => inspect_token_clip(path, output),
-        true if is_levels(&start) => inspect_levels(path, output),
+        true if is_levels(&start) => inspect_levels(path, codec, output),
         _ => inspect_tokens(path, output),
     }
 }
@@ -130,7 +143,11 @@ fn inspect_groups(
     Ok((value, is_good))
 }
 
-fn inspect_levels(path: &Path, output: &Output) -> Result<(Value, bool), CliError> {
+fn inspect_levels(
+    path: &Path,
+    codec_name: Option<&str>,
+    output: &Output,
+) -> Result<(Value, bool), CliError> {
     let mut file = BufReader::new(File::open(path).in_(path.display())?);
     let header = LevelsHeader::read(&mut file).in_(path.display())?;
     let ImageSize { height, width } = header.size;
@@ -157,7 +174,7 @@ fn inspect_levels(path: &Path, output: &Output) -> Result<(Value, bool), CliErro
         strips.len()
     ))?;
     let is_good = good == strips.len();
-    let value = json!({
+    let mut value = json!({
         "file": path.display().to_string(),
         "kind": "stream of levels",
         "width": width,
@@ -168,6 +185,9 @@ fn inspect_levels(path: &Path, output: &Output) -> Result<(Value, bool), CliErro
         "bits_per_pixel": rate,
         "strips": strips,
     });
+    if let (Some(name), true) = (codec_name, is_good) {
+        value["bits"] = bits::inspect(path, name, output)?;
+    }
     Ok((value, is_good))
 }
 
@@ -251,7 +271,7 @@ fn inspect_tokens(path: &Path, output: &Output) -> Result<(Value, bool), CliErro
 }
 
 /// How tokens are coded, in words; the prior, and the sub-tokens that are coded.
-fn coding(header: &Header) -> (String, Option<String>, u8) {
+fn coding(header: &Header) -> (String, Option<String>, u16) {
     match header.coding {
         Coding::Raw => ("raw".to_string(), None, 1),
         Coding::Prior {
@@ -259,7 +279,7 @@ fn coding(header: &Header) -> (String, Option<String>, u8) {
             sub_token_bits,
             coded_sub_tokens,
         } => {
-            let all = header.bits / sub_token_bits;
+            let all = header.bits / u16::from(sub_token_bits);
             let text = format!("prior {fingerprint:016x}, {coded_sub_tokens} of {all} sub-tokens");
             (text, Some(format!("{fingerprint:016x}")), coded_sub_tokens)
         }

@@ -1,4 +1,6 @@
-//! `bsq tokens`: photos and clips to a file of tokens.
+//! `bsq tokens`: photos and clips to a file of tokens, or of levels.
+
+mod levels;
 
 use super::clip::{self, ClipArguments, FrameProgress, OverlapArgument};
 use super::error::CliError;
@@ -9,6 +11,7 @@ use super::output::Output;
 use super::picture::{note, open, readable};
 use super::precision::RoundingArguments;
 use super::progress::Progress;
+use super::quality::QualityArguments;
 use super::ranks::{self, Work};
 use super::run_arguments::RunArguments;
 use super::{Verdict, paths};
@@ -25,12 +28,17 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Photos and clips to a file of tokens: bits and group indices.
+/// Photos and clips to a file of tokens, or photos to one of levels.
 #[derive(Args)]
 #[command(long_about = "\
-Photos and clips to a file of tokens: bits and group indices.
+Photos and clips to a file of tokens, or photos to one of levels.
 
-The file is safetensors. Per picture n it holds `pictures.n.bits` (bool, [windows, tokens, bits]) \
+The file is safetensors. With a transform codec, as the default model is one, it holds per picture n what `bsq encode` \
+codes at the same --quality: the levels of patches' coordinates, `pictures.n.coarse` (i32, [rows, columns, \
+coordinates], of patches of 32x32 pixels), `pictures.n.base` and `pictures.n.detail` (of 8x8 pixels); its metadata name \
+the pictures, their sizes, the quantizer's step and the codec.
+
+With a tokenizer, per picture n it holds `pictures.n.bits` (bool, [windows, tokens, bits]) \
 and `pictures.n.group_indices` (u64, [windows, tokens, groups]), or `pictures.n.indices` for a \
 vector quantizer; its metadata name the pictures, their sizes and the model. Of clip n these are `clips.n.bits` \
 and so on, with a first axis of frames. A tokenizer of clips sees as many frames together as it has, each \
@@ -38,8 +46,9 @@ time anew, or with --overlap behind the last of those before. `bsq detokenize` m
 with the same model.")]
 #[command(after_long_help = "\
 Examples:
-  bsq tokens photo.jpg -o photo.safetensors
-  bsq tokens *.jpg -o all.safetensors --model my.safetensors
+  bsq tokens photo.jpg -o photo.safetensors       levels of the default codec
+  bsq tokens photo.jpg -o photo.safetensors --quality 30
+  bsq tokens *.jpg -o all.safetensors --model bsq36
   bsq tokens photos -o all.safetensors            all pictures of a folder, or all clips of one without pictures
   bsq tokens clip.mp4 -o clip.safetensors --model bsq36
   bsq inspect photo.safetensors                   what is in it
@@ -51,6 +60,8 @@ pub struct Arguments {
     /// The token file to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    #[command(flatten)]
+    quality: QualityArguments,
     #[command(flatten)]
     run: RunArguments,
     #[command(flatten)]
@@ -81,7 +92,19 @@ fn run_rank(mut arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<
         return files.finish(json!({}), Verdict::Good);
     }
     let options = arguments.run.options_in(arguments.rounding, output)?;
+    if let Some(file) = arguments.run.model.open_codec(output)? {
+        if let Some((clip, _)) = clips.first() {
+            return Err(CliError::new(format_args!(
+                "{}: a clip, and {} is a transform codec: name a tokenizer, such as --model bsq36",
+                clip.display(),
+                file.name
+            )));
+        }
+        let given = (&arguments, images);
+        return levels::run(&file, options, given, (files, ranks.is_first()), output);
+    }
     let model = arguments.run.model.open(output)?;
+    arguments.quality.refuse_for(&model.name)?;
     let mut tokenizer = Tokenizer {
         bits: model.config.model.quantizer.bits_per_token(),
         session: TokenizerSession::new(&model, options),
@@ -92,10 +115,12 @@ fn run_rank(mut arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<
     if pictures.is_empty() && clips.is_empty() {
         return files.finish(json!({}), Verdict::Good);
     }
+    let words = tokenizer.session.words_per_token();
     let (mut named, mut results) = (Vec::new(), Vec::new());
     for (input, (size, indices, result)) in pictures {
         let size = image_size(size);
-        let grid = TokenGrid::new(tokenizer.session.grid_shape(size), indices);
+        let shape = tokenizer.session.grid_shape(size);
+        let grid = TokenGrid::of_words(shape, words, indices);
         let (name, tokens) = (name_of(input), PictureTokens { size, grid });
         named.push(NamedTokens { name, tokens });
         results.push(result);
@@ -107,7 +132,7 @@ fn run_rank(mut arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<
             frames,
             ..tokenizer.session.grid_shape(size)
         };
-        let grid = TokenGrid::new(shape, indices);
+        let grid = TokenGrid::of_words(shape, words, indices);
         let (name, tokens) = (name_of(input), ClipTokens { size, grid });
         named_clips.push(NamedClip {
             name,
@@ -163,7 +188,7 @@ impl Tokenizer<'_> {
         let windows = self.session.windows(size).count();
         let shape = self.session.grid_shape(size);
         let progress = Progress::new(&input.display().to_string(), "windows", windows);
-        let mut indices = Vec::with_capacity(shape.tokens());
+        let mut indices = Vec::new();
         let mut read = |row: &mut [u16]| Ok(picture.read_row(row)?);
         let mut keep = |row: &[u64]| {
             indices.extend_from_slice(row);
@@ -227,7 +252,7 @@ impl Tokenizer<'_> {
             return Err(CliError::new(format_args!("{name}: no frames")));
         }
         clip::note(&*clip, input, output);
-        let (count, bits) = (indices.len(), self.bits);
+        let (count, bits) = (frames * self.session.grid_shape(size).tokens(), self.bits);
         let ImageSize { height, width } = size;
         let rate = bits_per_pixel((count * bits) as u64, width, height) / frames as f64;
         output.say(format_args!(

@@ -144,6 +144,79 @@ fn streams_of_levels_are_inspected() {
     assert!(ran.stderr.contains("filled in"), "{}", ran.stderr);
 }
 
+/// Levels go to a file and back to what `decode` makes of the stream of the same quality.
+#[test]
+fn levels_go_to_files_and_back() {
+    let bench = bench();
+    bench.good(&["encode", "a.png", "--quality", "30"]);
+    bench.good(&["decode", "a.bsq", "-o", "back.png"]);
+    let tokens = ["tokens", "a.png", "-o", "a.safetensors"];
+    for model in [&[][..], &["--model", "default"]] {
+        let quality = ["--quality", "30", "--json"];
+        let ran = bench.good(&[&tokens[..], &quality, model].concat());
+        let value = json(&ran.stdout);
+        assert_eq!(value["model"], "default");
+        // 3 x 2 patches of 32x32 pixels, 12 x 8 of 8x8, of which three coordinates are in the others.
+        assert_eq!(
+            value["images"][0]["levels"],
+            3 * 2 * 48 + 12 * 8 * (192 - 3)
+        );
+        bench.good(&["detokenize", "a.safetensors", "-o", "levels.png"]);
+        assert!(bench.bytes("back.png") == bench.bytes("levels.png"));
+    }
+    let ran = bench.good(&["inspect", "a.safetensors"]);
+    for words in [
+        "file of levels",
+        "1 pictures",
+        "pictures.0.coarse",
+        "\"quality\":30.0",
+    ] {
+        assert!(ran.stdout.contains(words), "{words}: {}", ran.stdout);
+    }
+    // What a size or a fidelity asks for is that of the stream.
+    bench.good(&["encode", "a.png", "-o", "b.bsq", "--bpp", "0.8"]);
+    bench.good(&["decode", "b.bsq", "-o", "back.png"]);
+    bench.good(&[&tokens[..], &["--bpp", "0.8"]].concat());
+    bench.good(&["detokenize", "a.safetensors", "-o", "levels.png"]);
+    assert!(bench.bytes("back.png") == bench.bytes("levels.png"));
+    let model = ["--model", "bsq36"];
+    let arguments = ["detokenize", "a.safetensors", "-o", "x.png"];
+    bench.refused(&[&arguments[..], &model].concat(), &["levels", "tokenizer"]);
+    let arguments = ["tokens", "a.png", "-o", "x.safetensors", "--quality", "30"];
+    bench.refused(
+        &[&arguments[..], &model].concat(),
+        &["--quality", "tokenizer"],
+    );
+    let clip = ["tokens", "a.y4m", "-o", "x.safetensors"];
+    fs::write(bench.path("a.y4m"), "").unwrap();
+    bench.refused(&clip, &["a.y4m", "--model bsq36"]);
+}
+
+/// Bits of groups and all else add up to the file.
+#[test]
+fn bits_of_a_stream_are_told() {
+    let bench = bench();
+    bench.good(&["encode", "a.png", "--quality", "90"]);
+    let ran = bench.good(&["inspect", "a.bsq", "--bits"]);
+    for words in ["coarse", "base", "detail", "0..1", "range coder"] {
+        assert!(ran.stdout.contains(words), "{words}: {}", ran.stdout);
+    }
+    let value = json(&bench.good(&["inspect", "a.bsq", "--bits", "--json"]).stdout);
+    let number = |value: &Value| value.as_f64().unwrap();
+    let bits = &value["bits"];
+    let groups = bits["groups"].as_array().unwrap().iter();
+    let sum: f64 = groups.map(|group| number(&group["bits"])).sum();
+    let others = ["group_counts", "framing", "coder"].map(|what| number(&bits[what]));
+    let all = 8.0 * bench.bytes("a.bsq").len() as f64;
+    assert!((sum + others.iter().sum::<f64>() - all).abs() < 1e-6);
+    // A small file: its header, a strip's frame and three numbers of groups are 360 bits.
+    assert!((-8.0..40.0).contains(&others[2]), "{sum} of {all}");
+    assert!(json(&bench.good(&["inspect", "a.bsq", "--json"]).stdout)["bits"].is_null());
+    let tokens = ["encode", "a.png", "-o", "b.bsq", "--model", "bsq18"];
+    bench.good(&tokens);
+    bench.refused(&["inspect", "b.bsq", "--bits"], &["transform codec"]);
+}
+
 #[test]
 fn a_codec_of_ones_own_is_named() {
     let bench = bench();
@@ -158,6 +231,12 @@ fn a_codec_of_ones_own_is_named() {
     bench.good(&[&["encode", "a.png"], &own[..]].concat());
     bench.good(&[&["decode", "a.bsq"], &own[..]].concat());
     bench.refused(&["decode", "a.bsq"], &["a.bsq", "--model"]);
+    bench.good(&[&["inspect", "a.bsq", "--bits"], &own[..]].concat());
+    bench.good(&[&["tokens", "a.png", "-o", "a.safetensors"], &own[..]].concat());
+    bench.good(&[&["detokenize", "a.safetensors", "-o", "b.png"], &own[..]].concat());
+    assert!(bench.bytes("a.bsq.png") == bench.bytes("b.png"));
+    let arguments = ["detokenize", "a.safetensors", "-o", "c.png"];
+    bench.refused(&arguments, &["own", "--model"]);
 }
 
 /// Tokenizers that ship beside it; the decoder finds tokenizer and prior by itself.

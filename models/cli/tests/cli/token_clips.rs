@@ -93,6 +93,49 @@ fn tokens_of_clips_go_to_files_and_back() {
     assert_eq!(bench.bytes("c.safetensors"), bench.bytes("a.safetensors"));
 }
 
+/// Tokens of three words.
+#[test]
+fn long_tokens_go_to_files_and_streams_and_back() {
+    let bench = Bench::new();
+    let text = CONFIG
+        .replace("embed_dim = 12", "embed_dim = 130")
+        .replace("group_size = 3", "group_size = 10");
+    let config = Config::from_toml(&text).unwrap();
+    let model = ModelFile::untrained("long", config, 3).unwrap();
+    model
+        .save(&bench.path("clips.safetensors"), DType::F32)
+        .unwrap();
+    bench.picture("a.png", 40, 20);
+    std::fs::create_dir(bench.path("clip")).unwrap();
+    for name in ["clip/1.png", "clip/2.png"] {
+        bench.picture(name, 20, 20);
+    }
+    let good = |arguments: &[&str]| bench.good(&[arguments, &MODEL].concat());
+    let value = |ran: crate::common::Ran| serde_json::from_str::<Value>(&ran.stdout).unwrap();
+    let told = value(good(&["tokens", "a.png", "-o", "a.safetensors", "--json"]));
+    let image = &told["images"][0];
+    let figures = ["tokens", "bits_per_token"].map(|what| image[what].as_u64().unwrap());
+    assert_eq!(figures, [24, 130]);
+    good(&["detokenize", "a.safetensors", "-o", "tokens.png"]);
+    let told = value(good(&["reconstruct", "a.png", "-o", "whole.png", "--json"]));
+    assert_eq!(told["images"][0]["bits"], 24 * 130);
+    assert_eq!(bench.bytes("tokens.png"), bench.bytes("whole.png"));
+    good(&["encode", "a.png", "--raw"]);
+    let ran = bench.good(&["inspect", "a.bsq"]);
+    assert!(ran.stdout.contains("tokens of 130 bits"), "{}", ran.stdout);
+    good(&["decode", "a.bsq", "-o", "stream.png"]);
+    assert_eq!(bench.bytes("stream.png"), bench.bytes("whole.png"));
+    // Of a clip, too.
+    let clip = ["a.y4m", "--fps", "10"];
+    good(&[&["reconstruct", "clip", "-o"], &clip[..]].concat());
+    let told = value(good(&["tokens", "a.y4m", "-o", "c.safetensors", "--json"]));
+    assert_eq!(told["clips"][0]["tokens"], 2 * 16);
+    good(&["detokenize", "c.safetensors", "-o", "back.y4m"]);
+    good(&["encode", "a.y4m", "--raw", "-o", "c.bsq"]);
+    good(&["decode", "c.bsq", "-o", "stream.y4m"]);
+    assert_eq!(bench.bytes("back.y4m"), bench.bytes("stream.y4m"));
+}
+
 #[test]
 fn clips_are_streams_of_tokens() {
     let bench = bench();

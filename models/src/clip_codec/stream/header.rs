@@ -65,12 +65,10 @@ impl ClipHeader {
     /// # Errors
     /// If these are not the first bytes of a clip's stream that this program can read.
     pub fn read(reader: &mut impl Read) -> Result<ClipHeader, CodecError> {
-        let bytes: [u8; CLIP_HEADER_BYTES] = checked_header(reader, CLIP_FORMAT_VERSION)?;
+        let bytes: [u8; CLIP_HEADER_BYTES] =
+            checked_header(reader, &[UNSAID_STEPS, CLIP_FORMAT_VERSION])?;
         let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
-        if half(8) < UNSAID_STEPS {
-            return Err(CodecError::DamagedHeader);
-        }
         if half(10) > CLIP_NUMERICS_VERSION {
             return Err(CodecError::Newer {
                 what: "numerics",

@@ -139,15 +139,15 @@ impl<'c, R: Read> ClipTokensDecoder<'c, R> {
         }
         let before = self.before.as_ref();
         let decoded = self.codec.decode(frame, &tiles, before, &mut |_| {})?;
-        let shape = frame.grid();
-        let mut indices = vec![0; shape.tokens()];
+        let (shape, words) = (frame.grid(), frame.words());
+        let mut indices = vec![0; shape.tokens() * words];
         for ((area, _), tokens) in tiles.iter().zip(decoded) {
             let Some(tokens) = tokens else {
                 return Ok(None);
             };
-            area.place(&tokens, shape.columns, &mut indices);
+            area.place(&tokens, (shape.columns, words), &mut indices);
         }
-        Ok(Some(TokenGrid::new(shape, indices)))
+        Ok(Some(TokenGrid::of_words(shape, words, indices)))
     }
 
     fn damaged(&self) -> CodecError {

@@ -96,7 +96,8 @@ impl<'c, W: Write> ClipTokensEncoder<'c, W> {
     pub fn write(&mut self, tokens: &TokenGrid) -> Result<(), CodecError> {
         let (frame, shape) = (&self.header.frame, tokens.shape);
         let expected = frame.grid();
-        let is_frame = (shape.rows, shape.columns) == (expected.rows, expected.columns);
+        let is_frame = (shape.rows, shape.columns) == (expected.rows, expected.columns)
+            && tokens.words == frame.words();
         if !is_frame || !(1..=self.together()).contains(&shape.frames) {
             return Err(CodecError::Count {
                 given: shape.tokens(),

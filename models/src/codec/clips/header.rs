@@ -8,11 +8,19 @@ use std::io::Read;
 
 /// The layout of header, groups and index.
 pub const TOKEN_CLIP_FORMAT_VERSION: u16 = 6;
+/// The same of tokens that have more bits than an index.
+pub const LONG_TOKEN_CLIP_FORMAT_VERSION: u16 = 8;
 /// Bytes of a header.
 pub const TOKEN_CLIP_HEADER_BYTES: usize = FIELDS_BYTES + 28;
 /// The version without an overlap of chunks, and its bytes.
 const WITHOUT_OVERLAP: u16 = 5;
 const BYTES_WITHOUT_OVERLAP: usize = TOKEN_CLIP_HEADER_BYTES - 2;
+/// All of them.
+const VERSIONS: [u16; 3] = [
+    WITHOUT_OVERLAP,
+    TOKEN_CLIP_FORMAT_VERSION,
+    LONG_TOKEN_CLIP_FORMAT_VERSION,
+];
 
 /// What a stream says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +44,11 @@ impl ClipTokensHeader {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(TOKEN_CLIP_HEADER_BYTES);
         bytes.extend(MAGIC);
-        bytes.extend(TOKEN_CLIP_FORMAT_VERSION.to_le_bytes());
+        let version = match self.frame.has_long_tokens() {
+            true => LONG_TOKEN_CLIP_FORMAT_VERSION,
+            false => TOKEN_CLIP_FORMAT_VERSION,
+        };
+        bytes.extend(version.to_le_bytes());
         bytes.extend(NUMERICS_VERSION.to_le_bytes());
         bytes.extend(self.rate.numerator().to_le_bytes());
         bytes.extend(self.rate.denominator().to_le_bytes());
@@ -60,23 +72,22 @@ impl ClipTokensHeader {
         );
         let mut bytes = [0; TOKEN_CLIP_HEADER_BYTES];
         if is_earlier {
-            let earlier: [u8; BYTES_WITHOUT_OVERLAP] =
-                checked_header(&mut reader, TOKEN_CLIP_FORMAT_VERSION)?;
+            let earlier: [u8; BYTES_WITHOUT_OVERLAP] = checked_header(&mut reader, &VERSIONS)?;
             bytes[..BYTES_WITHOUT_OVERLAP - 4]
                 .copy_from_slice(&earlier[..BYTES_WITHOUT_OVERLAP - 4]);
         } else {
-            bytes = checked_header(&mut reader, TOKEN_CLIP_FORMAT_VERSION)?;
+            bytes = checked_header(&mut reader, &VERSIONS)?;
         }
         let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
         let wrong = |what: String| Err(CodecError::Header(what));
-        if half(8) < WITHOUT_OVERLAP {
-            return wrong("no stream of a clip's tokens".into());
-        }
         let Some(rate) = FrameRate::new(word(12), word(16)) else {
             return wrong(format!("{}/{} frames a second", word(12), word(16)));
         };
-        let frame = Header::of_fields(&bytes[20..20 + FIELDS_BYTES])?;
+        let frame = Header::of_fields(
+            &bytes[20..20 + FIELDS_BYTES],
+            half(8) == LONG_TOKEN_CLIP_FORMAT_VERSION,
+        )?;
         frame.check_numerics(half(10))?;
         let [frames, overlap] = [0, 2].map(|at| usize::from(half(20 + FIELDS_BYTES + at)));
         let chunks = Chunks::new(frames, overlap);
@@ -91,10 +102,9 @@ impl ClipTokensHeader {
 
 /// Whether the first bytes of a file are those of a stream of a clip's tokens.
 pub fn is_token_clip(start: &[u8]) -> bool {
-    let versions = WITHOUT_OVERLAP..=TOKEN_CLIP_FORMAT_VERSION;
     start.starts_with(&MAGIC)
         && start.len() >= MAGIC.len() + 2
-        && versions.contains(&version(start))
+        && VERSIONS.contains(&version(start))
 }
 
 /// Of a stream's first bytes.

@@ -13,7 +13,8 @@ mod tests;
 pub use decoder::{ClipTokensDecoder, FrameTokens};
 pub use encoder::{ClipTokensEncoder, ClipTokensReport};
 pub use header::{
-    ClipTokensHeader, TOKEN_CLIP_FORMAT_VERSION, TOKEN_CLIP_HEADER_BYTES, is_token_clip,
+    ClipTokensHeader, LONG_TOKEN_CLIP_FORMAT_VERSION, TOKEN_CLIP_FORMAT_VERSION,
+    TOKEN_CLIP_HEADER_BYTES, is_token_clip,
 };
 
 /// Set in the length of a tile whose tokens are stored bit by bit.

@@ -5,7 +5,7 @@ use super::super::picture::{from_windows, to_windows};
 use crate::config::QuantizerConfig;
 use crate::image_io::{ImageSize, Windows};
 use crate::token_grid::{GridShape, TokenGrid};
-use crate::tokenizer::bits::{bits_of, index_of, join_index, split_index};
+use crate::tokenizer::bits::{join_token, split_token, token_bits, token_of};
 use bsq_runtime::checkpoint::Checkpoint;
 use bsq_runtime::tensor_data::{Element, HostTensor, TensorError};
 
@@ -14,6 +14,8 @@ pub(super) struct Layout {
     /// A window in pixels, and in tokens.
     pub window: ImageSize,
     grid: GridShape,
+    /// Words of a token.
+    words: usize,
     /// Bits and group size of binary spherical quantization; `None` for a table of codes.
     binary: Option<(usize, usize)>,
 }
@@ -32,6 +34,7 @@ impl Layout {
         Layout {
             window: config.encoder.image_size,
             grid: config.encoder.grid(),
+            words: config.quantizer.words_per_token(),
             binary: match &config.quantizer {
                 QuantizerConfig::Bsq(bsq) => Some((bsq.embed_dim, bsq.embed_group_size)),
                 QuantizerConfig::Vq(_) | QuantizerConfig::Fsq(_) => None,
@@ -54,19 +57,30 @@ impl Layout {
         named: &Named,
     ) -> Result<Vec<(String, HostTensor)>, TensorError> {
         let indices = to_windows(grid, self.grid);
-        let windows = indices.len() / self.grid.tokens() / grid.shape.frames;
+        let windows = grid.shape.tokens() / self.grid.tokens() / grid.shape.frames;
         let shape = |last: &[usize]| self.shape(named, windows, last);
         let name = |kind: &str| format!("{}.{kind}", named.prefix);
         let Some((width, size)) = self.binary else {
-            let tensor = HostTensor::from_slice(shape(&[]), &indices)?;
+            let tensor = HostTensor::from_slice(shape(self.index_axis()), &indices)?;
             return Ok(vec![(name("indices"), tensor)]);
         };
-        let bits: Vec<bool> = indices.iter().flat_map(|&i| bits_of(i, width)).collect();
-        let groups = indices.iter().flat_map(|&i| split_index(i, width, size));
+        let tokens = || indices.chunks_exact(grid.words);
+        let bits: Vec<bool> = tokens()
+            .flat_map(|token| token_bits(token, width))
+            .collect();
+        let groups = tokens().flat_map(|token| split_token(token, width, size));
         let groups: Vec<u64> = groups.collect();
         let bits = HostTensor::from_slice(shape(&[width]), &bits)?;
         let groups = HostTensor::from_slice(shape(&[width / size]), &groups)?;
         Ok(vec![(name("bits"), bits), (name("group_indices"), groups)])
+    }
+
+    /// The last axis of indices: words, if there are several.
+    fn index_axis(&self) -> &[usize] {
+        match self.words {
+            1 => &[],
+            _ => std::slice::from_ref(&self.words),
+        }
     }
 
     /// `[frames, windows, tokens, ..]`, or without frames.
@@ -93,7 +107,7 @@ impl Layout {
             .ok_or_else(|| format!("a size of {}x{} pixels", size.width, size.height))?;
         let shape = |last: &[usize]| self.shape(named, windows, last);
         let indices = match self.binary {
-            None => read::<u64>(checkpoint, named, "indices", &shape(&[]))?,
+            None => read::<u64>(checkpoint, named, "indices", &shape(self.index_axis()))?,
             Some((bits, size)) => {
                 let groups = shape(&[bits / size]);
                 let groups = read::<u64>(checkpoint, named, "group_indices", &groups)?;
@@ -101,9 +115,9 @@ impl Layout {
                     return Err(format!("group index {group} has more than {size} bits"));
                 }
                 let groups = groups.chunks_exact(bits / size);
-                let indices: Vec<u64> = groups.map(|token| join_index(token, size)).collect();
+                let indices: Vec<u64> = groups.flat_map(|token| join_token(token, size)).collect();
                 let all = read::<bool>(checkpoint, named, "bits", &shape(&[bits]))?;
-                let from_bits = all.chunks_exact(bits).map(index_of);
+                let from_bits = all.chunks_exact(bits).flat_map(token_of);
                 if !from_bits.eq(indices.iter().copied()) {
                     return Err("its bits are not those of its group indices".to_string());
                 }
@@ -115,7 +129,7 @@ impl Layout {
             rows: down * self.grid.rows,
             columns: across * self.grid.columns,
         };
-        Ok(from_windows(shape, self.grid, &indices))
+        Ok(from_windows((shape, self.words), self.grid, &indices))
     }
 }
 

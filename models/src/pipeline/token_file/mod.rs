@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `pictures.n.bits` | `bool [windows, tokens, bits]` | binary spherical quantization |
 //! | `pictures.n.group_indices` | `u64 [windows, tokens, groups]` | the same bits, each group as a number, first bit most significant |
-//! | `pictures.n.indices` | `u64 [windows, tokens]` | vector quantization: rows of the table |
+//! | `pictures.n.indices` | `u64 [windows, tokens]` | other quantizers: rows of the table, or levels side by side; with more than 63 bits `u64 [windows, tokens, words]`, 63 bits a word, the first ones first |
 //!
 //! Per clip `n` the same as `clips.n`, with a first axis of frames. Where a tokenizer sees several frames together,
 //! it sees as many as it has, from the first frame on, each time anew, or behind the last frames of those before.
@@ -32,6 +32,8 @@ use std::path::{Path, PathBuf};
 /// The format's name and version: of pictures alone, and with clips.
 const PICTURES: &str = "bsq tokens 1";
 const CLIPS: &str = "bsq tokens 2";
+/// That of [`LevelsFile`](crate::transform_codec::LevelsFile): levels in place of tokens.
+pub(crate) const LEVELS: &str = "bsq tokens 3";
 
 /// The tokens of some pictures and clips, and which model made them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,9 +222,14 @@ impl TokenFile {
         let text = |key: &str| checkpoint.metadata.get(key).map(String::as_str);
         match text("format") {
             Some(PICTURES | CLIPS) => {}
+            Some(LEVELS) => {
+                return Err(content(
+                    "levels of a transform codec, and no tokens of a tokenizer".to_string(),
+                ));
+            }
             Some(other) if TokenFile::is_token_file(checkpoint) => {
                 return Err(content(format!(
-                    "format {other:?} is newer than this program, which reads {CLIPS:?}"
+                    "format {other:?} is newer than this program, which reads {LEVELS:?}"
                 )));
             }
             _ => {

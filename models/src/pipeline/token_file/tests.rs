@@ -109,9 +109,15 @@ fn contradictions_are_found() {
     );
     refused(
         &|file| {
-            file.metadata.insert("format".into(), "bsq tokens 3".into());
+            file.metadata.insert("format".into(), "bsq tokens 4".into());
         },
         "newer than this program",
+    );
+    refused(
+        &|file| {
+            file.metadata.insert("format".into(), "bsq tokens 3".into());
+        },
+        "levels of a transform codec",
     );
     refused(
         &|file| {

@@ -7,6 +7,7 @@ use super::{LevelsCodec, LevelsHeader, Strips};
 use crate::codec::{CodecError, Damage, SymbolDecoder, read_up_to};
 use crate::image_io::{ImageSize, Picture};
 use crate::photo::{PhotoError, WriteRow};
+use crate::transform_codec::level_coder::{Accounting, Event};
 use crate::transform_codec::{Part, PartLevels};
 use std::io::Read;
 
@@ -61,13 +62,13 @@ impl LevelsCodec {
             step: header.step(),
             damage: Vec::new(),
         };
-        let mut held = HeldLevels::new(&parts, &strips);
+        let mut held = HeldLevels::new(&parts, self.no_levels(&strips));
         let mut written = 0;
         // The last row that is good, and lost strips above the first of them.
         let (mut above, mut waiting) = (None, 0);
         for strip in 0..strips.count() {
             let levels = match read_strip(&mut reader, &strips, strip) {
-                Ok(Some(payload)) => self.strip(&strips, strip, &payload, header.step())?,
+                Ok(Some(payload)) => self.strip((&strips, strip), &payload, header.step(), None)?,
                 Ok(None) => None,
                 // What is missing is damaged, too.
                 Err(CodecError::Truncated { .. }) if recover => None,
@@ -111,13 +112,53 @@ impl LevelsCodec {
         }
     }
 
-    /// The levels of a strip; `None` if no encoder has written its payload.
-    fn strip(
+    /// Gives the picture of levels row by row: that of the stream that has them. `progress` hears how many strips
+    /// are done.
+    ///
+    /// # Errors
+    /// If another codec has made the levels, they are not those of a picture of its size, a program cannot be
+    /// compiled, or writing fails.
+    pub fn write_levels(
         &mut self,
-        strips: &Strips,
-        strip: usize,
+        header: &LevelsHeader,
+        levels: &[PartLevels],
+        write: &mut WriteRow,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<(), PhotoError> {
+        self.check(header)?;
+        let strips = self.strips(header.size);
+        let shape = |part: &PartLevels| [part.rows, part.columns, part.coordinates];
+        let expected = self.codec.parts().into_iter();
+        let expected = expected.map(|part| part.grid(strips.padded));
+        if !levels.iter().map(shape).eq(expected) {
+            let what = "levels of a picture of another size".to_string();
+            return Err(CodecError::Header(what).into());
+        }
+        let mut held = HeldLevels::new(&self.codec.parts(), levels.to_vec());
+        for strip in 0..strips.count() {
+            self.write_strip(&mut held, &strips, strip, header.step(), write)?;
+            progress(strip + 1);
+        }
+        Ok(())
+    }
+
+    /// Levels of no rows.
+    pub(super) fn no_levels(&self, strips: &Strips) -> Vec<PartLevels> {
+        let parts = self.codec.parts().into_iter();
+        let none = parts.map(|part| {
+            let [_, columns, coordinates] = part.grid(strips.padded);
+            PartLevels::zeros(0, columns, coordinates)
+        });
+        none.collect()
+    }
+
+    /// The levels of a strip; `None` if no encoder has written its payload. `account` hears what its bits go to.
+    pub(super) fn strip(
+        &mut self,
+        (strips, strip): (&Strips, usize),
         payload: &[u8],
         step: f32,
+        account: Option<&mut dyn FnMut(Event)>,
     ) -> Result<Option<Vec<PartLevels>>, PhotoError> {
         let parts = self.codec.parts();
         let Some((groups, coded)) = payload.split_at_checked(parts.len()) else {
@@ -125,9 +166,14 @@ impl LevelsCodec {
         };
         let mut coder = SymbolDecoder::new(coded);
         let mut levels = filled(&parts, strips, strip, None);
-        let read = self
-            .contexts
-            .read(groups, (&mut levels, step), None, &mut coder);
+        let (known, decoder) = ((&mut levels[..], step), &mut coder);
+        let read = match account {
+            None => self.contexts.read(groups, known, None, decoder),
+            Some(account) => {
+                let mut accounting = Accounting { decoder, account };
+                self.contexts.read(groups, known, None, &mut accounting)
+            }
+        };
         let is_good = read.map_err(program)? && coder.is_exhausted();
         Ok(is_good.then_some(levels))
     }
@@ -170,15 +216,12 @@ struct HeldLevels {
 }
 
 impl HeldLevels {
-    fn new(parts: &[Part], strips: &Strips) -> HeldLevels {
-        let none = |part: &Part| {
-            let columns = strips.padded[1] / part.kind.patch();
-            PartLevels::zeros(0, columns, part.context.coordinates)
-        };
+    /// Levels from the first row on.
+    fn new(parts: &[Part], levels: Vec<PartLevels>) -> HeldLevels {
         HeldLevels {
             first: 0,
             patches: parts.iter().map(|part| part.kind.patch()).collect(),
-            parts: parts.iter().map(none).collect(),
+            parts: levels,
         }
     }
 

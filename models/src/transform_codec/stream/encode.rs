@@ -83,32 +83,72 @@ impl LevelsCodec {
         };
         let mut held = HeldRows::new(rows, &strips);
         for strip in 0..strips.count() {
-            let window = strips.seen_by_levels(strip);
-            let image = held.planes(window.clone())?;
-            let window_size = [window.len(), strips.padded[1]];
-            let levels = match self.effort.rounds() {
-                0 => self.session.levels(&image, window_size, header.step()),
-                rounds => {
-                    let before = strip * self.effort.work();
-                    let progress = &mut |round| progress(before + round);
-                    self.refinement
-                        .levels(&image, window_size, header.step(), rounds, progress)
-                }
-            };
-            let own = strips.rows(strip);
-            let own = own.start - window.start..own.end - window.start;
-            let levels = levels.map_err(program)?.into_iter().zip(&parts);
-            let levels = levels.map(|(levels, part)| {
-                let patch = part.kind.patch();
-                levels.rows_range(own.start / patch..own.end / patch)
-            });
-            let payload = self.payload(levels.collect(), header.step(), &mut report)?;
+            let levels = self.strip_levels(&mut held, strip, header.step(), progress)?;
+            let payload = self.payload(levels, header.step(), &mut report)?;
             write_strip(&mut writer, strip, &payload).map_err(io)?;
             report.bytes += STRIP_FRAME_BYTES + payload.len();
             progress((strip + 1) * self.effort.work());
         }
         writer.flush().map_err(io)?;
         Ok((writer, report))
+    }
+
+    /// The levels of a picture that comes row by row, as its stream has them, and their header. `progress` hears how
+    /// much of the [`work`](LevelsCodec::work) is done.
+    ///
+    /// # Errors
+    /// As those of [`encode_rows`](LevelsCodec::encode_rows).
+    pub fn levels_of(
+        &mut self,
+        rows: &mut dyn PixelRows,
+        step: f32,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<(LevelsHeader, Vec<PartLevels>), PhotoError> {
+        let size = rows.size();
+        let header = LevelsHeader::new(size, step, self.fingerprint)?;
+        let strips = self.strips(size);
+        let mut held = HeldRows::new(rows, &strips);
+        let mut all = self.no_levels(&strips);
+        for strip in 0..strips.count() {
+            let levels = self.strip_levels(&mut held, strip, header.step(), progress)?;
+            all.iter_mut()
+                .zip(levels)
+                .for_each(|(all, own)| all.append(own));
+            progress((strip + 1) * self.effort.work());
+        }
+        Ok((header, all))
+    }
+
+    /// The levels of a strip.
+    fn strip_levels(
+        &mut self,
+        held: &mut HeldRows,
+        strip: usize,
+        step: f32,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Vec<PartLevels>, PhotoError> {
+        let strips = held.strips;
+        let window = strips.seen_by_levels(strip);
+        let image = held.planes(window.clone())?;
+        let window_size = [window.len(), strips.padded[1]];
+        let levels = match self.effort.rounds() {
+            0 => self.session.levels(&image, window_size, step),
+            rounds => {
+                let before = strip * self.effort.work();
+                let progress = &mut |round| progress(before + round);
+                self.refinement
+                    .levels(&image, window_size, step, rounds, progress)
+            }
+        };
+        let own = strips.rows(strip);
+        let own = own.start - window.start..own.end - window.start;
+        let parts = self.codec.parts();
+        let levels = levels.map_err(program)?.into_iter().zip(&parts);
+        let levels = levels.map(|(levels, part)| {
+            let patch = part.kind.patch();
+            levels.rows_range(own.start / patch..own.end / patch)
+        });
+        Ok(levels.collect())
     }
 
     /// The payload of a strip: how many groups of each part are coded, and the coded levels.

@@ -11,6 +11,7 @@
 //! | How are strips framed and checked? | `frames` |
 //! | Which decisions code a level? | [`level_coder`](super::level_coder) |
 //! | Who asks the context models? | [`ContextCoder`] |
+//! | What do the bits of a stream go to? | `bits` |
 //!
 //! ```
 //! use bsq::config::TransformCodecConfig;
@@ -41,6 +42,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bits;
 mod decode;
 mod effort;
 mod encode;
@@ -52,6 +54,7 @@ mod strips;
 #[cfg(test)]
 mod tests;
 
+pub use bits::{GroupBits, StreamBits};
 pub use decode::LevelsDecodeReport;
 pub use effort::Effort;
 pub use encode::{LevelsEncodeReport, PartReport};

@@ -6,6 +6,7 @@ use bsq::config::{
 };
 use bsq::pipeline::{TokenFile, fingerprint};
 use bsq::train::TrainingCheckpoint;
+use bsq::transform_codec::LevelsFile;
 use bsq_runtime::checkpoint::Checkpoint;
 use std::path::Path;
 
@@ -42,7 +43,10 @@ pub fn kind(path: &Path, checkpoint: &Checkpoint) -> Kind {
             holds,
         ];
         return Kind {
-            name: "token file",
+            name: match LevelsFile::is_levels_file(checkpoint) {
+                true => "file of levels",
+                false => "token file",
+            },
             details,
         };
     }

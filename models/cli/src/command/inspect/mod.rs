@@ -28,12 +28,16 @@ use std::path::{Path, PathBuf};
 Says what a stream, checkpoint, token file, model or configuration is.
 
 Of a stream (.bsq) it prints the picture's size, the models that it was coded with, and each \
-tile with its size and whether its checksum is right; exit code 1 if one is not. It also reads safetensors files, PyTorch checkpoints (as data: nothing in them is run) and configurations \
+tile with its size and whether its checksum is right; exit code 1 if one is not. With --bits it finds the levels of \
+a transform codec's picture, which takes about as long as decoding it, and prints how many bits each group of \
+coordinates takes: minus the logarithm of the probability of each decision, as a range coder gives none bits of its own. \
+It also reads safetensors files, PyTorch checkpoints (as data: nothing in them is run) and configurations \
 (.toml, or .yaml of the reference implementation), whatever the file is called, and prints the kind, \
 the number of parameters, every tensor with type and shape, and the metadata.")]
 #[command(after_long_help = "\
 Examples:
   bsq inspect photo.bsq
+  bsq inspect photo.bsq --bits                    what its bits go to
   bsq inspect model.safetensors
   bsq inspect *.bsq
   bsq inspect checkpoint.pt --json
@@ -48,6 +52,12 @@ pub struct Arguments {
     /// Where the tensors are in the file: keys joined by dots, such as model.state_dict
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    /// Of a picture's stream of levels, say how many bits each group of coordinates takes
+    #[arg(long)]
+    bits: bool,
+    /// The codec of streams for --bits [default: default]
+    #[arg(long, value_name = "NAME|PATH", requires = "bits")]
+    model: Option<String>,
 }
 
 pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
@@ -75,7 +85,8 @@ fn inspect(path: &Path, arguments: &Arguments, output: &Output) -> Result<(Value
     let extension = path.extension().map(|e| e.to_ascii_lowercase());
     let is_config = extension.is_some_and(|e| ["toml", "yaml", "yml"].iter().any(|x| e == *x));
     if stream::is_stream(path) {
-        return stream::inspect(path, output);
+        let model = arguments.model.as_deref().unwrap_or("default");
+        return stream::inspect(path, arguments.bits.then_some(model), output);
     }
     let value = match is_config {
         true => inspect_config(path, output),

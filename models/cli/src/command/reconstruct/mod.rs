@@ -169,7 +169,8 @@ fn run_files(
     }
     let model = arguments.run.model.open(output)?;
     arguments.quality.refuse_for(&model.name)?;
-    let bits = model.config.model.quantizer.bits_per_token();
+    let quantizer = &model.config.model.quantizer;
+    let (bits, words) = (quantizer.bits_per_token(), quantizer.words_per_token());
     let (device, tf32) = (options.device, options.tf32);
     let compares = output.is_verbose() && (options.precision != Precision::F32 || tf32);
     let mut reference = compares.then(|| {
@@ -194,7 +195,7 @@ fn run_files(
             (side, patch),
             output,
         )?;
-        let bits = (run.indices.len() * bits) as u64;
+        let bits = (run.indices.len() / words * bits) as u64;
         let figures = Figures::new(run.size, &run.metrics, bits);
         output.say(format_args!(
             "{} -> {}: {figures}, {:.2} s",
