@@ -66,8 +66,10 @@ impl<'g> Cut<'g> {
             back[axis] = position;
         }
         let graph = self.source.graph();
-        let stored = stored(self.source, order).cast(DType::F32);
-        let mut x = transposed(stored, &back);
+        let mut x = stored(self.source, order).cast(DType::F32);
+        if !order.is_sorted() {
+            x = x.transpose(&back);
+        }
         for view in self.views.iter().rev() {
             x = Tensor::new(graph, keep(graph, view, &[x.id()]));
         }
@@ -106,7 +108,8 @@ pub(super) fn contraction<'g>(
     Some(cut.narrow(&order).dot_general(rhs, &axes.batch, &contract))
 }
 
-/// A tensor in bf16 with its axes in that order. Zeros around it are put there in bf16, all at once.
+/// A tensor in bf16 with its axes in that order. Zeros around it are put there in bf16, all at once, and before axes
+/// are moved: there are more work items while the leading axes are those that have none.
 fn stored<'g>(mut x: Tensor<'g>, order: &[usize]) -> Tensor<'g> {
     let graph = x.graph();
     let mut around: Vec<Vec<Padding>> = Vec::new();
@@ -130,14 +133,34 @@ fn stored<'g>(mut x: Tensor<'g>, order: &[usize]) -> Tensor<'g> {
         }
         x = Tensor::new(graph, node.operands[0]);
     }
-    let mut stored = transposed(x, order).cast(DType::BF16);
+    if around.is_empty() && !order.is_sorted() {
+        return x.transpose(order).cast(DType::BF16);
+    }
+    let mut stored = in_bf16(x);
     let zero = graph.full(0.0, DType::BF16, []);
     for padding in around.into_iter().rev() {
-        let padding = order.iter().map(|&axis| padding[axis]).collect();
         let padded = graph.add(Op::Pad(padding), &[stored.id(), zero.id()]);
         stored = Tensor::new(graph, padded.expect("what is padded has these axes"));
     }
-    stored
+    match order.is_sorted() {
+        true => stored,
+        false => stored.cast(DType::F32).transpose(order).cast(DType::BF16),
+    }
+}
+
+/// A value rounded to bf16, or what it is widened from.
+fn in_bf16(x: Tensor<'_>) -> Tensor<'_> {
+    let graph = x.graph();
+    let mut node = graph.node(x.id());
+    while node.op == Op::StopGradient {
+        node = graph.node(node.operands[0]);
+    }
+    match (&node.op, node.operands.first()) {
+        (Op::Cast(DType::F32), Some(&id)) if graph.node(id).dtype() == DType::BF16 => {
+            Tensor::new(graph, id)
+        }
+        _ => x.cast(DType::BF16),
+    }
 }
 
 /// Whether a value is a constant +0.
@@ -152,12 +175,5 @@ fn is_zero(graph: &Graph, value: NodeId) -> bool {
             element.is_some_and(|bytes| bytes.iter().all(|&byte| byte == 0))
         }
         _ => false,
-    }
-}
-
-fn transposed<'g>(x: Tensor<'g>, order: &[usize]) -> Tensor<'g> {
-    match order.is_sorted() {
-        true => x,
-        false => x.transpose(order),
     }
 }
