@@ -4,7 +4,8 @@
     target/peers-venv/bin/python benches/peers/convolutions.py --ours target/release/ours_convolutions
 
 All convolutions of VGG16 and of a discriminator on 64 x 64 pixels, one after the other: forward, and the
-gradients by pictures and by weights. run.sh makes the virtual environment.
+gradients by pictures and by weights; ours in f32 and, with `--precision f32,bf16`, as trainings in bf16 have them
+(then `--peers ""` leaves PyTorch out). run.sh makes the virtual environment.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from turns import PYTHON, Implementation, add_arguments, check, relative, take_t
 HERE = Path(__file__).resolve().parent
 # Of the greatest magnitude: forward passes, and gradients.
 AGREEMENT = {"forward": 1e-5, "input": 1e-5, "weight": 1e-4}
+# The same of products of numbers of 8 bits.
+IN_BF16 = 1e-2
 
 
 def main():
@@ -27,6 +30,8 @@ def main():
     add_arguments(parser, "ours_convolutions", 9)
     parser.add_argument("--networks", default="vgg16,discriminator")
     parser.add_argument("--batches", default="1,8")
+    parser.add_argument("--precision", default="f32")
+    parser.add_argument("--peers", default="torch")
     options = parser.parse_args()
     tell_threads(options.threads)
     print("| network | batch | pass | | median, ms | times ours | least CPU time, ms | GFLOP/s | times ours |")
@@ -41,16 +46,24 @@ def main():
 
 def measure(folder, network, batch, which, options):
     torch = PYTHON + [str(HERE / "convolutions_worker.py"), folder, which]
+    ours = [options.ours, folder, "serve", which]
     implementations = [
-        Implementation("bsq", [options.ours, folder, "serve", which], True),
-        Implementation("PyTorch", torch + ["--threads", str(options.threads)], True),
+        Implementation(f"bsq, {format}", ours + [format], format == "f32")
+        for format in options.precision.split(",")
     ]
+    if "torch" in options.peers.split(","):
+        command = torch + ["--threads", str(options.threads)]
+        implementations.append(Implementation("PyTorch", command, True))
+
     def error(ours, found):
         # A layer that is missing agrees with nothing.
         same = ours.keys() == found.keys()
         return max(relative(ours[layer], found[layer]) for layer in ours) if same else float("inf")
 
-    check(implementations, folder, error, AGREEMENT[which])
+    def allowed(implementation):
+        return AGREEMENT[which] if implementation.exact else IN_BF16
+
+    check(implementations, folder, error, allowed)
     take_turns(implementations, options.rounds)
     flops = json.loads((Path(folder) / "network.json").read_text())["flops"]
     base, best = implementations[0].median, min(implementations[0].cpu_times)

@@ -2,13 +2,13 @@
 //!
 //! `ours_convolutions FOLDER write NETWORK BATCH` stores pictures, weights and cotangents of each layer and
 //! the layers' sizes; a network is `vgg16` or `discriminator`.
-//! `ours_convolutions FOLDER serve PASS` answers commands; results are those of each layer. A pass is
-//! `forward`, `input` or `weight`.
+//! `ours_convolutions FOLDER serve PASS FORMAT` answers commands; results are those of each layer. A pass is
+//! `forward`, `input` or `weight`, a format `f32` or `bf16`, that of trainings.
 
 use bsq_benches::convolutions::{ConvolutionLayer, ConvolutionPass, DISCRIMINATOR, VGG16};
 use bsq_benches::{Served, Tensors, serve, threads};
 use bsq_runtime::checkpoint::{Weights, load, safetensors};
-use bsq_runtime::{CompileOptions, HostTensor, Session, compile};
+use bsq_runtime::{CompileOptions, HostTensor, Precision, Session, compile};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -19,7 +19,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         [folder, "write", network, batch] => write(Path::new(folder), network, batch.parse()?),
-        [folder, "serve", pass] => serve(Layers::new(Path::new(folder), pass)?, json!({})),
+        [folder, "serve", pass, format] => {
+            let layers = Layers::new(Path::new(folder), pass, format)?;
+            serve(layers, json!({}))
+        }
         _ => Err("see the first lines of benches/src/bin/ours_convolutions.rs".into()),
     }
 }
@@ -63,12 +66,17 @@ struct Layers {
 }
 
 impl Layers {
-    fn new(folder: &Path, pass: &str) -> Result<Layers, Box<dyn Error>> {
+    fn new(folder: &Path, pass: &str, format: &str) -> Result<Layers, Box<dyn Error>> {
         let pass = match pass {
             "forward" => ConvolutionPass::Forward,
             "input" => ConvolutionPass::ByInput,
             "weight" => ConvolutionPass::ByWeight,
             other => return Err(format!("{other}: no such pass").into()),
+        };
+        let precision = match format {
+            "f32" => Precision::F32,
+            "bf16" => Precision::Bf16Training,
+            other => return Err(format!("{other}: no such format").into()),
         };
         let text = std::fs::read_to_string(folder.join("network.json"))?;
         let network: serde_json::Value = serde_json::from_str(&text)?;
@@ -76,6 +84,7 @@ impl Layers {
         let name = network["network"].as_str().ok_or("a network has a name")?;
         let options = CompileOptions {
             threads: threads(),
+            precision,
             ..CompileOptions::default()
         };
         let mut programs: Vec<(Session, Tensors)> = Vec::new();

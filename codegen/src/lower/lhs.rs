@@ -57,8 +57,8 @@ impl Lhs {
         }
     }
 
-    /// How the lhs can be read in place, if it can: contracted variables in groups only where the
-    /// target's policy allows it, and upwards unless it has groups of rows, too.
+    /// How the lhs can be read in place, if it can: contracted variables in groups, and backwards, only where the
+    /// target's policy allows it, and terms that are taken together side by side.
     pub fn strides(
         &self,
         b: &KernelBuilder,
@@ -66,7 +66,7 @@ impl Lhs {
         row_groups: &[Groups],
         tiling: &TilingPolicy,
     ) -> Option<Strides> {
-        let [most, row_levels] = (tiling.lhs_groups)(self.format);
+        let [most, _] = (tiling.lhs_groups)(self.format);
         let mut strides = Strides {
             row: self.at.coefficient(row),
             row_groups: row_groups.to_vec(),
@@ -87,12 +87,14 @@ impl Lhs {
             }
             inner *= b.axes.extent(var);
         }
-        // Targets that copy ahead go upwards.
+        let together = self.format.terms();
+        let whole = |groups: &Groups| groups.terms.is_multiple_of(together);
+        let side_by_side = together == 1 || strides.k == 1 && strides.groups.iter().all(whole);
         let outer = strides.groups.iter().map(|groups| groups.stride);
         let upwards = outer
             .chain([strides.row, strides.k])
             .all(|stride| stride >= 0);
-        (upwards || row_levels > 0).then_some(strides)
+        (side_by_side && (upwards || tiling.lhs_backwards)).then_some(strides)
     }
 
     /// Where the block contraction reads the lhs, and what runs before it.
@@ -113,9 +115,7 @@ impl Lhs {
             copies_far && strides.row == 1 && strides.k > FAR && strides.is_even()
         };
         let transposed = !together && strides.as_ref().is_some_and(far);
-        let apart = together && strides.as_ref().is_some_and(|strides| strides.k != 1);
-        let in_place = !transposed && !apart;
-        if let (Some(strides), true) = (strides, in_place) {
+        if let (Some(strides), false) = (strides, transposed) {
             let zero = Affine::default();
             let first = |at: Affine, &var: &Var| at.substitute(var, &zero);
             let at = self.contracted.iter().fold(start, first);

@@ -1,17 +1,18 @@
 //! Contractions of a training step in bf16, sums in f32: graph to graph, after preparation.
 //!
 //! Both sides of every contraction become bf16, in the forward pass and in both gradients, but for those whose
-//! result decides a sign directly, as a quantizer's input does, those of windows, that is convolutions, and those of
-//! an odd number of terms. Weights, moments and whatever else a step updates stay f32; so do sums, norms, softmax,
+//! result decides a sign directly, as a quantizer's input does, and those of an odd number of terms. Weights, moments and whatever else a step updates stay f32; so do sums, norms, softmax,
 //! losses and the optimizer.
 //!
-//! An lhs lies along its terms, so that pairs of them are side by side: one that does not is written so.
+//! An lhs lies along its terms, so that pairs of them are side by side: one that does not is written so. Convolutions
+//! are in [`windows`].
 
 use super::precision::mixes;
 use super::prepare::keep;
+use super::windows;
 use crate::kernel::Format;
 use crate::schedule::{Role, role};
-use bsq_ir::{DType, DotAxes, Function, Graph, Node, NodeId, Op, Tensor};
+use bsq_ir::{DType, DotAxes, Function, Graph, NodeId, Op, Tensor};
 
 /// The function with its contractions in bf16.
 pub(super) fn mixed(function: &Function) -> Function {
@@ -21,13 +22,11 @@ pub(super) fn mixed(function: &Function) -> Function {
         let at = next;
         next += 1;
         match &node.op {
-            Op::DotGeneral(axes) if !decisive[at] && suits(function, node, axes) => graph
-                .in_place_of(node, || {
-                    let [lhs, rhs] = [0, 1].map(|side| Tensor::new(graph, operands[side]));
-                    let lhs = along_terms(lhs, axes);
-                    lhs.dot_general(narrow(rhs), &axes.batch, &axes.contract)
-                        .id()
-                }),
+            Op::DotGeneral(axes) if !decisive[at] => graph.in_place_of(node, || {
+                let [lhs, rhs] = [0, 1].map(|side| Tensor::new(graph, operands[side]));
+                let narrow = contraction(lhs, rhs, axes);
+                narrow.map_or_else(|| keep(graph, node, operands), Tensor::id)
+            }),
             _ => keep(graph, node, operands),
         }
     })
@@ -49,30 +48,25 @@ fn decisive(function: &Function) -> Vec<bool> {
     decisive
 }
 
-/// Whether both sides are f32, and the terms are whole pairs. Windows are read where they are in f32 only.
-fn suits(function: &Function, node: &Node, axes: &DotAxes) -> bool {
-    let sides = [0, 1].map(|side| function.node(node.operands[side]));
-    let are_f32 = sides.iter().all(|side| side.dtype() == DType::F32);
-    let whole = axes
-        .contract
-        .last()
-        .is_some_and(|&(last, _)| sides[0].shape()[last].is_multiple_of(Format::Bf16.terms()));
-    let mut operands = node.operands.iter();
-    are_f32 && whole && !operands.any(|&side| are_windows(function, side))
-}
-
-fn are_windows(function: &Function, mut id: NodeId) -> bool {
-    while role(&function.node(id).op) == Role::View {
-        if matches!(function.node(id).op, Op::Window { .. }) {
-            return true;
-        }
-        id = function.node(id).operands[0];
+/// A contraction in bf16; `None` if a side is not f32, or the terms are not whole pairs.
+fn contraction<'g>(lhs: Tensor<'g>, rhs: Tensor<'g>, axes: &DotAxes) -> Option<Tensor<'g>> {
+    if [lhs, rhs].iter().any(|side| side.dtype() != DType::F32) {
+        return None;
     }
-    false
+    if windows::are_windows(lhs) {
+        return windows::contraction(lhs, rhs, axes);
+    }
+    let &(last, _) = axes.contract.last()?;
+    let is_whole = lhs.shape()[last].is_multiple_of(Format::Bf16.terms());
+    if !is_whole || windows::are_windows(rhs) {
+        return None;
+    }
+    let lhs = along_terms(lhs, axes);
+    Some(lhs.dot_general(narrow(rhs), &axes.batch, &axes.contract))
 }
 
 /// A value that is stored in bf16.
-fn narrow(x: Tensor<'_>) -> Tensor<'_> {
+pub(super) fn narrow(x: Tensor<'_>) -> Tensor<'_> {
     match is_narrow(x.graph(), x.id()) {
         true => x,
         false => x.cast(DType::BF16).cast(DType::F32),

@@ -21,6 +21,7 @@ mod prepare;
 mod recompute;
 mod stored;
 mod tiling;
+mod windows;
 
 use crate::kernel::Kernel;
 use crate::schedule::{Group, Groups, Role, Widenings, role};

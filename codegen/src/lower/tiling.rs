@@ -30,6 +30,8 @@ pub struct TilingPolicy {
     /// Levels of groups of terms, and of rows, in which an lhs that does not step evenly is read where
     /// it is, in a format; one that would need more is copied, or has fewer rows in a block.
     pub lhs_groups: fn(Format) -> [usize; 2],
+    /// Whether an lhs may be read backwards.
+    pub lhs_backwards: bool,
     /// Whether windows are the lhs of a contraction, also where they are written as the rhs: because
     /// an lhs is read where it is, and a rhs is packed.
     pub windows_as_lhs: bool,
@@ -62,9 +64,10 @@ impl TilingPolicy {
         most_queries: 64,
         copies_far_lhs: true,
         lhs_groups: |format| match format {
-            Format::F32 => [5; 2],
+            Format::F32 | Format::Bf16 => [5; 2],
             _ => [0; 2],
         },
+        lhs_backwards: true,
         windows_as_lhs: true,
         lanes_along_rows: true,
         online_queries: |_| None,

@@ -102,8 +102,12 @@ impl Options {
             least_queries: 4,
             most_queries: 16,
             copies_far_lhs: false,
-            lhs_groups: |_| [1, 0],
-            windows_as_lhs: false,
+            lhs_groups: |format| match format {
+                Format::Bf16 => [2; 2],
+                _ => [1, 0],
+            },
+            lhs_backwards: false,
+            windows_as_lhs: precision == Precision::Bf16Training,
             lanes_along_rows: false,
             online_queries: match self.tf32 {
                 true => |_| Some(attend::QUERIES),

@@ -43,6 +43,7 @@ impl Case {
                 ("inexact", "") => case.exact = false,
                 ("tf32", "") => case.tf32 = true,
                 ("precision", "bf16") => case.precision = Precision::Bf16,
+                ("precision", "bf16 training") => case.precision = Precision::Bf16Training,
                 ("precision", "f16") => case.precision = Precision::F16,
                 ("precision", "int8") => case.precision = Precision::Int8,
                 ("gradients", name) => loss = Some(name.to_string()),

@@ -3,7 +3,7 @@
 use bsq_ir::autodiff::gradients;
 use bsq_ir::{DType, Graph, Scope, Tensor};
 use bsq_nn::layers::Conv;
-use bsq_runtime::{CompileOptions, compile};
+use bsq_runtime::{CompileOptions, Precision, compile};
 
 const BATCH: usize = 2;
 const CHANNELS: usize = 64;
@@ -14,9 +14,17 @@ const FEATURES: usize = 4 * BATCH * CHANNELS * SIDE * SIDE;
 const WINDOWS: usize = 9 * FEATURES;
 
 /// Bytes of temporaries of a program that computes a tensor.
-fn temporaries(graph: &Graph, output: Tensor<'_>) -> usize {
+fn temporaries(graph: &Graph, output: Tensor<'_>, precision: Precision) -> usize {
     let function = graph.function([("output", output.id())], []);
-    let executable = compile(&function, &CompileOptions::default()).unwrap();
+    let options = CompileOptions {
+        precision,
+        ..Default::default()
+    };
+    let executable = compile(&function, &options).unwrap();
+    let kernels = executable.program().kernels.iter();
+    let mut texts = kernels.map(|kernel| kernel.to_string());
+    let is_narrow = texts.any(|text| text.contains("contract bf16"));
+    assert_eq!(is_narrow, precision == Precision::Bf16Training);
     executable.program().arena_bytes
 }
 
@@ -37,11 +45,13 @@ fn no_program_of_a_convolution_holds_its_windows() {
         ("by the input", by_x),
         ("by the weight", by_w),
     ] {
-        let bytes = temporaries(&g, output);
-        // Two copies of features at most, padded, and packed weights.
-        assert!(
-            bytes <= 3 * FEATURES,
-            "{what}: {bytes} bytes, all windows are {WINDOWS}"
-        );
+        for precision in [Precision::F32, Precision::Bf16Training] {
+            let bytes = temporaries(&g, output, precision);
+            // Two copies of features at most, padded, and packed weights.
+            assert!(
+                bytes <= 3 * FEATURES,
+                "{what}, {precision:?}: {bytes} bytes, all windows are {WINDOWS}"
+            );
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod common;
 mod contractions;
+mod convolutions;
 mod elementwise;
 mod gradients;
 mod tensor_cores;

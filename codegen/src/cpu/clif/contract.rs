@@ -2,7 +2,7 @@
 
 use super::emit::{ACCESS, Emitter};
 use crate::cpu::microkernel::{ContractArgs, GatheredArgs, LEVELS, Level};
-use crate::kernel::{Contract, Element, Format, Groups};
+use crate::kernel::{Contract, Element, Groups};
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, StackSlotData, StackSlotKind, types};
 use std::mem::offset_of;
 
@@ -68,9 +68,16 @@ impl Emitter<'_, '_> {
             self.b.ins().store(ACCESS, value, record, offset as i32);
         }
         if gathered {
-            assert_eq!(c.format, Format::F32, "what the policy says of targets");
+            // Terms that are taken together count as one.
+            let together = c.format.terms();
+            let step = c.a_k_stride * together as i64;
+            let groups = c.a_groups.iter().map(|group| Groups {
+                terms: group.terms / together,
+                ..*group
+            });
+            let groups: Vec<Groups> = groups.collect();
             let rows = levels(c.a_row_stride, &c.a_row_groups);
-            let terms = levels(c.a_k_stride, &c.a_groups);
+            let terms = levels(step, &groups);
             for (start, levels) in [
                 (offset_of!(GatheredArgs, rows), rows),
                 (offset_of!(GatheredArgs, terms), terms),
@@ -91,7 +98,7 @@ impl Emitter<'_, '_> {
             }
         }
         let microkernel = match gathered {
-            true => self.family.gathered() as usize,
+            true => self.family.gathered(c.format) as usize,
             false => self.family.contract(c.format) as usize,
         };
         let mut signature = ir::Signature::new(self.b.func.signature.call_conv);

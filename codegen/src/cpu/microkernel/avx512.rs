@@ -12,7 +12,9 @@ use std::array::from_fn;
 
 use super::avx512_columns;
 use super::blocks::{self, After, Layout, Tile, TileFn, Tiles};
-use super::{BF16_WEIGHTS, ContractArgs, F32, GatheredArgs, PANEL_WIDTH, U8_WEIGHTS, one_term};
+use super::{
+    BF16, BF16_WEIGHTS, ContractArgs, F32, GatheredArgs, PANEL_WIDTH, U8_WEIGHTS, one_term,
+};
 
 /// Rows up to which a tile is bound by memory, not by arithmetic: those fetch ahead.
 const FEW_ROWS: usize = 4;
@@ -144,7 +146,7 @@ unsafe fn tile<const FORMAT: u8, const GATHERED: bool, const ROWS: usize, const 
             for (row, sums) in sums.iter_mut().enumerate() {
                 if GATHERED {
                     // SAFETY: row < ROWS, and k is in range.
-                    unsafe { add_row(gathered_rows[row], of_step, &b_row, sums) };
+                    unsafe { add_row::<F32, PANELS>(gathered_rows[row], of_step, &b_row, sums) };
                     continue;
                 }
                 let a = a.wrapping_offset(row as isize * tile.a_row_stride);
@@ -175,16 +177,16 @@ unsafe fn tile<const FORMAT: u8, const GATHERED: bool, const ROWS: usize, const 
     }
 }
 
-/// Adds a row's element times a row of each panel to the row's sums.
+/// Adds a row's element, or its pair of `BF16`, times a row of each panel to the row's sums.
 ///
 /// Instructions as they are written: left to the compiler, the elements of all rows are loaded before
 /// the first is needed, and sums move to the stack.
 ///
 /// # Safety
-/// An `f32` is readable `of_step` bytes behind `row`.
+/// Four bytes are readable `of_step` bytes behind `row`; the CPU has the format's instruction.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn add_row<const PANELS: usize>(
+pub(super) unsafe fn add_row<const FORMAT: u8, const PANELS: usize>(
     row: *const u8,
     of_step: isize,
     b: &[__m512; PANELS],
@@ -192,10 +194,10 @@ unsafe fn add_row<const PANELS: usize>(
 ) {
     // Panels that a tile does not have are not reached, but have to be named.
     macro_rules! add {
-        ($($instruction:literal: $b:ident $sum:ident $panel:literal),*) => {
+        ($instruction:literal: $($b:ident $sum:ident $panel:literal),*) => {
             asm!(
                 "vbroadcastss {a}, dword ptr [{row} + {of_step}]",
-                $($instruction,)*
+                $(concat!($instruction, " {", stringify!($sum), "}, {", stringify!($b), "}, {a}"),)*
                 a = out(zmm_reg) _,
                 row = in(reg) row,
                 of_step = in(reg) of_step,
@@ -206,17 +208,13 @@ unsafe fn add_row<const PANELS: usize>(
     }
     // SAFETY: it loads what the caller says is readable.
     unsafe {
-        match PANELS {
-            1 => add!("vfmadd231ps {sum0}, {b0}, {a}": b0 sum0 0),
-            2 => add!(
-                "vfmadd231ps {sum0}, {b0}, {a}": b0 sum0 0,
-                "vfmadd231ps {sum1}, {b1}, {a}": b1 sum1 1
-            ),
-            _ => add!(
-                "vfmadd231ps {sum0}, {b0}, {a}": b0 sum0 0,
-                "vfmadd231ps {sum1}, {b1}, {a}": b1 sum1 1,
-                "vfmadd231ps {sum2}, {b2}, {a}": b2 sum2 2
-            ),
+        match (FORMAT, PANELS) {
+            (BF16, 1) => add!("vdpbf16ps": b0 sum0 0),
+            (BF16, 2) => add!("vdpbf16ps": b0 sum0 0, b1 sum1 1),
+            (BF16, _) => add!("vdpbf16ps": b0 sum0 0, b1 sum1 1, b2 sum2 2),
+            (_, 1) => add!("vfmadd231ps": b0 sum0 0),
+            (_, 2) => add!("vfmadd231ps": b0 sum0 0, b1 sum1 1),
+            (_, _) => add!("vfmadd231ps": b0 sum0 0, b1 sum1 1, b2 sum2 2),
         }
     }
 }

@@ -122,20 +122,28 @@ impl Family {
         }
     }
 
-    /// The family's contraction of f32 whose A does not step evenly.
+    /// The family's contraction of `F32` or `Bf16` whose A does not step evenly.
     ///
     /// # Panics
-    /// As [`contract`](Family::contract).
-    pub fn gathered(self) -> GatheredFn {
+    /// As [`contract`](Family::contract), and if the format is another one.
+    pub fn gathered(self, format: Format) -> GatheredFn {
         assert!(self.is_supported(), "this CPU cannot run the family {self}");
-        match self {
-            Family::Portable => portable::gathered,
+        match (self, format) {
+            (Family::Portable, Format::F32) => portable::gathered::<F32>,
+            (Family::Portable, Format::Bf16) => portable::gathered::<BF16>,
             #[cfg(target_arch = "x86_64")]
-            Family::Avx2 => avx2::gathered,
+            (Family::Avx2, Format::F32) => avx2::gathered,
             #[cfg(target_arch = "x86_64")]
-            Family::Avx512 => avx512::gathered,
-            #[cfg(not(target_arch = "x86_64"))]
-            Family::Avx2 | Family::Avx512 => unreachable!("supported on x86-64 only"),
+            (Family::Avx2, Format::Bf16) => widened::gathered::<false>,
+            #[cfg(target_arch = "x86_64")]
+            (Family::Avx512, Format::F32) => avx512::gathered,
+            #[cfg(target_arch = "x86_64")]
+            (Family::Avx512, Format::Bf16) if microarchitecture::pairs_of_bf16_pay() => {
+                avx512_pairs::gathered
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Family::Avx512, Format::Bf16) => widened::gathered::<true>,
+            _ => panic!("no {} is gathered", format.name()),
         }
     }
 

@@ -26,7 +26,8 @@ impl Level {
     }
 }
 
-/// Operands whose A steps by levels, innermost first, instead of by its strides in `args`.
+/// Operands whose A steps by levels, innermost first, instead of by its strides in `args`. Terms that a format takes
+/// together lie side by side and count as one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct GatheredArgs {
@@ -35,7 +36,7 @@ pub struct GatheredArgs {
     pub terms: [Level; LEVELS],
 }
 
-/// A family's contraction of f32 whose A steps by levels.
+/// A family's contraction whose A steps by levels.
 ///
 /// # Safety
 /// Those of [`ContractFn`](super::ContractFn), for the elements of A that the levels lead to.

@@ -48,9 +48,9 @@ pub(super) unsafe extern "C" fn contract<const FORMAT: u8>(args: *const Contract
 
 /// # Safety
 /// Those of [`super::GatheredFn`].
-pub(super) unsafe extern "C" fn gathered(args: *const GatheredArgs) {
+pub(super) unsafe extern "C" fn gathered<const FORMAT: u8>(args: *const GatheredArgs) {
     // SAFETY: the caller vouches for the pointer and for what it describes.
-    unsafe { blocks::gathered::<Portable<F32, true>>(&*args) }
+    unsafe { blocks::gathered::<Portable<FORMAT, true>>(&*args) }
 }
 
 /// # Safety

@@ -10,8 +10,10 @@
 use std::mem::MaybeUninit;
 
 use super::blocks::{After, pieces};
+use super::gathered::{Level, offsets};
 use super::{
-    BF16, BF16_WEIGHTS, ContractArgs, ContractFn, F16, INT8, PANEL_WIDTH, U8_WEIGHTS, format,
+    BF16, BF16_WEIGHTS, ContractArgs, ContractFn, F16, GatheredArgs, INT8, LEVELS, PANEL_WIDTH,
+    U8_WEIGHTS, format,
 };
 use super::{avx2, avx2_pairs, avx512, widen};
 use crate::kernel::Format;
@@ -84,15 +86,90 @@ pub(super) unsafe extern "C" fn contract<const FORMAT: u8, const AVX512: bool>(
             ..*args
         };
         // SAFETY: some rows of what the caller vouches for.
-        unsafe { rows_of::<FORMAT, AVX512>(&own) };
+        unsafe { rows_of::<FORMAT, AVX512>(&own, None) };
+    }
+}
+
+/// A contraction of pairs of bf16 whose A steps by levels.
+///
+/// # Safety
+/// Those of [`super::GatheredFn`]; the CPU has AVX2 and FMA, AVX-512F if `AVX512`.
+pub(super) unsafe extern "C" fn gathered<const AVX512: bool>(gather: *const GatheredArgs) {
+    // SAFETY: the caller vouches for the pointer.
+    let gather = unsafe { &*gather };
+    let mut offsets_of_rows = [0; ROWS];
+    for row in (0..gather.args.m).step_by(ROWS) {
+        let rows = ROWS.min(gather.args.m - row);
+        offsets(&gather.rows, BF16_SIZE, row, &mut offsets_of_rows[..rows]);
+        let down = row as isize * gather.args.c_row_stride * 4;
+        let own = ContractArgs {
+            c: gather.args.c.wrapping_offset(down),
+            m: rows,
+            ..gather.args
+        };
+        let found = Found {
+            rows: &offsets_of_rows[..rows],
+            levels: &gather.terms,
+        };
+        // SAFETY: some rows of what the caller vouches for.
+        unsafe { rows_of::<BF16, AVX512>(&own, Some(found)) };
+    }
+}
+
+/// Bytes of a bf16.
+const BF16_SIZE: usize = format(BF16).a().size();
+
+/// Where A is gathered: offsets of rows in bytes, and the levels of pairs of terms.
+struct Found<'t> {
+    rows: &'t [isize],
+    levels: &'t [Level; LEVELS],
+}
+
+impl Found<'_> {
+    /// Widens `count` terms of each row, those behind the first `done`, to rows of a block.
+    ///
+    /// # Safety
+    /// The levels lead to elements that can be read; the block has as many rows of as many `f32`; the CPU has AVX2,
+    /// AVX-512F if `AVX512`.
+    unsafe fn widen<const AVX512: bool>(
+        &self,
+        a: *const u8,
+        done: usize,
+        count: usize,
+        to: *mut f32,
+    ) {
+        let mut steps = [0; TERMS / 2];
+        let (first, steps) = (done / 2, &mut steps[..count / 2]);
+        offsets(self.levels, BF16_SIZE, first, steps);
+        // Pairs that lie side by side are widened together.
+        let run = match self.levels[0].stride {
+            2 => self.levels[0].count,
+            _ => 1,
+        };
+        for (row, &of_row) in self.rows.iter().enumerate() {
+            let (a, to) = (a.wrapping_offset(of_row), to.wrapping_add(row * count));
+            let mut at = 0;
+            while at < steps.len() {
+                let length = (run - (first + at) % run).min(steps.len() - at);
+                let from = a.wrapping_offset(steps[at]);
+                // SAFETY: passed on from the caller.
+                unsafe {
+                    widen_row::<BF16, AVX512>(from, to.wrapping_add(2 * at).cast(), 2 * length);
+                }
+                at += length;
+            }
+        }
     }
 }
 
 /// At most [`ROWS`] rows.
 ///
 /// # Safety
-/// Those of [`contract`].
-unsafe fn rows_of<const FORMAT: u8, const AVX512: bool>(args: &ContractArgs) {
+/// Those of [`contract`], or [`gathered`].
+unsafe fn rows_of<const FORMAT: u8, const AVX512: bool>(
+    args: &ContractArgs,
+    found: Option<Found<'_>>,
+) {
     let (narrow, size) = (format(FORMAT), wide_size(format(FORMAT)));
     let widens_a = matches!(FORMAT, BF16 | F16 | INT8);
     let mut a_block = Buffer::<{ ROWS * TERMS * WIDEST }>::new();
@@ -119,8 +196,12 @@ unsafe fn rows_of<const FORMAT: u8, const AVX512: bool>(args: &ContractArgs) {
             accumulate: usize::from(args.accumulate != 0 || done != 0),
             ..*args
         };
+        if let Some(found) = &found {
+            // SAFETY: passed on from the caller; the buffer has ROWS rows of TERMS elements.
+            unsafe { found.widen::<AVX512>(args.a, done, count, a_block.at(0).cast()) };
+        }
         if widens_a {
-            for row in 0..args.m {
+            for row in (0..args.m).filter(|_| found.is_none()) {
                 let from = row as isize * args.a_row_stride * narrow.a().size() as isize;
                 let from = block.a.wrapping_offset(from);
                 // SAFETY: the row is one of A, readable to a multiple of a step; the buffer has

@@ -86,7 +86,12 @@ impl Plan<'_> {
             n,
             format,
         };
-        let (most_rows, _) = (self.tiling.of_contraction)(&extents(b, &outer));
+        let most = Extents {
+            batch: counted(b, &self.batch),
+            m: counted(b, &self.rows),
+            ..extents(b, &outer)
+        };
+        let (most_rows, _) = (self.tiling.of_contraction)(&most);
         // A copied lhs has no groups.
         let levels = match lhs.strides(b, row, &[], self.tiling) {
             Some(_) => (self.tiling.lhs_groups)(format)[1],

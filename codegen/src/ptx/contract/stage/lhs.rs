@@ -2,8 +2,9 @@
 
 use super::super::Plan;
 use super::{Piece, Step, exists, moved, split, split_rows};
+use crate::kernel::Groups;
 use crate::ptx::emit::Emitter;
-use crate::ptx::text::Class;
+use crate::ptx::text::{Class, Reg};
 
 /// The lhs where terms of a row lie side by side: pieces as wide as its alignment allows.
 pub(super) fn rows(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
@@ -21,6 +22,10 @@ pub(super) fn rows(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
                 .a_groups
                 .iter()
                 .all(|groups| whole(groups.stride) && (groups.terms * size).is_multiple_of(bytes))
+            && contract
+                .a_row_groups
+                .iter()
+                .all(|groups| whole(groups.stride))
     };
     let bytes = [16, 8, 4, 2]
         .into_iter()
@@ -38,12 +43,12 @@ pub(super) fn rows(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
         let operands = format_args!("{row}, {}, {to}", plan.tiling.a_pitch());
         let to_thread = e.t.def(Class::B32, "mad.lo.u32", operands);
         let of_tile = e.plus(row, plan.row);
-        let row_bytes = contract.a_row_stride * size as i64;
         let step = step_of(plan, terms);
-        let from = match step {
-            Step::OwnGroup { .. } => moved(e, &plan.a, &[(of_tile, row_bytes)]),
-            _ => moved(e, &plan.a, &[(of_tile, row_bytes), (term, size as i64)]),
-        };
+        let mut by = row_of(e, plan, of_tile);
+        if !matches!(step, Step::OwnGroup { .. }) {
+            by.push((term, size as i64));
+        }
+        let from = moved(e, &plan.a, &by);
         all.push(Piece {
             from,
             to: 0,
@@ -78,12 +83,12 @@ pub(super) fn strided(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
         let operands = format_args!("{row}, {}, {to}", plan.tiling.a_pitch());
         let to_thread = e.t.def(Class::B32, "mad.lo.u32", operands);
         let of_tile = e.plus(row, plan.row);
-        let (row_bytes, term_bytes) = (4 * contract.a_row_stride, 4 * contract.a_k_stride);
         let step = step_of(plan, 1);
-        let from = match step {
-            Step::OwnGroup { .. } => moved(e, &plan.a, &[(of_tile, row_bytes)]),
-            _ => moved(e, &plan.a, &[(of_tile, row_bytes), (term, term_bytes)]),
-        };
+        let mut by = row_of(e, plan, of_tile);
+        if !matches!(step, Step::OwnGroup { .. }) {
+            by.push((term, 4 * contract.a_k_stride));
+        }
+        let from = moved(e, &plan.a, &by);
         all.push(Piece {
             from,
             to: 0,
@@ -99,20 +104,36 @@ pub(super) fn strided(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
     all
 }
 
+/// Where a row of the block is: indices of groups and in them, and bytes from one to the next.
+fn row_of(e: &mut Emitter, plan: &Plan, row: Reg) -> Vec<(Reg, i64)> {
+    let contract = plan.contract;
+    let size = contract.format.a().size() as i64;
+    let (mut rest, mut found) = (row, Vec::new());
+    for groups in contract.a_row_groups.iter().rev() {
+        let (number, within) = e.split(rest, groups.terms);
+        found.push((number, groups.stride * size));
+        rest = within;
+    }
+    found.push((rest, contract.a_row_stride * size));
+    found
+}
+
 /// The step of the lhs's pieces of so many terms.
 fn step_of(plan: &Plan, piece: usize) -> Step {
     let (contract, slab) = (plan.contract, plan.tiling.slab());
     let size = contract.format.a().size() as i64;
     let term = contract.a_k_stride * size;
-    let groups = match contract.a_groups[..] {
-        [] => return Step::Even(slab as i64 * term),
-        [groups] => groups,
-        _ => unreachable!("the policy asks for groups of terms, not of groups"),
+    let in_bytes = |groups: &Groups| Groups {
+        stride: groups.stride * size,
+        ..*groups
     };
-    let (terms, group) = (groups.terms, groups.stride * size);
-    debug_assert!(terms.is_multiple_of(piece));
-    match terms.is_multiple_of(slab) {
-        true => Step::Groups { terms, group, term },
-        false => Step::OwnGroup { terms, group, term },
+    let groups: Vec<Groups> = contract.a_groups.iter().map(in_bytes).collect();
+    let Some(innermost) = groups.first() else {
+        return Step::Even(slab as i64 * term);
+    };
+    debug_assert!(innermost.terms.is_multiple_of(piece));
+    match innermost.terms.is_multiple_of(slab) {
+        true => Step::Groups { groups, term },
+        false => Step::OwnGroup { groups, term },
     }
 }

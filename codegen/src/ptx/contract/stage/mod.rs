@@ -8,6 +8,7 @@ use super::super::emit::{Emitter, Index};
 use super::super::memory::{Address, Space};
 use super::super::text::{Class, Reg};
 use super::Plan;
+use crate::kernel::Groups;
 
 /// What a thread copies of every slab.
 pub(super) struct Stage {
@@ -33,15 +34,15 @@ struct Piece {
 }
 
 /// How far a slab's piece is from the first slab's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     /// Bytes from one slab to the next.
     Even(i64),
-    /// Bytes from one group of terms to the next, and from one term to the next; a slab is part
-    /// of a group.
-    Groups { terms: usize, group: i64, term: i64 },
+    /// Groups of terms, innermost first, with bytes from one to the next, and bytes from one term to the next; a
+    /// slab is part of a group.
+    Groups { groups: Vec<Groups>, term: i64 },
     /// The same, where a piece is part of a group: the distance is that of its first term.
-    OwnGroup { terms: usize, group: i64, term: i64 },
+    OwnGroup { groups: Vec<Groups>, term: i64 },
 }
 
 impl Stage {
@@ -62,13 +63,13 @@ impl Stage {
         let mut steps: Vec<(Step, bool, Reg)> = Vec::new();
         for piece in self.a.iter().chain(&self.b) {
             let shared = piece.from.space == Space::Shared;
-            let same = |step: &&(Step, bool, Reg)| (step.0, step.1) == (piece.step, shared);
+            let same = |step: &&(Step, bool, Reg)| step.0 == piece.step && step.1 == shared;
             let own = matches!(piece.step, Step::OwnGroup { .. });
             let distance = match steps.iter().find(same) {
                 Some(step) if !own => step.2,
                 _ => {
                     let distance = piece.distance(e, plan, k);
-                    steps.push((piece.step, shared, distance));
+                    steps.push((piece.step.clone(), shared, distance));
                     distance
                 }
             };

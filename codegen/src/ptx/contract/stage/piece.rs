@@ -13,17 +13,28 @@ impl Piece {
             Space::Shared => (Class::B32, "mul.lo.u32", "mad.lo.u32"),
             _ => (Class::B64, "mul.wide.u32", "mad.wide.u32"),
         };
-        let (first, (terms, group, term)) = match self.step {
+        let (first, groups, term) = match &self.step {
             Step::Even(bytes) => {
                 let (number, _) = e.split(k, plan.tiling.slab());
                 return e.t.def(class, mul, format_args!("{number}, {bytes}"));
             }
-            Step::Groups { terms, group, term } => (k, (terms, group, term)),
-            Step::OwnGroup { terms, group, term } => (e.plus(k, self.term), (terms, group, term)),
+            Step::Groups { groups, term } => (k, groups, term),
+            Step::OwnGroup { groups, term } => (e.plus(k, self.term), groups, term),
         };
-        let (number, within) = e.split(first, terms);
-        let of_group = e.t.def(class, mul, format_args!("{number}, {group}"));
-        e.t.def(class, mad, format_args!("{within}, {term}, {of_group}"))
+        let (mut rest, mut distance) = (first, None);
+        for groups in groups.iter().rev() {
+            let (number, within) = e.split(rest, groups.terms);
+            let bytes = groups.stride;
+            distance = Some(match distance {
+                None => e.t.def(class, mul, format_args!("{number}, {bytes}")),
+                Some(sum) => {
+                    e.t.def(class, mad, format_args!("{number}, {bytes}, {sum}"))
+                }
+            });
+            rest = within;
+        }
+        let of_groups = distance.expect("a step of groups has some");
+        e.t.def(class, mad, format_args!("{rest}, {term}, {of_groups}"))
     }
 
     pub(super) fn copy(
