@@ -186,6 +186,42 @@ fn weights_to_start_from_are_taken_by_init_from_and_not_by_model() {
     bench.refused(&of_prior, &["it is a prior"]);
 }
 
+#[test]
+fn a_rate_is_a_term_with_a_prior_and_left_out_without() {
+    let bench = bench();
+    fs::write(bench.path("p.toml"), prior()).unwrap();
+    let fixed = ["train", "p.toml", "--data", "photos", "--out", "prior"];
+    bench.good(&[&fixed[..], &["--model", "model.safetensors"]].concat());
+    let weighted = config().replace("[loss]\n", "[loss]\nrate_weight = 0.01\n");
+    fs::write(bench.path("c.toml"), weighted + "[train]\nprint_freq = 1\n").unwrap();
+    let begun = ["--init-from", "model.safetensors", "--steps", "1"];
+    let rate_of = |out: &str| {
+        let log = fs::read_to_string(bench.path(out).join("log.jsonl")).unwrap();
+        let first: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+        first["train/rate"].as_f64()
+    };
+    let ran = bench.good(&train("without", &begun));
+    assert!(
+        ran.stderr.contains("(--rate-prior NAME|PATH)"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(rate_of("without"), None);
+
+    let with = [&begun[..], &["--rate-prior", "prior"]].concat();
+    let ran = bench.good(&train("with", &with));
+    let bits = rate_of("with").expect("the rate is logged");
+    assert!(bits > 0.0, "{bits}");
+    assert!(!ran.stderr.contains("another tokenizer"), "{}", ran.stderr);
+    let other = ["--steps", "1", "--rate-prior", "prior"];
+    let ran = bench.good(&train("other", &other));
+    assert!(ran.stderr.contains("another tokenizer"), "{}", ran.stderr);
+    let missing = train("none", &["--rate-prior", "nowhere"]);
+    bench.refused(&missing, &["nowhere"]);
+    let wrong = train("none", &["--rate-prior", "bsq36"]);
+    bench.refused(&wrong, &["36 bits", "--rate-prior"]);
+}
+
 /// A prior that is trained for two steps.
 fn prior() -> String {
     steps_of(crate::common::PRIOR, "", 2)
