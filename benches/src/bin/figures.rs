@@ -36,7 +36,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err("usage: figures FOLDER [--lpips FILE] [--readme]".into()),
     };
     let text = figures(Path::new(folder), lpips)?;
-    print!("{text}");
     if readme.is_some() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
         let old = std::fs::read_to_string(&path)?;
@@ -50,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The tables of means, without a search and with one, and below each who was measured.
+/// The tables of means, without a search and with one, and below each who was measured; each is printed when it is done.
 fn figures(folder: &Path, lpips: Option<&Path>) -> Result<String, Box<dyn Error>> {
     let open = |file| {
         let network = Network::new(Backbone::AlexNet);
@@ -58,11 +57,13 @@ fn figures(folder: &Path, lpips: Option<&Path>) -> Result<String, Box<dyn Error>
     };
     let mut lpips = lpips.map(open).transpose()?;
     let plain = table(folder, Effort::default(), &CODECS, lpips.as_mut())?;
+    let plain = wrapped(&format!("{plain}\n\n"));
+    print!("{plain}");
     let effort = Effort::new(5).expect("there is");
     let searched = table(folder, effort, &SLOW_CODECS, lpips.as_mut())?;
-    Ok(wrapped(&format!(
-        "{plain}\n\nWith `--effort 5`:\n\n{searched}"
-    )))
+    let searched = wrapped(&format!("With `--effort 5`:\n\n{searched}"));
+    print!("{searched}");
+    Ok(plain + &searched)
 }
 
 fn table(
