@@ -1,8 +1,8 @@
 //! Contractions of a training step in bf16, sums in f32: graph to graph, after preparation.
 //!
 //! Both sides of every contraction become bf16, in the forward pass and in both gradients, but for those whose
-//! result decides a sign directly, as a quantizer's input does, and those of an odd number of terms. Weights, moments and whatever else a step updates stay f32; so do sums, norms, softmax,
-//! losses and the optimizer.
+//! result decides a sign directly, as a quantizer's input does, and those of an odd number of terms. Weights, moments
+//! and whatever else a step updates stay f32; so do sums, norms, softmax, losses and the optimizer.
 //!
 //! An lhs lies along its terms, so that pairs of them are side by side: one that does not is written so. Convolutions
 //! are in [`windows`].

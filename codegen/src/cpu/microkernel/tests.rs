@@ -5,7 +5,7 @@ use std::ops::Range;
 use proptest::prelude::*;
 
 #[cfg(target_arch = "x86_64")]
-use super::{BF16, INT8, avx512_pairs, widened};
+use super::{BF16, GatheredArgs, GatheredFn, INT8, LEVELS, Level, avx512_pairs, widened};
 use super::{ContractArgs, ContractFn, Family, PANEL_WIDTH};
 use crate::kernel::Format;
 use bsq_ir::DType;
@@ -399,5 +399,65 @@ fn an_overflow_and_a_cancelled_infinity_are_the_same_everywhere() {
         assert_eq!(c[0], 0.0, "{family}");
         assert_eq!(c[1], f32::INFINITY, "{family}");
         assert!(c[2].is_nan() && c[3].is_nan(), "{family}: {c:?}");
+    }
+}
+
+/// Whichever of the two this CPU takes, the other one is tried, too.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn gathered_pairs_are_those_of_widened_blocks() {
+    if !(Family::Avx512.is_supported() && is_x86_feature_detected!("avx512bf16")) {
+        eprintln!("skipped: this CPU has no pairs of bf16");
+        return;
+    }
+    let mut values = values(7, true);
+    for (across, down, channels, n) in [(5, 3, 4, 3_usize), (13, 2, 70, 48), (9, 9, 64, 70)] {
+        let [wide, high] = [across + 2, down + 2];
+        let (m, k) = (across * down, 9 * channels);
+        let mut numbers = |count: usize| {
+            let all = (0..count).flat_map(|_| bytes_of(DType::BF16, values()));
+            all.collect::<Vec<u8>>()
+        };
+        let a = numbers(wide * high * channels);
+        let b = numbers(n.next_multiple_of(PANEL_WIDTH) * k);
+        let level = |count, stride: usize| Level {
+            count,
+            stride: stride as isize,
+        };
+        let last = |stride: usize| Level::last(stride as isize);
+        let (mut rows, mut terms) = ([Level::last(0); LEVELS], [Level::last(0); LEVELS]);
+        rows[..2].copy_from_slice(&[level(across, channels), last(wide * channels)]);
+        let of_terms = [
+            level(channels / 2, 2),
+            level(3, channels),
+            last(wide * channels),
+        ];
+        terms[..3].copy_from_slice(&of_terms);
+        let results = [
+            avx512_pairs::gathered as GatheredFn,
+            widened::gathered::<true>,
+        ]
+        .map(|gathered| {
+            let mut c = vec![GUARD; m * n];
+            let args = ContractArgs {
+                a: a.as_ptr(),
+                a_row_stride: 0,
+                a_k_stride: 0,
+                b: b.as_ptr(),
+                b_panel_stride: (k * PANEL_WIDTH) as isize,
+                columns: std::ptr::null(),
+                c: c.as_mut_ptr().cast(),
+                c_row_stride: n as isize,
+                m,
+                n,
+                k,
+                accumulate: 0,
+            };
+            // SAFETY: the arrays are as large as the levels say.
+            unsafe { gathered(&GatheredArgs { args, rows, terms }) };
+            c
+        });
+        assert!(!results[0].contains(&GUARD));
+        assert!(results[0] == results[1], "{across} {down} {channels} {n}");
     }
 }
