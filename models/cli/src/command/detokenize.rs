@@ -79,17 +79,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         session.decode_grid::<PhotoError>(tokens, &mut write, &mut done)?;
         drop(progress);
         file.finish()?;
-        let ImageSize { height, width } = tokens.size;
-        output.say(format_args!(
-            "{name} -> {}: {width}x{height}",
-            path.display()
-        ))?;
-        Ok(json!({
-            "name": name,
-            "output": path.display().to_string(),
-            "width": width,
-            "height": height,
-        }))
+        written(output, name, path, tokens.size)
     };
     for (picture, path) in file.pictures.iter().zip(&outputs) {
         let result = one(picture, path);
@@ -162,6 +152,21 @@ fn plain_name((number, (name, what)): (usize, (&str, &str))) -> PathBuf {
         Some(_) => PathBuf::from(name),
         None => PathBuf::from(format!("{what}-{number}")),
     }
+}
+
+/// Says that a picture of this name was written.
+fn written(output: &Output, name: &str, path: &Path, size: ImageSize) -> Result<Value, CliError> {
+    let ImageSize { height, width } = size;
+    output.say(format_args!(
+        "{name} -> {}: {width}x{height}",
+        path.display()
+    ))?;
+    Ok(json!({
+        "name": name,
+        "output": path.display().to_string(),
+        "width": width,
+        "height": height,
+    }))
 }
 
 #[cfg(test)]

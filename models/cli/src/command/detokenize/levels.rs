@@ -1,13 +1,12 @@
 //! A file of levels to photos.
 
-use super::{Arguments, plain_name};
+use super::{Arguments, plain_name, written};
 use crate::command::error::CliError;
 use crate::command::failures::Failures;
 use crate::command::output::Output;
 use crate::command::picture::PictureFile;
 use crate::command::progress::Progress;
 use crate::command::{Verdict, paths};
-use bsq::image_io::ImageSize;
 use bsq::transform_codec::stream::LevelsCodec;
 use bsq::transform_codec::{LevelsFile, NamedLevels};
 use bsq_runtime::checkpoint::Checkpoint;
@@ -55,15 +54,5 @@ fn one(
     codec.write_levels(&picture.header, &picture.levels, &mut write, &mut done)?;
     drop(progress);
     file.finish()?;
-    let ImageSize { height, width } = size;
-    output.say(format_args!(
-        "{name} -> {}: {width}x{height}",
-        path.display()
-    ))?;
-    Ok(json!({
-        "name": name,
-        "output": path.display().to_string(),
-        "width": width,
-        "height": height,
-    }))
+    written(output, name, path, size)
 }
