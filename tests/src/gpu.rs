@@ -43,6 +43,7 @@ impl Gpu {
         };
         let lowering = lower::Options {
             precision: target.precision,
+            narrow_activations: true,
             tiling: options.tiling(target.precision),
             memory: None,
         };

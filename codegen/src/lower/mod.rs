@@ -89,6 +89,9 @@ impl fmt::Display for Obstacles {
 pub struct Options {
     /// The format of contractions and attention.
     pub precision: Precision,
+    /// Whether the target multiplies pairs of bf16 faster than f32: if not, only weights are in bf16 where that is
+    /// asked for, and attention is in f32. Trainings in bf16 save memory with it, and are as they are.
+    pub narrow_activations: bool,
     pub tiling: TilingPolicy,
     /// The most bytes that the program may need: activations are computed again instead of being kept where
     /// it would need more.
@@ -100,6 +103,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             precision: Precision::F32,
+            narrow_activations: true,
             tiling: TilingPolicy::CPU,
             memory: None,
         }

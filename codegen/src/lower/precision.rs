@@ -5,6 +5,9 @@
 //! The contraction then takes them as they are stored. So the difference to f32 is that of a graph
 //! which can be evaluated, up to the order in which terms are added.
 //!
+//! Where bf16 is not multiplied faster than f32, only weights are in bf16: narrower in memory, widened block by
+//! block, and nothing else needs to be rounded, stored and widened again.
+//!
 //! In f32 stay: the first contraction (its input may need all its bits), the last ones (their
 //! error would not be averaged by anything), and those whose result decides a sign, a comparison
 //! or an index. Weights must be the same from run to run. A training step's are not: what is rounded in one
@@ -22,7 +25,8 @@ pub enum Precision {
     /// As the graph says, with the same bits everywhere.
     #[default]
     F32,
-    /// Weights and activations in bf16, sums in f32.
+    /// Weights and activations in bf16, sums in f32. Where a target multiplies bf16 no faster than f32
+    /// ([`Options::narrow_activations`](super::Options)), activations and attention stay in f32.
     Bf16,
     /// Weights and activations in f16, sums in f32. f16 has 3 bits more than bf16, but ends at
     /// 65504: what is larger becomes infinite.
@@ -41,7 +45,7 @@ pub enum Precision {
 
 impl Precision {
     /// The function with its suitable contractions in this format.
-    pub(crate) fn apply(self, function: Function) -> Function {
+    pub(crate) fn apply(self, function: Function, narrow_activations: bool) -> Function {
         match self {
             Precision::F32 => return function,
             Precision::Bf16Training => return mixed(&function),
@@ -67,7 +71,11 @@ impl Precision {
                 |operand: NodeId, axis: usize| format.narrow(Tensor::new(graph, operand), axis);
             graph.in_place_of(node, || {
                 let (l, r) = dot.contract[0];
-                let (lhs, rhs) = (narrow(operands[0], l), narrow(operands[1], r));
+                let lhs = match format {
+                    Precision::Bf16 if !narrow_activations => Tensor::new(graph, operands[0]),
+                    _ => narrow(operands[0], l),
+                };
+                let rhs = narrow(operands[1], r);
                 lhs.dot_general(rhs, &dot.batch, &dot.contract).id()
             })
         })
@@ -92,7 +100,12 @@ impl Precision {
     }
 
     /// The format in which attention may run.
-    pub(super) fn of_attention(self, function: &Function, op: &Op) -> Format {
+    pub(super) fn of_attention(
+        self,
+        function: &Function,
+        op: &Op,
+        narrow_activations: bool,
+    ) -> Format {
         let backward = |node: &Node| matches!(node.op, Op::AttentionBackward { .. });
         match self {
             Precision::Bf16Training => match op {
@@ -103,7 +116,10 @@ impl Precision {
             _ if function.nodes().iter().any(backward) => Format::F32,
             Precision::F32 => Format::F32,
             Precision::F16 => Format::F16,
-            Precision::Bf16 | Precision::Int8 | Precision::Int8All => Format::Bf16,
+            Precision::Bf16 | Precision::Int8 | Precision::Int8All if narrow_activations => {
+                Format::Bf16
+            }
+            Precision::Bf16 | Precision::Int8 | Precision::Int8All => Format::F32,
         }
     }
 }

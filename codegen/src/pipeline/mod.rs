@@ -160,7 +160,9 @@ impl<W: Watch> Pipeline<W> {
         let prepare = |function: &_| lower::prepare(function, tiling);
         let function = self.pass(Pass::Prepare, function, prepare);
         let function = self.pass(Pass::Empty, function, lower::without_empty_operands);
-        let function = self.pass(Pass::Precision, function, |f| options.precision.apply(f));
+        let function = self.pass(Pass::Precision, function, |f| {
+            options.precision.apply(f, options.narrow_activations)
+        });
 
         let function = &function;
         let narrow = options.precision != Precision::F32;

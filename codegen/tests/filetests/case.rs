@@ -10,6 +10,8 @@ pub struct Case {
     pub function: Function,
     pub exact: bool,
     pub precision: Precision,
+    /// As on targets that multiply bf16 no faster than f32.
+    pub wide_activations: bool,
     pub tf32: bool,
     /// What to show: the words behind `; test:`.
     pub tests: Vec<String>,
@@ -23,6 +25,7 @@ impl Case {
             function: Graph::new().function([], []),
             exact: true,
             precision: Precision::F32,
+            wide_activations: false,
             tf32: false,
             tests: Vec::new(),
             head: String::new(),
@@ -42,6 +45,7 @@ impl Case {
                 ("test", test) => case.tests.push(test.to_string()),
                 ("inexact", "") => case.exact = false,
                 ("tf32", "") => case.tf32 = true,
+                ("wide activations", "") => case.wide_activations = true,
                 ("precision", "bf16") => case.precision = Precision::Bf16,
                 ("precision", "bf16 training") => case.precision = Precision::Bf16Training,
                 ("precision", "f16") => case.precision = Precision::F16,

@@ -31,7 +31,8 @@
 //!
 //! All but the last three take a target, `sm_86` say, and `ptx` and `instructions` need one; without
 //! it the program is that for a CPU. Further lines of the header: `; inexact` allows rewrites that
-//! round differently, `; precision: bf16` (`bf16 training`, `f16`, `int8`) and `; tf32` choose formats, and
+//! round differently, `; precision: bf16` (`bf16 training`, `f16`, `int8`), `; wide activations` (as on
+//! targets that multiply bf16 no faster than f32) and `; tf32` choose formats, and
 //! `; gradients: loss` adds an output `d NAME` for each parameter `NAME`.
 
 mod case;

@@ -44,6 +44,7 @@ pub fn show(case: &Case, test: &str) -> Result<String, String> {
     let mut pipeline = Pipeline::watched(&mut last);
     let options = Options {
         precision: case.precision,
+        narrow_activations: !case.wide_activations,
         tiling,
         memory: None,
     };

@@ -75,6 +75,7 @@ impl PtxProgram {
     ) -> Result<Self, PipelineError> {
         let lowering = lower::Options {
             precision: options.precision,
+            narrow_activations: true,
             tiling: options.target.tiling(options.precision),
             memory: options.memory,
         };

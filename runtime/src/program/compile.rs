@@ -100,6 +100,7 @@ fn compile_for_cpu(
     };
     let lowering = lower::Options {
         precision: options.precision,
+        narrow_activations: microkernel::multiplies_bf16_fast(),
         memory: options.memory,
         ..Default::default()
     };

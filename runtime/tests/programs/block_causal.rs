@@ -60,6 +60,7 @@ fn operations(function: &Function, tiling: TilingPolicy) -> [usize; 2] {
         function,
         true,
         &Options {
+            narrow_activations: true,
             precision,
             tiling,
             memory: None,

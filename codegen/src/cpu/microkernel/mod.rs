@@ -61,6 +61,14 @@ pub use peak::fma_peak;
 
 use crate::kernel::Format;
 
+/// Whether this CPU takes terms in bf16 faster than in f32.
+pub fn multiplies_bf16_fast() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return microarchitecture::pairs_of_bf16_pay();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Columns in one panel of a packed B: what microkernels have in registers.
 pub const PANEL_WIDTH: usize = 16;
 

@@ -56,7 +56,9 @@ pub(super) fn lower(
     } else if backward {
         packs.extend([(k, false), (q, false), (node.operands[5], false)]);
     }
-    let format = options.precision.of_attention(function, &node.op);
+    let format = options
+        .precision
+        .of_attention(function, &node.op, options.narrow_activations);
     // Terms are of channels and then of keys.
     let whole = |extent: usize| extent.is_multiple_of(format.terms());
     let format = match whole(extent(q, 1)) && whole(extent(k, 2)) {

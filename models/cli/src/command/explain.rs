@@ -148,6 +148,7 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
         false => None,
     };
     let for_cpu = lower::Options {
+        narrow_activations: microkernel::multiplies_bf16_fast(),
         precision,
         memory: arguments.memory.memory,
         ..Default::default()

@@ -55,10 +55,12 @@ fn formats(body: &[Stmt], found: &mut BTreeSet<Format>) {
 
 #[test]
 fn kernels_in_narrow_formats_equal_the_interpreter() {
-    for (precision, narrow) in [
-        (Precision::Bf16, vec![Format::Bf16]),
-        (Precision::F16, vec![Format::F16]),
-        (Precision::Int8, vec![Format::Bf16, Format::Int8]),
+    for (precision, narrow_activations, narrow) in [
+        (Precision::Bf16, true, vec![Format::Bf16]),
+        (Precision::Bf16, false, vec![Format::Bf16Weights]),
+        (Precision::F16, true, vec![Format::F16]),
+        (Precision::Int8, true, vec![Format::Bf16, Format::Int8]),
+        (Precision::Int8, false, vec![Format::Int8]),
     ] {
         let graph = Graph::new();
         let model = Scope::root(&graph);
@@ -70,6 +72,7 @@ fn kernels_in_narrow_formats_equal_the_interpreter() {
         let mut found = BTreeSet::new();
         let options = lower::Options {
             precision,
+            narrow_activations,
             ..Default::default()
         };
         for kernel in pipeline::program(&function, false, &options)
@@ -79,10 +82,10 @@ fn kernels_in_narrow_formats_equal_the_interpreter() {
             formats(&kernel.body, &mut found);
             check_moderate(&kernel, 3).unwrap();
         }
-        // The first and the last layer stay in f32; attention is in bf16 where layers are in bytes.
+        // The first and the last layer stay in f32; attention is in bf16 where layers are in bytes, if activations may be.
         let mut expected = BTreeSet::from_iter(narrow);
         expected.insert(Format::F32);
-        assert_eq!(found, expected, "{precision:?}");
+        assert_eq!(found, expected, "{precision:?}, {narrow_activations}");
     }
 }
 
