@@ -41,6 +41,7 @@ fn run(
         ..Default::default()
     };
     let options = Options {
+        narrow_activations: true,
         precision: target.precision,
         tiling: generation.tiling(target.precision),
         memory: None,

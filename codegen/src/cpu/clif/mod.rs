@@ -24,6 +24,7 @@ mod contract;
 mod disassembly;
 mod emit;
 mod function;
+mod joined;
 mod lanes;
 mod listing;
 mod memory;

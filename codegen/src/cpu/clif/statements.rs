@@ -18,7 +18,16 @@ pub(super) struct LoopRange {
 
 impl Emitter<'_, '_> {
     pub fn block(&mut self, body: &[Stmt]) {
-        for stmt in body {
+        let mut rest = body;
+        while let [stmt, others @ ..] = rest {
+            rest = others;
+            if let [Stmt::Reduce(reduce), after @ ..] = others
+                && let Some(joined) = self.joined(stmt, reduce)
+            {
+                self.reduce(&joined);
+                rest = after;
+                continue;
+            }
             match stmt {
                 Stmt::Let { value, dtype, inst } => {
                     let repr = self.inst(*dtype, inst);

@@ -24,6 +24,9 @@ pub(super) struct SimdFunctions<'f> {
 /// called that can be.
 const WORTH_A_CALL: usize = if cfg!(test) { 1 } else { 32 };
 
+/// Registers that a minimum or maximum carries: the best number, whose signs were seen, the greatest magnitude.
+const MIN_MAX_CARRIES: usize = 3;
+
 /// What the bits of a NaN without the sign are above.
 const INFINITY_WITHOUT_SIGN: u32 = f32::INFINITY.to_bits() << 1;
 
@@ -94,7 +97,7 @@ impl Emitter<'_, '_> {
         }
         let width = self.simd.as_ref().expect("there are SIMD loops").width;
         let call = self.prepare(made, reduce.var, first);
-        let carried = |min_max: bool| if min_max { 2 } else { 1 };
+        let carried = |min_max: bool| if min_max { MIN_MAX_CARRIES } else { 1 };
         let count = reduce.results.iter().map(|r| carried(is_min_max(r))).sum();
         let place = |index: usize, group: usize| {
             call.layout.lanes(index, count, GROUP * group, width) as i32
@@ -107,11 +110,14 @@ impl Emitter<'_, '_> {
                 let neutral = self.lanes_of(types::I32X4, neutral);
                 let zero = self.lanes_of(types::I32X4, [0; GROUP]);
                 for group in 0..groups {
-                    let at = place(index, group);
-                    self.b.ins().store(ACCESS, neutral, call.record, at);
+                    let mut initial = vec![neutral];
                     if is_min_max(result) {
-                        let at = place(index + 1, group);
-                        self.b.ins().store(ACCESS, zero, call.record, at);
+                        // No number is a zero, and none NaN.
+                        initial.extend([zero; MIN_MAX_CARRIES - 1]);
+                    }
+                    for (behind, lanes) in initial.into_iter().enumerate() {
+                        let at = place(index + behind, group);
+                        self.b.ins().store(ACCESS, lanes, call.record, at);
                     }
                 }
                 index += carried(is_min_max(result));
@@ -131,8 +137,11 @@ impl Emitter<'_, '_> {
                 if !is_min_max(result) {
                     return lanes;
                 }
-                let at = place(index + 1, group);
-                let magnitude = self.b.ins().load(types::I32X4, ACCESS, call.record, at);
+                let [signs, magnitude] = [1, 2].map(|behind| {
+                    let at = place(index + behind, group);
+                    self.b.ins().load(types::I32X4, ACCESS, call.record, at)
+                });
+                let lanes = self.with_sign_of_zero(lanes, signs);
                 let infinity = self.lanes_of(types::I32X4, [INFINITY_WITHOUT_SIGN; GROUP]);
                 let above = IntCC::UnsignedGreaterThan;
                 let nan = self.b.ins().icmp(above, magnitude, infinity);
@@ -144,8 +153,9 @@ impl Emitter<'_, '_> {
         Some(results)
     }
 
-    fn simd(
-        &mut self,
+    /// A loop's function, if it can be one.
+    pub fn simd(
+        &self,
         (var, extent): (Var, usize),
         statements: &[Stmt],
         results: &[crate::kernel::Reduction],

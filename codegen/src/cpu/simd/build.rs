@@ -340,16 +340,16 @@ impl<'k> CodeBuilder<'k> {
                 self.again(sum, add, sum, term);
             }
             (Combine::Max | Combine::Min, DType::F32) => {
-                let best = self.carried(op.neutral(dtype) as u32);
-                let nan = self.carried(0);
-                // Both orders differ for zeros and NaN only: see `clif::min_max`.
-                let (pick, join) = match op {
-                    Combine::Max => (Binary::Max, Binary::And),
-                    _ => (Binary::Min, Binary::Or),
+                let (pick, join, neutral_signs) = match op {
+                    Combine::Max => (Binary::Max, Binary::And, u32::MAX),
+                    _ => (Binary::Min, Binary::Or, 0),
                 };
-                let forth = self.binary(pick, best, term);
-                let back = self.binary(pick, term, best);
-                self.again(best, join, forth, back);
+                let best = self.carried(op.neutral(dtype) as u32);
+                let signs = self.carried(neutral_signs);
+                let nan = self.carried(0);
+                // Anything if there is a NaN, and a zero of any sign: see `clif::min_max`.
+                self.again(best, pick, best, term);
+                self.again(signs, join, signs, term);
                 // The greatest magnitude, as bits without the sign: above infinity are NaNs alone.
                 // A comparison would do, but its masks are slow to make lanes of.
                 let magnitude = self.binary(Binary::AddInt, term, term);

@@ -2,6 +2,7 @@
 
 mod contract;
 mod generate;
+mod joined;
 mod lowered;
 mod reductions;
 mod run;
