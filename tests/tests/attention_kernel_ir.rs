@@ -65,6 +65,7 @@ fn attention_and_its_gradients_by_blocks_are_those_by_query_tiles() {
                 &function,
                 false,
                 &Options {
+                    narrow_activations: true,
                     precision,
                     tiling,
                     memory: None,

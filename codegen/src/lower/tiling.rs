@@ -92,18 +92,21 @@ impl TilingPolicy {
 /// evenly; a small result, such as one of a single window of a small model, is cut until there is
 /// a block for each of some threads.
 fn on_cpu(extents: &Extents) -> (usize, usize) {
-    const ROWS: usize = 96;
     const TILE: usize = 48;
     const SOME_BLOCKS: usize = 8;
+    // Narrow weights are widened once for all rows of a block.
+    let (most_rows, mut columns) = match extents.format {
+        Format::Bf16Weights | Format::U8Weights => (192, 2 * TILE),
+        _ => (96, 4 * TILE),
+    };
     if extents.m <= TilingPolicy::FEW_ROWS {
-        return (ROWS, TILE);
+        return (most_rows, TILE);
     }
-    let rows = extents.batch * extents.m.div_ceil(ROWS);
-    let mut columns = 4 * TILE;
+    let rows = extents.batch * extents.m.div_ceil(most_rows);
     while columns > TILE && rows * extents.n.div_ceil(columns) < SOME_BLOCKS {
         columns /= 2;
     }
-    (ROWS, columns)
+    (most_rows, columns)
 }
 
 /// Block sizes of about equal work: a multiple of `unit`, at most `most`.

@@ -22,6 +22,12 @@ const FEW_ROWS: usize = 4;
 /// Bytes of a panel to fetch ahead.
 const PREFETCH: usize = 2048;
 
+/// Rows of a full tile.
+pub(super) const ROWS: usize = 8;
+
+/// For tiles that keep what they widen to themselves.
+const LEAVES_NOTHING: bool = false;
+
 /// Tiles of an A that is gathered or not.
 struct Avx512<const FORMAT: u8, const GATHERED: bool>;
 
@@ -44,12 +50,12 @@ macro_rules! sizes {
 pub(super) use sizes;
 
 impl<const FORMAT: u8, const GATHERED: bool> Avx512<FORMAT, GATHERED> {
-    const TABLE: [[TileFn; 3]; 8] = sizes!(tile, FORMAT, GATHERED);
+    const TABLE: [[TileFn; 3]; 8] = sizes!(tile, FORMAT, GATHERED, LEAVES_NOTHING);
 }
 
 impl<const FORMAT: u8, const GATHERED: bool> Tiles for Avx512<FORMAT, GATHERED> {
     const LAYOUT: Layout = Layout::of(one_term(FORMAT));
-    const ROWS: usize = 8;
+    const ROWS: usize = ROWS;
     const K_BLOCK: usize = 1024;
 
     fn panels(_rows: usize) -> usize {
@@ -77,6 +83,44 @@ pub(super) unsafe fn contract_near(args: &ContractArgs, after: After) {
     unsafe { blocks::contract_before::<Avx512<F32, false>>(args, after) }
 }
 
+/// A full tile on widened weights, which it leaves at `widened`: for tiles of further rows. Widening waits for
+/// stores, and costs little beside multiply-adds.
+///
+/// # Safety
+/// Those of [`super::ContractFn`], for [`ROWS`] rows and at most three panels; the panels' `k` rows of 16 `f32` can
+/// be written. The CPU has AVX-512F.
+pub(super) unsafe fn contract_widening<const FORMAT: u8>(args: &ContractArgs, widened: *mut f32) {
+    let panels = args.n.div_ceil(PANEL_WIDTH);
+    debug_assert!(args.m == ROWS && (1..=3).contains(&panels));
+    let Layout { a_size, b_size, .. } = Layout::of(one_term(FORMAT));
+    let widening = Tile {
+        a: args.a,
+        a_row_stride: args.a_row_stride * a_size as isize,
+        a_step_stride: args.a_k_stride * a_size as isize,
+        a_rows: std::ptr::null(),
+        a_steps: std::ptr::null(),
+        b: args.b,
+        b_panel_stride: args.b_panel_stride * b_size as isize,
+        own: args.columns.cast(),
+        c: args.c.cast(),
+        c_row_stride: args.c_row_stride,
+        columns: args.n,
+        steps: args.k,
+        reload: args.accumulate != 0,
+        fetch: args.b,
+        fetch_step: 0,
+        widened,
+    };
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match panels {
+            1 => tile::<FORMAT, false, true, ROWS, 1>(&widening),
+            2 => tile::<FORMAT, false, true, ROWS, 2>(&widening),
+            _ => tile::<FORMAT, false, true, ROWS, 3>(&widening),
+        }
+    }
+}
+
 /// # Safety
 /// Those of [`super::GatheredFn`]; the CPU has AVX-512F.
 pub(super) unsafe extern "C" fn gathered(args: *const GatheredArgs) {
@@ -91,9 +135,15 @@ pub(super) unsafe extern "C" fn gathered(args: *const GatheredArgs) {
 
 /// # Safety
 /// Those of [`super::ContractFn`], or [`super::GatheredFn`], for a tile of `ROWS` rows and `PANELS`
-/// panels; the CPU has AVX-512F.
+/// panels; if it `LEAVES` what it widens, there is room for that. The CPU has AVX-512F.
 #[target_feature(enable = "avx512f")]
-unsafe fn tile<const FORMAT: u8, const GATHERED: bool, const ROWS: usize, const PANELS: usize>(
+unsafe fn tile<
+    const FORMAT: u8,
+    const GATHERED: bool,
+    const LEAVES: bool,
+    const ROWS: usize,
+    const PANELS: usize,
+>(
     tile: &Tile,
 ) {
     let mut sums = [[_mm512_setzero_ps(); PANELS]; ROWS];
@@ -125,7 +175,7 @@ unsafe fn tile<const FORMAT: u8, const GATHERED: bool, const ROWS: usize, const 
         false => tile.a,
     });
     let mut steps_of_a = tile.a_steps;
-    let (mut a, mut b, mut fetch) = (tile.a, tile.b, tile.fetch);
+    let (mut a, mut b, mut fetch, mut widened) = (tile.a, tile.b, tile.fetch, tile.widened);
     for (steps, ahead) in [(tile.steps - last, PREFETCH as isize), (last, next)] {
         for _ in 0..steps {
             let mut b_row = [_mm512_setzero_ps(); PANELS];
@@ -137,6 +187,14 @@ unsafe fn tile<const FORMAT: u8, const GATHERED: bool, const ROWS: usize, const 
                 }
                 // SAFETY: panels are readable over their full width for every k.
                 *b_row = unsafe { widen::<FORMAT>(b, scales[panel]) };
+                if LEAVES {
+                    let to = widened.wrapping_add(panel * tile.steps * PANEL_WIDTH);
+                    // SAFETY: there is a row for each step of each panel.
+                    unsafe { _mm512_storeu_ps(to, *b_row) };
+                }
+            }
+            if LEAVES {
+                widened = widened.wrapping_add(PANEL_WIDTH);
             }
             let of_step = match GATHERED {
                 // SAFETY: gathered steps have offsets.
@@ -216,23 +274,6 @@ pub(super) unsafe fn add_row<const FORMAT: u8, const PANELS: usize>(
             (_, 2) => add!("vfmadd231ps": b0 sum0 0, b1 sum1 1),
             (_, _) => add!("vfmadd231ps": b0 sum0 0, b1 sum1 1, b2 sum2 2),
         }
-    }
-}
-
-/// The scales of a panel's first columns, where the format has them; zero in the others.
-///
-/// # Safety
-/// The columns' scales can be read.
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn scale<const FORMAT: u8>(own: *const f32, columns: usize) -> __m512 {
-    match FORMAT {
-        U8_WEIGHTS => {
-            let mask = __mmask16::MAX >> (PANEL_WIDTH - columns.min(PANEL_WIDTH));
-            // SAFETY: the mask leaves out what is not a column.
-            unsafe { _mm512_maskz_loadu_ps(mask, own) }
-        }
-        _ => _mm512_setzero_ps(),
     }
 }
 

@@ -8,6 +8,7 @@
 //! k is counted in steps here: a step is as many terms as lie side by side in a panel.
 
 use super::gathered::{GatheredArgs, LEVELS, Level, offsets};
+use super::microarchitecture::Microarchitecture;
 use super::{ContractArgs, PANEL_WIDTH};
 use crate::kernel::Format;
 
@@ -36,6 +37,8 @@ pub(super) struct Tile {
     /// What to fetch meanwhile, and how many bytes further with each step: only a hint.
     pub fetch: *const u8,
     pub fetch_step: usize,
+    /// Where a tile that widens weights leaves them, panel behind panel.
+    pub widened: *mut f32,
 }
 
 /// Runs a tile. Safe to call under the conditions of [`super::ContractFn`] for the tile's part.
@@ -66,7 +69,7 @@ pub(super) trait Tiles {
     const LAYOUT: Layout;
     /// Rows of a full tile.
     const ROWS: usize;
-    /// Steps of k for which a group of panels stays in a near cache.
+    /// Steps of k for which a group of panels stays in a near cache, if that is large enough.
     const K_BLOCK: usize;
 
     /// Panels of a full tile in a contraction of that many rows.
@@ -158,13 +161,15 @@ unsafe fn tiles<T: Tiles>(
     let b_panel_stride = args.b_panel_stride * b_size as isize;
     let b_step = PANEL_WIDTH * terms * b_size;
     let steps = args.k.div_ceil(terms);
+    let full = T::panels(args.m);
+    let step = terms * (args.m * a_size + full * PANEL_WIDTH * b_size);
+    let k_block = fitting(step, Microarchitecture::this().second_level_cache).min(T::K_BLOCK);
     // With one tile of rows nothing of B is read twice.
     let k_block = match args.m <= T::ROWS {
-        _ if gather.is_some() => T::K_BLOCK.min(GATHERED_STEPS),
+        _ if gather.is_some() => k_block.min(GATHERED_STEPS),
         true => steps.max(1),
-        false => T::K_BLOCK,
+        false => k_block,
     };
-    let full = T::panels(args.m);
     let all_panels = args.n.div_ceil(PANEL_WIDTH);
     let mut done = 0;
     // Runs once for k = 0, which has to set C.
@@ -237,6 +242,7 @@ unsafe fn tiles<T: Tiles>(
                         false => b,
                     },
                     fetch_step: if fetches { fetch_step } else { 0 },
+                    widened: std::ptr::null_mut(),
                 };
                 // SAFETY: the tile's rows, columns and terms lie within those of `args`, for which
                 // the caller vouches, and `rows` and `panels` are what the function was chosen for.
@@ -248,6 +254,12 @@ unsafe fn tiles<T: Tiles>(
             break;
         }
     }
+}
+
+/// Steps of so many bytes that a cache holds: whole hundreds of them, so that sums are not put down too often.
+fn fitting(step: usize, cache: usize) -> usize {
+    const LEAST: usize = 256;
+    (cache / step.max(1) / LEAST * LEAST).max(LEAST)
 }
 
 /// Cuts `0..total` into `(start, length)` pieces of at most `largest`.
@@ -274,7 +286,17 @@ fn piece(left: usize, largest: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::pieces;
+    use super::{fitting, pieces};
+
+    #[test]
+    fn blocks_fit_the_cache() {
+        // 96 rows of A and three panels, in f32.
+        let step = 4 * (96 + 48);
+        assert_eq!(fitting(step, 2 << 20), 3584);
+        assert_eq!(fitting(step, 512 << 10), 768);
+        assert_eq!(fitting(step, 256 << 10), 256);
+        assert_eq!(fitting(step, 16 << 10), 256);
+    }
 
     #[test]
     fn pieces_cover_the_whole_in_order_and_end_evenly() {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::{BF16, BF16_WEIGHTS, ContractFn, F16, F32, GatheredFn, INT8, U8_WEIGHTS, portable};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, avx512, avx512_pairs, microarchitecture, widened};
+use super::{avx2, avx512, avx512_pairs, microarchitecture::Microarchitecture, widened};
 use crate::kernel::Format;
 
 /// Name of the environment variable that forces a family.
@@ -106,7 +106,7 @@ impl Family {
                 Format::F32 => avx512::contract::<F32>,
                 Format::Bf16Weights => widened::contract::<BF16_WEIGHTS, true>,
                 Format::U8Weights => widened::contract::<U8_WEIGHTS, true>,
-                Format::Bf16 if microarchitecture::pairs_of_bf16_pay() => {
+                Format::Bf16 if Microarchitecture::this().pairs_of_bf16_pay => {
                     avx512_pairs::contract_bf16
                 }
                 Format::Int8 if is_x86_feature_detected!("avx512vnni") => {
@@ -138,7 +138,7 @@ impl Family {
             #[cfg(target_arch = "x86_64")]
             (Family::Avx512, Format::F32) => avx512::gathered,
             #[cfg(target_arch = "x86_64")]
-            (Family::Avx512, Format::Bf16) if microarchitecture::pairs_of_bf16_pay() => {
+            (Family::Avx512, Format::Bf16) if Microarchitecture::this().pairs_of_bf16_pay => {
                 avx512_pairs::gathered
             }
             #[cfg(target_arch = "x86_64")]

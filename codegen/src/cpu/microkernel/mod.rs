@@ -25,7 +25,7 @@
 //! | `fused`, `doubles` | multiply-adds of `portable`, also where the build has no instruction for them |
 //! | `avx512_pairs` | the tiles of `bf16` and `int8` |
 //! | `widened`, `widen`, `avx2_pairs` | blocks of narrow sides, widened once; how; the tile for widened bytes |
-//! | `microarchitecture` | what CPUs of one family differ in |
+//! | `microarchitecture` | what CPUs of one family differ in: the table that blocking comes from |
 //! | `peak` | the multiply-add rate of one thread, to compare with |
 
 #[cfg(target_arch = "x86_64")]
@@ -44,7 +44,6 @@ mod doubles;
 mod family;
 mod fused;
 mod gathered;
-#[cfg(target_arch = "x86_64")]
 mod microarchitecture;
 mod peak;
 mod portable;
@@ -63,10 +62,7 @@ use crate::kernel::Format;
 
 /// Whether this CPU takes terms in bf16 faster than in f32.
 pub fn multiplies_bf16_fast() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return microarchitecture::pairs_of_bf16_pay();
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+    microarchitecture::Microarchitecture::this().pairs_of_bf16_pay
 }
 
 /// Columns in one panel of a packed B: what microkernels have in registers.

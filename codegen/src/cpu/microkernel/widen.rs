@@ -2,7 +2,7 @@
 //! in one byte with AVX-512, too.
 
 use std::arch::x86_64::{
-    __m256, __m256i, __m512, __m512i, _mm_loadu_si128, _mm256_and_si256, _mm256_castps_si256,
+    __m256, __m256i, __m512i, _mm_loadu_si128, _mm256_and_si256, _mm256_castps_si256,
     _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16,
     _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_extracti128_si256, _mm256_loadu_si256,
     _mm256_packus_epi32, _mm256_permute_ps, _mm256_permute4x64_epi64, _mm256_set1_epi32,
@@ -12,7 +12,6 @@ use std::arch::x86_64::{
 };
 
 use super::avx2::{self, LANES};
-use super::avx512;
 use super::widened::WIDEST;
 use super::{BF16, F16, INT8, PANEL_WIDTH, format};
 
@@ -217,29 +216,6 @@ pub(super) unsafe fn panel_of_bf16(from: *const u8, to: *mut u8, terms: usize) {
             let pairs: __m512i = _mm512_loadu_si512(from.wrapping_add(step * ROW).cast());
             _mm512_storeu_si512(to.cast(), _mm512_and_si512(pairs, high));
             _mm512_storeu_si512(to.wrapping_add(ROW).cast(), _mm512_slli_epi32::<16>(pairs));
-        }
-    }
-}
-
-/// [`panel`] of weights, with AVX-512.
-///
-/// # Safety
-/// Those of [`panel`]; the CPU has AVX-512F.
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn panel_of_weights<const FORMAT: u8>(
-    from: *const u8,
-    own: *const f32,
-    columns: usize,
-    to: *mut u8,
-    terms: usize,
-) {
-    let size = PANEL_WIDTH * format(FORMAT).b().size();
-    // SAFETY: passed on from the caller.
-    unsafe {
-        let scale: __m512 = avx512::scale::<FORMAT>(own, columns);
-        for term in 0..terms {
-            let wide = avx512::widen::<FORMAT>(from.wrapping_add(term * size), scale);
-            _mm512_storeu_ps(to.wrapping_add(term * ROW).cast(), wide);
         }
     }
 }

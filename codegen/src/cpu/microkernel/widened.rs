@@ -18,9 +18,11 @@ use super::{
 use super::{avx2, avx2_pairs, avx512, widen};
 use crate::kernel::Format;
 
-/// Rows, terms and panels of a block. That of A takes 96 KB, a panel of B 16 KB.
+/// Rows, terms and panels of a block. That of A takes 96 KB, a panel of B 16 KB; where A is as it is, a panel has
+/// more terms, and all rows share it.
 const ROWS: usize = 96;
 const TERMS: usize = 256;
+const TERMS_OF_WEIGHTS: usize = 512;
 const PANELS: usize = 3;
 
 /// Bytes of the widest element.
@@ -46,6 +48,11 @@ const fn wide_size(format: Format) -> usize {
         Format::Int8 => size_of::<i16>(),
         _ => WIDEST,
     }
+}
+
+/// Whether A is narrow, too.
+const fn widens_a(format: u8) -> bool {
+    matches!(format, BF16 | F16 | INT8)
 }
 
 /// What widens weights in registers, and up to how many rows.
@@ -74,8 +81,8 @@ pub(super) unsafe extern "C" fn contract<const FORMAT: u8, const AVX512: bool>(
         unsafe { few(args) };
         return;
     }
-    for row in (0..args.m).step_by(ROWS) {
-        let rows = ROWS.min(args.m - row);
+    let most = if widens_a(FORMAT) { ROWS } else { args.m };
+    for (row, rows) in pieces(args.m, most) {
         let size = format(FORMAT).a().size() as isize;
         let own = ContractArgs {
             a: args
@@ -162,7 +169,7 @@ impl Found<'_> {
     }
 }
 
-/// At most [`ROWS`] rows.
+/// At most [`ROWS`] rows, if A is narrow.
 ///
 /// # Safety
 /// Those of [`contract`], or [`gathered`].
@@ -171,9 +178,8 @@ unsafe fn rows_of<const FORMAT: u8, const AVX512: bool>(
     found: Option<Found<'_>>,
 ) {
     let (narrow, size) = (format(FORMAT), wide_size(format(FORMAT)));
-    let widens_a = matches!(FORMAT, BF16 | F16 | INT8);
     let mut a_block = Buffer::<{ ROWS * TERMS * WIDEST }>::new();
-    let mut b_block = Buffer::<{ PANELS * PANEL_WIDTH * TERMS * WIDEST }>::new();
+    let mut b_block = Buffer::<{ PANELS * PANEL_WIDTH * TERMS_OF_WEIGHTS * WIDEST }>::new();
     let terms = args.k.next_multiple_of(narrow.terms());
     let panels = args.n.div_ceil(PANEL_WIDTH);
     let term_size = PANEL_WIDTH * narrow.b().size();
@@ -182,10 +188,14 @@ unsafe fn rows_of<const FORMAT: u8, const AVX512: bool>(
         args.b
             .wrapping_offset(elements * narrow.b().size() as isize)
     };
+    let most = match widens_a(FORMAT) {
+        true => TERMS,
+        false => TERMS_OF_WEIGHTS,
+    };
     let mut done = 0;
     // Runs once for k = 0, which has to set C.
     loop {
-        let count = TERMS.min(terms - done);
+        let count = most.min(terms - done);
         let mut block = ContractArgs {
             a: args
                 .a
@@ -200,7 +210,7 @@ unsafe fn rows_of<const FORMAT: u8, const AVX512: bool>(
             // SAFETY: passed on from the caller; the buffer has ROWS rows of TERMS elements.
             unsafe { found.widen::<AVX512>(args.a, done, count, a_block.at(0).cast()) };
         }
-        if widens_a {
+        if widens_a(FORMAT) {
             for row in (0..args.m).filter(|_| found.is_none()) {
                 let from = row as isize * args.a_row_stride * narrow.a().size() as isize;
                 let from = block.a.wrapping_offset(from);
@@ -211,13 +221,31 @@ unsafe fn rows_of<const FORMAT: u8, const AVX512: bool>(
             block.a = a_block.at(0);
             (block.a_row_stride, block.a_k_stride) = (count as isize, 1);
         }
+        let a = block.a;
         for (panel, group) in pieces(panels, PANELS) {
             let column = panel * PANEL_WIDTH;
             let columns = (group * PANEL_WIDTH).min(args.n - column);
             block.n = columns;
             block.c = args.c.wrapping_add(column * 4);
             block.columns = args.columns.wrapping_add(column * 4);
-            for own in 0..group {
+            // The first rows leave what they widen for the others.
+            let leaves = AVX512 && !widens_a(FORMAT);
+            if leaves {
+                let first = ContractArgs {
+                    a,
+                    b: panel_at(panel, done),
+                    b_panel_stride: args.b_panel_stride,
+                    m: avx512::ROWS,
+                    ..block
+                };
+                // SAFETY: more rows than a tile has are A's and C's; the buffer has TERMS_OF_WEIGHTS rows for each panel.
+                unsafe { widen_with_rows::<FORMAT>(&first, b_block.at(0).cast()) };
+                let down = |stride: isize| stride * (avx512::ROWS * size_of::<f32>()) as isize;
+                block.a = a.wrapping_offset(down(args.a_row_stride));
+                block.c = first.c.wrapping_offset(down(args.c_row_stride));
+                block.m = args.m - avx512::ROWS;
+            }
+            for own in (0..group).filter(|_| !leaves) {
                 let from = panel_at(panel + own, done);
                 let to = b_block.at(own * PANEL_WIDTH * count * size);
                 let first = block.columns.wrapping_add(own * PANEL_WIDTH * 4).cast();
@@ -251,6 +279,18 @@ unsafe fn rows_of<const FORMAT: u8, const AVX512: bool>(
 }
 
 /// # Safety
+/// Those of [`avx512::contract_widening`].
+unsafe fn widen_with_rows<const FORMAT: u8>(args: &ContractArgs, to: *mut f32) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match FORMAT {
+            BF16_WEIGHTS => avx512::contract_widening::<BF16_WEIGHTS>(args, to),
+            _ => avx512::contract_widening::<U8_WEIGHTS>(args, to),
+        }
+    }
+}
+
+/// # Safety
 /// Those of [`widen::row`]; the CPU has AVX-512F if `AVX512`.
 unsafe fn widen_row<const FORMAT: u8, const AVX512: bool>(
     from: *const u8,
@@ -278,9 +318,6 @@ unsafe fn widen_panel<const FORMAT: u8, const AVX512: bool>(
     unsafe {
         match (FORMAT, AVX512) {
             (BF16, true) => widen::panel_of_bf16(from, to, terms),
-            (BF16_WEIGHTS | U8_WEIGHTS, true) => {
-                widen::panel_of_weights::<FORMAT>(from, own, columns, to, terms)
-            }
             _ => widen::panel::<FORMAT>(from, own, columns, to, terms),
         }
     }
