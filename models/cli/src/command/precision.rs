@@ -18,8 +18,8 @@ pub struct RoundingArguments {
 /// In which format to compute.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PrecisionArgument {
-    /// Format of contractions and attention. All but f32 are faster (f16 on GPUs only), round more,
-    /// and promise the same results only on the same kind of CPU
+    /// Format of contractions and attention. All but f32 are faster (bf16 where the CPU multiplies it
+    /// fast, f16 on GPUs only), round more, and promise the same results only on the same kind of CPU
     #[arg(long, value_enum, value_name = "FORMAT")]
     precision: Option<Format>,
 }
@@ -29,7 +29,7 @@ enum Format {
     /// The same bits on every machine [default]
     #[default]
     F32,
-    /// Weights and activations in bf16, sums in f32
+    /// Weights and activations in bf16, sums in f32; on CPUs that multiply it no faster than f32 weights alone
     Bf16,
     /// Weights and activations in f16, sums in f32: for GPUs, and numbers up to 65504; more bits than
     /// bf16
