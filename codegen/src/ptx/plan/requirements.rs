@@ -1,15 +1,26 @@
 //! What a kernel's statements ask of its geometry.
 
-use super::super::aliases::Aliases;
-use super::super::attend;
-use super::super::contract::Tiling;
-use super::super::dependence::{LoopMapping, contains_contract};
-use super::super::effects::{Effects, LaneMapping};
-use super::super::thread_group::COLUMNS;
-use super::super::vector_access::VectorAccess;
-use super::{MOST_SHARED, TERMS_OF_COLUMN, ranges};
+use super::aliases::Aliases;
+use super::dependence::{LoopMapping, contains_contract};
+use super::effects::{Effects, LaneMapping};
+use super::tiling::Tiling;
+use super::vector_access::VectorAccess;
+use super::{COLUMNS, MOST_SHARED, attention};
+use crate::kernel::bounds::Ranges;
 use crate::kernel::{Affine, Contract, Extent, Kernel, Place, Reduce, Stmt};
-use bsq_ir::order::CHUNK;
+use bsq_ir::order::{CHUNK, LANES};
+use std::ops::RangeInclusive;
+
+/// Terms of a column that 16 lanes are worth, and that chunks of chunks hold.
+const TERMS_OF_COLUMN: RangeInclusive<usize> = 4 * LANES..=CHUNK * CHUNK;
+
+/// Columns of a block, by the terms of each.
+pub fn columns_of_block(terms: usize) -> usize {
+    match TERMS_OF_COLUMN.contains(&terms) {
+        true => COLUMNS as usize,
+        false => 64,
+    }
+}
 
 /// Bytes of partial results that a block's reductions need at a time.
 pub(super) fn partials(body: &[Stmt]) -> usize {
@@ -70,8 +81,8 @@ pub(super) fn is_overlaid(
 /// The bytes that a kernel stages that is one attention by blocks.
 pub(super) fn attention(body: &[Stmt]) -> Option<usize> {
     body.iter().find_map(|stmt| match stmt {
-        Stmt::Attend(attend) => Some(attend::stage_bytes(attend)),
-        Stmt::AttendBackward(backward) => Some(attend::backward::stage_bytes(backward)),
+        Stmt::Attend(attend) => Some(attention::stage_bytes(attend)),
+        Stmt::AttendBackward(backward) => Some(attention::backward_stage_bytes(backward)),
         _ => None,
     })
 }
@@ -146,7 +157,7 @@ pub(super) fn is_one_loop(kernel: &Kernel, aliases: &Aliases) -> bool {
         return false;
     }
     !matches!(
-        LoopMapping::of(aliases, &ranges(kernel), loops[0]),
+        LoopMapping::of(aliases, &Ranges::of_grid(kernel), loops[0]),
         LoopMapping::Sequential
     )
 }
