@@ -141,7 +141,7 @@ impl<'k> Emitter<'k> {
             }
             _ => {}
         }
-        if !matches!(stmt, Stmt::Loop { vector: false, .. }) {
+        if !matches!(stmt, Stmt::Loop { kind, .. } if !kind.is_vector()) {
             self.wait_for(&effects, threads);
         }
         match stmt {

@@ -4,7 +4,7 @@ use super::code::{Class, Reg};
 use super::emit::{Emitter, Index};
 use super::plan::{Effects, LaneMapping, LoopMapping, TILE, VectorAccess};
 use super::thread_group::ThreadGroup;
-use crate::kernel::{Affine, Extent, Stmt, Var};
+use crate::kernel::{Affine, Extent, LoopKind, Stmt, Var};
 
 impl Emitter<'_> {
     pub(super) fn loop_(
@@ -15,7 +15,7 @@ impl Emitter<'_> {
     ) {
         let around = self.vector_access;
         self.vector_access = around.or_else(|| VectorAccess::of(stmt));
-        let vector = matches!(stmt, Stmt::Loop { vector: true, .. });
+        let vector = matches!(stmt, Stmt::Loop { kind, .. } if kind.is_vector());
         match vector || threads.width == 1 {
             true => self.lanes(vector, (var, extent, body), threads),
             false => self.distribute_loop(stmt, (var, extent, body), threads),
@@ -31,7 +31,7 @@ impl Emitter<'_> {
         threads: &ThreadGroup,
     ) {
         let mapping = match threads.is_block() {
-            true => LoopMapping::of(self.aliases, &self.ranges, stmt),
+            true => LoopMapping::of(self.aliases, stmt),
             false => LoopMapping::Sequential,
         };
         let effects = Effects::of(self.aliases, body, LaneMapping::NONE);
@@ -213,7 +213,7 @@ fn inner_extent(body: &[Stmt]) -> (usize, usize) {
         Stmt::Loop {
             var,
             extent,
-            vector: true,
+            kind: LoopKind::Vector,
             ..
         } => (
             extent.largest(),

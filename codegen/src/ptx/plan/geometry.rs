@@ -2,7 +2,7 @@
 
 use super::super::Options;
 use super::aliases::Aliases;
-use super::dependence::contains_wide_reduce;
+use super::loop_mapping::contains_wide_reduce;
 use super::tiling::Tiling;
 use super::vector_access::VectorAccess;
 use super::{COLUMNS, MOST_SHARED, TILE, attention, requirements};
@@ -107,7 +107,7 @@ impl Geometry {
             return Geometry::plain(Items::Thread, threads, items.div_ceil(threads as usize));
         }
         let threads = (work.next_power_of_two() as u32).clamp(32, THREADS);
-        let slices = match requirements::is_one_loop(kernel, aliases) {
+        let slices = match requirements::is_one_loop(kernel) {
             true => {
                 let together = kernel.body.iter().find_map(VectorAccess::of);
                 let together = together.map_or(1, |access| access.elements);

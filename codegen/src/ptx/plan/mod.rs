@@ -6,18 +6,18 @@
 mod aliases;
 pub mod attention;
 mod choice;
-mod dependence;
 mod effects;
 mod geometry;
+mod loop_mapping;
 mod requirements;
 mod tiling;
 mod vector_access;
 
 pub use aliases::Aliases;
 pub use choice::{block, block_tf32};
-pub use dependence::LoopMapping;
 pub use effects::{Effects, LaneMapping, PARTIALS, STAGE};
 pub use geometry::{Geometry, Items, ScratchAt};
+pub use loop_mapping::LoopMapping;
 pub use requirements::columns_of_block;
 pub use tiling::{PADDED_ROW, TENSOR_PANEL_ROW, TENSOR_ROW, Tiling, Unit};
 pub use vector_access::{MOST_BYTES, VectorAccess};

@@ -1,13 +1,12 @@
 //! What a kernel's statements ask of its geometry.
 
 use super::aliases::Aliases;
-use super::dependence::{LoopMapping, contains_contract};
 use super::effects::{Effects, LaneMapping};
 use super::tiling::Tiling;
 use super::vector_access::VectorAccess;
 use super::{COLUMNS, MOST_SHARED, attention};
-use crate::kernel::bounds::Ranges;
-use crate::kernel::{Affine, Contract, Extent, Kernel, Place, Reduce, Stmt};
+use crate::kernel::dependence::contains_contract;
+use crate::kernel::{Affine, Contract, Extent, Kernel, LoopKind, Place, Reduce, Stmt};
 use bsq_ir::order::{CHUNK, LANES};
 use std::ops::RangeInclusive;
 
@@ -39,7 +38,7 @@ fn most_of_reductions(body: &[Stmt], of: &impl Fn(&Reduce) -> usize) -> usize {
     let most = |stmt: &Stmt| match stmt {
         Stmt::Reduce(reduce) => of(reduce),
         Stmt::Loop {
-            vector: false,
+            kind: LoopKind::Serial | LoopKind::Parallel,
             body,
             ..
         } => most_of_reductions(body, of),
@@ -119,7 +118,7 @@ pub(super) fn most_parallel(body: &[Stmt], around: Option<VectorAccess>) -> usiz
 pub(super) fn columns(kernel: &Kernel) -> Option<usize> {
     let (last, before) = kernel.body.split_last()?;
     let Stmt::Loop {
-        vector: true,
+        kind: LoopKind::Vector,
         extent,
         body,
         ..
@@ -146,7 +145,7 @@ pub(super) fn columns(kernel: &Kernel) -> Option<usize> {
 }
 
 /// True if an item is one loop, of which several blocks can take their parts.
-pub(super) fn is_one_loop(kernel: &Kernel, aliases: &Aliases) -> bool {
+pub(super) fn is_one_loop(kernel: &Kernel) -> bool {
     let is_loop = |stmt: &&Stmt| matches!(stmt, Stmt::Loop { .. });
     let loops: Vec<&Stmt> = kernel.body.iter().filter(is_loop).collect();
     let lets = kernel
@@ -156,8 +155,8 @@ pub(super) fn is_one_loop(kernel: &Kernel, aliases: &Aliases) -> bool {
     if loops.len() != 1 || loops.len() + lets.count() != kernel.body.len() {
         return false;
     }
-    !matches!(
-        LoopMapping::of(aliases, &Ranges::of_grid(kernel), loops[0]),
-        LoopMapping::Sequential
-    )
+    let Stmt::Loop { kind, .. } = loops[0] else {
+        return false;
+    };
+    *kind != LoopKind::Serial
 }
