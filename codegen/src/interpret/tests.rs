@@ -2,8 +2,8 @@
 
 use super::interpret;
 use crate::kernel::{
-    Affine, Array, Axis, Combine, Element, Extent, Inst, Kernel, Place, Reduce, Reduction, Stmt,
-    Value, Var,
+    Affine, Array, Axis, Combine, Element, Extent, Inst, Kernel, LoopKind, Place, Reduce,
+    Reduction, Stmt, Value, Var,
 };
 use bsq_ir::{DType, Op};
 
@@ -91,7 +91,7 @@ fn blocks_end_at_their_limit() {
             start,
             limit: 6,
         },
-        vector: true,
+        kind: LoopKind::Vector,
         body: vec![
             load(0, 0, at.clone()),
             Stmt::Store {

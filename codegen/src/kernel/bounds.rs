@@ -1,6 +1,6 @@
 //! Ranges of index expressions over the loops around them.
 
-use super::{Affine, Extent, Var};
+use super::{Affine, Extent, Kernel, Var};
 
 /// The loops around a statement, outermost first, and what their variables can be.
 #[derive(Clone, Debug, Default)]
@@ -9,6 +9,19 @@ pub struct Ranges {
 }
 
 impl Ranges {
+    /// Those of a grid's variables.
+    ///
+    /// # Panics
+    /// If two axes have one variable: the kernel is not valid.
+    pub fn of_grid(kernel: &Kernel) -> Ranges {
+        let mut ranges = Ranges::default();
+        for axis in &kernel.grid {
+            let bound = ranges.bind(axis.var, Extent::Static(axis.extent));
+            bound.expect("a verified kernel has each variable once");
+        }
+        ranges
+    }
+
     /// Enters a loop.
     ///
     /// # Errors

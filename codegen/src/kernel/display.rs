@@ -1,7 +1,8 @@
 //! Kernel IR as indented text; [`parse`](mod@super::parse) reads it.
 
 use super::{
-    Array, Combine, Contract, Element, Format, Groups, Inst, Kernel, Place, Reduce, Stmt, Value,
+    Array, Combine, Contract, Element, Format, Groups, Inst, Kernel, LoopKind, Place, Reduce, Stmt,
+    Value,
 };
 use std::fmt::{self, Formatter, Result};
 
@@ -48,11 +49,15 @@ fn statement(f: &mut Formatter<'_>, stmt: &Stmt, depth: usize) -> Result {
         Stmt::Loop {
             var,
             extent,
-            vector,
+            kind,
             body,
         } => {
-            let vector = if *vector { "vector " } else { "" };
-            writeln!(f, "{vector}for i{} < {extent}", var.0)?;
+            let kind = match kind {
+                LoopKind::Serial => "",
+                LoopKind::Parallel => "parallel ",
+                LoopKind::Vector => "vector ",
+            };
+            writeln!(f, "{kind}for i{} < {extent}", var.0)?;
             block(f, body, depth + 1)
         }
         Stmt::Reduce(Reduce {

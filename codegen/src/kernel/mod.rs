@@ -9,6 +9,8 @@
 //! - a loop variable is used only inside its loop; the grid's variables everywhere;
 //! - `Map` holds elementwise ops of the graph IR only, on operands of the types they accept;
 //! - arithmetic is never on `f16` or `bf16`: those are loaded, cast and stored;
+//! - iterations of a parallel loop touch different elements of every array that they write, as
+//!   [`dependence`] sees it;
 //! - at most one loop of a nest is a vector loop, and a vector `Reduce` is not inside one;
 //! - static offsets stay inside their buffers.
 
@@ -17,6 +19,7 @@ mod affine;
 mod attend;
 mod attend_backward;
 pub mod bounds;
+pub mod dependence;
 mod display;
 mod extent;
 mod format;
@@ -115,12 +118,11 @@ pub enum Stmt {
         to: Element,
         value: Value,
     },
-    /// Runs `body` for `var` in `0..extent`, ascending. A vector loop's iterations do not
-    /// depend on one another, so that a target may run several at once.
+    /// Runs `body` for `var` in `0..extent`, ascending, or in any order if its kind allows it.
     Loop {
         var: Var,
         extent: Extent,
-        vector: bool,
+        kind: LoopKind,
         body: Vec<Stmt>,
     },
     /// Combines `term` of every iteration of `body`. Sums keep the order of `bsq_ir::order`
@@ -131,6 +133,25 @@ pub enum Stmt {
     Attend(Box<Attend>),
     /// For the same.
     AttendBackward(Box<AttendBackward>),
+}
+
+/// Whether a loop's iterations depend on one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LoopKind {
+    /// They may: one runs after the other.
+    Serial,
+    /// They touch different elements of all that they write: a target may run them in any order, or
+    /// at once.
+    Parallel,
+    /// They do not, and there is no loop inside that is one of these: a target may run several in
+    /// one instruction.
+    Vector,
+}
+
+impl LoopKind {
+    pub fn is_vector(self) -> bool {
+        self == LoopKind::Vector
+    }
 }
 
 impl Stmt {
@@ -144,7 +165,7 @@ impl Stmt {
         Stmt::Store { to, value }
     }
 
-    /// A loop whose iterations run one after the other.
+    /// A loop whose iterations run one after the other, as long as nothing else is known of it.
     pub fn serial_loop(var: Var, extent: Extent, body: Vec<Stmt>) -> Stmt {
         Stmt::loop_over(false, var, extent, body)
     }
@@ -154,11 +175,16 @@ impl Stmt {
         Stmt::loop_over(true, var, extent, body)
     }
 
+    /// A vector loop, or a serial one.
     pub fn loop_over(vector: bool, var: Var, extent: Extent, body: Vec<Stmt>) -> Stmt {
+        let kind = match vector {
+            true => LoopKind::Vector,
+            false => LoopKind::Serial,
+        };
         Stmt::Loop {
             var,
             extent,
-            vector,
+            kind,
             body,
         }
     }

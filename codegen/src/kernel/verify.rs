@@ -4,7 +4,8 @@ mod blocks;
 mod groups;
 
 use super::bounds::Ranges;
-use super::{Affine, Combine, Element, Extent, Inst, Kernel, Stmt, Value};
+use super::dependence::is_independent;
+use super::{Affine, Combine, Element, Extent, Inst, Kernel, LoopKind, Stmt, Value};
 use bsq_ir::{DType, Op, Type, op::infer};
 use std::collections::HashMap;
 
@@ -91,9 +92,9 @@ impl Verifier<'_> {
             Stmt::Loop {
                 var,
                 extent,
-                vector,
+                kind,
                 body,
-            } => (*var, extent.clone(), *vector, None, body),
+            } => (*var, extent.clone(), kind.is_vector(), None, body),
             Stmt::Reduce(r) => (r.var, r.extent.clone(), r.vector, Some(r), &r.body),
             _ => return Ok(()),
         };
@@ -122,6 +123,16 @@ impl Verifier<'_> {
         }
         self.within = outside;
         self.ranges.unbind(var);
+        if let Stmt::Loop {
+            kind: LoopKind::Parallel,
+            extent,
+            ..
+        } = stmt
+            && !is_independent(&self.ranges, (var, extent.largest()), body)
+        {
+            let what = "iterations of a parallel loop may touch the same element";
+            return Err(fault(what.into()));
+        }
         Ok(())
     }
 

@@ -24,6 +24,7 @@ mod tiling;
 mod windows;
 
 use crate::kernel::Kernel;
+use crate::kernel::dependence::mark_parallel;
 use crate::schedule::{Group, Groups, Role, Widenings, role};
 use access::Obstacle;
 pub(crate) use assemble::assemble;
@@ -187,7 +188,11 @@ pub(crate) fn lower(groups: &Groups, options: &Options) -> Result<Lowering, Obst
             .iter()
             .for_each(|id| materialized[id.index()] = false);
         match lower_group(function, &materialized, group, &schedule.widened, &context) {
-            Ok(lowered) => kernels.extend(lowered),
+            Ok(mut lowered) => {
+                let new = lowered.iter_mut().map(|lowered| &mut lowered.kernel);
+                new.for_each(mark_parallel);
+                kernels.extend(lowered);
+            }
             Err(node) => obstacles.push((index, node)),
         }
         group

@@ -1,6 +1,37 @@
 //! Devices and their figures, from their makers' data sheets. Nothing is measured.
 
-use super::cost::Unit;
+/// What multiplies, each with a peak rate of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unit {
+    /// Multiply-adds of f32.
+    Fma,
+    Tf32,
+    Bf16,
+    F16,
+    Int8,
+}
+
+impl Unit {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Unit::Fma => "fma",
+            Unit::Tf32 => "tf32",
+            Unit::Bf16 => "bf16",
+            Unit::F16 => "f16",
+            Unit::Int8 => "int8",
+        }
+    }
+
+    /// Operations of one instruction of a warp.
+    pub(super) const fn operations(self) -> f64 {
+        match self {
+            Unit::Fma => 64.0,
+            Unit::Tf32 => 2048.0,
+            Unit::Bf16 | Unit::F16 => 4096.0,
+            Unit::Int8 => 8192.0,
+        }
+    }
+}
 
 /// A device's figures: dense peaks at boost clock.
 #[derive(Clone, Copy, Debug, PartialEq)]

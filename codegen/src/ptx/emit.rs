@@ -1,13 +1,9 @@
 //! The body of one kernel: statements by the thread group that runs them.
 
 use super::Options;
-use super::aliases::Aliases;
-use super::effects::{Effects, LaneMapping, PARTIALS, STAGE};
-use super::geometry::{self, Geometry, Items};
-use super::memory::Address;
-use super::text::{Class, Reg, Text};
+use super::code::{Address, Body, Class, Opcode, Operand, Operands, Parameter, Reg};
+use super::plan::{Aliases, Effects, Geometry, Items, LaneMapping, PARTIALS, STAGE, VectorAccess};
 use super::thread_group::{Sync, ThreadGroup};
-use super::vector_access::VectorAccess;
 use crate::kernel::bounds::Ranges;
 use crate::kernel::{Inst, Kernel, Place, Stmt, Value, Var};
 use bsq_ir::DType;
@@ -20,12 +16,18 @@ pub enum Index {
     Reg(Reg),
 }
 
-impl std::fmt::Display for Index {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Index::Constant(value) => write!(f, "{value}"),
-            Index::Reg(reg) => write!(f, "{reg}"),
+impl From<Index> for Operand {
+    fn from(index: Index) -> Operand {
+        match index {
+            Index::Constant(value) => value.into(),
+            Index::Reg(reg) => reg.into(),
         }
+    }
+}
+
+impl Operands for Index {
+    fn into_list(self) -> Vec<Operand> {
+        vec![self.into()]
     }
 }
 
@@ -37,7 +39,7 @@ pub(super) struct Emitter<'k> {
     pub aliases: &'k Aliases,
     pub options: &'k Options,
     pub geometry: &'k Geometry,
-    pub t: Text,
+    pub t: Body,
     pub ranges: Ranges,
     pub vars: HashMap<Var, Index>,
     pub values: HashMap<Value, (DType, Reg)>,
@@ -64,7 +66,7 @@ impl<'k> Emitter<'k> {
         geometry: &'k Geometry,
         options: &'k Options,
     ) -> Self {
-        let mut t = Text::default();
+        let mut t = Body::default();
         let tid = t.def(Class::B32, "mov.u32", "%tid.x");
         Emitter {
             kernel,
@@ -72,7 +74,7 @@ impl<'k> Emitter<'k> {
             options,
             geometry,
             t,
-            ranges: geometry::ranges(kernel),
+            ranges: Ranges::of_grid(kernel),
             vars: HashMap::new(),
             values: HashMap::new(),
             buffers: Vec::new(),
@@ -87,11 +89,10 @@ impl<'k> Emitter<'k> {
     }
 
     /// The whole kernel.
-    pub fn run(mut self) -> String {
+    pub fn run(mut self) -> Body {
         for index in 0..self.kernel.buffers.len() {
-            let pointer = self
-                .t
-                .def(Class::B64, "ld.param.u64", format_args!("[b{index}]"));
+            let buffer = Parameter::Buffer(index);
+            let pointer = self.t.def(Class::B64, "ld.param.u64", buffer);
             let address = self.t.def(Class::B64, "cvta.to.global.u64", pointer);
             self.buffers.push(address);
         }
@@ -109,8 +110,8 @@ impl<'k> Emitter<'k> {
                 Items::Thread => self.thread_item(block),
             }
         }
-        self.t.bare("ret");
-        self.t.finish()
+        self.t.op(Opcode::Return, ());
+        self.t
     }
 
     /// Runs statements; what they define is gone after them.
@@ -140,7 +141,7 @@ impl<'k> Emitter<'k> {
             }
             _ => {}
         }
-        if !matches!(stmt, Stmt::Loop { vector: false, .. }) {
+        if !matches!(stmt, Stmt::Loop { kind, .. } if !kind.is_vector()) {
             self.wait_for(&effects, threads);
         }
         match stmt {
@@ -197,8 +198,10 @@ impl<'k> Emitter<'k> {
 
     pub fn wait(&mut self, threads: &ThreadGroup) {
         match threads.sync {
-            Sync::Block | Sync::Columns(_) => self.t.op("bar.sync", 0),
-            Sync::Warp(mask) => self.t.op("bar.warp.sync", mask),
+            Sync::Block | Sync::Columns(_) => self.t.barrier(),
+            Sync::Warp(mask) => {
+                self.t.op(Opcode::WarpBarrier, mask);
+            }
             Sync::Never => return,
         }
         self.pending = Effects::default();

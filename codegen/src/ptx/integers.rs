@@ -1,7 +1,7 @@
 //! Integer arithmetic on indices: what is constant is folded.
 
+use super::code::{Class, Reg};
 use super::emit::{Emitter, Index};
-use super::text::{Class, Reg};
 use crate::kernel::{Affine, Var};
 
 impl From<Reg> for Index {
@@ -21,7 +21,7 @@ impl Emitter<'_> {
     pub fn plus(&mut self, x: Reg, y: impl Into<Index>) -> Reg {
         match y.into() {
             Index::Constant(0) => x,
-            y => self.t.def(Class::B32, "add.s32", format_args!("{x}, {y}")),
+            y => self.t.def(Class::B32, "add.s32", (x, y)),
         }
     }
 
@@ -29,9 +29,7 @@ impl Emitter<'_> {
     pub fn times(&mut self, x: Reg, factor: usize) -> Reg {
         match factor {
             1 => x,
-            _ => self
-                .t
-                .def(Class::B32, "mul.lo.s32", format_args!("{x}, {factor}")),
+            _ => self.t.def(Class::B32, "mul.lo.s32", (x, factor)),
         }
     }
 
@@ -40,9 +38,7 @@ impl Emitter<'_> {
         match (factor, y.into()) {
             (_, Index::Constant(0)) => self.times(x, factor),
             (1, y) => self.plus(x, y),
-            (_, y) => self
-                .t
-                .def(Class::B32, "mad.lo.s32", format_args!("{x}, {factor}, {y}")),
+            (_, y) => self.t.def(Class::B32, "mad.lo.s32", (x, factor, y)),
         }
     }
 
@@ -59,8 +55,8 @@ impl Emitter<'_> {
             ),
             false => ("div.u32", "rem.u32", (divisor, divisor)),
         };
-        let quotient = self.t.def(Class::B32, div, format_args!("{x}, {}", by.0));
-        let rest = self.t.def(Class::B32, rem, format_args!("{x}, {}", by.1));
+        let quotient = self.t.def(Class::B32, div, (x, by.0));
+        let rest = self.t.def(Class::B32, rem, (x, by.1));
         (quotient, rest)
     }
 
@@ -74,7 +70,7 @@ impl Emitter<'_> {
         match (terms, at.constant) {
             (None, constant) => self.t.def(class, mov, constant),
             (Some(terms), 0) => terms,
-            (Some(terms), constant) => self.t.def(class, add, format_args!("{terms}, {constant}")),
+            (Some(terms), constant) => self.t.def(class, add, (terms, constant)),
         }
     }
 
@@ -91,24 +87,12 @@ impl Emitter<'_> {
                 Index::Reg(reg) => reg,
             };
             sum = Some(match (class, sum, factor) {
-                (Class::B64, None, _) => {
-                    self.t
-                        .def(class, "mul.wide.s32", format_args!("{reg}, {factor}"))
-                }
-                (Class::B64, Some(sum), _) => self.t.def(
-                    class,
-                    "mad.wide.s32",
-                    format_args!("{reg}, {factor}, {sum}"),
-                ),
+                (Class::B64, None, _) => self.t.def(class, "mul.wide.s32", (reg, factor)),
+                (Class::B64, Some(sum), _) => self.t.def(class, "mad.wide.s32", (reg, factor, sum)),
                 (_, None, 1) => reg,
-                (_, None, _) => self
-                    .t
-                    .def(class, "mul.lo.s32", format_args!("{reg}, {factor}")),
-                (_, Some(sum), 1) => self.t.def(class, "add.s32", format_args!("{reg}, {sum}")),
-                (_, Some(sum), _) => {
-                    self.t
-                        .def(class, "mad.lo.s32", format_args!("{reg}, {factor}, {sum}"))
-                }
+                (_, None, _) => self.t.def(class, "mul.lo.s32", (reg, factor)),
+                (_, Some(sum), 1) => self.t.def(class, "add.s32", (reg, sum)),
+                (_, Some(sum), _) => self.t.def(class, "mad.lo.s32", (reg, factor, sum)),
             });
         }
         match (sum, constant) {
@@ -120,7 +104,7 @@ impl Emitter<'_> {
                 } else {
                     "add.s32"
                 };
-                Some(self.t.def(class, add, format_args!("{sum}, {constant}")))
+                Some(self.t.def(class, add, (sum, constant)))
             }
         }
     }

@@ -1,12 +1,10 @@
 //! Loops: how a thread group takes their iterations.
 
-use super::dependence::LoopMapping;
-use super::effects::{Effects, LaneMapping};
+use super::code::{Class, Reg};
 use super::emit::{Emitter, Index};
-use super::text::{Class, Reg};
-use super::thread_group::{TILE, ThreadGroup};
-use super::vector_access::VectorAccess;
-use crate::kernel::{Affine, Extent, Stmt, Var};
+use super::plan::{Effects, LaneMapping, LoopMapping, TILE, VectorAccess};
+use super::thread_group::ThreadGroup;
+use crate::kernel::{Affine, Extent, LoopKind, Stmt, Var};
 
 impl Emitter<'_> {
     pub(super) fn loop_(
@@ -17,7 +15,7 @@ impl Emitter<'_> {
     ) {
         let around = self.vector_access;
         self.vector_access = around.or_else(|| VectorAccess::of(stmt));
-        let vector = matches!(stmt, Stmt::Loop { vector: true, .. });
+        let vector = matches!(stmt, Stmt::Loop { kind, .. } if kind.is_vector());
         match vector || threads.width == 1 {
             true => self.lanes(vector, (var, extent, body), threads),
             false => self.distribute_loop(stmt, (var, extent, body), threads),
@@ -33,7 +31,7 @@ impl Emitter<'_> {
         threads: &ThreadGroup,
     ) {
         let mapping = match threads.is_block() {
-            true => LoopMapping::of(self.aliases, &self.ranges, stmt),
+            true => LoopMapping::of(self.aliases, stmt),
             false => LoopMapping::Sequential,
         };
         let effects = Effects::of(self.aliases, body, LaneMapping::NONE);
@@ -113,8 +111,9 @@ impl Emitter<'_> {
         let (number, groups) = match slice {
             None => (number, groups),
             Some((slice, slices)) => {
-                let operands = format_args!("{slice}, {groups}, {number}");
-                let number = self.t.def(Class::B32, "mad.lo.u32", operands);
+                let number = self
+                    .t
+                    .def(Class::B32, "mad.lo.u32", (slice, groups, number));
                 (Index::Reg(number), groups * slices)
             }
         };
@@ -145,8 +144,7 @@ impl Emitter<'_> {
             Extent::Block { size, start, limit } => {
                 let rest = start.scale(-1).offset(*limit as i64);
                 let rest = self.affine(&rest, Class::B32);
-                let operands = format_args!("{rest}, {size}");
-                Index::Reg(self.t.def(Class::B32, "min.s32", operands))
+                Index::Reg(self.t.def(Class::B32, "min.s32", (rest, *size)))
             }
             Extent::Visible {
                 at,
@@ -158,17 +156,14 @@ impl Emitter<'_> {
                 let at = self.affine(at, Class::B32);
                 let (before, _) = self.split(at, *mask_block);
                 let end = self.times_plus(before, *mask_block, *mask_block);
-                let operands = format_args!("{end}, {limit}");
-                let end = self.t.def(Class::B32, "min.s32", operands);
+                let end = self.t.def(Class::B32, "min.s32", (end, *limit));
                 if *start == Affine::default() && size >= limit {
                     return Index::Reg(end);
                 }
                 let start = self.affine(start, Class::B32);
-                let operands = format_args!("{end}, {start}");
-                let seen = self.t.def(Class::B32, "sub.s32", operands);
-                let operands = format_args!("{seen}, {size}");
-                let seen = self.t.def(Class::B32, "min.s32", operands);
-                Index::Reg(self.t.def(Class::B32, "max.s32", format_args!("{seen}, 0")))
+                let seen = self.t.def(Class::B32, "sub.s32", (end, start));
+                let seen = self.t.def(Class::B32, "min.s32", (seen, *size));
+                Index::Reg(self.t.def(Class::B32, "max.s32", (seen, 0)))
             }
         }
     }
@@ -193,21 +188,18 @@ impl Emitter<'_> {
         let index = self.t.def(Class::B32, "mov.u32", start);
         let (head, done) = (self.t.label(), self.t.label());
         if !matches!((start, end), (Index::Constant(_), Index::Constant(_))) {
-            let operands = format_args!("{index}, {end}");
-            let none = self.t.def(Class::Predicate, "setp.ge.s32", operands);
-            self.t.branch(none, true, done);
+            let none = self.t.def(Class::Predicate, "setp.ge.s32", (index, end));
+            self.t.branch_if(none, done);
         }
         self.t.place(head);
         self.t.indent();
         // What should be unrolled is unrolled here, where it is counted; the assembler would take
         // registers for more.
-        self.t.bare(".pragma \"nounroll\"");
+        self.t.directive(".pragma \"nounroll\"");
         body(self, Index::Reg(index));
-        self.t
-            .op("add.s32", format_args!("{index}, {index}, {step}"));
-        let operands = format_args!("{index}, {end}");
-        let more = self.t.def(Class::Predicate, "setp.lt.s32", operands);
-        self.t.branch(more, true, head);
+        self.t.set(index, "add.s32", (index, step));
+        let more = self.t.def(Class::Predicate, "setp.lt.s32", (index, end));
+        self.t.branch_if(more, head);
         self.t.outdent();
         self.t.place(done);
         self.bases = bases;
@@ -221,7 +213,7 @@ fn inner_extent(body: &[Stmt]) -> (usize, usize) {
         Stmt::Loop {
             var,
             extent,
-            vector: true,
+            kind: LoopKind::Vector,
             ..
         } => (
             extent.largest(),

@@ -1,9 +1,9 @@
 //! The elementwise ops, with the meaning of the reference evaluator.
 
+use super::code::{Class, Opcode, Reg};
 use super::emit::Emitter;
 use super::math::Written;
 use super::memory::class;
-use super::text::{Class, Float, Reg};
 use bsq_ir::{DType, Op, math};
 use math::Lanes;
 
@@ -34,17 +34,15 @@ impl Emitter<'_> {
             Class::B64 => "selp.b64",
             Class::F32 => "selp.f32",
         };
-        self.t
-            .def(class(to), selp, format_args!("{x}, {y}, {condition}"))
+        self.t.def(class(to), selp, (x, y, condition))
     }
 
-    fn logic(&mut self, op: &str, x: &[Reg]) -> Reg {
+    fn logic(&mut self, op: impl Into<Opcode>, x: &[Reg]) -> Reg {
         self.apply(Class::Predicate, op, x)
     }
 
-    fn apply(&mut self, class: Class, op: &str, x: &[Reg]) -> Reg {
-        let operands: Vec<String> = x.iter().map(Reg::to_string).collect();
-        self.t.def(class, op, operands.join(", "))
+    fn apply(&mut self, class: Class, op: impl Into<Opcode>, x: &[Reg]) -> Reg {
+        self.t.def(class, op, x)
     }
 
     fn float(&mut self, op: &Op, x: &[Reg]) -> Reg {
@@ -116,27 +114,25 @@ impl Emitter<'_> {
         let named = |name: &str| format!("{name}.{sign}{bits}");
         let plain = |name: &str| format!("{name}.b{bits}");
         let result = match op {
-            Op::Add => self.apply(class, &named("add"), x),
-            Op::Sub => self.apply(class, &named("sub"), x),
-            Op::Mul => self.apply(class, &named("mul.lo"), x),
-            Op::Max => self.apply(class, &named("max"), x),
-            Op::Min => self.apply(class, &named("min"), x),
-            Op::And => self.apply(class, &plain("and"), x),
-            Op::Or => self.apply(class, &plain("or"), x),
-            Op::Xor => self.apply(class, &plain("xor"), x),
-            Op::Not => self.apply(class, &plain("not"), x),
-            Op::Neg => self.apply(class, &format!("neg.s{bits}"), x),
-            Op::Abs if signed => self.apply(class, &named("abs"), x),
+            Op::Add => self.apply(class, named("add"), x),
+            Op::Sub => self.apply(class, named("sub"), x),
+            Op::Mul => self.apply(class, named("mul.lo"), x),
+            Op::Max => self.apply(class, named("max"), x),
+            Op::Min => self.apply(class, named("min"), x),
+            Op::And => self.apply(class, plain("and"), x),
+            Op::Or => self.apply(class, plain("or"), x),
+            Op::Xor => self.apply(class, plain("xor"), x),
+            Op::Not => self.apply(class, plain("not"), x),
+            Op::Neg => self.apply(class, format!("neg.s{bits}"), x),
+            Op::Abs if signed => self.apply(class, named("abs"), x),
             Op::Abs => x[0],
-            Op::Equal => return self.logic(&named("setp.eq"), x),
-            Op::Less => return self.logic(&named("setp.lt"), x),
-            Op::LessEqual => return self.logic(&named("setp.le"), x),
+            Op::Equal => return self.logic(named("setp.eq"), x),
+            Op::Less => return self.logic(named("setp.lt"), x),
+            Op::LessEqual => return self.logic(named("setp.le"), x),
             Op::Sign => {
                 let least = if signed { -1 } else { 0 };
-                let low = self
-                    .t
-                    .def(class, &named("max"), format_args!("{}, {least}", x[0]));
-                self.t.def(class, &named("min"), format_args!("{low}, 1"))
+                let low = self.t.def(class, named("max"), (x[0], least));
+                self.t.def(class, named("min"), (low, 1))
             }
             Op::ShiftLeft | Op::ShiftRight => self.shift(op, dtype, x),
             _ => unreachable!("{} of {dtype}", op.name()),
@@ -150,9 +146,7 @@ impl Emitter<'_> {
         let amount = match class {
             // The machine takes amounts of 32 bits, and clamps them.
             Class::B64 => {
-                let clamped = self
-                    .t
-                    .def(Class::B64, "min.u64", format_args!("{}, 64", x[1]));
+                let clamped = self.t.def(Class::B64, "min.u64", (x[1], 64));
                 self.t.def(Class::B32, "cvt.u32.u64", clamped)
             }
             _ => x[1],
@@ -165,13 +159,13 @@ impl Emitter<'_> {
             (_, DType::U64) => "shr.u64",
             _ => "shr.u32",
         };
-        self.t.def(class, name, format_args!("{}, {amount}", x[0]))
+        self.t.def(class, name, (x[0], amount))
     }
 
     /// Bytes are kept in wider registers.
     fn wrapped(&mut self, dtype: DType, x: Reg) -> Reg {
         match dtype {
-            DType::U8 => self.t.def(Class::B32, "and.b32", format_args!("{x}, 255")),
+            DType::U8 => self.t.def(Class::B32, "and.b32", (x, 255)),
             _ => x,
         }
     }
@@ -182,9 +176,7 @@ impl Emitter<'_> {
         }
         match (from, to) {
             (DType::Bool, _) => {
-                let number = self
-                    .t
-                    .def(Class::B32, "selp.u32", format_args!("1, 0, {x}"));
+                let number = self.t.def(Class::B32, "selp.u32", (1, 0, x));
                 self.cast(DType::U32, to, number)
             }
             (DType::F16, _) => {
@@ -195,45 +187,35 @@ impl Emitter<'_> {
                 let wide = self.widened(x);
                 self.cast(DType::F32, to, wide)
             }
-            (DType::F32, DType::Bool) => {
-                let zero = Float(0.0);
-                self.t.def(
-                    Class::Predicate,
-                    "setp.neu.f32",
-                    format_args!("{x}, {zero}"),
-                )
-            }
+            (DType::F32, DType::Bool) => self.t.def(Class::Predicate, "setp.neu.f32", (x, 0.0)),
             (_, DType::Bool) => {
                 let setp = match class(from) {
                     Class::B64 => "setp.ne.u64",
                     _ => "setp.ne.u32",
                 };
-                self.t.def(Class::Predicate, setp, format_args!("{x}, 0"))
+                self.t.def(Class::Predicate, setp, (x, 0))
             }
             (DType::F32, DType::F16) => self.t.def(Class::B16, "cvt.rn.f16.f32", x),
             (DType::F32, DType::BF16) => self.t.def(Class::B16, "cvt.rn.bf16.f32", x),
             (DType::F32, DType::U8) => {
                 let whole = self.t.def(Class::B32, "cvt.rzi.u32.f32", x);
-                self.t
-                    .def(Class::B32, "min.u32", format_args!("{whole}, 255"))
+                self.t.def(Class::B32, "min.u32", (whole, 255))
             }
             (DType::F32, _) => {
                 let name = format!("cvt.rzi.{}.f32", number_type(to));
-                let whole = self.t.def(class(to), &name, x);
+                let whole = self.t.def(class(to), name, x);
                 // In 64 bits the machine makes of NaN what is not 0.
                 match class(to) {
                     Class::B64 => {
-                        let operands = format_args!("{x}, {x}");
-                        let number = self.t.def(Class::Predicate, "setp.num.f32", operands);
-                        let operands = format_args!("{whole}, 0, {number}");
-                        self.t.def(Class::B64, "selp.b64", operands)
+                        let number = self.t.def(Class::Predicate, "setp.num.f32", (x, x));
+                        self.t.def(Class::B64, "selp.b64", (whole, 0, number))
                     }
                     _ => whole,
                 }
             }
             (_, DType::F32) => {
                 let name = format!("cvt.rn.f32.{}", number_type(from));
-                self.t.def(Class::F32, &name, x)
+                self.t.def(Class::F32, name, x)
             }
             (_, DType::F16 | DType::BF16) => {
                 let float = self.cast(from, DType::F32, x);
@@ -261,7 +243,7 @@ impl Emitter<'_> {
     /// A `bf16` as `f32`.
     pub fn widened(&mut self, x: Reg) -> Reg {
         let low = self.t.def(Class::B32, "cvt.u32.u16", x);
-        let bits = self.t.def(Class::B32, "shl.b32", format_args!("{low}, 16"));
+        let bits = self.t.def(Class::B32, "shl.b32", (low, 16));
         self.t.def(Class::F32, "mov.b32", bits)
     }
 }

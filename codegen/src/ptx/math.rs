@@ -1,11 +1,11 @@
 //! exp, log, tanh and erf: the operations of [`bsq_ir::math`], written out.
 
-use super::text::{Class, Float, Reg, Text};
+use super::code::{Body, Class, Reg};
 use bsq_ir::math::Lanes;
 
 /// Writes each operation instead of doing it. Rounding is spelled, so that the assembler joins
 /// no product with a sum.
-pub struct Written<'t>(pub &'t mut Text);
+pub struct Written<'t>(pub &'t mut Body);
 
 impl Lanes for Written<'_> {
     type F = Reg;
@@ -13,7 +13,7 @@ impl Lanes for Written<'_> {
     type B = Reg;
 
     fn f32(&mut self, value: f32) -> Reg {
-        self.0.def(Class::F32, "mov.f32", Float(value))
+        self.0.def(Class::F32, "mov.f32", value)
     }
 
     fn i32(&mut self, value: i32) -> Reg {
@@ -21,46 +21,35 @@ impl Lanes for Written<'_> {
     }
 
     fn add(&mut self, x: Reg, y: Reg) -> Reg {
-        self.0
-            .def(Class::F32, "add.rn.f32", format_args!("{x}, {y}"))
+        self.0.def(Class::F32, "add.rn.f32", (x, y))
     }
 
     fn sub(&mut self, x: Reg, y: Reg) -> Reg {
-        self.0
-            .def(Class::F32, "sub.rn.f32", format_args!("{x}, {y}"))
+        self.0.def(Class::F32, "sub.rn.f32", (x, y))
     }
 
     fn mul(&mut self, x: Reg, y: Reg) -> Reg {
-        self.0
-            .def(Class::F32, "mul.rn.f32", format_args!("{x}, {y}"))
+        self.0.def(Class::F32, "mul.rn.f32", (x, y))
     }
 
     fn div(&mut self, x: Reg, y: Reg) -> Reg {
-        self.0
-            .def(Class::F32, "div.rn.f32", format_args!("{x}, {y}"))
+        self.0.def(Class::F32, "div.rn.f32", (x, y))
     }
 
     fn fma(&mut self, x: Reg, y: Reg, z: Reg) -> Reg {
-        self.0
-            .def(Class::F32, "fma.rn.f32", format_args!("{x}, {y}, {z}"))
+        self.0.def(Class::F32, "fma.rn.f32", (x, y, z))
     }
 
     fn less(&mut self, x: Reg, y: Reg) -> Reg {
-        self.0
-            .def(Class::Predicate, "setp.lt.f32", format_args!("{x}, {y}"))
+        self.0.def(Class::Predicate, "setp.lt.f32", (x, y))
     }
 
     fn equal(&mut self, x: Reg, y: Reg) -> Reg {
-        self.0
-            .def(Class::Predicate, "setp.eq.f32", format_args!("{x}, {y}"))
+        self.0.def(Class::Predicate, "setp.eq.f32", (x, y))
     }
 
     fn select(&mut self, condition: Reg, x: Reg, y: Reg) -> Reg {
-        self.0.def(
-            Class::F32,
-            "selp.f32",
-            format_args!("{x}, {y}, {condition}"),
-        )
+        self.0.def(Class::F32, "selp.f32", (x, y, condition))
     }
 
     fn min(&mut self, x: Reg, y: Reg) -> Reg {
@@ -86,33 +75,30 @@ impl Lanes for Written<'_> {
     }
 
     fn add_i32(&mut self, x: Reg, y: Reg) -> Reg {
-        self.0.def(Class::B32, "add.s32", format_args!("{x}, {y}"))
+        self.0.def(Class::B32, "add.s32", (x, y))
     }
 
     fn sub_i32(&mut self, x: Reg, y: Reg) -> Reg {
-        self.0.def(Class::B32, "sub.s32", format_args!("{x}, {y}"))
+        self.0.def(Class::B32, "sub.s32", (x, y))
     }
 
     fn and(&mut self, x: Reg, y: Reg) -> Reg {
-        self.0.def(Class::B32, "and.b32", format_args!("{x}, {y}"))
+        self.0.def(Class::B32, "and.b32", (x, y))
     }
 
     fn or(&mut self, x: Reg, y: Reg) -> Reg {
-        self.0.def(Class::B32, "or.b32", format_args!("{x}, {y}"))
+        self.0.def(Class::B32, "or.b32", (x, y))
     }
 
     fn shift_left(&mut self, x: Reg, amount: u32) -> Reg {
-        self.0
-            .def(Class::B32, "shl.b32", format_args!("{x}, {amount}"))
+        self.0.def(Class::B32, "shl.b32", (x, amount))
     }
 
     fn shift_right_logical(&mut self, x: Reg, amount: u32) -> Reg {
-        self.0
-            .def(Class::B32, "shr.u32", format_args!("{x}, {amount}"))
+        self.0.def(Class::B32, "shr.u32", (x, amount))
     }
 
     fn shift_right_arithmetic(&mut self, x: Reg, amount: u32) -> Reg {
-        self.0
-            .def(Class::B32, "shr.s32", format_args!("{x}, {amount}"))
+        self.0.def(Class::B32, "shr.s32", (x, amount))
     }
 }

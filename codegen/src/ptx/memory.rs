@@ -1,63 +1,10 @@
 //! Addresses, loads and stores.
 
+use super::code::{Address, Class, Reg, Space};
 use super::emit::{Emitter, Index};
-use super::geometry::ScratchAt;
-use super::text::{Class, Reg};
-use super::vector_access::MOST_BYTES;
+use super::plan::{MOST_BYTES, ScratchAt};
 use crate::kernel::{Affine, Element, Place};
 use bsq_ir::DType;
-
-/// State space of an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Space {
-    Global,
-    /// Global, and never written by the kernel: may go through the read-only cache.
-    ReadOnly,
-    Shared,
-}
-
-impl Space {
-    pub fn load(self) -> &'static str {
-        match self {
-            Space::Global => "ld.global",
-            Space::ReadOnly => "ld.global.nc",
-            Space::Shared => "ld.shared",
-        }
-    }
-
-    pub fn store(self) -> &'static str {
-        match self {
-            Space::Shared => "st.shared",
-            _ => "st.global",
-        }
-    }
-}
-
-/// `[base + offset]`, the offset in bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Address {
-    pub space: Space,
-    pub base: Reg,
-    pub offset: i64,
-}
-
-impl Address {
-    pub fn plus(self, bytes: i64) -> Address {
-        Address {
-            offset: self.offset + bytes,
-            ..self
-        }
-    }
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.offset {
-            0 => write!(f, "[{}]", self.base),
-            offset => write!(f, "[{} + {offset}]", self.base),
-        }
-    }
-}
 
 /// The registers that hold elements of a type. Bytes are zero-extended.
 pub fn class(dtype: DType) -> Class {
@@ -145,12 +92,12 @@ impl Emitter<'_> {
 
     /// `base + elements * size`.
     pub fn scaled(&mut self, at: &Address, elements: Reg, size: i64) -> Reg {
-        let operands = format_args!("{elements}, {size}, {}", at.base);
-        match (at.space, elements.class) {
-            (Space::Shared, _) => self.t.def(Class::B32, "mad.lo.s32", operands),
-            (_, Class::B64) => self.t.def(Class::B64, "mad.lo.s64", operands),
-            _ => self.t.def(Class::B64, "mad.wide.s32", operands),
-        }
+        let (class, mad) = match (at.space, elements.class) {
+            (Space::Shared, _) => (Class::B32, "mad.lo.s32"),
+            (_, Class::B64) => (Class::B64, "mad.lo.s64"),
+            _ => (Class::B64, "mad.wide.s32"),
+        };
+        self.t.def(class, mad, (elements, size, at.base))
     }
 
     pub fn load(&mut self, dtype: DType, from: &Address) -> Reg {
@@ -165,16 +112,11 @@ impl Emitter<'_> {
         };
         let row: Vec<Reg> = (0..count).map(|_| self.t.reg(class)).collect();
         for (part, bytes) in accesses(dtype, &row) {
-            let name = format!("{}{}.{ty}", from.space.load(), vector(part));
-            self.t
-                .op(&name, format_args!("{}, {}", list(part), from.plus(bytes)));
+            self.t.load(part, ty, from.plus(bytes));
         }
         match dtype {
             DType::Bool => (row.iter())
-                .map(|byte| {
-                    let operands = format_args!("{byte}, 0");
-                    self.t.def(Class::Predicate, "setp.ne.u32", operands)
-                })
+                .map(|byte| self.t.def(Class::Predicate, "setp.ne.u32", (byte, 0)))
                 .collect(),
             _ => row,
         }
@@ -193,39 +135,42 @@ impl Emitter<'_> {
         values: &[Reg],
         leader: Option<Reg>,
     ) {
-        let byte = |value: &Reg| {
-            let operands = format_args!("1, 0, {value}");
-            self.t.def(Class::B32, "selp.u32", operands)
-        };
+        let byte = |value: &Reg| self.t.def(Class::B32, "selp.u32", (1, 0, value));
         let row: Vec<Reg> = match dtype {
             DType::Bool => values.iter().map(byte).collect(),
             _ => values.to_vec(),
         };
-        let guard = leader.map_or(String::new(), |leader| format!("@{leader} "));
-        let (store, ty) = (to.space.store(), memory_type(dtype));
+        let ty = memory_type(dtype);
         for (part, bytes) in accesses(dtype, &row) {
-            let name = format!("{guard}{store}{}.{ty}", vector(part));
-            self.t
-                .op(&name, format_args!("{}, {}", to.plus(bytes), list(part)));
+            self.t.store(to.plus(bytes), ty, part).when(leader);
         }
     }
 
     pub fn constant(&mut self, dtype: DType, bits: u64) -> Reg {
         match dtype {
-            DType::F32 => self.t.def(
-                Class::F32,
-                "mov.f32",
-                super::text::Float(f32::from_bits(bits as u32)),
-            ),
+            DType::F32 => self
+                .t
+                .def(Class::F32, "mov.f32", f32::from_bits(bits as u32)),
             DType::Bool => {
-                let byte = self.t.def(Class::B32, "mov.b32", bits);
-                self.t
-                    .def(Class::Predicate, "setp.ne.u32", format_args!("{byte}, 0"))
+                let byte = self.t.def(Class::B32, "mov.b32", bits as i64);
+                self.t.def(Class::Predicate, "setp.ne.u32", (byte, 0))
             }
-            DType::F16 | DType::BF16 => self.t.def(Class::B16, "mov.b16", bits),
+            DType::F16 | DType::BF16 => self.t.def(Class::B16, "mov.b16", bits as i64),
             DType::I64 | DType::U64 => self.t.def(Class::B64, "mov.b64", bits as i64),
             _ => self.t.def(Class::B32, "mov.b32", bits as u32 as i32),
         }
+    }
+
+    /// Loads an `f32` where a condition holds, if there is one; elsewhere it is the default.
+    pub fn load_or(
+        &mut self,
+        default: f32,
+        from: Address,
+        condition: impl Into<Option<Reg>>,
+    ) -> Reg {
+        let value = self.t.def(Class::F32, "mov.f32", default);
+        self.t.load(&[value], "f32", from).when(condition);
+        value
     }
 
     /// An index as a register.
@@ -242,23 +187,6 @@ fn accesses(dtype: DType, row: &[Reg]) -> impl Iterator<Item = (&[Reg], i64)> {
     let most = MOST_BYTES / dtype.size();
     let parts = row.chunks(most).enumerate();
     parts.map(|(number, part)| (part, (number * MOST_BYTES) as i64))
-}
-
-fn vector(row: &[Reg]) -> &'static str {
-    match row.len() {
-        1 => "",
-        2 => ".v2",
-        _ => ".v4",
-    }
-}
-
-/// One register, or some in braces.
-fn list(row: &[Reg]) -> String {
-    let names: Vec<String> = row.iter().map(Reg::to_string).collect();
-    match &names[..] {
-        [one] => one.clone(),
-        _ => format!("{{{}}}", names.join(", ")),
-    }
 }
 
 fn memory_type(dtype: DType) -> &'static str {

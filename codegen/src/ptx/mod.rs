@@ -1,50 +1,46 @@
 //! PTX for GPUs of compute capability 8.0 and up, from the Kernel IR that CPUs run.
 //!
 //! A work item is run by a block of threads, by a tile of 16 lanes, or by a thread, as its loops
-//! allow (`geometry`). Vector loops are spread over lanes; other loops whose iterations touch
+//! allow (`plan`). Vector loops are spread over lanes; other loops whose iterations touch
 //! different elements are spread over groups of lanes, the rest is run by the whole block in
 //! step. Barriers are placed where a statement needs what another thread has stored. How many
-//! neighbouring elements a thread takes at once is decided in `wide`.
+//! neighbouring elements a thread takes at once is decided in `plan/vector_access`.
 //!
 //! In f32 the results have the bits of every other target: the same fused multiply-adds in the
 //! same order (`contract`), the same partial sums (`reduce`), the same polynomials
 //! (`math`); roundings are spelled, so that the assembler joins nothing. Narrower formats run
 //! on the tensor cores, whose order of summation is their own.
 
-mod aliases;
 mod attend;
+mod code;
 mod contract;
 pub mod cost;
-mod dependence;
 mod devices;
-mod effects;
 mod emit;
-mod geometry;
 mod integers;
 mod listing;
 mod loops;
 mod map;
 mod math;
 mod memory;
+mod plan;
 mod reduce;
 mod reduce_lanes;
 mod tensor_cores;
-mod text;
 mod thread_group;
-mod vector_access;
 mod vector_body;
 mod work_items;
 
+pub use code::{Body, Instruction, Opcode};
 pub use devices::{DEVICES, Device};
-pub use geometry::MOST_SHARED;
 pub use listing::listing;
+pub use plan::MOST_SHARED;
 
 use crate::kernel::{Format, Kernel};
 use crate::lower::{Precision, TilingPolicy};
 use crate::program::Program;
-use aliases::Aliases;
 use emit::Emitter;
-use geometry::Geometry;
+use plan::{Aliases, Geometry, attention};
 use std::fmt::Write;
 
 /// Compute capabilities that the generated code runs on, as `sm_86` names them.
@@ -92,9 +88,9 @@ impl Options {
         let rounds = self.tf32 || precision == Precision::Bf16Training;
         TilingPolicy {
             of_contraction: if self.tf32 {
-                contract::block_tf32
+                plan::block_tf32
             } else {
-                contract::block
+                plan::block
             },
             row_unit: 16,
             most_results: 128 * 128,
@@ -110,13 +106,13 @@ impl Options {
             windows_as_lhs: precision == Precision::Bf16Training,
             lanes_along_rows: false,
             online_queries: match self.tf32 {
-                true => |_| Some(attend::QUERIES),
+                true => |_| Some(attention::QUERIES),
                 // In f32 the order of sums is that of other targets.
-                false => |format| (format != Format::F32).then_some(attend::QUERIES),
+                false => |format| (format != Format::F32).then_some(attention::QUERIES),
             },
-            columns: geometry::columns_of_block,
+            columns: plan::columns_of_block,
             backward_block: Some(64),
-            backward_tiles: rounds.then_some(attend::QUERIES),
+            backward_tiles: rounds.then_some(attention::QUERIES),
         }
     }
 }
@@ -139,6 +135,8 @@ pub struct Entry {
     /// A whole PTX module with this one entry. Its parameters are the addresses of the kernel's
     /// buffers in order, and then of the workspace, if it has one.
     pub text: String,
+    /// The instructions of the text, as data.
+    pub body: Body,
     /// Blocks of the launch, in x; 0 means that there is nothing to launch.
     pub blocks: u32,
     /// Threads of a block, in x.
@@ -194,6 +192,7 @@ fn entry(program: &Program, index: usize, options: &Options) -> Result<Entry, Pt
     Ok(Entry {
         name,
         text,
+        body,
         blocks: geometry.blocks,
         threads: geometry.threads,
         shared_bytes,
@@ -206,9 +205,9 @@ fn module(
     name: &str,
     kernel: &Kernel,
     geometry: &Geometry,
-    (options, body): (&Options, &str),
+    (options, body): (&Options, &Body),
 ) -> String {
-    let mut text = String::with_capacity(body.len() + 1024);
+    let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,

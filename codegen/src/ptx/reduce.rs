@@ -3,14 +3,14 @@
 //! The 16 partial results by index mod 16 are the 16 lanes of a tile or a column
 //! ([`reduce_lanes`](super::reduce_lanes)), or 16 registers of a thread by itself.
 
+use super::code::{Class, Reg};
 use super::emit::{Emitter, Index};
 use super::memory::class;
-use super::text::{Class, Reg};
 use super::thread_group::{Sync, ThreadGroup};
 use crate::kernel::{Affine, Combine, Extent, Reduce, Reduction};
 use crate::lower::loops;
+use bsq_ir::Op;
 use bsq_ir::order::{CHUNK, LANES};
-use bsq_ir::{DType, Op};
 
 impl Emitter<'_> {
     pub(super) fn reduce(&mut self, reduce: &Reduce, threads: &ThreadGroup) {
@@ -73,7 +73,16 @@ impl Emitter<'_> {
             Class::B64 => "mov.b64",
             Class::F32 => "mov.f32",
         };
-        self.t.op(mov, format_args!("{to}, {from}"));
+        self.t.set(to, mov, from);
+    }
+
+    /// Assigns the bits of a number where a condition holds.
+    pub(super) fn assign_if(&mut self, condition: Reg, to: Reg, from: Reg) {
+        let mov = match to.class {
+            Class::B64 => "mov.b64",
+            _ => "mov.b32",
+        };
+        self.t.set(to, mov, from).when(condition);
     }
 
     pub(super) fn combine(&mut self, result: &Reduction, x: Reg, y: Reg) -> Reg {
@@ -100,8 +109,7 @@ impl Emitter<'_> {
         let whole_chunks = Index::Constant(whole as i64);
         self.count(Index::Constant(0), whole_chunks, 1, |e, chunk| {
             let start = e.index_reg(chunk);
-            let operands = format_args!("{start}, {CHUNK}");
-            let start = e.t.def(Class::B32, "mul.lo.u32", operands);
+            let start = e.t.def(Class::B32, "mul.lo.u32", (start, CHUNK));
             let sums = e.whole_rows(reduce, Index::Reg(start), CHUNK);
             let sums = e.join_registers(reduce, sums);
             e.add_chunk(reduce, &outer, chunk, &sums);
@@ -116,15 +124,12 @@ impl Emitter<'_> {
     /// Combines a chunk's results with the partial results of its number mod 16.
     fn add_chunk(&mut self, reduce: &Reduce, outer: &[Vec<Reg>], chunk: Index, sums: &[Reg]) {
         let chunk = self.index_reg(chunk);
-        let operands = format_args!("{chunk}, {}", LANES - 1);
-        let lane = self.t.def(Class::B32, "and.b32", operands);
+        let lane = self.t.def(Class::B32, "and.b32", (chunk, LANES - 1));
         for (number, partials) in outer.iter().enumerate() {
-            let operands = format_args!("{lane}, {number}");
-            let is_lane = self.t.def(Class::Predicate, "setp.eq.u32", operands);
+            let is_lane = self.t.def(Class::Predicate, "setp.eq.u32", (lane, number));
             for ((result, &partial), &sum) in reduce.results.iter().zip(partials).zip(sums) {
                 let with = self.combine(result, partial, sum);
-                let guard = format!("@{is_lane} mov.b{}", bits(result.dtype));
-                self.t.op(&guard, format_args!("{partial}, {with}"));
+                self.assign_if(is_lane, partial, with);
             }
         }
     }
@@ -143,8 +148,7 @@ impl Emitter<'_> {
             let number = e.index_reg(chunk);
             let start = e.times(number, CHUNK);
             let end = e.plus(start, CHUNK);
-            let operands = format_args!("{end}, {extent}");
-            let end = e.t.def(Class::B32, "min.s32", operands);
+            let end = e.t.def(Class::B32, "min.s32", (end, extent));
             let sums = e.chunk_counted(reduce, start, end);
             e.add_chunk(reduce, &outer, chunk, &sums);
         });
@@ -154,8 +158,7 @@ impl Emitter<'_> {
     fn chunk_counted(&mut self, reduce: &Reduce, start: Reg, end: Reg) -> Vec<Reg> {
         let partials: Vec<Vec<Reg>> = (0..LANES).map(|_| self.neutral(reduce)).collect();
         // Chunks start at multiples of 16.
-        let operands = format_args!("{end}, {}", -(LANES as i32));
-        let whole = self.t.def(Class::B32, "and.b32", operands);
+        let whole = self.t.def(Class::B32, "and.b32", (end, -(LANES as i32)));
         let (first, last) = (Index::Reg(start), Index::Reg(whole));
         self.count(first, last, LANES as u32, |e, index| {
             for (lane, partials) in partials.iter().enumerate() {
@@ -165,10 +168,9 @@ impl Emitter<'_> {
         });
         for (lane, partials) in partials.iter().enumerate().take(LANES - 1) {
             let index = self.plus(whole, lane);
-            let operands = format_args!("{index}, {end}");
-            let none = self.t.def(Class::Predicate, "setp.ge.s32", operands);
+            let none = self.t.def(Class::Predicate, "setp.ge.s32", (index, end));
             let skip = self.t.label();
-            self.t.branch(none, true, skip);
+            self.t.branch_if(none, skip);
             let terms = self.terms(reduce, Index::Reg(index), 0);
             self.include(reduce, partials, &terms);
             self.t.place(skip);
@@ -193,10 +195,7 @@ impl Emitter<'_> {
         let partials: Vec<Vec<Reg>> = (0..LANES).map(|_| self.neutral(reduce)).collect();
         let end = match start {
             Index::Constant(start) => Index::Constant(start + count as i64),
-            Index::Reg(reg) => {
-                let operands = format_args!("{reg}, {count}");
-                Index::Reg(self.t.def(Class::B32, "add.s32", operands))
-            }
+            Index::Reg(reg) => Index::Reg(self.t.def(Class::B32, "add.s32", (reg, count))),
         };
         if count == 0 {
             return partials;
@@ -225,12 +224,5 @@ impl Emitter<'_> {
             }
         }
         partials.remove(0)
-    }
-}
-
-pub(super) fn bits(dtype: DType) -> u32 {
-    match class(dtype) {
-        Class::B64 => 64,
-        _ => 32,
     }
 }

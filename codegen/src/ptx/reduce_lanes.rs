@@ -5,11 +5,10 @@
 //! fixed order, as addition does not mind which side comes first. A column's lanes are in different
 //! warps and join them in shared memory, so that lanes of a warp read neighbouring columns.
 
+use super::code::{Address, Class, Reg, Space};
 use super::emit::{Emitter, Index};
-use super::memory::{Address, Space};
-use super::reduce::bits;
-use super::text::{Class, Reg};
-use super::thread_group::{COLUMNS, Sync, TILE};
+use super::plan::{COLUMNS, TILE};
+use super::thread_group::Sync;
 use crate::kernel::{Reduce, Reduction};
 use bsq_ir::order::{CHUNK, LANES};
 
@@ -43,17 +42,14 @@ impl Emitter<'_> {
             let sums = e.chunk_lanes(reduce, range, (lane, sync), Terms::Body);
             if let Sync::Columns(_) = sync {
                 // The next chunk's partial results take the same place.
-                e.t.op("bar.sync", 0);
+                e.t.barrier();
             }
             let chunk = e.index_reg(chunk);
-            let operands = format_args!("{chunk}, {}", LANES - 1);
-            let number = e.t.def(Class::B32, "and.b32", operands);
-            let operands = format_args!("{number}, {lane}");
-            let mine = e.t.def(Class::Predicate, "setp.eq.u32", operands);
+            let number = e.t.def(Class::B32, "and.b32", (chunk, LANES - 1));
+            let mine = e.t.def(Class::Predicate, "setp.eq.u32", (number, lane));
             for ((result, &partial), sum) in reduce.results.iter().zip(&outer).zip(sums) {
                 let with = e.combine(result, partial, sum);
-                let guard = format!("@{mine} mov.b{}", bits(result.dtype));
-                e.t.op(&guard, format_args!("{partial}, {with}"));
+                e.assign_if(mine, partial, with);
             }
         });
         self.join_lanes(reduce, outer, sync)
@@ -73,20 +69,15 @@ impl Emitter<'_> {
     /// First index of a lane in a chunk, and the end of the chunk.
     fn chunk(&mut self, chunk: Index, extent: Index, lane: Reg) -> (Index, Index) {
         let chunk = self.index_reg(chunk);
-        let operands = format_args!("{chunk}, {CHUNK}, {lane}");
-        let start = self.t.def(Class::B32, "mad.lo.u32", operands);
-        let operands = format_args!("{chunk}, {CHUNK}, {CHUNK}");
-        let end = self.t.def(Class::B32, "mad.lo.u32", operands);
-        let end = self
-            .t
-            .def(Class::B32, "min.s32", format_args!("{end}, {extent}"));
+        let start = self.t.def(Class::B32, "mad.lo.u32", (chunk, CHUNK, lane));
+        let end = self.t.def(Class::B32, "mad.lo.u32", (chunk, CHUNK, CHUNK));
+        let end = self.t.def(Class::B32, "min.s32", (end, extent));
         let end = match extent {
             Index::Constant(_) => end,
             // Chunks behind the last index are empty.
             Index::Reg(_) => {
                 let first = self.times(chunk, CHUNK);
-                self.t
-                    .def(Class::B32, "max.s32", format_args!("{end}, {first}"))
+                self.t.def(Class::B32, "max.s32", (end, first))
             }
         };
         (Index::Reg(start), Index::Reg(end))
@@ -121,8 +112,7 @@ impl Emitter<'_> {
             let whole = match end {
                 Index::Constant(end) => Index::Constant(end - end % i64::from(step)),
                 Index::Reg(end) => {
-                    let operands = format_args!("{end}, {}", -(step as i32));
-                    Index::Reg(self.t.def(Class::B32, "and.b32", operands))
+                    Index::Reg(self.t.def(Class::B32, "and.b32", (end, -(step as i32))))
                 }
             };
             self.count(start, whole, step, |e, index| run(e, index, ahead));
@@ -170,7 +160,7 @@ impl Emitter<'_> {
             places.push(start);
             start = start.plus(threads * size);
         }
-        self.t.op("bar.sync", 0);
+        self.t.barrier();
         self.pending = Default::default();
         let mut lanes: Vec<Vec<Reg>> = vec![Vec::new(); LANES];
         for (result, place) in reduce.results.iter().zip(places) {
@@ -200,14 +190,14 @@ impl Emitter<'_> {
     /// The register of the lane at a distance.
     fn exchange(&mut self, x: Reg, distance: u32, mask: Reg) -> Reg {
         if x.class != Class::B64 {
-            let operands = format_args!("{x}, {distance}, 31, {mask}");
-            return self.t.def(x.class, "shfl.sync.bfly.b32", operands);
+            return self
+                .t
+                .def(x.class, "shfl.sync.bfly.b32", (x, distance, 31, mask));
         }
         let (low, high) = (self.t.reg(Class::B32), self.t.reg(Class::B32));
-        self.t.op("mov.b64", format_args!("{{{low}, {high}}}, {x}"));
+        self.t.set([low, high], "mov.b64", x);
         let [low, high] = [low, high].map(|half| self.exchange(half, distance, mask));
-        self.t
-            .def(Class::B64, "mov.b64", format_args!("{{{low}, {high}}}"))
+        self.t.def(Class::B64, "mov.b64", ([low, high],))
     }
 
     /// A whole block: tiles take chunks, and the chunks' sums are summed by the same rule until
@@ -234,7 +224,7 @@ impl Emitter<'_> {
                     e.store(result.dtype, &address, sum, first);
                 }
             });
-            self.t.op("bar.sync", 0);
+            self.t.barrier();
             if chunks == 1 {
                 self.pending = Default::default();
                 return self.partials(reduce, to, Index::Constant(0));

@@ -1,12 +1,6 @@
 //! Threads that run statements together.
 
-use super::text::Reg;
-
-/// Partial results of a reduction, and lanes of a tile.
-pub const TILE: u32 = bsq_ir::order::LANES as u32;
-
-/// Columns of a block whose threads are lanes of columns.
-pub const COLUMNS: u32 = 16;
+use super::code::Reg;
 
 /// Threads that share a work item, or an iteration of one of its loops. Scalar statements are
 /// computed by all of them; vector loops are spread over their lanes.
@@ -25,9 +19,9 @@ pub struct ThreadGroup {
 pub enum Sync {
     /// They are the whole block.
     Block,
-    /// They are the lanes of a warp in this mask, and one of [`TILE`].
+    /// They are the lanes of a warp in this mask, and one of [`TILE`](super::plan::TILE).
     Warp(Reg),
-    /// They are the [`TILE`] lanes of this column, of [`COLUMNS`] that a block has; neighbouring
+    /// They are the [`TILE`](super::plan::TILE) lanes of this column, of [`COLUMNS`](super::plan::COLUMNS) that a block has; neighbouring
     /// threads belong to neighbouring columns. All columns wait together.
     Columns(Reg),
     /// They need not: each touches only what is its own.

@@ -1,10 +1,9 @@
 //! Straight code over elements that a thread takes together.
 
-use super::aliases::Aliases;
+use super::code::Reg;
 use super::emit::Emitter;
 use super::memory::class;
-use super::text::Reg;
-use super::vector_access::VectorAccess;
+use super::plan::{Aliases, VectorAccess};
 use crate::kernel::{AccessPattern, Affine, Element, Inst, Stmt, Value};
 use bsq_ir::DType;
 use std::collections::HashMap;

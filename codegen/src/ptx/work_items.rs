@@ -1,19 +1,21 @@
 //! Work items: which threads run one, and what they know of it.
 
-use super::effects::Effects;
+use super::code::{Class, Label, Parameter, Reg};
 use super::emit::{Emitter, Index};
-use super::text::{Class, Label, Reg};
-use super::thread_group::{COLUMNS, Sync, TILE, ThreadGroup};
+use super::plan::{COLUMNS, Effects, TILE};
+use super::thread_group::{Sync, ThreadGroup};
 use crate::kernel::Stmt;
 
 impl Emitter<'_> {
     /// One item after the other, each with the block's scratch in global memory.
     pub(super) fn resident(&mut self, block: Reg) {
-        let pointer = self.t.def(Class::B64, "ld.param.u64", "[workspace]");
+        let pointer = self.t.def(Class::B64, "ld.param.u64", Parameter::Workspace);
         let start = self.t.def(Class::B64, "cvta.to.global.u64", pointer);
         let bytes = self.geometry.workspace_bytes;
-        let operands = format_args!("{block}, {bytes}, {start}");
-        self.workspace = Some(self.t.def(Class::B64, "mad.wide.u32", operands));
+        self.workspace = Some(
+            self.t
+                .def(Class::B64, "mad.wide.u32", (block, bytes, start)),
+        );
         let (items, blocks) = (self.kernel.items(), self.geometry.blocks);
         let threads = self.block_group();
         self.count(
@@ -24,7 +26,7 @@ impl Emitter<'_> {
                 e.grid(item);
                 e.block(&e.kernel.body, &threads);
                 // The next item takes the same scratch.
-                e.t.op("bar.sync", 0);
+                e.t.barrier();
                 e.pending = Effects::default();
             },
         );
@@ -62,22 +64,14 @@ impl Emitter<'_> {
         let tid = self.tid;
         let (lane, column) = self.split(tid, COLUMNS as usize);
         let end = self.extent(extent);
-        let operands = format_args!("{column}, {end}");
-        let inside = self.t.def(Class::Predicate, "setp.lt.s32", operands);
-        let first = self
-            .t
-            .def(Class::Predicate, "setp.eq.u32", format_args!("{lane}, 0"));
-        let operands = format_args!("{first}, {inside}");
-        let leader = self.t.def(Class::Predicate, "and.pred", operands);
+        let inside = self.t.def(Class::Predicate, "setp.lt.s32", (column, end));
+        let first = self.t.def(Class::Predicate, "setp.eq.u32", (lane, 0));
+        let leader = self.t.def(Class::Predicate, "and.pred", (first, inside));
         let last = match end {
             Index::Constant(end) => Index::Constant(end - 1),
-            Index::Reg(end) => {
-                Index::Reg(self.t.def(Class::B32, "sub.s32", format_args!("{end}, 1")))
-            }
+            Index::Reg(end) => Index::Reg(self.t.def(Class::B32, "sub.s32", (end, 1))),
         };
-        let index = self
-            .t
-            .def(Class::B32, "min.s32", format_args!("{column}, {last}"));
+        let index = self.t.def(Class::B32, "min.s32", (column, last));
         let threads = ThreadGroup {
             width: TILE,
             lane: Some(lane),
@@ -93,12 +87,14 @@ impl Emitter<'_> {
     pub(super) fn tile_item(&mut self, block: Reg) {
         let tiles = self.geometry.threads / TILE;
         let (tile, threads) = self.tile_group();
-        let operands = format_args!("{block}, {tiles}, {tile}");
-        let item = self.t.def(Class::B32, "mad.lo.u32", operands);
+        let item = self.t.def(Class::B32, "mad.lo.u32", (block, tiles, tile));
         let end = self.guard_item(item);
         if let Some(shared) = self.shared {
-            let operands = format_args!("{tile}, {}, {shared}", self.geometry.scratch_bytes);
-            self.shared = Some(self.t.def(Class::B32, "mad.lo.u32", operands));
+            self.shared = Some(self.t.def(
+                Class::B32,
+                "mad.lo.u32",
+                (tile, self.geometry.scratch_bytes, shared),
+            ));
         }
         self.grid(Index::Reg(item));
         self.block(&self.kernel.body, &threads);
@@ -106,8 +102,11 @@ impl Emitter<'_> {
     }
 
     pub(super) fn thread_item(&mut self, block: Reg) {
-        let operands = format_args!("{block}, {}, {}", self.geometry.threads, self.tid);
-        let item = self.t.def(Class::B32, "mad.lo.u32", operands);
+        let item = self.t.def(
+            Class::B32,
+            "mad.lo.u32",
+            (block, self.geometry.threads, self.tid),
+        );
         let end = self.guard_item(item);
         self.grid(Index::Reg(item));
         self.block(&self.kernel.body, &ThreadGroup::ALONE);
@@ -116,18 +115,15 @@ impl Emitter<'_> {
 
     fn guard_item(&mut self, item: Reg) -> Label {
         let end = self.t.label();
-        let operands = format_args!("{item}, {}", self.kernel.items());
-        let outside = self.t.def(Class::Predicate, "setp.ge.u32", operands);
-        self.t.branch(outside, true, end);
+        let outside = self
+            .t
+            .def(Class::Predicate, "setp.ge.u32", (item, self.kernel.items()));
+        self.t.branch_if(outside, end);
         end
     }
 
     pub fn block_group(&mut self) -> ThreadGroup {
-        let leader = self.t.def(
-            Class::Predicate,
-            "setp.eq.u32",
-            format_args!("{}, 0", self.tid),
-        );
+        let leader = self.t.def(Class::Predicate, "setp.eq.u32", (self.tid, 0));
         ThreadGroup {
             width: self.geometry.threads,
             lane: Some(self.tid),
@@ -140,16 +136,10 @@ impl Emitter<'_> {
     pub fn tile_group(&mut self) -> (Reg, ThreadGroup) {
         let tid = self.tid;
         let (tile, lane) = self.split(tid, TILE as usize);
-        let half = self
-            .t
-            .def(Class::B32, "and.b32", format_args!("{tid}, {TILE}"));
+        let half = self.t.def(Class::B32, "and.b32", (tid, TILE));
         let all = self.t.def(Class::B32, "mov.b32", (1u32 << TILE) - 1);
-        let mask = self
-            .t
-            .def(Class::B32, "shl.b32", format_args!("{all}, {half}"));
-        let leader = self
-            .t
-            .def(Class::Predicate, "setp.eq.u32", format_args!("{lane}, 0"));
+        let mask = self.t.def(Class::B32, "shl.b32", (all, half));
+        let leader = self.t.def(Class::Predicate, "setp.eq.u32", (lane, 0));
         let threads = ThreadGroup {
             width: TILE,
             lane: Some(lane),
@@ -166,9 +156,7 @@ impl Emitter<'_> {
         }
         let tid = self.tid;
         let (number, lane) = self.split(tid, width as usize);
-        let leader = self
-            .t
-            .def(Class::Predicate, "setp.eq.u32", format_args!("{lane}, 0"));
+        let leader = self.t.def(Class::Predicate, "setp.eq.u32", (lane, 0));
         let threads = ThreadGroup {
             width,
             lane: Some(lane),

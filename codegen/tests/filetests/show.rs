@@ -116,17 +116,9 @@ fn simd(program: &Program, family: &str) -> Result<String, String> {
 fn instructions(entries: &[ptx::Entry]) -> String {
     let mut text = String::new();
     for entry in entries {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for line in entry.text.lines() {
-            let words = line.trim().trim_start_matches('{');
-            let mut words = words
-                .split_whitespace()
-                .skip_while(|word| word.starts_with('@'));
-            let word = words.next().unwrap_or_default().trim_end_matches(';');
-            let is_one = line.ends_with(';') && !word.starts_with('.') && !word.ends_with(':');
-            if is_one {
-                *counts.entry(word).or_default() += 1;
-            }
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for instruction in entry.body.instructions() {
+            *counts.entry(instruction.opcode.to_string()).or_default() += 1;
         }
         let (blocks, threads, shared) = (entry.blocks, entry.threads, entry.shared_bytes);
         writeln!(

@@ -40,10 +40,10 @@ impl Emitter<'_, '_> {
                 Stmt::Loop {
                     var,
                     extent,
-                    vector,
+                    kind,
                     body,
                 } => {
-                    let vector = *vector && self.lanes.is_none() && !shapes(*var, body);
+                    let vector = kind.is_vector() && self.lanes.is_none() && !shapes(*var, body);
                     match vector {
                         true => self.vector_loop(*var, extent, body),
                         false => self.scalar_loop(*var, extent, body),

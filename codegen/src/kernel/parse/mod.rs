@@ -19,8 +19,8 @@ mod cursor;
 mod tests;
 
 use super::{
-    Affine, Array, Axis, Combine, Element, Extent, Inst, Kernel, Place, Reduce, Reduction, Stmt,
-    Value, Var,
+    Affine, Array, Axis, Combine, Element, Extent, Inst, Kernel, LoopKind, Place, Reduce,
+    Reduction, Stmt, Value, Var,
 };
 use bsq_ir::text::elementwise;
 use bsq_ir::{DType, Op};
@@ -173,18 +173,26 @@ fn block(lines: &mut Lines, indent: usize) -> Result<Vec<Stmt>, ParseError> {
 }
 
 fn statement(mut cursor: Cursor, lines: &mut Lines, indent: usize) -> Result<Stmt, ParseError> {
-    let vector = cursor.accept("vector");
+    let parallel = cursor.accept("parallel");
+    let vector = !parallel && cursor.accept("vector");
     let stmt = if cursor.accept("for") {
         let var = cursor.var()?;
         cursor.expect("<")?;
         let extent = extent(&mut cursor)?;
         cursor.end()?;
-        return Ok(Stmt::loop_over(
-            vector,
+        let kind = match (parallel, vector) {
+            (true, _) => LoopKind::Parallel,
+            (false, true) => LoopKind::Vector,
+            (false, false) => LoopKind::Serial,
+        };
+        return Ok(Stmt::Loop {
             var,
             extent,
-            block(lines, indent + 2)?,
-        ));
+            kind,
+            body: block(lines, indent + 2)?,
+        });
+    } else if parallel {
+        return Err(cursor.expected("`for`"));
     } else if cursor.accept("reduce") {
         return reduce(cursor, vector, lines, indent).map(Stmt::Reduce);
     } else if vector {

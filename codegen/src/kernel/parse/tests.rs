@@ -224,6 +224,9 @@ grid i0 < 4, i1 < 2
   v5: f32 = sum v4
   v6: f32 = max v4
   v7: f32 = neg v6
+  parallel for i4 < 3
+    for i5 < 2
+      b1[i4] = v7
   contract bf16 weights b1[0] by 16 += b0[0] by (16, 1) * panels b1[i1] by 256 over m 4 n 16 k 16
 ";
 
@@ -233,7 +236,7 @@ fn text_comes_back_as_it_is() {
     assert_eq!(kernel.to_string(), TEXT);
     // Both results of the reduction, and the op behind them.
     assert!(matches!(&kernel.body[2], Stmt::Reduce(reduce) if reduce.results.len() == 2));
-    assert_eq!(kernel.body.len(), 5);
+    assert_eq!(kernel.body.len(), 6);
     let several = format!("# kernel 0\n{TEXT}\n# kernel 1\n{TEXT}\n");
     assert_eq!(parse_all(&several).unwrap(), [kernel.clone(), kernel]);
 }
@@ -270,6 +273,10 @@ fn errors_name_the_place_and_what_was_expected() {
         (
             "grid\n  vector b0[0] = v0",
             "line 2, column 9: expected `for` or `reduce`, found `b0[0] = v0`",
+        ),
+        (
+            "grid\n  parallel reduce i1 < 4",
+            "line 2, column 11: expected `for`, found `reduce i1 < 4`",
         ),
     ];
     for (text, expected) in cases {

@@ -28,6 +28,17 @@ fn looped(var: u32, extent: usize, vector: bool, body: Vec<Stmt>) -> Stmt {
     Stmt::loop_over(vector, Var(var), Extent::Static(extent), body)
 }
 
+fn parallel(var: u32, extent: usize, body: Vec<Stmt>) -> Stmt {
+    let (var, extent) = (Var(var), Extent::Static(extent));
+    let kind = LoopKind::Parallel;
+    Stmt::Loop {
+        var,
+        extent,
+        kind,
+        body,
+    }
+}
+
 fn sum(var: u32, vector: bool, body: Vec<Stmt>, value: u32, term: u32) -> Stmt {
     Stmt::Reduce(Reduce {
         var: Var(var),
@@ -100,6 +111,10 @@ fn invariants() {
                 true,
                 vec![sum(2, true, vec![load(0, item())], 1, 0)],
             )],
+        ),
+        (
+            "iterations of a parallel loop may touch the same element",
+            vec![parallel(1, 2, vec![load(0, item()), store(1, 0)])],
         ),
         (
             "b0[4*i0 + i1] reaches 0..=32 of 32 elements",

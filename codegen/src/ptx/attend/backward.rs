@@ -4,36 +4,13 @@
 //! staged once, for products over channels and over columns. Scores of 16 rows and 8 columns leave
 //! a thread with two neighbouring columns of two rows; they are recomputed, used and forgotten.
 
+use super::super::code::{Address, Class, FMA, Reg};
 use super::super::emit::{Emitter, Index};
-use super::super::memory::Address;
-use super::super::text::{Class, Float, Reg};
-use super::{LOG2_E, Pair, ROWS, SECOND_PITCH, STEP, WARP_ROWS};
+use super::super::plan::attention::{
+    NUMBERS, ROW, ROWS, SECOND_PITCH, STAGED_PANEL, WARP_ROWS, buffer_bytes, numbers_at, second_at,
+};
+use super::{LOG2_E, Pair, STEP};
 use crate::kernel::{AttendBackward, Element, Format, PANEL};
-
-/// Bytes of a staged row of a panel, and of the rows of all columns of a block.
-const ROW: i64 = 4 * SECOND_PITCH as i64;
-const STAGED_PANEL: i64 = ROW * ROWS as i64;
-/// Bytes of one number for each column of a block.
-const NUMBERS: i64 = 4 * ROWS as i64;
-
-/// Bytes of both buffers of staged columns.
-pub fn stage_bytes(a: &AttendBackward) -> usize {
-    2 * buffer_bytes(a)
-}
-
-fn buffer_bytes(a: &AttendBackward) -> usize {
-    let numbers = if a.by_keys { 3 * NUMBERS } else { 0 };
-    (numbers_at(a) + numbers) as usize
-}
-
-/// Where the columns' vectors of G or V are staged, and the numbers of queries behind them.
-fn second_at(a: &AttendBackward) -> i64 {
-    (a.depths[0] / PANEL) as i64 * STAGED_PANEL
-}
-
-fn numbers_at(a: &AttendBackward) -> i64 {
-    second_at(a) + (a.depths[1] / PANEL) as i64 * STAGED_PANEL
-}
 
 /// What a thread knows of its rows `g` and `g + 8`, and where it is in its warp.
 struct RowState {
@@ -93,14 +70,13 @@ impl Emitter<'_> {
         };
         let mut of_rows = None;
         if !a.by_keys {
-            let inner = [0; 2].map(|_| self.t.def(Class::F32, "mov.f32", Float(0.0)));
+            let inner = [0; 2].map(|_| self.t.def(Class::F32, "mov.f32", 0.0));
             self.staged_blocks(blocks, buffer_bytes(a), &stage, |e, block, from| {
                 for f in 0..ROWS / STEP {
                     let (p, dp) = e.score_tile(a, &rows, (block, f), from);
                     for at in 0..4 {
                         let sum = inner[at / 2];
-                        let operands = format_args!("{sum}, {}, {}, {sum}", p[at], dp[at]);
-                        e.t.op("fma.rn.f32", operands);
+                        e.t.set(sum, FMA, (p[at], dp[at], sum));
                     }
                 }
             });
@@ -108,7 +84,7 @@ impl Emitter<'_> {
             self.store_of_rows(&a.inner, inner, (row, four), inside);
             of_rows = Some(inner);
             // The buffers are filled again.
-            self.t.op("bar.sync", 0);
+            self.t.barrier();
         }
         let widths = &a.depths[..a.results.len()];
         let results: Vec<Vec<Pair>> = widths.iter().map(|&width| zeros(self, width)).collect();
@@ -150,9 +126,7 @@ impl Emitter<'_> {
     }
 
     fn exponent_shift(&mut self, maximum: Reg) -> Reg {
-        let minus = Float(-LOG2_E);
-        let operands = format_args!("{maximum}, {minus}");
-        self.t.def(Class::F32, "mul.rn.f32", operands)
+        self.t.def(Class::F32, "mul.rn.f32", (maximum, -LOG2_E))
     }
 
     fn inverse(&mut self, sum: Reg) -> Reg {
@@ -170,10 +144,7 @@ impl Emitter<'_> {
         let from = self.address(of);
         let base = self.scaled(&from, row, 4);
         let from = Address { base, ..from }.plus(32 * half as i64);
-        let value = self.t.def(Class::F32, "mov.f32", Float(default));
-        let name = format!("@{inside} {}.f32", from.space.load());
-        self.t.op(&name, format_args!("{value}, {from}"));
-        value
+        self.load_or(default, from, inside)
     }
 
     fn stage_columns(
@@ -193,23 +164,23 @@ impl Emitter<'_> {
         }
         if !numbers.is_empty() {
             let column = self.plus(self.tid, first);
-            let operands = format_args!("{column}, {}", a.columns);
-            let inside = self.t.def(Class::Predicate, "setp.lt.s32", operands);
-            let size = format_args!("4, 0, {inside}");
-            let size = self.t.def(Class::B32, "selp.b32", size);
-            let operands = format_args!("{}, {ROWS}", self.tid);
-            let copies = self.t.def(Class::Predicate, "setp.lt.u32", operands);
+            let inside = self
+                .t
+                .def(Class::Predicate, "setp.lt.s32", (column, a.columns));
+            let size = self.t.def(Class::B32, "selp.b32", (4, 0, inside));
+            let copies = self
+                .t
+                .def(Class::Predicate, "setp.lt.u32", (self.tid, ROWS));
             let to = stage.plus(numbers_at(a));
             let base = self.scaled(&to, self.tid, 4);
             for (which, from) in numbers.iter().enumerate() {
                 let to = Address { base, ..to }.plus(which as i64 * NUMBERS);
                 let base = self.scaled(from, column, 4);
                 let from = Address { base, ..*from };
-                let name = format!("@{copies} cp.async.ca.shared.global");
-                self.t.op(&name, format_args!("{to}, {from}, 4, {size}"));
+                self.t.copy(to, from, 4, Some(size)).when(copies);
             }
         }
-        self.t.bare("cp.async.commit_group");
+        self.t.op("cp.async.commit_group", ());
     }
 
     /// The probabilities of a fragment, and their gradients.
@@ -236,22 +207,19 @@ impl Emitter<'_> {
                 ([s0, s1, s0, s1], [i0, i1, i0, i1])
             }
         };
-        let factor = Float(f32::from_bits(a.scale) * LOG2_E);
+        let factor = f32::from_bits(a.scale) * LOG2_E;
         let start = self.times(block, ROWS);
         let start = self.times_plus(rows.four, 2, start);
         let columns = [0, 1].map(|second| self.plus(start, STEP * f + second));
         let p = [0, 1, 2, 3].map(|at| {
-            let operands = format_args!("{}, {factor}, {}", scores[at], shifts[at]);
-            let power = self.t.def(Class::F32, "fma.rn.f32", operands);
+            let power = self
+                .t
+                .def(Class::F32, "fma.rn.f32", (scores[at], factor, shifts[at]));
             let exp = self.t.def(Class::F32, "ex2.approx.ftz.f32", power);
-            let operands = format_args!("{exp}, {}", inverses[at]);
-            let p = self.t.def(Class::F32, "mul.rn.f32", operands);
+            let p = self.t.def(Class::F32, "mul.rn.f32", (exp, inverses[at]));
             match self.seen(a, columns[at % 2], rows.bounds[at / 2]) {
                 None => p,
-                Some(seen) => {
-                    let operands = format_args!("{p}, {}, {seen}", Float(0.0));
-                    self.t.def(Class::F32, "selp.f32", operands)
-                }
+                Some(seen) => self.t.def(Class::F32, "selp.f32", (p, 0.0, seen)),
             }
         });
         (p, dp)
@@ -260,10 +228,8 @@ impl Emitter<'_> {
     /// Whether a row and a column see one another, if that is not certain.
     fn seen(&mut self, a: &AttendBackward, column: Reg, bound: Index) -> Option<Reg> {
         let ragged = !a.columns.is_multiple_of(ROWS);
-        let mut holds = |name: &str, bound: Index| {
-            let operands = format_args!("{column}, {bound}");
-            self.t.def(Class::Predicate, name, operands)
-        };
+        let mut holds =
+            |name: &'static str, bound: Index| self.t.def(Class::Predicate, name, (column, bound));
         if !a.by_keys {
             return (ragged || a.causal.is_some()).then(|| holds("setp.lt.s32", bound));
         }
@@ -271,8 +237,7 @@ impl Emitter<'_> {
         let seen = a.causal.map(|_| holds("setp.ge.s32", bound));
         match (exists, seen) {
             (Some(exists), Some(seen)) => {
-                let operands = format_args!("{exists}, {seen}");
-                Some(self.t.def(Class::Predicate, "and.pred", operands))
+                Some(self.t.def(Class::Predicate, "and.pred", (exists, seen)))
             }
             (exists, seen) => exists.or(seen),
         }
@@ -280,12 +245,12 @@ impl Emitter<'_> {
 
     /// Products of rows with the vectors of 8 columns.
     fn over_channels(&mut self, lhs: &[[Reg; 4]], from: &Address) -> Fragment {
-        let sums = [0; 4].map(|_| self.t.def(Class::F32, "mov.f32", Float(0.0)));
+        let sums = [0; 4].map(|_| self.t.def(Class::F32, "mov.f32", 0.0));
         for (step, lhs) in lhs.iter().enumerate() {
             let (panel, half) = (step / 2, step % 2);
             let from = from.plus(panel as i64 * STAGED_PANEL + 32 * half as i64);
             let rhs = [0, 16].map(|by| {
-                let word = self.t.def(Class::F32, "ld.shared.f32", from.plus(by));
+                let word = self.t.loaded(Class::F32, "f32", from.plus(by));
                 self.tf32(word)
             });
             self.multiply(Format::F32, &sums, lhs, rhs);
@@ -306,8 +271,7 @@ impl Emitter<'_> {
         let from = Address { base, ..*stage };
         let from = from.plus(numbers_at(a) + which * NUMBERS + 4 * (STEP * f) as i64);
         let numbers = [0; 2].map(|_| self.t.reg(Class::F32));
-        let operands = format_args!("{{{}, {}}}, {from}", numbers[0], numbers[1]);
-        self.t.op("ld.shared.v2.f32", operands);
+        self.t.load(&numbers, "f32", from);
         numbers
     }
 
@@ -326,14 +290,11 @@ impl Emitter<'_> {
                 [i0, i1, i0, i1]
             }
         };
-        let scale = Float(f32::from_bits(a.scale));
+        let scale = f32::from_bits(a.scale);
         [0, 1, 2, 3].map(|at| {
-            let operands = format_args!("{}, {}", dp[at], inner[at]);
-            let centred = self.t.def(Class::F32, "sub.rn.f32", operands);
-            let operands = format_args!("{}, {centred}", p[at]);
-            let ds = self.t.def(Class::F32, "mul.rn.f32", operands);
-            let operands = format_args!("{ds}, {scale}");
-            self.t.def(Class::F32, "mul.rn.f32", operands)
+            let centred = self.t.def(Class::F32, "sub.rn.f32", (dp[at], inner[at]));
+            let ds = self.t.def(Class::F32, "mul.rn.f32", (p[at], centred));
+            self.t.def(Class::F32, "mul.rn.f32", (ds, scale))
         })
     }
 

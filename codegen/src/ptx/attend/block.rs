@@ -1,9 +1,9 @@
 //! What is done with a block of keys: scores, exponentials, and their products with values.
 
+use super::super::code::{Address, Class, Reg};
 use super::super::emit::Emitter;
-use super::super::memory::Address;
-use super::super::text::{Class, Float, Reg};
-use super::{LOG2_E, NEXT_PITCH, Pair, ROWS, RowState, STEP, Values, k_bytes, keys};
+use super::super::plan::attention::{NEXT_PITCH, ROWS, Values, k_bytes, keys};
+use super::{LOG2_E, Pair, RowState, STEP};
 use crate::kernel::{Attend, Format, PANEL};
 
 const ALL: u32 = u32::MAX;
@@ -62,12 +62,9 @@ impl Emitter<'_> {
                     self.multiply(a.format, &sums[which], q, [low[which], high[which]]);
                 }
             }
-            let scale = Float(f32::from_bits(a.scale));
+            let scale = f32::from_bits(a.scale);
             scores.push(sums.map(|fragment| {
-                fragment.map(|sum| {
-                    self.t
-                        .def(Class::F32, "mul.rn.f32", format_args!("{sum}, {scale}"))
-                })
+                fragment.map(|sum| self.t.def(Class::F32, "mul.rn.f32", (sum, scale)))
             }));
         }
         scores
@@ -86,17 +83,18 @@ impl Emitter<'_> {
         }
         let start = self.times(block, keys(a));
         let start = self.times_plus(four, 4, start);
-        let hidden = Float(f32::NEG_INFINITY);
+        let hidden = f32::NEG_INFINITY;
         let mut masked = Vec::new();
         for (panel, pair) in scores.into_iter().enumerate() {
             masked.push([0, 1].map(|odd| {
                 [0, 1, 2, 3].map(|at| {
                     let (half, second) = (at / 2, at % 2);
                     let key = self.plus(start, panel * PANEL + 2 * second + odd);
-                    let operands = format_args!("{key}, {}", rows.limits[half]);
-                    let seen = self.t.def(Class::Predicate, "setp.lt.s32", operands);
-                    let operands = format_args!("{}, {hidden}, {seen}", pair[odd][at]);
-                    self.t.def(Class::F32, "selp.f32", operands)
+                    let seen =
+                        self.t
+                            .def(Class::Predicate, "setp.lt.s32", (key, rows.limits[half]));
+                    self.t
+                        .def(Class::F32, "selp.f32", (pair[odd][at], hidden, seen))
                 })
             }));
         }
@@ -111,50 +109,42 @@ impl Emitter<'_> {
         rows: &mut RowState,
         outputs: &[Pair],
     ) -> Vec<[Reg; 4]> {
-        let log2_e = Float(LOG2_E);
         let mut shifts = [rows.maxima[0]; 2];
         for (half, shift) in shifts.iter_mut().enumerate() {
             let mut maximum = rows.maxima[half];
             for fragment in scores.iter().flatten() {
                 for value in &fragment[2 * half..2 * half + 2] {
-                    let operands = format_args!("{maximum}, {value}");
-                    maximum = self.t.def(Class::F32, "max.f32", operands);
+                    maximum = self.t.def(Class::F32, "max.f32", (maximum, value));
                 }
             }
             // The four threads of a row.
             let maximum = self.over_row(maximum, "max.f32");
             let old = rows.maxima[half];
-            let down = self
-                .t
-                .def(Class::F32, "sub.rn.f32", format_args!("{old}, {maximum}"));
-            let down = self
-                .t
-                .def(Class::F32, "mul.rn.f32", format_args!("{down}, {log2_e}"));
+            let down = self.t.def(Class::F32, "sub.rn.f32", (old, maximum));
+            let down = self.t.def(Class::F32, "mul.rn.f32", (down, LOG2_E));
             let factor = self.t.def(Class::F32, "ex2.approx.ftz.f32", down);
-            self.t.op("mov.f32", format_args!("{old}, {maximum}"));
+            self.t.set(old, "mov.f32", maximum);
             let sum = rows.sums[half];
-            self.t
-                .op("mul.rn.f32", format_args!("{sum}, {sum}, {factor}"));
+            self.t.set(sum, "mul.rn.f32", (sum, factor));
             for fragment in outputs.iter().flatten() {
                 for value in &fragment[2 * half..2 * half + 2] {
-                    self.t
-                        .op("mul.rn.f32", format_args!("{value}, {value}, {factor}"));
+                    self.t.set(value, "mul.rn.f32", (value, factor));
                 }
             }
-            let minus = Float(-LOG2_E);
-            *shift = self
-                .t
-                .def(Class::F32, "mul.rn.f32", format_args!("{maximum}, {minus}"));
+            *shift = self.t.def(Class::F32, "mul.rn.f32", (maximum, -LOG2_E));
         }
         let mut lhs = Vec::new();
         for pair in scores {
             let exps = pair.map(|fragment| {
                 [0, 1, 2, 3].map(|at| {
-                    let operands = format_args!("{}, {log2_e}, {}", fragment[at], shifts[at / 2]);
-                    let power = self.t.def(Class::F32, "fma.rn.f32", operands);
+                    let power = self.t.def(
+                        Class::F32,
+                        "fma.rn.f32",
+                        (fragment[at], LOG2_E, shifts[at / 2]),
+                    );
                     let exp = self.t.def(Class::F32, "ex2.approx.ftz.f32", power);
                     let sum = rows.sums[at / 2];
-                    self.t.op("add.rn.f32", format_args!("{sum}, {sum}, {exp}"));
+                    self.t.set(sum, "add.rn.f32", (sum, exp));
                     exp
                 })
             });
@@ -175,19 +165,20 @@ impl Emitter<'_> {
     }
 
     /// A value combined over the four threads that share a row.
-    pub(super) fn over_row(&mut self, mut value: Reg, combine: &str) -> Reg {
+    pub(super) fn over_row(&mut self, mut value: Reg, combine: &'static str) -> Reg {
         for distance in [1, 2] {
-            let operands = format_args!("{value}, {distance}, 31, {}", ALL as i32);
-            let other = self.t.def(Class::F32, "shfl.sync.bfly.b32", operands);
-            value = self
-                .t
-                .def(Class::F32, combine, format_args!("{value}, {other}"));
+            let other = self.t.def(
+                Class::F32,
+                "shfl.sync.bfly.b32",
+                (value, distance, 31, ALL as i32),
+            );
+            value = self.t.def(Class::F32, combine, (value, other));
         }
         value
     }
 
     pub(super) fn zero_pair(&mut self) -> Pair {
-        [0; 2].map(|_| [0; 4].map(|_| self.t.def(Class::F32, "mov.f32", Float(0.0))))
+        [0; 2].map(|_| [0; 4].map(|_| self.t.def(Class::F32, "mov.f32", 0.0)))
     }
 
     /// Two numbers as one word of bf16 or f16, the first in the low half.
@@ -196,6 +187,6 @@ impl Emitter<'_> {
             Format::F16 => "cvt.rn.f16x2.f32",
             _ => "cvt.rn.bf16x2.f32",
         };
-        self.t.def(Class::B32, name, format_args!("{high}, {low}"))
+        self.t.def(Class::B32, name, (high, low))
     }
 }

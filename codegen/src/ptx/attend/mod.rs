@@ -6,76 +6,20 @@
 //! the rows of V are taken in the same order. As in contractions, all is counted in words: one term
 //! of tf32, two of bf16 or f16.
 
-pub mod backward;
+mod backward;
 mod block;
 mod stage;
 
+use super::code::{Address, Class, Reg, Space};
 use super::emit::{Emitter, Index};
-use super::memory::{Address, Space};
-use super::text::{Class, Float, Reg};
+use super::plan::attention::{WARP_ROWS, keys, stage_bytes};
 use crate::kernel::{Affine, Attend, Element, Format, PANEL};
 
-pub const THREADS: u32 = 128;
-/// Queries of a block of threads.
-pub const QUERIES: usize = WARP_ROWS * THREADS as usize / 32;
-/// Rows of words of V that are staged at a time.
-const ROWS: usize = 32;
 /// Rows of words that a product takes.
 const STEP: usize = 8;
-const WARP_ROWS: usize = 16;
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
-/// Words between staged rows, such that the rows of a fragment fall into different banks, where
-/// they follow one another and where every second one is taken.
-const NEXT_PITCH: usize = 24;
-const SECOND_PITCH: usize = 20;
-
 /// A 16 x 16 part of a result: the fragments of even and of odd columns.
 type Pair = [[Reg; 4]; 2];
-
-/// Bytes of staged keys, and of both buffers of keys and values.
-pub fn stage_bytes(attend: &Attend) -> usize {
-    let panels = attend.value_depth.div_ceil(PANEL);
-    2 * (k_bytes(attend) + panels * ROWS * Values::of(attend).pitch * 4)
-}
-
-fn k_bytes(attend: &Attend) -> usize {
-    keys(attend) / PANEL * attend.depth / attend.format.terms() * NEXT_PITCH * 4
-}
-
-/// Keys of a block.
-fn keys(attend: &Attend) -> usize {
-    ROWS * attend.format.terms()
-}
-
-/// How rows of words of V are staged. Of 16 keys a thread has four neighbours, and so a fragment
-/// takes rows that are apart.
-struct Values {
-    pitch: usize,
-    /// Rows from a lane's first one to the next lane's, and to its own second one.
-    lane: usize,
-    second: usize,
-    /// Of 16 rows, every fourth one together.
-    gathered: bool,
-}
-
-impl Values {
-    fn of(attend: &Attend) -> Values {
-        match attend.format {
-            Format::F32 => Values {
-                pitch: NEXT_PITCH,
-                lane: 1,
-                second: 4,
-                gathered: true,
-            },
-            _ => Values {
-                pitch: SECOND_PITCH,
-                lane: 2,
-                second: 1,
-                gathered: false,
-            },
-        }
-    }
-}
 
 /// What a thread knows of its rows.
 struct RowState {
@@ -100,8 +44,8 @@ impl Emitter<'_> {
         let mut state = RowState {
             inside,
             limits,
-            maxima: [0; 2].map(|_| self.t.def(Class::F32, "mov.f32", Float(f32::NEG_INFINITY))),
-            sums: [0; 2].map(|_| self.t.def(Class::F32, "mov.f32", Float(0.0))),
+            maxima: [0; 2].map(|_| self.t.def(Class::F32, "mov.f32", f32::NEG_INFINITY)),
+            sums: [0; 2].map(|_| self.t.def(Class::F32, "mov.f32", 0.0)),
         };
         let panels = a.value_depth / PANEL;
         let outputs: Vec<Pair> = (0..panels).map(|_| self.zero_pair()).collect();
@@ -129,9 +73,7 @@ impl Emitter<'_> {
         let shared = self.shared.expect("columns are staged in shared memory");
         let buffers = [0, bytes].map(|at| Address {
             space: Space::Shared,
-            base: self
-                .t
-                .def(Class::B32, "add.u32", format_args!("{shared}, {at}")),
+            base: self.t.def(Class::B32, "add.u32", (shared, at)),
             offset: self.geometry.stage as i64,
         });
         let [buffer, other] = buffers;
@@ -140,25 +82,23 @@ impl Emitter<'_> {
         self.count(start, end, 1, |e, block| {
             let block = e.index_reg(block);
             e.t.op("cp.async.wait_group", 0);
-            e.t.op("bar.sync", 0);
+            e.t.barrier();
             let next = e.plus(block, 1);
-            let operands = format_args!("{next}, {end}");
-            let done = e.t.def(Class::Predicate, "setp.ge.s32", operands);
+            let done = e.t.def(Class::Predicate, "setp.ge.s32", (next, end));
             let skip = e.t.label();
-            e.t.branch(done, true, skip);
+            e.t.branch_if(done, skip);
             stage(e, next, &other);
             e.t.place(skip);
             body(e, block, &buffer);
             let swap = e.t.def(Class::B32, "mov.b32", buffer.base);
-            e.t.op("mov.b32", format_args!("{}, {}", buffer.base, other.base));
-            e.t.op("mov.b32", format_args!("{}, {swap}", other.base));
+            e.t.set(buffer.base, "mov.b32", other.base);
+            e.t.set(other.base, "mov.b32", swap);
         });
     }
 
     fn row_inside(&mut self, row: Reg, by: usize, rows: Index) -> Reg {
         let row = self.plus(row, by);
-        let operands = format_args!("{row}, {rows}");
-        self.t.def(Class::Predicate, "setp.lt.s32", operands)
+        self.t.def(Class::Predicate, "setp.lt.s32", (row, rows))
     }
 
     /// A product's left operands: for each 8 words of channels the four registers of a fragment. Rows
@@ -175,8 +115,9 @@ impl Emitter<'_> {
         let column = self.times(four, terms);
         let mut base = from.base;
         for (reg, stride) in [(row, row_stride), (column, column_stride)] {
-            let operands = format_args!("{reg}, {}, {base}", 4 * stride);
-            base = self.t.def(Class::B64, "mad.wide.s32", operands);
+            base = self
+                .t
+                .def(Class::B64, "mad.wide.s32", (reg, 4 * stride, base));
         }
         let first = Address { base, ..from };
         let terms = terms as i64;
@@ -189,10 +130,7 @@ impl Emitter<'_> {
                 let mut term = |odd: i64| {
                     let at = 8 * half * row_stride + (channel + odd) * column_stride;
                     let from = first.plus(4 * at);
-                    let value = self.t.def(Class::F32, "mov.f32", Float(0.0));
-                    let name = format!("@{} {}.f32", inside[half as usize], from.space.load());
-                    self.t.op(&name, format_args!("{value}, {from}"));
-                    value
+                    self.load_or(0.0, from, inside[half as usize])
                 };
                 match format {
                     Format::F32 => {
@@ -225,14 +163,14 @@ impl Emitter<'_> {
             let position = e.plus(row, first);
             let (before, _) = e.split(position, size);
             let end = e.times_plus(before, size, size);
-            Index::Reg(e.t.def(Class::B32, "min.s32", format_args!("{end}, {keys}")))
+            Index::Reg(e.t.def(Class::B32, "min.s32", (end, keys)))
         };
         let limits = [0, 8].map(|by| {
             let row = self.plus(row, by);
             visible(self, row)
         });
         let rows = self.index_reg(rows);
-        let last = self.t.def(Class::B32, "sub.s32", format_args!("{rows}, 1"));
+        let last = self.t.def(Class::B32, "sub.s32", (rows, 1));
         let most = visible(self, last);
         let most = self.index_reg(most);
         let above = self.plus(most, block - 1);
@@ -252,8 +190,8 @@ impl Emitter<'_> {
         let outputs = outputs.iter().map(|pair| {
             pair.map(|fragment| {
                 [0, 1, 2, 3].map(|at| {
-                    let operands = format_args!("{}, {}", fragment[at], inverses[at / 2]);
-                    self.t.def(Class::F32, "mul.rn.f32", operands)
+                    self.t
+                        .def(Class::F32, "mul.rn.f32", (fragment[at], inverses[at / 2]))
                 })
             })
         });
@@ -282,9 +220,7 @@ impl Emitter<'_> {
                 let to = Address { base, ..to }.plus(at);
                 let [w, x] = [even[2 * half], odd[2 * half]];
                 let [y, z] = [even[2 * half + 1], odd[2 * half + 1]];
-                let name = format!("@{inside} {}.v4.f32", to.space.store());
-                let values = format_args!("{to}, {{{w}, {x}, {y}, {z}}}");
-                self.t.op(&name, values);
+                self.t.store(to, "f32", &[w, x, y, z]).when(inside);
             }
         }
     }
@@ -299,14 +235,13 @@ impl Emitter<'_> {
     ) {
         let to = self.address(to);
         let base = self.scaled(&to, row, 4);
-        let operands = format_args!("{four}, 0");
-        let leader = self.t.def(Class::Predicate, "setp.eq.u32", operands);
+        let leader = self.t.def(Class::Predicate, "setp.eq.u32", (four, 0));
         for (half, value) in values.into_iter().enumerate() {
-            let operands = format_args!("{}, {leader}", inside[half]);
-            let stores = self.t.def(Class::Predicate, "and.pred", operands);
+            let stores = self
+                .t
+                .def(Class::Predicate, "and.pred", (inside[half], leader));
             let to = Address { base, ..to }.plus(32 * half as i64);
-            let name = format!("@{stores} {}.f32", to.space.store());
-            self.t.op(&name, format_args!("{to}, {value}"));
+            self.t.store(to, "f32", &[value]).when(stores);
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Copies of keys and values into shared memory.
 
+use super::super::code::{Address, Class, Reg};
 use super::super::emit::Emitter;
-use super::super::memory::Address;
-use super::super::text::{Class, Reg};
-use super::{NEXT_PITCH, ROWS, THREADS, Values, k_bytes, keys as keys_of};
+use super::super::plan::attention::{NEXT_PITCH, ROWS, THREADS, Values, k_bytes, keys as keys_of};
 use crate::kernel::{Attend, PANEL};
 
 impl Emitter<'_> {
@@ -43,7 +42,7 @@ impl Emitter<'_> {
             (rows, staged.gathered),
             stage,
         );
-        self.t.bare("cp.async.commit_group");
+        self.t.op("cp.async.commit_group", ());
     }
 
     /// Copies panels of rows of 16 words; of the axis that starts at `first`, what lies beyond
@@ -81,35 +80,28 @@ impl Emitter<'_> {
             };
             let panel = first_panel.map_or(panel, |first| self.plus(panel, first));
             let row = first_row.map_or(row, |first| self.plus(row, first));
-            let operands = format_args!("{panel}, {panel_bytes}, {}", from.base);
-            let base = self.t.def(Class::B64, "mad.wide.s32", operands);
-            let base = self.t.def(
-                Class::B64,
-                "mad.wide.s32",
-                format_args!("{row}, 64, {base}"),
-            );
-            let base = self.t.def(
-                Class::B64,
-                "mad.wide.s32",
-                format_args!("{chunk}, 16, {base}"),
-            );
+            let base = self
+                .t
+                .def(Class::B64, "mad.wide.s32", (panel, panel_bytes, from.base));
+            let base = self.t.def(Class::B64, "mad.wide.s32", (row, 64, base));
+            let base = self.t.def(Class::B64, "mad.wide.s32", (chunk, 16, base));
             let from = Address { base, ..*from };
             let counted = if first_panel.is_some() { panel } else { row };
-            let operands = format_args!("{counted}, {limit}");
-            let inside = self.t.def(Class::Predicate, "setp.lt.s32", operands);
-            let size = self
+            let inside = self
                 .t
-                .def(Class::B32, "selp.b32", format_args!("16, 0, {inside}"));
-            let guard = match (number + 1) * threads <= pieces {
-                true => String::new(),
+                .def(Class::Predicate, "setp.lt.s32", (counted, limit));
+            let size = self.t.def(Class::B32, "selp.b32", (16, 0, inside));
+            let exists = match (number + 1) * threads <= pieces {
+                true => None,
                 false => {
-                    let operands = format_args!("{}, {}", self.tid, pieces - number * threads);
-                    let exists = self.t.def(Class::Predicate, "setp.lt.u32", operands);
-                    format!("@{exists} ")
+                    let rest = pieces - number * threads;
+                    Some(
+                        self.t
+                            .def(Class::Predicate, "setp.lt.u32", (self.tid, rest)),
+                    )
                 }
             };
-            let name = format!("{guard}cp.async.cg.shared.global");
-            self.t.op(&name, format_args!("{to}, {from}, 16, {size}"));
+            self.t.copy(to, from, 16, Some(size)).when(exists);
         }
     }
 

@@ -1,12 +1,11 @@
 //! Tiles on the FMA units: one fused multiply-add per term in ascending order, the bits of every
 //! other target.
 
+use super::super::code::{Address, Class, FMA, Reg, Space};
 use super::super::emit::{Emitter, Index};
-use super::super::memory::{Address, Space};
-use super::super::text::{Class, Float, Reg};
+use super::super::plan::Unit;
 use super::Plan;
 use super::pipeline::{Terms, Zeros};
-use super::tiling::Unit;
 use crate::kernel::{Format, PANEL};
 use bsq_ir::DType;
 use std::ops::Range;
@@ -59,8 +58,9 @@ impl Emitter<'_> {
         let mut groups = Vec::new();
         for group in 0..part.groups() {
             let first = group * part.group;
-            let operands = format_args!("{}, {}, {first}", part.tx, part.together());
-            let column = self.t.def(Class::B32, "mad.lo.u32", operands);
+            let column = self
+                .t
+                .def(Class::B32, "mad.lo.u32", (part.tx, part.together(), first));
             let column = self.plus(column, plan.column);
             let offsets: Vec<i64> = (0..part.together() as i64).collect();
             let inside = self.inside(column, &offsets, plan.n, plan.tiling.columns());
@@ -104,8 +104,10 @@ impl Emitter<'_> {
             let column = self.times_plus(x, together, first);
             let (panel, lane) = self.split(column, PANEL);
             let lane = self.times(lane, size);
-            let operands = format_args!("{panel}, {panel_pitch}, {lane}");
-            b.push(self.t.def(Class::B32, "mad.lo.u32", operands));
+            b.push(
+                self.t
+                    .def(Class::B32, "mad.lo.u32", (panel, panel_pitch, lane)),
+            );
         }
         Part {
             ty: y,
@@ -129,13 +131,11 @@ impl Emitter<'_> {
     pub(super) fn result(&mut self, plan: &Plan, row: Reg, column: Reg) -> Address {
         let stride = plan.contract.c_row_stride;
         let mut to = plan.c;
-        let operands = format_args!("{row}, {stride}, {column}");
         let at = match to.space {
-            Space::Shared => self.t.def(Class::B32, "mad.lo.s32", operands),
+            Space::Shared => self.t.def(Class::B32, "mad.lo.s32", (row, stride, column)),
             _ => {
                 let wide = self.t.def(Class::B64, "cvt.s64.s32", column);
-                let operands = format_args!("{row}, {stride}, {wide}");
-                self.t.def(Class::B64, "mad.wide.s32", operands)
+                self.t.def(Class::B64, "mad.wide.s32", (row, stride, wide))
             }
         };
         to.base = self.scaled(&to, at, 4);
@@ -151,14 +151,8 @@ impl Emitter<'_> {
             let base = self.scaled(&columns, *column, 4);
             let from = Address { base, ..columns };
             for (position, inside) in inside.iter().enumerate().take(part.together()) {
-                let value = self.t.def(Class::F32, "mov.f32", Float(0.0));
-                let guard = inside.map_or(String::new(), |p| format!("@{p} "));
-                let name = format!("{guard}{}.f32", from.space.load());
-                self.t.op(
-                    &name,
-                    format_args!("{value}, {}", from.plus(4 * position as i64)),
-                );
-                own.push(value);
+                let from = from.plus(4 * position as i64);
+                own.push(self.load_or(0.0, from, *inside));
             }
         }
         own
@@ -176,23 +170,20 @@ impl Emitter<'_> {
         for (index, row) in rows.iter().enumerate() {
             for (to, (_, columns)) in results.iter().zip(groups) {
                 for (position, column) in columns.iter().enumerate().take(part.together()) {
-                    let sum = self.t.def(Class::F32, "mov.f32", Float(0.0));
+                    let sum = self.t.def(Class::F32, "mov.f32", 0.0);
                     sums.push(sum);
                     if !plan.contract.accumulate {
                         continue;
                     }
                     let inside = match (*row, *column) {
                         (Some(row), Some(column)) => {
-                            let operands = format_args!("{row}, {column}");
-                            Some(self.t.def(Class::Predicate, "and.pred", operands))
+                            Some(self.t.def(Class::Predicate, "and.pred", (row, column)))
                         }
                         (row, column) => row.or(column),
                     };
-                    let guard = inside.map_or(String::new(), |p| format!("@{p} "));
                     let stride = 4 * plan.contract.c_row_stride;
                     let from = to.plus(index as i64 * stride + 4 * position as i64);
-                    let name = format!("{guard}{}.f32", from.space.load());
-                    self.t.op(&name, format_args!("{sum}, {from}"));
+                    self.t.load(&[sum], "f32", from).when(inside);
                 }
             }
         }
@@ -291,8 +282,7 @@ impl Emitter<'_> {
         for (row, &a) in rows.iter().enumerate() {
             for (column, &b) in columns.iter().enumerate() {
                 let sum = sums[row * part.tn + column];
-                self.t
-                    .op("fma.rn.f32", format_args!("{sum}, {a}, {b}, {sum}"));
+                self.t.set(sum, FMA, (a, b, sum));
             }
         }
     }
@@ -300,18 +290,7 @@ impl Emitter<'_> {
     /// `count` neighbouring `f32` from shared memory.
     fn load_words(&mut self, from: &Address, count: usize) -> Vec<Reg> {
         let words: Vec<Reg> = (0..count).map(|_| self.t.reg(Class::F32)).collect();
-        match words.as_slice() {
-            [word] => self.t.op("ld.shared.f32", format_args!("{word}, {from}")),
-            _ => {
-                let list = words
-                    .iter()
-                    .map(Reg::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                self.t
-                    .op("ld.shared.v4.f32", format_args!("{{{list}}}, {from}"));
-            }
-        }
+        self.t.load(&words, "f32", *from);
         words
     }
 
@@ -323,19 +302,15 @@ impl Emitter<'_> {
             match (part.format, part.together()) {
                 (Format::F32, count) => columns.extend(self.load_words(&from, count)),
                 (Format::Bf16Weights, 1) => {
-                    let half = self.t.def(Class::B16, "ld.shared.b16", from);
+                    let half = self.t.loaded(Class::B16, "b16", from);
                     columns.push(self.widened(half));
                 }
                 (Format::Bf16Weights, _) => {
                     let words = [self.t.reg(Class::B32), self.t.reg(Class::B32)];
-                    let operands = format_args!("{{{}, {}}}, {from}", words[0], words[1]);
-                    self.t.op("ld.shared.v2.b32", operands);
+                    self.t.load(&words, "b32", from);
                     for word in words {
-                        let low = self
-                            .t
-                            .def(Class::B32, "shl.b32", format_args!("{word}, 16"));
-                        let operands = format_args!("{word}, {}", 0xffff_0000u32);
-                        let high = self.t.def(Class::B32, "and.b32", operands);
+                        let low = self.t.def(Class::B32, "shl.b32", (word, 16));
+                        let high = self.t.def(Class::B32, "and.b32", (word, 0xffff_0000u32));
                         for bits in [low, high] {
                             columns.push(self.t.def(Class::F32, "mov.b32", bits));
                         }
@@ -344,17 +319,13 @@ impl Emitter<'_> {
                 (_, count) => {
                     let bits = 8 * count;
                     let ty = if bits == 8 { "u8" } else { "b32" };
-                    let word = self.t.def(Class::B32, &format!("ld.shared.{ty}"), from);
+                    let word = self.t.loaded(Class::B32, ty, from);
                     for position in 0..count {
-                        let operands = format_args!("{word}, {}, 8", 8 * position);
-                        let byte = self.t.def(Class::B32, "bfe.u32", operands);
+                        let byte = self.t.def(Class::B32, "bfe.u32", (word, 8 * position, 8));
                         let number = self.t.def(Class::F32, "cvt.rn.f32.u32", byte);
-                        let offset = Float(-128.0);
-                        let operands = format_args!("{number}, {offset}");
-                        let centred = self.t.def(Class::F32, "add.rn.f32", operands);
+                        let centred = self.t.def(Class::F32, "add.rn.f32", (number, -128.0));
                         let own = part.own[group * count + position];
-                        let operands = format_args!("{centred}, {own}");
-                        columns.push(self.t.def(Class::F32, "mul.rn.f32", operands));
+                        columns.push(self.t.def(Class::F32, "mul.rn.f32", (centred, own)));
                     }
                 }
             }

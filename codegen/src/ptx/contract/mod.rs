@@ -1,20 +1,14 @@
 //! Block contractions by a whole block of threads: slabs of both operands are staged in shared
 //! memory while the slab before is multiplied, on the FMA units or on the tensor cores.
 
-mod choice;
 mod ffma;
 mod pipeline;
 mod stage;
 mod tensor;
-mod tiling;
 
-pub use choice::{block, block_tf32};
-pub use tiling::Tiling;
-use tiling::Unit;
-
+use super::code::{Address, Class, Reg, Space};
 use super::emit::{Emitter, Index};
-use super::memory::{Address, Space};
-use super::text::{Class, Reg};
+use super::plan::{Tiling, Unit};
 use crate::kernel::Contract;
 use bsq_ir::DType;
 
@@ -77,7 +71,7 @@ impl Emitter<'_> {
         });
         // Tiles wait for what was before them, if there are any.
         if contract.m.may_be_empty() || contract.n.may_be_empty() {
-            self.t.op("bar.sync", 0);
+            self.t.barrier();
         }
         // The loads of both operands are done, and other threads know it.
         self.pending = Default::default();
@@ -107,12 +101,9 @@ impl Emitter<'_> {
         let predicate = |&offset: &i64| {
             let index = match offset {
                 0 => base,
-                offset => self
-                    .t
-                    .def(Class::B32, "add.s32", format_args!("{base}, {offset}")),
+                offset => self.t.def(Class::B32, "add.s32", (base, offset)),
             };
-            let operands = format_args!("{index}, {limit}");
-            Some(self.t.def(Class::Predicate, "setp.lt.s32", operands))
+            Some(self.t.def(Class::Predicate, "setp.lt.s32", (index, limit)))
         };
         offsets.iter().map(predicate).collect()
     }
@@ -127,31 +118,19 @@ impl Emitter<'_> {
         columns: &[Option<Reg>],
         aligned: bool,
     ) {
-        let store = to.space.store();
         let ty = if dtype == DType::F32 { "f32" } else { "b32" };
-        let guard = |p: Option<Reg>| p.map_or(String::new(), |p| format!("@{p} "));
         if aligned && values.len() == 4 && columns.iter().all(Option::is_none) {
-            let list = values
-                .iter()
-                .map(Reg::to_string)
-                .collect::<Vec<_>>()
-                .join(", ");
-            let name = format!("{}{store}.v4.{ty}", guard(row));
-            return self.t.op(&name, format_args!("{to}, {{{list}}}"));
+            return self.t.store(*to, ty, values).when(row);
         }
         for (position, (&value, &column)) in values.iter().zip(columns).enumerate() {
             let both = match (row, column) {
                 (Some(row), Some(column)) => {
-                    let operands = format_args!("{row}, {column}");
-                    Some(self.t.def(Class::Predicate, "and.pred", operands))
+                    Some(self.t.def(Class::Predicate, "and.pred", (row, column)))
                 }
                 (row, column) => row.or(column),
             };
             let to = to.plus(4 * position as i64);
-            self.t.op(
-                &format!("{}{store}.{ty}", guard(both)),
-                format_args!("{to}, {value}"),
-            );
+            self.t.store(to, ty, &[value]).when(both);
         }
     }
 }

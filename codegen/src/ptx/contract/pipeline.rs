@@ -1,8 +1,7 @@
 //! The loop over slabs: some are on their way to shared memory while one is multiplied.
 
+use super::super::code::{Address, Class, Reg};
 use super::super::emit::{Emitter, Index};
-use super::super::memory::Address;
-use super::super::text::{Class, Reg};
 use super::Plan;
 use super::stage::Stage;
 
@@ -40,9 +39,7 @@ impl Emitter<'_> {
             Index::Constant(k) => (Index::Constant(k / slab * slab), Index::Constant(k % slab)),
             Index::Reg(k) => {
                 let (_, rest) = self.split(k, slab as usize);
-                let whole = self
-                    .t
-                    .def(Class::B32, "sub.s32", format_args!("{k}, {rest}"));
+                let whole = self.t.def(Class::B32, "sub.s32", (k, rest));
                 (Index::Reg(whole), Index::Reg(rest))
             }
         };
@@ -57,17 +54,16 @@ impl Emitter<'_> {
                 self.slab(plan, &pipeline, None, (Terms::Known(rest), compute))
             }
             Index::Reg(rest) => {
-                let operands = format_args!("{rest}, 0");
-                let none = self.t.def(Class::Predicate, "setp.eq.s32", operands);
+                let none = self.t.def(Class::Predicate, "setp.eq.s32", (rest, 0));
                 let skip = self.t.label();
-                self.t.branch(none, true, skip);
+                self.t.branch_if(none, skip);
                 self.slab(plan, &pipeline, None, (Terms::Counted(rest), compute));
                 self.t.place(skip);
             }
         }
         // The result in the same memory, or the next tile, overwrites what others still read.
         if self.geometry.overlaid || (!plan.is_one_tile() && !plan.ends_in_last_buffer()) {
-            self.t.op("bar.sync", 0);
+            self.t.barrier();
         }
     }
 
@@ -77,8 +73,8 @@ impl Emitter<'_> {
         let bytes = plan.tiling.buffer_bytes();
         let buffers: Vec<Reg> = (0..plan.tiling.stages)
             .map(|number| {
-                let operands = format_args!("{}, {}", plan.stage.base, number * bytes);
-                self.t.def(Class::B32, "add.u32", operands)
+                self.t
+                    .def(Class::B32, "add.u32", (plan.stage.base, number * bytes))
             })
             .collect();
         let pipeline = Pipeline { stage, buffers };
@@ -97,15 +93,14 @@ impl Emitter<'_> {
         match checked {
             false => pipeline.stage.fill(self, plan, k, &to),
             true => {
-                let operands = format_args!("{k}, {}", plan.k);
-                let none = self.t.def(Class::Predicate, "setp.ge.s32", operands);
+                let none = self.t.def(Class::Predicate, "setp.ge.s32", (k, plan.k));
                 let skip = self.t.label();
-                self.t.branch(none, true, skip);
+                self.t.branch_if(none, skip);
                 pipeline.stage.fill(self, plan, k, &to);
                 self.t.place(skip);
             }
         }
-        self.t.bare("cp.async.commit_group");
+        self.t.op("cp.async.commit_group", ());
     }
 
     /// Waits for the first buffer, fills the last one with what comes after the slab at `k`, and
@@ -119,7 +114,7 @@ impl Emitter<'_> {
     ) {
         let ahead = plan.tiling.stages - 1;
         self.t.op("cp.async.wait_group", ahead - 1);
-        self.t.op("bar.sync", 0);
+        self.t.barrier();
         if let Some(k) = k {
             let next = self.plus(k, ahead * plan.tiling.slab());
             self.fill(plan, pipeline, (next, true), ahead);
@@ -130,11 +125,10 @@ impl Emitter<'_> {
     fn rotate(&mut self, pipeline: &Pipeline) {
         let first = self.t.def(Class::B32, "mov.b32", pipeline.buffers[0]);
         for pair in pipeline.buffers.windows(2) {
-            self.t
-                .op("mov.b32", format_args!("{}, {}", pair[0], pair[1]));
+            self.t.set(pair[0], "mov.b32", pair[1]);
         }
         let last = pipeline.buffers[pipeline.buffers.len() - 1];
-        self.t.op("mov.b32", format_args!("{last}, {first}"));
+        self.t.set(last, "mov.b32", first);
     }
 }
 

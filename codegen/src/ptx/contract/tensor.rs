@@ -5,12 +5,11 @@
 //! bf16 or f16, four of int8. Of a panel's 16 columns a thread's fragments take neighbours, so that
 //! it loads two words at once and ends with four neighbouring results.
 
+use super::super::code::{Address, Class, Opcode, Reg, Space};
 use super::super::emit::Emitter;
-use super::super::memory::{Address, Space};
-use super::super::text::{Class, Float, Reg};
+use super::super::plan::{PADDED_ROW, TENSOR_PANEL_ROW, TENSOR_ROW, Unit};
 use super::Plan;
 use super::pipeline::Zeros;
-use super::tiling::{PADDED_ROW, TENSOR_PANEL_ROW, TENSOR_ROW, Unit};
 use crate::kernel::Format;
 use bsq_ir::DType;
 
@@ -94,9 +93,7 @@ impl Emitter<'_> {
                 let from =
                     Address { base, ..columns }.plus(4 * (at as i64 / 4 * 16 + at as i64 % 4));
                 let value = self.t.def(Class::B32, "mov.b32", 0);
-                let guard = inside.map_or(String::new(), |p| format!("@{p} "));
-                let name = format!("{guard}{}.b32", from.space.load());
-                self.t.op(&name, format_args!("{value}, {from}"));
+                self.t.load(&[value], "b32", from).when(*inside);
                 starts.push(value);
             }
         }
@@ -105,7 +102,7 @@ impl Emitter<'_> {
             let (j, odd) = (fragment / 2 % nt, fragment % 2);
             let sum = [0, 1, 2, 3].map(|at| {
                 if plan.contract.format.c() == DType::F32 {
-                    return self.t.def(Class::F32, "mov.f32", Float(0.0));
+                    return self.t.def(Class::F32, "mov.f32", 0.0);
                 }
                 let start = starts[4 * j + 2 * (at % 2) + odd];
                 self.t.def(Class::B32, "mov.b32", start)
@@ -153,10 +150,7 @@ impl Emitter<'_> {
 
     fn lhs_fragment(&mut self, format: Format, from: &Address) -> [Reg; 4] {
         let words = [0; 4].map(|_| self.t.reg(Class::B32));
-        let [w0, w1, w2, w3] = words;
-        let operands = format_args!("{{{w0}, {w1}, {w2}, {w3}}}, {from}");
-        self.t
-            .op("ldmatrix.sync.aligned.m8n8.x4.shared.b16", operands);
+        self.t.set(words, Opcode::LoadMatrix, from);
         words.map(|word| self.rounded(format, word))
     }
 }

@@ -8,22 +8,22 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `traffic` | bytes and elementwise operations, from Kernel IR |
-//! | `listing` | PTX as a list of instructions, for what follows |
-//! | `mix` | the main loop's instructions, from PTX |
-//! | `registers` | registers of a thread, from PTX |
+//! | `mix` | the main loop's instructions, from a kernel's body |
+//! | `registers` | registers of a thread, from a kernel's body |
+//!
+//! What is read is the body that was emitted, as data: PTX text from elsewhere has no prediction.
 
-mod listing;
 mod mix;
 mod registers;
 mod traffic;
 
-pub use mix::{Mix, Unit};
+pub use super::devices::Unit;
+pub use mix::Mix;
 pub use traffic::Traffic;
 
 use super::Entry;
 use super::devices::Device;
 use crate::kernel::Kernel;
-use listing::Listing;
 
 /// What is known of a kernel without running it.
 #[derive(Clone, Debug)]
@@ -70,13 +70,12 @@ pub struct Prediction {
 
 impl KernelCost {
     pub fn new(kernel: &Kernel, entry: &Entry, device: &Device) -> KernelCost {
-        let listing = Listing::parse(&entry.text);
-        let registers = registers::predicted(&listing);
+        let registers = registers::predicted(&entry.body);
         let resident_blocks = device.resident_blocks(entry.threads, entry.shared_bytes, registers);
         let warps = resident_blocks * entry.threads.div_ceil(32);
         KernelCost {
             traffic: Traffic::of(kernel),
-            mix: Mix::of_main_loop(&listing, device),
+            mix: Mix::of_main_loop(&entry.body, device),
             registers,
             resident_blocks,
             occupancy: f64::from(warps) / f64::from(device.threads_per_sm / 32),

@@ -1,7 +1,7 @@
 //! Bytes and elementwise operations of a launch, from Kernel IR.
 
+use super::super::code::{Body, Class, Reg};
 use super::super::math::Written;
-use super::super::text::{Class, Text};
 use crate::kernel::{Element, Extent, Inst, Kernel, Place, Stmt};
 use bsq_ir::{DType, Op, math};
 
@@ -160,13 +160,10 @@ fn operations(op: &Op) -> f64 {
     }
 }
 
-fn written(
-    function: impl Fn(&mut Written<'_>, super::super::text::Reg) -> super::super::text::Reg,
-) -> f64 {
-    let mut text = Text::default();
-    let x = text.reg(Class::F32);
-    function(&mut Written(&mut text), x);
-    let text = text.finish();
-    let is_counted = |line: &&str| !line.contains(".reg") && !line.contains("mov.");
-    text.lines().filter(is_counted).count() as f64
+fn written(function: impl Fn(&mut Written<'_>, Reg) -> Reg) -> f64 {
+    let mut body = Body::default();
+    let x = body.reg(Class::F32);
+    function(&mut Written(&mut body), x);
+    let instructions = body.instructions().iter();
+    instructions.filter(|i| !i.opcode.is_move()).count() as f64
 }

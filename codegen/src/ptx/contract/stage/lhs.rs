@@ -3,8 +3,8 @@
 use super::super::Plan;
 use super::{Piece, Step, exists, moved, split, split_rows};
 use crate::kernel::Groups;
+use crate::ptx::code::{Class, Reg};
 use crate::ptx::emit::Emitter;
-use crate::ptx::text::{Class, Reg};
 
 /// The lhs where terms of a row lie side by side: pieces as wide as its alignment allows.
 pub(super) fn rows(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
@@ -40,8 +40,8 @@ pub(super) fn rows(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
         let terms = bytes / size;
         let term = e.times(within, terms);
         let to = e.times(within, bytes);
-        let operands = format_args!("{row}, {}, {to}", plan.tiling.a_pitch());
-        let to_thread = e.t.def(Class::B32, "mad.lo.u32", operands);
+        let to_thread =
+            e.t.def(Class::B32, "mad.lo.u32", (row, plan.tiling.a_pitch(), to));
         let of_tile = e.plus(row, plan.row);
         let step = step_of(plan, terms);
         let mut by = row_of(e, plan, of_tile);
@@ -80,8 +80,8 @@ pub(super) fn strided(e: &mut Emitter, plan: &Plan) -> Vec<Piece> {
             _ => split(e, number, slab),
         };
         let to = e.times(term, 4);
-        let operands = format_args!("{row}, {}, {to}", plan.tiling.a_pitch());
-        let to_thread = e.t.def(Class::B32, "mad.lo.u32", operands);
+        let to_thread =
+            e.t.def(Class::B32, "mad.lo.u32", (row, plan.tiling.a_pitch(), to));
         let of_tile = e.plus(row, plan.row);
         let step = step_of(plan, 1);
         let mut by = row_of(e, plan, of_tile);

@@ -4,9 +4,8 @@ mod lhs;
 mod piece;
 mod rhs;
 
+use super::super::code::{Address, Class, Reg, Space};
 use super::super::emit::{Emitter, Index};
-use super::super::memory::{Address, Space};
-use super::super::text::{Class, Reg};
 use super::Plan;
 use crate::kernel::Groups;
 
@@ -98,19 +97,22 @@ fn exists(e: &mut Emitter, number: usize, pieces: usize) -> Option<Reg> {
     if (number + 1) * threads <= pieces {
         return None;
     }
-    let operands = format_args!("{}, {}", e.tid, pieces - number * threads);
-    Some(e.t.def(Class::Predicate, "setp.lt.u32", operands))
+    Some(e.t.def(
+        Class::Predicate,
+        "setp.lt.u32",
+        (e.tid, pieces - number * threads),
+    ))
 }
 
 /// An address moved by some products.
 fn moved(e: &mut Emitter, from: &Address, by: &[(Reg, i64)]) -> Address {
     let mut base = from.base;
-    for (reg, factor) in by {
-        let operands = format_args!("{reg}, {factor}, {base}");
-        base = match from.space {
-            Space::Shared => e.t.def(Class::B32, "mad.lo.s32", operands),
-            _ => e.t.def(Class::B64, "mad.wide.s32", operands),
+    for &(reg, factor) in by {
+        let (class, mad) = match from.space {
+            Space::Shared => (Class::B32, "mad.lo.s32"),
+            _ => (Class::B64, "mad.wide.s32"),
         };
+        base = e.t.def(class, mad, (reg, factor, base));
     }
     Address { base, ..*from }
 }

@@ -2,9 +2,8 @@
 
 use super::super::Plan;
 use super::{Piece, Step};
+use crate::ptx::code::{Address, Class, Reg, Space};
 use crate::ptx::emit::{Emitter, Index};
-use crate::ptx::memory::{Address, Space};
-use crate::ptx::text::{Class, Reg};
 
 impl Piece {
     /// How far the piece of the slab at `k` is from the first slab's, in bytes.
@@ -14,27 +13,25 @@ impl Piece {
             _ => (Class::B64, "mul.wide.u32", "mad.wide.u32"),
         };
         let (first, groups, term) = match &self.step {
-            Step::Even(bytes) => {
+            &Step::Even(bytes) => {
                 let (number, _) = e.split(k, plan.tiling.slab());
-                return e.t.def(class, mul, format_args!("{number}, {bytes}"));
+                return e.t.def(class, mul, (number, bytes));
             }
-            Step::Groups { groups, term } => (k, groups, term),
-            Step::OwnGroup { groups, term } => (e.plus(k, self.term), groups, term),
+            Step::Groups { groups, term } => (k, groups, *term),
+            Step::OwnGroup { groups, term } => (e.plus(k, self.term), groups, *term),
         };
         let (mut rest, mut distance) = (first, None);
         for groups in groups.iter().rev() {
             let (number, within) = e.split(rest, groups.terms);
             let bytes = groups.stride;
             distance = Some(match distance {
-                None => e.t.def(class, mul, format_args!("{number}, {bytes}")),
-                Some(sum) => {
-                    e.t.def(class, mad, format_args!("{number}, {bytes}, {sum}"))
-                }
+                None => e.t.def(class, mul, (number, bytes)),
+                Some(sum) => e.t.def(class, mad, (number, bytes, sum)),
             });
             rest = within;
         }
         let of_groups = distance.expect("a step of groups has some");
-        e.t.def(class, mad, format_args!("{rest}, {term}, {of_groups}"))
+        e.t.def(class, mad, (rest, term, of_groups))
     }
 
     pub(super) fn copy(
@@ -49,29 +46,16 @@ impl Piece {
         } else {
             "add.s64"
         };
-        let base = e.t.def(
-            distance.class,
-            add,
-            format_args!("{}, {distance}", self.from.base),
-        );
+        let base = e.t.def(distance.class, add, (self.from.base, distance));
         let from = Address { base, ..self.from };
         let to = e.plus(stage.base, self.to_thread);
         let to = Address { base: to, ..*stage }.plus(self.to);
         let size = self.size(e, plan, (k, whole));
-        let guard = self.exists.map_or(String::new(), |p| format!("@{p} "));
         match self.from.space {
-            Space::Shared => self.copy_words(e, &from, &to, size, &guard),
-            _ if self.bytes >= 4 => {
-                let cache = if self.bytes == 16 { "cg" } else { "ca" };
-                let name = format!("{guard}cp.async.{cache}.shared.global");
-                match size {
-                    None => e.t.op(&name, format_args!("{to}, {from}, {}", self.bytes)),
-                    Some(size) => {
-                        e.t.op(&name, format_args!("{to}, {from}, {}, {size}", self.bytes));
-                    }
-                }
+            Space::Global | Space::ReadOnly if self.bytes >= 4 => {
+                e.t.copy(to, from, self.bytes, size).when(self.exists);
             }
-            _ => self.copy_words(e, &from, &to, size, &guard),
+            _ => self.copy_words(e, &from, &to, size),
         }
     }
 
@@ -84,61 +68,47 @@ impl Piece {
             match plan.k {
                 Index::Constant(k) => {
                     let negative = e.t.def(Class::B32, "neg.s32", term);
-                    e.t.op("add.s32", format_args!("{rest}, {negative}, {k}"));
+                    e.t.set(rest, "add.s32", (negative, k));
                 }
-                Index::Reg(k) => e.t.op("sub.s32", format_args!("{rest}, {k}, {term}")),
+                Index::Reg(k) => {
+                    e.t.set(rest, "sub.s32", (k, term));
+                }
             }
             let bytes = self.bytes / self.terms;
-            let rest = e.t.def(Class::B32, "max.s32", format_args!("{rest}, 0"));
-            let rest = e.t.def(
-                Class::B32,
-                "min.s32",
-                format_args!("{rest}, {}", self.terms),
-            );
+            let rest = e.t.def(Class::B32, "max.s32", (rest, 0));
+            let rest = e.t.def(Class::B32, "min.s32", (rest, self.terms));
             size = Some(e.times(rest, bytes as usize));
         }
         match (size, self.inside) {
             (size, None) => size,
-            (Some(size), Some(inside)) => {
-                Some(e.t.def(Class::B32, "selp.b32", format_args!("{size}, 0, {inside}")))
-            }
-            (None, Some(inside)) => {
-                let operands = format_args!("{}, 0, {inside}", self.bytes);
-                Some(e.t.def(Class::B32, "selp.b32", operands))
-            }
+            (Some(size), Some(inside)) => Some(e.t.def(Class::B32, "selp.b32", (size, 0, inside))),
+            (None, Some(inside)) => Some(e.t.def(Class::B32, "selp.b32", (self.bytes, 0, inside))),
         }
     }
 
     /// Through registers, word by word: from scratch that is in shared memory already, and pieces
     /// too small to be copied asynchronously.
-    fn copy_words(
-        &self,
-        e: &mut Emitter,
-        from: &Address,
-        to: &Address,
-        size: Option<Reg>,
-        guard: &str,
-    ) {
+    fn copy_words(&self, e: &mut Emitter, from: &Address, to: &Address, size: Option<Reg>) {
         let word = self.bytes.min(4);
-        let (load, bits) = (from.space.load(), 8 * word);
+        let (number, bits) = match word {
+            1 => ("u8", "b8"),
+            2 => ("u16", "b16"),
+            _ => ("u32", "b32"),
+        };
         for at in (0..self.bytes).step_by(word as usize) {
             let value = e.t.def(Class::B32, "mov.b32", 0);
             let inside = match size {
-                None => guard.to_string(),
+                None => self.exists,
                 Some(size) => {
-                    let operands = format_args!("{size}, {at}");
-                    let mut inside = e.t.def(Class::Predicate, "setp.gt.s32", operands);
+                    let mut inside = e.t.def(Class::Predicate, "setp.gt.s32", (size, at));
                     if let Some(exists) = self.exists {
-                        let operands = format_args!("{inside}, {exists}");
-                        inside = e.t.def(Class::Predicate, "and.pred", operands);
+                        inside = e.t.def(Class::Predicate, "and.pred", (inside, exists));
                     }
-                    format!("@{inside} ")
+                    Some(inside)
                 }
             };
-            let name = format!("{inside}{load}.u{bits}");
-            e.t.op(&name, format_args!("{value}, {}", from.plus(at)));
-            let name = format!("{guard}st.shared.b{bits}");
-            e.t.op(&name, format_args!("{}, {value}", to.plus(at)));
+            e.t.load(&[value], number, from.plus(at)).when(inside);
+            e.t.store(to.plus(at), bits, &[value]).when(self.exists);
         }
     }
 }

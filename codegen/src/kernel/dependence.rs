@@ -1,10 +1,44 @@
-//! Which loops may run their iterations at the same time.
+//! Which loops' iterations do not depend on one another: what makes a loop parallel, and what proves
+//! that it is.
+//!
+//! Arrays of different names are taken as different memory. Where an update is in place, the old
+//! value and the new one are the same: then each element is read before it is written, at the same
+//! address ([`reads_first`](super::reads_first)), so that an iteration that has its own elements of
+//! the new value has them of the old one, too.
 
-use super::aliases::Aliases;
-use super::effects::{Effects, LaneMapping};
-use crate::kernel::bounds::Ranges;
-use crate::kernel::{Affine, Extent, Place, Stmt, Var, for_each_access};
+use super::bounds::Ranges;
+use super::{Affine, Kernel, LoopKind, Place, Stmt, Var, for_each_access};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Makes the serial loops of a kernel parallel whose iterations are seen to be independent.
+pub fn mark_parallel(kernel: &mut Kernel) {
+    let mut ranges = Ranges::of_grid(kernel);
+    mark(&mut kernel.body, &mut ranges);
+}
+
+fn mark(body: &mut [Stmt], ranges: &mut Ranges) {
+    for stmt in body {
+        let Stmt::Loop {
+            var,
+            extent,
+            kind,
+            body,
+        } = stmt
+        else {
+            continue;
+        };
+        if *kind == LoopKind::Vector {
+            continue;
+        }
+        if is_independent(ranges, (*var, extent.largest()), body) {
+            *kind = LoopKind::Parallel;
+        }
+        if ranges.bind(*var, extent.clone()).is_ok() {
+            mark(body, ranges);
+            ranges.unbind(*var);
+        }
+    }
+}
 
 /// The loops inside statements, as ranges.
 fn bind_inner(stmts: &[Stmt], ranges: &mut Ranges) -> bool {
@@ -22,15 +56,13 @@ fn bind_inner(stmts: &[Stmt], ranges: &mut Ranges) -> bool {
 
 /// True if the iterations of a loop over `var` touch different elements of every array that the
 /// body writes, so that they may run in any order or at once.
-pub fn is_independent(
-    aliases: &Aliases,
-    ranges: &Ranges,
-    (var, extent): (Var, usize),
-    body: &[Stmt],
-) -> bool {
-    let written: BTreeSet<Place> = Effects::of(aliases, body, LaneMapping::NONE)
-        .written()
-        .collect();
+pub fn is_independent(ranges: &Ranges, (var, extent): (Var, usize), body: &[Stmt]) -> bool {
+    let mut written: BTreeSet<Place> = BTreeSet::new();
+    for_each_access(body, &mut |element, access| {
+        if access.written {
+            written.insert(element.place);
+        }
+    });
     let mut inner = ranges.clone();
     if contains_contract(body) || !bind_inner(body, &mut inner) {
         return false;
@@ -40,7 +72,7 @@ pub fn is_independent(
     let mut spans: BTreeMap<Place, Span> = BTreeMap::new();
     let mut independent = true;
     for_each_access(body, &mut |element, _| {
-        let place = aliases.memory(element.place);
+        let place = element.place;
         if !written.contains(&place) || !independent {
             return;
         }
@@ -142,81 +174,6 @@ impl Span {
     }
 }
 
-/// How a loop's iterations are spread over a block's threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoopMapping {
-    /// One iteration a thread.
-    Lanes,
-    /// An iteration for each group of threads, which share its inner loop without waiting.
-    Groups,
-    /// An iteration for each tile of 16 lanes, which reduce together.
-    Tiles,
-    /// One after the other, each by the whole block.
-    Sequential,
-}
-
-impl LoopMapping {
-    /// For a loop in a block's own code; `ranges` are those of the loops around it.
-    pub fn of(aliases: &Aliases, ranges: &Ranges, stmt: &Stmt) -> LoopMapping {
-        let Stmt::Loop {
-            var,
-            vector,
-            extent,
-            body,
-        } = stmt
-        else {
-            return LoopMapping::Sequential;
-        };
-        if *vector {
-            return LoopMapping::Lanes;
-        }
-        let largest = (*var, extent.largest());
-        if !is_independent(aliases, ranges, largest, body) {
-            return LoopMapping::Sequential;
-        }
-        match contains_wide_reduce(body) || must_wait(aliases, ranges, largest, body) {
-            true => LoopMapping::Tiles,
-            false => LoopMapping::Groups,
-        }
-    }
-}
-
-/// True if, in an iteration of a loop, a statement must wait for an earlier one, or a loop for
-/// its own last iteration.
-fn must_wait(
-    aliases: &Aliases,
-    ranges: &Ranges,
-    (var, extent): (Var, usize),
-    body: &[Stmt],
-) -> bool {
-    let mut ranges = ranges.clone();
-    if ranges.bind(var, Extent::Static(extent)).is_err() {
-        return true;
-    }
-    let mut before = Effects::default();
-    for stmt in body {
-        let effects = Effects::of(aliases, std::slice::from_ref(stmt), LaneMapping::LOOPS);
-        let again = match stmt {
-            Stmt::Loop {
-                vector: false,
-                var,
-                extent,
-                body,
-            } => {
-                let largest = (*var, extent.largest());
-                !is_independent(aliases, &ranges, largest, body)
-                    || must_wait(aliases, &ranges, largest, body)
-            }
-            _ => false,
-        };
-        if again || before.conflicts(&effects) {
-            return true;
-        }
-        before.include(&effects);
-    }
-    false
-}
-
 pub fn contains_contract(stmts: &[Stmt]) -> bool {
     stmts.iter().any(|stmt| match stmt {
         Stmt::Contract(_) | Stmt::Attend(_) | Stmt::AttendBackward(_) => true,
@@ -225,11 +182,49 @@ pub fn contains_contract(stmts: &[Stmt]) -> bool {
     })
 }
 
-/// True if some reduction is to run over the lanes of a thread group: one outside vector loops.
-pub fn contains_wide_reduce(stmts: &[Stmt]) -> bool {
-    stmts.iter().any(|stmt| match stmt {
-        Stmt::Reduce(_) => true,
-        Stmt::Loop { body, vector, .. } => !vector && contains_wide_reduce(body),
-        _ => false,
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::parse;
+    use crate::kernel::verify::verify;
+
+    const KERNEL: &str = "\
+buffer b0: f32[64]
+buffer b1: f32[64] written
+scratch s0: f32[8] written
+grid i0 < 2
+  parallel for i1 < 4
+    parallel for i2 < 8
+      v0: f32 = load b0[32*i0 + 8*i1 + i2]
+      b1[32*i0 + 8*i1 + i2] = v0
+  for i3 < 4
+    vector for i4 < 8
+      v1: f32 = load b0[8*i3 + i4]
+      s0[i4] = v1
+    parallel for i5 < 8
+      v2: f32 = load s0[i5]
+      b1[32*i0 + 8*i3 + i5] = v2
+  for i6 < 7
+    v3: f32 = load b1[32*i0 + i6 + 1]
+    b1[32*i0 + i6] = v3
+";
+
+    #[test]
+    fn loops_are_parallel_whose_iterations_share_nothing_that_is_written() {
+        let wanted = parse(KERNEL).unwrap();
+        let mut kernel = parse(&KERNEL.replace("parallel ", "")).unwrap();
+        mark_parallel(&mut kernel);
+        assert_eq!(kernel.to_string(), wanted.to_string());
+        assert_eq!(verify(&kernel), Ok(()));
+    }
+
+    #[test]
+    fn what_is_not_independent_is_refused() {
+        for serial in ["  for i3", "  for i6"] {
+            let claimed = serial.replace("for", "parallel for");
+            let kernel = parse(&KERNEL.replace(serial, &claimed)).unwrap();
+            let error = verify(&kernel).unwrap_err();
+            assert!(error.what.contains("parallel"), "{error}");
+        }
+    }
 }

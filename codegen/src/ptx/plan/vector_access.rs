@@ -94,14 +94,14 @@ fn straight_body<'s>(stmt: &'s Stmt, nest: &mut Vec<(Var, &'s Extent)>) -> Optio
     let Stmt::Loop {
         var,
         extent,
-        vector,
+        kind,
         body,
     } = stmt
     else {
         return None;
     };
     nest.push((*var, extent));
-    match (vector, &body[..]) {
+    match (kind.is_vector(), &body[..]) {
         (true, body) if is_straight(body) => Some(body),
         (false, [inner]) => straight_body(inner, nest),
         _ => None,

@@ -1,15 +1,25 @@
 //! What a kernel's statements ask of its geometry.
 
-use super::super::aliases::Aliases;
-use super::super::attend;
-use super::super::contract::Tiling;
-use super::super::dependence::{LoopMapping, contains_contract};
-use super::super::effects::{Effects, LaneMapping};
-use super::super::thread_group::COLUMNS;
-use super::super::vector_access::VectorAccess;
-use super::{MOST_SHARED, TERMS_OF_COLUMN, ranges};
-use crate::kernel::{Affine, Contract, Extent, Kernel, Place, Reduce, Stmt};
-use bsq_ir::order::CHUNK;
+use super::aliases::Aliases;
+use super::effects::{Effects, LaneMapping};
+use super::tiling::Tiling;
+use super::vector_access::VectorAccess;
+use super::{COLUMNS, MOST_SHARED, attention};
+use crate::kernel::dependence::contains_contract;
+use crate::kernel::{Affine, Contract, Extent, Kernel, LoopKind, Place, Reduce, Stmt};
+use bsq_ir::order::{CHUNK, LANES};
+use std::ops::RangeInclusive;
+
+/// Terms of a column that 16 lanes are worth, and that chunks of chunks hold.
+const TERMS_OF_COLUMN: RangeInclusive<usize> = 4 * LANES..=CHUNK * CHUNK;
+
+/// Columns of a block, by the terms of each.
+pub fn columns_of_block(terms: usize) -> usize {
+    match TERMS_OF_COLUMN.contains(&terms) {
+        true => COLUMNS as usize,
+        false => 64,
+    }
+}
 
 /// Bytes of partial results that a block's reductions need at a time.
 pub(super) fn partials(body: &[Stmt]) -> usize {
@@ -28,7 +38,7 @@ fn most_of_reductions(body: &[Stmt], of: &impl Fn(&Reduce) -> usize) -> usize {
     let most = |stmt: &Stmt| match stmt {
         Stmt::Reduce(reduce) => of(reduce),
         Stmt::Loop {
-            vector: false,
+            kind: LoopKind::Serial | LoopKind::Parallel,
             body,
             ..
         } => most_of_reductions(body, of),
@@ -70,8 +80,8 @@ pub(super) fn is_overlaid(
 /// The bytes that a kernel stages that is one attention by blocks.
 pub(super) fn attention(body: &[Stmt]) -> Option<usize> {
     body.iter().find_map(|stmt| match stmt {
-        Stmt::Attend(attend) => Some(attend::stage_bytes(attend)),
-        Stmt::AttendBackward(backward) => Some(attend::backward::stage_bytes(backward)),
+        Stmt::Attend(attend) => Some(attention::stage_bytes(attend)),
+        Stmt::AttendBackward(backward) => Some(attention::backward_stage_bytes(backward)),
         _ => None,
     })
 }
@@ -108,7 +118,7 @@ pub(super) fn most_parallel(body: &[Stmt], around: Option<VectorAccess>) -> usiz
 pub(super) fn columns(kernel: &Kernel) -> Option<usize> {
     let (last, before) = kernel.body.split_last()?;
     let Stmt::Loop {
-        vector: true,
+        kind: LoopKind::Vector,
         extent,
         body,
         ..
@@ -135,7 +145,7 @@ pub(super) fn columns(kernel: &Kernel) -> Option<usize> {
 }
 
 /// True if an item is one loop, of which several blocks can take their parts.
-pub(super) fn is_one_loop(kernel: &Kernel, aliases: &Aliases) -> bool {
+pub(super) fn is_one_loop(kernel: &Kernel) -> bool {
     let is_loop = |stmt: &&Stmt| matches!(stmt, Stmt::Loop { .. });
     let loops: Vec<&Stmt> = kernel.body.iter().filter(is_loop).collect();
     let lets = kernel
@@ -145,8 +155,8 @@ pub(super) fn is_one_loop(kernel: &Kernel, aliases: &Aliases) -> bool {
     if loops.len() != 1 || loops.len() + lets.count() != kernel.body.len() {
         return false;
     }
-    !matches!(
-        LoopMapping::of(aliases, &ranges(kernel), loops[0]),
-        LoopMapping::Sequential
-    )
+    let Stmt::Loop { kind, .. } = loops[0] else {
+        return false;
+    };
+    *kind != LoopKind::Serial
 }

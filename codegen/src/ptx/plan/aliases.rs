@@ -1,4 +1,6 @@
 //! Which arrays of a kernel may be the same memory.
+//!
+//! A kernel does not know it: only the launches of a program do.
 
 use crate::kernel::{Kernel, Place};
 use crate::program::Program;

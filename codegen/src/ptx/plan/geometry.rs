@@ -1,24 +1,15 @@
 //! How a kernel's work items are spread over blocks of threads, and where its scratch is.
 
-mod requirements;
-
+use super::super::Options;
 use super::aliases::Aliases;
-use super::contract::Tiling;
-use super::dependence::contains_wide_reduce;
-use super::thread_group::{COLUMNS, TILE};
+use super::loop_mapping::contains_wide_reduce;
+use super::tiling::Tiling;
 use super::vector_access::VectorAccess;
-use super::{Options, attend};
-use crate::kernel::bounds::Ranges;
-use crate::kernel::{Contract, Extent, Kernel, Place, Stmt};
-use bsq_ir::order::{CHUNK, LANES};
-use std::ops::RangeInclusive;
+use super::{COLUMNS, MOST_SHARED, TILE, attention, requirements};
+use crate::kernel::{Contract, Kernel, Place, Stmt};
 
-/// Shared memory that a block may have on request.
-pub const MOST_SHARED: usize = 99 * 1024;
 /// Longest reduction of one tile, and of which a block's sums are kept in shared memory.
 const TILE_EXTENT: usize = 8192;
-/// Terms of a column that 16 lanes are worth, and that chunks of chunks hold.
-const TERMS_OF_COLUMN: RangeInclusive<usize> = 4 * LANES..=CHUNK * CHUNK;
 const THREADS_OF_ROWS: u32 = 128;
 const THREADS: u32 = 256;
 /// Elements of a vector loop that a thread should take at most, before more blocks share it.
@@ -73,7 +64,7 @@ impl Geometry {
         let items = kernel.items();
         if let Some(bytes) = requirements::attention(&kernel.body) {
             let blocks = Items::Block { slices: 1 };
-            let mut geometry = Geometry::plain(blocks, attend::THREADS, items);
+            let mut geometry = Geometry::plain(blocks, attention::THREADS, items);
             geometry.shared_bytes = bytes;
             return geometry;
         }
@@ -116,7 +107,7 @@ impl Geometry {
             return Geometry::plain(Items::Thread, threads, items.div_ceil(threads as usize));
         }
         let threads = (work.next_power_of_two() as u32).clamp(32, THREADS);
-        let slices = match requirements::is_one_loop(kernel, aliases) {
+        let slices = match requirements::is_one_loop(kernel) {
             true => {
                 let together = kernel.body.iter().find_map(VectorAccess::of);
                 let together = together.map_or(1, |access| access.elements);
@@ -232,22 +223,4 @@ impl Geometry {
         self.partial_bytes = requirements::partials(body).next_multiple_of(16);
         self.shared_bytes += self.partial_bytes;
     }
-}
-
-/// Columns of a block, by the terms of each.
-pub fn columns_of_block(terms: usize) -> usize {
-    match TERMS_OF_COLUMN.contains(&terms) {
-        true => COLUMNS as usize,
-        false => 64,
-    }
-}
-
-/// The ranges of a grid's variables.
-pub fn ranges(kernel: &Kernel) -> Ranges {
-    let mut ranges = Ranges::default();
-    for axis in &kernel.grid {
-        let bound = ranges.bind(axis.var, Extent::Static(axis.extent));
-        bound.expect("a verified kernel has each variable once");
-    }
-    ranges
 }

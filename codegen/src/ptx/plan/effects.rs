@@ -1,8 +1,11 @@
 //! What statements touch, by the threads that do: where others must be waited for.
+//!
+//! Which lane touches what depends on how this target gives iterations to lanes, and on how many it
+//! takes together; so this is no part of Kernel IR.
 
 use super::aliases::Aliases;
 use super::vector_access::VectorAccess;
-use crate::kernel::{Affine, Element, Place, Stmt, Var, for_each_access};
+use crate::kernel::{Affine, Element, LoopKind, Place, Stmt, Var, for_each_access};
 use std::collections::BTreeSet;
 
 /// Which statements give an index to a lane by its remainder.
@@ -69,7 +72,7 @@ impl Effects {
     fn add(&mut self, aliases: &Aliases, stmt: &Stmt, lanes: LaneMapping) {
         let (var, elements, body) = match stmt {
             Stmt::Loop {
-                vector: true,
+                kind: LoopKind::Vector,
                 var,
                 body,
                 ..
@@ -79,7 +82,7 @@ impl Effects {
             }
             Stmt::Reduce(reduce) if lanes.reductions => (reduce.var, 1, &reduce.body[..]),
             Stmt::Loop {
-                vector: false,
+                kind: LoopKind::Serial | LoopKind::Parallel,
                 body,
                 ..
             } if lanes.in_step => {
@@ -120,10 +123,6 @@ impl Effects {
     pub fn with(mut self, place: Place) -> Effects {
         self.writes.insert((place, None));
         self
-    }
-
-    pub fn written(&self) -> impl Iterator<Item = Place> {
-        self.writes.iter().map(|effect| effect.0)
     }
 
     pub fn touches(&self, place: Place) -> bool {
