@@ -4,7 +4,7 @@
 //! `|r| <= ln 2 / 2`; `e^r` is a polynomial and `2^n` is made from bits. Adding [`ROUND`] to a
 //! small number rounds it to a whole one, which then stands in the low bits of the sum.
 
-use super::Lanes;
+use super::lanes::{Lanes, Named, Shift};
 
 /// 1.5 * 2^23: the spacing of `f32` here is 1.
 const ROUND: f32 = 12_582_912.0;
@@ -81,7 +81,7 @@ pub fn exp<L: Lanes>(l: &mut L, x: L::F) -> L::F {
 /// bias. The first product is exact, so that the result is rounded once.
 #[inline(always)]
 pub fn times_power<L: Lanes + ?Sized>(l: &mut L, x: L::F, biased: L::I) -> L::F {
-    let half = l.shift_right_logical(biased, 1);
+    let half = l.shift(Shift::RightLogical, biased, 1);
     let rest = l.sub_i32(biased, half);
     let scaled = scale(l, x, half);
     scale(l, scaled, rest)
@@ -101,8 +101,8 @@ pub fn log<L: Lanes>(l: &mut L, x: L::F) -> L::F {
     let two_thirds = l.i32((2.0f32 / 3.0).to_bits() as i32);
     let bits = l.bits(normal);
     let above = l.sub_i32(bits, two_thirds);
-    let whole = l.shift_right_arithmetic(above, MANTISSA_BITS);
-    let exponent = l.shift_left(whole, MANTISSA_BITS);
+    let whole = l.shift(Shift::RightArithmetic, above, MANTISSA_BITS);
+    let exponent = l.shift(Shift::Left, whole, MANTISSA_BITS);
     let m = l.sub_i32(bits, exponent);
     let m = l.with_bits(m);
     let n = l.convert(whole);
@@ -134,7 +134,7 @@ pub fn tanh<L: Lanes>(l: &mut L, x: L::F) -> L::F {
     let double = l.min(limit, double);
     let (p, bits) = expm1_parts(l, double, EXPONENT_BIAS);
     let (minus_one, two) = (l.f32(-1.0), l.f32(2.0));
-    let power = l.shift_left(bits, MANTISSA_BITS);
+    let power = l.shift(Shift::Left, bits, MANTISSA_BITS);
     let power = l.with_bits(power);
     let less_one = l.add(power, minus_one);
     let t = l.fma(p, power, less_one);
@@ -168,7 +168,7 @@ pub fn erf<L: Lanes>(l: &mut L, x: L::F) -> L::F {
     // positive, and +0 at 0.
     let (p, bits) = expm1_parts(l, exponent, EXPONENT_BIAS + 256.0);
     let one = l.f32(1.0);
-    let power = l.shift_left(bits, MANTISSA_BITS);
+    let power = l.shift(Shift::Left, bits, MANTISSA_BITS);
     let power = l.with_bits(power);
     let rest = l.add(power, one);
     let y = l.fma(p, power, rest);
@@ -193,7 +193,7 @@ fn expm1_parts<L: Lanes>(l: &mut L, x: L::F, bias: f32) -> (L::F, L::I) {
 /// `x * 2^n`, where the low 9 bits of `biased` are `n` plus the exponent bias.
 #[inline(always)]
 fn scale<L: Lanes + ?Sized>(l: &mut L, x: L::F, biased: L::I) -> L::F {
-    let bits = l.shift_left(biased, MANTISSA_BITS);
+    let bits = l.shift(Shift::Left, biased, MANTISSA_BITS);
     let power = l.with_bits(bits);
     l.mul(x, power)
 }

@@ -1,7 +1,8 @@
-//! exp, log, tanh, erf, sin and cos in `f32`: the project's own, because every target must give the same
-//! bits and no two system libraries do.
+//! What elements are computed with: exp, log, tanh, erf, sin and cos in `f32`, the half formats, and the
+//! elementwise ops of emitted code. The functions are the project's own, because every target must give
+//! the same bits and no two system libraries do.
 //!
-//! A function is written once, over [`Lanes`], as one branch-free sequence of IEEE operations.
+//! Each is written once, over [`Lanes`], as one branch-free sequence of IEEE operations.
 //! The reference evaluator runs it on [`Scalar`]; vector code and emitted code implement
 //! [`Lanes`] and so execute the same operations in the same order, hence the same bits.
 //!
@@ -17,14 +18,20 @@
 //! over all `f32` (tested on a dense sweep). Subnormal arguments and results are as accurate.
 //! NaN gives NaN with an unspecified payload.
 
+mod elementwise;
 mod fma;
 mod functions;
+mod half;
 mod lanes;
+mod scalar;
 mod trigonometry;
 
+pub use elementwise::elementwise;
 pub use fma::with_fma;
 pub use functions::{erf, exp, log, tanh, times_power};
-pub use lanes::{Lanes, Scalar};
+pub use half::{narrow, widen};
+pub use lanes::{Comparison, Float, Integer, Lanes, Logic, Shift};
+pub use scalar::Scalar;
 pub use trigonometry::{LARGEST_ANGLE, cos, sin};
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! `x = n pi / 2 + r` with `n` whole and `|r|` at most a little over `pi / 4`; n modulo 4 says
 //! whether the result is the polynomial of sine or that of cosine at r, and its sign.
 
-use super::Lanes;
 use super::functions::polynomial;
+use super::lanes::{Lanes, Named, Shift};
 
 /// 1.5 * 2^23: the spacing of `f32` here is 1.
 const ROUND: f32 = 12_582_912.0;
@@ -90,7 +90,7 @@ fn quarter_turned<L: Lanes>(l: &mut L, x: L::F, quarters: i32) -> L::F {
     let y = l.select(is_odd, cosine, sine);
     // Two quarters turn the sign: added to the sign bit, whose carry is lost.
     let half_turn = l.and(turn, second);
-    let sign = l.shift_left(half_turn, 30);
+    let sign = l.shift(Shift::Left, half_turn, 30);
     let bits = l.bits(y);
     let bits = l.add_i32(bits, sign);
     l.with_bits(bits)

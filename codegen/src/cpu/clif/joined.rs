@@ -4,7 +4,7 @@
 //! before it often makes its terms, as that of softmax's exponentials does, and has enough else to do meanwhile.
 
 use super::emit::Emitter;
-use crate::kernel::{Affine, Element, Inst, Place, Reduce, Stmt, Value, Var};
+use crate::kernel::{Affine, Element, Inst, LoopKind, Place, Reduce, Stmt, Value, Var};
 use std::collections::BTreeMap;
 
 impl Emitter<'_, '_> {
@@ -26,7 +26,7 @@ fn joined(before: &Stmt, reduce: &Reduce) -> Option<Reduce> {
     let Stmt::Loop {
         var,
         extent,
-        vector: true,
+        kind: LoopKind::Vector,
         body,
     } = before
     else {

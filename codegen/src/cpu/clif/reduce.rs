@@ -340,7 +340,7 @@ impl Emitter<'_, '_> {
             Combine::Max => Op::Max,
             Combine::Min => Op::Min,
         };
-        self.arithmetic(&op, dtype, &[x, y])
+        self.apply(&op, (dtype, dtype), &[x, y])
     }
 
     fn neutral(&mut self, op: Combine, dtype: DType) -> ir::Value {

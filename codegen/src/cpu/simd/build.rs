@@ -1,9 +1,7 @@
 //! From a vector loop's statements to SIMD code.
 
 use super::assembler::Width;
-use super::code::{
-    Access, Binary, Carried, Code, Inst, Invariant, Line, Name, Predicate, Shift, Unary,
-};
+use super::code::{Access, Binary, Carried, Code, Inst, Invariant, Line, Name, Predicate, Unary};
 use super::{SimdBody, Uniform};
 use crate::kernel::{Combine, Element, Inst as KernelInst, Kernel, Place, Stmt, Value};
 use bsq_ir::DType;
@@ -109,7 +107,7 @@ impl<'k> CodeBuilder<'k> {
                         value
                     }
                     DType::Bool if self.width == Width::Zmm => {
-                        let one = self.bits(1);
+                        let one = self.constant(1);
                         self.binary(Binary::And, value, one)
                     }
                     _ => return Err(Unsupported),
@@ -137,7 +135,7 @@ impl<'k> CodeBuilder<'k> {
                     let first = self.first as u32;
                     let mut lanes = self.line(Inst::Iteration { first });
                     if step != 1 {
-                        let step = self.bits(step as u32);
+                        let step = self.constant(step as u32);
                         lanes = self.binary(Binary::MulInt, lanes, step);
                     }
                     Ok(Known::Lanes(self.binary(Binary::AddInt, lanes, start)))
@@ -157,9 +155,9 @@ impl<'k> CodeBuilder<'k> {
                         load
                     }
                     DType::Bool => {
-                        let zero = self.bits(0);
-                        let is_zero = self.compare(Predicate::EqualInt, load, zero);
-                        let all = self.bits(u32::MAX);
+                        let zero = self.constant(0);
+                        let is_zero = self.mask(Predicate::EqualInt, load, zero);
+                        let all = self.constant(u32::MAX);
                         self.binary(Binary::Xor, is_zero, all)
                     }
                     _ => return Err(Unsupported),
@@ -204,9 +202,9 @@ impl<'k> CodeBuilder<'k> {
         let name = match known {
             Known::Lanes(name) => name,
             Known::Constant(bits) if dtype == DType::Bool => {
-                self.bits((bits as u32).wrapping_neg())
+                self.constant((bits as u32).wrapping_neg())
             }
-            Known::Constant(bits) => self.bits(bits as u32),
+            Known::Constant(bits) => self.constant(bits as u32),
             Known::Uniform => self.uniform(Uniform::Value(value)),
         };
         Ok((dtype, name))
@@ -248,7 +246,7 @@ impl<'k> CodeBuilder<'k> {
             None => {
                 let first = self.first as u32;
                 let lanes = self.line(Inst::Iteration { first });
-                let factor = self.bits(step as u32);
+                let factor = self.constant(step as u32);
                 let index = self.binary(Binary::MulInt, lanes, factor);
                 self.steps.insert(step, index);
                 index
@@ -283,7 +281,7 @@ impl<'k> CodeBuilder<'k> {
     }
 
     /// A constant in every lane.
-    pub fn bits(&mut self, bits: u32) -> Name {
+    pub fn constant(&mut self, bits: u32) -> Name {
         self.invariant(Invariant::Constant(bits))
     }
 
@@ -316,16 +314,9 @@ impl<'k> CodeBuilder<'k> {
         self.line(Inst::Unary { op, x })
     }
 
-    pub fn shift(&mut self, op: Shift, x: Name, amount: u8) -> Name {
-        self.line(Inst::Shift { op, x, amount })
-    }
-
-    pub fn compare(&mut self, is: Predicate, x: Name, y: Name) -> Name {
+    /// A comparison.
+    pub fn mask(&mut self, is: Predicate, x: Name, y: Name) -> Name {
         self.line(Inst::Compare { is, x, y })
-    }
-
-    pub fn select(&mut self, mask: Name, x: Name, y: Name) -> Name {
-        self.line(Inst::Select { mask, x, y })
     }
 
     /// Combines a term with the partial results of its lanes.

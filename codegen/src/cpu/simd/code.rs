@@ -1,6 +1,7 @@
 //! Straight-line vector code: what a SIMD loop does for one group of lanes.
 
 use bsq_ir::DType;
+use bsq_ir::math::Shift;
 use std::fmt;
 
 /// A value of one register: 32 bits for each lane.
@@ -108,13 +109,6 @@ pub(super) enum Unary {
     FromSigned,
     /// `f32` to a signed integer that can hold it.
     Truncate,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shift {
-    Left,
-    RightLogical,
-    RightArithmetic,
 }
 
 /// Comparisons; of floats all but `Unordered` and `NotEqual` are false if one is NaN.

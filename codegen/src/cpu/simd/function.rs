@@ -169,7 +169,7 @@ impl<'c> Writer<'c> {
                 let last = Operand::Register(x);
                 let encoding = x86::SHIFT_BY_CONSTANT;
                 self.a
-                    .vector(encoding, op.extension(), to, last, Some(amount));
+                    .vector(encoding, x86::extension(op), to, last, Some(amount));
             }
             (Inst::Compare { is, x, y }, Some(to)) => {
                 let (first, last) = (self.register(x), self.operand(y));

@@ -1,6 +1,7 @@
 //! The x86-64 instructions of SIMD loops: one row each.
 
-use super::code::{Binary, Predicate, Shift, Unary};
+use super::code::{Binary, Predicate, Unary};
+use bsq_ir::math::Shift;
 
 /// How an instruction is encoded; nearly all are the same in VEX and in EVEX form.
 #[derive(Clone, Copy, Debug)]
@@ -127,14 +128,12 @@ impl Unary {
     }
 }
 
-impl Shift {
-    /// The extension of [`SHIFT_BY_CONSTANT`].
-    pub fn extension(self) -> u8 {
-        match self {
-            Shift::RightLogical => 2,
-            Shift::RightArithmetic => 4,
-            Shift::Left => 6,
-        }
+/// The extension of [`SHIFT_BY_CONSTANT`].
+pub(super) fn extension(shift: Shift) -> u8 {
+    match shift {
+        Shift::RightLogical => 2,
+        Shift::RightArithmetic => 4,
+        Shift::Left => 6,
     }
 }
 

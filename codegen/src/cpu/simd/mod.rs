@@ -10,7 +10,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `code` | straight-line vector code |
-//! | `build`, `map`, `math`, `half` | from a loop's statements to that code |
+//! | `build`, `lanes` | from a loop's statements to that code |
 //! | `registers` | which name is in which register |
 //! | `function` | the function around the code, and each line's instructions |
 //! | `assembler`, `instructions` | their bytes: encodings, and a row for each instruction |
@@ -19,10 +19,8 @@ mod assembler;
 mod build;
 mod code;
 mod function;
-mod half;
 mod instructions;
-mod map;
-mod math;
+mod lanes;
 mod registers;
 #[cfg(test)]
 pub(crate) mod tests;

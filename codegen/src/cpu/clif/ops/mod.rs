@@ -3,21 +3,21 @@
 //! Most are written once for a scalar and a packed register alike. An op that has no packed form
 //! for its types is done lane by lane.
 
-mod arithmetic;
-mod cast;
 mod fused;
-mod half;
-mod math;
+mod written;
 
 use super::emit::{Emitter, Repr};
 use super::lanes::{GROUP, is_packed};
+use bsq_ir::math::{self, Shift};
 use bsq_ir::{DType, Op};
-use cranelift_codegen::ir::{self, InstBuilder, InstructionData, types};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self, InstBuilder, InstructionData};
+use written::{Row, Written};
 
 impl Emitter<'_, '_> {
     /// The value of an elementwise op, of type `dtype`.
     pub fn map(&mut self, op: &Op, dtype: DType, operands: Vec<(DType, Repr)>) -> Repr {
-        let types: Vec<DType> = operands.iter().map(|operand| operand.0).collect();
+        let types = (operands[0].0, dtype);
         let uniform: Option<Vec<ir::Value>> = operands
             .iter()
             .map(|(_, repr)| match repr {
@@ -26,42 +26,54 @@ impl Emitter<'_, '_> {
             })
             .collect();
         if let Some(operands) = uniform {
-            return Repr::Uniform(self.apply(op, &types, dtype, &operands));
+            return Repr::Uniform(self.apply(op, types, &operands));
         }
-        let packed = is_packed(dtype) && types.iter().all(|&dtype| is_packed(dtype));
-        let lanewise = matches!(op, Op::ShiftLeft | Op::ShiftRight);
+        let packed = is_packed(dtype) && operands.iter().all(|&(dtype, _)| is_packed(dtype));
+        // No machine shifts each lane of a packed register by its own amount.
+        let packed = packed && !matches!(op, Op::ShiftLeft | Op::ShiftRight);
         let columns: Vec<Vec<ir::Value>> = operands
             .into_iter()
-            .map(|(dtype, repr)| match packed && !lanewise {
+            .map(|(dtype, repr)| match packed {
                 true => self.spread(dtype, repr),
                 false => self.elements(dtype, repr),
             })
             .collect();
-        if is_function(op) {
-            let registers = columns[0].chunks(GROUP);
-            let results = registers.map(|registers| self.function(op, registers));
-            return Repr::Varying(results.collect::<Vec<_>>().concat());
+        let at_once = if is_function(op) { GROUP } else { 1 };
+        let registers = columns[0].len();
+        let mut results = Vec::with_capacity(registers);
+        for first in (0..registers).step_by(at_once) {
+            let count = at_once.min(registers - first);
+            let row = |column: &Vec<ir::Value>| {
+                let mut row = [column[first]; GROUP];
+                row[..count].copy_from_slice(&column[first..first + count]);
+                row
+            };
+            let rows: Vec<Row> = columns.iter().map(row).collect();
+            results.extend_from_slice(&self.written(op, types, &rows, count)[..count]);
         }
-        let mut results = Vec::with_capacity(columns[0].len());
-        for row in 0..columns[0].len() {
-            let operands: Vec<ir::Value> = columns.iter().map(|column| column[row]).collect();
-            results.push(self.apply(op, &types, dtype, &operands));
-        }
-        match packed && !lanewise {
+        match packed {
             true => Repr::Varying(results),
             false => self.varying(dtype, results),
         }
     }
 
-    /// One op on scalars or on packed registers.
-    fn apply(&mut self, op: &Op, from: &[DType], to: DType, x: &[ir::Value]) -> ir::Value {
-        match op {
-            Op::StopGradient => x[0],
-            Op::Cast(_) => self.cast(from[0], to, x[0]),
-            Op::Select => self.choose(x[0], x[1], x[2]),
-            _ if is_function(op) => self.function(op, x)[0],
-            _ => self.arithmetic(op, from[0], x),
-        }
+    /// One op on scalars or on packed registers; the types are those of the first operand and of
+    /// the result.
+    pub fn apply(&mut self, op: &Op, types: (DType, DType), x: &[ir::Value]) -> ir::Value {
+        let rows: Vec<Row> = x.iter().map(|&x| [x; GROUP]).collect();
+        self.written(op, types, &rows, 1)[0]
+    }
+
+    /// One op on a few registers alike. Each operation is written for all of them before the next,
+    /// so that they share a constant while it is in a register.
+    fn written(&mut self, op: &Op, types: (DType, DType), x: &[Row], count: usize) -> Row {
+        let vector = self.is_vector(x[0][0]);
+        let lanes = &mut Written {
+            emitter: self,
+            vector,
+            count,
+        };
+        math::elementwise(lanes, op, types, x)
     }
 
     /// A constant from its zero-extended bits.
@@ -110,28 +122,27 @@ impl Emitter<'_, '_> {
         self.b.func.dfg.value_type(x).is_vector()
     }
 
-    /// An `f32` in the form of `like`.
-    fn f32_like(&mut self, like: ir::Value, value: f32) -> ir::Value {
-        let scalar = self.b.ins().f32const(value);
-        match self.is_vector(like) {
-            true => self.splat(types::F32X4, scalar),
-            false => scalar,
+    /// Scalars only. Amounts are unsigned; from the width on, all bits are shifted out.
+    fn shift_by(&mut self, op: Shift, x: ir::Value, amount: ir::Value) -> ir::Value {
+        let ty = self.b.func.dfg.value_type(x);
+        let width = self.b.ins().iconst(ty, i64::from(ty.bits()));
+        let inside = self.b.ins().icmp(IntCC::UnsignedLessThan, amount, width);
+        if op == Shift::RightArithmetic {
+            let last = self.b.ins().iadd_imm_s(width, -1);
+            let amount = self.b.ins().select(inside, amount, last);
+            return self.shifted(op, x, amount);
         }
+        let shifted = self.shifted(op, x, amount);
+        let zero = self.b.ins().iconst(ty, 0);
+        self.b.ins().select(inside, shifted, zero)
     }
 
-    /// An integer in the form of `like`, which is of an integer type.
-    fn int_like(&mut self, like: ir::Value, value: i64) -> ir::Value {
-        let ty = self.b.func.dfg.value_type(like);
-        let lane = ty.lane_type();
-        // An immediate is given without the bits above its type.
-        let bits = match lane.bits() {
-            64 => value,
-            bits => value & ((1 << bits) - 1),
-        };
-        let scalar = self.b.ins().iconst(lane, bits);
-        match ty.is_vector() {
-            true => self.splat(ty, scalar),
-            false => scalar,
+    /// By an amount below the width.
+    fn shifted(&mut self, op: Shift, x: ir::Value, amount: ir::Value) -> ir::Value {
+        match op {
+            Shift::Left => self.b.ins().ishl(x, amount),
+            Shift::RightLogical => self.b.ins().ushr(x, amount),
+            Shift::RightArithmetic => self.b.ins().sshr(x, amount),
         }
     }
 
@@ -152,24 +163,6 @@ impl Emitter<'_, '_> {
         }
         let order = ir::MemFlagsData::new().with_endianness(ir::Endianness::Little);
         self.b.ins().bitcast(ty, order, x)
-    }
-
-    /// The bits of `f32` as 32-bit integers.
-    fn float_bits(&mut self, x: ir::Value) -> ir::Value {
-        let ty = match self.is_vector(x) {
-            true => types::I32X4,
-            false => types::I32,
-        };
-        self.recast(ty, x)
-    }
-
-    /// 32-bit integers as the bits of `f32`.
-    fn bits_float(&mut self, x: ir::Value) -> ir::Value {
-        let ty = match self.is_vector(x) {
-            true => types::F32X4,
-            false => types::F32,
-        };
-        self.recast(ty, x)
     }
 }
 

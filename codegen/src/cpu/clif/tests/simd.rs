@@ -70,17 +70,19 @@ impl Maker {
 
     fn operation(&mut self) {
         use Op::*;
-        let dtype = self
-            .random
-            .of(&[DType::F32, DType::F32, DType::I32, DType::U32, DType::Bool]);
+        let dtype = self.random.of(&[
+            DType::F32,
+            DType::F32,
+            DType::I32,
+            DType::U32,
+            DType::U8,
+            DType::Bool,
+        ]);
         let (op, from) = match (dtype, self.random.below(4)) {
-            (DType::F32, 0) => (
-                self.random.of(&[0, 1, 2, 3, 4, 5, 6, 7, 8]),
-                vec![DType::F32],
-            ),
+            (DType::F32, 0) => (self.random.below(11), vec![DType::F32]),
             _ => (usize::MAX, Vec::new()),
         };
-        let unary = [Exp, Log, Tanh, Erf, Sqrt, Neg, Sign, Sin, Cos];
+        let unary = [Exp, Log, Tanh, Erf, Sqrt, Neg, Sign, Sin, Cos, Abs, Floor];
         if let Some(op) = unary.get(op) {
             let x = self.any(from[0]);
             self.define(dtype, Inst::Map(op.clone(), vec![x]));
@@ -117,18 +119,23 @@ impl Maker {
             }
             (DType::Bool, 4) => (Cast(dtype), vec![DType::F32]),
             (DType::Bool, _) => {
+                let compared = self.random.of(&[number, number, DType::U8, DType::Bool]);
                 let ops = [Equal, Less, LessEqual];
-                (ops[self.random.below(3)].clone(), vec![number; 2])
+                (ops[self.random.below(3)].clone(), vec![compared; 2])
             }
+            (DType::U8, 1) => {
+                let from = [DType::F32, DType::I32, DType::U32, DType::Bool];
+                (Cast(dtype), vec![self.random.of(&from)])
+            }
+            (DType::I32, 1) => (
+                Cast(dtype),
+                vec![self.random.of(&[DType::F32, DType::Bool, DType::U8])],
+            ),
             (_, 1) => (Cast(dtype), vec![self.random.of(&[DType::Bool, DType::U8])]),
-            (_, 3) => {
-                let x = self.any(number);
-                let byte = self.define(DType::U8, Inst::Map(Cast(DType::U8), vec![x]));
-                let y = self.any(DType::U8);
-                self.define(DType::U8, Inst::Map(Xor, vec![byte, y]));
-                return;
+            (_, 2) => {
+                let ops = [Not, Neg, Abs, Sign];
+                (ops[self.random.below(4)].clone(), vec![dtype])
             }
-            (_, 2) => (Not, vec![dtype]),
             _ => {
                 let ops = [Add, Sub, Mul, Max, Min, And, Or, Xor, ShiftLeft, ShiftRight];
                 (ops[self.random.below(10)].clone(), vec![dtype; 2])
@@ -147,9 +154,10 @@ impl Maker {
             let dtype = match reduces {
                 true => DType::F32,
                 // AVX2 stores no masks.
-                false => self
-                    .random
-                    .of(&[DType::F32, DType::I32, DType::BF16, DType::F16]),
+                false => {
+                    self.random
+                        .of(&[DType::F32, DType::I32, DType::BF16, DType::F16, DType::U8])
+                }
             };
             let term = self.any(dtype);
             let place = self.buffer(dtype, extent, true);

@@ -1,9 +1,10 @@
 //! Every vector instruction that SIMD loops are written with, and what it is in the manual.
 
 use super::super::assembler::Width;
-use super::super::code::{Binary, Predicate, Shift, Unary};
+use super::super::code::{Binary, Predicate, Unary};
 use super::super::instructions::{self as x86, Encoding};
 use super::decoded::Location;
+use bsq_ir::math::Shift;
 use iced_x86::Mnemonic;
 
 /// The operands of an instruction in the manual's order, by the fields that hold them.
@@ -171,7 +172,7 @@ pub fn rows(width: Width) -> Vec<Row> {
             Shift::RightArithmetic => Mnemonic::Vpsrad,
         };
         for amount in [0, 1, 16, 31] {
-            let form = Form::Shift(op.extension(), amount);
+            let form = Form::Shift(x86::extension(op), amount);
             rows.push(Row::new(x86::SHIFT_BY_CONSTANT, mnemonic, form).on_registers());
         }
     }

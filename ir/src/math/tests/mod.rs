@@ -1,6 +1,9 @@
 //! Accuracy over the whole range, and exact values at the edges.
 
+mod elementwise;
+
 use super::*;
+use crate::dtype::DType;
 
 /// Visits every `step`-th `f32` in bit order, NaN included.
 fn sweep(step: usize, mut visit: impl FnMut(f32)) {
@@ -246,11 +249,12 @@ impl Lanes for Counter {
     fn with_bits(&mut self, _: ()) {}
 
     counted! {
-        add((), ()); sub((), ()); mul((), ()); div((), ()); fma((), (), ());
-        less((), ()); equal((), ()); select((), (), ()); min((), ()); max((), ());
-        convert(());
-        add_i32((), ()); sub_i32((), ()); and((), ()); or((), ());
-        shift_left((), u32); shift_right_logical((), u32); shift_right_arithmetic((), u32);
+        float(Float, (), ()); fma((), (), ()); sqrt(()); floor(());
+        compare(Comparison, (), ()); unordered((), ()); select((), (), ());
+        float_of(DType, ()); integer_of(DType, ());
+        integer(Integer, (), ()); shift(Shift, (), u32);
+        compare_integers(Comparison, bool, (), ()); select_integer((), (), ());
+        resize(DType, DType, ()); logic(Logic, (), ()); not(()); if_true((), i32);
     }
 }
 
