@@ -126,6 +126,7 @@ fn on_cpu(
 ) -> Vec<f32> {
     let options = CompileOptions {
         precision,
+        narrow_activations: Some(true),
         ..Default::default()
     };
     let used: Vec<&str> = function.parameters().map(|(_, name, _)| name).collect();

@@ -27,6 +27,9 @@ pub struct CompileOptions {
     /// The format of contractions and attention. All but [`Precision::F32`] are outside the
     /// promise of the same bits everywhere.
     pub precision: Precision,
+    /// Whether activations are in bf16, too, where that is asked for, and attention: `None` where the CPU multiplies
+    /// it faster than f32. On a GPU they always are.
+    pub narrow_activations: Option<bool>,
     /// Threads that run kernels on a CPU; 0 means as many as it has.
     pub threads: usize,
     /// Where to run. In f32 without `tf32` results are the same bits on every device.
@@ -50,6 +53,7 @@ impl Default for CompileOptions {
             exact: true,
             family: None,
             precision: Precision::F32,
+            narrow_activations: None,
             threads: 0,
             device: Device::Cpu,
             tf32: false,
@@ -100,7 +104,9 @@ fn compile_for_cpu(
     };
     let lowering = lower::Options {
         precision: options.precision,
-        narrow_activations: microkernel::multiplies_bf16_fast(),
+        narrow_activations: options
+            .narrow_activations
+            .unwrap_or_else(microkernel::multiplies_bf16_fast),
         memory: options.memory,
         ..Default::default()
     };

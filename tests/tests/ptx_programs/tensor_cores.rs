@@ -134,6 +134,7 @@ fn in_format(function: &Function, target: Target, main: &str) -> (Vec<f32>, Vec<
     let parameters = gpu::parameters(function);
     let options = CompileOptions {
         precision: target.precision,
+        narrow_activations: Some(true),
         ..Default::default()
     };
     let mut cpu = compile(function, &options)
