@@ -94,7 +94,7 @@ impl Addressing<'_> {
                         .add(&element.scale(dilation as i64));
                     [&index[..axis], &[at], &index[axis + 2..]].concat()
                 }
-                Op::StopGradient => index,
+                Op::StopGradient | Op::OptimizationBarrier => index,
                 _ => return Ok(Source::Computed(node, index)),
             };
             node = operand;

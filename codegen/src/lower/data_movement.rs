@@ -35,7 +35,7 @@ fn is_a_part(b: &KernelBuilder, function: &Function, id: NodeId, parameter: Node
         return false;
     }
     let mut whole = node.operands[0];
-    while !b.materialized()[whole.index()] && function.node(whole).op == Op::StopGradient {
+    while !b.materialized()[whole.index()] && function.node(whole).op.is_identity() {
         whole = function.node(whole).operands[0];
     }
     let (mut pending, mut visited) = (node.operands[1..].to_vec(), BTreeSet::new());

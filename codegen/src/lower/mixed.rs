@@ -107,7 +107,7 @@ fn lies_as_it_is(x: Tensor<'_>) -> bool {
     loop {
         let node = graph.node(id);
         match node.op {
-            Op::Reshape(_) | Op::StopGradient => id = node.operands[0],
+            Op::Reshape(_) | Op::StopGradient | Op::OptimizationBarrier => id = node.operands[0],
             Op::Cast(DType::F32) if graph.node(node.operands[0]).dtype() == DType::BF16 => {
                 id = node.operands[0];
             }

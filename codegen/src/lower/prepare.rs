@@ -90,15 +90,15 @@ fn rematerialize(
     several: &HashMap<NodeId, Vec<NodeId>>,
 ) -> NodeId {
     let node = function.node(id);
-    let view = |id: NodeId| apart(Tensor::new(graph, id));
+    let behind = |id: NodeId| Tensor::new(graph, id).optimization_barrier();
     graph.in_place_of(node, || match node.op {
-        Op::Gelu => view(new[node.operands[0].index()]).gelu().id(),
+        Op::Gelu => behind(new[node.operands[0].index()]).gelu().id(),
         _ => {
             let norm = node.operands[0];
             let operands = &function.node(norm).operands;
-            let [x, weight, bias] = [0, 1, 2].map(|index| view(new[operands[index].index()]));
+            let [x, weight, bias] = [0, 1, 2].map(|index| behind(new[operands[index].index()]));
             let results = &several[&new[norm.index()]];
-            normalised(x, [1, 2].map(|index| view(results[index])), weight, bias).id()
+            normalised(x, [1, 2].map(|index| behind(results[index])), weight, bias).id()
         }
     })
 }
@@ -115,22 +115,11 @@ pub(super) fn normalised<'g>(
     (x - mean) * rstd * weight + bias
 }
 
-/// A value behind two views: what is computed of it is no node that is there already.
-pub(super) fn apart(x: Tensor<'_>) -> Tensor<'_> {
-    x.stop_gradient().stop_gradient()
-}
-
-fn is_apart(function: &Function, id: NodeId) -> bool {
-    let is_view = |id: NodeId| function.node(id).op == Op::StopGradient;
-    is_view(id) && is_view(function.node(id).operands[0])
-}
-
-/// The nodes that are computed again first: those that read something [`apart`].
+/// The nodes that are computed again, first: those that read behind a barrier.
 pub(crate) fn rematerialized(function: &Function) -> BTreeSet<NodeId> {
-    let is_apart = |id: &NodeId| is_apart(function, *id);
-    let is_view = |node: &Node| node.op == Op::StopGradient;
+    let is_barrier = |id: NodeId| function.node(id).op == Op::OptimizationBarrier;
     let nodes = function.iter();
-    let nodes = nodes.filter(|(_, node)| !is_view(node) && node.operands.iter().any(is_apart));
+    let nodes = nodes.filter(|(_, node)| node.operands.iter().any(|&id| is_barrier(id)));
     nodes.map(|(id, _)| id).collect()
 }
 

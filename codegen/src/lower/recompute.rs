@@ -5,7 +5,7 @@
 //! far behind it the rest is computed once more, from what it began with, as in "Training Deep Nets with
 //! Sublinear Memory Cost" (Chen et al., 2016). Values have the bits that they had.
 
-use super::prepare::{FAR, apart};
+use super::prepare::FAR;
 use crate::schedule::{Role, role};
 use bsq_ir::op::Family;
 use bsq_ir::{Function, Graph, Node, NodeId, Op, Tensor};
@@ -128,7 +128,7 @@ fn compute_again(
             open.extend(&function.node(id).operands);
         }
     }
-    let view = |id: NodeId| apart(Tensor::new(graph, id)).id();
+    let behind = |id: NodeId| Tensor::new(graph, id).optimization_barrier().id();
     for id in needed {
         let node = function.node(id);
         let operands = node.operands.iter();
@@ -136,7 +136,7 @@ fn compute_again(
             Some(&found) => found,
             // Of several results a projection is taken, which computes nothing.
             None if function.node(*id).types.len() > 1 => new[id.index()],
-            None => view(new[id.index()]),
+            None => behind(new[id.index()]),
         });
         let operands: Vec<NodeId> = operands.collect();
         let copied = copy(graph, node, &operands);

@@ -5,7 +5,7 @@
 //! the result of a contraction, a bias added or not, is rounded for all. Normalised rows and GELU's result are
 //! computed from what is stored. Statistics of rows, and all that is small, are kept as they are.
 
-use super::prepare::{FAR, apart, keep, normalised};
+use super::prepare::{FAR, keep, normalised};
 use crate::schedule::{Role, role};
 use bsq_ir::op::Family;
 use bsq_ir::{DType, Function, Graph, NodeId, Op, Tensor};
@@ -280,7 +280,7 @@ impl Built<'_> {
                 match node.op {
                     Op::Projection(_) => self.normalised_again(id, from),
                     _ if from == self.near[operand.index()] => near,
-                    Op::Gelu => apart(Tensor::new(graph, from)).gelu().id(),
+                    Op::Gelu => Tensor::new(graph, from).optimization_barrier().gelu().id(),
                     _ => keep(graph, node, &[from]),
                 }
             }
@@ -300,7 +300,8 @@ impl Built<'_> {
             Tensor::new(graph, projection.expect("a layer norm has statistics"))
         });
         let (weight, bias) = (near(operands[1]), near(operands[2]));
-        normalised(apart(Tensor::new(graph, x)), statistics, weight, bias).id()
+        let x = Tensor::new(graph, x).optimization_barrier();
+        normalised(x, statistics, weight, bias).id()
     }
 }
 

@@ -53,7 +53,7 @@ impl<'g> Cut<'g> {
                 Op::Broadcast { axes, .. } => axes.get(axis).copied(),
                 Op::Slice { .. } => (view.shape()[axis] == from[axis]).then_some(axis),
                 Op::Flip(axes) => (!axes.contains(&axis)).then_some(axis),
-                Op::StopGradient => Some(axis),
+                Op::StopGradient | Op::OptimizationBarrier => Some(axis),
                 _ => None,
             }
         })
@@ -152,7 +152,7 @@ fn stored<'g>(mut x: Tensor<'g>, order: &[usize]) -> Tensor<'g> {
 fn in_bf16(x: Tensor<'_>) -> Tensor<'_> {
     let graph = x.graph();
     let mut node = graph.node(x.id());
-    while node.op == Op::StopGradient {
+    while node.op.is_identity() {
         node = graph.node(node.operands[0]);
     }
     match (&node.op, node.operands.first()) {
@@ -166,7 +166,7 @@ fn in_bf16(x: Tensor<'_>) -> Tensor<'_> {
 /// Whether a value is a constant +0.
 fn is_zero(graph: &Graph, value: NodeId) -> bool {
     let mut node = graph.node(value);
-    while node.op == Op::StopGradient {
+    while node.op.is_identity() {
         node = graph.node(node.operands[0]);
     }
     match &node.op {

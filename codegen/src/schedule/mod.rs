@@ -59,7 +59,7 @@ pub(crate) fn role(op: &Op) -> Role {
     match op {
         Op::Pad(_) | Op::Concat { .. } => Role::Anchor,
         Op::Sum(_) | Op::ReduceMax(_) => Role::Reduction,
-        Op::StopGradient => Role::View,
+        Op::StopGradient | Op::OptimizationBarrier => Role::View,
         Op::Gather { .. } | Op::DynamicSlice { .. } => Role::Map,
         _ => match op.family() {
             Family::Leaf => Role::Leaf,

@@ -11,7 +11,7 @@ use std::ops::{BitAnd, BitOr, BitXor};
 pub(super) fn evaluate(op: &Op, operands: &[&Value], precision: Precision) -> Data {
     let x = operands[0].data();
     match op {
-        Op::StopGradient => x.clone(),
+        Op::StopGradient | Op::OptimizationBarrier => x.clone(),
         Op::Cast(to) => cast(x, *to, precision),
         Op::Exp | Op::Log | Op::Sqrt | Op::Tanh | Op::Erf | Op::Sin | Op::Cos | Op::Floor => {
             real_function(op, x)

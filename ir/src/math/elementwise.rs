@@ -18,7 +18,7 @@ where
     L: Lanes<F = V, I = V, B = V>,
 {
     match op {
-        Op::StopGradient => x[0],
+        Op::StopGradient | Op::OptimizationBarrier => x[0],
         Op::Cast(_) => cast(l, from, to, x[0]),
         Op::Select => match to {
             DType::F32 => l.select(x[0], x[1], x[2]),

@@ -65,6 +65,9 @@ pub enum Op {
     Cast(DType),
     /// The identity; its derivative is zero.
     StopGradient,
+    /// The identity, for compilers: what is computed of it is shared with nothing that is computed of its
+    /// operand, and is computed right before it is read. StableHLO has the same op.
+    OptimizationBarrier,
 
     // ---- elementwise, two operands of one type ----
     Add,

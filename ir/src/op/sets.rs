@@ -40,6 +40,11 @@ impl Op {
         matches!(self, Add | Mul | Max | Min | Equal | And | Or | Xor)
     }
 
+    /// True if the result is the operand.
+    pub const fn is_identity(&self) -> bool {
+        matches!(self, Op::StopGradient | Op::OptimizationBarrier)
+    }
+
     pub const fn is_elementwise(&self) -> bool {
         matches!(self.family(), Family::Elementwise)
     }
@@ -55,7 +60,7 @@ impl Op {
         Some(match self {
             Input { .. } | Parameter { .. } | Constant(_) | Iota { .. } => 0,
             Neg | Abs | Exp | Log | Sqrt | Tanh | Erf | Sin | Cos | Sign | Floor | Not
-            | Cast(_) | StopGradient => 1,
+            | Cast(_) | StopGradient | OptimizationBarrier => 1,
             Reshape(_) | Transpose(_) | Broadcast { .. } | Slice { .. } | Flip(_) => 1,
             Window { .. } | WindowSum { .. } | Sum(_) | ReduceMax(_) | ArgMax(_) => 1,
             Softmax | Gelu | PackSigns | Projection(_) => 1,
@@ -92,6 +97,7 @@ impl Op {
             Op::Not => ("not", Elementwise),
             Op::Cast(_) => ("cast", Elementwise),
             Op::StopGradient => ("stop_gradient", Elementwise),
+            Op::OptimizationBarrier => ("optimization_barrier", Elementwise),
             Op::Add => ("add", Elementwise),
             Op::Sub => ("sub", Elementwise),
             Op::Mul => ("mul", Elementwise),

@@ -48,6 +48,9 @@ unary! {
     logical_not => Op::Not;
     /// The same value; no gradient passes.
     stop_gradient => Op::StopGradient;
+    /// The same value, computed of which nothing is kept for others: what reads it computes again what is
+    /// computed of it, instead of sharing what there is. A gradient passes.
+    optimization_barrier => Op::OptimizationBarrier;
 }
 
 macro_rules! binary {

@@ -47,7 +47,7 @@ macro_rules! payloads {
 
 payloads! {
     |text|
-    none: Neg Abs Exp Log Sqrt Tanh Erf Sin Cos Sign Floor Not StopGradient
+    none: Neg Abs Exp Log Sqrt Tanh Erf Sin Cos Sign Floor Not StopGradient OptimizationBarrier
         Add Sub Mul Div Max Min Equal Less LessEqual And Or Xor ShiftLeft ShiftRight Select
         Softmax SoftmaxBackward LayerNormBackward Gelu GeluBackward PackSigns;
 

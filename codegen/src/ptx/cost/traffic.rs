@@ -155,7 +155,7 @@ fn operations(op: &Op) -> f64 {
         Op::Div => 10.0,
         Op::Sqrt => 10.0,
         Op::Cast(DType::I64 | DType::U64) => 2.0,
-        Op::StopGradient => 0.0,
+        Op::StopGradient | Op::OptimizationBarrier => 0.0,
         _ => 1.0,
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn rule<'g>(call: &Call<'_, 'g>, operand: usize) -> Option<Tensor<'g>
         (Op::Sin, _) => g * x(0).cos(),
         (Op::Cos, _) => -(g * x(0).sin()),
         // Between floats: the walk never comes here for an integer or a boolean.
-        (Op::Cast(_), _) => g,
+        (Op::Cast(_) | Op::OptimizationBarrier, _) => g,
         (Op::Sign | Op::Floor | Op::StopGradient | Op::Not, _) => return None,
 
         (Op::Add, _) => g,

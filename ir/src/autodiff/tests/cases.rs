@@ -124,6 +124,7 @@ pub(super) const CASES: &[(&str, Build)] = &[
         let (x, y) = (i.float([a, b]), i.float([a, b]));
         x * y + (x - x.stop_gradient()) * 0.0
     }),
+    ("optimization_barrier", |i, [a, b, ..]| i.float([a, b]).square().optimization_barrier().exp()),
     ("iota", |i, [a, b, ..]| i.float([a, b]).square() * i.graph.iota(F32, [a, b], 1)),
 
     ("softmax", |i, [a, b, ..]| op(Op::Softmax, &[i.float([a, b])])),

@@ -24,7 +24,7 @@ pub(super) fn rule(op: &Op, operands: &[&Type]) -> Result<Type, TypeError> {
             Ok(x.clone())
         }
         Op::Cast(to) => Ok(Type::new(*to, &x.shape)),
-        Op::StopGradient => Ok(x.clone()),
+        Op::StopGradient | Op::OptimizationBarrier => Ok(x.clone()),
         Op::Add | Op::Sub | Op::Mul | Op::Max | Op::Min => {
             same_dtype(op, x, operands[1])?;
             check_dtype(op, x.dtype.is_arithmetic(), "f32 or an integer", x)?;

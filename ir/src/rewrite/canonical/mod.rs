@@ -50,6 +50,7 @@ impl Builder<'_> {
             // Not a sum: it starts from +0, so that of -0 alone is +0.
             Op::ReduceMax(axes) if axes.is_empty() => x[0],
             Op::DotGeneral(axes) => self.dot(axes, x[0], x[1]),
+            Op::OptimizationBarrier => self.add(op.clone(), x),
             op if op.is_elementwise() => self.elementwise(op, x),
             op => self.add(op.clone(), x),
         }

@@ -94,6 +94,21 @@ fn identities_that_keep_every_bit() {
 }
 
 #[test]
+fn behind_a_barrier_everything_is_computed_again() {
+    let g = Graph::new();
+    let x = g.input("x", F32, [3]);
+    assert_eq!(
+        names(&canonical(x.exp() + x.optimization_barrier().exp())),
+        ["input", "exp", "optimization_barrier", "exp", "add"]
+    );
+    let one = g.full(1.0, F32, [3]).optimization_barrier();
+    assert_eq!(
+        names(&canonical(x * one)),
+        ["input", "constant", "optimization_barrier", "mul"]
+    );
+}
+
+#[test]
 fn signs_move_outwards() {
     let g = Graph::new();
     let (x, y) = (g.input("x", F32, [3]), g.input("y", F32, [3]));

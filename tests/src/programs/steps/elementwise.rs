@@ -3,7 +3,7 @@
 use crate::programs::generate::Builder;
 use bsq_ir::{DType, Op, Tensor, Type};
 
-const UNARY: [Op; 14] = [
+const UNARY: [Op; 15] = [
     Op::Neg,
     Op::Abs,
     Op::Exp,
@@ -15,6 +15,7 @@ const UNARY: [Op; 14] = [
     Op::Floor,
     Op::Not,
     Op::StopGradient,
+    Op::OptimizationBarrier,
     Op::Neg,
     Op::Sin,
     Op::Cos,
@@ -76,7 +77,7 @@ fn operand<'g>(builder: &mut Builder<'g, '_, '_>, op: &Op) -> Tensor<'g> {
             dtype == DType::F32
         }
         Op::Floor | Op::Div => dtype == DType::F32,
-        Op::StopGradient => true,
+        Op::StopGradient | Op::OptimizationBarrier => true,
         Op::Not | Op::And | Op::Or | Op::Xor => dtype.is_integer() || dtype == DType::Bool,
         Op::ShiftLeft | Op::ShiftRight => dtype.is_integer(),
         Op::Equal | Op::Less | Op::LessEqual => dtype.is_arithmetic() || dtype == DType::Bool,
