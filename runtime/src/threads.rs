@@ -5,18 +5,19 @@
 //! alive; after a region they spin for a bounded time, ready to start the next within a
 //! microsecond, and then sleep, so that an idle program uses no CPU.
 //!
-//! A region hands out its items in chunks from a shared counter: a thread that the system delays
-//! takes fewer chunks, and one that wakes too late for a region is not waited for. A chunk is a
-//! fixed part of what is left, so the last ones are single items and threads end together. Which
-//! thread computes which item is therefore not determined; a kernel must not let it show in its
-//! results.
+//! Each thread has a share of a region's items, always the same of as many: what one loop has written, the
+//! next one finds in the cache of its core. A thread takes its share in chunks, and then chunks of the
+//! others': one that the system delays does less than its share, and one that wakes too late for a region is
+//! not waited for. A chunk is a fixed part of what is left, so the last ones are single items and threads end
+//! together. Which thread computes which item is therefore not determined; a kernel must not let it
+//! show in its results.
 //!
 //! # How a region runs
 //!
 //! One atomic word, the *gate*, holds the number of the region, a bit that says whether it is open,
 //! and how many workers are inside. The caller publishes the region and opens the gate; a worker
-//! enters by adding one to the count, which succeeds only while the gate is open. When the counter
-//! has run out the caller closes the gate and waits until the count is zero. So nobody touches the
+//! enters by adding one to the count, which succeeds only while the gate is open. When all items are
+//! claimed the caller closes the gate and waits until the count is zero. So nobody touches the
 //! region after [`WorkerPool::run`] has returned.
 
 mod gate;
@@ -100,7 +101,7 @@ impl WorkerPool {
             return Err(PoolError::Count(threads));
         }
         let mut pool = WorkerPool {
-            shared: Arc::new(Shared::new()),
+            shared: Arc::new(Shared::new(threads)),
             workers: Vec::with_capacity(threads - 1),
             caller: Mutex::new(()),
         };
@@ -164,7 +165,7 @@ impl WorkerPool {
         let turn = self.take_turn();
         // SAFETY: the turn is taken, and `close_and_wait` comes before this function returns: a
         // body's panic is caught.
-        unsafe { self.shared.open(items, self.threads(), body) };
+        unsafe { self.shared.open(items, body) };
         for worker in self.workers.iter().take(items - 1) {
             worker.wake();
         }

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
-/// A chunk is what is left for each thread divided by this: enough that a late thread leaves little
+/// A chunk is what is left of a share divided by this: enough that a late thread leaves little
 /// behind, little enough that claiming chunks is cheap.
-const CHUNKS_PER_THREAD: usize = 4;
+const CHUNKS: usize = 4;
 
 /// The gate's bits: workers inside, the open bit, the stop bit, and the region's number above.
 const INSIDE: u64 = 0xffff;
@@ -28,15 +28,13 @@ pub type Body<'a> = dyn Fn(usize, Range<usize>) + Sync + 'a;
 struct Region {
     body: *const Body<'static>,
     items: usize,
-    /// Which part of what is left is a chunk: one in so many, and one item at least.
-    parts: usize,
 }
 
 /// What the caller and the workers share.
 pub struct Shared {
     gate: AtomicU64,
-    /// First item that nobody has claimed; alone on a cache line, as everyone writes to it.
-    next: CacheLine<AtomicUsize>,
+    /// The first item of each thread's share that nobody has claimed; each alone on a cache line.
+    next: Box<[CacheLine<AtomicUsize>]>,
     /// Written by the caller while the gate is shut and nobody is inside.
     region: UnsafeCell<Option<Region>>,
     /// The first panic of the region.
@@ -59,10 +57,12 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl Shared {
-    pub fn new() -> Self {
+    /// Of so many threads, the caller included.
+    pub fn new(threads: usize) -> Self {
+        let next = (0..threads).map(|_| CacheLine(AtomicUsize::new(0)));
         Shared {
             gate: AtomicU64::new(0),
-            next: CacheLine(AtomicUsize::new(0)),
+            next: next.collect(),
             region: UnsafeCell::new(None),
             panic: Mutex::new(None),
             caller_sleeps: AtomicBool::new(false),
@@ -71,19 +71,21 @@ impl Shared {
         }
     }
 
-    /// Publishes a region for so many threads and opens the gate.
+    /// Publishes a region and opens the gate.
     ///
     /// # Safety
     /// One caller at a time, which lets the body live until it has called
     /// [`close_and_wait`](Self::close_and_wait).
-    pub unsafe fn open(&self, items: usize, threads: usize, body: &Body<'_>) {
+    pub unsafe fn open(&self, items: usize, body: &Body<'_>) {
         // SAFETY: only the lifetime changes; nobody uses the pointer after `close_and_wait`.
         let body = unsafe { std::mem::transmute::<*const Body<'_>, *const Body<'static>>(body) };
-        let parts = threads * CHUNKS_PER_THREAD;
-        let region = Region { body, items, parts };
+        let region = Region { body, items };
         // SAFETY: there is one caller, the gate is shut and nobody is inside.
         unsafe { *self.region.get() = Some(region) };
-        self.next.0.store(0, Ordering::Relaxed);
+        for (thread, next) in self.next.iter().enumerate() {
+            next.0
+                .store(self.share(items, thread).start, Ordering::Relaxed);
+        }
         let gate = self.gate.load(Ordering::Relaxed);
         debug_assert_eq!(gate & (OPEN | INSIDE), 0, "the last region has ended");
         // Sequentially consistent, as are the worker's store to `sleeps` and load of the gate
@@ -151,27 +153,46 @@ impl Shared {
         // SAFETY: the caller keeps the body alive until everyone has left.
         let body = unsafe { &*region.body };
         let result = catch_unwind(AssertUnwindSafe(|| {
-            while let Some(chunk) = self.claim(&region) {
+            while let Some(chunk) = self.claim(region.items, worker) {
                 body(worker, chunk);
             }
         }));
         if let Err(payload) = result {
-            self.next.0.store(region.items, Ordering::Relaxed);
+            for next in &self.next {
+                next.0.store(region.items, Ordering::Relaxed);
+            }
             lock(&self.panic).get_or_insert(payload);
         }
     }
 
-    /// The next chunk; `None` when there are no more.
-    fn claim(&self, region: &Region) -> Option<Range<usize>> {
-        let mut start = self.next.0.load(Ordering::Relaxed);
-        while start < region.items {
-            let end = start + ((region.items - start) / region.parts).max(1);
+    /// A thread's own items; with fewer items than threads the first ones have one each.
+    fn share(&self, items: usize, thread: usize) -> Range<usize> {
+        let threads = self.next.len().min(items);
+        let start = |thread: usize| {
+            let thread = thread.min(threads);
+            items / threads * thread + (items % threads).min(thread)
+        };
+        start(thread)..start(thread + 1)
+    }
+
+    /// The next chunk of the thread's own share, or of another's when that is done; `None` when there are no
+    /// more.
+    fn claim(&self, items: usize, worker: usize) -> Option<Range<usize>> {
+        let others = (worker + 1..self.next.len()).chain(0..worker);
+        let mut shares = std::iter::once(worker).chain(others);
+        shares.find_map(|thread| self.claim_of(thread, self.share(items, thread).end))
+    }
+
+    /// The next chunk of a thread's share.
+    fn claim_of(&self, thread: usize, end: usize) -> Option<Range<usize>> {
+        let next = &self.next[thread].0;
+        let mut start = next.load(Ordering::Relaxed);
+        while start < end {
+            let to = start + ((end - start) / CHUNKS).max(1);
             let claimed =
-                self.next
-                    .0
-                    .compare_exchange_weak(start, end, Ordering::Relaxed, Ordering::Relaxed);
+                next.compare_exchange_weak(start, to, Ordering::Relaxed, Ordering::Relaxed);
             match claimed {
-                Ok(_) => return Some(start..end),
+                Ok(_) => return Some(start..to),
                 Err(now) => start = now,
             }
         }

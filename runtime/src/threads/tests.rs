@@ -1,5 +1,6 @@
 //! What the pool guarantees, under one to four threads.
 
+use std::collections::BTreeMap;
 use std::sync::Barrier;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -39,6 +40,31 @@ proptest! {
             busy[worker].store(false, Relaxed);
         });
         prop_assert!(done.iter().all(|count| count.load(Relaxed) == 1));
+    }
+}
+
+/// Nobody ends the first chunk before all have begun theirs.
+#[test]
+fn each_thread_begins_with_its_own_share() {
+    for (threads, items, starts) in [
+        (2, 9, vec![0, 5]),
+        (3, 12, vec![0, 4, 8]),
+        (4, 4, vec![0, 1, 2, 3]),
+    ] {
+        let pool = pool(threads);
+        for _ in 0..20 {
+            let firsts = Mutex::new(BTreeMap::new());
+            let all = Barrier::new(threads);
+            pool.run(items, &|worker, range| {
+                let begins = !lock(&firsts).contains_key(&worker);
+                if begins {
+                    lock(&firsts).insert(worker, range.start);
+                    all.wait();
+                }
+            });
+            let firsts = firsts.into_inner().unwrap();
+            assert_eq!(firsts.into_values().collect::<Vec<_>>(), starts);
+        }
     }
 }
 
