@@ -16,7 +16,7 @@ pub struct Standard {
 }
 
 /// Puts files in the place of `-`: for an input one that holds all of standard input, for the output one
-/// named `result` that [`finish`](Standard::finish) prints. An input `-` without an output goes to
+/// named `result` that [`around`] prints in the end. An input `-` without an output goes to
 /// standard output. `None` if there is no `-`.
 pub fn take(
     inputs: &mut [PathBuf],
@@ -68,22 +68,23 @@ pub fn take(
     Ok(Some(standard))
 }
 
-impl Standard {
-    /// Whether the result goes to standard output, and what is said therefore elsewhere.
-    pub fn prints(&self) -> bool {
-        self.result.is_some()
-    }
-
-    /// Prints what was written for standard output.
-    pub fn finish(self) -> Result<(), CliError> {
-        let Some(path) = &self.result else {
-            return Ok(());
-        };
-        let mut file = File::open(path).in_("standard output")?;
-        let copied = io::copy(&mut file, &mut io::stdout().lock());
-        copied.map(drop).map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => CliError::BrokenPipe,
-            _ => CliError::Output(format!("standard output: {error}")),
-        })
+/// Does a command's work, which speaks elsewhere where its result goes to standard output, and prints that.
+pub fn around<T>(
+    standard: Option<Standard>,
+    output: &Output,
+    run: impl FnOnce(&Output) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let Some(result) = standard
+        .as_ref()
+        .and_then(|standard| standard.result.as_deref())
+    else {
+        return run(output);
+    };
+    let done = run(&output.aside())?;
+    let mut file = File::open(result).in_("standard output")?;
+    match io::copy(&mut file, &mut io::stdout().lock()) {
+        Ok(_) => Ok(done),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(CliError::BrokenPipe),
+        Err(error) => Err(CliError::Output(format!("standard output: {error}"))),
     }
 }

@@ -122,15 +122,10 @@ pub fn run(arguments: Arguments, output: &Output) -> Result<Verdict, CliError> {
 
 fn run_rank(mut arguments: Arguments, ranks: &Ranks, output: &Output) -> Result<Verdict, CliError> {
     let (files, given) = (&mut arguments.images, &mut arguments.output);
-    let Some(standard) = standard::take(files, given, "standard output.png", ranks, output)? else {
-        return run_files(arguments, ranks, output);
-    };
-    let verdict = match standard.prints() {
-        true => run_files(arguments, ranks, &output.aside())?,
-        false => run_files(arguments, ranks, output)?,
-    };
-    standard.finish()?;
-    Ok(verdict)
+    let standard = standard::take(files, given, "standard output.png", ranks, output)?;
+    standard::around(standard, output, |output| {
+        run_files(arguments, ranks, output)
+    })
 }
 
 fn run_files(
