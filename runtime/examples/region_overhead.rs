@@ -1,7 +1,9 @@
-//! Prints what starting a parallel region costs, hot and after a pause.
+//! Prints what starting a parallel region costs, hot and after a pause, and how far away another core is.
 //!
 //! `cargo run --release -p bsq-runtime --example region_overhead`
 
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bsq_runtime::threads::{WorkerPool, available_threads};
@@ -28,7 +30,36 @@ fn busy(microseconds: u64) {
     while Instant::now() < until {}
 }
 
+/// How long a cache line takes to another thread and back, in nanoseconds.
+fn round_trip() -> f64 {
+    const ROUNDS: usize = 100_000;
+    let turn = AtomicUsize::new(0);
+    let wait_for = |at: usize| {
+        while turn.load(Ordering::Acquire) != at {
+            spin_loop();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..ROUNDS {
+                wait_for(2 * round + 1);
+                turn.store(2 * round + 2, Ordering::Release);
+            }
+        });
+        let start = Instant::now();
+        for round in 0..ROUNDS {
+            turn.store(2 * round + 1, Ordering::Release);
+            wait_for(2 * round + 2);
+        }
+        start.elapsed().as_secs_f64() * 1e9 / ROUNDS as f64
+    })
+}
+
 fn main() -> Result<(), bsq_runtime::threads::PoolError> {
+    println!(
+        "a cache line to another thread and back: {:.0} ns",
+        round_trip()
+    );
     println!(
         "threads  empty, hot  2 x 20 us per thread, hot  the same after 5 ms   (microseconds)"
     );
