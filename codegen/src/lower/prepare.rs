@@ -115,7 +115,7 @@ pub(super) fn normalised<'g>(
     (x - mean) * rstd * weight + bias
 }
 
-/// The nodes that are computed again, first: those that read behind a barrier.
+/// Where computing again begins: the nodes that read behind a barrier.
 pub(crate) fn rematerialized(function: &Function) -> BTreeSet<NodeId> {
     let is_barrier = |id: NodeId| function.node(id).op == Op::OptimizationBarrier;
     let nodes = function.iter();
